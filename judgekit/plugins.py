@@ -1,0 +1,149 @@
+"""A fresh plugin manager per run, and the catalogue of what the plugins offer. No module-level manager."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from judgekit import hookspecs
+from judgekit.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from judgekit.records import PluginInfo
+
+GROUP = "judgekit"
+KINDS = ("datasets", "backends", "trainers", "metrics", "reporters", "prompts")
+SINGULAR = {
+    "datasets": "loader",
+    "backends": "backend",
+    "trainers": "trainer",
+    "metrics": "metric",
+    "reporters": "reporter",
+    "prompts": "prompt prefix",
+}
+
+
+def blocked_by_environment() -> frozenset[str]:
+    """Names in JUDGEKIT_BLOCK_PLUGINS (comma-separated)."""
+    return frozenset(name.strip() for name in os.environ.get("JUDGEKIT_BLOCK_PLUGINS", "").split(",") if name.strip())
+
+
+def build_manager(
+    *, block: Collection[str] = (), only: Collection[str] | None = None, extra: Iterable[object] = ()
+) -> pluggy.PluginManager:
+    """A manager with every installed plugin that is not blocked, and (if `only` is given) is named there.
+
+    Raises PluginError naming the plugin that is broken, misspelt or unknown.
+    """
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    for name in [*block, *(only or ())]:
+        if name not in points:
+            raise PluginError(f"no plugin is named {name!r}{did_you_mean(name, points)}")
+    for name, point in sorted(points.items()):
+        if name in block or (only is not None and name not in only):
+            continue
+        try:
+            manager.register(point.load(), name)
+        except Exception as error:
+            owner = point.dist.name if point.dist else "unknown distribution"
+            raise PluginError(
+                f"plugin {name!r} ({owner}) is broken: {type(error).__name__}: {error}. "
+                f"Mend it, or leave it out with JUDGEKIT_BLOCK_PLUGINS={name}"
+            ) from error
+    for plugin in extra:
+        manager.register(plugin)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(f"a plugin has a function that is no hook of judgekit: {error}") from error
+    return manager
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One thing a plugin offers: a factory (or prompt folder), and the plugin it comes from."""
+
+    value: Any
+    owner: str
+
+
+class Catalogue:
+    """What the plugins offer, by kind and name. A name offered twice is an error with two known owners."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._offers: dict[str, dict[str, Offer]] = {kind: _collect(manager, kind) for kind in KINDS}
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(self._offers[kind])
+
+    def offers(self, kind: str) -> Mapping[str, Offer]:
+        return self._offers[kind]
+
+    def get(self, kind: str, name: str) -> Any:
+        """The factory of that name. Raises PluginError with a "did you mean"."""
+        offer = self._offers[kind].get(name)
+        if offer is None:
+            raise PluginError(
+                f"no {SINGULAR[kind]} is named {name!r}{did_you_mean(name, self._offers[kind])}"
+                f" (there are: {', '.join(self.names(kind)) or 'none'})"
+            )
+        return offer.value
+
+    def prompt_folders(self) -> dict[str, Traversable]:
+        return {name: offer.value for name, offer in self._offers["prompts"].items()}
+
+
+def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
+    offers: dict[str, Offer] = {}
+    caller = getattr(manager.hook, f"judgekit_{kind}")
+    for implementation in caller.get_hookimpls():
+        owner = implementation.plugin_name
+        try:
+            offered = implementation.function()
+        except Exception as error:
+            raise PluginError(f"plugin {owner!r} failed in judgekit_{kind}: {type(error).__name__}: {error}") from error
+        for name, value in offered.items():
+            if name in offers:
+                raise PluginError(
+                    f"plugins {offers[name].owner!r} and {owner!r} both offer the {SINGULAR[kind]} {name!r}; "
+                    f"leave one out with JUDGEKIT_BLOCK_PLUGINS={owner}"
+                )
+            offers[name] = Offer(value, owner)
+    return offers
+
+
+def describe(manager: pluggy.PluginManager) -> tuple[PluginInfo, ...]:
+    """Every registered plugin with its distribution, version and what it offers, sorted by name."""
+    from judgekit.records import PluginInfo
+
+    dists = {point.name: point.dist for point in importlib.metadata.entry_points(group=GROUP)}
+    catalogue = Catalogue(manager)
+    described = []
+    for name, plugin in sorted(manager.list_name_plugin()):
+        dist = dists.get(name)
+        if plugin is None or dist is None:
+            continue
+        offers = [
+            f"{SINGULAR[kind]} {offered}"
+            for kind in KINDS
+            for offered, offer in sorted(catalogue.offers(kind).items())
+            if offer.owner == name
+        ]
+        described.append(PluginInfo(name=name, distribution=dist.name, version=dist.version, offers=tuple(offers)))
+    return tuple(described)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """"; did you mean 'x'?" for the nearest known name, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

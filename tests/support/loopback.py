@@ -1,0 +1,238 @@
+"""Loopback servers for tests and benchmarks: an instant OpenAI-shaped chat server, and a raw one for faults.
+
+`ChatServer` runs in a process of its own, so that it does not share the caller's interpreter lock. Its reply is a
+function of the request alone, and it counts the requests by the sha256 of their bodies.
+`FaultServer` runs a handler of the test's on each accepted socket, so that it can do what no HTTP library would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+
+def answer(body: bytes) -> str:
+    """What the chat server says to a request: an integer 0–100 that only the request's bytes decide."""
+    return str(int.from_bytes(hashlib.sha256(body).digest()[:4], "big") % 101)
+
+
+def chat_reply(body: bytes) -> bytes:
+    """A chat completion in the OpenAI shape."""
+    model = json.loads(body).get("model", "loopback")
+    reply = {
+        "id": f"chatcmpl-{hashlib.sha256(body).hexdigest()[:24]}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": answer(body), "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": len(body) // 4, "completion_tokens": 1, "total_tokens": len(body) // 4 + 1},
+    }
+    return json.dumps(reply).encode()
+
+
+class _Chat(asyncio.Protocol):
+    """HTTP/1.1 by hand, with keep-alive: as little work a request as Python allows."""
+
+    def __init__(self, counts: Counter[str], delay: float) -> None:
+        self.counts = counts
+        self.delay = delay
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end]
+            at = head.lower().find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            self.respond(head.split(b" ", 2), body)
+
+    def respond(self, head: list[bytes], body: bytes) -> None:
+        if head[0] == b"GET":
+            payload = json.dumps({"data": [], "counts": self.counts}).encode()
+            self.send(payload)
+            return
+        self.counts[hashlib.sha256(body).hexdigest()] += 1
+        payload = chat_reply(body)
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self.send, payload)
+        else:
+            self.send(payload)
+
+    def send(self, payload: bytes) -> None:
+        if not self.transport.is_closing():
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
+            self.transport.write(head.encode() + payload)
+
+
+async def _serve(port: int, delay: float) -> None:
+    counts: Counter[str] = Counter()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Chat(counts, delay), "127.0.0.1", port, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)  # the parent's death closes the pipe
+
+
+class ChatServer:
+    """The chat server in a child process: `with ChatServer() as server: … server.url …`."""
+
+    def __init__(self, *, delay: float = 0.0, port: int = 0) -> None:
+        self.delay = delay
+        self.port = port
+
+    def __enter__(self) -> ChatServer:
+        command = [sys.executable, __file__, "--delay", str(self.delay), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    @property
+    def url(self) -> str:
+        """The base URL, as OPENAI_BASE_URL has it."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def counts(self) -> Counter[str]:
+        """How often each request body was asked, by its sha256."""
+        with urllib.request.urlopen(f"{self.url}/counts", timeout=30) as response:
+            return Counter(json.load(response)["counts"])
+
+
+Handler = Callable[[socket.socket, bytes, int], None]
+
+
+class FaultServer:
+    """Accepts connections; for each request calls `handler(socket, request bytes, how many came before)`.
+
+    The handler may answer, drip, cut, reset or hang; the socket is closed when it returns.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.requests: list[bytes] = []
+        self.closing = threading.Event()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> FaultServer:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone would not
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self.closing.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
+
+    def _handle(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(30)
+            request = read_request(connection)
+            with self._lock:
+                before = len(self.requests)
+                self.requests.append(request)
+            self.handler(connection, request, before)
+
+    def drip(self, connection: socket.socket, data: bytes, pause: float) -> None:
+        """Send byte by byte, until the server closes or the peer does."""
+        for i in range(len(data)):
+            connection.sendall(data[i : i + 1])
+            if self.closing.wait(pause):
+                return
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One HTTP request, head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return data
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:])
+    length = int(fields.get(b"content-length", b"0"))
+    while len(body) < length:
+        chunk = connection.recv(65536)
+        if not chunk:
+            break
+        body += chunk
+    return head + b"\r\n\r\n" + body
+
+
+def http(status: int, body: bytes | str, **headers: str) -> bytes:
+    """A whole HTTP/1.1 response; underscores in header names become hyphens."""
+    data = body.encode() if isinstance(body, str) else body
+    fields = {"content-type": "application/json", "content-length": str(len(data)), "connection": "close"}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode("latin-1") + data
+
+
+def reset(connection: socket.socket) -> None:
+    """Close with a TCP reset instead of an orderly end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@contextlib.contextmanager
+def replies(*responses: bytes) -> Iterator[FaultServer]:
+    """A server that gives these raw responses in turn, and the last one ever after."""
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(responses[min(before, len(responses) - 1)])
+
+    with FaultServer(handler) as server:
+        yield server
+
+
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0)
+    arguments = parser.parse_args()
+    asyncio.run(_serve(arguments.port, arguments.delay))
