@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from judgekit.hookspecs import hookimpl
+    from judgekit.instructions import read_instructions
     from judgekit.records import (
         Check,
         Continuation,
@@ -70,6 +71,7 @@ _HOMES = {
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError JudgekitError ModelNotFound"
     " PluginError PromptError QuotaError StorageError Unreachable UsageError",
     "hookspecs": "hookimpl",
+    "instructions": "read_instructions",
     "records": "Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
     "templates": "render_instruction",

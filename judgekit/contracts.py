@@ -64,14 +64,17 @@ class Backend(Configured, ABC):
 
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request."""
+        """One reply a request. A reply with status `error` marks a single request of the batch as failed."""
 
     def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request, with the log-probabilities of each of its `continuations`."""
         raise NotImplementedError(f"{type(self).__name__} offers no log-likelihoods")
 
+    def rest(self) -> None:
+        """Free what can be loaded again: another backend is about to compute on the same machine."""
+
     def close(self) -> None:
-        """Free what was loaded or started."""
+        """Free everything; nothing is asked any more."""
 
 
 class DataLoader(Configured, ABC):
@@ -146,8 +149,13 @@ class Study(Protocol):
 class Metric(Configured, ABC):
     """Turns responses into rows. It never computes an interval: the core does, from the rows."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"responses"})  # also: judge, loglikelihood, reference, choices
+    # responses; score or pairwise (of a judge); loglikelihood (of the systems); reference, choices (of the samples)
+    needs: ClassVar[frozenset[str]] = frozenset({"responses"})
     series: ClassVar[Mapping[str, Series]]  # "value" is the headline
+
+    def check(self, systems: Sequence[str]) -> list[str]:
+        """What is wrong with these options for these systems, in words; found before any call."""
+        return []
 
     @abstractmethod
     def rows(self, study: Study) -> Iterator[Row]:

@@ -17,6 +17,8 @@ from judgekit.errors import PluginError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+    import click
+
     from judgekit.records import PluginInfo
 
 GROUP = "judgekit"
@@ -103,6 +105,22 @@ class Catalogue:
         return {name: offer.value for name, offer in self._offers["prompts"].items()}
 
 
+def add_commands(manager: pluggy.PluginManager, app: click.Group) -> None:
+    """Let every plugin add its commands. Raises PluginError naming the one that fails."""
+    for implementation in manager.hook.judgekit_commands.get_hookimpls():
+        try:
+            implementation.function(app=app)
+        except Exception as error:
+            raise _broken(implementation.plugin_name, "judgekit_commands", error) from error
+
+
+def _broken(owner: str, hook: str, error: Exception) -> PluginError:
+    return PluginError(
+        f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. "
+        f"Mend it, or leave it out with JUDGEKIT_BLOCK_PLUGINS={owner}"
+    )
+
+
 def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
     offers: dict[str, Offer] = {}
     caller = getattr(manager.hook, f"judgekit_{kind}")
@@ -111,7 +129,7 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
         try:
             offered = implementation.function()
         except Exception as error:
-            raise PluginError(f"plugin {owner!r} failed in judgekit_{kind}: {type(error).__name__}: {error}") from error
+            raise _broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
             if name in offers:
                 raise PluginError(

@@ -5,6 +5,7 @@ Sample → Request → Reply → Response → Verdict → Row → Estimate → R
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -309,3 +310,9 @@ class Section:
     sentence: str
     chart: Mapping[str, Any] | None = None
     table: Table | None = None
+
+
+def to_json(value: Noun | Mapping[str, Any]) -> str:
+    """The one codec to every store: one line, ASCII-escaped (lone surrogates survive), keys in their own order."""
+    plain = value.model_dump(mode="python") if isinstance(value, Noun) else value
+    return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

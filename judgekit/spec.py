@@ -117,11 +117,12 @@ PRESETS: dict[str, dict[str, JsonValue]] = {
 
 
 class MetricSpec(Part):
-    """A metric. `data` replaces the run's samples for this metric alone."""
+    """A metric. `data` replaces the run's samples for this metric alone; `models`: None means all."""
 
     type: str
     judge: str | None = None
     data: DataSpec | None = None
+    models: tuple[str, ...] | None = None
 
 
 class Repeats(Block):
@@ -166,16 +167,22 @@ def load(path: Path, overrides: Iterable[str] = (), flags: Mapping[str, JsonValu
     """
     tree, lines = _read(path)
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--set {override!r}: write it as key.path=value")
-        _assign(tree, key.split("."), _parse_yaml(text, Path(f"--set {key}"))[0])
+        key, value = parse_override(override)
+        _assign(tree, key.split("."), value)
     for key, value in (flags or {}).items():
         _assign(tree, key.split("."), value)
     try:
         return RunSpec.model_validate(tree)
     except ValidationError as error:
         raise _explain(error, path, lines) from None
+
+
+def parse_override(override: str) -> tuple[str, JsonValue]:
+    """The key and value of "dotted.key=YAML value". Raises ConfigError."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override!r}: write it as key.path=value")
+    return key, _parse_yaml(text, Path(f"--set {key}"))[0]
 
 
 Lines = dict[tuple[str, ...], int]

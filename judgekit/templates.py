@@ -3,29 +3,33 @@
     {#- for: what the prompt asks, of whom
         idea: where it comes from
         reading: how the reply is read (integer, reason_json, likelihood_ratio, …)
-        scale: 0..100 -#}
+        scale: 0..100
+        tokens: 512
+        needs: reference -#}
     The prompt begins here.
 
-The prompt begins at the first non-blank character after that comment. One newline at the very end belongs to
-the file and not to the prompt; a prompt that must end in a newline ends in two. A prompt is a single file
-without includes, so the sha256 of its source says all about it. Templates run in Jinja's immutable sandbox
-with plain values only, and rendered text is never rendered again: `{{7*7}}` in a response stays as it is.
+A prompt of several turns marks each by a comment of its own: `{#- system -#}`, `{#- user -#}`, `{#- assistant -#}`.
+Turns are cut in the source, before anything is filled in, so that no value can open one.
+
+One newline at the very end belongs to the file and not to the prompt: a prompt that must end in a newline ends in
+two. A prompt is a single file without includes, so the sha256 of its source says all about it. Templates run in
+Jinja's immutable sandbox with plain values only, and rendered text is never rendered again: `{{7*7}}` in a response
+stays as it is.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from jinja2 import meta, nodes
@@ -33,8 +37,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import JsonValue
 
 from judgekit.errors import PromptError
-from judgekit.records import Sample
+from judgekit.plugins import did_you_mean
+from judgekit.records import Message, Role, Sample
 
+Plain = JsonValue | tuple[str, ...]
 SUFFIX = ".j2"
 INSTRUCTION_VARIABLES = frozenset({"instruction", "input", "choices", "category", "metadata"})
 
@@ -52,46 +58,57 @@ _ENVIRONMENT = _environment()
 
 @dataclass(frozen=True)
 class Front:
-    """The comment on top of a template. `scale` is the range that the prompt asks for."""
+    """The comment on top of a template.
+
+    `scale` is the range that the prompt asks for, `tokens` the most that a reply to it may take, and `needs` is
+    "reference" where the prompt makes no sense without a reference answer.
+    """
 
     purpose: str = ""
     idea: str = ""
     reading: str = ""
     scale: tuple[float, float] | None = None
+    tokens: int | None = None
+    needs: str = ""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A compiled prompt. `sha256` is that of its source, comment included; `place` names the file in errors."""
+    """A compiled prompt. `sha256` is that of its source, comments included; `place` names the file in errors."""
 
     name: str
     place: str
     sha256: str
     front: Front
     variables: Mapping[str, int]  # what it reads from its context, each with its first line
-    code: CodeType
+    turns: tuple[tuple[Role, CodeType], ...]
 
-    def expect(self, known: Iterable[str]) -> None:
+    def expect(self, known: Collection[str]) -> None:
         """Refuse a template that names a variable outside `known`, before anything is rendered."""
-        known = set(known)
         for variable, line in sorted(self.variables.items(), key=lambda item: item[1]):
             if variable not in known:
                 hint = did_you_mean(variable, known) or f"; known here: {', '.join(sorted(known))}"
-                raise PromptError(f"unknown variable '{variable}'{hint}", path=self.place, line=line)
+                raise PromptError(f"unknown variable {variable!r}{hint}", path=self.place, line=line)
 
-    def render(self, **context: JsonValue | tuple[str, ...]) -> str:
-        """The prompt as text. Raises PromptError with file and line when the template fails."""
+    def messages(self, **context: Plain) -> tuple[Message, ...]:
+        """The prompt, turn by turn. Raises PromptError with file and line when the template fails."""
         values = {name: _plain(value) for name, value in context.items()}
-        template = jinja2.Template.from_code(_ENVIRONMENT, self.code, dict(_ENVIRONMENT.globals))
+        return tuple(Message(role=role, content=self._fill(code, values)) for role, code in self.turns)
+
+    def render(self, **context: Plain) -> str:
+        """The prompt as one text: its turns, joined by a blank line (nearly every prompt has one turn)."""
+        return "\n\n".join(message.content for message in self.messages(**context))
+
+    def _fill(self, code: CodeType, values: dict[str, Any]) -> str:
+        template = jinja2.Template.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
         try:
             return template.render(values)
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise PromptError(f"{type(error).__name__}: {error}", path=self.place, line=self._line(error)) from error
-
-    def _line(self, error: Exception) -> int | None:
-        lines = [line for frame, line in traceback.walk_tb(error.__traceback__)
-                 if frame.f_code.co_filename == self.place]
-        return lines[-1] if lines else None
+            lines = [
+                line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == self.place
+            ]
+            line = lines[-1] if lines else None
+            raise PromptError(f"{type(error).__name__}: {error}", path=self.place, line=line) from error
 
 
 class Prompts:
@@ -139,17 +156,9 @@ class Prompts:
 def render_instruction(style: str, sample: Sample, prompts: Prompts | None = None) -> str:
     """The prompt that a system under test gets for a sample: `prompts/instruction/<style>.j2`, rendered.
 
-    The reference answer is not in its context. `prompts` adds a run's own templates: a style with a slash, or one
-    that ends in `.j2`, is the name of any template. Raises PromptError for an unknown style.
+    The reference answer is not in its context. Raises PromptError for an unknown style.
     """
-    name = style if "/" in style or style.endswith(SUFFIX) else f"instruction/{style}"
-    template = _builtin(name) if prompts is None else prompts.get(name)
-    if template is None:
-        styles = [known.partition("/")[2] for known in Prompts().names() if known.startswith("instruction/")]
-        hint = did_you_mean(style, styles) or f"; there are {', '.join(styles)}"
-        raise PromptError(f"unknown instruction style '{style}'{hint}")
-    template.expect(INSTRUCTION_VARIABLES)
-    return template.render(
+    return style_template(style, prompts).render(
         instruction=sample.instruction,
         input=sample.input,
         choices=sample.choices,
@@ -158,26 +167,61 @@ def render_instruction(style: str, sample: Sample, prompts: Prompts | None = Non
     )
 
 
+def style_template(style: str, prompts: Prompts | None = None) -> Template:
+    """The template of an instruction style. `prompts` adds a run's own: a style with a slash, or one that ends in
+    `.j2`, is the name of any template. Raises PromptError for an unknown style."""
+    name = style if "/" in style or style.endswith(SUFFIX) else f"instruction/{style}"
+    template = _builtin(name) if prompts is None else prompts.get(name)
+    if template is None:
+        styles = [known.partition("/")[2] for known in Prompts().names() if known.startswith("instruction/")]
+        hint = did_you_mean(style, styles) or f"; there are {', '.join(styles)}"
+        raise PromptError(f"unknown instruction style '{style}'{hint}")
+    template.expect(INSTRUCTION_VARIABLES)
+    return template
+
+
 def parse(source: str, name: str, place: str) -> Template:
     """Compile a template from its source. Raises PromptError with the line for bad syntax or a bad comment."""
-    try:
-        tree = _ENVIRONMENT.parse(source, name, place)
-        code = _ENVIRONMENT.compile(source, name, place)
-    except jinja2.TemplateSyntaxError as error:
-        raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from error
-    for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
-        raise PromptError("a prompt is a single file: it cannot include another", path=place, line=other.lineno)
-    undeclared = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
+    turns: list[tuple[Role, CodeType]] = []
     variables: dict[str, int] = {}
-    for node in tree.find_all(nodes.Name):
-        if node.name in undeclared:
-            variables.setdefault(node.name, node.lineno)
-    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
-    return Template(name, place, digest, _front(source, place), variables, code)
+    for role, text in _turns(source, place):
+        try:
+            tree = _ENVIRONMENT.parse(text, name, place)
+            code = _ENVIRONMENT.compile(text, name, place)
+        except jinja2.TemplateSyntaxError as error:
+            raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from error
+        for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            raise PromptError("a prompt is a single file: it cannot include another", path=place, line=other.lineno)
+        undeclared = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
+        for node in tree.find_all(nodes.Name):
+            if node.name in undeclared:
+                variables.setdefault(node.name, node.lineno)
+        turns.append((role, code))
+    digest = hashlib.sha256(source.encode("utf-8")).hexdigest()
+    return Template(name, place, digest, _front(source, place), variables, tuple(turns))
+
+
+_TURN = re.compile(r"[ \t]*\{#-[ \t]*(system|user|assistant)[ \t]*-#\}")
+
+
+def _turns(source: str, place: str) -> Iterator[tuple[Role, str]]:
+    """(role, source) of each turn. Each starts with a comment of as many lines as stand above it in the file, so
+    that Jinja counts lines as the file does."""
+    marks = list(_TURN.finditer(source))
+    if not marks:
+        yield "user", source
+        return
+    if _COMMENT.sub("", source[: marks[0].start()]).strip():
+        raise PromptError("text before the first turn", path=place, line=source.count("\n", 0, marks[0].start()) + 1)
+    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+        above = source.count("\n", 0, mark.end())
+        text = source[mark.end() : after.start() if after else len(source)]
+        # the whitespace before the next mark belongs to the file, as `{#-` says
+        yield cast("Role", mark[1]), "{#" + "\n" * above + "-#}" + (text.rstrip() if after else text)
 
 
 _COMMENT = re.compile(r"\A\{#-?(.*?)-?#\}", re.DOTALL)
-_FIELD = re.compile(r"\s*([a-z]+):\s*(.*?)\s*")
+_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs):\s*(.*?)\s*")
 _SCALE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 
 
@@ -186,27 +230,29 @@ def _front(source: str, place: str) -> Front:
     fields: dict[str, str] = {}
     last = ""
     for number, line in enumerate(comment[1].splitlines() if comment else (), start=1):
-        field = _FIELD.fullmatch(line)
-        if field and field[1] in ("for", "idea", "reading", "scale"):
+        if field := _FIELD.fullmatch(line):
             last = field[1]
             if last in fields:
                 raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
             fields[last] = field[2]
         elif last and line.strip():
             fields[last] += f" {line.strip()}"
-    scale = None
-    if "scale" in fields:
-        match = _SCALE.fullmatch(fields["scale"])
-        scale = (float(match[1]), float(match[2])) if match else None
-        if scale is None or not scale[0] < scale[1]:
-            raise PromptError(f"a scale is written low..high, such as 0..100, not '{fields['scale']}'", path=place)
-    return Front(fields.get("for", ""), fields.get("idea", ""), fields.get("reading", ""), scale)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """"; did you mean 'x'?" for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    scale = _SCALE.fullmatch(fields.get("scale", "0..100"))
+    if scale is None or not float(scale[1]) < float(scale[2]):
+        raise PromptError(f"a scale is written low..high, such as 0..100, not '{fields['scale']}'", path=place)
+    tokens = fields.get("tokens", "1")
+    if not tokens.isdecimal() or int(tokens) < 1:
+        raise PromptError(f"'tokens' is a number of tokens, not '{tokens}'", path=place)
+    if fields.get("needs", "reference") != "reference":
+        raise PromptError(f"a prompt can need a 'reference', not '{fields['needs']}'", path=place)
+    return Front(
+        purpose=fields.get("for", ""),
+        idea=fields.get("idea", ""),
+        reading=fields.get("reading", ""),
+        scale=(float(scale[1]), float(scale[2])) if "scale" in fields else None,
+        tokens=int(tokens) if "tokens" in fields else None,
+        needs=fields.get("needs", ""),
+    )
 
 
 def _builtin_folder() -> Traversable:

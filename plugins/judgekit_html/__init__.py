@@ -1,1 +1,32 @@
-"""judgekit plugin."""
+"""The reporter `html`: one self-contained file, `report.html`, readable with JavaScript off.
+
+page      RunView → bytes: the order of the sections, the template, the content security policy
+findings  what the numbers say, in words: the verdict strip
+tables    estimates as rows of formatted cells
+charts    the report's own charts, as Sections of Vega-Lite dicts
+drawing   a Vega-Lite dict → an SVG in a data URI, by vl-convert
+items     every sample with its responses and verdicts
+method    how the numbers were made, in plain words, and how to make them again
+numbers   one number → text, the same way everywhere
+visible   control and bidirectional characters made visible
+
+Nothing here computes a statistic: values are counted and formatted as the record has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import judgekit
+
+
+@judgekit.hookimpl
+def judgekit_reporters() -> Mapping[str, judgekit.Reporter]:
+    return {"html": report}
+
+
+def report(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapping[str, bytes]:
+    """{"report.html": …}. Raises PluginError where vl-convert is missing or a section's chart cannot be drawn."""
+    from judgekit_html.page import render
+
+    return {"report.html": render(run, sections)}

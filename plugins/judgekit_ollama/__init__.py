@@ -1,1 +1,19 @@
-"""judgekit plugin."""
+"""Backend `ollama`: a local Ollama server by its native API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from judgekit import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from judgekit import Backend
+
+
+@hookimpl
+def judgekit_backends() -> Mapping[str, type[Backend]]:
+    from judgekit_ollama.backend import OllamaBackend
+
+    return {"ollama": OllamaBackend}

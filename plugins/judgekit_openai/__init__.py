@@ -1,1 +1,19 @@
-"""judgekit plugin."""
+"""Backend `openai`: chat completions by OpenAI, vLLM, llama.cpp, or anything else that speaks their dialect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from judgekit import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from judgekit import Backend
+
+
+@hookimpl
+def judgekit_backends() -> Mapping[str, type[Backend]]:
+    from judgekit_openai.backend import OpenAIBackend
+
+    return {"openai": OpenAIBackend}

@@ -32,6 +32,10 @@ def split_tasks(tasks: Iterable[Task], seed: int) -> list[SplitTask]:
         for split in ("test", "validation"):
             held, left = _hold_out(left, task.items[split])
             splits[split] = tuple(held)
+        if task.kind == "recall":
+            # Each fact is asked in three of the training wordings; test and validation facts are among them.
+            asked = -(-task.items["train"] // 3)
+            left = ([case for split in ("test", "validation") for case in splits[split]] + left)[:asked]
         splits["train"] = tuple(left)
         out.append(SplitTask(task, tuple(cases), splits))
     return out

@@ -1,0 +1,282 @@
+"""Requests → replies: from the ledger where it has them, else from the backend, through a bounded thread pool."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import JsonValue
+
+from judgekit.contracts import Backend
+from judgekit.errors import CallError, Interrupted, JudgekitError, PluginError
+from judgekit.ledger import Kind, Ledger, call_key, canonical
+from judgekit.records import Reply, Request
+from judgekit.secret import one_line
+from judgekit.transport import stoppable
+
+_GRACE = 5.0  # seconds that calls in flight get after an interrupt
+_POLL = 0.1  # seconds between two looks at the stop event
+
+
+@dataclass
+class Counts:
+    """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had."""
+
+    asked: int = 0
+    from_ledger: int = 0
+    failed: int = 0
+
+
+class _Call:
+    """One question on its way. `done` is released when `reply` is there, or when none will come."""
+
+    __slots__ = ("done", "key", "replace", "reply", "request", "request_json", "sent")
+
+    def __init__(self, key: str, request_json: str, request: Request, reply: Reply | None, replace: bool) -> None:
+        self.key = key
+        self.request_json = request_json
+        self.request = request
+        self.reply = reply
+        self.replace = replace
+        self.sent = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class _Run:
+    """One pass of `calls`: what it sends, and whether anyone still wants it."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.in_flight: dict[str, _Call] = {}
+        self.abandoned = False
+
+
+class Caller:
+    """Puts requests to one backend, at most `concurrency` at a time (fewer if the backend says so).
+
+    A reply is committed to the ledger before it is handed out. A call that fails becomes a reply with status
+    `error`, which is not stored. `retry_failed` asks again what the ledger holds as refused or truncated. Once
+    `stop` is set nothing more is sent; `on_done(from_ledger)` is called, in the consumer's thread, for every reply.
+
+    Use one Caller a backend, from one thread, and close it before the ledger.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        ledger: Ledger,
+        *,
+        concurrency: int,
+        namespace: str = "",
+        retry_failed: bool = False,
+        stop: threading.Event | None = None,
+        on_done: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.backend = backend
+        self.ledger = ledger
+        self.namespace = namespace
+        self.retry_failed = retry_failed
+        self.stop = stop or threading.Event()
+        self.on_done = on_done
+        self.counts = Counts()
+        self.name = f"{type(backend).__module__}.{type(backend).__qualname__}"
+        self._width = max(1, min(concurrency, backend.max_concurrency or concurrency))
+        self._batch = backend.max_batch
+        if self._batch < 1:
+            raise PluginError(f"the backend {self.name} has a max_batch of {self._batch}")
+        self._window = 8 * self._width * self._batch  # items looked ahead: bounds the memory
+        self._retried: set[str] = set()
+        self._failure: JudgekitError | None = None  # the circuit is open: no call can succeed
+        self._queue: queue.SimpleQueue[tuple[_Run, list[_Call]] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._closing = False
+
+    @cached_property
+    def identity(self) -> JsonValue:
+        """The backend's identity, asked for once."""
+        try:
+            identity = self.backend.identity()
+            canonical(identity)
+        except JudgekitError:
+            raise
+        except Exception as error:
+            raise self._broken(error) from error
+        return identity
+
+    def calls(self, kind: Kind, items: Iterable[tuple[Request, int, int]]) -> Iterator[Reply]:
+        """Replies to (request, repeat, attempt), in order; the items are pulled as replies are taken.
+
+        Misses go out in batches of the backend's max_batch, filled in the order of the items, so that the batches
+        depend on what the ledger holds and not on timing.
+
+        Raises BackendError when no call can succeed, PluginError when the backend broke its contract, StorageError
+        when a reply could not be committed: each after the calls in flight are committed; Interrupted after a stop.
+        """
+        run, source = _Run(kind), iter(items)
+        waiting: deque[tuple[_Call, bool]] = deque()
+        batch: list[_Call] = []
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(waiting) < self._window:
+                    item = next(source, None)
+                    if item is None:
+                        exhausted = True
+                    else:
+                        call, new = self._look_up(run, *item)
+                        waiting.append((call, new))
+                        if new:
+                            batch.append(call)
+                    if batch and (exhausted or len(batch) == self._batch):
+                        self._send(run, batch)
+                        batch = []
+                if not waiting:
+                    return
+                if batch and waiting[0][0] is batch[0]:  # the window is full: this batch will not fill up
+                    self._send(run, batch)
+                    batch = []
+                call, new = waiting.popleft()
+                yield self._hand_out(run, call, new)
+        finally:
+            run.abandoned = True
+
+    def close(self) -> None:
+        """End the threads; calls in flight get a grace period to be committed."""
+        self._closing = True
+        for _ in self._threads:
+            self._queue.put(None)
+        end = time.monotonic() + _GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._threads.clear()
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the consumer's side ---
+
+    def _look_up(self, run: _Run, request: Request, repeat: int, attempt: int) -> tuple[_Call, bool]:
+        """The call, and whether it must be sent: not if it is in the ledger, nor if it is in flight."""
+        key, request_json = call_key(self.identity, run.kind, request, repeat, attempt, self.namespace)
+        # In flight first: a call leaves that table only after its commit, so one of the two knows it.
+        if (call := run.in_flight.get(key)) is not None:
+            return call, False
+        reply = self.ledger.get(key, request_json)
+        again = reply is not None and reply.status != "complete" and self.retry_failed and key not in self._retried
+        if again:
+            self._retried.add(key)
+            reply = None
+        call = _Call(key, request_json, request, reply, again)
+        if reply is None:
+            run.in_flight[key] = call
+        else:
+            call.done.release()
+        return call, reply is None
+
+    def _send(self, run: _Run, batch: list[_Call]) -> None:
+        if len(self._threads) < self._width:
+            thread = threading.Thread(target=self._work, name=f"judgekit-call-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        for call in batch:
+            call.sent = True
+        self._queue.put((run, batch))
+
+    def _hand_out(self, run: _Run, call: _Call, new: bool) -> Reply:
+        """Wait for the call's reply and count it."""
+        while not self._halted() and not call.done.acquire(timeout=_POLL):
+            pass
+        if self._halted() or call.reply is None:
+            self._give_up(run)
+        call.done.release()  # the same call may be waited for once more
+        assert call.reply is not None
+        failed = call.reply.status == "error"
+        self.counts.asked += new
+        self.counts.from_ledger += not new and not failed
+        self.counts.failed += failed
+        if self.on_done is not None:
+            self.on_done(not new)
+        return call.reply
+
+    def _halted(self) -> bool:
+        return self._closing or self._failure is not None or self.stop.is_set()
+
+    def _give_up(self, run: _Run) -> None:
+        """Let the calls in flight be committed, then raise what stopped us."""
+        run.abandoned = True  # what no worker has begun is dropped
+        end: float | None = None
+        for call in [call for call in run.in_flight.values() if call.sent]:
+            while (end is None or time.monotonic() < end) and not call.done.acquire(timeout=_POLL):
+                if end is None and self.stop.is_set():
+                    end = time.monotonic() + _GRACE
+        if self._failure is not None:
+            raise self._failure
+        raise Interrupted("stopped; every reply so far is in the ledger: the same command goes on from there")
+
+    # --- the workers' side ---
+
+    def _work(self) -> None:
+        with stoppable(self._halted):
+            while (job := self._queue.get()) is not None:
+                run, batch = job
+                try:
+                    if not run.abandoned and not self._halted():
+                        self._ask(run, batch)
+                except Interrupted:
+                    pass
+                except JudgekitError as error:
+                    self._failure = self._failure or error
+                except BaseException as error:  # whatever it is, the consumer must not wait for ever
+                    self._failure = self._failure or self._broken(error)
+                finally:
+                    for call in batch:
+                        run.in_flight.pop(call.key, None)
+                        call.done.release()
+
+    def _ask(self, run: _Run, batch: list[_Call]) -> None:
+        """Put one batch to the backend and commit its replies."""
+        requests = [call.request for call in batch]
+        try:
+            method = self.backend.generate if run.kind == "generate" else self.backend.loglikelihood
+            replies = self._checked(run.kind, requests, method(requests))
+        except CallError as error:
+            replies = [Reply(status="error", detail=str(error))] * len(batch)
+        for call, reply in zip(batch, replies, strict=True):
+            if reply.status == "error":
+                failed = Reply(status="error", detail=one_line(reply.detail) or "no reply")
+                self.ledger.log_error(call.key, self.identity, failed.detail)
+                call.reply = failed
+            else:
+                call.reply = self.ledger.put(call.key, call.request_json, self.identity, reply, replace=call.replace)
+
+    def _checked(self, kind: Kind, requests: list[Request], replies: object) -> list[Reply]:
+        """The replies, if they are what the contract says."""
+        if not isinstance(replies, list | tuple) or not all(isinstance(reply, Reply) for reply in replies):
+            got = one_line(repr(replies), 80)
+            raise PluginError(f"the backend {self.name} must return a list of replies from {kind}(), not {got}")
+        if len(replies) != len(requests):
+            raise PluginError(
+                f"the backend {self.name} returned {len(replies)} replies to {len(requests)} requests from {kind}()"
+            )
+        for request, reply in zip(requests, replies, strict=True):
+            wanted = len(request.continuations) if kind == "loglikelihood" and reply.status == "complete" else None
+            if wanted is not None and len(reply.continuations) != wanted:
+                raise PluginError(
+                    f"the backend {self.name} returned {len(reply.continuations)} log-likelihoods"
+                    f" of {wanted} continuations"
+                )
+        return list(replies)
+
+    def _broken(self, error: BaseException) -> PluginError:
+        broken = PluginError(f"the backend {self.name} raised {type(error).__name__}: {one_line(str(error))}")
+        broken.__cause__ = error
+        return broken

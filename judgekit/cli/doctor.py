@@ -1,0 +1,62 @@
+"""`judgekit doctor`: is everything there, and does it answer?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+import click
+
+EXTRAS = {"torch": "gpt2", "transformers": "hf", "xllamacpp": "local", "vl-convert-python": "report"}
+
+
+@click.command("doctor")
+@click.argument("backend", required=False)
+@click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="An option of the backend, such as model=llama3.")
+def command(backend: str | None, options: tuple[str, ...]) -> int:
+    """Check the installation, or one BACKEND in detail: reachable, model there, what it can do."""
+    if backend is None:
+        return _installation()
+    return _backend(backend, options)
+
+
+def _installation() -> int:
+    import judgekit
+    from judgekit.plugins import blocked_by_environment, build_manager, describe
+
+    _say("judgekit", True, f"{judgekit.__version__} on Python {platform.python_version()}")
+    for package, extra in EXTRAS.items():
+        try:
+            _say(package, True, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            _say(package, None, f"not installed; pip install 'judgekit[{extra}]'")
+    for info in describe(build_manager(block=blocked_by_environment())):
+        _say(f"plugin {info.name}", True, f"{info.distribution} {info.version}")
+    return 0
+
+
+def _backend(name: str, options: tuple[str, ...]) -> int:
+    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+    from judgekit.spec import build_options, parse_override
+
+    factory = Catalogue(build_manager(block=blocked_by_environment())).get("backends", name)
+    tree = dict(parse_override(option) for option in options)
+    backend = factory(build_options(factory.Options, tree, name))
+    try:
+        good = True
+        for what, passed, finding in backend.doctor():
+            _say(what, passed, finding)
+            good = good and passed is not False
+    finally:
+        backend.close()
+    if good:
+        click.echo(f"{name}: nothing amiss")
+    return 0 if good else 4
+
+
+def _say(what: str, good: bool | None, finding: str) -> None:
+    from judgekit.cli.console import printable
+    from judgekit.secret import scrub
+
+    mark, colour = {True: ("ok ", "green"), False: ("BAD", "red"), None: ("?  ", "yellow")}[good]
+    click.echo(f"{click.style(mark, fg=colour)} {what}: {printable(scrub(finding))}")

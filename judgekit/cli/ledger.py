@@ -1,0 +1,54 @@
+"""`judgekit ledger`: look at the store of every reply, or prune it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+home = click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False), default=Path(".judgekit"), show_default=True,
+    envvar="JUDGEKIT_HOME", help="Folder of the ledger.",
+)
+
+
+@click.group("ledger")
+def command() -> None:
+    """Look at, or prune, the store of every reply."""
+
+
+def _path(folder: Path) -> Path:
+    from judgekit.errors import UsageError
+
+    path = folder / "ledger.sqlite"
+    if not path.is_file():
+        raise UsageError("there is no ledger here", path=path)
+    return path
+
+
+@command.command("stats")
+@home
+def stats(home: Path) -> None:
+    """How many replies the ledger holds, by backend and by status."""
+    from judgekit.cli.results import print_table
+    from judgekit.ledger import Ledger
+
+    path = _path(home)
+    with Ledger(path) as ledger:
+        found = ledger.stats()
+    click.echo(f"{path}: {found.entries} replies, {found.bytes / 1e6:.1f} MB")
+    rows = [("backend", name, str(count)) for name, count in sorted(found.by_identity.items())]
+    rows += [("status", name, str(count)) for name, count in sorted(found.by_status.items())]
+    print_table("replies", ("by", "what", "count"), rows)
+
+
+@command.command("prune")
+@home
+@click.option("--older-than", type=click.IntRange(min=0), required=True, metavar="DAYS", help="Forget replies older than this.")
+@click.confirmation_option(prompt="Forgotten replies must be paid for again. Go on?")
+def prune(home: Path, older_than: int) -> None:
+    """Forget old replies."""
+    from judgekit.ledger import Ledger
+
+    with Ledger(_path(home)) as ledger:
+        click.echo(f"{ledger.prune(older_than_days=older_than)} replies forgotten")

@@ -1,0 +1,68 @@
+"""`judgekit run`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.argument("config", type=click.Path(path_type=Path), default="judgekit.yaml")
+@click.option("--limit", type=click.IntRange(min=1), envvar="JUDGEKIT_LIMIT", help="Only the first N samples of each data set.")
+@click.option("--repeats", type=click.IntRange(min=1), envvar="JUDGEKIT_REPEATS", help="Generation repeats.")
+@click.option("--seed", type=int, envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=8, show_default=True, envvar="JUDGEKIT_JOBS",
+              help="Calls under way at once.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config (YAML value).")
+@click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
+@click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
+              envvar="JUDGEKIT_OUTPUT", help="Folder for runs.")
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path(".judgekit"), show_default=True,
+              envvar="JUDGEKIT_HOME", help="Folder of the ledger and of trained checkpoints.")
+@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True,
+              envvar="JUDGEKIT_PROGRESS", help="Progress on stderr; auto draws bars on a terminal.")
+def command(
+    config: Path,
+    limit: int | None,
+    repeats: int | None,
+    seed: int | None,
+    jobs: int,
+    overrides: tuple[str, ...],
+    fresh: bool,
+    retry_failed: bool,
+    dry_run: bool,
+    output: Path,
+    home: Path,
+    progress: str,
+) -> int:
+    """Train, generate, judge, and write the report of CONFIG (judgekit.yaml).
+
+    Killed or interrupted, the same command goes on where it stopped: every reply is on disk before it is counted.
+    """
+    from judgekit.cli.interrupts import interruptible
+    from judgekit.cli.progress import Progress
+    from judgekit.cli.results import print_plan, print_results
+    from judgekit.plugins import blocked_by_environment, build_manager
+    from judgekit.run import Run, Settings
+    from judgekit.spec import load
+
+    flags = {"limit": limit, "repeats.generation": repeats, "seed": seed}
+    spec = load(config, overrides, {key: value for key, value in flags.items() if value is not None})
+    watcher = Progress(progress)
+    manager = build_manager(
+        block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only, extra=[watcher]
+    )
+    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed)
+    with interruptible() as stop, watcher:
+        run = Run(spec, config.parent, manager, settings, stop)
+        if dry_run:
+            plan = run.plan()
+            watcher.close()
+            print_plan(plan)
+            return 0
+        outcome = run.execute()
+    print_results(outcome)
+    return 3 if outcome.record.status == "incomplete" else 0

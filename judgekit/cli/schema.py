@@ -1,0 +1,64 @@
+"""`judgekit schema`: the JSON Schema of the config, for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+# Where in the config each kind of part stands, and under which key its plugin is named.
+PARTS = {
+    "DataSpec": ("datasets", "loader"),
+    "TrainSpec": ("trainers", "trainer"),
+    "ModelSpec": ("backends", "backend"),
+    "JudgeSpec": ("backends", "backend"),
+    "MetricSpec": ("metrics", "type"),
+}
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of judgekit.yaml, with the options of every installed plugin.
+
+    Put it beside a config, and name it in its first line: # yaml-language-server: $schema=./judgekit.schema.json
+    """
+    click.echo(json.dumps(build_schema(), indent=2, sort_keys=True))
+
+
+def build_schema() -> dict[str, Any]:
+    """The schema of the core's own keys; each part admits the options of the plugin that it names."""
+    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+    from judgekit.records import Sampling
+    from judgekit.spec import PRESETS, RunSpec
+
+    catalogue = Catalogue(build_manager(block=blocked_by_environment()))
+    schema = RunSpec.model_json_schema()
+    definitions = schema["$defs"]
+    sampling = Sampling.model_json_schema()["properties"]
+    for definition, (kind, key) in PARTS.items():
+        part = definitions[definition]
+        own = part["properties"]
+        own.pop("options", None)
+        if own.pop("sampling", None) is not None:
+            own |= sampling
+        if definition == "JudgeSpec":
+            own["preset"] = {"enum": sorted(PRESETS)}
+            part["required"] = []
+        names = catalogue.names(kind)
+        own[key] = {**own[key], "enum": names}
+        part["allOf"] = [_options_of(catalogue.get(kind, name), key, name, own, definitions) for name in names]
+        part["unevaluatedProperties"] = False
+        part.pop("additionalProperties", None)
+    schema["title"] = "judgekit.yaml"
+    return schema
+
+
+def _options_of(factory: Any, key: str, name: str, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """"If the part names this plugin, these are its options"."""
+    options = factory.Options.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(options.pop("$defs", {}))
+    then = {"properties": {option: value for option, value in options.get("properties", {}).items() if option not in own}}
+    if required := [option for option in options.get("required", []) if option not in own]:
+        then["required"] = required
+    return {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": then}

@@ -1,0 +1,34 @@
+"""`judgekit validate`: every problem of a config at once, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("validate")
+@click.argument("config", type=click.Path(path_type=Path), default="judgekit.yaml")
+@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config.")
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path(".judgekit"), show_default=True,
+              envvar="JUDGEKIT_HOME", help="Folder of the ledger and of trained checkpoints.")
+def command(config: Path, overrides: tuple[str, ...], home: Path) -> None:
+    """Check CONFIG (judgekit.yaml): keys, plugins, data, checkpoints, and whether backends answer."""
+    from judgekit.plugins import blocked_by_environment, build_manager
+    from judgekit.preparation import prepare
+    from judgekit.run import Settings
+    from judgekit.spec import load
+
+    spec = load(config, overrides)
+    manager = build_manager(block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only)
+    prepared = prepare(spec, config.parent, manager, Settings(home=home).checkpoints)
+    try:
+        for warning in prepared.warnings:
+            click.secho(f"warning: {warning}", fg="yellow")
+        samples = sum(len(data.samples) for data in prepared.datasets.values())
+        click.echo(
+            f"{config}: good ({len(spec.models)} models, {len(spec.judges)} judges, {len(spec.metrics)} metrics, "
+            f"{samples} samples)"
+        )
+    finally:
+        prepared.close()

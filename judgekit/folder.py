@@ -1,0 +1,154 @@
+"""A run's folder on disk: what is written where, atomically, and how it is read back.
+
+runs/<id>/record.json            manifest and estimates
+          samples.jsonl          every sample, one a line
+          responses/<system>.jsonl
+          rows.jsonl             every measured row
+          timing.json            wall clock and call counts; the only file that differs between equal runs
+          report.html, …         made from the files above
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from judgekit.errors import DataError, StorageError
+from judgekit.records import Noun, Response, Row, RunRecord, RunView, Sample, to_json
+
+N = TypeVar("N", bound=Noun)
+RECORD = "record.json"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into StorageError, with what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        hint = "; free some space and start the same command again: nothing paid for is lost" if full else ""
+        raise StorageError(f"cannot be written: {error.strerror}{hint}", path=path) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing; equal content is left untouched. Raises StorageError."""
+    with storage_errors(path):
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class JsonLines(Generic[N]):
+    """A file of nouns, one a line, read again each time it is iterated over."""
+
+    path: Path
+    noun: type[N]
+
+    def __iter__(self) -> Iterator[N]:
+        try:
+            with self.path.open(encoding="ascii") as file:
+                for number, line in enumerate(file, start=1):
+                    try:
+                        yield self.noun.model_validate(json.loads(line))
+                    except (ValueError, ValidationError) as error:
+                        raise DataError(f"damaged: {error}", path=self.path, line=number) from None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path=self.path) from None
+
+    def write(self, nouns: Iterable[N]) -> str:
+        """Stream the nouns to a new file that takes the old one's place when it is whole. Returns its sha256.
+
+        The file is left untouched where the new one has the same bytes.
+        """
+        digest = hashlib.sha256()
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    for noun in nouns:
+                        line = to_json(noun).encode("ascii") + b"\n"
+                        digest.update(line)
+                        file.write(line)
+                if not (self.path.is_file() and _sha256(self.path) == digest.hexdigest()):
+                    temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def samples(self) -> JsonLines[Sample]:
+        return JsonLines(self.path / "samples.jsonl", Sample)
+
+    @property
+    def rows(self) -> JsonLines[Row]:
+        return JsonLines(self.path / "rows.jsonl", Row)
+
+    def responses(self, system: str) -> JsonLines[Response]:
+        return JsonLines(self.path / "responses" / f"{system}.jsonl", Response)
+
+    def write_record(self, record: RunRecord) -> None:
+        text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+        write_atomically(self.path / RECORD, text.encode("ascii") + b"\n")
+
+    def view(self) -> RunView:
+        """The finished run. Raises DataError where the record is missing, damaged or of a newer judgekit."""
+        path = self.path / RECORD
+        try:
+            tree = json.loads(path.read_text("ascii"))
+            version = tree.get("schema_version") if isinstance(tree, dict) else None
+            if isinstance(version, int) and version > RunRecord.model_fields["schema_version"].default:
+                raise DataError(f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path)
+            record = RunRecord.model_validate(tree)
+        except FileNotFoundError:
+            raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+        except ValueError as error:
+            raise DataError(f"damaged: {error}", path=path) from None
+        return RunView(record, self.samples, _Responses(self, record.systems), self.rows)
+
+
+@dataclass(frozen=True)
+class _Responses:
+    """All systems' responses, one system after the other."""
+
+    folder: RunFolder
+    systems: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[Response]:
+        for system in self.systems:
+            if self.folder.responses(system).path.is_file():
+                yield from self.folder.responses(system)

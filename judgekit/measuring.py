@@ -1,0 +1,115 @@
+"""Responses → Rows → Estimates: what a metric is given, and what becomes of its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from judgekit.calling import Caller
+from judgekit.contracts import Judge
+from judgekit.errors import PluginError
+from judgekit.folder import RunFolder
+from judgekit.preparation import DataSet, PlannedMetric
+from judgekit.records import Estimate, Reply, Request, Response, Row, Sample
+from judgekit.spec import RunSpec
+from judgekit.templates import Prompts
+
+if TYPE_CHECKING:
+    from judgekit.statistics.items import ItemTable
+
+
+@dataclass
+class RunStudy:
+    """The Study of one metric: its samples, the stored responses to them, and ways to ask."""
+
+    data: DataSet
+    systems: tuple[str, ...]
+    judge: Judge | None
+    judge_repeats: int
+    folder: RunFolder
+    callers: Mapping[str, Caller]
+    prompts: Prompts
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.data.samples
+
+    def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
+        by_id = {sample.id: sample for sample in self.data.samples}
+        for response in self.folder.responses(system):
+            if (sample := by_id.get(response.sample_id)) is not None:
+                yield sample, response
+
+    def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
+        return self.callers[system].calls("loglikelihood", ((request, 0, 0) for request in requests))
+
+    def shots(self, sample: Sample) -> Sequence[Sample]:
+        return self.data.loader.shots(sample)
+
+    def render(self, template: str, **context: JsonValue) -> str:
+        return self.prompts.get(template).render(**context)
+
+
+@dataclass
+class Measurements:
+    """Tables of item values by (metric, system, series), filled row by row."""
+
+    spec: RunSpec
+    tables: dict[tuple[str, str, str], ItemTable] = field(default_factory=dict)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def rows(self, planned: PlannedMetric, study: RunStudy) -> Iterator[Row]:
+        """The metric's rows, named and counted on their way to the disk."""
+        for row in planned.metric.rows(study):
+            named = row.model_copy(update={"metric": planned.name})
+            self._add(planned, named)
+            yield named
+
+    def _add(self, planned: PlannedMetric, row: Row) -> None:
+        self.statuses[row.status] += 1
+        for name, series in planned.metric.series.items():
+            value = row.value if name == "value" else row.series.get(name)
+            if value is not None and not series.low <= value <= series.high:
+                raise PluginError(
+                    f"metric {planned.name!r}: {name} = {value} on sample {row.sample_id!r} is off its scale "
+                    f"[{series.low}, {series.high}]"
+                )
+            table = self._table(planned, row.system, name)
+            # A series of its own may be missing on a scored row; it then counts as skipped.
+            status = row.status if name == "value" or row.status != "scored" or value is not None else "skipped"
+            table.add(row.sample_id, row.repeat, row.judge_repeat, value, "scored" if value is not None else status)
+
+    def _table(self, planned: PlannedMetric, system: str, series: str) -> ItemTable:
+        from judgekit.statistics.items import ItemTable
+
+        key = (planned.name, system, series)
+        if key not in self.tables:
+            by_category = self.spec.statistics.cluster == "category"
+            clusters = {sample.id: sample.category or "" for sample in planned.data.samples} if by_category else None
+            self.tables[key] = ItemTable(clusters)
+        return self.tables[key]
+
+    def estimates(self, metrics: Sequence[PlannedMetric]) -> tuple[list[Estimate], list[Estimate]]:
+        """(estimates, paired differences against the run's `against` system), in the order of the config."""
+        from judgekit.statistics.estimates import difference, estimate
+
+        found: list[Estimate] = []
+        differences: list[Estimate] = []
+        settings = self.spec.statistics
+        common = {"confidence": settings.confidence, "seed": self.spec.seed, "resamples": settings.resamples}
+        against = self.spec.against or next(iter(self.spec.models))
+        for planned in metrics:
+            for (metric, system, name), table in self.tables.items():
+                if metric != planned.name:
+                    continue
+                series = planned.metric.series[name]
+                label = {"metric": metric, "system": system, "series_name": name, "series": series}
+                found += estimate(table, **label, method=settings.interval, **common)
+                other = self.tables.get((metric, against, name))
+                if name == "value" and system != against and other is not None:
+                    differences.append(difference(table, other, **label, against=against, **common))
+        return found, differences

@@ -1,0 +1,69 @@
+"""Two systems on the same items: the differences item by item, matched by id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from judgekit.records import Interval
+from judgekit.statistics.intervals import Scale, plus_two_bounds, t_interval, too_few
+from judgekit.statistics.items import Floats, Indices, ItemTable
+
+ENOUGH = 100  # items from which the paired t-interval stands alone
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Differences a − b of the items scored in both tables. `index` points into the first table's `ids`."""
+
+    index: Indices
+    difference: Floats
+    bounds: tuple[float, float]
+
+
+def pairs(a: ItemTable, b: ItemTable, scale: Scale) -> Pairs:
+    """Match the items of two tables by sample id.
+
+    `bounds`: the mean difference over the items of either table, with whatever is missing at the worst for a and
+    the best for b, and the reverse.
+    """
+    first, second = _by_id(a), _by_id(b)
+    shared = [sample_id for sample_id in a.ids if sample_id in first and sample_id in second]
+    number = {sample_id: i for i, sample_id in enumerate(a.ids)}
+    every = sorted({*a.ids, *b.ids})
+    return Pairs(
+        np.asarray([number[sample_id] for sample_id in shared], dtype=np.intp),
+        np.asarray([first[sample_id] - second[sample_id] for sample_id in shared], dtype=np.float64),
+        (_extreme(a, b, every, scale.low, scale.high), _extreme(a, b, every, scale.high, scale.low)),
+    )
+
+
+def _by_id(table: ItemTable, fill: float | None = None) -> dict[str, float]:
+    ids, (present, means) = table.ids, table.means(fill)
+    return {ids[i]: float(mean) for i, mean in zip(present, means, strict=True)}
+
+
+def _extreme(a: ItemTable, b: ItemTable, every: list[str], fill_a: float, fill_b: float) -> float:
+    first, second = _by_id(a, fill_a), _by_id(b, fill_b)
+    differences = [first.get(sample_id, fill_a) - second.get(sample_id, fill_b) for sample_id in every]
+    return float(np.mean(differences)) if differences else 0.0
+
+
+def paired_interval(difference: Floats, confidence: float, scale: Scale) -> Interval:
+    """The paired t-interval from a hundred items; below that, or without spread, the plus-two interval counts too.
+
+    Plus-two adds two pseudo-differences, ± half the score's range. A claim then needs both intervals, so what is
+    reported is their hull. `scale` is the scores', not the differences'.
+    """
+    n, whole = len(difference), Scale(-scale.range, scale.range)
+    missing = too_few("paired_t", n)
+    if missing:
+        return missing
+    student = t_interval(difference, confidence, whole)
+    if n >= ENOUGH and student.low is not None:
+        return student.model_copy(update={"method": "paired_t"})
+    padded = plus_two_bounds(difference, confidence, -scale.range / 2, scale.range / 2)
+    if student.low is None or student.high is None:
+        return whole.interval("paired_plus_two", *padded)
+    return whole.interval("paired_t+plus_two", min(student.low, padded[0]), max(student.high, padded[1]))

@@ -1,0 +1,160 @@
+"""The `train:` block → checkpoints, content-addressed: the same options and input bytes are trained once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
+
+from judgekit.contracts import Trainer
+from judgekit.errors import CheckpointError, JudgekitError, StorageError, UsageError
+from judgekit.records import CurvePoint, Training
+from judgekit.spec import TrainSpec, build_options
+
+if TYPE_CHECKING:
+    from judgekit.plugins import Catalogue
+
+CURVE = "training.jsonl"
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A training whose product has a known place before it is made: the folder is named by the key."""
+
+    name: str
+    kind: str
+    key: str
+    folder: Path
+    trainer: Trainer
+    inputs: tuple[Path, ...]
+
+
+def plan_trainings(
+    specs: Mapping[str, TrainSpec], catalogue: Catalogue, where: Path, checkpoints: Path, problems: Any
+) -> list[PlannedTraining]:
+    """The trainings in an order in which each comes after those it starts from. Problems are collected."""
+    planned: dict[str, PlannedTraining] = {}
+    for name in _in_order(specs, problems):
+        training = problems.attempt(
+            f"train.{name}", lambda name=name: _plan(name, specs[name], planned, catalogue, where, checkpoints)
+        )
+        if training is not None:
+            planned[name] = training
+    return list(planned.values())
+
+
+def _in_order(specs: Mapping[str, TrainSpec], problems: Any) -> list[str]:
+    order: list[str] = []
+    waiting = list(specs)
+    while waiting:
+        ready = [name for name in waiting if not (_starts_from(specs[name]) & set(waiting))]
+        if not ready:
+            problems.add("train", f"{', '.join(waiting)}: each starts from another, and none can be first")
+            break
+        order += ready
+        waiting = [name for name in waiting if name not in ready]
+    return order
+
+
+def _starts_from(spec: TrainSpec) -> set[str]:
+    values = [value for value in spec.options.values() if isinstance(value, str)]
+    return {value.removeprefix("train:") for value in values if value.startswith("train:")}
+
+
+def _plan(
+    name: str,
+    spec: TrainSpec,
+    planned: Mapping[str, PlannedTraining],
+    catalogue: Catalogue,
+    where: Path,
+    checkpoints: Path,
+) -> PlannedTraining:
+    for parent in sorted(_starts_from(spec)):
+        if parent not in planned:
+            raise UsageError(f"train.{name}: the config trains nothing named {parent!r}")
+    factory = catalogue.get("trainers", spec.trainer)
+    options = {key: _folder_of(value, planned) for key, value in spec.options.items()}
+    trainer: Trainer = factory(build_options(factory.Options, options, f"train.{name}"), where)
+    inputs = tuple(path for path in trainer.inputs() if not path.resolve().is_relative_to(checkpoints.resolve()))
+    key = _key(name, spec, trainer, inputs, planned)
+    return PlannedTraining(name, spec.trainer, key, checkpoints / f"{name}-{key[:16]}", trainer, inputs)
+
+
+def _folder_of(value: JsonValue, planned: Mapping[str, PlannedTraining]) -> JsonValue:
+    if isinstance(value, str) and value.startswith("train:"):
+        return str(planned[value.removeprefix("train:")].folder)
+    return value
+
+
+def _key(
+    name: str,
+    spec: TrainSpec,
+    trainer: Trainer,
+    inputs: tuple[Path, ...],
+    planned: Mapping[str, PlannedTraining],
+) -> str:
+    """sha256 of all that decides the weights: trainer, its version, options (defaults too), inputs, parents' keys."""
+    own = {key: value for key, value in trainer.options.model_dump(mode="json", by_alias=True).items()}
+    own |= {key: value for key, value in spec.options.items() if isinstance(value, str)}  # paths as written
+    parents = {parent: planned[parent].key for parent in _starts_from(spec)}
+    content = {
+        "name": name,
+        "trainer": spec.trainer,
+        "version": trainer.version,
+        "options": own,
+        "inputs": [_sha256(path) for path in inputs],
+        "parents": parents,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", path=path) from None
+
+
+def train(planned: PlannedTraining, progress: Progress) -> Training:
+    """The training's product: found under its key, or made now. A folder appears only when it is whole.
+
+    Raises StorageError when the disk is full; an unfinished folder is left out of sight and made anew.
+    """
+    if not planned.folder.is_dir():
+        unfinished = planned.folder.with_name(f".{planned.folder.name}.{os.getpid()}")
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            planned.trainer.train(unfinished, progress)
+            unfinished.rename(planned.folder)
+        except OSError as error:
+            raise StorageError(f"cannot be written: {error.strerror}", path=planned.folder) from error
+        except JudgekitError:
+            raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return Training(
+        name=planned.name,
+        trainer=planned.kind,
+        checkpoint=planned.folder.name,
+        identity=planned.key,
+        curve=_curve(planned.folder / CURVE),
+    )
+
+
+def _curve(path: Path) -> tuple[CurvePoint, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(CurvePoint.model_validate_json(line) for line in path.read_text("utf-8").splitlines())
+    except ValueError as error:
+        raise CheckpointError(f"the loss curve is damaged: {error}", path=path) from None

@@ -1,0 +1,273 @@
+"""A judge's text → Verdict. Pure, and strict: what was asked for is read, and nothing is ever guessed.
+
+A reply is a score only in one of these forms, on the scale [low, high] that the prompt named:
+
+* `integer`: the whole reply is the number (`85`), or its last line of the form `Score: 85` is. The line may carry
+  the call's nonce (`Score 3fa9c1d2: 85`); where one does, lines without it are not read. `85/100` and `85 out of
+  100` are read where the scale is 0 to 100; `8/10` on that scale is not, and nothing is rescaled.
+* `reason_json`: exactly one JSON object, alone or in one ```json fence, with exactly the keys asked for and the
+  call's nonce echoed. Text around the object is not read.
+* `letter` and `pairwise_json`: the same two forms for a preference, `A`, `B` or `tie`, as in `Winner: A`.
+
+Digits are ASCII; signs, exponents, fractions, NaN, ranges and two numbers are not a grade. A line that the
+response under judgement contains too is not read: it may be an echo. Thoughts (`<think>…</think>`) are not read.
+A reply that is none of this is `unparsed`; `refused`, `truncated` and `error` are passed through.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from judgekit.records import Continuation, Reply, Verdict
+
+Scale = tuple[float, float]
+PREFERENCE: Mapping[str, float] = {"A": 1.0, "B": 0.0, "tie": 0.5}
+
+
+class Unreadable(ValueError):
+    """The reply holds no verdict in a form that was asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the prompt asked for: the scale, the call's nonce, and the texts under judgement as they were shown."""
+
+    nonce: str
+    scale: Scale = (0.0, 100.0)
+    responses: tuple[str, ...] = ()
+
+
+def read(form: str, reply: Reply, asked: Asked) -> Verdict:
+    """The verdict of one reply in one of the FORMS. Its raw text is kept whatever the status."""
+    if failed := passed_on(reply):
+        return failed
+    try:
+        value, rationale = FORMS[form](without_thoughts(reply.text), asked)
+    except Unreadable as reason:
+        return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
+    return Verdict(status="scored", value=value, raw=reply.text, rationale=rationale)
+
+
+def passed_on(reply: Reply) -> Verdict | None:
+    """The verdict on a reply that is not complete: refused, truncated, error."""
+    if reply.status == "complete":
+        return None
+    return Verdict(status=reply.status, raw=reply.text, detail=reply.detail or reply.status)
+
+
+def _read_integer(text: str, asked: Asked) -> tuple[float, str]:
+    return _integer(_answer(text, "score", asked), asked.scale), ""
+
+
+def _read_letter(text: str, asked: Asked) -> tuple[float, str]:
+    return _preference(_answer(text, "winner", asked)), ""
+
+
+def _read_reason_json(text: str, asked: Asked) -> tuple[float, str]:
+    found = _object(text, SCORE_SCHEMA, asked.nonce)
+    score = found["score"]
+    if type(score) is float and score.is_integer():
+        score = int(score)  # JSON Schema calls 85.0 an integer
+    if type(score) is not int:
+        raise Unreadable(f"the score is not an integer: {_short(found['score'])}")
+    return _in_range(score, asked.scale), found["rationale"]
+
+
+def _read_pairwise_json(text: str, asked: Asked) -> tuple[float, str]:
+    found = _object(text, WINNER_SCHEMA, asked.nonce)
+    winner = found["winner"]
+    if not isinstance(winner, str) or winner not in PREFERENCE:
+        raise Unreadable(f"the winner is none of A, B, tie: {_short(winner)}")
+    return PREFERENCE[winner], found["rationale"]
+
+
+FORMS: Mapping[str, Callable[[str, Asked], tuple[float, str]]] = {
+    "integer": _read_integer,
+    "reason_json": _read_reason_json,
+    "letter": _read_letter,
+    "pairwise_json": _read_pairwise_json,
+}
+
+
+def likelihood_ratio(
+    answer: Continuation, gold: Continuation, empty: Continuation, scale: Scale = (0.0, 100.0)
+) -> Verdict:
+    """How much likelier the reference becomes once the answer is known, anchored by what is known of the item.
+
+    The three are the reference's log-likelihood after the question with the answer, with the reference itself, and
+    with an empty answer. With L(x) the mean log-probability (nats) of a token of the reference after x, the score is
+    clip((L(answer) − L(empty)) / (L(gold) − L(empty)), 0, 1), laid on the scale. The reference's likelihood without
+    any answer cancels out of it. Where L(gold) ≤ L(empty) the judge cannot read the item, and there is no score.
+    """
+    sums = {"answer": answer.loglikelihood, "gold": gold.loglikelihood, "empty": empty.loglikelihood}
+    raw = json.dumps({**{name: round(value, 4) for name, value in sums.items()}, "tokens": gold.tokens})
+    if not answer.tokens == gold.tokens == empty.tokens > 0:
+        return Verdict(status="error", raw=raw, detail="the log-likelihoods are not of one and the same reference")
+    span = sums["gold"] - sums["empty"]
+    if not span > 0:
+        return Verdict(status="unparsed", raw=raw, detail="anchors do not separate: gold is no likelier than empty")
+    share = min(max((sums["answer"] - sums["empty"]) / span, 0.0), 1.0)  # means over the same tokens: sums will do
+    return Verdict(status="scored", value=scale[0] + share * (scale[1] - scale[0]), raw=raw)
+
+
+def pairwise_likelihood(a: Continuation, b: Continuation, gold: Continuation, empty: Continuation) -> Verdict:
+    """The preference for a: 1, 0, or ½ where the likelihood ratios of both, anchored and clipped, are the same.
+
+    Two answers that help no more than an empty one are a tie: which of them does less is noise.
+    """
+    verdicts = [likelihood_ratio(answer, gold, empty) for answer in (a, b)]
+    raw = json.dumps({"a": json.loads(verdicts[0].raw), "b": json.loads(verdicts[1].raw)})
+    for verdict in verdicts:
+        if verdict.value is None:
+            return verdict.model_copy(update={"raw": raw})
+    first, second = (verdict.value or 0.0 for verdict in verdicts)
+    return Verdict(status="scored", value=0.5 + 0.5 * ((first > second) - (first < second)), raw=raw)
+
+
+def _schema(verdict: str, kind: Mapping[str, Any]) -> dict[str, Any]:
+    # The rationale comes before the verdict: what is generated first can inform what follows. The nonce is a free
+    # string, so that a judge that was not shown it (a prompt cut by the server) cannot fill it in.
+    properties = {"rationale": {"type": "string"}, verdict: dict(kind), "nonce": {"type": "string"}}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+SCORE_SCHEMA = _schema("score", {"type": "integer"})
+WINNER_SCHEMA = _schema("winner", {"type": "string", "enum": list(PREFERENCE)})
+
+_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+
+
+def without_thoughts(text: str) -> str:
+    """The text after the thoughts that it begins with. Thoughts that never end leave nothing."""
+    thought = _THOUGHT.match(text)
+    while thought:
+        text = text[thought.end() :]
+        thought = _THOUGHT.match(text)
+    if text.lstrip().startswith("<think>"):
+        return ""
+    head, close, rest = text.partition("</think>")
+    # Some chat formats open the thoughts in the prompt, so that the reply holds only their end.
+    return rest if close and "<think>" not in head else text
+
+
+_FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
+_LABELS = {"score": ("score", "점수"), "winner": ("winner", "승자")}
+_LABELLED = re.compile(
+    r"(?:(?:final|overall|최종)[ \t]+)?(?P<label>score|점수|winner|승자)(?:[ \t]+(?P<tag>[0-9A-Za-z]+))?"
+    r"[ \t*_]*[:=](?P<rest>.*)",
+    re.IGNORECASE,
+)
+_INTEGER = re.compile(r"(?P<number>-?(?:0|[1-9][0-9]{0,8}))(?:[ \t]*(?:/|out of)[ \t]*(?P<top>[0-9]{1,9}))?")
+_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
+
+
+def _answer(text: str, label: str, asked: Asked) -> str:
+    """What the reply gives as its answer: the rest of its last labelled line, or all of a one-line reply."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise Unreadable("the reply is empty")
+    plain = None
+    for line in reversed(lines):
+        match = _LABELLED.fullmatch(line.strip(_FRAME))
+        if match and match["label"].lower() in _LABELS[label]:
+            if match["tag"] == asked.nonce:
+                return match["rest"].strip(_FRAME)  # no response can hold the nonce: this line is the judge's own
+            if match["tag"] is None and plain is None:
+                plain = (line, match["rest"])
+    if plain is None and len(lines) == 1:
+        plain = (lines[0], lines[0])
+    if plain is None:
+        raise Unreadable(f"neither a bare answer nor a line '{label.capitalize()}: …'")
+    if _squeeze(plain[0]) in _lines(asked.responses):
+        raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
+    return plain[1].strip(_FRAME)
+
+
+def _lines(responses: Iterable[str]) -> set[str]:
+    """Every line of the responses, and of what is left of an echo of them when its thoughts are cut off."""
+    texts = [text for response in responses for text in (response, without_thoughts(response))]
+    return {_squeeze(line) for text in texts for line in text.splitlines()}
+
+
+def _squeeze(line: str) -> str:
+    return " ".join(line.strip(_FRAME + ".").casefold().split())
+
+
+def _integer(answer: str, scale: Scale) -> float:
+    match = _INTEGER.fullmatch(answer.removesuffix(".").strip(_FRAME))
+    if match is None or match["number"] == "-0":
+        raise Unreadable(f"not an integer: {_short(answer)}")
+    if match["top"] is not None and (scale[0] != 0 or int(match["top"]) != scale[1]):
+        raise Unreadable(f"not on the scale {scale[0]:g} to {scale[1]:g}: {_short(answer)}")
+    return _in_range(int(match["number"]), scale)
+
+
+def _in_range(score: int, scale: Scale) -> float:
+    if not scale[0] <= score <= scale[1]:
+        raise Unreadable(f"out of range {scale[0]:g} to {scale[1]:g}: {_short(score)}")
+    return float(score)
+
+
+def _preference(answer: str) -> float:
+    choice = answer.removesuffix(".").strip(_FRAME).removeprefix("Response ")
+    choice = choice if choice in ("A", "B") else choice.lower()
+    if choice not in PREFERENCE:
+        raise Unreadable(f"none of A, B, tie: {_short(answer)}")
+    return PREFERENCE[choice]
+
+
+def _object(text: str, schema: Mapping[str, Any], nonce: str) -> dict[str, Any]:
+    """The one JSON object of the reply, with exactly the schema's keys, its own nonce and a rationale in words."""
+    found = _load(_one_object(text))
+    wanted = schema["required"]
+    if sorted(found) != sorted(wanted):
+        raise Unreadable(f"the keys are not {', '.join(wanted)}: {_short(', '.join(found))}")
+    if found["nonce"] != nonce:
+        raise Unreadable("the call's nonce is not echoed: the judge did not see the whole prompt, or copied a text")
+    if not isinstance(found["rationale"], str):
+        raise Unreadable("the rationale is not a text")
+    return found
+
+
+def _one_object(text: str) -> str:
+    fenced = _FENCED.findall(text)
+    if len(fenced) > 1:
+        raise Unreadable("more than one fenced block")
+    source = fenced[0] if fenced else text
+    start, end = source.find("{"), source.rfind("}")
+    if start < 0 or end < start:
+        raise Unreadable("no JSON object" if text.strip() else "the reply is empty")
+    return source[start : end + 1]  # two objects, or braces in the prose, do not load as one object
+
+
+def _load(source: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise Unreadable("a key twice in the JSON object")
+        return found
+
+    def constant(name: str) -> None:
+        raise Unreadable(f"{name} is not JSON")
+
+    try:
+        found = json.loads(source, object_pairs_hook=unique, parse_constant=constant)
+    except Unreadable:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"not one JSON object: {_short(error)}") from None
+    if not isinstance(found, dict):
+        raise Unreadable("not a JSON object")
+    return found
+
+
+def _short(value: object) -> str:
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # an integer too long to print
+        text = "a very long number"
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,192 @@
+"""GPT-2 as in "Language Models are Unsupervised Multitask Learners" (Radford et al., 2019).
+
+Letters in shape comments: B sequences, T new tokens, S tokens attended to, C width, H heads, D = C / H, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from judgekit_gpt2.config import GPT2Config
+
+PADDING = -1  # the position of a padding token
+
+
+@dataclass(frozen=True)
+class KVCache:
+    """Keys and values of sequences, allocated once: [layers, B, S, H, D] each, where S is indexed by position.
+
+    Because a token is kept under its position, padding never enters the cache, and the sequences may have
+    different lengths. Slots beyond a sequence's length hold anything: no query ever attends to them.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, config: GPT2Config, rows: int, length: int, like: Tensor) -> KVCache:
+        """Room for `rows` sequences of at most `length` tokens, of the type and on the device of `like`."""
+        shape = (config.layers, rows, length, config.heads, config.width // config.heads)
+        return cls(like.new_zeros(shape), like.new_zeros(shape))
+
+    def rows(self, start: int, stop: int) -> KVCache:
+        """A view of some of the sequences: writing to it writes here."""
+        return KVCache(self.keys[:, start:stop], self.values[:, start:stop])
+
+    def copy_row(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of one sequence over another."""
+        for store in (self.keys, self.values):
+            store[:, target, :length] = store[:, source, :length]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What all layers of one forward pass share. `mask` None: plain causal attention among the T tokens."""
+
+    mask: Tensor | None = None  # [B, 1, T, S], true where a query attends to a key
+    cache: KVCache | None = None
+    real: tuple[Tensor, Tensor] | None = None  # row and column of every token that is no padding
+    slots: Tensor | None = None  # their positions
+    length: int = 0  # S
+
+
+class Attention(nn.Module):
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.heads, self.dropout = config.heads, config.dropout
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+
+    def forward(self, x: Tensor, layer: int, step: _Step) -> Tensor:
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).unbind(2)  # each [B, T, H, D]
+        if step.cache is not None:
+            k = _store(step.cache.keys[layer], k, step)  # [B, S, H, D]
+            v = _store(step.cache.values[layer], v, step)
+        y = F.scaled_dot_product_attention(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=step.mask,
+            is_causal=step.mask is None,
+            dropout_p=self.dropout if self.training else 0.0,
+        )  # [B, H, T, D]
+        return F.dropout(self.out(y.transpose(1, 2).reshape(B, T, C)), self.dropout, self.training)
+
+
+def _store(kept: Tensor, new: Tensor, step: _Step) -> Tensor:
+    """Put new keys or values [B, T, H, D] into their slots; all that there are then, as a view [B, S, H, D]."""
+    assert step.real is not None and step.slots is not None
+    kept[step.real[0], step.slots] = new[step.real]
+    return kept[:, : step.length]
+
+
+class MLP(nn.Module):
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.dropout = config.dropout
+        self.up = nn.Linear(config.width, 4 * config.width)
+        self.down = nn.Linear(4 * config.width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(F.gelu(self.up(x), approximate="tanh"))
+        return F.dropout(x, self.dropout, self.training)
+
+
+class Block(nn.Module):
+    """Pre-norm: each sublayer reads a normalised stream and adds to the stream itself."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width)
+        self.attention = Attention(config)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, layer: int, step: _Step) -> Tensor:
+        x = x + self.attention(self.norm1(x), layer, step)
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class GPT2(nn.Module):
+    """Token ids in, hidden states out; `logits` is the output layer, tied to the token embeddings.
+
+    The two are apart so that nobody pays for logits that nobody reads.
+    """
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocabulary, config.width)
+        self.positions = nn.Embedding(config.context, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """The paper's initialisation: N(0, 0.02²), and the layers that add to the residual stream scaled by
+        1/√(number of residual layers)."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                residual = name.endswith(("attention.out.weight", "mlp.down.weight"))
+                std = 0.02 / math.sqrt(2 * self.config.layers) if residual else 0.02
+                nn.init.normal_(parameter, std=std, generator=generator)
+            elif name.endswith(".bias"):
+                nn.init.zeros_(parameter)
+
+    def forward(self, ids: Tensor, positions: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """Hidden states [B, T, C] of token ids [B, T].
+
+        `positions` [B, T] places the tokens; PADDING marks tokens that none attends to, on either side. None: every
+        sequence begins at 0 and has no padding. With a `cache` the T tokens follow what the cache holds, and are
+        added to it; then `positions` must be given.
+        """
+        B, T = ids.shape
+        assert T <= self.config.context, f"{T} tokens are more than the context of {self.config.context}"
+        if positions is None:
+            assert cache is None, "tokens that go into a cache need positions"
+            x = self.tokens(ids) + self.positions.weight[:T]
+            step = _Step()
+        else:
+            assert positions.shape == (B, T), f"positions {tuple(positions.shape)} for ids {(B, T)}"
+            placed = positions.clamp(min=0)
+            x = self.tokens(ids) + self.positions(placed)
+            step = _plan(positions, placed, cache)
+        x = F.dropout(x, self.config.dropout, self.training)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, layer, step)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] of hidden states [..., C]."""
+        return F.linear(hidden, self.tokens.weight)
+
+
+def _plan(positions: Tensor, placed: Tensor, cache: KVCache | None) -> _Step:
+    """Which keys each query attends to: those at its own position and before. Padding queries, whose output nobody
+    reads, attend to position 0, since a softmax over nothing is NaN."""
+    if cache is None:
+        keys = positions[:, None, :]  # [B, 1, T]
+        return _Step(mask=((keys >= 0) & (keys <= placed[:, :, None]))[:, None])
+    row, column = (positions >= 0).nonzero(as_tuple=True)
+    length = int(placed.max()) + 1
+    keys = torch.arange(length, device=positions.device)[None, None, :]
+    mask = (keys <= placed[:, :, None])[:, None]  # [B, 1, T, S]
+    return _Step(mask, cache, (row, column), positions[row, column], length)
+
+
+def left_pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
+    """Ids and positions [B, T] of sequences of different lengths, so that all of them end in the last column."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), padding, dtype=torch.long)
+    positions = torch.full((len(sequences), longest), PADDING, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        start = longest - len(sequence)
+        ids[row, start:] = torch.tensor(sequence, dtype=torch.long)
+        positions[row, start:] = torch.arange(len(sequence))
+    return ids, positions

@@ -1,0 +1,284 @@
+"""The report's own charts, each a Section: a Vega-Lite dict with its sentence and its data table.
+
+Names of systems and splits are values in the data, never field names or expressions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import judgekit
+from judgekit_html import numbers
+from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES, WIDTH
+
+BINS = 10
+LEVELS = 11  # up to as many different values get a bar each
+POINTS = 240  # of a loss curve, drawn a split
+
+
+@dataclass(frozen=True)
+class Styles:
+    """One colour and one shape a system, the same in every chart."""
+
+    systems: Sequence[str]
+
+    def colour(self, system: str) -> str:
+        return COLOURS[self._index(system) % len(COLOURS)]
+
+    def shape(self, system: str) -> str:
+        return SHAPES[self._index(system) % len(SHAPES)]
+
+    def _index(self, system: str) -> int:
+        return list(self.systems).index(system) if system in self.systems else 0
+
+
+def _top(**chart: Any) -> dict[str, Any]:
+    return {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": WIDTH, **chart}
+
+
+def intervals(estimates: Sequence[judgekit.Estimate], styles: Styles) -> dict[str, Any]:
+    """One line an estimate: name and figures as text, the interval as a bar, the value as a point.
+
+    The dotted line behind is where the value would lie with every missing verdict at an end of the scale.
+    Differences get an axis around a marked zero; scores get their whole scale.
+    """
+    scale = estimates[0].scale
+    differ = estimates[0].against is not None
+    domain = _around_zero(estimates) if differ else [_scaled(scale.low, scale), _scaled(scale.high, scale)]
+    unit = numbers.unit(scale, difference=differ).strip()
+    axis = {"title": f"{scale.label} ({unit})" if unit else scale.label, "tickCount": 5}
+    x = {"type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
+    y = {"field": "line", "type": "ordinal", "axis": None}
+    shade = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
+
+    def rule(low: str, high: str, **mark: Any) -> dict[str, Any]:
+        return {
+            "transform": [{"filter": f"isValid(datum.{low}) && isValid(datum.{high})"}],
+            "mark": {"type": "rule", "clip": True, **mark},
+            "encoding": {"x": {"field": low, **x}, "x2": {"field": high}, **({} if "color" in mark else {"color": shade})},
+        }
+
+    def text(field: str, at: Any, **mark: Any) -> dict[str, Any]:
+        return {
+            "mark": {"type": "text", "dy": -15, "limit": WIDTH // 2 - 8, **mark},
+            "encoding": {"x": {"value": at}, "text": {"field": field}},
+        }
+
+    zero = {"data": {"values": [{}]}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": {"datum": 0}, "y": None}}
+    point = {
+        "transform": [{"filter": "isValid(datum.value)"}],
+        "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "stroke": PAPER, "strokeWidth": 2},
+        "encoding": {
+            "x": {"field": "value", **x},
+            "color": shade,
+            "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
+        },
+    }
+    return _top(
+        height={"step": 52},
+        data={"values": [_line(index, estimate, styles) for index, estimate in enumerate(estimates)]},
+        encoding={"y": y},
+        layer=[
+            *([zero] if differ else []),
+            rule("min", "max", color=MUTED, strokeDash=[1, 4], strokeCap="round", strokeWidth=2, yOffset=6),
+            rule("low", "high", strokeWidth=5, strokeCap="round", opacity=0.55, yOffset=6),
+            {**point, "mark": {**point["mark"], "yOffset": 6}},
+            text("name", 0, align="left", fontWeight=600),
+            text("figures", "width", align="right"),
+        ],
+    )
+
+
+def _line(index: int, estimate: judgekit.Estimate, styles: Styles) -> dict[str, Any]:
+    scale, differ = estimate.scale, estimate.against is not None
+    bounds = estimate.bounds if estimate.bounds and estimate.bounds[0] < estimate.bounds[1] else (None, None)
+    figures = (
+        f"{numbers.amount(estimate.value, scale, difference=differ)} "
+        f"{numbers.span(estimate.interval.low, estimate.interval.high, scale, difference=differ) or '(no interval)'}"
+    )
+    return {
+        "line": index,
+        "name": f"{estimate.system} − {estimate.against}" if differ else estimate.system,
+        "figures": figures if estimate.value is not None else "no estimate",
+        "value": _scaled(estimate.value, scale),
+        "low": _scaled(estimate.interval.low, scale),
+        "high": _scaled(estimate.interval.high, scale),
+        "min": _scaled(bounds[0], scale),
+        "max": _scaled(bounds[1], scale),
+        "shade": styles.colour(estimate.system),
+        "shape": styles.shape(estimate.system),
+    }
+
+
+def _scaled(value: float | None, scale: judgekit.Series) -> float | None:
+    return None if value is None else round(value * numbers.factor(scale), 6)
+
+
+def _around_zero(estimates: Sequence[judgekit.Estimate]) -> list[float]:
+    """An axis that shows every end and zero, a tenth wider on both sides; the whole scale where nothing is known."""
+    ends = [
+        end
+        for estimate in estimates
+        for end in (estimate.value, estimate.interval.low, estimate.interval.high, *(estimate.bounds or ()))
+        if end is not None
+    ]
+    scale = estimates[0].scale
+    low, high = (min(0.0, *ends), max(0.0, *ends)) if ends else (scale.low, scale.high)
+    margin = (high - low or scale.high - scale.low) / 10
+    return [round((low - margin) * numbers.factor(scale), 6), round((high + margin) * numbers.factor(scale), 6)]
+
+
+@dataclass(frozen=True)
+class Bin:
+    label: str
+    count: int
+    scored: bool = True
+
+
+def bins(values: Counter[float], unscored: int, scale: judgekit.Series) -> list[Bin]:
+    """The values counted: a bar for each where they are few, else ten equal bins (the last one closed)."""
+    if len(values) <= LEVELS and all(float(value * numbers.factor(scale)).is_integer() for value in values):
+        bars = [Bin(f"{value * numbers.factor(scale):g}".replace("-", "−"), values[value]) for value in sorted(values)]
+    else:
+        counts = [0] * BINS
+        for value, count in values.items():
+            place = int((value - scale.low) / (scale.high - scale.low) * BINS)
+            counts[min(max(place, 0), BINS - 1)] += count
+        width = (scale.high - scale.low) * numbers.factor(scale) / BINS
+        start = scale.low * numbers.factor(scale)
+        bars = [
+            Bin(f"{start + width * i:g}–{start + width * (i + 1):g}", count) for i, count in enumerate(counts)
+        ]
+    return [*bars, Bin("no score", unscored, scored=False)] if unscored else bars
+
+
+def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styles: Styles) -> dict[str, Any]:
+    """One small bar chart a system, one above the other on the same axes, each bar with its count."""
+    order = list(dict.fromkeys(bar.label for bars in systems.values() for bar in bars if bar.scored))
+    order += ["no score"] if any(not bar.scored for bars in systems.values() for bar in bars) else []
+    top = max((bar.count for bars in systems.values() for bar in bars), default=1)
+    x = {"field": "bin", "type": "nominal", "sort": order, "scale": {"domain": order}}
+    y = {"field": "count", "type": "quantitative", "scale": {"domain": [0, top * 1.18], "nice": False}, "axis": None}
+    shade = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
+    unit = numbers.unit(scale).strip()
+    label = f"{scale.label} ({unit})" if unit else scale.label
+
+    def one(system: str, bars: Sequence[Bin], last: bool) -> dict[str, Any]:
+        values = [
+            {"bin": bar.label, "count": bar.count, "shade": styles.colour(system) if bar.scored else GREY}
+            for bar in bars
+        ]
+        axis = {"labelAngle": 0, "title": label if last else None, "labelOverlap": False, "labelFontSize": 11}
+        encoding = {"x": {**x, "axis": axis}, "y": y}
+        return {
+            "title": system,
+            "width": WIDTH,
+            "height": 84,
+            "data": {"values": values},
+            "layer": [
+                {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {**encoding, "color": shade}},
+                {
+                    "transform": [{"filter": "datum.count > 0"}],
+                    "mark": {"type": "text", "dy": -7, "fontSize": 11, "color": MUTED},
+                    "encoding": {**encoding, "text": {"field": "count"}},
+                },
+            ],
+        }
+
+    last = list(systems)[-1]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "spacing": 14,
+        "vconcat": [one(system, bars, system == last) for system, bars in systems.items()],
+    }
+
+
+OUTCOMES = ("win", "tie", "loss", "no verdict")
+
+
+def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str]) -> dict[str, Any]:
+    """One stacked bar a system: win, tie, loss, no verdict, each with its count; `names` label the bars."""
+    shades = dict(zip(OUTCOMES, (COLOURS[0], LINE, COLOURS[1], GREY), strict=True))
+    values, line = [], 0
+    for system, counts in systems.items():
+        start, total = 0, sum(counts.values())
+        for outcome in OUTCOMES:
+            count = counts.get(outcome, 0)
+            values.append(
+                {
+                    "line": line,
+                    "name": names[system],
+                    "start": start / total,
+                    "end": (start + count) / total,
+                    "middle": (start + count / 2) / total,
+                    "shade": shades[outcome],
+                    "ink": INK if outcome == "tie" else PAPER,
+                    "text": f"{count} {outcome}" if count / total > 0.16 else str(count) if count / total > 0.05 else "",
+                    "first": outcome == OUTCOMES[0],
+                }
+            )
+            start += count
+        line += 1
+    x = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}, "axis": None}
+    return _top(
+        height={"step": 58},
+        data={"values": values},
+        encoding={"y": {"field": "line", "type": "ordinal", "axis": None}},
+        layer=[
+            {
+                "mark": {"type": "bar", "height": 24, "yOffset": 8, "stroke": PAPER, "strokeWidth": 1.5},
+                "encoding": {
+                    "x": {"field": "start", **x},
+                    "x2": {"field": "end"},
+                    "color": {"field": "shade", "type": "nominal", "scale": None, "legend": None},
+                },
+            },
+            {
+                "mark": {"type": "text", "dy": 8, "fontSize": 12, "fontWeight": 600},
+                "encoding": {
+                    "x": {"field": "middle", **x},
+                    "text": {"field": "text"},
+                    "color": {"field": "ink", "type": "nominal", "scale": None, "legend": None},
+                },
+            },
+            {
+                "transform": [{"filter": "datum.first"}],
+                "mark": {"type": "text", "dy": -15, "align": "left", "fontWeight": 600, "limit": WIDTH},
+                "encoding": {"x": {"value": 0}, "text": {"field": "name"}},
+            },
+        ],
+    )
+
+
+def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
+    """Loss by step, one line a split, told apart by colour and dash."""
+    return _top(
+        height=200,
+        data={"values": [point.model_dump() for point in points]},
+        mark={"type": "line", "interpolate": "linear"},
+        encoding={
+            "x": {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickCount": 6}},
+            "y": {
+                "field": "loss",
+                "type": "quantitative",
+                "scale": {"zero": False},
+                "axis": {"title": "loss (nats a token)", "tickCount": 5},
+            },
+            "color": {"field": "split", "type": "nominal", "sort": None},
+            "strokeDash": {"field": "split", "type": "nominal", "sort": None},
+        },
+    )
+
+
+def thinned(points: Sequence[judgekit.CurvePoint], most: int = POINTS) -> list[judgekit.CurvePoint]:
+    """At most `most` points a split, evenly spaced, the first and the last kept."""
+    kept: list[judgekit.CurvePoint] = []
+    for split in dict.fromkeys(point.split for point in points):
+        mine = [point for point in points if point.split == split]
+        if len(mine) > most:
+            mine = [mine[round(i * (len(mine) - 1) / (most - 1))] for i in range(most)]
+        kept += mine
+    return kept

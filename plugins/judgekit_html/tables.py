@@ -1,0 +1,140 @@
+"""Estimates and checks as rows of text: every number that the record has, each with what is needed to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import judgekit
+from judgekit_html import numbers
+from judgekit_html.findings import NEW, conclude, interval_text
+
+METHODS = {
+    "bootstrap": "studentised bootstrap",
+    "bca": "BCa bootstrap",
+    "percentile": "percentile bootstrap",
+    "t": "t",
+    "plus_two_t": "plus-two t",
+    "wilson": "Wilson",
+    "wilson_neff": "Wilson, effective n",
+    "clopper_pearson": "Clopper–Pearson",
+    "betting": "betting",
+    "cluster_t": "t over clusters",
+    "paired_t": "paired t",
+    "paired_plus_two": "paired plus-two t",
+    "paired_t+plus_two": "paired t and plus-two t, both",
+    "rerun_t": "t over repeats",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One estimate, formatted. `rerun` is the interval of the same value for a rerun on these items."""
+
+    system: str
+    against: str | None
+    series: str
+    value: str
+    interval: str
+    method: str
+    bootstrap: str
+    rerun: str
+    se: str
+    items: str
+    repeats: str
+    bounds: str
+    counts: str
+    conclusion: str = ""
+    tone: str = "plain"
+
+
+def method_name(method: str) -> str:
+    return METHODS.get(method, method)
+
+
+def lines(estimates: Sequence[judgekit.Estimate]) -> list[Line]:
+    """One line for each estimate for new items, its rerun interval beside it; a rerun alone gets a line too."""
+    fresh = {_key(estimate) for estimate in estimates if estimate.estimand == NEW}
+    reruns = {_key(estimate): estimate for estimate in estimates if estimate.estimand != NEW}
+    return [
+        _line(estimate, reruns.get(_key(estimate)))
+        for estimate in estimates
+        if estimate.estimand == NEW or _key(estimate) not in fresh
+    ]
+
+
+def _key(estimate: judgekit.Estimate) -> tuple[str, str, str, str | None]:
+    return estimate.metric, estimate.system, estimate.series, estimate.against
+
+
+def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
+    scale, differ = estimate.scale, estimate.against is not None
+    conclusion, tone = conclude(estimate) if differ else ("", "plain")
+    clusters = "" if estimate.n_clusters is None else f" in {numbers.counted(estimate.n_clusters, 'cluster')}"
+    shown_unit = numbers.unit(scale, difference=differ)
+    return Line(
+        system=estimate.system,
+        against=estimate.against,
+        series=scale.label if estimate.series == "value" else f"{scale.label} ({estimate.series})",
+        value=numbers.amount(estimate.value, scale, difference=differ),
+        interval=interval_text(estimate),
+        method=f"{numbers.percent(estimate.confidence)}, {method_name(estimate.interval.method)}",
+        bootstrap=_interval(estimate.bootstrap, estimate),
+        rerun=_interval(rerun.interval if rerun else None, estimate, "one repeat: not measured"),
+        se=numbers.NONE if estimate.se is None else numbers.plain(estimate.se, scale) + shown_unit,
+        items=numbers.whole(estimate.n_items) + clusters,
+        repeats=numbers.whole(estimate.repeats),
+        bounds=_bounds(estimate),
+        counts=counts(estimate.counts) or numbers.NONE,
+        conclusion=conclusion,
+        tone=tone,
+    )
+
+
+def _interval(found: judgekit.Interval | None, estimate: judgekit.Estimate, absent: str = "not recorded") -> str:
+    if found is None:
+        return absent
+    text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
+    return text or f"none: {found.note or 'no reason recorded'}"
+
+
+def _bounds(estimate: judgekit.Estimate) -> str:
+    if estimate.bounds is None:
+        return numbers.NONE
+    if estimate.bounds[0] == estimate.bounds[1]:
+        return "nothing missing"
+    return numbers.span(*estimate.bounds, estimate.scale, difference=estimate.against is not None)
+
+
+def counts(by_status: Mapping[Any, int]) -> str:
+    """105 scored, 1 unparsed."""
+    return ", ".join(f"{numbers.whole(count)} {status}" for status, count in by_status.items() if count)
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    label: str
+    value: str
+    interval: str
+    expected: str
+    passed: bool | None
+    note: str
+    items: str
+    counts: str
+
+
+def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
+    return [
+        CheckLine(
+            label=check.label,
+            value=numbers.cell(check.value),
+            interval="" if None in (check.low, check.high) else f"[{numbers.cell(check.low)}, {numbers.cell(check.high)}]",
+            expected=check.expected,
+            passed=check.passed,
+            note=check.note,
+            items=numbers.whole(check.n_items) if check.n_items else "",
+            counts=counts(check.counts) if set(check.counts) - {"scored"} else "",
+        )
+        for check in card.checks
+    ]

@@ -1,0 +1,27 @@
+"""Text that a model, a user or a server wrote, with nothing hidden in it."""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 controls (not tab and newline), soft hyphens, zero-width and bidirectional controls, line separators,
+# interlinear marks, lone surrogates, noncharacters, and the invisible tag letters. The two joiners (U+200C, U+200D)
+# stay: Persian, the Indic scripts and emoji need them.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with hidden characters shown: ␛ for escape, \\u202e for a right-to-left override."""
+    return _HIDDEN.sub(_show, text.replace("\r\n", "\n"))
+
+
+def _show(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)  # the control pictures ␀ … ␟
+    if code == 0x7F:
+        return "␡"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

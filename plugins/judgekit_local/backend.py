@@ -1,0 +1,142 @@
+"""The backend `local`: llama.cpp's own server inside this process, asked over loopback like any chat server.
+
+It starts at the first request and stops with the backend. Its decoding is plain: llama.cpp's usual cuts (top_k 40,
+top_p 0.95, min_p 0.05) are off unless asked for, and no prompt is answered from a cache, which would make a reply
+depend on the ones before it. More than one slot (`n_parallel`) computes several requests in one batch, which can
+change the last digits of a probability, and so, rarely, a word.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import secrets
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from judgekit import Backend, BackendError, Http, JudgekitError, Options, Problem, Reply, Request, Secret
+from pydantic import Field, JsonValue
+
+from judgekit_local.gguf import SMOLLM2, checked, sha256, smollm2
+from judgekit_openai.chat import ChatClient, Dialect
+
+ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently
+_INSTALL = "llama.cpp is not installed: pip install 'judgekit[local]'"
+
+
+class LocalOptions(Options):
+    """`model`: the path of a GGUF file, or "smollm2". `n_ctx`: tokens of context for each of `n_parallel` slots.
+
+    `threads` defaults to the cores less one: llama.cpp's threads wait for each other by spinning, and with a thread
+    on every core any other work on the machine makes it several times slower. It does not change the answers.
+    """
+
+    model: str = Field(SMOLLM2, min_length=1)
+    n_ctx: int = Field(2048, ge=64)
+    n_parallel: int = Field(1, ge=1, le=64)
+    threads: int | None = Field(None, ge=1)
+    deadline: float = Field(600.0, gt=0)
+
+
+class LocalBackend(Backend):
+    """Answers by llama.cpp."""
+
+    Options: ClassVar[type[Options]] = LocalOptions
+    options: LocalOptions
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "schema", "seed"})
+
+    def __init__(self, options: Any = None, where: Path = Path()) -> None:
+        super().__init__(options, where)
+        self.max_concurrency = self.options.n_parallel
+        self._lock = threading.Lock()
+        self._server: Any = None  # xllamacpp.Server, which has no types; it stops when nothing refers to it
+        self._client: ChatClient | None = None
+        self._sha256 = ""
+
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        client = self._started()
+        return [client.ask(request) for request in requests]
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Raises CheckpointError without the file, BackendError without llama.cpp."""
+        with self._lock:
+            self._sha256 = self._sha256 or sha256(self._gguf())
+        return {
+            "adapter": f"local/{ADAPTER}",
+            "sha256": self._sha256,
+            "xllamacpp": _version(),
+            "n_ctx": self.options.n_ctx,
+            "n_parallel": self.options.n_parallel,
+        }
+
+    def check(self) -> list[Problem]:
+        """llama.cpp is installed, and the model is a GGUF file."""
+        problems = []
+        for looks in (_version, self._gguf):
+            try:
+                looks()
+            except JudgekitError as error:
+                text = str(error)
+                problems.append(Problem(severity="error", where="local", message=text, exit_code=error.exit_code))
+        return problems
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.http.close()
+            self._client = self._server = None
+
+    def _started(self) -> ChatClient:
+        with self._lock:
+            if self._client is None:
+                self._client = self._start()
+            return self._client
+
+    def _start(self) -> ChatClient:
+        """Load the model and listen on a free port of 127.0.0.1. Takes 0.4 to 1.5 s for a small model."""
+        path = self._gguf()
+        _version()
+        import xllamacpp
+
+        key = Secret(secrets.token_urlsafe(32), "the key of the llama.cpp server")
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.hostnames, params.port = ["127.0.0.1"], 0
+        params.api_keys = [key.reveal()]  # other users and web pages of this machine reach loopback too
+        params.n_parallel, params.n_ctx = self.options.n_parallel, self.options.n_ctx * self.options.n_parallel
+        threads = self.options.threads or max(1, _cores() - 1)
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.verbosity = 0  # nothing on the user's terminal
+        params.warmup = params.ui = params.cache_prompt = False
+        params.cache_ram_mib = 0
+        try:
+            self._server = xllamacpp.Server(params)
+        except RuntimeError as error:
+            broken = f"{path}: llama.cpp cannot load it: damaged, of an unknown kind, or too large for the memory"
+            raise BackendError(broken) from error
+        http = Http(self._server.listening_address + "/v1", key=key, deadline=self.options.deadline, retries=1)
+        dialect = Dialect(
+            max_tokens_field="max_tokens",
+            response_format="json_schema",
+            defaults={"temperature": 0.0, "top_p": 1.0, "top_k": 0},
+            extra={"cache_prompt": False, "min_p": 0.0},
+        )
+        return ChatClient(http, self.options.model, dialect)
+
+    def _gguf(self) -> Path:
+        return checked(smollm2() if self.options.model == SMOLLM2 else self.path(self.options.model))
+
+
+def _version() -> str:
+    """Raises BackendError where xllamacpp is not installed."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise BackendError(_INSTALL)
+    return importlib.metadata.version("xllamacpp")
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

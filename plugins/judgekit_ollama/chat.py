@@ -1,0 +1,126 @@
+"""Ollama's native /api/chat: Request → body, JSON answer → Reply. Pure; an unknown shape is a CallError."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from judgekit import CallError, Message, Reply, Request, Usage
+from pydantic import JsonValue
+
+# The server only logs a name that it does not know, so they are checked here.
+_NAMES = """
+    num_keep min_p typical_p repeat_last_n repeat_penalty presence_penalty frequency_penalty penalize_newline tfs_z
+    mirostat mirostat_tau mirostat_eta draft_num_predict
+    numa num_batch num_gpu main_gpu low_vram f16_kv use_mmap use_mlock num_thread
+"""
+OPTION_NAMES = frozenset(_NAMES.split())
+_OWN_KEYS = {
+    "num_ctx": "num_ctx",
+    "num_predict": "max_new_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "seed": "seed",
+    "stop": "stop",
+}
+
+
+def check_option_names(names: Iterable[str]) -> None:
+    """Raises ValueError for an option that Ollama does not know, or that has a key of its own in the config."""
+    for name in names:
+        if name in _OWN_KEYS:
+            raise ValueError(f"{name!r} has a key of its own, beside `options`: {_OWN_KEYS[name]}")
+        if name not in OPTION_NAMES:
+            near = difflib.get_close_matches(name, [*OPTION_NAMES, *_OWN_KEYS], 1)
+            raise ValueError(f"Ollama knows no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def chat_body(
+    request: Request,
+    *,
+    model: str,
+    num_ctx: int,
+    keep_alive: str | int,
+    think: bool | str,
+    options: Mapping[str, JsonValue],
+) -> dict[str, JsonValue]:
+    """The body of POST /api/chat.
+
+    `truncate` and `shift` are false: by default an over-long prompt loses its beginning, which in a judge prompt is
+    the rubric, under status 200. `num_ctx` is always sent and never changes, since another value reloads the model.
+    """
+    sampling = request.sampling
+    drawn: dict[str, JsonValue] = {
+        "num_ctx": num_ctx,
+        "seed": sampling.seed,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "num_predict": sampling.max_new_tokens,
+        "stop": list(sampling.stop) or None,
+    }
+    body: dict[str, JsonValue] = {
+        "model": model,
+        "messages": [message.model_dump(mode="json") for message in request.messages],
+        "stream": False,
+        "think": think,
+        "truncate": False,
+        "shift": False,
+        "keep_alive": keep_alive,
+        "options": {**options, **{name: value for name, value in drawn.items() if value is not None}},
+    }
+    if request.json_schema is not None:
+        body["format"] = request.json_schema
+    return body
+
+
+def read_reply(body: Any, request: Request, num_ctx: int) -> Reply:
+    """done_reason `stop` → complete, `length` → truncated; so is a prompt that the server read only in part.
+
+    Raises CallError for load, unload, a reason that is missing or unknown, an error under status 200.
+    """
+    if not isinstance(body, dict):
+        raise CallError(f"the server sent {type(body).__name__} where a chat reply was due")
+    if body.get("error"):
+        raise CallError(f"the server sent an error under status 200: {' '.join(str(body['error']).split())[:300]}")
+    message, reason = body.get("message"), body.get("done_reason")
+    if body.get("done") is not True or not isinstance(message, dict):
+        raise CallError("the server sent half of a chat reply")
+    content, thinking = message.get("content"), message.get("thinking")
+    if not isinstance(content, str):
+        raise CallError("the server sent a message without content")
+    if reason not in ("stop", "length"):
+        raise CallError(f"the reply ended with done_reason {reason!r}, which is neither stop nor length")
+    read, made = _count(body.get("prompt_eval_count")), _count(body.get("eval_count"))
+    reply = Reply(
+        text=content,
+        reasoning=thinking if isinstance(thinking, str) else "",
+        usage=Usage(prompt_tokens=read, completion_tokens=made) if read else None,
+        notes=() if read else ("the server gave no prompt_eval_count: a cut prompt would go unseen",),
+    )
+    if read and (cut := cut_prompt(read, request.messages, num_ctx)):
+        return reply.model_copy(update={"status": "truncated", "detail": cut})
+    if reason == "length":
+        return reply.model_copy(update={"status": "truncated", "detail": "cut at the token limit"})
+    return reply if content else reply.model_copy(update={"detail": "the reply holds no content"})
+
+
+def cut_prompt(read: int, messages: Iterable[Message], num_ctx: int) -> str:
+    """Why the server cannot have read the whole prompt, given that it read `read` tokens; "" if it may have.
+
+    Two signs. A prompt cut in its middle fills the context to the last token. A prompt that lost its oldest turns
+    has fewer tokens than words: tokenizers split at whitespace first, so each word is at least one token.
+    """
+    if read >= num_ctx - 1:
+        return f"the prompt fills the whole context of {num_ctx} tokens, so it was cut: raise num_ctx"
+    words = sum(len(message.content.split()) for message in messages)
+    if read < words:
+        return f"the server read {read} tokens of a prompt of {words} words, so it was cut: raise num_ctx"
+    return ""
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; 0 where the server left it out."""
+    return value if isinstance(value, int) and value > 0 else 0

@@ -1,0 +1,66 @@
+"""A small simulation with a known truth: `benchmarks/coverage.py` is the large one."""
+
+import numpy as np
+import pytest
+from judgekit.records import Series
+from judgekit.statistics.bootstrap import bootstrap
+from judgekit.statistics.estimates import estimate
+from judgekit.statistics.intervals import Scale
+from judgekit.statistics.items import ItemTable
+
+SIMULATIONS = 300
+NOISE = 300 * np.sqrt(0.95 * 0.05 / SIMULATIONS)  # three standard errors: 3.8 points
+UNIT = Scale(0, 1)
+SERIES = Series(label="score", low=0, high=1)
+
+
+def skewed(rng, n, repeats):
+    """Mean .69, item sd .25, sd inside an item .12."""
+    item = np.clip(rng.beta(0.69 * 2.4224, 0.31 * 2.4224, n), 1e-6, 1 - 1e-6)[:, None]
+    return rng.beta(9 * item, 9 * (1 - item), (n, repeats))
+
+
+def saturated(rng, n, repeats):
+    """Nine of ten items get exactly 1. Mean .95."""
+    return np.where(rng.random((n, 1)) < 0.9, 1.0, rng.random((n, repeats)))
+
+
+def coverage(draw, truth, make, n, repeats, seed):
+    rng, hits = np.random.default_rng(seed), 0
+    for _ in range(SIMULATIONS):
+        interval = make(draw(rng, n, repeats), rng)
+        hits += interval.low is not None and interval.low <= truth <= interval.high
+    return 100 * hits / SIMULATIONS
+
+
+def auto(rows, rng):
+    table = ItemTable()
+    for i, values in enumerate(rows.tolist()):
+        for repeat, value in enumerate(values):
+            table.add(f"{i:03}", repeat, 0, value)
+    return estimate(table, metric="m", system="s", series=SERIES, resamples=999)[0].interval
+
+
+def percentile_of(axis):
+    def make(rows, rng):
+        values = rows.ravel() if axis is None else rows.mean(axis=axis)
+        return bootstrap(values, 0.95, UNIT, rng, "percentile", 199)
+
+    return make
+
+
+@pytest.mark.parametrize(("n", "repeats"), [(20, 3), (60, 1), (60, 3)])
+def test_auto_covers_what_it_claims_on_skewed_scores(n, repeats):
+    assert 94 - NOISE <= coverage(skewed, 0.69, auto, n, repeats, 1) <= 98 + NOISE
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_auto_covers_saturated_scores_where_the_item_percentile_does_not(n):
+    assert coverage(saturated, 0.95, auto, n, 1, 2) >= 94 - NOISE
+    if n == 20:
+        assert coverage(saturated, 0.95, percentile_of(1), n, 1, 2) < 90
+
+
+def test_the_two_natural_mistakes_fail():
+    assert coverage(skewed, 0.69, percentile_of(None), 60, 3, 3) < 85
+    assert coverage(skewed, 0.69, percentile_of(0), 60, 3, 3) < 50
