@@ -63,9 +63,7 @@ class Loopback(judgekit.Backend):
         choice, usage = body["choices"][0], body["usage"]
         return judgekit.Reply(
             text=choice["message"]["content"],
-            usage=judgekit.Usage(
-                prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"]
-            ),
+            usage=judgekit.Usage(prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"]),
         )
 
     def close(self) -> None:
@@ -157,7 +155,9 @@ def main() -> int:
             )
         if options.memory:
             grown = memory(server.url, options.calls, options.threads)
-            print(f"memory: {grown:+.1f} MiB from {options.calls} to {10 * options.calls} calls; {rss():.0f} MiB in all")
+            print(
+                f"memory: {grown:+.1f} MiB from {options.calls} to {10 * options.calls} calls; {rss():.0f} MiB in all"
+            )
     median = statistics.median(ratios)
     print(f"median ratio {median:.2f} (to reach: 0.80)")
     return 0 if median >= 0.8 else 1

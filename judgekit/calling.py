@@ -73,6 +73,7 @@ class Caller:
         ledger: Ledger,
         *,
         concurrency: int,
+        identity: JsonValue = None,
         namespace: str = "",
         retry_failed: bool = False,
         stop: threading.Event | None = None,
@@ -80,6 +81,7 @@ class Caller:
     ) -> None:
         self.backend = backend
         self.ledger = ledger
+        self._identity = identity
         self.namespace = namespace
         self.retry_failed = retry_failed
         self.stop = stop or threading.Event()
@@ -99,7 +101,9 @@ class Caller:
 
     @cached_property
     def identity(self) -> JsonValue:
-        """The backend's identity, asked for once."""
+        """The backend's identity: as given, or asked for once."""
+        if self._identity is not None:
+            return self._identity
         try:
             identity = self.backend.identity()
             canonical(identity)

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from judgekit.errors import PromptError
 from judgekit.readings import Kind, Question, Reading, Setting, Task, reading_for
 from judgekit.records import Reply, Request, Sample, Sampling, Verdict
-from judgekit.templates import Template
+from judgekit.templates import Prompts, Template
 
+if TYPE_CHECKING:
+    from judgekit.contracts import Backend
+    from judgekit.spec import JudgeSpec
+
+DEFAULT_PROMPTS: Mapping[Task, str] = {"score": "score/reason_json", "pairwise": "pairwise/reason_json"}
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
 
 
@@ -29,8 +34,8 @@ class Caller(Protocol):
 class LLMJudge:
     """A judge of the contract: `score` and `compare`, each by the prompt of its task.
 
-    `templates` holds a prompt by task; a task without one raises PromptError when it is asked for. `schema` says that
-    the backend can be held to a JSON schema. Judge repeat r draws with seed + r.
+    `templates` holds a prompt by task. `schema` says that the backend can be held to a JSON schema. Judge repeat r
+    draws with seed + r.
     """
 
     def __init__(
@@ -41,19 +46,44 @@ class LLMJudge:
         sampling: Sampling | None = None,
         *,
         schema: bool = False,
+        backend: str = "",
     ) -> None:
         self.name = name
+        self.backend = backend
         self._caller = caller
-        self._readings = {
-            task: reading_for(task, Setting(name, template, sampling or Sampling(), schema))
-            for task, template in templates.items()
+        self._settings: dict[Task, Setting] = {
+            task: Setting(name, template, sampling or Sampling(), schema) for task, template in templates.items()
         }
 
+    @classmethod
+    def from_spec(cls, name: str, spec: JudgeSpec, backend: Backend, caller: Caller, prompts: Prompts) -> LLMJudge:
+        """The judge of a config. Raises PromptError for a prompt that is not there."""
+        templates: dict[Task, Template] = {
+            task: prompts.get(cls.prompt_name(spec, backend, task)) for task in DEFAULT_PROMPTS
+        }
+        schema = "schema" in backend.capabilities
+        return cls(name, caller, templates, spec.sampling, schema=schema, backend=spec.backend)
+
+    @staticmethod
+    def prompt_name(spec: JudgeSpec, backend: Backend, task: Task) -> str:
+        """The prompt for a task: the judge's own, else the backend's, else judgekit's.
+
+        A single `prompt:` in the config is for the task whose folder it names, and for both if it names neither.
+        """
+        default = backend.default_prompts.get(task, DEFAULT_PROMPTS[task])
+        if isinstance(spec.prompt, Mapping):
+            return spec.prompt.get(task, default)
+        folder = (spec.prompt or "").partition("/")[0]
+        return default if spec.prompt is None or folder in set(DEFAULT_PROMPTS) - {task} else spec.prompt
+
     def reading(self, task: Task) -> Reading:
-        """How this judge is asked for a task; its `kind` names the capability that the backend must have."""
-        if task not in self._readings:
+        """How this judge is asked for a task; its `kind` names the capability that the backend must have.
+
+        Raises PromptError when the judge has no prompt for the task, or one that does not fit it: ask before a run.
+        """
+        if task not in self._settings:
             raise PromptError(f"judge {self.name!r} has no prompt for the task {task!r}")
-        return self._readings[task]
+        return reading_for(task, self._settings[task])
 
     def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
         """Verdicts on (sample, response text, judge repeat), on the prompt's scale."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -65,8 +66,13 @@ def _fields(value: object) -> dict[str, Any]:
     """A noun as JSON: the fields that differ from their default, so that a new field leaves old keys as they are."""
     if not isinstance(value, Noun):
         raise TypeError(f"{type(value).__name__} is not JSON")
-    fields = type(value).__pydantic_fields__
-    return {name: item for name, item in value.__dict__.items() if item != fields[name].default}
+    defaults = _defaults(type(value))
+    return {k: v for k, v in value.__dict__.items() if isinstance(v, Noun) or v != defaults[k]}
+
+
+@functools.cache
+def _defaults(noun: type[Noun]) -> dict[str, Any]:
+    return {name: field.default for name, field in noun.model_fields.items()}
 
 
 # ASCII-escaped: lone surrogates, which models do write, survive hashing and storage.

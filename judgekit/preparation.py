@@ -16,7 +16,7 @@ from judgekit.errors import BackendError, DataError, JudgekitError, NothingSelec
 from judgekit.judging import Caller, LLMJudge
 from judgekit.plugins import Catalogue, did_you_mean
 from judgekit.readings import Setting, Task, reading_for, task_of
-from judgekit.records import Problem, Sample, Sampling
+from judgekit.records import Problem, Sample
 from judgekit.spec import DataSpec, JudgeSpec, MetricSpec, ModelSpec, RunSpec, build_options
 from judgekit.templates import Prompts, Template
 from judgekit.training import PlannedTraining, plan_trainings
@@ -50,14 +50,15 @@ class PlannedJudge:
     """A judge's backend, and the prompts of the tasks that some metric gives it."""
 
     name: str
+    spec: JudgeSpec
     backend: Backend
-    sampling: Sampling
     templates: Mapping[Task, Template]
-    control_items: int
 
     def ask_through(self, caller: Caller) -> LLMJudge:
         schema = "schema" in self.backend.capabilities
-        return LLMJudge(self.name, caller, self.templates, self.sampling, schema=schema)
+        return LLMJudge(
+            self.name, caller, self.templates, self.spec.sampling, schema=schema, backend=self.spec.backend
+        )
 
 
 @dataclass
@@ -284,7 +285,7 @@ def _plan_judge(prepared: Prepared, name: str, spec: JudgeSpec, backend: Backend
                 f"its {prepared.spec.repeats.judge} judge repeats cannot differ "
                 f"({'log-likelihoods are exact' if reading.kind == 'loglikelihood' else 'temperature 0'})",
             )
-    prepared.judges[name] = PlannedJudge(name, backend, spec.sampling, templates, spec.control_items)
+    prepared.judges[name] = PlannedJudge(name, spec, backend, templates)
     if not tasks:
         problems.warn(label, "no metric asks this judge")
     same = [model for model, part in prepared.spec.models.items() if _same_part(part, spec)]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
 from judgekit.errors import PromptError
 from judgekit.plugins import did_you_mean
-from judgekit.records import Reply, Request, Sample, Sampling, Verdict
+from judgekit.records import Continuation, Reply, Request, Sample, Sampling, Verdict
 from judgekit.templates import Plain, Template
 from judgekit.verdicts import (
     SCORE_SCHEMA,
@@ -65,27 +66,30 @@ class Setting:
         return self.template.front.scale or (0.0, 100.0)
 
 
-class Reading(Protocol):
-    """Requests out, a verdict in. `anchored`: gold and empty have the ends of the scale by construction."""
+class Reading(ABC):
+    """Requests out, a verdict in. `anchored`: the reference and an empty answer get the ends of the scale by
+    construction."""
 
-    kind: Kind
-    anchored: bool
+    kind: ClassVar[Kind]
+    anchored: ClassVar[bool] = False
+    setting: Setting
 
+    @abstractmethod
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         """What to send; nothing, where the question cannot be asked."""
 
+    @abstractmethod
     def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        """What the replies say. With no reply, the verdict is `skipped` and says why."""
+        """What the replies say. Without a reply the verdict is `skipped`, and says why."""
 
 
 @dataclass(frozen=True)
-class Written:
+class Written(Reading):
     """The judge writes its verdict, in one of the FORMS of verdicts.py."""
 
+    kind: ClassVar[Kind] = "generate"
     setting: Setting
     form: str
-    kind: Kind = "generate"
-    anchored: bool = False
 
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         if _lacks_reference(self.setting.template, question.sample):
@@ -118,45 +122,33 @@ _SCHEMAS = {"reason_json": SCORE_SCHEMA, "pairwise_json": WINNER_SCHEMA}
 
 
 @dataclass(frozen=True)
-class LikelihoodRatio:
+class LikelihoodRatio(Reading):
     """The reference's log-likelihood after the answer, after the reference itself, and after an empty answer.
 
     The two anchors are the same for every answer to a sample, so the ledger pays for them once.
     """
 
+    kind: ClassVar[Kind] = "loglikelihood"
+    anchored: ClassVar[bool] = True
     setting: Setting
-    kind: Kind = "loglikelihood"
-    anchored: bool = True
 
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         return _likelihoods(self.setting, question)
 
     def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        if not replies:
-            return _NO_REFERENCE
-        if failed := _failure(replies):
-            return failed
-        answer, gold, empty = (reply.continuations[0] for reply in replies)
+        return _failure(replies) or self._compared(question, [reply.continuations[0] for reply in replies])
+
+    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
+        answer, gold, empty = likelihoods
         return likelihood_ratio(answer, gold, empty, self.setting.scale)
 
 
 @dataclass(frozen=True)
-class PairwiseLikelihood:
+class PairwiseLikelihood(LikelihoodRatio):
     """As LikelihoodRatio, for two answers. Each is read on its own: the order cannot matter."""
 
-    setting: Setting
-    kind: Kind = "loglikelihood"
-    anchored: bool = True
-
-    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        return _likelihoods(self.setting, question)
-
-    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        if not replies:
-            return _NO_REFERENCE
-        if failed := _failure(replies):
-            return failed
-        first, second, gold, empty = (reply.continuations[0] for reply in replies)
+    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
+        first, second, gold, empty = likelihoods
         a, b = (second, first) if question.swapped else (first, second)
         return pairwise_likelihood(a, b, gold, empty)
 
@@ -243,6 +235,8 @@ def _likelihoods(setting: Setting, question: Question) -> tuple[Request, ...]:
 
 
 def _failure(replies: Sequence[Reply]) -> Verdict | None:
+    if not replies:
+        return _NO_REFERENCE
     for reply in replies:
         if failed := passed_on(reply):
             return failed

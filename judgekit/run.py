@@ -19,12 +19,13 @@ from pydantic import JsonValue
 from judgekit import __version__
 from judgekit.calling import Caller
 from judgekit.errors import Interrupted
-from judgekit.folder import RECORD, RunFolder, write_atomically
+from judgekit.folder import RunFolder, write_atomically
 from judgekit.generating import answered_samples, generate, instruction_template
 from judgekit.judge_card import control_card
 from judgekit.judging import LLMJudge
 from judgekit.ledger import Ledger
 from judgekit.measuring import Measurements, RunStudy
+from judgekit.planning import Plan, plan
 from judgekit.plugins import describe
 from judgekit.preparation import MAIN, Prepared, Problems, check_backend, prepare
 from judgekit.records import JudgeCard, RunRecord, Sample, Training
@@ -131,6 +132,14 @@ class Run:
             self.manager.hook.judgekit_run_finished(record=record)
             return self._outcome(record, folder, reports, callers)
 
+    def plan(self) -> Plan:
+        """What `execute` would do. Nothing is trained or called; backends are asked for their identity alone."""
+        with ExitStack() as stack:
+            prepared = prepare(self.spec, self.where, self.manager, self.settings.checkpoints)
+            stack.callback(prepared.close)
+            found = self.settings.ledger.is_file() and not self.settings.fresh
+            return plan(prepared, stack.enter_context(Ledger(self.settings.ledger)) if found else None)
+
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _train(self, prepared: Prepared) -> list[Training]:
@@ -212,7 +221,7 @@ class Run:
         cards = []
         for name, judge in judges.items():
             planned = prepared.judges[name]
-            samples = prepared.datasets[MAIN].samples[: planned.control_items]
+            samples = prepared.datasets[MAIN].samples[: planned.spec.control_items]
             if samples and "score" in planned.templates:
                 self._progress(f"controlling {name}")(0, 0, "")
                 cards.append(control_card(judge, samples))
@@ -280,4 +289,4 @@ def _all_samples(prepared: Prepared) -> Iterator[Sample]:
         yield from data.samples
 
 
-__all__ = ["RECORD", "Outcome", "Run", "Settings", "run_id"]
+__all__ = ["Outcome", "Plan", "Run", "Settings", "run_id"]

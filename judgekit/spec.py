@@ -257,12 +257,18 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
-    """The first problem in the author's words: key, place, and the nearest known key."""
-    problems = [explain_problem(problem, RunSpec) for problem in error.errors()]
-    first = tuple(str(key) for key in error.errors()[0]["loc"])
-    while first and first not in lines:
-        first = first[:-1]
-    return ConfigError("; ".join(problems), path=path, line=lines.get(first))
+    """All problems in the author's words, those that stand on a line of the file first."""
+    found = [(_line(problem["loc"], lines), explain_problem(problem, RunSpec)) for problem in error.errors()]
+    found.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    return ConfigError("; ".join(text for _, text in found), path=path, line=found[0][0])
+
+
+def _line(loc: Iterable[Any], lines: Lines) -> int | None:
+    """The line of the key at `loc`, or of the nearest key around it."""
+    place = tuple(str(key) for key in loc if key not in ("sampling", "options"))
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place)
 
 
 def explain_problem(problem: Any, model: type[BaseModel], prefix: str = "") -> str:

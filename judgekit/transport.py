@@ -193,7 +193,7 @@ class Http:
         timeouts = 0
         for attempt in range(self.retries + 1):
             final = attempt == self.retries
-            pause = min(0.5 * 2.0**attempt, 8.0) * (1 - 0.25 * random.random())
+            pause = _backoff(attempt)
             try:
                 status, headers, raw = self._attempt(method, target, data)
             except _Lost as lost:
@@ -230,7 +230,7 @@ class Http:
             finally:
                 response.close()
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
-            if isinstance(error.__cause__, ssl.SSLError):
+            if isinstance(error.__context__, ssl.SSLCertVerificationError):
                 raise Unreachable(one_line(f"{self.base_url}: no secure connection: {error}")) from error
             raise _Lost(f"no connection: {error or 'timed out'}", refused=True) from error
         except (httpcore.TimeoutException, _OutOfTime) as error:
@@ -276,8 +276,8 @@ class Http:
         with self._tls_lock:
             if self._tls is None and self._scheme == b"https":
                 self._tls = _tls_context()
-        clock = _Clock()
-        network = cast("httpcore.NetworkBackend", _Network(httpcore.SyncBackend(), clock, self.connect_timeout))
+        clock = _Clock(self.connect_timeout)
+        network = cast("httpcore.NetworkBackend", _Network(httpcore.SyncBackend(), clock))
         settings: dict[str, Any] = {"ssl_context": self._tls, "network_backend": network, "keepalive_expiry": 15.0}
         proxy = _proxy(self._scheme.decode(), self._host.decode())
         if proxy is None:
@@ -362,6 +362,11 @@ def _may_retry(status: int, headers: Mapping[str, str]) -> bool:
     return status in _RETRIED or status >= 500
 
 
+def _backoff(attempt: int) -> float:
+    """Seconds before attempt + 1, where the server does not say."""
+    return min(0.5 * 2.0**attempt, 8.0) * (1 - 0.25 * random.random())
+
+
 def _retry_after(headers: Mapping[str, str], otherwise: float) -> float:
     """Seconds to wait by `retry-after-ms`, else `retry-after` (seconds or an HTTP date), at most 120."""
     seconds = _number(headers.get("retry-after-ms")) / 1000
@@ -391,6 +396,10 @@ class _OutOfTime(Exception):
 class _Clock:
     """The deadline of the attempt that a channel is busy with."""
 
+    def __init__(self, connect_timeout: float) -> None:
+        self.connect_timeout = connect_timeout
+        self.end = 0.0
+
     def start(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
 
@@ -399,6 +408,9 @@ class _Clock:
         if left <= 0:
             raise _OutOfTime
         return left
+
+    def connecting(self) -> float:
+        return min(self.connect_timeout, self.left())
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,14 +422,12 @@ class _Channel:
 class _Network:
     """An httpcore.NetworkBackend by shape: connections whose every operation gets only the time that is left."""
 
-    def __init__(self, inner: httpcore.NetworkBackend, clock: _Clock, connect_timeout: float) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, clock: _Clock) -> None:
         self.inner = inner
         self.clock = clock
-        self.connect_timeout = connect_timeout
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> _Stream:
-        time_left = min(self.connect_timeout, self.clock.left())
-        return _Stream(self.inner.connect_tcp(host, port, timeout=time_left, **options), self.clock)
+        return _Stream(self.inner.connect_tcp(host, port, timeout=self.clock.connecting(), **options), self.clock)
 
 
 class _Stream:
@@ -439,4 +449,4 @@ class _Stream:
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _Stream:
-        return _Stream(self.inner.start_tls(ssl_context, server_hostname, timeout=self.clock.left()), self.clock)
+        return _Stream(self.inner.start_tls(ssl_context, server_hostname, self.clock.connecting()), self.clock)

@@ -149,8 +149,8 @@ def without_thoughts(text: str) -> str:
         thought = _THOUGHT.match(text)
     if text.lstrip().startswith("<think>"):
         return ""
-    head, close, rest = text.partition("</think>")
-    # Some chat formats open the thoughts in the prompt, so that the reply holds only their end.
+    # Some chat formats open the thoughts in the prompt, so that the reply holds only their end, which ends a line.
+    head, close, rest = text.partition("</think>\n")
     return rest if close and "<think>" not in head else text
 
 

@@ -11,7 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from judgekit.records import Check, Estimate, Interval, JudgeCard, RunRecord, Series
-    from judgekit.run import Outcome, Plan
+    from judgekit.planning import Plan
+    from judgekit.run import Outcome
 
 
 def print_results(outcome: Outcome) -> None:

@@ -39,57 +39,77 @@ def _top(**chart: Any) -> dict[str, Any]:
     return {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": WIDTH, **chart}
 
 
-def intervals(estimates: Sequence[judgekit.Estimate], styles: Styles) -> dict[str, Any]:
-    """One line an estimate: name and figures as text, the interval as a bar, the value as a point.
+def intervals(
+    estimates: Sequence[judgekit.Estimate], styles: Styles, reference: float | None = None
+) -> dict[str, Any]:
+    """One line an estimate: name and figures as text, below them the interval as a bar and the value as a point.
 
-    The dotted line behind is where the value would lie with every missing verdict at an end of the scale.
-    Differences get an axis around a marked zero; scores get their whole scale.
+    A dotted line shows where the value would lie with every missing verdict at an end of the scale. Scores get
+    their whole scale, differences an axis around zero; `reference` (on the scale) is marked on every line.
     """
-    scale = estimates[0].scale
-    differ = estimates[0].against is not None
+    scale, differ = estimates[0].scale, estimates[0].against is not None
     domain = _around_zero(estimates) if differ else [_scaled(scale.low, scale), _scaled(scale.high, scale)]
     unit = numbers.unit(scale, difference=differ).strip()
-    axis = {"title": f"{scale.label} ({unit})" if unit else scale.label, "tickCount": 5}
+    label = f"difference in {scale.label}" if differ else scale.label
+    axis = {"title": f"{label} ({unit})" if unit else label, "tickCount": 5, "grid": False}
     x = {"type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
-    y = {"field": "line", "type": "ordinal", "axis": None}
-    shade = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
-
-    def rule(low: str, high: str, **mark: Any) -> dict[str, Any]:
-        return {
-            "transform": [{"filter": f"isValid(datum.{low}) && isValid(datum.{high})"}],
-            "mark": {"type": "rule", "clip": True, **mark},
-            "encoding": {"x": {"field": low, **x}, "x2": {"field": high}, **({} if "color" in mark else {"color": shade})},
-        }
-
-    def text(field: str, at: Any, **mark: Any) -> dict[str, Any]:
-        return {
-            "mark": {"type": "text", "dy": -15, "limit": WIDTH // 2 - 8, **mark},
-            "encoding": {"x": {"value": at}, "text": {"field": field}},
-        }
-
-    zero = {"data": {"values": [{}]}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": {"datum": 0}, "y": None}}
-    point = {
-        "transform": [{"filter": "isValid(datum.value)"}],
-        "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "stroke": PAPER, "strokeWidth": 2},
-        "encoding": {
-            "x": {"field": "value", **x},
-            "color": shade,
-            "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
-        },
-    }
+    layers = [_rule(x, *domain, stroke=LINE, strokeWidth=2)]
+    if reference is not None:
+        mark = {"type": "tick", "orient": "vertical", "size": 20, "thickness": 1.5, "color": MUTED, "yOffset": DROP}
+        layers.append({"mark": mark, "encoding": {"x": {"datum": _scaled(reference, scale), **x}}})
     return _top(
         height={"step": 52},
         data={"values": [_line(index, estimate, styles) for index, estimate in enumerate(estimates)]},
-        encoding={"y": y},
+        encoding={"y": {"field": "line", "type": "ordinal", "axis": None}},
         layer=[
-            *([zero] if differ else []),
-            rule("min", "max", color=MUTED, strokeDash=[1, 4], strokeCap="round", strokeWidth=2, yOffset=6),
-            rule("low", "high", strokeWidth=5, strokeCap="round", opacity=0.55, yOffset=6),
-            {**point, "mark": {**point["mark"], "yOffset": 6}},
-            text("name", 0, align="left", fontWeight=600),
-            text("figures", "width", align="right"),
+            *layers,
+            _rule(x, "min", "max", stroke=MUTED, strokeDash=[1, 4], strokeWidth=2),
+            _rule(x, "low", "high", strokeWidth=6, opacity=0.6),
+            _point(x),
+            _text("name", 0, align="left", fontWeight=600),
+            _text("figures", "width", align="right"),
         ],
     )
+
+
+DROP = 7  # px from the middle of a line down to its interval, below its text
+SHADE = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
+
+
+def _rule(x: Mapping[str, Any], low: str | float | None, high: str | float | None, **mark: Any) -> dict[str, Any]:
+    """A horizontal rule between two fields, left out where either is null, or between two numbers."""
+    fields = isinstance(low, str)
+    shade = {} if "stroke" in mark else {"color": SHADE}
+    return {
+        "transform": [{"filter": f"isValid(datum.{low}) && isValid(datum.{high})"}] if fields else [],
+        "mark": {"type": "rule", "strokeCap": "round", "yOffset": DROP, **mark},
+        "encoding": {
+            "x": {"field" if fields else "datum": low, **x},
+            "x2": {"field" if fields else "datum": high},
+            **shade,
+        },
+    }
+
+
+def _point(x: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "transform": [{"filter": "isValid(datum.value)"}],
+        "mark": {
+            "type": "point", "filled": True, "size": 130, "opacity": 1, "stroke": PAPER, "strokeWidth": 2, "yOffset": DROP,
+        },
+        "encoding": {
+            "x": {"field": "value", **x},
+            "color": SHADE,
+            "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
+        },
+    }  # fmt: skip
+
+
+def _text(field: str, at: float | str, **mark: Any) -> dict[str, Any]:
+    return {
+        "mark": {"type": "text", "dy": -14, "limit": WIDTH // 2 - 6, **mark},
+        "encoding": {"x": {"value": at}, "text": {"field": field}},
+    }
 
 
 def _line(index: int, estimate: judgekit.Estimate, styles: Styles) -> dict[str, Any]:
@@ -162,7 +182,6 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
     top = max((bar.count for bars in systems.values() for bar in bars), default=1)
     x = {"field": "bin", "type": "nominal", "sort": order, "scale": {"domain": order}}
     y = {"field": "count", "type": "quantitative", "scale": {"domain": [0, top * 1.18], "nice": False}, "axis": None}
-    shade = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
     unit = numbers.unit(scale).strip()
     label = f"{scale.label} ({unit})" if unit else scale.label
 
@@ -171,15 +190,19 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
             {"bin": bar.label, "count": bar.count, "shade": styles.colour(system) if bar.scored else GREY}
             for bar in bars
         ]
-        axis = {"labelAngle": 0, "title": label if last else None, "labelOverlap": False, "labelFontSize": 11}
+        axis = {
+            "labelAngle": 0, "labelOverlap": False, "labelFontSize": 10, "domain": True, "domainColor": LINE,
+            "labelExpr": "datum.label == 'no score' ? ['no', 'score'] : datum.label", "labels": last,
+            "title": label if last else None,
+        }  # fmt: skip
         encoding = {"x": {**x, "axis": axis}, "y": y}
         return {
             "title": system,
             "width": WIDTH,
-            "height": 84,
+            "height": 80,
             "data": {"values": values},
             "layer": [
-                {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {**encoding, "color": shade}},
+                {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {**encoding, "color": SHADE}},
                 {
                     "transform": [{"filter": "datum.count > 0"}],
                     "mark": {"type": "text", "dy": -7, "fontSize": 11, "color": MUTED},
@@ -196,7 +219,7 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
     }
 
 
-OUTCOMES = ("win", "tie", "loss", "no verdict")
+OUTCOMES = ("wins", "ties", "losses", "no verdict")
 
 
 def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str]) -> dict[str, Any]:
@@ -215,7 +238,7 @@ def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str])
                     "end": (start + count) / total,
                     "middle": (start + count / 2) / total,
                     "shade": shades[outcome],
-                    "ink": INK if outcome == "tie" else PAPER,
+                    "ink": INK if outcome == "ties" else PAPER,
                     "text": f"{count} {outcome}" if count / total > 0.16 else str(count) if count / total > 0.05 else "",
                     "first": outcome == OUTCOMES[0],
                 }
@@ -233,7 +256,7 @@ def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str])
                 "encoding": {
                     "x": {"field": "start", **x},
                     "x2": {"field": "end"},
-                    "color": {"field": "shade", "type": "nominal", "scale": None, "legend": None},
+                    "color": SHADE,
                 },
             },
             {

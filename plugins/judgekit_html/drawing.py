@@ -19,7 +19,7 @@ from judgekit_html.visible import visible
 VEGA_LITE = "5.21"
 MEASURED = "Liberation Sans"  # part of vl-convert: text is as wide on every machine
 SHOWN = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
-WIDTH = 450  # of the plot in px: small enough to be read on a phone
+WIDTH = 400  # of the plot in px: small enough to be read on a phone
 
 INK, MUTED, LINE, PAPER, GREY = "#1d2330", "#5c6675", "#dde1e7", "#ffffff", "#8a94a2"
 # Told apart with any colour vision (after Okabe & Ito), each dark enough on paper for 3:1; never used alone.

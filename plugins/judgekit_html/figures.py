@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import judgekit
 from judgekit_html import charts, numbers
 from judgekit_html.charts import Styles
-from judgekit_html.findings import headlines, interval_text, metrics, opponent
+from judgekit_html.findings import conclude, headlines, interval_text, metrics, opponent
 
-Words = Callable[[judgekit.Estimate], str]
+OUTRIGHT = charts.OUTCOMES[:3]
 TABLE_ROWS = 25  # of a loss curve's table, a split
 
 
 def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     """The metric's headline numbers with their intervals; None where it has none."""
     estimates = headlines(record, metric)
-    return _intervals(f"results-{metric}", metric, estimates, record, _scores) if estimates else None
+    if not estimates:
+        return None
+    scale = estimates[0].scale
+    against = opponent(record, metric)
+    even = None if against is None else (scale.low + scale.high) / 2
+    if against is None:
+        words = f"{_joined([f'{e.system} scores {_figures(e)}' for e in estimates])}. The {scale.label} runs from "
+        words += f"{numbers.plain(scale.low, scale)} to {numbers.amount(scale.high, scale)}."
+    else:
+        words = f"{_joined([f'{e.system} wins {_figures(e)} against {against}' for e in estimates])}. Even odds are marked."
+    sentence = f"On {metric}, {words}"
+    chart = charts.intervals(estimates, Styles(record.systems), even)
+    return judgekit.Section(f"results-{metric}", metric, sentence, chart)
 
 
 def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     """The metric's paired differences; None where it has none."""
     found = [d for d in record.differences if d.metric == metric and d.series == "value"]
-    return _intervals(f"differences-{metric}", metric, found, record, _contrast) if found else None
+    if not found:
+        return None
+    words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in found]
+    sentence = f"On {metric}, {_joined(words)}. Zero is marked."
+    chart = charts.intervals(found, Styles(record.systems), 0)
+    return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
 
 
-def _intervals(
-    name: str, metric: str, estimates: Sequence[judgekit.Estimate], record: judgekit.RunRecord, words: Words
-) -> judgekit.Section:
-    chart = charts.intervals(estimates, Styles(record.systems))
-    sentence = f"{metric}: {'; '.join(words(estimate) for estimate in estimates)}."
-    return judgekit.Section(name, metric, sentence, chart)
+def _figures(estimate: judgekit.Estimate) -> str:
+    """43.1 [37.0, 49.2], or what is missing."""
+    if estimate.value is None:
+        return f"nothing ({estimate.interval.note or 'no estimate'})"
+    figure = numbers.amount(estimate.value, estimate.scale, difference=estimate.against is not None)
+    found = interval_text(estimate)
+    return f"{figure} {found}" if found.startswith("[") else f"{figure} ({found})"
 
 
-def _scores(estimate: judgekit.Estimate) -> str:
-    return f"{estimate.system} {numbers.amount(estimate.value, estimate.scale)} {interval_text(estimate)}"
-
-
-def _contrast(estimate: judgekit.Estimate) -> str:
-    figure = numbers.amount(estimate.value, estimate.scale, difference=True)
-    return f"{estimate.system} − {estimate.against} {figure} {interval_text(estimate)}"
+def _joined(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 class Tally:
@@ -112,19 +126,17 @@ def _outcomes(record: judgekit.RunRecord, tally: Tally, metric: str, system: str
     middle = (scale.low + scale.high) / 2 if scale else 0.5
     counts: Counter[str] = Counter()
     for value, count in tally.values[metric, system].items():
-        counts["win" if value > middle else "loss" if value < middle else "tie"] += count
+        counts["wins" if value > middle else "losses" if value < middle else "ties"] += count
     return {**counts, "no verdict": tally.unscored[metric, system]}
 
 
-_PLURALS = {"win": "wins", "tie": "ties", "loss": "losses", "no verdict": "without a verdict"}
+_ONE = {"wins": "win", "ties": "tie", "losses": "loss", "no verdict": "without a verdict"}
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(
-        f"{counts.get(outcome, 0)} {outcome if counts.get(outcome, 0) == 1 and outcome != 'no verdict' else plural}"
-        for outcome, plural in _PLURALS.items()
-        if outcome != "no verdict" or counts.get(outcome, 0)
-    )
+    """29 wins, 6 ties, 1 loss."""
+    said = {outcome: counts.get(outcome, 0) for outcome in charts.OUTCOMES if counts.get(outcome) or outcome in OUTRIGHT}
+    return ", ".join(f"{n} {_ONE[outcome] if n == 1 or outcome not in OUTRIGHT else outcome}" for outcome, n in said.items())
 
 
 def _flips(count: int) -> str:

@@ -139,11 +139,10 @@ def _preference(estimate: judgekit.Estimate, against: str) -> Contrast:
 
 
 def alerts(record: judgekit.RunRecord) -> list[Alert]:
-    """What must be said before the numbers, the gravest first, then the judges that passed."""
+    """What must be said before the numbers: first what is broken, then the judges, then what is missing."""
     found = [*_incomplete(record), *_cards(record), *_missing(record)]
     found += [Alert("warn", warning) for warning in record.warnings]
-    order: tuple[Tone, ...] = ("bad", "warn", "plain", "good")
-    return sorted(found, key=lambda alert: order.index(alert.tone))
+    return sorted(found, key=lambda alert: alert.tone != "bad")
 
 
 def _incomplete(record: judgekit.RunRecord) -> Iterator[Alert]:

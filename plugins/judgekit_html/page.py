@@ -75,6 +75,7 @@ def _group(
         "label": mine[0].scale.label if mine else "",
         "figure": _figure(section) if section else None,
         "lines": tables.lines(mine),
+        "reruns": any(estimate.estimand != findings.NEW for estimate in mine),
         "several": len({estimate.series for estimate in mine}) > 1,
         "confidence": " / ".join(dict.fromkeys(numbers.percent(estimate.confidence) for estimate in mine)),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import judgekit
 from judgekit_html import numbers
-from judgekit_html.findings import NEW, conclude, interval_text
+from judgekit_html.findings import NEW, conclude
 
 METHODS = {
     "bootstrap": "studentised bootstrap",
@@ -29,6 +29,14 @@ METHODS = {
 
 
 @dataclass(frozen=True)
+class Range:
+    """An interval as text, or the note that says why there is none."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Line:
     """One estimate, formatted. `rerun` is the interval of the same value for a rerun on these items."""
 
@@ -36,10 +44,10 @@ class Line:
     against: str | None
     series: str
     value: str
-    interval: str
+    interval: Range
     method: str
-    bootstrap: str
-    rerun: str
+    bootstrap: Range
+    rerun: Range
     se: str
     items: str
     repeats: str
@@ -72,17 +80,16 @@ def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
     scale, differ = estimate.scale, estimate.against is not None
     conclusion, tone = conclude(estimate) if differ else ("", "plain")
     clusters = "" if estimate.n_clusters is None else f" in {numbers.counted(estimate.n_clusters, 'cluster')}"
-    shown_unit = numbers.unit(scale, difference=differ)
     return Line(
         system=estimate.system,
         against=estimate.against,
         series=scale.label if estimate.series == "value" else f"{scale.label} ({estimate.series})",
         value=numbers.amount(estimate.value, scale, difference=differ),
-        interval=interval_text(estimate),
+        interval=_range(estimate.interval, estimate),
         method=f"{numbers.percent(estimate.confidence)}, {method_name(estimate.interval.method)}",
-        bootstrap=_interval(estimate.bootstrap, estimate),
-        rerun=_interval(rerun.interval if rerun else None, estimate, "one repeat: not measured"),
-        se=numbers.NONE if estimate.se is None else numbers.plain(estimate.se, scale) + shown_unit,
+        bootstrap=_range(estimate.bootstrap, estimate),
+        rerun=_range(rerun.interval if rerun else None, estimate),
+        se=numbers.NONE if estimate.se is None else numbers.plain(estimate.se, scale) + numbers.unit(scale, difference=True),
         items=numbers.whole(estimate.n_items) + clusters,
         repeats=numbers.whole(estimate.repeats),
         bounds=_bounds(estimate),
@@ -92,18 +99,18 @@ def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
     )
 
 
-def _interval(found: judgekit.Interval | None, estimate: judgekit.Estimate, absent: str = "not recorded") -> str:
+def _range(found: judgekit.Interval | None, estimate: judgekit.Estimate) -> Range:
     if found is None:
-        return absent
+        return Range(numbers.NONE)
     text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
-    return text or f"none: {found.note or 'no reason recorded'}"
+    return Range(text) if text else Range("none", found.note or "no reason recorded")
 
 
 def _bounds(estimate: judgekit.Estimate) -> str:
     if estimate.bounds is None:
         return numbers.NONE
     if estimate.bounds[0] == estimate.bounds[1]:
-        return "nothing missing"
+        return "none missing"
     return numbers.span(*estimate.bounds, estimate.scale, difference=estimate.against is not None)
 
 

@@ -15,6 +15,8 @@ _HIDDEN = re.compile(
 
 def visible(text: str) -> str:
     """The text with hidden characters shown: ␛ for escape, \\u202e for a right-to-left override."""
+    if text.isprintable():  # quick, and true of most text: no control or format character is printable
+        return text
     return _HIDDEN.sub(_show, text.replace("\r\n", "\n"))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from judgekit import (
+    AuthError,
     Backend,
     BackendError,
     CallError,
@@ -171,8 +172,11 @@ class OllamaBackend(Backend):
     def _http(self, deadline: float = 10.0, retries: int = 1) -> Http:
         address = self._address()
         key = None
-        if self.options.key_env or self.options.host is None or address.startswith(CLOUD):
-            key = Secret.from_env(self.options.key_env or "OLLAMA_API_KEY")
+        name = self.options.key_env
+        if name or self.options.host is None or address.startswith(CLOUD):
+            key = Secret.from_env(name or "OLLAMA_API_KEY")
+        if name and key is None:
+            raise AuthError(f"no API key for the Ollama server: set the environment variable {name}")
         return Http(address, key=key, deadline=deadline, connect_timeout=min(deadline, 10.0), retries=retries)
 
     def _get(self, path: str, body: JsonValue = None) -> Mapping[str, Any]:

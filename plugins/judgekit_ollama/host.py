@@ -40,7 +40,7 @@ def _split(authority: str, default_port: str) -> tuple[str, str]:
     """(host, port) as Go's net.SplitHostPort finds them, or the whole as a host."""
     bracketed = re.fullmatch(r"\[([^\[\]]*)\]:([^:\[\]]*)|([^:\[\]]*):([^:\[\]]*)", authority)
     if not bracketed:
-        return authority.strip("[]"), default_port
+        return authority, default_port
     host = bracketed[1] if bracketed[1] is not None else bracketed[3]
     port = bracketed[2] if bracketed[2] is not None else bracketed[4]
     good = re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) and int(port) <= 65535
@@ -51,7 +51,7 @@ def _connectable(host: str) -> str:
     if not host:
         return "127.0.0.1"
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         if not re.fullmatch(r"[^\s/?#@:\[\]\\]+", host):
             raise ValueError(f"{host!r} cannot be the name of an Ollama server") from None

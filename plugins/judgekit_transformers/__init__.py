@@ -1,1 +1,19 @@
-"""judgekit plugin."""
+"""Backend `transformers`: a language model under PyTorch, inside this process, with exact log-likelihoods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from judgekit import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from judgekit import Backend
+
+
+@hookimpl
+def judgekit_backends() -> Mapping[str, type[Backend]]:
+    from judgekit_transformers.backend import TransformersBackend
+
+    return {"transformers": TransformersBackend}

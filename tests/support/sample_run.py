@@ -221,7 +221,7 @@ def difference_of(metric: str, system: str, against: str, value: float, half: fl
 
 def record(n: int, repeats: int, **changes: Any) -> RunRecord:
     """The run's record; `changes` replace its fields."""
-    failed: dict[VerdictStatus, int] = {"scored": n * repeats - 5} | {status: 1 for status in FAILURES.values()}
+    failed: dict[VerdictStatus, int] = {"scored": n * repeats - 5} | dict.fromkeys(FAILURES.values(), 1)
     lost = 5 / max(n * repeats, 1)
     sft = estimate_of(
         "quality", "sft", 77.3, 4.9, SCORE, n, repeats=repeats, counts=failed, bounds=(77.3 - 77.3 * lost, 77.3 + 22.7 * lost)

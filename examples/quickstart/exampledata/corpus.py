@@ -10,8 +10,8 @@ from exampledata.tables import capital, table
 
 SEPARATOR = "\n<|endoftext|>\n"
 ROUNDS = 2  # times each fact is told
-WORDINGS = 3  # ways it is told in at a time
-STORIES = 300
+WORDINGS = 2  # ways it is told in at a time
+STORIES = 150
 
 
 def text(split_tasks: Sequence[SplitTask], seed: int) -> str:

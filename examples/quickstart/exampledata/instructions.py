@@ -33,8 +33,8 @@ def split_tasks(tasks: Iterable[Task], seed: int) -> list[SplitTask]:
             held, left = _hold_out(left, task.items[split])
             splits[split] = tuple(held)
         if task.kind == "recall":
-            # Each fact is asked in three of the training wordings; test and validation facts are among them.
-            asked = -(-task.items["train"] // 3)
+            # Each fact is asked in four of the training wordings; test and validation facts are among them.
+            asked = -(-task.items["train"] // min(4, len(task.wordings["train"])))
             left = ([case for split in ("test", "validation") for case in splits[split]] + left)[:asked]
         splits["train"] = tuple(left)
         out.append(SplitTask(task, tuple(cases), splits))

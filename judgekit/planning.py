@@ -1,0 +1,78 @@
+"""What a run would do, for `--dry-run`: counted without calling anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from judgekit.generating import answered_samples, requests_of
+from judgekit.ledger import Ledger, call_key
+from judgekit.preparation import PlannedMetric, Prepared
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """One stage. `calls` is the most it can make; `in_ledger` is None where that cannot be known yet."""
+
+    stage: str
+    calls: int
+    in_ledger: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    lines: tuple[PlanLine, ...]
+    warnings: tuple[str, ...]
+
+
+def plan(prepared: Prepared, ledger: Ledger | None) -> Plan:
+    """The stages in order. `ledger` is None where there is none yet."""
+    lines = [
+        PlanLine(f"training {training.name}", 0, None, "found" if training.folder.is_dir() else "to be trained")
+        for training in prepared.trainings
+    ]
+    lines += [_generation(prepared, system, ledger) for system in prepared.models]
+    lines += [line for planned in prepared.metrics for line in _measuring(prepared, planned)]
+    for judge in prepared.judges.values():
+        if "score" in judge.templates and judge.spec.control_items:
+            lines.append(PlanLine(f"controlling {judge.name}", 0, None, f"{judge.spec.control_items} samples an arm"))
+    return Plan(prepared.spec.name, tuple(lines), tuple(prepared.warnings))
+
+
+def _generation(prepared: Prepared, system: str, ledger: Ledger | None) -> PlanLine:
+    calls = len(answered_samples(prepared, system)) * prepared.repeats(system)
+    trained = {str(training.folder) for training in prepared.trainings if not training.folder.is_dir()}
+    backend = prepared.models[system]
+    if trained & {str(value) for value in backend.options.model_dump().values()}:
+        return PlanLine(f"generating {system}", calls, 0, "after training")
+    if ledger is None:
+        return PlanLine(f"generating {system}", calls, 0, "")
+    identity = backend.identity()
+    keys = (call_key(identity, "generate", *item) for item in requests_of(prepared, system))
+    found = sum(ledger.get(key, request) is not None for key, request in keys)
+    return PlanLine(f"generating {system}", calls, found, "")
+
+
+def _measuring(prepared: Prepared, planned: PlannedMetric) -> Iterator[PlanLine]:
+    needs = planned.metric.needs
+    responses = sum(len(planned.data.samples) * prepared.repeats(system) for system in planned.systems)
+    questions = responses * prepared.spec.repeats.judge
+    stage = f"measuring {planned.name}"
+    if "score" in needs:
+        yield PlanLine(stage, questions * _requests(prepared, planned, ("score",)), None, "and one re-ask each at most")
+    elif "pairwise" in needs:
+        calls = questions * 2 * _requests(prepared, planned, ("pairwise",))
+        yield PlanLine(stage, calls, None, "both orders, and one re-ask each at most")
+    elif "loglikelihood" in needs:
+        yield PlanLine(stage, len(planned.data.samples) * len(planned.systems), None, "log-likelihoods")
+    else:
+        yield PlanLine(stage, 0, None, f"{responses} responses, no calls")
+
+
+def _requests(prepared: Prepared, planned: PlannedMetric, tasks: Sequence[str]) -> int:
+    """Requests a question: one where the judge writes; an anchored reading asks for its anchors too."""
+    judge = prepared.judges[planned.judge or ""]
+    readings = [template.front.reading for task, template in judge.templates.items() if task in tasks]
+    return {"likelihood_ratio": 3, "pairwise_likelihood": 4}.get(readings[0], 1)

@@ -1,0 +1,37 @@
+"""Fixtures for every test: the data folder beside the checkout, and a home without plugins' or users' settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The folder that holds tests/, examples/ and docs/."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The public data beside the checkout (or in JUDGEKIT_SHARED); skips, or in CI fails, where it is absent."""
+    folder = Path(os.environ.get("JUDGEKIT_SHARED") or ROOT.parent / "shared") / "data"
+    if not folder.is_dir():
+        if os.environ.get("JUDGEKIT_REQUIRE_SHARED"):
+            pytest.fail(f"the shared data is required here, and {folder} is no folder")
+        pytest.skip("the shared data (../shared/data) is not here")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests start without the settings of whoever runs them."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "OLLAMA_")) or (
+            name.startswith("JUDGEKIT_") and name not in ("JUDGEKIT_SHARED", "JUDGEKIT_REQUIRE_SHARED", "JUDGEKIT_REQUIRE_BROWSER")
+        ):
+            monkeypatch.delenv(name)

@@ -1,0 +1,65 @@
+"""The MMLU loader: the original layout, shots from dev, and broken files."""
+
+from pathlib import Path
+
+import pytest
+from judgekit_datasets.mmlu import MMLU, MMLUOptions
+
+import judgekit
+
+
+def folder(tmp_path: Path, test: str = '"Is it, so?",yes,no,maybe,never,B\nplain,1,2,3,4,D\n') -> Path:
+    for split, text in (("test", test), ("dev", "\n".join(f"dev {n},a,b,c,d,A" for n in range(5)) + "\n")):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / f"logic_{split}.csv").write_text(text)
+    return tmp_path
+
+
+def test_questions_and_shots(tmp_path: Path) -> None:
+    loader = MMLU(MMLUOptions(path=str(folder(tmp_path)), shots=3))
+    samples = list(loader.load())
+    assert [(sample.id, sample.category, sample.answer) for sample in samples] == [
+        ("logic-0000", "logic", 1),
+        ("logic-0001", "logic", 3),
+    ]
+    assert samples[0].instruction == "Is it, so?"
+    assert samples[0].choices == ("yes", "no", "maybe", "never")
+    assert [shot.instruction for shot in loader.shots(samples[0])] == ["dev 0", "dev 1", "dev 2"]
+    assert len(loader.inputs()) == 2
+    assert MMLU(MMLUOptions(path=str(tmp_path), shots=0)).shots(samples[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b,c,d,e\n", r"logic_test\.csv:1: 5 columns"),
+        ("q,a,b,c,d,A\nq,a,b,c,d,E\n", r"logic_test\.csv:2: the answer is 'E'"),
+        ("q,a,b,c,d,AB\n", r"the answer is 'AB'"),
+        ("", r"is empty"),
+        ('q,"a\n', r"not CSV"),
+    ],
+)
+def test_broken_files_say_where(tmp_path: Path, text: str, expected: str) -> None:
+    loader = MMLU(MMLUOptions(path=str(folder(tmp_path, text))))
+    with pytest.raises(judgekit.DataError, match=expected):
+        list(loader.load())
+
+
+def test_unknown_subjects_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(judgekit.DataError, match=r"no subject is named 'magic' \(there are: logic\)"):
+        list(MMLU(MMLUOptions(path=str(folder(tmp_path)), subjects=("magic",))).load())
+    with pytest.raises(judgekit.DataError, match="no file named"):
+        list(MMLU(MMLUOptions(path=str(tmp_path / "none"))).load())
+
+
+@pytest.mark.shared
+def test_all_of_mmlu(shared_data: Path) -> None:
+    loader = MMLU(MMLUOptions(path=str(shared_data / "mmlu")))
+    samples = list(loader.load())
+    assert len(samples) == 14_042
+    assert len({sample.category for sample in samples}) == 57
+    assert len({sample.id for sample in samples}) == len(samples)
+    dev = list(MMLU(MMLUOptions(path=str(shared_data / "mmlu"), split="dev", shots=0)).load())
+    assert len(dev) == 285
+    shares = [100 * sum(sample.answer == letter for sample in samples) / len(samples) for letter in range(4)]
+    assert [round(share, 2) for share in shares] == [22.95, 24.65, 25.51, 26.89]

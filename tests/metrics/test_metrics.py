@@ -1,0 +1,159 @@
+"""The built-in metrics over hand-made studies."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from judgekit_metrics.multiple_choice import MultipleChoice
+from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
+from judgekit_metrics.reference import ExactMatch, RougeL, longest_common_subsequence
+from judgekit_metrics.score import Score
+
+import judgekit
+from judgekit import Response, Sample, Verdict
+
+
+@dataclass
+class FakeJudge:
+    """Scores by the table; compares by length, with a weakness for the first when `biased`."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    biased: bool = False
+    name: str = "fake"
+
+    def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
+        for _, text, _ in items:
+            if text in self.scores:
+                yield Verdict(status="scored", value=self.scores[text])
+            else:
+                yield Verdict(status="unparsed", raw="hm")
+
+    def compare(self, items: Iterable[tuple[Sample, str, str, int]]) -> Iterator[tuple[Verdict, Verdict]]:
+        for _, a, b, _ in items:
+            better = 0.5 if len(a) == len(b) else float(len(a) > len(b))
+            values = (1.0, 0.0) if self.biased else (better, better)
+            yield Verdict(status="scored", value=values[0]), Verdict(status="scored", value=values[1])
+
+
+@dataclass
+class FakeStudy:
+    samples: Sequence[Sample]
+    answers: dict[str, list[list[str | None]]]
+    judge: FakeJudge | None = None
+    judge_repeats: int = 1
+    prompts: list[str] = field(default_factory=list)
+    longest: int = 10_000
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(self.answers)
+
+    def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
+        for sample, texts in zip(self.samples, self.answers[system], strict=True):
+            for repeat, text in enumerate(texts):
+                status = "complete" if text is not None else "error"
+                yield sample, Response(system=system, sample_id=sample.id, repeat=repeat, text=text or "", status=status)
+
+    def loglikelihood(self, system: str, requests: Iterable[judgekit.Request]) -> Iterator[judgekit.Reply]:
+        for request in requests:
+            self.prompts.append(request.prompt)
+            if len(request.prompt) > self.longest:
+                yield judgekit.Reply(status="truncated", detail="too long")
+            else:
+                scores = [judgekit.Continuation(token_logprobs=(-1.0 if text == " B" else -2.0,)) for text in request.continuations]
+                yield judgekit.Reply(continuations=tuple(scores))
+
+    def shots(self, sample: Sample) -> Sequence[Sample]:
+        return [Sample(id=f"shot{n}", instruction=f"shot {n}", choices=("w", "x", "y", "z"), answer=n) for n in range(4)]
+
+    def render(self, template: str, **context: object) -> str:
+        assert template == "multiple_choice/mmlu.j2"
+        return repr(context)
+
+
+SAMPLES = [Sample(id=str(n), instruction=f"Do {n}.", reference=f"done {n}") for n in range(3)]
+
+
+def test_exact_match_folds_space_and_width_but_not_case() -> None:
+    study = FakeStudy(SAMPLES, {"a": [["done 0"], [" done\n１ "], ["Done 2"]]})
+    assert [row.value for row in ExactMatch().rows(study)] == [1, 1, 0]
+
+
+def test_rows_without_response_or_reference_have_no_value() -> None:
+    samples = [Sample(id="a", instruction="x"), Sample(id="b", instruction="x", reference="y")]
+    rows = list(ExactMatch().rows(FakeStudy(samples, {"s": [["y"], [None]]})))
+    assert [row.status for row in rows] == ["skipped", "error"]
+    assert [row.value for row in rows] == [None, None]
+
+
+def test_rouge_l_by_hand() -> None:
+    metric = RougeL()
+    assert metric.value("the cat sat", "the cat sat") == 1
+    assert metric.value("the cat", "the dog sat") == pytest.approx(2 * 1 / 5)
+    assert metric.value("", "a") == 0
+    assert metric.value("", "") == 1
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.integers(0, 3), max_size=8))
+def test_lcs_is_symmetric_and_bounded(a: list[int], b: list[int]) -> None:
+    length = longest_common_subsequence(a, b)
+    assert length == longest_common_subsequence(b, a)
+    assert length <= min(len(a), len(b))
+    assert longest_common_subsequence(a, a) == len(a)
+
+
+def test_rouge_l_agrees_with_the_published_package() -> None:
+    scorer = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rougeL"])
+    for response, reference in [("the cat sat on a mat", "a cat sat on the mat"), ("Yes, 3 of them!", "yes 3"), ("no", "yes")]:
+        assert RougeL().value(response, reference) == pytest.approx(scorer.score(reference, response)["rougeL"].fmeasure)
+
+
+def test_scores_keep_their_order_and_statuses() -> None:
+    judge = FakeJudge({"x": 10.0, "y": 90.0})
+    study = FakeStudy(SAMPLES, {"s": [["x", "y"], [None, "?"], ["y", "x"]]}, judge, judge_repeats=2)
+    rows = list(Score().rows(study))
+    assert [(row.sample_id, row.repeat, row.judge_repeat, row.status, row.value) for row in rows[:4]] == [
+        ("0", 0, 0, "scored", 10), ("0", 0, 1, "scored", 10), ("0", 1, 0, "scored", 90), ("0", 1, 1, "scored", 90),
+    ]  # fmt: skip
+    assert [row.status for row in rows[4:8]] == ["error", "error", "unparsed", "unparsed"]
+    assert len(rows) == 12
+
+
+def test_a_preference_is_the_mean_of_both_orders() -> None:
+    answers = {"new": [["long answer"], ["a"], ["tie"]], "old": [["short"], ["bb"], ["eit"]]}
+    rows = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge())))
+    assert [row.value for row in rows] == [1, 0, 0.5]
+    assert [row.series["consistent"] for row in rows] == [1, 1, 1]
+    biased = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge(biased=True))))
+    assert [row.value for row in biased] == [0.5] * 3
+    assert [row.series for row in biased] == [{"consistent": 0, "first": 1}] * 3
+
+
+def test_repeats_meet_the_opponents_repeats_in_turn() -> None:
+    answers: dict[str, list[list[str | None]]] = {"new": [["aaa", "b", "cc"]] * 3, "old": [["xx"], [None], ["xx"]]}
+    rows = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge())))
+    assert [row.value for row in rows[:3]] == [1, 0, 0.5]
+    assert [row.status for row in rows[3:6]] == ["error"] * 3
+
+
+def test_pairwise_checks_its_opponent() -> None:
+    metric = Pairwise(PairwiseOptions(against="old"))
+    assert metric.check(["new", "old"]) == []
+    assert "no model is named 'old'" in metric.check(["new"])[0]
+    assert metric.check(["old"]) == ["there is no second model to compare"]
+
+
+def test_multiple_choice_takes_the_likeliest_letter_and_drops_shots_that_do_not_fit() -> None:
+    samples = [Sample(id=str(n), instruction="Q", choices=("1", "2", "3", "4"), answer=n % 2, category="a_b") for n in range(4)]
+    study = FakeStudy(samples, {"s": []})
+    rows = list(MultipleChoice().rows(study))
+    assert [row.value for row in rows] == [0, 1, 0, 1]
+    assert "'subject': 'a b'" in study.prompts[0]
+    assert [row.series["always_a"] for row in rows] == [1, 0, 1, 0]
+    assert '"shots": 4' in rows[0].verdicts[0].raw
+    short = FakeStudy(samples, {"s": []}, longest=len(study.prompts[0]) - 1)
+    assert '"shots": 3' in next(iter(MultipleChoice().rows(short))).verdicts[0].raw
+    none = FakeStudy(samples, {"s": []}, longest=0)
+    assert {row.status for row in MultipleChoice().rows(none)} == {"truncated"}

@@ -1,0 +1,142 @@
+"""The body of /api/chat, and every shape of its answer."""
+
+from __future__ import annotations
+
+import pytest
+from judgekit import CallError, Message, Request, Sampling, Usage
+
+from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, cut_prompt, read_reply
+
+ASK = Request(messages=(Message(role="user", content="Grade this answer from 0 to 100."),))
+
+
+def said(content="85", **fields):
+    body = {"model": "llama3", "message": {"role": "assistant", "content": content}, "done": True}
+    return {**body, "done_reason": "stop", "prompt_eval_count": 20, "eval_count": 2, **fields}
+
+
+def read(*args, **fields):
+    return read_reply(said(*args, **fields), ASK, 4096)
+
+
+def body(request=ASK, **settings):
+    usual = {"model": "llama3", "num_ctx": 2048, "keep_alive": "10m", "think": False, "options": {}}
+    return chat_body(request, **(usual | settings))
+
+
+def test_the_body_leaves_nothing_to_the_servers_defaults():
+    sampling = Sampling(temperature=0.0, seed=123, max_new_tokens=8, top_p=0.9, top_k=5, stop=("\n",))
+    schema = {"type": "object"}
+    request = Request(messages=(Message(role="user", content="hi"),), sampling=sampling, json_schema=schema)
+    assert body(request, options={"num_thread": 2}) == {
+        "model": "llama3",
+        "messages": [{"role": "user", "content": "hi"}],
+        "stream": False,
+        "think": False,
+        "truncate": False,
+        "shift": False,
+        "keep_alive": "10m",
+        "format": {"type": "object"},
+        "options": {
+            "num_thread": 2,
+            "num_ctx": 2048,
+            "seed": 123,
+            "temperature": 0.0,
+            "top_p": 0.9,
+            "top_k": 5,
+            "num_predict": 8,
+            "stop": ["\n"],
+        },
+    }
+
+
+def test_what_the_request_leaves_open_is_not_sent():
+    sent = body()
+    assert sent["options"] == {"num_ctx": 2048}
+    assert "format" not in sent
+
+
+def test_a_plain_reply():
+    reply = read()
+    assert (reply.text, reply.status, reply.detail, reply.notes) == ("85", "complete", "", ())
+    assert reply.usage == Usage(prompt_tokens=20, completion_tokens=2)
+
+
+def test_thoughts_are_kept_apart():
+    assert read_reply(said() | {"message": {"content": "85", "thinking": "so"}}, ASK, 4096).reasoning == "so"
+
+
+def test_a_cut_reply():
+    reply = read(done_reason="length")
+    assert (reply.status, reply.detail) == ("truncated", "cut at the token limit")
+
+
+def test_an_empty_reply_is_empty():
+    reply = read("")
+    assert (reply.status, reply.text, reply.detail) == ("complete", "", "the reply holds no content")
+
+
+@pytest.mark.parametrize("count", [None, 0, "many"])
+def test_a_server_that_does_not_count_is_noted(count):
+    reply = read(prompt_eval_count=count)
+    assert reply.usage is None
+    assert reply.notes == ("the server gave no prompt_eval_count: a cut prompt would go unseen",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ([], "list where a chat reply was due"),
+        ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
+        (said(done_reason="load"), "done_reason 'load'"),
+        (said(done_reason="unload"), "done_reason 'unload'"),
+        (said(done_reason=None), "done_reason None"),
+        (said(done=False), "half of a chat reply"),
+        ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
+        ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
+        (said(None), "without content"),
+        (said(85), "without content"),
+    ],
+)
+def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
+    with pytest.raises(CallError, match=words):
+        read_reply(answer, ASK, 4096)
+
+
+# --- a prompt that was cut silently ---
+
+
+@pytest.mark.parametrize(
+    ("read_tokens", "cut"),
+    [(7, False), (6, True), (1, True), (4094, False), (4095, True), (4096, True)],
+)
+def test_a_cut_prompt_is_seen(read_tokens, cut):
+    assert bool(cut_prompt(read_tokens, ASK.messages, 4096)) is cut  # the prompt has seven words
+
+
+def test_a_cut_prompt_is_a_truncated_reply_with_its_text_kept():
+    reply = read("85", prompt_eval_count=3)
+    assert (reply.status, reply.text) == ("truncated", "85")
+    assert reply.detail == "the server read 3 tokens of a prompt of 7 words, so it was cut: raise num_ctx"
+
+
+# --- option names ---
+
+
+def test_every_known_option_passes():
+    check_option_names(OPTION_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
+        ("temprature", "did you mean 'temperature'"),
+        ("zzzz", "no option 'zzzz'$"),
+        ("num_ctx", "has a key of its own, beside `options`: num_ctx"),
+        ("num_predict", "beside `options`: max_new_tokens"),
+    ],
+)
+def test_an_unknown_option_is_refused(name, words):
+    with pytest.raises(ValueError, match=words):
+        check_option_names([name])

@@ -1,0 +1,86 @@
+"""OLLAMA_HOST → address, by the server's own rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from judgekit_ollama.host import parse_host
+
+CASES = [
+    # nothing, and the parts of an address alone
+    ("", "http://127.0.0.1:11434"),
+    ("   ", "http://127.0.0.1:11434"),
+    ("1.2.3.4", "http://1.2.3.4:11434"),
+    (":56789", "http://127.0.0.1:56789"),
+    ("1.2.3.4:56789", "http://1.2.3.4:56789"),
+    ("example.com", "http://example.com:11434"),
+    ("example.com:56789", "http://example.com:56789"),
+    ("localhost", "http://localhost:11434"),
+    # a scheme brings its own port
+    ("http://1.2.3.4", "http://1.2.3.4:80"),
+    ("https://1.2.3.4", "https://1.2.3.4:443"),
+    ("http://1.2.3.4:4321", "http://1.2.3.4:4321"),
+    ("https://example.com:4321", "https://example.com:4321"),
+    ("http://", "http://127.0.0.1:80"),
+    ("http://:8080", "http://127.0.0.1:8080"),
+    ("ollama.com", "https://ollama.com:443"),
+    ("https://ollama.com", "https://ollama.com:443"),
+    ("ollama.com:11434", "http://ollama.com:11434"),
+    # ports that are none
+    (":66000", "http://127.0.0.1:11434"),
+    (":-1", "http://127.0.0.1:11434"),
+    (":0", "http://127.0.0.1:0"),
+    ("example.com:", "http://example.com:11434"),
+    ("example.com:http", "http://example.com:11434"),
+    ("https://example.com:99999", "https://example.com:443"),
+    ("1.2.3.4:١٢", "http://1.2.3.4:11434"),
+    # addresses to listen on become addresses to connect to
+    ("0.0.0.0", "http://127.0.0.1:11434"),
+    ("0.0.0.0:56789", "http://127.0.0.1:56789"),
+    ("http://0.0.0.0", "http://127.0.0.1:80"),
+    ("[::]", "http://[::1]:11434"),
+    ("[::]:56789", "http://[::1]:56789"),
+    # IPv6, bare or in brackets
+    ("::1", "http://[::1]:11434"),
+    ("[::1]", "http://[::1]:11434"),
+    ("[::1]:1337", "http://[::1]:1337"),
+    ("https://[::1]", "https://[::1]:443"),
+    ("http://[fe80::1]:8080/x", "http://[fe80::1]:8080/x"),
+    ("[0001:002:003:0004::1]", "http://[1:2:3:4::1]:11434"),
+    # spaces and quotes
+    (" 1.2.3.4 ", "http://1.2.3.4:11434"),
+    ('"1.2.3.4"', "http://1.2.3.4:11434"),
+    ("'1.2.3.4'", "http://1.2.3.4:11434"),
+    (' " 1.2.3.4 " ', "http://1.2.3.4:11434"),
+    # paths are kept, without a slash at the end
+    ("https://example.com/ollama", "https://example.com:443/ollama"),
+    ("example.com:56789/ollama/", "http://example.com:56789/ollama"),
+    ("example.com/", "http://example.com:11434"),
+    ("example.com/a/b", "http://example.com:11434/a/b"),
+    ("[::1]/path", "http://[::1]:11434/path"),
+]
+
+
+@pytest.mark.parametrize(("value", "address"), CASES)
+def test_parse_host(value, address):
+    assert parse_host(value) == address
+
+
+@pytest.mark.parametrize("value", ["ftp://example.com", "HTTP://example.com", "a b", "a:b:c", "user@example.com", "[x"])
+def test_what_cannot_be_an_address(value):
+    with pytest.raises(ValueError, match="Ollama server"):
+        parse_host(value)
+
+
+def test_agrees_with_the_official_client_where_both_can_connect():
+    """The client follows the same table, but for the cases named here."""
+    from ollama._client import _parse_host
+
+    differ = {
+        "   ", "http://", "ollama.com", ":66000", ":-1", ":0", "example.com:http", "https://example.com:99999", "::1",
+        "1.2.3.4:١٢", "[0001:002:003:0004::1]", " 1.2.3.4 ", '"1.2.3.4"', "'1.2.3.4'", ' " 1.2.3.4 " ', "http://:8080",
+    }  # fmt: skip
+    listening = {value for value, _ in CASES if "0.0.0.0" in value or "[::]" in value}
+    for value, address in CASES:
+        if value not in differ | listening:
+            assert _parse_host(value) == address, value

@@ -1,0 +1,170 @@
+"""Which key goes where, what preflight finds, and what the record says of the server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from judgekit import Message, Request
+from pydantic import ValidationError
+
+from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
+from loopback import closed_port
+from openai_fake import Answer, OpenAIFake, failure
+
+ASK = Request(messages=(Message(role="user", content="hi"),))
+KEY = "sk-canary-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def backend(base_url=None, **options):
+    return OpenAIBackend(OpenAIOptions(**{"model": "m", "base_url": base_url, "retries": 0} | options))
+
+
+def test_openai_without_a_key_is_found_before_any_call():
+    [problem] = backend().check()
+    assert (problem.severity, problem.exit_code) == ("error", 4)
+    assert "no API key for https://api.openai.com/v1: set the environment variable OPENAI_API_KEY" in problem.message
+
+
+def test_a_named_key_must_be_there():
+    [problem] = backend("http://127.0.0.1:1/v1", key_env="JUDGE_KEY").check()
+    assert problem.exit_code == 4
+    assert "JUDGE_KEY" in problem.message
+
+
+def sent(fake):
+    return [call.headers.get("authorization") for call in fake.calls]
+
+
+def test_openais_key_stays_at_home(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-x")
+    with OpenAIFake() as fake:
+        backend(fake.base_url).generate([ASK])
+    assert sent(fake) == [None]
+    assert "openai-organization" not in fake.calls[0].headers
+
+
+def test_the_server_that_the_environment_names_gets_the_environments_key(monkeypatch):
+    with OpenAIFake(key=KEY) as fake:
+        monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        assert backend().generate([ASK])[0].text == "50"
+    assert sent(fake) == [f"Bearer {KEY}"]
+
+
+def test_a_named_key_goes_to_the_named_server(monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with OpenAIFake(key=KEY) as fake:
+        judge = backend(fake.base_url, key_env="JUDGE_KEY")
+        assert judge.check() == []
+        assert judge.generate([ASK])[0].text == "50"
+
+
+def test_a_wrong_key_is_found_by_preflight_and_never_shown(monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with OpenAIFake(key="another") as fake:
+        [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
+    assert problem.exit_code == 4
+    assert "JUDGE_KEY" in problem.message
+    assert KEY not in problem.message
+
+
+def test_a_key_without_the_scope_to_list_models_passes():
+    class Restricted(OpenAIFake):
+        def respond(self, call):
+            if call.method == "GET":
+                return failure(403, "You have insufficient permissions. Missing scopes: api.model.read.")
+            return super().respond(call)
+
+    with Restricted() as fake:
+        assert backend(fake.base_url).check() == []
+
+
+def test_a_server_that_is_down_is_found_by_preflight():
+    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
+    assert problem.exit_code == 4
+    assert "is the server running" in problem.message
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1"])
+def test_an_address_that_is_none(address):
+    [problem] = backend(address).check()
+    assert problem.exit_code == 2
+
+
+def test_a_server_need_not_list_its_models():
+    class Silent(OpenAIFake):
+        def respond(self, call):
+            return Answer("nothing here", 404) if call.method == "GET" else super().respond(call)
+
+    with Silent() as fake:
+        judge = backend(fake.base_url)
+        assert judge.check() == []
+        assert [line[1] for line in judge.doctor()] == [True, None]
+
+
+def test_doctor_says_whether_the_model_is_there():
+    with OpenAIFake(models=["a", "m"]) as fake:
+        assert [line[:2] for line in backend(fake.base_url).doctor()] == [("server", True), ("model", True)]
+        [_, (_, good, words)] = backend(fake.base_url, model="x").doctor()
+    assert good is False
+    assert words == "x is not listed; the server has a, m"
+
+
+def test_identity_holds_what_can_change_an_answer_and_no_key_nor_port(monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    judge = backend("http://127.0.0.1:4321/v1", key_env="JUDGE_KEY", extra={"reasoning_effort": "low"})
+    identity = judge.identity()
+    assert identity == {
+        "adapter": "openai/1",
+        "server": "loopback",
+        "model": "m",
+        "max_tokens_field": "max_tokens",
+        "response_format": "auto",
+        "extra": {"reasoning_effort": "low"},
+    }
+    assert KEY not in json.dumps(identity)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [
+        ("http://127.0.0.1:8000/v1", "loopback"),
+        ("http://localhost:8000/v1", "loopback"),
+        ("http://[::1]:8000/v1", "loopback"),
+        ("http://127.8.8.8/v1", "loopback"),
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("http://10.0.0.7:8000/v1/", "http://10.0.0.7:8000/v1"),
+    ],
+)
+def test_server_name(base_url, name):
+    assert server_name(base_url) == name
+
+
+@pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}])
+def test_extra_cannot_replace_what_the_request_sets(extra):
+    with pytest.raises(ValidationError, match="cannot stand in `extra`"):
+        OpenAIOptions(model="m", extra=extra)
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(ValidationError, match="temprature"):
+        OpenAIOptions(model="m", temprature=0)
+
+
+def test_the_plugin_modules_load_nothing_heavy():
+    code = (
+        "import sys, judgekit_openai, judgekit_ollama, judgekit_local;"
+        "print([m for m in ('pydantic', 'httpx', 'httpcore', 'numpy', 'xllamacpp') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,105 @@
+"""The fake and the real server (llama.cpp over a real model), both asked by the official client and by ours."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pytest
+from judgekit import Message, Request, Sampling
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+
+from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
+from openai_fake import OpenAIFake, completion, failure
+from real_model import llama_url
+
+MESSAGES = [{"role": "user", "content": "Name a colour."}]
+SCHEMA = {"type": "object", "properties": {"good": {"type": "boolean"}}}
+
+
+@pytest.fixture(scope="session")
+def llama():
+    return llama_url() + "/v1"
+
+
+def client(base_url, key="none"):
+    return openai.OpenAI(base_url=base_url, api_key=key, max_retries=0)
+
+
+def request(text="Name a colour.", max_new_tokens=6, **fields):
+    sampling = Sampling(temperature=0.0, seed=1, max_new_tokens=max_new_tokens)
+    return Request(messages=(Message(role="user", content=text),), sampling=sampling, **fields)
+
+
+def backend(base_url, **options):
+    return OpenAIBackend(OpenAIOptions(model="smollm2", base_url=base_url, **options))
+
+
+def test_the_official_client_reads_the_fakes_completion():
+    with OpenAIFake([completion("85", refusal=None)]) as fake:
+        answer = client(fake.base_url).chat.completions.create(model="m", messages=MESSAGES)
+    assert answer.object == "chat.completion"
+    assert answer.choices[0].message.content == "85"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.total_tokens == 15
+
+
+def test_the_official_client_reads_the_fakes_models():
+    with OpenAIFake(models=["a", "b"]) as fake:
+        assert [model.id for model in client(fake.base_url).models.list()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, openai.BadRequestError), (401, openai.AuthenticationError), (404, openai.NotFoundError),
+     (429, openai.RateLimitError), (500, openai.InternalServerError)],
+)  # fmt: skip
+def test_the_official_client_reads_the_fakes_errors(status, error):
+    answer = failure(status, "so it is", code="some_code", param="temperature")
+    with OpenAIFake([answer]) as fake, pytest.raises(error) as caught:
+        client(fake.base_url).chat.completions.create(model="m", messages=MESSAGES)
+    assert (caught.value.code, caught.value.param) == ("some_code", "temperature")
+    assert caught.value.body["message"] == "so it is"
+
+
+def test_every_field_we_send_is_one_that_the_official_client_knows():
+    with OpenAIFake("{}") as fake:
+        everything = Sampling(temperature=0.5, top_p=0.9, seed=1, stop=("x",), max_new_tokens=5)
+        ask = Request(messages=(Message(role="user", content="hi"),), sampling=everything, json_schema=SCHEMA)
+        backend(fake.base_url, max_tokens_field="max_completion_tokens").generate([ask])
+    known = CompletionCreateParamsNonStreaming.__annotations__.keys()
+    for base in CompletionCreateParamsNonStreaming.__orig_bases__:
+        known |= getattr(base, "__annotations__", {}).keys()
+    assert fake.bodies[0].keys() <= known
+
+
+# --- a real model ---
+
+
+def test_the_official_client_and_ours_get_the_same_answer(llama):
+    official = client(llama).chat.completions.create(
+        model="smollm2", messages=MESSAGES, temperature=0, seed=1, max_tokens=6, top_p=1,
+        extra_body={"cache_prompt": False},
+    )  # fmt: skip
+    [ours] = backend(llama, extra={"cache_prompt": False}).generate([request()])
+    assert ours.text == official.choices[0].message.content
+    assert ours.text
+    assert ours.usage.prompt_tokens == official.usage.prompt_tokens
+    assert {"length": "truncated", "stop": "complete"}[official.choices[0].finish_reason] == ours.status
+
+
+def test_a_real_server_keeps_to_the_schema(llama):
+    [reply] = backend(llama).generate([request("Is it good?", max_new_tokens=12, json_schema=SCHEMA)])
+    assert reply.status == "complete"
+    assert isinstance(json.loads(reply.text)["good"], bool)
+    assert reply.notes == ()
+
+
+def test_a_real_server_refuses_a_prompt_that_is_too_long(llama):
+    [reply] = backend(llama).generate([request("word " * 1500)])
+    assert reply.status == "truncated"
+    assert "does not fit the model's context" in reply.detail
+
+
+def test_a_real_server_passes_preflight(llama):
+    assert backend(llama).check() == []

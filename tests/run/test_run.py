@@ -1,0 +1,206 @@
+"""A whole run through the core, with parrots for models."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from parrots import CopyTrainer, Parrot, ParrotPlugin
+
+from judgekit.errors import Interrupted, PreflightError, Unreachable
+from judgekit.folder import RunFolder
+from judgekit.plugins import build_manager
+from judgekit.run import Outcome, Run, Settings
+from judgekit.spec import RunSpec
+
+PLUGINS = ("datasets", "json", "metrics", "responses")
+ITEMS = [
+    {"instruction": f"Say the word number {number}.", "output": f"word {number}", "category": f"kind {number % 3}"}
+    for number in range(12)
+]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
+    Parrot.calls.clear()
+    CopyTrainer.runs = 0
+    return tmp_path
+
+
+def config(**changes: object) -> RunSpec:
+    tree: dict[str, object] = {
+        "name": "parrots",
+        "data": {"path": "items.json"},
+        "models": {
+            "good": {"backend": "parrot", "answers": {"number 1.": "word 1", "number 2.": "word 2"}},
+            "bad": {"backend": "parrot", "answers": {"number": "nothing"}},
+        },
+        "judges": {"main": {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 4}},
+        "metrics": {"exact": {"type": "exact_match"}, "quality": {"type": "score", "judge": "main"}},
+        "against": "bad",
+        "reports": ["json"],
+        "statistics": {"resamples": 199},
+    }
+    return RunSpec.model_validate(tree | changes)
+
+
+def execute(spec: RunSpec, here: Path, stop: threading.Event | None = None, **settings: object) -> Outcome:
+    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
+    places = Settings(output=here / "runs", home=here / "home", **settings)  # type: ignore[arg-type]
+    return Run(spec, here, manager, places, stop or threading.Event()).execute()
+
+
+def test_a_run_has_every_row_and_number(here: Path) -> None:
+    outcome = execute(config(), here)
+    record = outcome.record
+    assert record.status == "complete"
+    assert record.n_samples == 12
+    exact = {row.system: row for row in record.estimates if row.metric == "exact"}
+    assert exact["good"].value == pytest.approx(2 / 12)
+    assert exact["bad"].value == 0
+    quality = [row for row in record.estimates if row.metric == "quality"]
+    assert [row.system for row in quality] == ["good", "bad"]
+    assert all(row.n_items == 12 and row.bootstrap is not None for row in quality)
+    assert {(row.metric, row.system, row.against) for row in record.differences} == {
+        ("exact", "good", "bad"),
+        ("quality", "good", "bad"),
+    }
+    view = outcome.folder.view()
+    assert view.record == record
+    assert len(list(view.rows)) == 2 * 2 * 12
+    assert len(list(view.responses)) == 2 * 12
+    assert [card.judge for card in record.cards] == ["main"]
+    assert (outcome.folder.path / "summary.json") in outcome.reports
+
+
+def test_a_second_run_calls_nothing_and_changes_no_byte(here: Path) -> None:
+    first = execute(config(), here)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()}
+    asked = len(Parrot.calls)
+    second = execute(config(), here)
+    assert len(Parrot.calls) == asked
+    assert second.asked == 0
+    assert second.from_ledger > 0
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_threads_do_not_change_the_record(here: Path) -> None:
+    one = execute(config(), here, jobs=1)
+    record = (one.folder.path / "record.json").read_bytes()
+    other = here / "elsewhere"
+    other.mkdir()
+    (other / "items.json").write_text(json.dumps(ITEMS))
+    many = execute(config(), other, jobs=16)
+    assert (many.folder.path / "record.json").read_bytes() == record
+
+
+def test_fresh_asks_again_under_the_same_id(here: Path) -> None:
+    first = execute(config(), here)
+    asked = len(Parrot.calls)
+    fresh = execute(config(), here, fresh=True)
+    assert len(Parrot.calls) == 2 * asked
+    assert fresh.folder.path == first.folder.path
+    assert not (fresh.folder.path / "fresh").exists()
+
+
+def test_a_killed_fresh_run_goes_on_in_its_namespace(here: Path) -> None:
+    stop = threading.Event()
+    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
+    spec, settings = config(), Settings(output=here / "runs", home=here / "home", fresh=True, jobs=1)
+    run = Run(spec, here, manager, settings, stop)
+    watcher_calls = 0
+
+    class StopSoon:
+        from judgekit.hookspecs import hookimpl
+
+        @hookimpl
+        def judgekit_row_done(self, row: object) -> None:
+            nonlocal watcher_calls
+            watcher_calls += 1
+            if watcher_calls == 30:
+                stop.set()
+
+    manager.register(StopSoon())
+    with pytest.raises(Interrupted):
+        run.execute()
+    half = len(Parrot.calls)
+    outcome = execute(spec, here, fresh=True, jobs=1)
+    whole = len(Parrot.calls)
+    assert 0 < half < whole
+    assert outcome.from_ledger >= half - 1
+    assert whole - half == outcome.asked
+
+
+def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here: Path) -> None:
+    models = {"good": {"backend": "parrot", "fail_on": "number 3."}}
+    spec = config(models=models, against="good", metrics={"exact": {"type": "exact_match"}}, judges={})
+    outcome = execute(spec, here)
+    assert outcome.record.status == "incomplete"
+    assert outcome.record.errors == {"generating good": 1, "judging": 1}
+    (estimate,) = outcome.record.estimates
+    assert estimate.counts == {"scored": 11, "error": 1}
+    assert estimate.bounds is not None
+    assert estimate.bounds[1] > estimate.bounds[0]
+    before = len(Parrot.calls)
+    execute(spec, here)
+    assert len(Parrot.calls) == before + 1
+
+
+def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here: Path) -> None:
+    models = {"good": {"backend": "parrot"}, "bad": {"backend": "parrot", "dead": True}}
+    with pytest.raises(Unreachable, match="dead"):
+        execute(config(models=models), here, jobs=1)
+    Parrot.calls.clear()
+    with pytest.raises(Unreachable):
+        execute(config(models=models), here, jobs=1)
+    assert len(Parrot.calls) == 1
+
+
+def test_training_is_done_once_and_found_again(here: Path) -> None:
+    train = {"first": {"trainer": "copy", "data": "items.json"}, "second": {"trainer": "copy", "data": "items.json", "start": "train:first"}}
+    outcome = execute(config(train=train), here)
+    assert CopyTrainer.runs == 2
+    assert [training.name for training in outcome.record.trainings] == ["first", "second"]
+    assert [point.loss for point in outcome.record.trainings[0].curve] == [1, 0.5, 1 / 3]
+    again = execute(config(train=train), here)
+    assert CopyTrainer.runs == 2
+    assert again.record == outcome.record
+    (here / "items.json").write_text(json.dumps(ITEMS[:-1]))
+    execute(config(train=train), here)
+    assert CopyTrainer.runs == 4
+
+
+def test_every_problem_is_found_at_once(here: Path) -> None:
+    spec = config(
+        models={"good": {"backend": "parot"}, "bad": {"backend": "parrot", "answer": {}}},
+        metrics={"quality": {"type": "score", "judge": "mian"}, "duel": {"type": "pairwise", "against": "nobody", "judge": "main"}},
+        against="nobody",
+        reports=["pdf"],
+    )
+    with pytest.raises(PreflightError) as caught:
+        execute(spec, here)
+    text = str(caught.value)
+    for expected in ("'parot'; did you mean 'parrot'", "'models.bad.answer'; did you mean 'answers'", "'mian'; did you mean 'main'",
+                     "no model is named 'nobody'", "'pdf'"):
+        assert expected in text, text
+    assert caught.value.exit_code == 2
+    assert not Parrot.calls
+
+
+def test_repeats_that_cannot_differ_are_refused(here: Path) -> None:
+    with pytest.raises(PreflightError, match="cannot differ at temperature 0"):
+        execute(config(repeats={"generation": 3}), here)
+    judged = config(judges={"main": {"backend": "parrot", "prompt": "score/integer"}}, repeats={"judge": 2})
+    with pytest.raises(PreflightError, match="2 judge repeats cannot differ"):
+        execute(judged, here)
+
+
+def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
+    models = {"good": {"backend": "parrot", "temperature": 1, "seed": 7}}
+    outcome = execute(config(models=models, against="good", repeats={"generation": 3}, metrics={"exact": {"type": "exact_match"}}, judges={}), here)
+    assert {call.sampling.seed for call in Parrot.calls} == {7, 8, 9}
+    estimands = [row.estimand for row in outcome.record.estimates]
+    assert estimands == ["new items", "rerun on these items"]
+    assert len(list(RunFolder(outcome.folder.path).responses("good"))) == 36

@@ -1,0 +1,220 @@
+"""Faults below HTTP, made with raw sockets: each ends in time, with a typed error or a retry."""
+
+import gzip
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from judgekit.errors import CallError, JudgekitError, Unreachable
+from judgekit.transport import Http, Secret
+
+from loopback import FaultServer, http, replies, reset
+
+OK = http(200, '{"ok": true}')
+Fault = Callable[[FaultServer, socket.socket], None]
+
+
+def _half_close(server: FaultServer, connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
+    server.closing.wait(5)
+
+
+def _hang(server: FaultServer, connection: socket.socket) -> None:
+    server.closing.wait(20)
+
+
+FAULTS: dict[str, Fault] = {
+    "reset": lambda server, connection: reset(connection),
+    "half-close": _half_close,
+    "cut head": lambda server, connection: connection.sendall(OK[:20]),
+    "cut body": lambda server, connection: connection.sendall(OK[:-3]),
+    "cut chunk": lambda server, connection: connection.sendall(
+        b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\n{"ok":'
+    ),
+    "not HTTP": lambda server, connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    "reset in the body": lambda server, connection: (connection.sendall(OK[:-3]), reset(connection))[-1],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_lost_connection_is_retried(name: str) -> None:
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        FAULTS[name](server, connection) if before == 0 else connection.sendall(OK)
+
+    with FaultServer(handler) as server:
+        assert Http(server.url).post("chat", {}).body == {"ok": True}
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_lost_connection_is_a_failed_call_in_the_end(name: str) -> None:
+    server = FaultServer(lambda connection, request, before: FAULTS[name](server, connection))
+    with server, pytest.raises(CallError, match="the connection was lost"):
+        Http(server.url, retries=0).post("chat", {})
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n" + b"x-slow: 1\r\n" * 100
+BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
+SLOW: dict[str, Fault] = {
+    "head drip": lambda server, connection: server.drip(connection, HEAD, 0.02),
+    "body drip": lambda server, connection: (connection.sendall(BODY), server.drip(connection, b" " * 1000, 0.02))[-1],
+    "interim drip": lambda server, connection: server.drip(connection, b"HTTP/1.1 100 Continue\r\n\r\n" * 50, 0.02),
+    "hang": _hang,
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_deadline_bounds_the_whole_attempt(name: str) -> None:
+    with FaultServer(lambda connection, request, before: SLOW[name](server, connection)) as server:
+        start = time.monotonic()
+        with pytest.raises(CallError, match=r"no complete reply within 0\.4 s"):
+            Http(server.url, deadline=0.4, retries=0).post("chat", {})
+        assert 0.35 < time.monotonic() - start < 1.5
+
+
+def test_a_server_that_does_not_read_cannot_hold_a_large_request() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(CallError, match="no complete reply within"):
+            Http(url, deadline=0.4, retries=0).post("chat", {"prompt": "x" * (16 << 20)})
+        assert time.monotonic() - start < 2
+
+
+def test_a_timeout_is_tried_once_more_only() -> None:
+    with FaultServer(lambda connection, request, before: _hang(server, connection)) as server:
+        with pytest.raises(CallError, match="within"):
+            Http(server.url, deadline=0.2, retries=4).post("chat", {})
+        assert len(server.requests) == 2
+
+
+def test_a_compressed_body_is_refused_unread() -> None:
+    bomb = gzip.compress(b" " * (1 << 24))
+    with replies(http(200, bomb, content_encoding="gzip")) as server:
+        with pytest.raises(CallError, match="a gzip body, although none was asked for"):
+            Http(server.url).post("chat", {})
+        assert len(server.requests) == 1
+
+
+def test_a_body_over_the_cap_is_refused() -> None:
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.closing.is_set():  # closed-delimited, and never closed
+            connection.sendall(b" " * 65536)
+
+    with FaultServer(handler) as server:
+        with pytest.raises(CallError, match="over 1000000 bytes"):
+            Http(server.url, max_bytes=1_000_000).post("chat", {})
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>login</html>", '{"text": "cut', "", '{"logprob": NaN}', "[" * 100_000, b'"\xff"', "{} {}"]
+)
+def test_an_answer_that_is_not_json_is_a_failed_call(body: str | bytes) -> None:
+    with replies(http(200, body)) as server, pytest.raises(CallError, match="not JSON, or cut"):
+        Http(server.url).post("chat", {})
+    assert len(server.requests) == 1
+
+
+def test_a_body_without_length_cut_in_half_is_a_failed_call() -> None:
+    with replies(b'HTTP/1.1 200 OK\r\n\r\n{"choices": [{"mess') as server, pytest.raises(CallError, match="or cut"):
+        Http(server.url).post("chat", {})
+
+
+def test_after_a_fault_the_client_goes_on() -> None:
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        [lambda: connection.sendall(http(200, "oops")), lambda: reset(connection), lambda: connection.sendall(OK)][
+            before
+        ]()
+
+    with FaultServer(handler) as server:
+        client = Http(server.url, retries=0)
+        for _ in range(2):
+            with pytest.raises(CallError):
+                client.get("x")
+        assert client.get("x").body == {"ok": True}
+
+
+def test_no_error_and_no_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    key = Secret("sk-fault-canary-31337", "FAULT_KEY")
+    caplog.set_level(logging.DEBUG)
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        token = request.split(b"Bearer ")[1].split(b"\r\n")[0]
+        status = (200, 400, 401, 500)[before]
+        connection.sendall(http(status, b"<p>echo " + token + b"</p>"))
+
+    with FaultServer(handler) as server:
+        client = Http(server.url, key=key, retries=0)
+        for _ in range(4):
+            with pytest.raises(JudgekitError) as caught:
+                client.post("x?token=1", {})
+            assert "canary" not in str(caught.value)
+            assert "[secret]" in str(caught.value)
+    assert "canary" not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("httpcore")]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.fixture
+def tls_server(certificate: tuple[Path, Path]) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(connection, server_side=True) as secure:
+                    secure.recv(65536)
+                    secure.sendall(OK)
+            except OSError:
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_an_untrusted_certificate_is_refused_at_once(tls_server: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match=r"no secure connection: .*certificate verify failed"):
+        Http(tls_server).get("x")
+    assert time.monotonic() - start < 0.37  # not retried
+
+
+def test_a_trusted_certificate_is_accepted(
+    tls_server: str, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    assert Http(tls_server).get("x").body == {"ok": True}
+
+
+def test_a_server_that_never_shakes_hands_is_unreachable_within_the_connect_timeout() -> None:
+    with replies(OK) as server:  # it waits for the end of a plain request's head
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match="no connection"):
+            Http(server.url.replace("http:", "https:"), retries=0, connect_timeout=0.4).get("x")
+        assert 0.35 < time.monotonic() - start < 1.5

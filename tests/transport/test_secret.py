@@ -1,0 +1,93 @@
+"""A key is shown by name, and leaves every text by value, however it is spelt there."""
+
+import base64
+import json
+import pickle
+import re
+import urllib.parse
+
+import pytest
+from judgekit.secret import Secret, one_line, scrub
+
+CANARY = 'sk-canary/4f+9 "x\\y"=='
+
+
+@pytest.fixture(scope="module")
+def canary() -> Secret:
+    return Secret(CANARY, "CANARY_KEY")
+
+
+def test_a_secret_shows_its_name_only(canary: Secret) -> None:
+    for text in (str(canary), repr(canary), f"{canary}", f"{canary!r}", f"{[canary]!s}"):
+        assert "CANARY_KEY" in text
+        assert "canary/" not in text
+    assert canary.reveal() == CANARY
+    assert not hasattr(canary, "__dict__")
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(canary)
+
+
+@pytest.mark.parametrize("value", [None, "", "  \n"])
+def test_an_unset_or_blank_variable_is_no_secret(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("JUDGEKIT_TEST_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("JUDGEKIT_TEST_KEY", value)
+    assert Secret.from_env("JUDGEKIT_TEST_KEY") is None
+
+
+def test_surrounding_space_is_no_part_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGEKIT_TEST_KEY", " a-test-key-1\n")
+    secret = Secret.from_env("JUDGEKIT_TEST_KEY")
+    assert secret is not None
+    assert (secret.reveal(), secret.name) == ("a-test-key-1", "JUDGEKIT_TEST_KEY")
+
+
+def test_every_spelling_is_scrubbed(canary: Secret) -> None:
+    quoted = urllib.parse.quote(CANARY, safe="")
+    spellings = [
+        CANARY,
+        json.dumps(CANARY),
+        quoted,
+        re.sub("%..", lambda match: match[0].lower(), quoted),
+        urllib.parse.quote_plus(CANARY),
+        *(
+            base64.b64encode(before + CANARY.encode() + b"tail").decode()
+            for before in (b"", b"u", b"u:", b"usr", b"user")
+        ),
+        base64.urlsafe_b64encode(b"user:" + CANARY.encode()).decode(),
+    ]
+    for spelling in spellings:
+        clean = scrub(f"before {spelling} after")
+        assert "[secret]" in clean, spelling
+        assert clean.startswith("before ")
+        assert clean.endswith(" after")
+        for text in (CANARY, quoted, "canary"):
+            assert text not in clean
+
+
+def test_text_without_a_secret_is_the_same_object(canary: Secret) -> None:
+    text = "an ordinary reply, score 85"
+    assert scrub(text) is text
+
+
+def test_placeholder_keys_are_words_and_stay() -> None:
+    Secret("EMPTY")
+    Secret("ollama")
+    assert scrub("EMPTY answers from ollama") == "EMPTY answers from ollama"
+
+
+def test_the_longest_secret_goes_first() -> None:
+    Secret("prefix-key-12")
+    Secret("prefix-key-12-and-more")
+    assert scrub("prefix-key-12-and-more") == "[secret]"
+
+
+def test_one_line_is_printable_short_and_scrubbed(canary: Secret) -> None:
+    text = one_line(f"a\x1b[31m b\r\n\tc\u202e {CANARY} " + "z" * 500, 80)
+    assert len(text) == 80
+    assert text.startswith("a [31m b c [secret] zzz")
+    assert text.endswith("…")
+
+
+def test_one_line_scrubs_before_it_cuts(canary: Secret) -> None:
+    assert "canary" not in one_line("x" * 70 + CANARY, 80)
