@@ -66,6 +66,61 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "AuthError",
+    "Backend",
+    "BackendError",
+    "CallError",
+    "Check",
+    "CheckpointError",
+    "ConfigError",
+    "Continuation",
+    "CurvePoint",
+    "DataError",
+    "DataLoader",
+    "Estimate",
+    "Http",
+    "HttpResult",
+    "HttpStatusError",
+    "Interval",
+    "Judge",
+    "JudgeCard",
+    "JudgekitError",
+    "Message",
+    "Metric",
+    "ModelNotFound",
+    "Options",
+    "PluginError",
+    "Problem",
+    "PromptError",
+    "QuotaError",
+    "Reply",
+    "Reporter",
+    "Request",
+    "Response",
+    "Row",
+    "RunRecord",
+    "RunView",
+    "Sample",
+    "Sampling",
+    "Secret",
+    "Section",
+    "Series",
+    "StorageError",
+    "Study",
+    "Table",
+    "Trainer",
+    "Training",
+    "Unreachable",
+    "Usage",
+    "UsageError",
+    "Verdict",
+    "__version__",
+    "hookimpl",
+    "read_instructions",
+    "render_instruction",
+]
+
 _HOMES = {
     "contracts": "Backend DataLoader Judge Metric Options Reporter Study Trainer",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError JudgekitError ModelNotFound"
@@ -78,8 +133,6 @@ _HOMES = {
     "transport": "Http HttpResult HttpStatusError Secret",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
-
-__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

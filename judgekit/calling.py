@@ -19,7 +19,6 @@ from judgekit.records import Reply, Request
 from judgekit.secret import one_line
 from judgekit.transport import stoppable
 
-_GRACE = 5.0  # seconds that calls in flight get after an interrupt
 _POLL = 0.1  # seconds between two looks at the stop event
 
 
@@ -66,6 +65,8 @@ class Caller:
 
     Use one Caller a backend, from one thread, and close it before the ledger.
     """
+
+    grace = 5.0  # seconds that calls in flight get after an interrupt
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class Caller:
         self._closing = True
         for _ in self._threads:
             self._queue.put(None)
-        end = time.monotonic() + _GRACE
+        end = time.monotonic() + self.grace
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         self._threads.clear()
@@ -221,7 +222,7 @@ class Caller:
         for call in [call for call in run.in_flight.values() if call.sent]:
             while (end is None or time.monotonic() < end) and not call.done.acquire(timeout=_POLL):
                 if end is None and self.stop.is_set():
-                    end = time.monotonic() + _GRACE
+                    end = time.monotonic() + self.grace
         if self._failure is not None:
             raise self._failure
         raise Interrupted("stopped; every reply so far is in the ledger: the same command goes on from there")

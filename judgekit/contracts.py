@@ -113,7 +113,9 @@ class Trainer(Configured, ABC):
 class Judge(Protocol):
     """What a metric asks. One verdict an item, in order."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As in the config."""
 
     def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
         """Verdicts on (sample, response text, judge repeat), on the judge's scale."""
@@ -128,10 +130,21 @@ class Judge(Protocol):
 class Study(Protocol):
     """What the runner gives a metric: samples, responses, and ways to ask."""
 
-    samples: Sequence[Sample]
-    systems: tuple[str, ...]
-    judge: Judge | None
-    judge_repeats: int
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The metric's samples, in order."""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The systems to measure."""
+
+    @property
+    def judge(self) -> Judge | None:
+        """The metric's judge; there where the metric needs one."""
+
+    @property
+    def judge_repeats(self) -> int:
+        """How often each response is judged."""
 
     def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
         """The system's responses by sample, then by repeat."""

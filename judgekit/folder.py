@@ -130,7 +130,9 @@ class RunFolder:
             tree = json.loads(path.read_text("ascii"))
             version = tree.get("schema_version") if isinstance(tree, dict) else None
             if isinstance(version, int) and version > RunRecord.model_fields["schema_version"].default:
-                raise DataError(f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path)
+                raise DataError(
+                    f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path
+                )
             record = RunRecord.model_validate(tree)
         except FileNotFoundError:
             raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None

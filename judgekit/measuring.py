@@ -99,17 +99,35 @@ class Measurements:
 
         found: list[Estimate] = []
         differences: list[Estimate] = []
-        settings = self.spec.statistics
-        common = {"confidence": settings.confidence, "seed": self.spec.seed, "resamples": settings.resamples}
+        settings, seed = self.spec.statistics, self.spec.seed
         against = self.spec.against or next(iter(self.spec.models))
-        for planned in metrics:
-            for (metric, system, name), table in self.tables.items():
-                if metric != planned.name:
-                    continue
-                series = planned.metric.series[name]
-                label = {"metric": metric, "system": system, "series_name": name, "series": series}
-                found += estimate(table, **label, method=settings.interval, **common)
-                other = self.tables.get((metric, against, name))
-                if name == "value" and system != against and other is not None:
-                    differences.append(difference(table, other, **label, against=against, **common))
+        series_of = {planned.name: planned.metric.series for planned in metrics}
+        for (metric, system, name), table in self.tables.items():
+            series = series_of[metric][name]
+            found += estimate(
+                table,
+                metric=metric,
+                system=system,
+                series_name=name,
+                series=series,
+                method=settings.interval,
+                confidence=settings.confidence,
+                resamples=settings.resamples,
+                seed=seed,
+            )
+            other = self.tables.get((metric, against, name))
+            if name == "value" and system != against and other is not None:
+                paired = difference(
+                    table,
+                    other,
+                    metric=metric,
+                    system=system,
+                    against=against,
+                    series_name=name,
+                    series=series,
+                    confidence=settings.confidence,
+                    resamples=settings.resamples,
+                    seed=seed,
+                )
+                differences.append(paired)
         return found, differences

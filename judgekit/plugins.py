@@ -162,6 +162,6 @@ def describe(manager: pluggy.PluginManager) -> tuple[PluginInfo, ...]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'x'?" for the nearest known name, or nothing."""
+    """ "; did you mean 'x'?" for the nearest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from judgekit.contracts import Backend, DataLoader, Metric
 from judgekit.errors import BackendError, DataError, JudgekitError, NothingSelected, PreflightError, UsageError
 from judgekit.judging import Caller, LLMJudge
 from judgekit.plugins import Catalogue, did_you_mean
-from judgekit.readings import Setting, Task, reading_for, task_of
+from judgekit.readings import Kind, Setting, Task, reading_for, task_of
 from judgekit.records import Problem, Sample
 from judgekit.spec import DataSpec, JudgeSpec, MetricSpec, ModelSpec, RunSpec, build_options
 from judgekit.templates import Prompts, Template
@@ -56,9 +57,7 @@ class PlannedJudge:
 
     def ask_through(self, caller: Caller) -> LLMJudge:
         schema = "schema" in self.backend.capabilities
-        return LLMJudge(
-            self.name, caller, self.templates, self.spec.sampling, schema=schema, backend=self.spec.backend
-        )
+        return LLMJudge(self.name, caller, self.templates, self.spec.sampling, schema=schema, backend=self.spec.backend)
 
 
 @dataclass
@@ -102,14 +101,20 @@ class Problems:
     def warn(self, where: str, message: str) -> None:
         self.found.append(Problem(severity="warning", where=where, message=message))
 
-    def attempt(self, where: str, action: Callable[[], T]) -> T | None:
-        """The action's result; a problem, and None, when it raises one of our errors."""
+    @contextmanager
+    def collecting(self, where: str) -> Iterator[None]:
+        """Turn one of our errors into a problem, and go on after the block."""
         try:
-            return action()
+            yield
         except JudgekitError as error:
             # A message that names its own place (a file, a dotted key) needs no other.
             self.add("" if error.place or str(error).startswith(where) else where, str(error), error.exit_code)
-            return None
+
+    def attempt(self, where: str, action: Callable[[], T]) -> T | None:
+        """The action's result; a problem, and None, when it raises one of our errors."""
+        with self.collecting(where):
+            return action()
+        return None
 
     def raise_errors(self) -> None:
         errors = [problem for problem in self.found if problem.severity == "error"]
@@ -200,7 +205,7 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
-    samples = []
+    samples: list[Sample] = []
     for sample in loader.load():
         if limit is not None and len(samples) == limit:
             break
@@ -228,7 +233,9 @@ def _plan_metric(prepared: Prepared, name: str, spec: MetricSpec, metric: Metric
         elif "loglikelihood" in metric.needs and system in prepared.models:
             backend = prepared.models[system]
             if "loglikelihood" not in backend.capabilities:
-                problems.add(label, f"needs log-likelihoods, which models.{system} ({_backend_of(prepared, system)}) has not")
+                problems.add(
+                    label, f"needs log-likelihoods, which models.{system} ({_backend_of(prepared, system)}) has not"
+                )
     for problem in metric.check(systems):
         problems.add(label, problem)
     judge = _judge_of(prepared.spec, spec, metric, label, problems)
@@ -259,38 +266,41 @@ def _judge_of(spec: RunSpec, metric_spec: MetricSpec, metric: Metric, label: str
         problems.add(label, f"needs a judge: name one of {', '.join(spec.judges) or 'none (add a judges: block)'}")
     elif metric_spec.judge not in spec.judges:
         known = spec.judges
-        problems.add(f"{label}.judge", f"no judge is named {metric_spec.judge!r}{did_you_mean(metric_spec.judge, known)}")
+        problems.add(
+            f"{label}.judge", f"no judge is named {metric_spec.judge!r}{did_you_mean(metric_spec.judge, known)}"
+        )
     return metric_spec.judge
 
 
 def _plan_judge(prepared: Prepared, name: str, spec: JudgeSpec, backend: Backend, problems: Problems) -> None:
     label = f"judges.{name}"
-    tasks = {task for planned in prepared.metrics if planned.judge == name for task in planned.metric.needs}
+    asked = {task for planned in prepared.metrics if planned.judge == name for task in planned.metric.needs}
     templates: dict[Task, Template] = {}
     for task in TASKS:
-        if task not in tasks:
-            continue
-        template = problems.attempt(label, lambda task=task: _template(prepared.prompts, spec, backend, task))  # type: ignore[misc]
-        reading = template and problems.attempt(
-            label, lambda task=task, template=template: reading_for(task, Setting(name, template))  # type: ignore[misc]
-        )
-        if template is None or reading is None:
-            continue
-        templates[task] = template
-        if reading.kind not in backend.capabilities:
-            problems.add(label, f"the prompt {template.name} needs {reading.kind}, which backend {spec.backend} has not")
-        if prepared.spec.repeats.judge > 1 and (reading.kind == "loglikelihood" or spec.sampling.temperature == 0):
-            problems.add(
-                label,
-                f"its {prepared.spec.repeats.judge} judge repeats cannot differ "
-                f"({'log-likelihoods are exact' if reading.kind == 'loglikelihood' else 'temperature 0'})",
-            )
+        if task in asked:
+            with problems.collecting(label):
+                templates[task] = _template(prepared.prompts, spec, backend, task)
+                reading = reading_for(task, Setting(name, templates[task]))
+                _check_reading(prepared, label, spec, backend, templates[task].name, reading.kind, problems)
     prepared.judges[name] = PlannedJudge(name, spec, backend, templates)
-    if not tasks:
+    if not asked & set(TASKS):
         problems.warn(label, "no metric asks this judge")
     same = [model for model, part in prepared.spec.models.items() if _same_part(part, spec)]
     if same:
         problems.warn(label, f"judges itself: models.{same[0]} is the same model; a model prefers its own answers")
+
+
+def _check_reading(
+    prepared: Prepared, label: str, spec: JudgeSpec, backend: Backend, prompt: str, kind: Kind, problems: Problems
+) -> None:
+    """The backend can do what the reading needs, and judge repeats can differ."""
+    repeats = prepared.spec.repeats.judge
+    if kind not in backend.capabilities:
+        problems.add(label, f"the prompt {prompt} needs {kind}, which backend {spec.backend} has not")
+    if repeats > 1 and kind == "loglikelihood":
+        problems.add(label, f"its {repeats} judge repeats cannot differ: log-likelihoods are exact")
+    elif repeats > 1 and spec.sampling.temperature == 0:
+        problems.add(label, f"its {repeats} judge repeats cannot differ at temperature 0")
 
 
 def _same_part(model: ModelSpec, judge: JudgeSpec) -> bool:

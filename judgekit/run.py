@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pluggy
 from pydantic import JsonValue
@@ -28,11 +29,12 @@ from judgekit.measuring import Measurements, RunStudy
 from judgekit.planning import Plan, plan
 from judgekit.plugins import describe
 from judgekit.preparation import MAIN, Prepared, Problems, check_backend, prepare
-from judgekit.records import JudgeCard, RunRecord, Sample, Training
+from judgekit.records import JudgeCard, Row, RunRecord, Sample, Training
 from judgekit.report import write_reports
 from judgekit.spec import RunSpec
 from judgekit.training import train
 
+T = TypeVar("T")
 FRESH = "fresh"  # the file that keeps an unfinished fresh run's namespace
 
 
@@ -202,7 +204,7 @@ class Run:
         callers: dict[str, Caller],
         judges: dict[str, LLMJudge],
         measurements: Measurements,
-    ) -> Iterator[object]:
+    ) -> Iterator[Row]:
         for planned in prepared.metrics:
             study = RunStudy(
                 data=planned.data,
@@ -231,9 +233,7 @@ class Run:
         """How many calls were planned and not answered, by stage. Any makes the run incomplete."""
         errors: Counter[str] = Counter()
         for system in prepared.models:
-            errors[f"generating {system}"] += sum(
-                response.status == "error" for response in folder.responses(system)
-            )
+            errors[f"generating {system}"] += sum(response.status == "error" for response in folder.responses(system))
         errors["judging"] += measurements.statuses["error"]
         return {stage: count for stage, count in sorted(errors.items()) if count}
 
@@ -247,11 +247,11 @@ class Run:
 
         return progress
 
-    def _counted(self, values: Iterator[object], stage: str, total: int) -> Iterator[object]:
+    def _counted(self, values: Iterator[T], stage: str, total: int) -> Iterator[T]:
         progress = self._progress(stage)
         done = 0
         progress(done, total, "")
-        for done, value in enumerate(values, start=1):  # noqa: B007
+        for done, value in enumerate(values, start=1):
             yield value
             progress(done, total, "")
         progress(done, done, "")
@@ -276,9 +276,7 @@ class Run:
         return Outcome(record, folder, reports, asked, found, self.seconds)
 
 
-def run_id(
-    spec: RunSpec, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]
-) -> str:
+def run_id(spec: RunSpec, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:
     """The run's name and a hash of all that decides its record: equal work has an equal id."""
     content = json.dumps([spec.model_dump(mode="json"), inputs, identities, prompts], sort_keys=True)
     return f"{spec.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

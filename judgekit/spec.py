@@ -24,6 +24,7 @@ from pydantic import (
 from judgekit.errors import ConfigError
 from judgekit.plugins import did_you_mean
 from judgekit.records import Sampling
+from judgekit.statistics import Method
 
 MAX_BYTES = 1 << 20
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
@@ -132,7 +133,7 @@ class Repeats(Block):
 
 class StatisticsSpec(Block):
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    interval: str = "auto"
+    interval: Method = "auto"
     cluster: Literal["category"] | None = None
     resamples: int = Field(9999, ge=99)
 
@@ -218,7 +219,9 @@ def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
         loaded = yaml.load(text)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ConfigError(str(error.problem).split(" with value")[0].replace("found ", ""), path=path, line=line) from None
+        raise ConfigError(
+            str(error.problem).split(" with value")[0].replace("found ", ""), path=path, line=line
+        ) from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ConfigError(f"not YAML: {error.problem or error.context}", path=path, line=line) from None

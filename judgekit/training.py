@@ -102,7 +102,7 @@ def _key(
     planned: Mapping[str, PlannedTraining],
 ) -> str:
     """sha256 of all that decides the weights: trainer, its version, options (defaults too), inputs, parents' keys."""
-    own = {key: value for key, value in trainer.options.model_dump(mode="json", by_alias=True).items()}
+    own = trainer.options.model_dump(mode="json", by_alias=True)
     own |= {key: value for key, value in spec.options.items() if isinstance(value, str)}  # paths as written
     parents = {parent: planned[parent].key for parent in _starts_from(spec)}
     content = {

@@ -194,7 +194,7 @@ def _lines(responses: Iterable[str]) -> set[str]:
 
 
 def _squeeze(line: str) -> str:
-    return " ".join(line.strip(_FRAME + ".").casefold().split())
+    return " ".join(line.strip(_FRAME + ".").split())
 
 
 def _integer(answer: str, scale: Scale) -> float:

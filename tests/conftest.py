@@ -32,6 +32,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests start without the settings of whoever runs them."""
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "OLLAMA_")) or (
-            name.startswith("JUDGEKIT_") and name not in ("JUDGEKIT_SHARED", "JUDGEKIT_REQUIRE_SHARED", "JUDGEKIT_REQUIRE_BROWSER")
+            name.startswith("JUDGEKIT_")
+            and name not in ("JUDGEKIT_SHARED", "JUDGEKIT_REQUIRE_SHARED", "JUDGEKIT_REQUIRE_BROWSER")
         ):
             monkeypatch.delenv(name)

@@ -1,7 +1,7 @@
 """Writes the quickstart's data files from the tables in `facts/`.
 
-    python examples/quickstart/generate.py           writes data/
-    python examples/quickstart/generate.py --check   writes nothing; exits with 1 if data/ differs
+python examples/quickstart/generate.py           writes data/
+python examples/quickstart/generate.py --check   writes nothing; exits with 1 if data/ differs
 """
 
 from __future__ import annotations

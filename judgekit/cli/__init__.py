@@ -43,7 +43,9 @@ class App(click.Group):
         self._add_plugins()
         return super().get_command(ctx, cmd_name)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
@@ -83,7 +85,9 @@ def main(args: Sequence[str] | None = None) -> None:
 def execute(args: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Our own errors are one line, others show their traceback."""
     try:
-        outcome: Any = app.main(args=list(args) if args is not None else None, prog_name="judgekit", standalone_mode=False)
+        outcome: Any = app.main(
+            args=list(args) if args is not None else None, prog_name="judgekit", standalone_mode=False
+        )
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:

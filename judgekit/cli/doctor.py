@@ -12,7 +12,9 @@ EXTRAS = {"torch": "gpt2", "transformers": "hf", "xllamacpp": "local", "vl-conve
 
 @click.command("doctor")
 @click.argument("backend", required=False)
-@click.option("--set", "options", multiple=True, metavar="KEY=VALUE", help="An option of the backend, such as model=llama3.")
+@click.option(
+    "--set", "options", multiple=True, metavar="KEY=VALUE", help="An option of the backend, such as model=llama3."
+)
 def command(backend: str | None, options: tuple[str, ...]) -> int:
     """Check the installation, or one BACKEND in detail: reachable, model there, what it can do."""
     if backend is None:

@@ -80,7 +80,9 @@ metrics:
 
 @click.command("init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-@click.option("--template", type=click.Choice(sorted(TEMPLATES)), default="score", show_default=True, help="What to start with.")
+@click.option(
+    "--template", type=click.Choice(sorted(TEMPLATES)), default="score", show_default=True, help="What to start with."
+)
 def command(folder: Path, template: str) -> None:
     """Write judgekit.yaml, its schema and a few samples into FOLDER. Nothing that exists is overwritten."""
     from judgekit.cli.schema import build_schema

@@ -7,8 +7,12 @@ from pathlib import Path
 import click
 
 home = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False), default=Path(".judgekit"), show_default=True,
-    envvar="JUDGEKIT_HOME", help="Folder of the ledger.",
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".judgekit"),
+    show_default=True,
+    envvar="JUDGEKIT_HOME",
+    help="Folder of the ledger.",
 )
 
 
@@ -44,11 +48,13 @@ def stats(home: Path) -> None:
 
 @command.command("prune")
 @home
-@click.option("--older-than", type=click.IntRange(min=0), required=True, metavar="DAYS", help="Forget replies older than this.")
+@click.option(
+    "--older-than", type=click.IntRange(min=0), required=True, metavar="DAYS", help="Forget replies older than this."
+)
 @click.confirmation_option(prompt="Forgotten replies must be paid for again. Go on?")
 def prune(home: Path, older_than: int) -> None:
     """Forget old replies."""
     from judgekit.ledger import Ledger
 
     with Ledger(_path(home)) as ledger:
-        click.echo(f"{ledger.prune(older_than_days=older_than)} replies forgotten")
+        click.echo(f"{ledger.prune(older_than=older_than)} replies forgotten")

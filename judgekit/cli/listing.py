@@ -11,8 +11,15 @@ KINDS = ("runs", "datasets", "backends", "trainers", "metrics", "reporters", "pr
 
 @click.command("list")
 @click.argument("what", type=click.Choice(KINDS))
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
-              envvar="JUDGEKIT_OUTPUT", help="Folder for runs.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    envvar="JUDGEKIT_OUTPUT",
+    help="Folder for runs.",
+)
 def command(what: str, output: Path) -> None:
     """List runs, datasets (loaders), backends, trainers, metrics, reporters or prompts."""
     if what == "runs":
@@ -32,8 +39,10 @@ def _list_runs(output: Path) -> None:
     if not records:
         click.echo(f"no finished run in {output}/", err=True)
         return
-    rows = [(str(folder), record.status, str(record.n_samples), ", ".join(record.systems))
-            for folder, record in zip(folders, records, strict=True)]
+    rows = [
+        (str(folder), record.status, str(record.n_samples), ", ".join(record.systems))
+        for folder, record in zip(folders, records, strict=True)
+    ]
     print_table("runs", ("folder", "status", "samples", "systems"), rows)
 
 
@@ -52,6 +61,8 @@ def _list_offers(kind: str) -> None:
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 
     offers = Catalogue(build_manager(block=blocked_by_environment())).offers(kind)
-    rows = [(name, offer.owner, (offer.value.__doc__ or "").strip().split("\n")[0])
-            for name, offer in sorted(offers.items())]
+    rows = [
+        (name, offer.owner, (offer.value.__doc__ or "").strip().split("\n")[0])
+        for name, offer in sorted(offers.items())
+    ]
     print_table(kind, ("name", "plugin", "what it is"), rows)

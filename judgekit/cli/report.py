@@ -9,17 +9,19 @@ import click
 
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "formats", multiple=True, metavar="NAME", help="Reporter (default: those of the run's config).")
+@click.option(
+    "--format", "formats", multiple=True, metavar="NAME", help="Reporter (default: those of the run's config)."
+)
 def command(runs: tuple[Path, ...], formats: tuple[str, ...]) -> None:
     """Make the reports of RUNS (folders runs/<id>) again. No model or judge is asked."""
     from judgekit.folder import RunFolder
     from judgekit.plugins import blocked_by_environment, build_manager
     from judgekit.report import write_reports
+    from judgekit.spec import RunSpec
 
     manager = build_manager(block=blocked_by_environment())
     for run in runs:
         folder = RunFolder(run)
-        configured = folder.view().record.spec.get("reports")
-        names = formats or tuple(str(name) for name in configured if isinstance(configured, list))
+        names = formats or RunSpec.model_validate(folder.view().record.spec).reports
         for path in write_reports(folder, names, manager):
             click.echo(path)

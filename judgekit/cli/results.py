@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from judgekit.records import Check, Estimate, Interval, JudgeCard, RunRecord, Series
     from judgekit.planning import Plan
+    from judgekit.records import Check, Estimate, Interval, JudgeCard, RunRecord, Series
     from judgekit.run import Outcome
 
 
@@ -40,7 +40,9 @@ def print_record(record: RunRecord) -> None:
     print_table(heading, columns, rows)
     if record.differences:
         columns = ("metric", "difference", "estimate", confidence, "method", "items", "")
-        print_table("paired differences on the same items", columns, [_difference_row(row) for row in record.differences])
+        print_table(
+            "paired differences on the same items", columns, [_difference_row(row) for row in record.differences]
+        )
     for card in record.cards:
         _print_card(card)
 
@@ -130,8 +132,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 def print_plan(plan: Plan) -> None:
     """What `--dry-run` has to say."""
-    rows = [(line.stage, str(line.calls), "unknown" if line.in_ledger is None else str(line.in_ledger), line.note)
-            for line in plan.lines]
+    rows = [
+        (line.stage, str(line.calls), "unknown" if line.in_ledger is None else str(line.in_ledger), line.note)
+        for line in plan.lines
+    ]
     print_table(f"{plan.name}: nothing was called", ("stage", "calls", "in the ledger", "note"), rows)
     for warning in plan.warnings:
         click.secho(f"warning: {warning}", fg="yellow")

@@ -9,21 +9,51 @@ import click
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path), default="judgekit.yaml")
-@click.option("--limit", type=click.IntRange(min=1), envvar="JUDGEKIT_LIMIT", help="Only the first N samples of each data set.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), envvar="JUDGEKIT_LIMIT", help="Only the first N samples of each data set."
+)
 @click.option("--repeats", type=click.IntRange(min=1), envvar="JUDGEKIT_REPEATS", help="Generation repeats.")
 @click.option("--seed", type=int, envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=8, show_default=True, envvar="JUDGEKIT_JOBS",
-              help="Calls under way at once.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config (YAML value).")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    envvar="JUDGEKIT_JOBS",
+    help="Calls under way at once.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config (YAML value)."
+)
 @click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
 @click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
-              envvar="JUDGEKIT_OUTPUT", help="Folder for runs.")
-@click.option("--home", type=click.Path(path_type=Path, file_okay=False), default=Path(".judgekit"), show_default=True,
-              envvar="JUDGEKIT_HOME", help="Folder of the ledger and of trained checkpoints.")
-@click.option("--progress", type=click.Choice(["auto", "plain", "none"]), default="auto", show_default=True,
-              envvar="JUDGEKIT_PROGRESS", help="Progress on stderr; auto draws bars on a terminal.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    envvar="JUDGEKIT_OUTPUT",
+    help="Folder for runs.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".judgekit"),
+    show_default=True,
+    envvar="JUDGEKIT_HOME",
+    help="Folder of the ledger and of trained checkpoints.",
+)
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "none"]),
+    default="auto",
+    show_default=True,
+    envvar="JUDGEKIT_PROGRESS",
+    help="Progress on stderr; auto draws bars on a terminal.",
+)
 def command(
     config: Path,
     limit: int | None,

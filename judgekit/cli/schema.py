@@ -55,10 +55,12 @@ def build_schema() -> dict[str, Any]:
 
 
 def _options_of(factory: Any, key: str, name: str, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """"If the part names this plugin, these are its options"."""
+    """ "If the part names this plugin, these are its options"."""
     options = factory.Options.model_json_schema(ref_template="#/$defs/{model}")
     definitions.update(options.pop("$defs", {}))
-    then = {"properties": {option: value for option, value in options.get("properties", {}).items() if option not in own}}
+    then: dict[str, Any] = {
+        "properties": {option: value for option, value in options.get("properties", {}).items() if option not in own}
+    }
     if required := [option for option in options.get("required", []) if option not in own]:
         then["required"] = required
     return {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": then}

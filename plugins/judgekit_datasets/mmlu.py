@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 import judgekit
+from pydantic import Field
 
 LETTERS = "ABCD"
 
@@ -41,7 +40,9 @@ class MMLU(judgekit.DataLoader):
             raise judgekit.DataError(f"no file named <subject>_{split}.csv here", path=folder)
         for subject in self.options.subjects or ():
             if subject not in found:
-                raise judgekit.DataError(f"no subject is named {subject!r} (there are: {', '.join(found)})", path=folder)
+                raise judgekit.DataError(
+                    f"no subject is named {subject!r} (there are: {', '.join(found)})", path=folder
+                )
         return list(self.options.subjects or found)
 
     def _file(self, subject: str, split: str) -> Path:
@@ -89,9 +90,7 @@ def read_questions(path: Path, subject: str) -> Iterator[judgekit.Sample]:
 
 def _question(row: list[str], sample_id: str, subject: str, path: Path, line: int) -> judgekit.Sample:
     if len(row) != 6:
-        raise judgekit.DataError(
-            f"{len(row)} columns; should be question, four options, letter", path=path, line=line
-        )
+        raise judgekit.DataError(f"{len(row)} columns; should be question, four options, letter", path=path, line=line)
     question, *options, letter = row
     if letter not in LETTERS or len(letter) != 1:
         raise judgekit.DataError(f"the answer is {letter!r}; should be A, B, C or D", path=path, line=line)

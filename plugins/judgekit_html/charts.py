@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
+
 from judgekit_html import numbers
 from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES, WIDTH
 
@@ -39,9 +40,7 @@ def _top(**chart: Any) -> dict[str, Any]:
     return {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": WIDTH, **chart}
 
 
-def intervals(
-    estimates: Sequence[judgekit.Estimate], styles: Styles, reference: float | None = None
-) -> dict[str, Any]:
+def intervals(estimates: Sequence[judgekit.Estimate], styles: Styles, reference: float | None = None) -> dict[str, Any]:
     """One line an estimate: name and figures as text, below them the interval as a bar and the value as a point.
 
     A dotted line shows where the value would lie with every missing verdict at an end of the scale. Scores get
@@ -95,7 +94,8 @@ def _point(x: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "transform": [{"filter": "isValid(datum.value)"}],
         "mark": {
-            "type": "point", "filled": True, "size": 130, "opacity": 1, "stroke": PAPER, "strokeWidth": 2, "yOffset": DROP,
+            "type": "point", "filled": True, "size": 130, "opacity": 1,
+            "stroke": PAPER, "strokeWidth": 2, "yOffset": DROP,
         },
         "encoding": {
             "x": {"field": "value", **x},
@@ -169,9 +169,7 @@ def bins(values: Counter[float], unscored: int, scale: judgekit.Series) -> list[
             counts[min(max(place, 0), BINS - 1)] += count
         width = (scale.high - scale.low) * numbers.factor(scale) / BINS
         start = scale.low * numbers.factor(scale)
-        bars = [
-            Bin(f"{start + width * i:g}–{start + width * (i + 1):g}", count) for i, count in enumerate(counts)
-        ]
+        bars = [Bin(f"{start + width * i:g}–{start + width * (i + 1):g}", count) for i, count in enumerate(counts)]
     return [*bars, Bin("no score", unscored, scored=False)] if unscored else bars
 
 
@@ -225,8 +223,8 @@ OUTCOMES = ("wins", "ties", "losses", "no verdict")
 def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str]) -> dict[str, Any]:
     """One stacked bar a system: win, tie, loss, no verdict, each with its count; `names` label the bars."""
     shades = dict(zip(OUTCOMES, (COLOURS[0], LINE, COLOURS[1], GREY), strict=True))
-    values, line = [], 0
-    for system, counts in systems.items():
+    values = []
+    for line, (system, counts) in enumerate(systems.items()):
         start, total = 0, sum(counts.values())
         for outcome in OUTCOMES:
             count = counts.get(outcome, 0)
@@ -239,12 +237,11 @@ def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str])
                     "middle": (start + count / 2) / total,
                     "shade": shades[outcome],
                     "ink": INK if outcome == "ties" else PAPER,
-                    "text": f"{count} {outcome}" if count / total > 0.16 else str(count) if count / total > 0.05 else "",
+                    "text": _fitting(count, outcome, count / total),
                     "first": outcome == OUTCOMES[0],
                 }
             )
             start += count
-        line += 1
     x = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}, "axis": None}
     return _top(
         height={"step": 58},
@@ -274,6 +271,11 @@ def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str])
             },
         ],
     )
+
+
+def _fitting(count: int, outcome: str, share: float) -> str:
+    """As much of "29 wins" as a part of the bar has room for; the data table has the rest."""
+    return f"{count} {outcome}" if share > 0.2 else str(count) if share > 0.05 else ""
 
 
 def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:

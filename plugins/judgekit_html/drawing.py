@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import judgekit
+
 from judgekit_html.visible import visible
 
 # The version is pinned so that a newer vl-convert does not redraw an old record.

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import judgekit
+
 from judgekit_html import charts, numbers
 from judgekit_html.charts import Styles
 from judgekit_html.findings import conclude, headlines, interval_text, metrics, opponent
@@ -23,10 +24,12 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     against = opponent(record, metric)
     even = None if against is None else (scale.low + scale.high) / 2
     if against is None:
-        words = f"{_joined([f'{e.system} scores {_figures(e)}' for e in estimates])}. The {scale.label} runs from "
-        words += f"{numbers.plain(scale.low, scale)} to {numbers.amount(scale.high, scale)}."
+        scores = _joined([f"{e.system} scores {_figures(e)}" for e in estimates])
+        ends = f"{numbers.plain(scale.low, scale)} to {numbers.amount(scale.high, scale)}"
+        words = f"{scores}. The {scale.label} runs from {ends}."
     else:
-        words = f"{_joined([f'{e.system} wins {_figures(e)} against {against}' for e in estimates])}. Even odds are marked."
+        wins = _joined([f"{e.system} wins {_figures(e)} against {against}" for e in estimates])
+        words = f"{wins}. Even odds are marked."
     sentence = f"On {metric}, {words}"
     chart = charts.intervals(estimates, Styles(record.systems), even)
     return judgekit.Section(f"results-{metric}", metric, sentence, chart)
@@ -135,8 +138,12 @@ _ONE = {"wins": "win", "ties": "tie", "losses": "loss", "no verdict": "without a
 
 def _listed(counts: Mapping[str, int]) -> str:
     """29 wins, 6 ties, 1 loss."""
-    said = {outcome: counts.get(outcome, 0) for outcome in charts.OUTCOMES if counts.get(outcome) or outcome in OUTRIGHT}
-    return ", ".join(f"{n} {_ONE[outcome] if n == 1 or outcome not in OUTRIGHT else outcome}" for outcome, n in said.items())
+    parts = []
+    for outcome in charts.OUTCOMES:
+        count, outright = counts.get(outcome, 0), outcome in OUTRIGHT
+        if count or outright:
+            parts.append(f"{count} {outcome if outright and count != 1 else _ONE[outcome]}")
+    return ", ".join(parts)
 
 
 def _flips(count: int) -> str:

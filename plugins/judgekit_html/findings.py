@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import judgekit
+
 from judgekit_html import numbers
 
 Tone = Literal["bad", "warn", "good", "plain"]
@@ -133,9 +134,8 @@ def _preference(estimate: judgekit.Estimate, against: str) -> Contrast:
     middle = (estimate.scale.low + estimate.scale.high) / 2
     word, tone = conclude(estimate, middle)
     conclusion = {"higher": f"{estimate.system} is preferred", "lower": f"{against} is preferred"}.get(word, word)
-    return Contrast(
-        estimate.system, against, numbers.amount(estimate.value, estimate.scale), interval_text(estimate), conclusion, tone
-    )
+    figure = numbers.amount(estimate.value, estimate.scale)
+    return Contrast(estimate.system, against, figure, interval_text(estimate), conclusion, tone)
 
 
 def alerts(record: judgekit.RunRecord) -> list[Alert]:
@@ -184,7 +184,8 @@ def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
                 text = f"{name}: {sum(lost.values())} of {numbers.counted(total, 'verdict')} gave no score ({kinds})."
                 yield Alert("warn", text + _bounds(estimate), "results")
             if estimate.value is None:
-                yield Alert("warn", f"{name}: no estimate ({estimate.interval.note or 'no reason recorded'}).", "results")
+                why = estimate.interval.note or "no reason recorded"
+                yield Alert("warn", f"{name}: no estimate ({why}).", "results")
             elif estimate.interval.low is None:
                 yield Alert("warn", f"{name}: {interval_text(estimate)}.", "results")
 

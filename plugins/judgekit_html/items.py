@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import judgekit
+
 from judgekit_html import numbers
 from judgekit_html.findings import opponent
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+ORDERS = ("when shown first", "when shown second")
 SHORT = 90  # characters of a judge's reply that are shown without folding
 Scales = Mapping[tuple[str, str], judgekit.Series]
 
@@ -121,7 +123,7 @@ def _scores(by_metric: Mapping[str, Mapping[str, list[str]]]) -> tuple[tuple[str
 
 def _sorted(answers: Mapping[tuple[str, int], Answer], order: Mapping[str, int]) -> tuple[Answer, ...]:
     """By system in the record's order, then by repeat; systems with several repeats number them."""
-    found = sorted(answers.values(), key=lambda answer: (order.get(answer.system, len(order)), answer.system, answer.repeat))
+    found = sorted(answers.values(), key=lambda a: (order.get(a.system, len(order)), a.system, a.repeat))
     repeated = {answer.system for answer in found if answer.repeat}
     for answer in found:
         answer.repeated = answer.system in repeated
@@ -129,14 +131,15 @@ def _sorted(answers: Mapping[tuple[str, int], Answer], order: Mapping[str, int])
 
 
 def _measure(row: judgekit.Row, scales: Scales, pairwise: bool) -> Measure:
-    orders = ("shown first", "shown second") if pairwise and len(row.verdicts) == 2 else ("",) * len(row.verdicts)
     several = len(row.verdicts) > 1
+    orders = ORDERS if pairwise and len(row.verdicts) == 2 else ("",) * len(row.verdicts)
+    series = [(_label(row, name, scales), _value(v, scales.get((row.metric, name)))) for name, v in row.series.items()]
     return Measure(
         metric=row.metric,
         value=_value(row.value, scales.get((row.metric, "value"))) if row.value is not None else row.status,
         status=row.status,
         judge_repeat=row.judge_repeat,
-        series=tuple((_label(row, name, scales), _value(v, scales.get((row.metric, name)))) for name, v in row.series.items()),
+        series=tuple(series),
         readings=tuple(
             Reading(order, _reading(verdict, scales.get((row.metric, "value"))) if several else "", verdict)
             for order, verdict in zip(orders, row.verdicts, strict=True)

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import judgekit
+
 from judgekit_html import numbers
 from judgekit_html.findings import metrics, opponent
 from judgekit_html.tables import method_name
 
 EXPLAINED = {
-    "bootstrap": "items are drawn again and again with replacement, and each drawn mean is set against its own standard error",
-    "bca": "items are drawn again and again with replacement, and the quantiles are corrected for bias and skew",
-    "percentile": "items are drawn again and again with replacement, and the plain quantiles are taken",
+    "bootstrap": "items are drawn again and again with replacement, each mean set against its own standard error",
+    "bca": "items are drawn again and again with replacement, the quantiles corrected for bias and skew",
+    "percentile": "items are drawn again and again with replacement, and the plain quantiles taken",
     "t": "Student's t on the item means",
-    "plus_two_t": "Student's t after adding one made-up item at each end of the scale, which keeps it honest for few items and "
-    "for scores that crowd at an end; the printed value stays the plain mean",
+    "plus_two_t": "Student's t after adding one made-up item at each end of the scale, which keeps it honest for few "
+    "items and for scores that crowd at an end; the printed value stays the plain mean",
     "wilson": "the score interval for shares of right and wrong",
     "wilson_neff": "the score interval for shares, with as many effective items as the spread of the item means allows",
     "clopper_pearson": "the exact binomial interval, never too short",
@@ -86,7 +87,7 @@ def yaml(tree: Mapping[str, Any]) -> str:
 
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.allow_unicode = True
     writer.width = 100
     stream = io.StringIO()

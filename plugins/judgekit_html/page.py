@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+import judgekit
 from markupsafe import Markup
 
-import judgekit
 from judgekit_html import drawing, figures, findings, method, numbers, tables
 from judgekit_html.items import items
 from judgekit_html.visible import visible
@@ -45,7 +45,9 @@ def _context(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> dic
         "record": record,
         "alerts": findings.alerts(record),
         "findings": findings.findings(record),
-        "results": [_group(record.estimates, metric, figures.results(record, metric)) for metric in findings.metrics(record)],
+        "results": [
+            _group(record.estimates, metric, figures.results(record, metric)) for metric in findings.metrics(record)
+        ],
         "differences": [
             _group(record.differences, metric, figures.differences(record, metric))
             for metric in dict.fromkeys(difference.metric for difference in record.differences)
@@ -65,9 +67,7 @@ def _context(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> dic
     }
 
 
-def _group(
-    estimates: Sequence[judgekit.Estimate], metric: str, section: judgekit.Section | None
-) -> dict[str, Any]:
+def _group(estimates: Sequence[judgekit.Estimate], metric: str, section: judgekit.Section | None) -> dict[str, Any]:
     """One metric's table and, where it has headline numbers, its chart."""
     mine = [estimate for estimate in estimates if estimate.metric == metric]
     return {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
+
 from judgekit_html import numbers
 from judgekit_html.findings import NEW, conclude
 
@@ -89,7 +90,7 @@ def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
         method=f"{numbers.percent(estimate.confidence)}, {method_name(estimate.interval.method)}",
         bootstrap=_range(estimate.bootstrap, estimate),
         rerun=_range(rerun.interval if rerun else None, estimate),
-        se=numbers.NONE if estimate.se is None else numbers.plain(estimate.se, scale) + numbers.unit(scale, difference=True),
+        se=_error(estimate),
         items=numbers.whole(estimate.n_items) + clusters,
         repeats=numbers.whole(estimate.repeats),
         bounds=_bounds(estimate),
@@ -106,12 +107,19 @@ def _range(found: judgekit.Interval | None, estimate: judgekit.Estimate) -> Rang
     return Range(text) if text else Range("none", found.note or "no reason recorded")
 
 
+def _error(estimate: judgekit.Estimate) -> str:
+    if estimate.se is None:
+        return numbers.NONE
+    return numbers.plain(estimate.se, estimate.scale) + numbers.unit(estimate.scale, difference=True)
+
+
 def _bounds(estimate: judgekit.Estimate) -> str:
     if estimate.bounds is None:
         return numbers.NONE
     if estimate.bounds[0] == estimate.bounds[1]:
         return "none missing"
-    return numbers.span(*estimate.bounds, estimate.scale, difference=estimate.against is not None)
+    low, high = estimate.bounds
+    return numbers.span(low, high, estimate.scale, difference=estimate.against is not None)
 
 
 def counts(by_status: Mapping[Any, int]) -> str:
@@ -131,12 +139,18 @@ class CheckLine:
     counts: str
 
 
+def _ends(check: judgekit.Check) -> str:
+    if check.low is None or check.high is None:
+        return ""
+    return f"[{numbers.cell(check.low)}, {numbers.cell(check.high)}]"
+
+
 def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
     return [
         CheckLine(
             label=check.label,
             value=numbers.cell(check.value),
-            interval="" if None in (check.low, check.high) else f"[{numbers.cell(check.low)}, {numbers.cell(check.high)}]",
+            interval=_ends(check),
             expected=check.expected,
             passed=check.passed,
             note=check.note,

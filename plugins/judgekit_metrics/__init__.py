@@ -24,4 +24,3 @@ def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
         "exact_match": ExactMatch,
         "rouge_l": RougeL,
     }
-

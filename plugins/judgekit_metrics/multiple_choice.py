@@ -25,7 +25,7 @@ class MultipleChoice(judgekit.Metric):
     Options: ClassVar[type[judgekit.Options]] = MultipleChoiceOptions
     options: MultipleChoiceOptions
     needs = frozenset({"loglikelihood", "choices"})
-    series = {
+    series: ClassVar[dict[str, judgekit.Series]] = {
         "value": judgekit.Series(label="accuracy", low=0, high=1, unit="%"),
         "always_a": judgekit.Series(label="accuracy of always answering A", low=0, high=1, unit="%"),
     }

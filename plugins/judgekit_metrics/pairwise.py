@@ -11,6 +11,7 @@ from itertools import tee
 from typing import ClassVar
 
 import judgekit
+
 from judgekit_metrics.score import unanswered
 
 
@@ -24,7 +25,7 @@ class Pairwise(judgekit.Metric):
     Options: ClassVar[type[judgekit.Options]] = PairwiseOptions
     options: PairwiseOptions
     needs = frozenset({"responses", "pairwise"})
-    series = {
+    series: ClassVar[dict[str, judgekit.Series]] = {
         "value": judgekit.Series(label="win rate", low=0, high=1, unit="%"),
         "consistent": judgekit.Series(label="same verdict in both orders", low=0, high=1, unit="%"),
         "first": judgekit.Series(label="preference for the first position", low=0, high=1, unit="%"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import judgekit
+
 from judgekit_metrics.score import unanswered
 
 
@@ -41,7 +43,9 @@ class _ReferenceMetric(judgekit.Metric):
 class ExactMatch(_ReferenceMetric):
     """1 where the response equals the reference, Unicode-normalised (NFKC), white space folded, case kept."""
 
-    series = {"value": judgekit.Series(label="exact match", low=0, high=1, unit="%")}
+    series: ClassVar[dict[str, judgekit.Series]] = {
+        "value": judgekit.Series(label="exact match", low=0, high=1, unit="%")
+    }
 
     def value(self, response: str, reference: str) -> float:
         return float(_folded(response) == _folded(reference))
@@ -50,7 +54,7 @@ class ExactMatch(_ReferenceMetric):
 class RougeL(_ReferenceMetric):
     """ROUGE-L F1 of lower-cased words (Lin 2004): 2·LCS / (words of the response + words of the reference)."""
 
-    series = {"value": judgekit.Series(label="ROUGE-L", low=0, high=1)}
+    series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="ROUGE-L", low=0, high=1)}
 
     def value(self, response: str, reference: str) -> float:
         ours, theirs = _words(response), _words(reference)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import tee
+from typing import ClassVar
 
 import judgekit
 
 
 class Score(judgekit.Metric):
     needs = frozenset({"responses", "score"})
-    series = {"value": judgekit.Series(label="judge score", low=0, high=100)}
+    series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="judge score", low=0, high=100)}
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         assert study.judge is not None
@@ -44,4 +45,6 @@ def unanswered(response: judgekit.Response) -> judgekit.Verdict:
     """The verdict on a response that is not there or not whole."""
     if response.status == "complete":
         raise ValueError("a complete response is for the judge")
-    return judgekit.Verdict(status=response.status, detail=f"no complete response: {response.detail or response.status}")
+    return judgekit.Verdict(
+        status=response.status, detail=f"no complete response: {response.detail or response.status}"
+    )

@@ -46,7 +46,7 @@ class OllamaOptions(Options):
     names; to a `host` of the config only if `key_env` is given.
     """
 
-    model: str = Field(min_length=1)
+    model: str = Field("llama3", min_length=1)
     host: str | None = None
     key_env: str | None = Field(None, min_length=1)
     num_ctx: int = Field(4096, ge=16)

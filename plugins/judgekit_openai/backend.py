@@ -24,7 +24,6 @@ from judgekit import (
     Backend,
     CallError,
     Http,
-    HttpStatusError,
     JudgekitError,
     Options,
     Problem,
@@ -109,7 +108,7 @@ class OpenAIBackend(Backend):
         if trouble:
             return
         names = self._models()
-        if names is None:
+        if not names:
             yield "model", None, "the server lists no models"
         else:
             here = self.options.model in names
@@ -181,15 +180,15 @@ class OpenAIBackend(Backend):
             return [(error.message, error.exit_code)]
         return []
 
-    def _models(self) -> set[str] | None:
-        """Names of the models that the server lists; None where it does not."""
+    def _models(self) -> set[str]:
+        """Names of the models that the server lists, if it does."""
         try:
             with self._http(deadline=10.0, retries=0, connect_timeout=5.0) as http:
                 body = http.get("models").body
-        except (HttpStatusError, AuthError, CallError):
-            return None
+        except (AuthError, CallError):
+            return set()
         items = body.get("data") if isinstance(body, dict) else None
-        return {str(item.get("id")) for item in items if isinstance(item, dict)} if isinstance(items, list) else None
+        return {str(item.get("id")) for item in items if isinstance(item, dict)} if isinstance(items, list) else set()
 
 
 def is_openai(base_url: str) -> bool:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
-from pydantic import JsonValue
-
 import judgekit
+from pydantic import JsonValue
 
 
 class StoredOptions(judgekit.Options):

@@ -7,6 +7,7 @@ pass over a hundred tokens keeps two cores busy as it is: batches of 8 gain 10 t
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -142,10 +143,9 @@ def generate(loaded: Loaded, request: Request, chat: bool) -> Reply:
 
 def _config(loaded: Loaded, sampling: Sampling, room: int) -> Any:
     """All that shapes the distribution is said, so that no default of the model's folder changes it in silence."""
-    from transformers import GenerationConfig
-
+    transformers: Any = importlib.import_module("transformers")  # its types say less than they seem to
     ends = sorted(_ends(loaded))
-    drawn = {"do_sample": False}
+    drawn: dict[str, float | int | bool] = {"do_sample": False}
     if sampling.temperature:
         drawn = {
             "do_sample": True,
@@ -153,7 +153,7 @@ def _config(loaded: Loaded, sampling: Sampling, room: int) -> Any:
             "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
             "top_k": sampling.top_k or 0,
         }
-    return GenerationConfig(
+    return transformers.GenerationConfig(
         max_new_tokens=room, eos_token_id=ends or None, pad_token_id=ends[0] if ends else None, num_beams=1, **drawn
     )
 

@@ -6,6 +6,7 @@ else `supported` says no, and transformers' own, slower loader is used. SmolLM2-
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import Any
 
@@ -56,12 +57,12 @@ def _renamed(name: str) -> str:
 def model(gguf: GGUF) -> Any:
     """The LlamaForCausalLM in float32. Raises CheckpointError for a truncated file or missing tensors."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
+    transformers: Any = importlib.import_module("transformers")  # its types say less than they seem to
     fields = {name.removeprefix("llama."): value for name, value in gguf.fields.items()}
     try:
         heads = fields["attention.head_count"]
-        config = LlamaConfig(
+        config = transformers.LlamaConfig(
             vocab_size=gguf.tensors["token_embd.weight"].shape[0],
             hidden_size=fields["embedding_length"],
             intermediate_size=fields["feed_forward_length"],
@@ -82,7 +83,7 @@ def model(gguf: GGUF) -> Any:
     if set(weights) != expected:
         wrong = sorted(expected ^ set(weights))[0]
         raise CheckpointError(f"tensors are missing or of no use, first {wrong}", path=gguf.path)
-    return LlamaForCausalLM.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    return transformers.LlamaForCausalLM.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
 
 
 def _expected(config: Any) -> set[str]:
@@ -118,8 +119,8 @@ def _tensor(gguf: GGUF, name: str, config: Any) -> Any:
 def tokenizer(gguf: GGUF) -> Any:
     """The byte-level BPE tokenizer, with the file's chat template. Raises CheckpointError."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
+    transformers: Any = importlib.import_module("transformers")
     fields = {name.removeprefix("tokenizer.ggml."): value for name, value in gguf.fields.items()}
     try:
         tokens, kinds = fields["tokens"], fields["token_type"]
@@ -129,10 +130,9 @@ def tokenizer(gguf: GGUF) -> Any:
         names = {key: tokens[fields[f"{key}_id"]] for key in ("bos_token", "eos_token") if f"{key}_id" in fields}
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise CheckpointError("the vocabulary in the GGUF file is damaged", path=gguf.path) from error
-    split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    if fields.get("pre") == "smollm":
-        split = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), split])
-    core.pre_tokenizer, core.decoder = split, decoders.ByteLevel()
+    digits = [pre_tokenizers.Digits(individual_digits=True)] if fields.get("pre") == "smollm" else []
+    core.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
     template = gguf.fields.get("tokenizer.chat_template")
-    return PreTrainedTokenizerFast(tokenizer_object=core, chat_template=template, **names)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=core, chat_template=template, **names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +40,8 @@ def load(path: Path, sha256: str, dtype: str, device: str) -> Loaded:
 
 def _load(path: Path, dtype: str, device: str) -> Loaded:
     import torch
-    import transformers
 
+    transformers = _transformers()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     try:
@@ -57,15 +58,20 @@ def _load(path: Path, dtype: str, device: str) -> Loaded:
     return Loaded(tokenizer, model)
 
 
+def _transformers() -> Any:
+    """The library, whose types say less than they seem to."""
+    return importlib.import_module("transformers")
+
+
 def _parts(path: Path) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    AutoModel, AutoTokenizer = _transformers().AutoModelForCausalLM, _transformers().AutoTokenizer
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     if path.is_dir():
         tokenizer = AutoTokenizer.from_pretrained(path, **local)
         return tokenizer, _whole(
-            AutoModelForCausalLM.from_pretrained(
+            AutoModel.from_pretrained(
                 path, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **local
             ),
             path,
@@ -75,7 +81,7 @@ def _parts(path: Path) -> tuple[Any, Any]:
         return llama.tokenizer(gguf), llama.model(gguf)
     local["gguf_file"] = path.name
     tokenizer = AutoTokenizer.from_pretrained(path.parent, **local)
-    return tokenizer, AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **local)
+    return tokenizer, AutoModel.from_pretrained(path.parent, dtype=torch.float32, **local)
 
 
 def _whole(loaded: tuple[Any, dict[str, Any]], path: Path) -> Any:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-from judgekit_datasets.mmlu import MMLU, MMLUOptions
-
 import judgekit
+import pytest
+
+from judgekit_datasets.mmlu import MMLU, MMLUOptions
 
 
 def folder(tmp_path: Path, test: str = '"Is it, so?",yes,no,maybe,never,B\nplain,1,2,3,4,D\n') -> Path:

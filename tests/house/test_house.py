@@ -10,15 +10,14 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import judgekit
+import pytest
 
 # A room imports only rooms above it.
 ROOMS = [
-    "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "spec", "templates", "verdicts",
-    "statistics", "ledger", "transport", "calling", "readings", "judging", "judge_card", "training", "preparation",
-    "generating", "planning", "folder", "measuring", "report", "run", "cli",
+    "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "statistics", "spec", "templates",
+    "verdicts", "ledger", "transport", "calling", "readings", "judging", "judge_card", "training", "preparation",
+    "generating", "planning", "folder", "measuring", "report", "run", "cli", "__main__",
 ]  # fmt: skip
 # The contract names types of the rooms below it, for readers and type checkers alone.
 TYPE_CHECKING_ONLY = {("hookspecs", "spec"), ("plugins", "records"), ("training", "plugins")}
@@ -83,7 +82,9 @@ def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
                     assert all(alias.name in judgekit.__all__ for alias in node.names), path
                 elif isinstance(node, ast.Import):
                     assert not any(alias.name.startswith("judgekit.") for alias in node.names), path
-                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "judgekit":
+                elif (
+                    isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "judgekit"
+                ):
                     assert node.attr in judgekit.__all__, f"{path.name} uses judgekit.{node.attr}"
 
 
@@ -98,7 +99,9 @@ def test_folders_are_packages_are_entry_points(checkout: Path) -> None:
     points = set(project["project"]["entry-points"]["judgekit"].values())
     assert packages == points == set(plugin_packages())
     if (checkout / "plugins").is_dir():  # away from the checkout, the installed wheel is what is tested
-        assert {path.name for path in (checkout / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"} == packages
+        assert {
+            path.name for path in (checkout / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"
+        } == packages
 
 
 def test_every_public_name_resolves_and_none_is_missing() -> None:

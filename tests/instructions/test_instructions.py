@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from judgekit.errors import DataError
 from judgekit.instructions import read_instructions
 
@@ -16,10 +15,18 @@ def write(tmp_path: Path, content: object, name: str = "items.json") -> Path:
 
 
 def test_items_become_samples(tmp_path: Path) -> None:
-    path = write(tmp_path, [{"instruction": "Do.", "input": "x", "output": "y", "id": "one", "category": "c", "more": 1}])
+    path = write(
+        tmp_path, [{"instruction": "Do.", "input": "x", "output": "y", "id": "one", "category": "c", "more": 1}]
+    )
     (item,) = read_instructions(path)
     sample = item.sample
-    assert (sample.id, sample.instruction, sample.input, sample.reference, sample.category) == ("one", "Do.", "x", "y", "c")
+    assert (sample.id, sample.instruction, sample.input, sample.reference, sample.category) == (
+        "one",
+        "Do.",
+        "x",
+        "y",
+        "c",
+    )
     assert item.fields["more"] == 1
 
 
@@ -65,7 +72,10 @@ def test_a_split_field_decides_where_there_is_one(tmp_path: Path) -> None:
         ([{"instruction": ["a"]}], r"item 1: 'instruction' is not a text"),
         ([{"instruction": "a", "output": 5}], r"item 1: 'output' is not a text"),
         ([{"instruction": "a", "id": {}}], r"item 1: 'id' should be a string, not dict"),
-        ([{"instruction": "a", "id": "x"}, {"instruction": "b", "id": "x"}], r"item 2: the id 'x' is already that of item 1"),
+        (
+            [{"instruction": "a", "id": "x"}, {"instruction": "b", "id": "x"}],
+            r"item 2: the id 'x' is already that of item 1",
+        ),
     ],
 )
 def test_broken_files_say_where(tmp_path: Path, content: object, expected: str) -> None:

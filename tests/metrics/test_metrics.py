@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import judgekit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judgekit import Response, Sample, Verdict
+
 from judgekit_metrics.multiple_choice import MultipleChoice
 from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
 from judgekit_metrics.reference import ExactMatch, RougeL, longest_common_subsequence
 from judgekit_metrics.score import Score
-
-import judgekit
-from judgekit import Response, Sample, Verdict
 
 
 @dataclass
@@ -54,7 +54,10 @@ class FakeStudy:
         for sample, texts in zip(self.samples, self.answers[system], strict=True):
             for repeat, text in enumerate(texts):
                 status = "complete" if text is not None else "error"
-                yield sample, Response(system=system, sample_id=sample.id, repeat=repeat, text=text or "", status=status)
+                yield (
+                    sample,
+                    Response(system=system, sample_id=sample.id, repeat=repeat, text=text or "", status=status),
+                )
 
     def loglikelihood(self, system: str, requests: Iterable[judgekit.Request]) -> Iterator[judgekit.Reply]:
         for request in requests:
@@ -62,11 +65,16 @@ class FakeStudy:
             if len(request.prompt) > self.longest:
                 yield judgekit.Reply(status="truncated", detail="too long")
             else:
-                scores = [judgekit.Continuation(token_logprobs=(-1.0 if text == " B" else -2.0,)) for text in request.continuations]
+                scores = [
+                    judgekit.Continuation(token_logprobs=(-1.0 if text == " B" else -2.0,))
+                    for text in request.continuations
+                ]
                 yield judgekit.Reply(continuations=tuple(scores))
 
     def shots(self, sample: Sample) -> Sequence[Sample]:
-        return [Sample(id=f"shot{n}", instruction=f"shot {n}", choices=("w", "x", "y", "z"), answer=n) for n in range(4)]
+        return [
+            Sample(id=f"shot{n}", instruction=f"shot {n}", choices=("w", "x", "y", "z"), answer=n) for n in range(4)
+        ]
 
     def render(self, template: str, **context: object) -> str:
         assert template == "multiple_choice/mmlu.j2"
@@ -106,8 +114,14 @@ def test_lcs_is_symmetric_and_bounded(a: list[int], b: list[int]) -> None:
 
 def test_rouge_l_agrees_with_the_published_package() -> None:
     scorer = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rougeL"])
-    for response, reference in [("the cat sat on a mat", "a cat sat on the mat"), ("Yes, 3 of them!", "yes 3"), ("no", "yes")]:
-        assert RougeL().value(response, reference) == pytest.approx(scorer.score(reference, response)["rougeL"].fmeasure)
+    for response, reference in [
+        ("the cat sat on a mat", "a cat sat on the mat"),
+        ("Yes, 3 of them!", "yes 3"),
+        ("no", "yes"),
+    ]:
+        assert RougeL().value(response, reference) == pytest.approx(
+            scorer.score(reference, response)["rougeL"].fmeasure
+        )
 
 
 def test_scores_keep_their_order_and_statuses() -> None:
@@ -146,7 +160,9 @@ def test_pairwise_checks_its_opponent() -> None:
 
 
 def test_multiple_choice_takes_the_likeliest_letter_and_drops_shots_that_do_not_fit() -> None:
-    samples = [Sample(id=str(n), instruction="Q", choices=("1", "2", "3", "4"), answer=n % 2, category="a_b") for n in range(4)]
+    samples = [
+        Sample(id=str(n), instruction="Q", choices=("1", "2", "3", "4"), answer=n % 2, category="a_b") for n in range(4)
+    ]
     study = FakeStudy(samples, {"s": []})
     rows = list(MultipleChoice().rows(study))
     assert [row.value for row in rows] == [0, 1, 0, 1]

@@ -15,7 +15,7 @@ from ollama_emulation import OPTIONS, Llama, OllamaEmulation, Script, Spoken
 from real_model import llama_url
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
-SCHEMA = {"type": "object", "properties": {"good": {"type": "boolean"}}, "required": ["good"]}
+SCHEMA = {"enum": ["yes", "no"]}
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def test_the_official_client_and_ours_get_the_same_answer(real):
 
 
 def test_a_real_model_keeps_to_the_schema(real):
-    reply = ask(real, "Is it good?", max_new_tokens=12, json_schema=SCHEMA)
+    reply = ask(real, "Is it good?", max_new_tokens=8, json_schema=SCHEMA)
     assert reply.status == "complete"
-    assert isinstance(json.loads(reply.text)["good"], bool)
+    assert json.loads(reply.text) in ("yes", "no")
 
 
 def test_a_real_models_tokens_are_at_least_the_words(real):

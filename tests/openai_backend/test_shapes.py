@@ -14,7 +14,7 @@ from openai_fake import OpenAIFake, completion, failure
 from real_model import llama_url
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
-SCHEMA = {"type": "object", "properties": {"good": {"type": "boolean"}}}
+SCHEMA = {"enum": ["yes", "no"]}
 
 
 @pytest.fixture(scope="session")
@@ -89,9 +89,9 @@ def test_the_official_client_and_ours_get_the_same_answer(llama):
 
 
 def test_a_real_server_keeps_to_the_schema(llama):
-    [reply] = backend(llama).generate([request("Is it good?", max_new_tokens=12, json_schema=SCHEMA)])
+    [reply] = backend(llama).generate([request("Is it good?", max_new_tokens=8, json_schema=SCHEMA)])
     assert reply.status == "complete"
-    assert isinstance(json.loads(reply.text)["good"], bool)
+    assert json.loads(reply.text) in ("yes", "no")
     assert reply.notes == ()
 
 

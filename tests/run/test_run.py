@@ -5,13 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from parrots import CopyTrainer, Parrot, ParrotPlugin
-
 from judgekit.errors import Interrupted, PreflightError, Unreachable
 from judgekit.folder import RunFolder
 from judgekit.plugins import build_manager
 from judgekit.run import Outcome, Run, Settings
 from judgekit.spec import RunSpec
+
+from parrots import CopyTrainer, Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
 ITEMS = [
@@ -76,13 +76,17 @@ def test_a_run_has_every_row_and_number(here: Path) -> None:
 
 def test_a_second_run_calls_nothing_and_changes_no_byte(here: Path) -> None:
     first = execute(config(), here)
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
+    }
     asked = len(Parrot.calls)
     second = execute(config(), here)
     assert len(Parrot.calls) == asked
     assert second.asked == 0
     assert second.from_ledger > 0
-    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()}
+    after = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
+    }
     assert after == before
 
 
@@ -159,7 +163,10 @@ def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here: Path) ->
 
 
 def test_training_is_done_once_and_found_again(here: Path) -> None:
-    train = {"first": {"trainer": "copy", "data": "items.json"}, "second": {"trainer": "copy", "data": "items.json", "start": "train:first"}}
+    train = {
+        "first": {"trainer": "copy", "data": "items.json"},
+        "second": {"trainer": "copy", "data": "items.json", "start": "train:first"},
+    }
     outcome = execute(config(train=train), here)
     assert CopyTrainer.runs == 2
     assert [training.name for training in outcome.record.trainings] == ["first", "second"]
@@ -175,15 +182,23 @@ def test_training_is_done_once_and_found_again(here: Path) -> None:
 def test_every_problem_is_found_at_once(here: Path) -> None:
     spec = config(
         models={"good": {"backend": "parot"}, "bad": {"backend": "parrot", "answer": {}}},
-        metrics={"quality": {"type": "score", "judge": "mian"}, "duel": {"type": "pairwise", "against": "nobody", "judge": "main"}},
+        metrics={
+            "quality": {"type": "score", "judge": "mian"},
+            "duel": {"type": "pairwise", "against": "nobody", "judge": "main"},
+        },
         against="nobody",
         reports=["pdf"],
     )
     with pytest.raises(PreflightError) as caught:
         execute(spec, here)
     text = str(caught.value)
-    for expected in ("'parot'; did you mean 'parrot'", "'models.bad.answer'; did you mean 'answers'", "'mian'; did you mean 'main'",
-                     "no model is named 'nobody'", "'pdf'"):
+    for expected in (
+        "'parot'; did you mean 'parrot'",
+        "'models.bad.answer'; did you mean 'answers'",
+        "'mian'; did you mean 'main'",
+        "no model is named 'nobody'",
+        "'pdf'",
+    ):
         assert expected in text, text
     assert caught.value.exit_code == 2
     assert not Parrot.calls
@@ -199,7 +214,16 @@ def test_repeats_that_cannot_differ_are_refused(here: Path) -> None:
 
 def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
     models = {"good": {"backend": "parrot", "temperature": 1, "seed": 7}}
-    outcome = execute(config(models=models, against="good", repeats={"generation": 3}, metrics={"exact": {"type": "exact_match"}}, judges={}), here)
+    outcome = execute(
+        config(
+            models=models,
+            against="good",
+            repeats={"generation": 3},
+            metrics={"exact": {"type": "exact_match"}},
+            judges={},
+        ),
+        here,
+    )
     assert {call.sampling.seed for call in Parrot.calls} == {7, 8, 9}
     estimands = [row.estimand for row in outcome.record.estimates]
     assert estimands == ["new items", "rerun on these items"]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from judgekit.errors import ConfigError
 from judgekit.spec import RunSpec, load
 
@@ -61,12 +60,21 @@ def test_yaml_is_1_2(config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD.replace("metrics:", "metricks:"), r"judgekit\.yaml:7: .*unknown key 'metricks'; did you mean 'metrics'\?"),
+        (
+            GOOD.replace("metrics:", "metricks:"),
+            r"judgekit\.yaml:7: .*unknown key 'metricks'; did you mean 'metrics'\?",
+        ),
         (GOOD + "repeats: {jugde: 2}\n", r"yaml:9: unknown key 'repeats.jugde'; did you mean 'judge'\?"),
         (GOOD + "name: again\n", r"yaml:9: duplicate key \"name\""),
         (GOOD.replace("temperature: 0.5", "temperature: -1"), r"yaml:4: models.a.temperature: input should be greater"),
-        (GOOD.replace("temperature: 0.5", "temperature: .nan"), r"yaml:4: models.a.temperature: input should be a finite number"),
-        (GOOD.replace("preset: book", "preset: bok"), r"yaml:6: judges.main: no judge preset is named 'bok'; did you mean 'book'"),
+        (
+            GOOD.replace("temperature: 0.5", "temperature: .nan"),
+            r"yaml:4: models.a.temperature: input should be a finite number",
+        ),
+        (
+            GOOD.replace("preset: book", "preset: bok"),
+            r"yaml:6: judges.main: no judge preset is named 'bok'; did you mean 'book'",
+        ),
         (GOOD.replace("name: mine", "name: ../mine"), r"yaml:1: name: "),
         ("- a\n- b\n", r"should be a mapping of keys, not list"),
         ("", r"should be a mapping of keys, not NoneType"),

@@ -1,7 +1,7 @@
 """Loopback servers for tests and benchmarks: an instant OpenAI-shaped chat server, and a raw one for faults.
 
 `ChatServer` runs in a process of its own, so that it does not share the caller's interpreter lock. Its reply is a
-function of the request alone, and it counts the requests by the sha256 of their bodies.
+function of the request alone, and it counts how often each question was asked.
 `FaultServer` runs a handler of the test's on each accepted socket, so that it can do what no HTTP library would.
 """
 
@@ -28,9 +28,14 @@ def answer(body: bytes) -> str:
     return str(int.from_bytes(hashlib.sha256(body).digest()[:4], "big") % 101)
 
 
-def chat_reply(body: bytes) -> bytes:
+def question(messages: list[dict[str, str]], seed: int | None) -> str:
+    """What a chat request asks, as a hash that a client can make from its own record of the request."""
+    said = [[message["role"], message["content"]] for message in messages]
+    return hashlib.sha256(json.dumps([said, seed]).encode()).hexdigest()
+
+
+def chat_reply(body: bytes, model: str) -> bytes:
     """A chat completion in the OpenAI shape."""
-    model = json.loads(body).get("model", "loopback")
     reply = {
         "id": f"chatcmpl-{hashlib.sha256(body).hexdigest()[:24]}",
         "object": "chat.completion",
@@ -73,12 +78,14 @@ class _Chat(asyncio.Protocol):
             self.respond(head.split(b" ", 2), body)
 
     def respond(self, head: list[bytes], body: bytes) -> None:
-        if head[0] == b"GET":
-            payload = json.dumps({"data": [], "counts": self.counts}).encode()
-            self.send(payload)
+        if head[0] != b"POST":
+            self.send(json.dumps({"data": [], "counts": self.counts}).encode())
+            if head[0] == b"DELETE":
+                self.counts.clear()
             return
-        self.counts[hashlib.sha256(body).hexdigest()] += 1
-        payload = chat_reply(body)
+        asked = json.loads(body)
+        self.counts[question(asked["messages"], asked.get("seed"))] += 1
+        payload = chat_reply(body, asked["model"])
         if self.delay:
             asyncio.get_running_loop().call_later(self.delay, self.send, payload)
         else:
@@ -121,9 +128,10 @@ class ChatServer:
         """The base URL, as OPENAI_BASE_URL has it."""
         return f"http://127.0.0.1:{self.port}/v1"
 
-    def counts(self) -> Counter[str]:
-        """How often each request body was asked, by its sha256."""
-        with urllib.request.urlopen(f"{self.url}/counts", timeout=30) as response:
+    def counts(self, *, clear: bool = False) -> Counter[str]:
+        """How often each `question` was asked; with `clear`, counting starts anew."""
+        request = urllib.request.Request(f"{self.url}/counts", method="DELETE" if clear else "GET")
+        with urllib.request.urlopen(request, timeout=30) as response:
             return Counter(json.load(response)["counts"])
 
 

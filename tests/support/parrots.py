@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 import judgekit
 
 
 class ParrotOptions(judgekit.Options):
     """`answers`: what to say, by a word of the prompt; `fail_on`: prompts with this word fail as a call."""
 
-    answers: dict[str, str] = {}
+    answers: dict[str, str] = Field(default_factory=dict)
     fail_on: str = ""
     dead: bool = False
 
@@ -58,7 +60,7 @@ class Parrot(judgekit.Backend):
 
 
 class CopyTrainer(judgekit.Trainer):
-    """"Trains" by copying its options; counts how often it ran."""
+    """ "Trains" by copying its options; counts how often it ran."""
 
     class Options(judgekit.Options):
         data: str

@@ -36,7 +36,7 @@ ROUGE = Series(label="ROUGE-L", low=0, high=1)
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><img src=x onerror=alert(2)>",
-    "\"><svg onload=alert(3)>",
+    '"><svg onload=alert(3)>',
     "' onmouseover='alert(4)",
     "javascript:alert(5)",
     "{{7*7}}{% raw %}",
@@ -57,12 +57,17 @@ HOSTILE = (
 )
 
 TASKS = (
-    ("Rewrite the sentence in the passive voice.", "The cook prepares the soup.", "The soup is prepared by the cook.", "grammar"),
+    ("Rewrite it in the passive voice.", "The cook prepares the soup.", "The soup is prepared by the cook.", "grammar"),
     ("Name an antonym of 'ancient'.", "", "Modern.", "antonyms"),
     ("Convert 2 kilometres to metres.", "", "2 kilometres is 2,000 metres.", "units"),
     ("Correct the spelling of 'recieve'.", "", "receive", "spelling"),
     ("What is the capital of Portugal?", "", "The capital of Portugal is Lisbon.", "facts"),
-    ("Turn the statement into a question.", "She has finished her homework.", "Has she finished her homework?", "grammar"),
+    (
+        "Turn the statement into a question.",
+        "She has finished her homework.",
+        "Has she finished her homework?",
+        "grammar",
+    ),
 )
 FAILURES: dict[int, VerdictStatus] = {7: "unparsed", 13: "truncated", 19: "refused", 25: "error", 31: "skipped"}
 
@@ -79,11 +84,7 @@ def sample_run(n: int = 40, repeats: int = 3, **changes: Any) -> RunView:
     rows = [
         *(_score_row(index, response) for index, response in enumerate(responses)),
         *(_pairwise_row(index, sample) for index, sample in enumerate(samples[:n])),
-        *(
-            _choice_row(system, index, sample)
-            for system in ("sft", "base")
-            for index, sample in enumerate(samples[n:])
-        ),
+        *(_choice_row(system, index, sample) for system in ("sft", "base") for index, sample in enumerate(samples[n:])),
     ]
     return RunView(record(n, repeats, **changes), samples, responses, rows)
 
@@ -177,7 +178,9 @@ def _score_row(index: int, response: Response) -> Row:
 
 def _pairwise_row(index: int, sample: Sample) -> Row:
     value = (1.0, 1.0, 0.5, 1.0, 0.75, 0.0, 1.0)[index % 7]
-    first = Verdict(status="scored", value=1.0 if value > 0.25 else 0.0, raw="A", rationale="A follows the instruction.")
+    first = Verdict(
+        status="scored", value=1.0 if value > 0.25 else 0.0, raw="A", rationale="A follows the instruction."
+    )
     second = Verdict(status="scored", value=2 * value - (first.value or 0.0), raw="B")
     return Row(
         metric="winrate", system="sft", sample_id=sample.id, status="scored", value=value,
@@ -193,7 +196,14 @@ def _choice_row(system: str, index: int, sample: Sample) -> Row:
 
 
 def estimate_of(
-    metric: str, system: str, value: float | None, half: float, scale: Series, n: int, method: str = "bootstrap", **rest: Any
+    metric: str,
+    system: str,
+    value: float | None,
+    half: float,
+    scale: Series,
+    n: int,
+    method: str = "bootstrap",
+    **rest: Any,
 ) -> Estimate:
     """An estimate with a symmetrical interval of half-width `half`, clipped to the scale."""
     if value is None:
@@ -203,7 +213,8 @@ def estimate_of(
             bootstrap=missing.model_copy(update={"method": "bootstrap"}), n_items=0, **rest,
         )  # fmt: skip
     low, high = max(value - half, scale.low), min(value + half, scale.high)
-    boot = Interval(method="bootstrap", low=max(value - 0.96 * half, scale.low), high=min(value + 1.07 * half, scale.high))
+    ends = max(value - 0.96 * half, scale.low), min(value + 1.07 * half, scale.high)
+    boot = Interval(method="bootstrap", low=ends[0], high=ends[1])
     counts: dict[VerdictStatus, int] = {"scored": n}
     fields: dict[str, Any] = {
         "interval": Interval(method=method, low=low, high=high) if method != "bootstrap" else boot,
@@ -223,9 +234,8 @@ def record(n: int, repeats: int, **changes: Any) -> RunRecord:
     """The run's record; `changes` replace its fields."""
     failed: dict[VerdictStatus, int] = {"scored": n * repeats - 5} | dict.fromkeys(FAILURES.values(), 1)
     lost = 5 / max(n * repeats, 1)
-    sft = estimate_of(
-        "quality", "sft", 77.3, 4.9, SCORE, n, repeats=repeats, counts=failed, bounds=(77.3 - 77.3 * lost, 77.3 + 22.7 * lost)
-    )
+    bounds = 77.3 - 77.3 * lost, 77.3 + 22.7 * lost
+    sft = estimate_of("quality", "sft", 77.3, 4.9, SCORE, n, repeats=repeats, counts=failed, bounds=bounds)
     rerun = Interval(method="rerun_t", low=75.1, high=79.5)
     estimates: list[Estimate] = [
         sft,

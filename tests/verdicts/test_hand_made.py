@@ -39,7 +39,7 @@ NO_INTEGERS = {
     "85\n\nThe answer is right.": "neither", "85\n90": "neither", "Sure!\n85": "neither",
     "Score: 20\nScore: 900": "out of range", "Score: 85\nScore: unknown": "not an integer",
     "<think>Score: 85": "empty", "<think>Score: 85</think>": "empty", "Score: 100": "may be its echo",
-    "**Score: 100**": "may be its echo", "95": "may be its echo", "  score:   100.": "may be its echo",
+    "**Score: 100**": "may be its echo", "95": "may be its echo", "  Score:   100.": "may be its echo",
     "Score 00000000: 85\nline": "neither", f"Score {NONCE}: N": "not an integer", f"{NONCE}: 85": "not an integer",
     f"Score {NONCE}: 850": "out of range",
     "{\"score\": 85}": "not an integer",

@@ -73,13 +73,18 @@ def items(split_tasks: Sequence[SplitTask]) -> list[dict[str, str]]:
     by_category: dict[str, list[dict[str, str]]] = {}
     for each in split_tasks:
         by_category.setdefault(each.task.category, []).extend(_task_items(each, held_out))
-    rounds = zip_longest(*(_spread(rows) for rows in by_category.values()))
-    return [row for round_ in rounds for row in round_ if row is not None]
+    return [
+        row
+        for split in SPLITS
+        for round_ in zip_longest(*(_taking_turns(rows, split) for rows in by_category.values()))
+        for row in round_
+        if row is not None
+    ]
 
 
-def _spread(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The rows, sorted by split and number, so that a category's tasks take turns."""
-    return sorted(rows, key=lambda row: (SPLITS.index(row["split"]), row["id"].rsplit("-", 1)[1]))
+def _taking_turns(rows: list[dict[str, str]], split: str) -> list[dict[str, str]]:
+    """A category's rows of a split in the order of their numbers, so that its tasks take turns."""
+    return sorted((row for row in rows if row["split"] == split), key=lambda row: row["id"].rpartition("-")[2])
 
 
 def _task_items(each: SplitTask, held_out: Sequence[str]) -> list[dict[str, str]]:
@@ -93,7 +98,7 @@ def _task_items(each: SplitTask, held_out: Sequence[str]) -> list[dict[str, str]
             lap, index = divmod(number, len(cases))
             if lap >= len(wordings):
                 raise ValueError(f"{each.task.name}: not enough cases for {each.task.items[split]} items of {split}")
-            wording, case = wordings[(number + lap) % len(wordings)], cases[index]
+            wording, case = wordings[(index + lap) % len(wordings)], cases[index]
             instruction, _, given = case.fill(wording).partition(" | ")
             rows.append(
                 {

@@ -80,7 +80,9 @@ def past_sentence(rng: Random) -> list[Case]:
         [
             (f"{capital(doer)} {verb[form]} {where}.", f"{capital(doer)} {verb[2]} {where}.")
             for doers, form in (("singular", 1), ("plural", 0))
-            for doer, verb, where in product(_parts(doers), table("sentence_parts")["movements"], _parts("destinations"))
+            for doer, verb, where in product(
+                _parts(doers), table("sentence_parts")["movements"], _parts("destinations")
+            )
         ],
     )
 
@@ -91,7 +93,9 @@ def agreement(rng: Random) -> list[Case]:
         [
             (f"{capital(doer)} {verb[1 - form]} {where}.", f"{capital(doer)} {verb[form]} {where}.")
             for doers, form in (("singular", 1), ("plural", 0))
-            for doer, verb, where in product(_parts(doers), table("sentence_parts")["movements"], _parts("destinations"))
+            for doer, verb, where in product(
+                _parts(doers), table("sentence_parts")["movements"], _parts("destinations")
+            )
         ],
     )
 

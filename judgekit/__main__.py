@@ -1,0 +1,5 @@
+"""`python -m judgekit`: the same as the console script."""
+
+from judgekit.cli import main
+
+main()

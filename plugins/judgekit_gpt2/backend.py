@@ -1,0 +1,162 @@
+"""The backend `gpt2`: a checkpoint that answers and that weighs given continuations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, JsonValue
+
+import judgekit
+from judgekit_gpt2 import checkpoint
+
+if TYPE_CHECKING:
+    from judgekit_gpt2.generation import Generation, Prompt
+    from judgekit_gpt2.model import GPT2
+    from judgekit_gpt2.tokens import Tokenizer
+
+ADAPTER_VERSION = 1  # part of the identity; raise it when the same weights would answer otherwise
+MAX_NEW_TOKENS = 256  # where a request sets none
+
+
+class GPT2Options(judgekit.Options):
+    """`checkpoint` is a folder in the hub's layout. `threads` None leaves torch's own choice; `batch` is how many
+    sequences grow together."""
+
+    checkpoint: str
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = Field(None, ge=1)
+    batch: int = Field(32, ge=1)
+
+
+class GPT2Backend(judgekit.Backend):
+    """Greedy unless the request sets a temperature above 0; a seed that is not set counts as 0.
+
+    Running to `max_new_tokens` is a normal end: the reply is complete and has the note `length`. A reply that the
+    model's context ends is truncated, and a prompt that fills it is an error: nothing is ever cut silently.
+    """
+
+    Options: ClassVar[type[judgekit.Options]] = GPT2Options
+    options: GPT2Options
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "loglikelihood", "seed"})
+    default_style: ClassVar[str] = "alpaca"  # as in fine-tuning
+    max_concurrency = 1
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.max_batch = self.options.batch
+        self._folder = self.path(self.options.checkpoint)
+        self._identity: str | None = None
+        self._loaded: tuple[GPT2, Tokenizer] | None = None
+
+    def identity(self) -> dict[str, JsonValue]:
+        if self._identity is None:
+            self._identity = checkpoint.identity(self._folder)
+        return {
+            "backend": "gpt2",
+            "adapter": ADAPTER_VERSION,
+            "weights": self._identity,
+            "dtype": self.options.dtype,
+            "device": self.options.device,
+        }
+
+    def check(self) -> list[judgekit.Problem]:
+        try:
+            checkpoint.check(self._folder)
+        except judgekit.CheckpointError as error:
+            return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
+        return []
+
+    def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
+        from judgekit_gpt2 import generation
+
+        model, tokenizer = self._load()
+        prompts = [self._prompt(request, tokenizer) for request in requests]
+        fitting = [prompt for prompt in prompts if len(prompt.ids) < model.config.context]
+        written = iter(generation.generate(model, fitting, tokenizer.end_of_text, self.options.batch))
+        return [
+            _reply(request, prompt, next(written), model.config.context, tokenizer)
+            if len(prompt.ids) < model.config.context
+            else _too_long(len(prompt.ids), model.config.context)
+            for request, prompt in zip(requests, prompts, strict=True)
+        ]
+
+    def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
+        """Prompt and continuation are encoded apart: a continuation keeps the space that it begins with."""
+        from judgekit_gpt2.loglikelihood import loglikelihoods
+
+        model, tokenizer = self._load()
+        replies = []
+        for request in requests:
+            prompt = _encode(request, tokenizer)
+            continuations = [tokenizer.encode(text) for text in request.continuations]
+            length = len(prompt) + max(map(len, continuations), default=0) - 1
+            if length > model.config.context:
+                replies.append(_too_long(length, model.config.context))
+                continue
+            results = loglikelihoods(model, prompt, continuations)
+            found = tuple(judgekit.Continuation(token_logprobs=tuple(values)) for values in results)
+            replies.append(judgekit.Reply(continuations=found, usage=judgekit.Usage(prompt_tokens=len(prompt))))
+        return replies
+
+    def close(self) -> None:
+        self._loaded = None
+
+    def _load(self) -> tuple[GPT2, Tokenizer]:
+        if self._loaded is None:
+            import torch
+
+            from judgekit_gpt2 import weights
+
+            if self.options.threads is not None:
+                torch.set_num_threads(self.options.threads)
+            model, tokenizer = weights.load(self._folder)
+            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
+            self._loaded = model.to(self.options.device, dtype), tokenizer
+        return self._loaded
+
+    def _prompt(self, request: judgekit.Request, tokenizer: Tokenizer) -> Prompt:
+        from judgekit_gpt2.generation import Drawing, Prompt
+
+        sampling = request.sampling
+        stops = tuple(stop for stop in sampling.stop if stop)
+        return Prompt(
+            ids=_encode(request, tokenizer),
+            max_new_tokens=sampling.max_new_tokens or MAX_NEW_TOKENS,
+            drawing=Drawing(sampling.temperature or 0.0, sampling.top_k, sampling.top_p),
+            seed=_seed(request),
+            stopped=(lambda ids: any(stop in tokenizer.decode(ids) for stop in stops)) if stops else None,
+        )
+
+
+def _encode(request: judgekit.Request, tokenizer: Tokenizer) -> list[int]:
+    """The prompt's tokens; an empty prompt is the beginning of a text."""
+    return tokenizer.encode(request.prompt) or [tokenizer.end_of_text]
+
+
+def _seed(request: judgekit.Request) -> int:
+    """From the request's seed and its prompt, so that two prompts do not share their random numbers."""
+    content = f"{request.sampling.seed or 0}\0{request.prompt}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
+
+
+def _reply(
+    request: judgekit.Request, prompt: Prompt, written: Generation, context: int, tokenizer: Tokenizer
+) -> judgekit.Reply:
+    text = tokenizer.decode(written.ids)
+    ends = [text.find(stop) for stop in request.sampling.stop if stop and stop in text]
+    full = written.finish == "context" and request.sampling.max_new_tokens is not None
+    detail = f"the model's context of {context} tokens was full after {len(written.ids)} new ones" if full else ""
+    return judgekit.Reply(
+        text=text[: min(ends, default=len(text))],
+        status="truncated" if full else "complete",
+        detail=detail,
+        usage=judgekit.Usage(prompt_tokens=len(prompt.ids), completion_tokens=len(written.ids)),
+        notes=() if written.finish == "stop" else ("length",),
+    )
+
+
+def _too_long(length: int, context: int) -> judgekit.Reply:
+    return judgekit.Reply(status="error", detail=f"{length} tokens are too many for the model's context of {context}")

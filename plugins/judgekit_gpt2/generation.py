@@ -1,0 +1,186 @@
+"""Batched generation with a KV cache: sequences join, grow by a token a step, and leave when they are finished.
+
+A sequence does not depend on its batch. Its random numbers come from a generator of its own; and since the last
+bits of a logit do depend on the other rows of a matrix product, a choice that these bits could turn is made again
+from the sequence alone (see `choose`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from judgekit_gpt2.model import GPT2, KVCache, left_pad
+
+Finish = Literal["stop", "length", "context"]
+
+# How much a logit, and a sum of probabilities, may differ between batches in float32, with room to spare.
+LOGIT_MARGIN = 1e-3
+MASS_MARGIN = 1e-5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a token is drawn. Temperature 0 takes the likeliest. `top_k`, then `top_p`, narrow what may be drawn."""
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's tokens, at least one and fewer than the context, and how to go on.
+
+    `stopped` is asked after each token, with all new tokens, whether the text ends here.
+    """
+
+    ids: Sequence[int]
+    max_new_tokens: int
+    drawing: Drawing = Drawing()
+    seed: int = 0
+    stopped: Callable[[Sequence[int]], bool] | None = None
+
+
+@dataclass
+class Generation:
+    """New tokens, without the end of text, and why there are no more: `context` means that the model's was full."""
+
+    ids: list[int] = field(default_factory=list)
+    finish: Finish | None = None
+
+
+def generate(model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int = 32) -> list[Generation]:
+    """Continue every prompt, `rows` of them at a time: where one finishes, the next takes its place."""
+    if not prompts:
+        return []
+    writer = _Writer(model, prompts, end_of_text, rows)
+    with torch.inference_mode():
+        while writer.waiting or writer.active:
+            if writer.waiting and len(writer.active) < rows:
+                writer.join()
+            else:
+                writer.step()
+    return writer.generations
+
+
+class _Row:
+    """A sequence that is being written."""
+
+    def __init__(self, prompt: Prompt, generation: Generation) -> None:
+        self.prompt, self.generation = prompt, generation
+        self.random = torch.Generator().manual_seed(prompt.seed)
+
+    @property
+    def ids(self) -> list[int]:
+        return [*self.prompt.ids, *self.generation.ids]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt.ids) + len(self.generation.ids)
+
+
+class _Writer:
+    """The sequences at work: row n of the cache belongs to `active[n]`."""
+
+    def __init__(self, model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int) -> None:
+        context = model.config.context
+        assert all(0 < len(prompt.ids) < context for prompt in prompts), "a prompt leaves room for a token"
+        self.model, self.end_of_text, self.rows = model, end_of_text, rows
+        self.device = model.tokens.weight.device
+        self.generations = [Generation() for _ in prompts]
+        every = [_Row(prompt, generation) for prompt, generation in zip(prompts, self.generations, strict=True)]
+        self.waiting = deque(sorted(every, key=lambda row: row.length, reverse=True))  # equals join together
+        self.active: list[_Row] = []
+        longest = max(min(len(prompt.ids) + prompt.max_new_tokens, context) for prompt in prompts)
+        self.cache = KVCache.empty(model.config, min(rows, len(prompts)), longest, model.tokens.weight)
+
+    def join(self) -> None:
+        """Read as many waiting prompts as there is room for, and write the first token of each."""
+        first = len(self.active)
+        while self.waiting and len(self.active) < self.rows:
+            self.active.append(self.waiting.popleft())
+        ids, positions = left_pad([row.ids for row in self.active[first:]], self.end_of_text)
+        self._write(first, ids, positions)
+
+    def step(self) -> None:
+        """Write the next token of every active sequence."""
+        ids = torch.tensor([[row.generation.ids[-1]] for row in self.active])
+        positions = torch.tensor([[row.length - 1] for row in self.active])
+        self._write(0, ids, positions)
+
+    def _write(self, first: int, ids: Tensor, positions: Tensor) -> None:
+        cache = self.cache.rows(first, len(self.active))
+        hidden = self.model(ids.to(self.device), positions.to(self.device), cache)[:, -1]
+        logits = self.model.logits(hidden).float().cpu()
+        for at in reversed(range(first, len(self.active))):  # from the end, since leaving moves the last row
+            row = self.active[at]
+            token = self._choose(row, logits[at - first])
+            row.generation.finish = self._finish(row, token)
+            if row.generation.finish is not None:
+                self._leave(at)
+
+    def _choose(self, row: _Row, logits: Tensor) -> int:
+        noise = None
+        if row.prompt.drawing.temperature > 0:
+            noise = -torch.empty(len(logits), dtype=torch.double).exponential_(generator=row.random).log_()
+        token, sure = choose(logits, row.prompt.drawing, noise)
+        if not sure:
+            alone = self.model(torch.tensor([row.ids], device=self.device))[0, -1]
+            token, _ = choose(self.model.logits(alone).float().cpu(), row.prompt.drawing, noise)
+        return token
+
+    def _finish(self, row: _Row, token: int) -> Finish | None:
+        if token == self.end_of_text:
+            return "stop"
+        new = row.generation.ids
+        new.append(token)
+        if row.prompt.stopped is not None and row.prompt.stopped(new):
+            return "stop"
+        if len(new) == row.prompt.max_new_tokens:
+            return "length"
+        return "context" if row.length == self.model.config.context else None
+
+    def _leave(self, at: int) -> None:
+        """Give the place of a finished sequence to the last one."""
+        last = self.active.pop()
+        if at < len(self.active):
+            self.active[at] = last
+            self.cache.copy_row(len(self.active), at, last.length)
+
+
+def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int, bool]:
+    """The next token from logits [V], and whether it is sure to be the same with logits that differ in the last bits.
+
+    Sampling is Gumbel-max: with `noise` [V] from a standard Gumbel distribution the largest of logits / temperature +
+    noise is a draw from the softmax, so that a near tie looks alike whether drawn or not. The choice is sure if it
+    leads by a margin over all that could be allowed, and would itself be allowed with a margin.
+    """
+    scaled = logits.double() / (drawing.temperature or 1.0)
+    scores = scaled if noise is None else scaled + noise
+    margin = LOGIT_MARGIN / (drawing.temperature or 1.0)
+    least = surely = possibly = float("-inf")
+    if noise is not None and (drawing.top_k or drawing.top_p):
+        top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
+        least = cutoff(scaled, top_k, top_p)
+        surely = cutoff(scaled, top_k, top_p - MASS_MARGIN) + margin
+        possibly = cutoff(scaled, top_k, top_p + MASS_MARGIN) - margin
+    token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
+    two = scores.masked_fill(scaled < possibly, float("-inf")).topk(2)
+    leads = int(two.indices[0]) == token and float(two.values[0] - two.values[1]) > margin
+    return token, leads and float(scaled[token]) >= surely
+
+
+def cutoff(scaled: Tensor, top_k: int, top_p: float) -> float:
+    """The least of the logits [V] that may be drawn: those of the `top_k` likeliest tokens, and of these the fewest
+    that have at least the share `top_p` of the probability."""
+    if top_p >= 1:
+        return float(scaled.topk(top_k).values[-1]) if top_k < len(scaled) else float("-inf")
+    ordered = scaled.topk(min(top_k, len(scaled))).values
+    mass = ordered.softmax(0).cumsum(0)
+    return float(ordered[min(int((mass < top_p).sum()), len(ordered) - 1)])

@@ -1,0 +1,53 @@
+"""The pretraining text: its size and form, that it states every fact, and that it holds no test item's prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+Item = dict[str, str]
+
+
+def normalised(text: str) -> str:
+    return " ".join(re.findall(r"[a-z0-9]+", text.casefold()))
+
+
+def test_size_and_separators(pretrain: str) -> None:
+    assert 300_000 <= len(pretrain) <= 800_000
+    assert pretrain.isascii()
+    assert pretrain.endswith("\n<|endoftext|>\n")
+    documents = pretrain.split("\n<|endoftext|>\n")[:-1]
+    assert len(documents) >= 1_000
+    assert all(document.strip() == document != "" and "<|" not in document for document in documents)
+
+
+def test_documents_do_not_repeat(pretrain: str) -> None:
+    documents = pretrain.split("\n<|endoftext|>\n")[:-1]
+    assert len(set(documents)) == len(documents)
+
+
+def test_no_prompt_of_a_test_item_occurs(pretrain: str, items: list[Item]) -> None:
+    text = normalised(pretrain)
+    for item in items:
+        if item["split"] == "test":
+            assert normalised(item["instruction"]) not in text, item["id"]
+            assert normalised(f"{item['instruction']} {item['input']}") not in text, item["id"]
+
+
+def test_it_contains_no_instruction_format(pretrain: str) -> None:
+    assert not re.search(r"###|instruction|response|complete the request", pretrain, re.IGNORECASE)
+
+
+def test_every_fact_is_stated(pretrain: str, table: Callable[[str], Any]) -> None:
+    """Each fact is there somewhere with its two sides at most sixty characters apart."""
+    text = pretrain.casefold()
+    facts = [(a, b) for a, b in table("antonyms")] + [(a, b) for a, b in table("synonyms")]
+    facts += list(table("plurals").items()) + list(table("past_tenses").items()) + list(table("spelling").items())
+    facts += [(country, city) for country, (city, _) in table("capitals").items()]
+    facts += [(name, symbol) for name, (symbol, _) in table("elements").items()]
+    facts += [(job, does) for job, does in table("occupations").items()]
+    for left, right in facts:
+        near = rf"\b{re.escape(left.casefold())}\b.{{0,60}}\b{re.escape(right.casefold())}\b"
+        far = rf"\b{re.escape(right.casefold())}\b.{{0,60}}\b{re.escape(left.casefold())}\b"
+        assert re.search(near, text) or re.search(far, text), (left, right)
