@@ -62,14 +62,14 @@ class Drill:
         return path.read_bytes()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """One chain: how often it was killed, what it cost, and what went wrong."""
+    """One chain: how often it was killed, what it cost, and whether it kept the promises."""
 
-    kills: int = 0
-    calls: int = 0
-    repeated: int = 0
-    identical: bool = False
+    kills: int
+    calls: int
+    repeated: int
+    identical: bool
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
@@ -85,30 +85,109 @@ def finish(command: list[str]) -> float:
     return time.monotonic() - begun
 
 
+def kill_after(command: list[str], seconds: float) -> bool:
+    """Start, and kill the whole process group after so long; False if it had ended by then."""
+    process = start(command)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(0.05)  # the server counts what the dead left in its sockets
+        return True
+    return False
+
+
+def reference_run(drill: Drill, server: ChatServer) -> tuple[bytes, float, float]:
+    """(output, seconds of an undisturbed run, seconds of a second start, which must ask nothing)."""
+    with tempfile.TemporaryDirectory() as name:
+        server.counts(clear=True)
+        command = drill.prepare(Path(name), server.url)
+        cold = finish(command)
+        calls = server.counts().total()
+        output = drill.result(Path(name))
+        warm = finish(command)
+        if calls != drill.calls or server.counts().total() != calls or drill.result(Path(name)) != output:
+            raise SystemExit(f"undisturbed: {calls} calls of {drill.calls}; a second start asked or changed something")
+    return output, cold, warm
+
+
 def chain(drill: Drill, server: ChatServer, kills: int, horizon: float, reference: bytes) -> Outcome:
     """Start and kill on one ledger, then let it end."""
-    outcome = Outcome()
+    settled: dict[str, int] = {}  # committed questions, and how often they had been asked by then
+    killed = 0
     server.counts(clear=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = drill.prepare(folder, server.url)
-        while outcome.kills < kills:
-            process = start(command)
-            try:
-                process.wait(random.uniform(0, horizon))
-                break  # it ended before its time came
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            outcome.kills += 1
-            time.sleep(0.02)  # the server reads what the dead left in its sockets
-            committed, before = drill.committed(folder), server.counts()
-            finish_or_kill = [(question, before[question]) for question in committed]
-            outcome.repeated += sum(count > 1 + outcome.kills for _, count in finish_or_kill)
-            settled.update({question: before[question] for question in committed - settled.keys()})
+        while killed < kills and kill_after(command, random.uniform(0, horizon)):
+            killed += 1
+            counts = server.counts()
+            settled.update({asked: counts[asked] for asked in drill.committed(folder) if asked not in settled})
         finish(command)
         after = server.counts()
-        outcome.repeated += sum(after[question] != count for question, count in settled.items())
-        outcome.calls = after.total()
-        outcome.identical = drill.result(folder) == reference
-    return outcome
+        repeated = sum(after[asked] - count for asked, count in settled.items())
+        return Outcome(killed, after.total(), repeated, drill.result(folder) == reference)
+
+
+def run(drill: Drill, kills: int, delay: float) -> bool:
+    """Chains until it was killed `kills` times; prints every chain, and returns whether all promises were kept."""
+    kept, left = True, kills
+    with ChatServer(delay=delay) as server:
+        reference, cold, warm = reference_run(drill, server)
+        print(f"undisturbed: {drill.calls} calls in {cold:.1f} s; a second start {warm:.1f} s, 0 calls", flush=True)
+        while left > 0:
+            length = min(left, random.randint(1, 10))
+            horizon = warm + 2 * max(cold - warm, 0.1) / (length + 1)
+            outcome = chain(drill, server, length, horizon, reference)
+            left -= outcome.kills
+            most = drill.calls + outcome.kills * drill.concurrency
+            good = outcome.identical and outcome.repeated == 0 and outcome.calls <= most
+            kept = kept and good
+            print(
+                f"{'good' if good else 'BAD '} {outcome.kills:2} kills: {outcome.calls} calls (at most {most}), "
+                f"{outcome.repeated} committed calls repeated, output {'' if outcome.identical else 'NOT '}identical",
+                flush=True,
+            )
+    print(f"{kills} kills: {'every promise kept' if kept else 'FAILED'}")
+    return kept
+
+
+def caller_drill(calls: int, concurrency: int) -> Drill:
+    """This file's own child: a Caller whose replies become one JSON file."""
+
+    def prepare(folder: Path, url: str) -> list[str]:
+        return [sys.executable, __file__, "--child", str(folder), url, str(calls), str(concurrency)]
+
+    return Drill(prepare, "ledger.sqlite", "replies.json", calls, concurrency)
+
+
+def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
+    from judgekit.calling import Caller
+    from judgekit.ledger import Ledger
+    from throughput import Loopback, requests
+
+    with Ledger(folder / "ledger.sqlite") as ledger, Caller(Loopback(url), ledger, concurrency=concurrency) as caller:
+        replies = [reply.model_dump() for reply in caller.calls("generate", ((r, 0, 0) for r in requests(calls)))]
+    partial = folder / "replies.json.partial"
+    partial.write_text(json.dumps(replies), encoding="ascii")
+    partial.replace(folder / "replies.json")
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--delay", type=float, default=0.005, help="seconds the server takes for a reply")
+    parser.add_argument("--seed", type=int, help="of the times of the kills")
+    options = parser.parse_args()
+    random.seed(options.seed)
+    return 0 if run(caller_drill(options.calls, options.concurrency), options.kills, options.delay) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

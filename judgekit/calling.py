@@ -99,6 +99,7 @@ class Caller:
         self._queue: queue.SimpleQueue[tuple[_Run, list[_Call]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._closing = False
+        self._grace_end: float | None = None
 
     @cached_property
     def identity(self) -> JsonValue:
@@ -156,9 +157,8 @@ class Caller:
         self._closing = True
         for _ in self._threads:
             self._queue.put(None)
-        end = time.monotonic() + self.grace
         for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            thread.join(self._grace_left())
         self._threads.clear()
 
     def __enter__(self) -> Caller:
@@ -215,14 +215,24 @@ class Caller:
     def _halted(self) -> bool:
         return self._closing or self._failure is not None or self.stop.is_set()
 
+    def _grace_left(self) -> float:
+        """Seconds; the clock starts with the first question."""
+        if self._grace_end is None:
+            self._grace_end = time.monotonic() + self.grace
+        return max(0.0, self._grace_end - time.monotonic())
+
+    def _settled(self, call: _Call) -> bool:
+        """Wait for the call's end; after a stop, only for what is left of the grace period."""
+        while not call.done.acquire(timeout=_POLL):
+            if self.stop.is_set() and self._grace_left() == 0:
+                return False
+        return True
+
     def _give_up(self, run: _Run) -> None:
         """Let the calls in flight be committed, then raise what stopped us."""
         run.abandoned = True  # what no worker has begun is dropped
-        end: float | None = None
-        for call in [call for call in run.in_flight.values() if call.sent]:
-            while (end is None or time.monotonic() < end) and not call.done.acquire(timeout=_POLL):
-                if end is None and self.stop.is_set():
-                    end = time.monotonic() + self.grace
+        sent = [call for call in run.in_flight.values() if call.sent]
+        all(self._settled(call) for call in sent)  # ends at the first for which there is no time left
         if self._failure is not None:
             raise self._failure
         raise Interrupted("stopped; every reply so far is in the ledger: the same command goes on from there")

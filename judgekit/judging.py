@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from judgekit.errors import PromptError
 from judgekit.readings import Kind, Question, Reading, Setting, Task, reading_for
 from judgekit.records import Reply, Request, Sample, Sampling, Verdict
-from judgekit.templates import Prompts, Template
+from judgekit.templates import Template
 
-if TYPE_CHECKING:
-    from judgekit.contracts import Backend
-    from judgekit.spec import JudgeSpec
-
-DEFAULT_PROMPTS: Mapping[Task, str] = {"score": "score/reason_json", "pairwise": "pairwise/reason_json"}
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
 
 
@@ -54,27 +49,6 @@ class LLMJudge:
         self._settings: dict[Task, Setting] = {
             task: Setting(name, template, sampling or Sampling(), schema) for task, template in templates.items()
         }
-
-    @classmethod
-    def from_spec(cls, name: str, spec: JudgeSpec, backend: Backend, caller: Caller, prompts: Prompts) -> LLMJudge:
-        """The judge of a config. Raises PromptError for a prompt that is not there."""
-        templates: dict[Task, Template] = {
-            task: prompts.get(cls.prompt_name(spec, backend, task)) for task in DEFAULT_PROMPTS
-        }
-        schema = "schema" in backend.capabilities
-        return cls(name, caller, templates, spec.sampling, schema=schema, backend=spec.backend)
-
-    @staticmethod
-    def prompt_name(spec: JudgeSpec, backend: Backend, task: Task) -> str:
-        """The prompt for a task: the judge's own, else the backend's, else judgekit's.
-
-        A single `prompt:` in the config is for the task whose folder it names, and for both if it names neither.
-        """
-        default = backend.default_prompts.get(task, DEFAULT_PROMPTS[task])
-        if isinstance(spec.prompt, Mapping):
-            return spec.prompt.get(task, default)
-        folder = (spec.prompt or "").partition("/")[0]
-        return default if spec.prompt is None or folder in set(DEFAULT_PROMPTS) - {task} else spec.prompt
 
     def reading(self, task: Task) -> Reading:
         """How this judge is asked for a task; its `kind` names the capability that the backend must have.

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -153,35 +153,38 @@ class PairwiseLikelihood(LikelihoodRatio):
         return pairwise_likelihood(a, b, gold, empty)
 
 
+_READINGS: Mapping[Task, Mapping[str, Callable[[Setting], Reading]]] = {
+    "score": {
+        "integer": lambda setting: Written(setting, "integer"),
+        "reason_json": lambda setting: Written(setting, "reason_json"),
+        "likelihood_ratio": LikelihoodRatio,
+    },
+    "pairwise": {
+        "letter": lambda setting: Written(setting, "letter"),
+        "pairwise_json": lambda setting: Written(setting, "pairwise_json"),
+        "pairwise_likelihood": PairwiseLikelihood,
+    },
+}
+
+
+def task_of(template: Template) -> Task:
+    """The task that a prompt's reading belongs to; scoring, if it names none that is known."""
+    return "pairwise" if template.front.reading in _READINGS["pairwise"] else "score"
+
+
 def reading_for(task: Task, setting: Setting) -> Reading:
     """The reading that the setting's prompt names. Raises PromptError: none, unknown, of another task, or a prompt
     with an unknown variable."""
-    template = setting.template
-    scoring: dict[str, Reading] = {
-        "integer": Written(setting, "integer"),
-        "reason_json": Written(setting, "reason_json"),
-        "likelihood_ratio": LikelihoodRatio(setting),
-    }
-    comparing: dict[str, Reading] = {
-        "letter": Written(setting, "letter"),
-        "pairwise_json": Written(setting, "pairwise_json"),
-        "pairwise_likelihood": PairwiseLikelihood(setting),
-    }
-    known = scoring if task == "score" else comparing
+    template, known = setting.template, _READINGS[task]
     name = template.front.reading
     if name not in known:
         said = f"unknown reading {name!r}{did_you_mean(name, known)}" if name else "no 'reading:' in the comment on top"
         raise PromptError(f"{said}; to {_VERB[task]}, it is one of {', '.join(known)}", path=template.place)
-    template.expect(_VARIABLES["score" if known[name].kind == "loglikelihood" else task])
-    return known[name]
+    reading = known[name](setting)
+    template.expect(_VARIABLES["score" if reading.kind == "loglikelihood" else task])  # those show answers one by one
+    return reading
 
 
-def task_of(template: Template) -> Task:
-    """The task that a prompt's reading belongs to."""
-    return "pairwise" if template.front.reading in COMPARING else "score"
-
-
-COMPARING = frozenset({"letter", "pairwise_json", "pairwise_likelihood"})
 _VERB: Mapping[Task, str] = {"score": "score", "pairwise": "compare"}
 _NO_REFERENCE = Verdict(status="skipped", detail="the sample has no reference, which the judge's prompt needs")
 _CONTROL = re.compile(r"<(?=\|)|<(?=/?(?:think|s|bos|eos|start_of_turn|end_of_turn)>)|<(?=<SYS>>)|\[(?=/?INST\])")

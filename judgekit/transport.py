@@ -25,6 +25,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from judgekit.deadlines import Clock, Network, OutOfTime
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
 from judgekit.secret import Secret, one_line, scrub
 
@@ -115,6 +116,12 @@ class _Lost(Exception):
         super().__init__(why)
         self.refused = refused
         self.timed_out = timed_out
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    pool: httpcore.ConnectionPool
+    clock: Clock
 
 
 # --- the client ------------------------------------------------------------------------------------------------------
@@ -233,7 +240,7 @@ class Http:
             if isinstance(error.__context__, ssl.SSLCertVerificationError):
                 raise Unreachable(one_line(f"{self.base_url}: no secure connection: {error}")) from error
             raise _Lost(f"no connection: {error or 'timed out'}", refused=True) from error
-        except (httpcore.TimeoutException, _OutOfTime) as error:
+        except (httpcore.TimeoutException, OutOfTime) as error:
             raise _Lost(f"no complete reply within {self.deadline:g} s", timed_out=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _Lost(f"the connection was lost: {error or type(error).__name__}") from error
@@ -276,8 +283,8 @@ class Http:
         with self._tls_lock:
             if self._tls is None and self._scheme == b"https":
                 self._tls = _tls_context()
-        clock = _Clock(self.connect_timeout)
-        network = cast("httpcore.NetworkBackend", _Network(httpcore.SyncBackend(), clock))
+        clock = Clock(self.connect_timeout)
+        network = cast("httpcore.NetworkBackend", Network(httpcore.SyncBackend(), clock))
         settings: dict[str, Any] = {"ssl_context": self._tls, "network_backend": network, "keepalive_expiry": 15.0}
         proxy = _proxy(self._scheme.decode(), self._host.decode())
         if proxy is None:
@@ -384,69 +391,3 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return float("nan")
-
-
-# --- the deadline, under httpcore -------------------------------------------------------------------------------------
-
-
-class _OutOfTime(Exception):
-    pass
-
-
-class _Clock:
-    """The deadline of the attempt that a channel is busy with."""
-
-    def __init__(self, connect_timeout: float) -> None:
-        self.connect_timeout = connect_timeout
-        self.end = 0.0
-
-    def start(self, seconds: float) -> None:
-        self.end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        left = self.end - time.monotonic()
-        if left <= 0:
-            raise _OutOfTime
-        return left
-
-    def connecting(self) -> float:
-        return min(self.connect_timeout, self.left())
-
-
-@dataclass(frozen=True, slots=True)
-class _Channel:
-    pool: httpcore.ConnectionPool
-    clock: _Clock
-
-
-class _Network:
-    """An httpcore.NetworkBackend by shape: connections whose every operation gets only the time that is left."""
-
-    def __init__(self, inner: httpcore.NetworkBackend, clock: _Clock) -> None:
-        self.inner = inner
-        self.clock = clock
-
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> _Stream:
-        return _Stream(self.inner.connect_tcp(host, port, timeout=self.clock.connecting(), **options), self.clock)
-
-
-class _Stream:
-    """An httpcore.NetworkStream by shape."""
-
-    def __init__(self, inner: httpcore.NetworkStream, clock: _Clock) -> None:
-        self.inner = inner
-        self.clock = clock
-        self.get_extra_info = inner.get_extra_info
-        self.close = inner.close
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.inner.read(max_bytes, timeout=self.clock.left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), 65536):  # a slow reader must not get the time left once a packet
-            self.inner.write(buffer[start : start + 65536], timeout=self.clock.left())
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> _Stream:
-        return _Stream(self.inner.start_tls(ssl_context, server_hostname, self.clock.connecting()), self.clock)

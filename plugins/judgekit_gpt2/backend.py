@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import judgekit
 from pydantic import Field, JsonValue
 
-import judgekit
 from judgekit_gpt2 import checkpoint
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class GPT2Backend(judgekit.Backend):
 
     def check(self) -> list[judgekit.Problem]:
         try:
+            checkpoint.require_torch()
             checkpoint.check(self._folder)
-        except judgekit.CheckpointError as error:
+        except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
         return []
 
@@ -106,6 +107,7 @@ class GPT2Backend(judgekit.Backend):
 
     def _load(self) -> tuple[GPT2, Tokenizer]:
         if self._loaded is None:
+            checkpoint.require_torch()
             import torch
 
             from judgekit_gpt2 import weights

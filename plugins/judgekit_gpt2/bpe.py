@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 import judgekit
+
 from judgekit_gpt2.tokens import PIECES, Merge, Tokenizer
 
 
@@ -18,20 +20,24 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     """
     merges = size - 257
     if merges < 0:
-        raise judgekit.ConfigError(f"a vocabulary has at least the 256 bytes and the end of text, so {size} is too small")
+        raise judgekit.ConfigError(
+            f"a vocabulary has at least the 256 bytes and the end of text, so {size} is too small"
+        )
     learner = _Learner(_count_pieces(texts))
-    learned = []
+    learned: list[Merge] = []
     for _ in range(merges):
         pair = learner.most_frequent()
         if pair is None:
-            raise judgekit.DataError(f"the text is too small for a vocabulary of {size}: it has {len(learned) + 257} tokens")
+            raise judgekit.DataError(
+                f"the text is too small for a vocabulary of {size}: it has {len(learned) + 257} tokens"
+            )
         learner.merge(pair)
         learned.append(pair)
     return Tokenizer(learned)
 
 
 def _count_pieces(texts: Iterable[str]) -> Counter[bytes]:
-    import regex
+    import regex  # type: ignore[import-untyped]  # comes with tiktoken; the standard `re` has no letter classes
 
     pieces: Counter[bytes] = Counter()
     pattern = regex.compile(PIECES)
@@ -48,7 +54,7 @@ class _Learner:
         self.counts: Counter[Merge] = Counter()
         self.places: defaultdict[Merge, set[int]] = defaultdict(set)  # pair → words that have (or had) it
         for place, (word, count) in enumerate(self.words):
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 self.counts[pair] += count
                 self.places[pair].add(place)
         self.heap = [(-count, pair) for pair, count in self.counts.items()]  # old entries stay: checked when popped
@@ -69,7 +75,7 @@ class _Learner:
         changed: set[Merge] = set()
         for place in self.places.pop(pair):
             word, count = self.words[place]
-            for old in zip(word, word[1:], strict=False):
+            for old in pairwise(word):
                 self.counts[old] -= count
                 changed.add(old)
             position = 0
@@ -77,7 +83,7 @@ class _Learner:
                 if (word[position], word[position + 1]) == pair:
                     word[position : position + 2] = [token]
                 position += 1
-            for new in zip(word, word[1:], strict=False):
+            for new in pairwise(word):
                 self.counts[new] += count
                 self.places[new].add(place)
                 changed.add(new)

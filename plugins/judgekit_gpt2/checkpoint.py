@@ -8,6 +8,7 @@ GPT-2's own. All errors are CheckpointErrors that name the file, and the tensor 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
+
 from judgekit_gpt2.config import GPT2Config, from_hub, tensor_shapes
 
 CONFIG = "config.json"
@@ -32,10 +34,19 @@ _MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
 OUTPUT_LAYER = "lm_head.weight"  # tied to wte.weight; some files keep it twice
 
 
+def require_torch() -> None:
+    """Raises UsageError with the line that installs torch, where it is missing."""
+    missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise judgekit.UsageError(f"{missing[0]} is not installed; `pip install 'judgekit[gpt2]'` brings it")
+
+
 def read_config(folder: Path) -> GPT2Config:
     """The shape that `config.json` describes."""
     if folder.is_file():
-        raise judgekit.CheckpointError(f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS}", path=folder)
+        raise judgekit.CheckpointError(
+            f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS}", path=folder
+        )
     if not folder.is_dir():
         raise judgekit.CheckpointError("no such checkpoint folder", path=folder)
     values = _read_json(folder / CONFIG)
@@ -66,7 +77,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def check(folder: Path) -> GPT2Config:
-    """Check a folder as far as it goes without reading the weights; a `pytorch_model.bin` is only checked on loading."""
+    """Check a folder without reading the weights; a `pytorch_model.bin` is only checked when it is loaded."""
     config = read_config(folder)
     files = weight_files(folder)
     if files[0].name != PICKLE:
@@ -108,9 +119,7 @@ def _tensor(entry: Any) -> tuple[str, tuple[int, ...], int]:
     return str(entry["dtype"]), shape, int(end)
 
 
-def check_shapes(
-    config: GPT2Config, shapes: Mapping[str, tuple[tuple[int, ...], Path]], folder: Path
-) -> None:
+def check_shapes(config: GPT2Config, shapes: Mapping[str, tuple[tuple[int, ...], Path]], folder: Path) -> None:
     """Hold the tensors there are, each with shape and file, against those the config asks for."""
     expected = tensor_shapes(config)
     found = {hub_name(name): found for name, found in shapes.items() if hub_name(name)}

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 _INTO = click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint.")
-_SET = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of the trainer, as JSON or text.")
+_SET = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of the trainer, as JSON or text."
+)
 
 
 @click.group()
@@ -21,7 +23,9 @@ def gpt2() -> None:
 @gpt2.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path())
 @_INTO
-@click.option("--model", default="gpt2", show_default=True, help="gpt2, gpt2-medium, gpt2-large, gpt2-xl, or sizes as JSON.")
+@click.option(
+    "--model", default="gpt2", show_default=True, help="gpt2, gpt2-medium, gpt2-large, gpt2-xl, or sizes as JSON."
+)
 @click.option("--bpe", type=int, help="Learn a vocabulary of this many tokens; without it, GPT-2's.")
 @_SET
 def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, settings: tuple[str, ...]) -> None:
@@ -63,6 +67,7 @@ def generate(
 ) -> None:
     """Continue PROMPT (or standard input), or answer an instruction."""
     import judgekit
+
     from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 
     if instruction is not None and prompt is not None:
@@ -77,13 +82,14 @@ def generate(
     reply = GPT2Backend(GPT2Options(checkpoint=checkpoint)).generate([request])[0]
     if reply.status == "error":
         raise judgekit.UsageError(reply.detail)
-    click.echo(reply.text)
+    click.echo(_printable(reply.text) if sys.stdout.isatty() else reply.text)
     if reply.detail:
         click.echo(reply.detail, err=True)
 
 
 def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, ...]) -> None:
     import judgekit
+
     from judgekit_gpt2 import trainers
 
     for setting in settings:
@@ -98,6 +104,11 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
     trainer.train(into, _show)
     _clear()
     click.echo(into)
+
+
+def _printable(text: str) -> str:
+    """Without what could steer a terminal."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def _value(text: str) -> Any:

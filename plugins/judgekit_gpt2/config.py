@@ -49,7 +49,10 @@ PRESETS: dict[str, GPT2Config] = {
 def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a checkpoint. Matrices of the blocks are [in, out], as Conv1D keeps them."""
     width = config.width
-    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (config.vocabulary, width), "wpe.weight": (config.context, width)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "wte.weight": (config.vocabulary, width),
+        "wpe.weight": (config.context, width),
+    }
     for layer in range(config.layers):
         block = f"h.{layer}"
         for norm in ("ln_1", "ln_2"):
@@ -98,7 +101,13 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "tie_word_embeddings": (True,),
 }
-_SIZES = {"vocabulary": "vocab_size", "context": "n_positions", "width": "n_embd", "layers": "n_layer", "heads": "n_head"}
+_SIZES = {
+    "vocabulary": "vocab_size",
+    "context": "n_positions",
+    "width": "n_embd",
+    "layers": "n_layer",
+    "heads": "n_head",
+}
 
 
 def from_hub(values: dict[str, Any]) -> GPT2Config:
@@ -122,5 +131,3 @@ def from_hub(values: dict[str, Any]) -> GPT2Config:
 
 def _as_matrix(shape: tuple[int, ...]) -> tuple[int, int]:
     return (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])
-
-

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import judgekit
 import torch
 from torch import Tensor
 
-import judgekit
 from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
 
 IGNORED = -100  # a target that the loss leaves out
@@ -136,6 +136,4 @@ def packed_batches(rows: Tensor, size: int, generator: torch.Generator | None) -
     """Rows [n, T + 1] as batches of `size`, in random order if there is a generator; the last may be smaller."""
     if generator is not None:
         rows = rows[torch.randperm(len(rows), generator=generator)]
-    return [
-        Batch(part[:, :-1].contiguous(), part[:, 1:].contiguous()) for part in rows.split(size)
-    ]
+    return [Batch(part[:, :-1].contiguous(), part[:, 1:].contiguous()) for part in torch.split(rows, size)]

@@ -19,7 +19,8 @@ def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[S
     continuation together may have one token more than the context, since nothing follows the last one.
     """
     longest = max(map(len, continuations), default=0)
-    assert 0 < len(prompt) and len(prompt) + longest - 1 <= model.config.context, "prompt and continuation are too long"
+    assert len(prompt) > 0, "a prompt has at least one token"
+    assert len(prompt) + longest - 1 <= model.config.context, "prompt and continuation are too long"
     device = model.tokens.weight.device
     cache = KVCache.empty(model.config, len(continuations), len(prompt) + longest, model.tokens.weight)
     positions = torch.arange(len(prompt), device=device)[None]

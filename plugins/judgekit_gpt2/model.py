@@ -51,8 +51,7 @@ class _Step:
 
     mask: Tensor | None = None  # [B, 1, T, S], true where a query attends to a key
     cache: KVCache | None = None
-    real: tuple[Tensor, Tensor] | None = None  # row and column of every token that is no padding
-    slots: Tensor | None = None  # their positions
+    real: tuple[Tensor, Tensor, Tensor] | None = None  # row, column and position of each token that is no padding
     length: int = 0  # S
 
 
@@ -82,8 +81,9 @@ class Attention(nn.Module):
 
 def _store(kept: Tensor, new: Tensor, step: _Step) -> Tensor:
     """Put new keys or values [B, T, H, D] into their slots; all that there are then, as a view [B, S, H, D]."""
-    assert step.real is not None and step.slots is not None
-    kept[step.real[0], step.slots] = new[step.real]
+    assert step.real is not None
+    row, column, position = step.real
+    kept[row, position] = new[row, column]
     return kept[:, : step.length]
 
 
@@ -147,7 +147,7 @@ class GPT2(nn.Module):
         added to it; then `positions` must be given.
         """
         B, T = ids.shape
-        assert T <= self.config.context, f"{T} tokens are more than the context of {self.config.context}"
+        assert self.config.context >= T, f"{T} tokens are more than the context of {self.config.context}"
         if positions is None:
             assert cache is None, "tokens that go into a cache need positions"
             x = self.tokens(ids) + self.positions.weight[:T]
@@ -177,7 +177,7 @@ def _plan(positions: Tensor, placed: Tensor, cache: KVCache | None) -> _Step:
     length = int(placed.max()) + 1
     keys = torch.arange(length, device=positions.device)[None, None, :]
     mask = (keys <= placed[:, :, None])[:, None]  # [B, 1, T, S]
-    return _Step(mask, cache, (row, column), positions[row, column], length)
+    return _Step(mask, cache, (row, column, positions[row, column]), length)
 
 
 def left_pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:

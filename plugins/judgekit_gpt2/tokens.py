@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import judgekit
+
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import GPT2_VOCABULARY
 
@@ -106,7 +107,9 @@ class Tokenizer:
         path = folder / checkpoint.MERGES
         if not path.is_file():
             if size != GPT2_VOCABULARY:
-                raise judgekit.CheckpointError(f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder)
+                raise judgekit.CheckpointError(
+                    f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
+                )
             return cls.gpt2()
         try:
             tokenizer = cls(_parse_merges(path.read_text("utf-8")))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import judgekit
 from pydantic import Field, model_validator
 
-import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import PRESETS, GPT2Config
 
@@ -116,6 +116,7 @@ class Pretrain(judgekit.Trainer):
         return [*self._texts(), *([self.path(extra)] if extra else [])]
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+        checkpoint.require_torch()
         import torch
 
         from judgekit_gpt2 import data
@@ -178,6 +179,7 @@ class Finetune(judgekit.Trainer):
         return [self.path(self.options.data), *files]
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+        checkpoint.require_torch()
         from judgekit_gpt2 import data, weights
 
         options = self.options

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import judgekit
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import judgekit
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.model import GPT2
 
@@ -25,7 +26,7 @@ class Recipe:
     steps: int
     lr: float
     warmup: int
-    schedule: str = "cosine"
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = 0.1
     clip: float = 1.0
     evaluate_every: int = 50

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import judgekit
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import tensor_shapes, to_hub
 from judgekit_gpt2.model import GPT2
@@ -55,14 +56,21 @@ def load(folder: Path) -> tuple[GPT2, Tokenizer]:
             raise judgekit.CheckpointError(f"{name} has a value that is not finite", path=files[0])
     output = tensors.pop(checkpoint.OUTPUT_LAYER, None)
     if output is not None and not torch.equal(output, tensors["wte.weight"]):
-        raise judgekit.CheckpointError(f"{checkpoint.OUTPUT_LAYER} differs from wte.weight; GPT-2 ties them", path=files[0])
+        raise judgekit.CheckpointError(
+            f"{checkpoint.OUTPUT_LAYER} differs from wte.weight; GPT-2 ties them", path=files[0]
+        )
     with torch.device("meta"):
         model = GPT2(config)
-    ours = {_our_name(name): _turn(name, tensor).float().contiguous() for name, tensor in tensors.items()}
+    assign(model, tensors)
+    return model.eval(), tokenizer
+
+
+def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
+    """Give the model weights that have the hub's names and orientation, in float32."""
+    ours = {_our_name(name): _turn(name, tensor).detach().float().contiguous() for name, tensor in tensors.items()}
     for name, parameter in model.named_parameters():
         assert ours[name].shape == parameter.shape, f"{name}: {ours[name].shape} for {parameter.shape}"
     model.load_state_dict(ours, assign=True)
-    return model.eval(), tokenizer
 
 
 def save(folder: Path, model: GPT2, tokenizer: Tokenizer) -> None:
@@ -127,7 +135,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise judgekit.CheckpointError("a pickle with code in it; refused, since loading it would run the code", path=path) from None
+        raise judgekit.CheckpointError(
+            "refused: a pickle that is more than tensors, so that it may run code", path=path
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise judgekit.CheckpointError(f"truncated or damaged: {str(error).splitlines()[0]}", path=path) from None
     if not isinstance(values, dict) or not all(isinstance(tensor, Tensor) for tensor in values.values()):

@@ -110,7 +110,7 @@ class LocalBackend(Backend):
         threads = self.options.threads or max(1, _cores() - 1)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = 0  # nothing on the user's terminal
-        params.warmup = params.ui = params.cache_prompt = False
+        params.warmup = params.ui = False
         params.cache_ram_mib = 0
         try:
             self._server = xllamacpp.Server(params)

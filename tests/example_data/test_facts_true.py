@@ -15,11 +15,11 @@ Table = Callable[[str], Any]
 
 CAPITALS = """Paris France;Berlin Germany;Rome Italy;Madrid Spain;Lisbon Portugal;Athens Greece;Vienna Austria;
 Warsaw Poland;Budapest Hungary;Stockholm Sweden;Oslo Norway;Helsinki Finland;Copenhagen Denmark;Dublin Ireland;
-Reykjavik Iceland;Brussels Belgium;Bucharest Romania;Sofia Bulgaria;Zagreb Croatia;Ljubljana Slovenia;Tokyo Japan;Beijing China;
-New Delhi India;Bangkok Thailand;Hanoi Vietnam;Kathmandu Nepal;Seoul South Korea;Ulaanbaatar Mongolia;Cairo Egypt;
-Nairobi Kenya;Accra Ghana;Rabat Morocco;Addis Ababa Ethiopia;Dakar Senegal;Tunis Tunisia;Kampala Uganda;Ottawa Canada;
-Mexico City Mexico;Havana Cuba;Kingston Jamaica;Brasilia Brazil;Buenos Aires Argentina;Lima Peru;Santiago Chile;
-Bogota Colombia;Quito Ecuador;Montevideo Uruguay;Caracas Venezuela"""
+Reykjavik Iceland;Brussels Belgium;Bucharest Romania;Sofia Bulgaria;Zagreb Croatia;Ljubljana Slovenia;Tokyo Japan;
+Beijing China;New Delhi India;Bangkok Thailand;Hanoi Vietnam;Kathmandu Nepal;Seoul South Korea;Ulaanbaatar Mongolia;
+Cairo Egypt;Nairobi Kenya;Accra Ghana;Rabat Morocco;Addis Ababa Ethiopia;Dakar Senegal;Tunis Tunisia;Kampala Uganda;
+Ottawa Canada;Mexico City Mexico;Havana Cuba;Kingston Jamaica;Brasilia Brazil;Buenos Aires Argentina;Lima Peru;
+Santiago Chile;Bogota Colombia;Quito Ecuador;Montevideo Uruguay;Caracas Venezuela"""
 
 PERIODIC_TABLE = """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
 Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir

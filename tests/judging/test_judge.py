@@ -6,6 +6,7 @@ from itertools import count, islice
 import pytest
 from judgekit.errors import PromptError
 from judgekit.judging import WINDOW, LLMJudge
+from judgekit.readings import task_of
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
 from judgekit.templates import parse
 
@@ -269,3 +270,12 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
     ]:
         with pytest.raises(PromptError, match=said):
             LLMJudge("main", caller, {"score": parse(source, "own.j2", "own.j2")}).reading("score")
+
+
+@pytest.mark.parametrize("task", ["score", "pairwise"])
+def test_every_shipped_judge_prompt_has_a_reading_of_its_folders_task(prompts, task):
+    for name in prompts.names():
+        if name.startswith(f"{task}/"):
+            template = prompts.get(name)
+            assert task_of(template) == task
+            assert LLMJudge("main", ScriptedCaller(likelihood), {task: template}).reading(task)

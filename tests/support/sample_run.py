@@ -21,7 +21,9 @@ from judgekit.records import (
     RunRecord,
     RunView,
     Sample,
+    Section,
     Series,
+    Table,
     Training,
     Verdict,
     VerdictStatus,
@@ -111,6 +113,17 @@ def hostile_run(text: str) -> RunView:
         for sample in samples
     ]  # fmt: skip
     return RunView(_hostile_record(view.record, text), samples, responses, rows)
+
+
+def section_of(text: str) -> Section:
+    """What a plugin may add to a report, with `text` wherever it has a string."""
+    chart = {
+        "mark": "bar",
+        "title": text,
+        "data": {"values": [{"a": text}]},
+        "encoding": {"x": {"field": "a", "type": "nominal", "axis": {"title": text}}},
+    }
+    return Section(text, text, text, chart, Table([text], [[text], [1.5], [None]]))
 
 
 def _hostile_record(plain: RunRecord, text: str) -> RunRecord:

@@ -15,7 +15,7 @@ import pytest
 from judgekit.errors import CallError, JudgekitError, Unreachable
 from judgekit.transport import Http, Secret
 
-from loopback import FaultServer, http, replies, reset
+from loopback import FaultServer, http, read_request, replies, reset
 
 OK = http(200, '{"ok": true}')
 Fault = Callable[[FaultServer, socket.socket], None]
@@ -169,7 +169,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         pytest.skip("needs the openssl command to make a certificate")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:judge.example"]
     subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
     return cert, key
 
@@ -218,3 +218,28 @@ def test_a_server_that_never_shakes_hands_is_unreachable_within_the_connect_time
         with pytest.raises(Unreachable, match="no connection"):
             Http(server.url.replace("http:", "https:"), retries=0, connect_timeout=0.4).get("x")
         assert 0.35 < time.monotonic() - start < 1.5
+
+
+def test_a_secure_server_is_reached_through_the_proxys_tunnel(
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secure:
+            inner.append(read_request(secure))
+            secure.sendall(OK)
+
+    inner: list[bytes] = []
+    with FaultServer(handler) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        key = Secret("sk-tunnel-canary-5", "TUNNEL_KEY")
+        assert Http("https://judge.example/v1", key=key, retries=0).post("chat", {}).body == {"ok": True}
+    assert proxy.requests[0].startswith(b"CONNECT judge.example:443 HTTP/1.1")
+    assert b"canary" not in proxy.requests[0]  # the proxy sees the tunnel only
+    assert b"sk-tunnel-canary-5" in inner[0]

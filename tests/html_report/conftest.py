@@ -1,0 +1,63 @@
+"""Reports of the sample runs, rendered once, and a headless Chromium."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from judgekit_html import report
+from sample_run import hostile_run, sample_run, section_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def sample_report() -> bytes:
+    """The HTML report of the sample run."""
+    return report(sample_run(), [])["report.html"]
+
+
+@pytest.fixture(scope="session")
+def hostile_report() -> Callable[[str], bytes]:
+    """The HTML report of a run in which every string is the given one; each is rendered once."""
+    return cache(lambda text: report(hostile_run(text), [section_of(text)])["report.html"])
+
+
+def absent(why: str) -> None:
+    """Skip, or fail where the browser is required."""
+    if os.environ.get("JUDGEKIT_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"a browser is required here: {why}")
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, driven by playwright."""
+    if not CHROMIUM.exists():
+        absent(f"no Chromium at {CHROMIUM}: apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("playwright is not installed: pip install 'judgekit[test]'")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
