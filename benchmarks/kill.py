@@ -163,9 +163,10 @@ def caller_drill(calls: int, concurrency: int) -> Drill:
 
 
 def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
+    from throughput import Loopback, requests
+
     from judgekit.calling import Caller
     from judgekit.ledger import Ledger
-    from throughput import Loopback, requests
 
     with Ledger(folder / "ledger.sqlite") as ledger, Caller(Loopback(url), ledger, concurrency=concurrency) as caller:
         replies = [reply.model_dump() for reply in caller.calls("generate", ((r, 0, 0) for r in requests(calls)))]

@@ -231,7 +231,7 @@ class Caller:
     def _give_up(self, run: _Run) -> None:
         """Let the calls in flight be committed, then raise what stopped us."""
         run.abandoned = True  # what no worker has begun is dropped
-        sent = [call for call in run.in_flight.values() if call.sent]
+        sent = [call for call in list(run.in_flight.values()) if call.sent]  # a copy: workers take calls out
         all(self._settled(call) for call in sent)  # ends at the first for which there is no time left
         if self._failure is not None:
             raise self._failure

@@ -105,7 +105,7 @@ class _Writer:
         first = len(self.active)
         while self.waiting and len(self.active) < self.rows:
             self.active.append(self.waiting.popleft())
-        ids, positions = left_pad([row.ids for row in self.active[first:]], self.end_of_text)
+        ids, positions = left_pad([row.ids for row in self.active[first:]])
         self._write(first, ids, positions)
 
     def step(self) -> None:

@@ -18,7 +18,9 @@ def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[S
     follow as one batch. A prompt is computed apart from others, so that its figures do not depend on them. Prompt and
     continuation together may have one token more than the context, since nothing follows the last one.
     """
-    longest = max(map(len, continuations), default=0)
+    if not continuations:
+        return []
+    longest = max(map(len, continuations))
     assert len(prompt) > 0, "a prompt has at least one token"
     assert len(prompt) + longest - 1 <= model.config.context, "prompt and continuation are too long"
     device = model.tokens.weight.device

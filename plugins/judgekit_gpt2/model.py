@@ -180,10 +180,10 @@ def _plan(positions: Tensor, placed: Tensor, cache: KVCache | None) -> _Step:
     return _Step(mask, cache, (row, column, positions[row, column]), length)
 
 
-def left_pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
+def left_pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Ids and positions [B, T] of sequences of different lengths, so that all of them end in the last column."""
     longest = max(map(len, sequences))
-    ids = torch.full((len(sequences), longest), padding, dtype=torch.long)
+    ids = torch.zeros((len(sequences), longest), dtype=torch.long)  # any token will do as padding
     positions = torch.full((len(sequences), longest), PADDING, dtype=torch.long)
     for row, sequence in enumerate(sequences):
         start = longest - len(sequence)

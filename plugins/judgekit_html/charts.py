@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
-
 from judgekit_html import numbers
 from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES, WIDTH
 

@@ -13,7 +13,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import judgekit
-
 from judgekit_html.visible import visible
 
 # The version is pinned so that a newer vl-convert does not redraw an old record.
@@ -48,6 +47,7 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "titlePadding": 8,
         "labelPadding": 6,
+        "labelFlush": False,
         "gridColor": LINE,
         "domain": False,
         "ticks": False,

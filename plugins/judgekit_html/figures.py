@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import judgekit
-
 from judgekit_html import charts, numbers
 from judgekit_html.charts import Styles
 from judgekit_html.findings import conclude, headlines, interval_text, metrics, opponent
@@ -25,8 +24,8 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     even = None if against is None else (scale.low + scale.high) / 2
     if against is None:
         scores = _joined([f"{e.system} scores {_figures(e)}" for e in estimates])
-        ends = f"{numbers.plain(scale.low, scale)} to {numbers.amount(scale.high, scale)}"
-        words = f"{scores}. The {scale.label} runs from {ends}."
+        low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
+        words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
         wins = _joined([f"{e.system} wins {_figures(e)} against {against}" for e in estimates])
         words = f"{wins}. Even odds are marked."

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import judgekit
-
 from judgekit_html import numbers
 
 Tone = Literal["bad", "warn", "good", "plain"]

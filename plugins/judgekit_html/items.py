@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import judgekit
-
 from judgekit_html import numbers
 from judgekit_html.findings import opponent
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import judgekit
-
 from judgekit_html import numbers
 from judgekit_html.findings import metrics, opponent
 from judgekit_html.tables import method_name

@@ -6,12 +6,13 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import jinja2
-import judgekit
 from markupsafe import Markup
 
+import judgekit
 from judgekit_html import drawing, figures, findings, method, numbers, tables
 from judgekit_html.items import items
 from judgekit_html.visible import visible
@@ -27,13 +28,16 @@ class Figure:
 
 def render(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> bytes:
     """The report as UTF-8 HTML; equal runs give equal bytes. PluginError where a chart cannot be drawn."""
-    environment = _environment()
-    style, script = _asset(environment, "report.css"), _asset(environment, "report.js")
-    page = environment.get_template("report.html.j2").render(
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        **_context(run, sections),
+    style, script = _asset("report.css"), _asset("report.js")
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            **_context(run, sections),
+        )
     )
     return page.encode("utf-8")
 
@@ -53,7 +57,6 @@ def _context(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> dic
             for metric in dict.fromkeys(difference.metric for difference in record.differences)
         ],
         **{place: [_figure(section) for section in found] for place, found in figures.own(run).items()},
-        "trainings": {training.name: training for training in record.trainings},
         "cards": [(card, tables.checks(card)) for card in record.cards],
         "more": [_figure(section) for section in sections],
         "items": everything,
@@ -101,11 +104,9 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _asset(environment: jinja2.Environment, name: str) -> str:
+def _asset(name: str) -> str:
     """Our own style sheet or script, as it stands in the package."""
-    if environment.loader is None:
-        raise AssertionError("the environment has a loader")
-    return environment.loader.get_source(environment, name)[0]
+    return files("judgekit.reports").joinpath(name).read_text("utf-8")
 
 
 def _policy(style: str, script: str) -> str:

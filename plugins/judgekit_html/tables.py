@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
-
 from judgekit_html import numbers
 from judgekit_html.findings import NEW, conclude
 

@@ -14,7 +14,7 @@ _HIDDEN = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with hidden characters shown: ␛ for escape, \\u202e for a right-to-left override."""
+    """The text with hidden characters as escapes: \\x1b for escape, \\u202e for a right-to-left override."""
     if text.isprintable():  # quick, and true of most text: no control or format character is printable
         return text
     return _HIDDEN.sub(_show, text.replace("\r\n", "\n"))
@@ -22,8 +22,4 @@ def visible(text: str) -> str:
 
 def _show(match: re.Match[str]) -> str:
     code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)  # the control pictures ␀ … ␟
-    if code == 0x7F:
-        return "␡"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -2,11 +2,13 @@
 
 One request at a time. The last digits of a matrix product depend on its shape, so in a batch a reply would depend on
 its neighbours, and a run that was killed and resumed (with other neighbours) could not give the same bytes. A forward
-pass over a hundred tokens keeps two cores busy as it is: batches of 8 gain 10 to 20 %.
+pass over a hundred tokens is bound by arithmetic as it is: batches of 8 took 15 % less time, and changed the fifth
+digit of one log-probability in eight.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 from collections.abc import Sequence
@@ -78,10 +80,9 @@ def _token_logprobs(model: Any, prompt: list[int], given: Sequence[list[int]]) -
         for ids in given:
             logits = begun.logits[0]
             if len(ids) > 1:
-                cache = begun.past_key_values
+                cache = copy.deepcopy(begun.past_key_values)  # every kind of cache can be copied, not all be cut
                 rest = _forward(model, ids[:-1], len(ids) - 1, past_key_values=cache, use_cache=True)
                 logits = torch.cat((logits, rest.logits[0]))
-                cache.crop(len(prompt))
             rows.append(_picked(logits, ids) if ids else [])
         return rows
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import judgekit
 import pytest
+
+import judgekit
 from judgekit.calling import Caller, Counts
 from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Message, Reply, Request, Sampling

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import judgekit
 import pytest
+
+import judgekit
 from judgekit.calling import Caller, Counts
 from judgekit.errors import AuthError, CallError, Interrupted, PluginError, StorageError
 from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Message, Reply, Request
-
 from loopback import FaultServer, http
 
 

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config as ReferenceConfig
+from transformers import GPT2LMHeadModel
+
 from judgekit_gpt2 import bpe, weights
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
-from transformers import GPT2Config as ReferenceConfig
-from transformers import GPT2LMHeadModel
 
-TEXT = "The cat sat on the mat. The dog sat on the log. What is the capital of France? Paris is the capital.\n" * 3
+TEXT = (
+    "The cat sat on the mat. The dog sat on the log. What is the capital of France? Paris is the capital.\n"
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n"
+)
 
 
 @pytest.fixture(scope="package", autouse=True)

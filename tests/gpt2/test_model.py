@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from judgekit_gpt2 import weights
 from judgekit_gpt2.config import PRESETS, GPT2Config
 from judgekit_gpt2.model import GPT2, PADDING, KVCache, left_pad
@@ -42,13 +43,13 @@ def test_logits_equal_the_reference_at_the_published_widths(make_reference, widt
 
 
 def test_left_padding_changes_nothing(model, expected):
-    ids, positions = left_pad(SEQUENCES, 299)
+    ids, positions = left_pad(SEQUENCES)
     with torch.inference_mode():
         _assert_equal(model.logits(model(ids, positions)), expected)
 
 
 def test_right_padding_changes_nothing(model, expected):
-    ids, positions = left_pad(SEQUENCES, 299)
+    ids, positions = left_pad(SEQUENCES)
     for row, sequence in enumerate(SEQUENCES):
         shift = ids.shape[1] - len(sequence)
         ids[row], positions[row] = ids[row].roll(-shift), positions[row].roll(-shift)
@@ -61,7 +62,7 @@ def test_right_padding_changes_nothing(model, expected):
 @pytest.mark.parametrize("parts", [[8], [1] * 8, [5, 3], [2, 1, 5]])
 def test_the_cache_changes_nothing(model, expected, parts):
     """Padded sequences read in several parts, in a cache that is full of old values."""
-    ids, positions = left_pad(SEQUENCES, 299)
+    ids, positions = left_pad(SEQUENCES)
     cache = KVCache.empty(model.config, 5, 20, model.tokens.weight)
     cache.keys.fill_(9.0)
     cache.values.fill_(-9.0)

@@ -7,10 +7,10 @@ import sys
 from collections import Counter
 from xml.etree import ElementTree
 
-import judgekit
 import pytest
-from judgekit.records import CurvePoint
 
+import judgekit
+from judgekit.records import CurvePoint
 from judgekit_html import charts, drawing, figures
 from judgekit_html.charts import Bin, Styles
 from sample_run import HOSTILE, SCORE, WIN_RATE, sample_run

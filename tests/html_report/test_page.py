@@ -9,10 +9,10 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib.resources import files
 
-import judgekit
 import pytest
-from judgekit.records import Interval, Response, Row, RunView, Verdict
 
+import judgekit
+from judgekit.records import Interval, Response, Row, RunView, Verdict
 from judgekit_html import numbers, report
 from sample_run import HOSTILE, SCORE, card, estimate_of, sample_run, section_of
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from judgekit.records import VERDICT_STATUSES, RunView
 
-import judgekit_json
-from judgekit_json import summary
+from judgekit.records import VERDICT_STATUSES, RunView
+from judgekit_json import summary as module
+from judgekit_json.summary import summary
 from sample_run import HOSTILE, hostile_run, sample_run
 
 
@@ -54,7 +54,7 @@ def test_records_of_one_kind_have_the_same_flat_keys() -> None:
 
 def test_the_documented_keys_are_the_keys() -> None:
     tree = read(sample_run())
-    documented = (judgekit_json.__doc__ or "").replace(",", " ").replace("[{", " ").replace("}]", " ").split()
+    documented = (module.__doc__ or "").replace(",", " ").replace("[{", " ").replace("}]", " ").split()
     for key in (*tree, *tree["estimates"][0], *tree["judges"][0], *tree["checks"][0]):
         assert key in documented or f"`{key}`" in documented, key
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import StorageError
 from judgekit.ledger import Ledger
 from judgekit.records import Reply

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from judgekit.ledger import call_key
 from judgekit.records import Message, Request, Sampling
 

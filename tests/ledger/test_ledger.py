@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import StorageError, UsageError
 from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Reply, Usage

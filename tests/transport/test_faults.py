@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import CallError, JudgekitError, Unreachable
 from judgekit.transport import Http, Secret
-
 from loopback import FaultServer, http, read_request, replies, reset
 
 OK = http(200, '{"ok": true}')

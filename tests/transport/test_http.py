@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 
-import judgekit
 import pytest
+
+import judgekit
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
 from judgekit.transport import Http, HttpStatusError, Secret, _backoff, stoppable
-
 from loopback import ChatServer, FaultServer, closed_port, http, read_request, replies
 
 KEY = Secret("sk-http-canary-77", "HTTP_KEY")

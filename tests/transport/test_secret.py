@@ -7,6 +7,7 @@ import re
 import urllib.parse
 
 import pytest
+
 from judgekit.secret import Secret, one_line, scrub
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='

@@ -49,8 +49,7 @@ def _rewritings(split_tasks: Sequence[SplitTask], held_out: Sequence[str], rng: 
     documents = []
     for each in split_tasks:
         if each.task.kind == "pattern":
-            held = {case.group for case in each.splits["test"]}
-            lines = [case.fill(rng.choice(each.task.statements)) for case in each.cases if case.group not in held]
+            lines = [case.fill(rng.choice(each.task.statements)) for case in each.cases]
             documents += _chunks([line for line in lines if is_clean(line, held_out)], 3, rng)
     return documents
 

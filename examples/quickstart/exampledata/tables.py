@@ -23,7 +23,8 @@ def table(name: str) -> Any:
 class Case:
     """One fact (or one sentence to rewrite) of a task.
 
-    group: cases that give each other away (hot/cold and cold/hot) share a group, and a group never spans two splits.
+    group: cases that give each other away (hot/cold and cold/hot) share a group; of a group with a held-out case no
+        other case is asked anywhere.
     slots: what the task's templates name; every slot is also there with a capital first letter, under a capital name.
     """
 
