@@ -12,12 +12,13 @@ import argparse
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
+
 from judgekit.records import Estimate, Interval, Series
 from judgekit.statistics.bootstrap import bootstrap
 from judgekit.statistics.estimates import difference, estimate
 from judgekit.statistics.intervals import Scale, plus_two_t, t_interval, wilson
 from judgekit.statistics.items import ItemTable
-from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]  # items × repeats, in [0, 1]
 Draw = Callable[[np.random.Generator, int, int], Rows]

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import judgekit
 from pydantic import Field, JsonValue
 
+import judgekit
 from judgekit_gpt2 import checkpoint
 
 if TYPE_CHECKING:

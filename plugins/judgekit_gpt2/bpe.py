@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import judgekit
-
 from judgekit_gpt2.tokens import PIECES, Merge, Tokenizer
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
-
 from judgekit_gpt2.config import GPT2Config, from_hub, tensor_shapes
 
 CONFIG = "config.json"

@@ -67,7 +67,6 @@ def generate(
 ) -> None:
     """Continue PROMPT (or standard input), or answer an instruction."""
     import judgekit
-
     from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 
     if instruction is not None and prompt is not None:
@@ -89,7 +88,6 @@ def generate(
 
 def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, ...]) -> None:
     import judgekit
-
     from judgekit_gpt2 import trainers
 
     for setting in settings:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import judgekit
 import torch
 from torch import Tensor
 
+import judgekit
 from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
 
 IGNORED = -100  # a target that the loss leaves out

@@ -159,7 +159,7 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int,
 
     Sampling is Gumbel-max: with `noise` [V] from a standard Gumbel distribution the largest of logits / temperature +
     noise is a draw from the softmax, so that a near tie looks alike whether drawn or not. The choice is sure if it
-    leads by a margin over all that could be allowed, and would itself be allowed with a margin.
+    leads by a margin over all that could be allowed, and is itself allowed by a margin.
     """
     scaled = logits.double() / (drawing.temperature or 1.0)
     scores = scaled if noise is None else scaled + noise
@@ -168,7 +168,8 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int,
     if noise is not None and (drawing.top_k or drawing.top_p):
         top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
         least = cutoff(scaled, top_k, top_p)
-        surely = cutoff(scaled, top_k, top_p - MASS_MARGIN) + margin
+        excluded = scaled[scaled < cutoff(scaled, top_k, top_p - MASS_MARGIN)]
+        surely = float(excluded.max()) + margin if len(excluded) else surely
         possibly = cutoff(scaled, top_k, top_p + MASS_MARGIN) - margin
     token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
     two = scores.masked_fill(scaled < possibly, float("-inf")).topk(2)

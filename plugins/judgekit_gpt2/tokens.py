@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import judgekit
-
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import GPT2_VOCABULARY
 

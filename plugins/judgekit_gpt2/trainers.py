@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import judgekit
 from pydantic import Field, model_validator
 
+import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import PRESETS, GPT2Config
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import judgekit
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import judgekit
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.model import GPT2
 

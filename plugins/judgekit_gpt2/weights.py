@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import judgekit
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import tensor_shapes, to_hub
 from judgekit_gpt2.model import GPT2

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from judgekit import Backend, BackendError, CallError, JudgekitError, Options, Problem, Reply, Request
 from pydantic import Field, JsonValue
 
+from judgekit import Backend, BackendError, CallError, JudgekitError, Options, Problem, Reply, Request
 from judgekit_transformers.checkpoint import SMOLLM2, checked, sha256, smollm2
 
 ADAPTER = 1  # part of the identity; raise it when the same request would get another answer

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from judgekit import CallError, Continuation, Message, Reply, Request, Sampling, Usage
-
 from judgekit_transformers.loading import Loaded
 
 MAX_NEW_TOKENS = 256  # where the request does not say

@@ -1,7 +1,7 @@
 """The header of a GGUF file (format version 2 and 3) in a tenth of a second.
 
-Why not gguf.GGUFReader: it makes several array views for each of the vocabulary's hundred thousand strings, and takes
-three to twelve seconds for what is two megabytes of text; transformers calls it three times.
+Why not gguf.GGUFReader: it makes several array views for each of the vocabulary's hundred thousand strings, which takes
+seconds for what is two megabytes of text, and transformers reads the file several times.
 """
 
 from __future__ import annotations

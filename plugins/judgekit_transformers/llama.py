@@ -1,7 +1,7 @@
 """A GGUF file of the Llama family → the transformers model and tokenizer, weights dequantised to float32.
 
 Only what is certain: a byte-level BPE vocabulary with a known split, no scaled rotations, no unknown tensor. For all
-else `supported` says no, and transformers' own, slower loader is used. SmolLM2-135M: 2 s instead of 12.
+else `supported` says no, and transformers' own, slower loader is used. SmolLM2-135M: 2.5 s of processor time, not 37.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from typing import Any
 
 from judgekit import CheckpointError
-
 from judgekit_transformers.gguf_file import GGUF
 
 _SPLITS = ("smollm", "gpt-2", "default")

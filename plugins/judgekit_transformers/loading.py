@@ -10,7 +10,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from judgekit import BackendError, CheckpointError
-
 from judgekit_transformers import llama
 from judgekit_transformers.gguf_file import GGUF
 

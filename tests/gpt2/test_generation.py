@@ -26,10 +26,10 @@ def _prompts(count=9, drawing=None, **options):
 def test_greedy_generation_equals_the_reference(model, reference):
     prompts = _prompts(50, Drawing())
     ours = generate(model, prompts, NO_END, rows=16)
-    reference.generation_config.eos_token_id = None
     for prompt, generated in zip(prompts, ours, strict=True):
         ids = torch.tensor([prompt.ids])
-        theirs = reference.generate(ids, max_new_tokens=12, do_sample=False, pad_token_id=0, eos_token_id=None)
+        settings = {"attention_mask": torch.ones_like(ids), "pad_token_id": 0, "eos_token_id": None}
+        theirs = reference.generate(ids, max_new_tokens=12, do_sample=False, **settings)
         assert generated.ids == theirs[0, len(prompt.ids) :].tolist()
         assert generated.finish == "length"
 
@@ -97,17 +97,15 @@ LOGITS = torch.tensor([math.log(p) for p in PROBABILITIES])
         (Drawing(1.0, top_k=2), (2 / 3, 1 / 3, 0, 0)),
         (Drawing(1.0, top_p=0.8), (5 / 9, 2.5 / 9, 1.5 / 9, 0)),  # .5 + .25 < .8 ≤ .5 + .25 + .15
         (Drawing(1.0, top_p=0.7), (2 / 3, 1 / 3, 0, 0)),
-        (Drawing(1.0, top_k=3, top_p=0.55), (0.5 / 0.75, 0.25 / 0.75, 0, 0)),  # after top-k: .5 / .9 ≥ .55 alone
+        (Drawing(1.0, top_k=3, top_p=0.55), (1, 0, 0, 0)),  # after top-k: .5 / .9 ≥ .55 alone
     ],
 )
 def test_tokens_are_drawn_with_their_probabilities(drawing, expected):
-    if drawing.top_k == 3:
-        expected = (1, 0, 0, 0)
-    count = 4000
+    count = 2000
     noise = -torch.empty(count, 4, dtype=torch.double).exponential_(generator=torch.Generator().manual_seed(0)).log()
     drawn = torch.bincount(torch.tensor([choose(LOGITS, drawing, row)[0] for row in noise]), minlength=4) / count
-    # Four standard errors of a share are at most .032.
-    assert drawn.tolist() == pytest.approx(list(expected), abs=0.032)
+    # Four standard errors of a share are at most .045.
+    assert drawn.tolist() == pytest.approx(list(expected), abs=0.045)
     assert all(share == 0 for share, want in zip(drawn.tolist(), expected, strict=True) if want == 0)
 
 
@@ -119,6 +117,7 @@ def test_choices_near_a_boundary_are_not_sure():
     assert choose(close, Drawing(1.0), noise) == (1, True)
     assert choose(close, Drawing(1.0, top_k=1), noise) == (1, False), "the second likeliest could be the likeliest"
     assert choose(close, Drawing(1.0, top_k=2), noise) == (1, True)
+    assert choose(LOGITS, Drawing(1.0, top_k=1), noise.new_zeros(4)) == (0, True)
     exact = Drawing(1.0, top_p=0.75)
     assert choose(LOGITS, exact, torch.tensor([0.0, 9.0, 0.0, 0.0], dtype=torch.double))[1]
     assert not choose(LOGITS, exact, torch.tensor([0.0, 0.0, 9.0, 0.0], dtype=torch.double))[1]

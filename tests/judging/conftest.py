@@ -1,4 +1,5 @@
 import pytest
+
 from judgekit.records import Sample
 from judgekit.templates import Prompts
 

@@ -5,11 +5,11 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from judgekit.judge_card import CONSTANT, INJECTIONS, auc, control_card
 from judgekit.judging import LLMJudge
 from judgekit.records import Continuation, Reply, Sample
 from judgekit.templates import parse
-
 from scripted_caller import ScriptedCaller
 
 

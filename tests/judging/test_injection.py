@@ -5,10 +5,10 @@ import re
 from itertools import product
 
 import pytest
+
 from judgekit.judging import LLMJudge
 from judgekit.readings import harmless
 from judgekit.records import Reply, Sample
-
 from scripted_caller import ScriptedCaller
 
 SCORE_PROMPTS = ["score/book", "score/integer", "score/integer.ko", "score/reason_json", "score/reason_json.ko"]

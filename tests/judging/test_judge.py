@@ -4,12 +4,12 @@ import re
 from itertools import count, islice
 
 import pytest
+
 from judgekit.errors import PromptError
 from judgekit.judging import WINDOW, LLMJudge
 from judgekit.readings import task_of
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
 from judgekit.templates import parse
-
 from scripted_caller import ScriptedCaller
 
 

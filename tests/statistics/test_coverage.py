@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from judgekit.records import Series
 from judgekit.statistics.bootstrap import bootstrap
 from judgekit.statistics.estimates import estimate

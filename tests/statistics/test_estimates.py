@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from judgekit.records import Series
 from judgekit.statistics import METHODS
 from judgekit.statistics.estimates import difference, estimate
 from judgekit.statistics.items import ItemTable
-from scipy import stats
 
 SCORE = Series(label="score", low=0, high=100)
 WIN = Series(label="win rate", low=0, high=1)

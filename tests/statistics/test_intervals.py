@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+
 from judgekit.statistics.betting import betting
 from judgekit.statistics.bootstrap import bootstrap, generator
 from judgekit.statistics.intervals import (
@@ -16,7 +18,6 @@ from judgekit.statistics.intervals import (
     trials,
     wilson,
 )
-from scipy import stats
 
 PERCENT, UNIT = Scale(0, 100), Scale(0, 1)
 SKEWED = np.clip(np.random.default_rng(5).beta(1.7, 0.75, 110) * 100, 0, 100)

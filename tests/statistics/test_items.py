@@ -2,6 +2,7 @@ import math
 import random
 
 import pytest
+
 from judgekit.statistics.items import ItemTable
 
 

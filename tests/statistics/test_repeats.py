@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.repeats import components
 

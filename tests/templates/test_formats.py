@@ -1,7 +1,8 @@
 """Published prompt formats, byte for byte, on questions of our own."""
 
-import judgekit
 import pytest
+
+import judgekit
 from judgekit.records import Sample
 from judgekit.templates import INSTRUCTION_VARIABLES, Prompts, parse, render_instruction
 

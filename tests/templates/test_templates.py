@@ -2,6 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import PromptError
 from judgekit.templates import Prompts, parse, render_instruction
 

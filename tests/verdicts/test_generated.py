@@ -4,6 +4,7 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from judgekit.records import Reply
 from judgekit.verdicts import FORMS, Asked, read
 
@@ -19,7 +20,7 @@ thoughts = st.text(st.characters(codec="utf-8", exclude_characters="<>"), max_si
 scores = st.integers(0, 100)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scores, st.sampled_from(GOOD_LINES), thoughts, st.booleans())
 def test_a_bare_score_is_read(score, line, thought, thinking):
     text = line.format(score)
@@ -27,28 +28,28 @@ def test_a_bare_score_is_read(score, line, thought, thinking):
     assert verdict.value == score
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scores, scores, st.lists(prose, max_size=4), st.lists(prose, max_size=4))
 def test_the_last_labelled_line_is_read_amid_prose(first, last, before, after):
     lines = [f"Score: {first}", *before, f"Score: {last}", *after]
     assert read("integer", Reply(text="\n".join(lines)), ASKED).value == last
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(-1000, 1000), st.sampled_from(BAD_LINES), st.lists(prose, max_size=2))
 def test_any_other_line_is_no_score(score, line, before):
     verdict = read("integer", Reply(text="\n".join([*before, line.replace("{}", str(score))])), ASKED)
     assert (verdict.status, verdict.value) == ("unparsed", None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(), st.sampled_from(GOOD_LINES))
 def test_a_score_off_the_scale_is_no_score(score, line):
     verdict = read("integer", Reply(text=line.format(score)), ASKED)
     assert verdict.value == (score if 0 <= score <= 100 else None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scores, st.text(st.characters(codec="utf-8")), st.sampled_from([None, 1]), prose)
 def test_json_gives_its_own_score_whatever_its_rationale_says(score, rationale, indent, around):
     found = json.dumps({"rationale": rationale, "score": score, "nonce": NONCE}, indent=indent)
@@ -64,7 +65,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(json_values, st.sampled_from([NONCE, "other", None]))
 def test_json_of_any_other_shape_is_no_score(score, nonce):
     verdict = read("reason_json", Reply(text=json.dumps({"rationale": "r", "score": score, "nonce": nonce})), ASKED)
@@ -74,7 +75,7 @@ def test_json_of_any_other_shape_is_no_score(score, nonce):
     assert verdict.value == (score if is_score and nonce == NONCE else None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.text(st.sampled_from("0123456789 ./:=-+Score\n{}\"'`*AB<>think/")) | st.text(), st.sampled_from(sorted(FORMS))
 )
@@ -90,7 +91,7 @@ def test_any_text_gives_a_verdict_and_a_score_only_from_its_own_digits(text, for
         assert form == "letter"  # nothing random is a JSON object with the nonce
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(), st.sampled_from(sorted(FORMS)))
 def test_an_echo_of_the_response_is_no_verdict(response, form):
     verdict = read(form, Reply(text=response), Asked(NONCE, responses=(response,)))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from judgekit.records import Reply
 from judgekit.verdicts import Asked, read, without_thoughts
 

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from judgekit.records import Continuation
 from judgekit.verdicts import likelihood_ratio, pairwise_likelihood
 
