@@ -9,7 +9,7 @@ the output is byte-identical; no committed call was asked again; calls ≤ calls
 Ends with 1 when one of these fails.
 
 `drill` takes any command: a function that prepares a folder and returns the command line, and where in that folder
-the ledger and the output are. The default is this file's own child, a Caller that writes its replies as JSON.
+the ledger and the output are. The default is a whole `judgekit run`; --caller kills this file's own child, a bare Caller.
 """
 
 from __future__ import annotations
@@ -153,6 +153,16 @@ def run(drill: Drill, kills: int, delay: float) -> bool:
     return kept
 
 
+def run_drill(calls: int, concurrency: int) -> Drill:
+    """A whole `judgekit run`: 2,000 stored responses scored, and its record.json."""
+    from scoring import prepare
+
+    def command(folder: Path, url: str) -> list[str]:
+        return prepare(folder, url, calls, concurrency)
+
+    return Drill(command, "home/ledger.sqlite", "runs/*/record.json", calls, concurrency)
+
+
 def caller_drill(calls: int, concurrency: int) -> Drill:
     """This file's own child: a Caller whose replies become one JSON file."""
 
@@ -184,10 +194,12 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--delay", type=float, default=0.005, help="seconds the server takes for a reply")
+    parser.add_argument("--caller", action="store_true", help="kill a bare Caller instead of a whole run")
     parser.add_argument("--seed", type=int, help="of the times of the kills")
     options = parser.parse_args()
     random.seed(options.seed)
-    return 0 if run(caller_drill(options.calls, options.concurrency), options.kills, options.delay) else 1
+    drill = caller_drill if options.caller else run_drill
+    return 0 if run(drill(options.calls, options.concurrency), options.kills, options.delay) else 1
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/throughput.py [--calls 2000] [--threads 64] [--rounds 5] [--delay 0]
 
-Both sides ask a loopback server (in a process of its own) the same chat completions from the same number of threads:
-the bare one is a loop round one httpx.Client a thread, ours is a Caller over judgekit.Http with a fresh ledger. Rounds
-alternate, because a shared machine's speed drifts; the figure is the median of the rounds' ratios. The figure to
-reach is 0.8. Ends with 1 when it is missed.
+All ask a loopback server (in a process of its own) from the same number of threads: the bare one is a loop round one
+httpx.Client a thread, the caller is a Caller over judgekit.Http with a fresh ledger, and the run is the judging step of
+a whole `judgekit run`: samples, prompts, calls, ledger, verdicts, rows on disk. Rounds alternate, because a shared
+machine's speed drifts; the figure is the median of the rounds' ratios of the run to the bare loop. The figure to reach
+is 0.8. Ends with 1 when it is missed.
 """
 
 from __future__ import annotations
@@ -112,11 +113,30 @@ def ours(url: str, count: int, threads: int) -> None:
         assert ledger.stats().entries == count
 
 
-def measure(work: Callable[[str, int, int], None], url: str, count: int, threads: int) -> tuple[float, float]:
+def whole(url: str, count: int, threads: int) -> float:
+    """The seconds that a whole run spends on judging `count` stored responses."""
+    from scoring import prepare
+
+    from judgekit.plugins import build_manager
+    from judgekit.run import Run, Settings
+    from judgekit.spec import load
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, url, count, threads)
+        manager = build_manager(only=("datasets", "responses", "openai", "metrics", "json"))
+        settings = Settings(output=folder / "runs", home=folder / "home", jobs=threads)
+        outcome = Run(load(folder / "judgekit.yaml"), folder, manager, settings).execute()
+        (estimate,) = outcome.record.estimates
+        assert estimate.counts == {"scored": count}, estimate.counts
+        return outcome.seconds["judging"]
+
+
+def measure(work: Callable[[str, int, int], float | None], url: str, count: int, threads: int) -> tuple[float, float]:
     """(calls a second, CPU milliseconds a call) of this process."""
     wall, cpu = time.perf_counter(), time.process_time()
-    work(url, count, threads)
-    return count / (time.perf_counter() - wall), (time.process_time() - cpu) / count * 1000
+    seconds = work(url, count, threads) or time.perf_counter() - wall
+    return count / seconds, (time.process_time() - cpu) / count * 1000
 
 
 def rss() -> float:
@@ -143,15 +163,17 @@ def main() -> int:
     options = parser.parse_args()
     ratios = []
     with ChatServer(delay=options.delay) as server:
-        for work in (bare, ours):
+        for work in (bare, ours, whole):
             work(server.url, 200, options.threads)  # warm up imports and the server
         for i in range(options.rounds):
-            order = (bare, ours) if i % 2 == 0 else (ours, bare)
+            order = (bare, ours, whole) if i % 2 == 0 else (whole, ours, bare)
             speed = {work: measure(work, server.url, options.calls, options.threads) for work in order}
-            ratios.append(speed[ours][0] / speed[bare][0])
+            ratios.append(speed[whole][0] / speed[bare][0])
             print(
                 f"round {i + 1}: bare httpx {speed[bare][0]:5.0f} calls/s ({speed[bare][1]:.2f} ms CPU), "
-                f"judgekit {speed[ours][0]:5.0f} ({speed[ours][1]:.2f} ms CPU), ratio {ratios[-1]:.2f}"
+                f"caller {speed[ours][0]:5.0f} ({speed[ours][1]:.2f} ms CPU), whole run {speed[whole][0]:5.0f} "
+                f"({speed[whole][1]:.2f} ms CPU with preparation and statistics), ratio {ratios[-1]:.2f}",
+                flush=True,
             )
         if options.memory:
             grown = memory(server.url, options.calls, options.threads)

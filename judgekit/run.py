@@ -223,10 +223,10 @@ class Run:
         cards = []
         for name, judge in judges.items():
             planned = prepared.judges[name]
-            samples = prepared.datasets[MAIN].samples[: planned.spec.control_items]
-            if samples and "score" in planned.templates:
+            if planned.spec.control_items and "score" in planned.templates:
                 self._progress(f"controlling {name}")(0, 0, "")
-                cards.append(control_card(judge, samples))
+                samples = prepared.datasets[MAIN].samples
+                cards.append(control_card(judge, samples, planned.spec.control_items))
         return cards
 
     def _errors(self, prepared: Prepared, folder: RunFolder, measurements: Measurements) -> dict[str, int]:
