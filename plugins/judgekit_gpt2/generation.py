@@ -164,24 +164,26 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int,
     scaled = logits.double() / (drawing.temperature or 1.0)
     scores = scaled if noise is None else scaled + noise
     margin = LOGIT_MARGIN / (drawing.temperature or 1.0)
-    least = surely = possibly = float("-inf")
+    least = possible = excluded = float("-inf")
     if noise is not None and (drawing.top_k or drawing.top_p):
         top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
-        least = cutoff(scaled, top_k, top_p)
-        excluded = scaled[scaled < cutoff(scaled, top_k, top_p - MASS_MARGIN)]
-        surely = float(excluded.max()) + margin if len(excluded) else surely
-        possibly = cutoff(scaled, top_k, top_p + MASS_MARGIN) - margin
+        least, _ = boundary(scaled, top_k, top_p)
+        possible, _ = boundary(scaled, top_k, top_p + MASS_MARGIN)
+        _, excluded = boundary(scaled, top_k, top_p - MASS_MARGIN)
     token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
-    two = scores.masked_fill(scaled < possibly, float("-inf")).topk(2)
+    two = scores.masked_fill(scaled < possible - margin, float("-inf")).topk(2)
     leads = int(two.indices[0]) == token and float(two.values[0] - two.values[1]) > margin
-    return token, leads and float(scaled[token]) >= surely
+    return token, leads and float(scaled[token]) > excluded + margin
 
 
-def cutoff(scaled: Tensor, top_k: int, top_p: float) -> float:
-    """The least of the logits [V] that may be drawn: those of the `top_k` likeliest tokens, and of these the fewest
-    that have at least the share `top_p` of the probability."""
-    if top_p >= 1:
-        return float(scaled.topk(top_k).values[-1]) if top_k < len(scaled) else float("-inf")
-    ordered = scaled.topk(min(top_k, len(scaled))).values
-    mass = ordered.softmax(0).cumsum(0)
-    return float(ordered[min(int((mass < top_p).sum()), len(ordered) - 1)])
+def boundary(scaled: Tensor, top_k: int, top_p: float) -> tuple[float, float]:
+    """Of logits [V] the least that may be drawn, and the greatest that may not.
+
+    Allowed are the `top_k` likeliest tokens, and of these the fewest that have the share `top_p` of the probability.
+    """
+    ordered = scaled.topk(min(top_k + 1, len(scaled))).values
+    count = min(top_k, len(scaled))
+    if top_p < 1:
+        mass = ordered[:count].softmax(0).cumsum(0)
+        count = min(int((mass < top_p).sum()) + 1, count)
+    return float(ordered[count - 1]), float(ordered[count]) if count < len(ordered) else float("-inf")

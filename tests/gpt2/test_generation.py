@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from judgekit_gpt2 import generation
-from judgekit_gpt2.generation import Drawing, Prompt, choose, cutoff, generate
+from judgekit_gpt2.generation import Drawing, Prompt, boundary, choose, generate
 from judgekit_gpt2.model import GPT2
 
 NO_END = 999  # an end of text that no model here writes
@@ -123,9 +123,11 @@ def test_choices_near_a_boundary_are_not_sure():
     assert not choose(LOGITS, exact, torch.tensor([0.0, 0.0, 9.0, 0.0], dtype=torch.double))[1]
 
 
-def test_the_cutoff_is_the_least_logit_allowed():
-    assert cutoff(LOGITS, 4, 1.0) == -math.inf
-    assert cutoff(LOGITS, 2, 1.0) == LOGITS[1]
-    assert cutoff(LOGITS, 4, 0.5) == LOGITS[0]
-    assert cutoff(LOGITS, 4, 0.51) == LOGITS[1]
-    assert cutoff(LOGITS, 9, 0.999) == LOGITS[3]
+def test_the_boundary_is_between_what_may_be_drawn_and_what_may_not():
+    one, two, three, four = LOGITS.tolist()
+    assert boundary(LOGITS, 4, 1.0) == (four, -math.inf)
+    assert boundary(LOGITS, 2, 1.0) == (two, three)
+    assert boundary(LOGITS, 4, 0.49) == (one, two)
+    assert boundary(LOGITS, 4, 0.51) == (two, three)
+    assert boundary(LOGITS, 9, 0.999) == (four, -math.inf)
+    assert boundary(torch.tensor([2.0, 1.0, 1.0]), 2, 1.0) == (1.0, 1.0), "a tie at the boundary"
