@@ -54,7 +54,7 @@ class Settings:
 
     @property
     def checkpoints(self) -> Path:
-        return self.home / "checkpoints"
+        return (self.home / "checkpoints").resolve()  # a config's own paths start from its folder
 
 
 @dataclass

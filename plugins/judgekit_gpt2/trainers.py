@@ -35,10 +35,12 @@ class Shape(judgekit.Options):
 
 
 class OwnVocabulary(judgekit.Options):
-    """A byte-level BPE of `bpe` tokens, learnt from the training text and from the train split of `instructions`."""
+    """A byte-level BPE of `bpe` tokens, learnt from the training text, and from the train split of `instructions` as
+    fine-tuning in `style` will render it."""
 
     bpe: int = Field(ge=257)
     instructions: str | None = None
+    style: str = "alpaca"
 
 
 class RecipeOptions(judgekit.Options):
@@ -131,14 +133,10 @@ class Pretrain(judgekit.Trainer):
         order = torch.randperm(len(encoded), generator=generator).tolist()
         held = round(options.validation * len(encoded))
         learnt = [encoded[index] for index in order[held:]]
-        rows = len(data.packed(learnt, config.context, None)) if learnt else 0
-        if rows == 0:
-            raise judgekit.DataError(
-                f"{sum(map(len, learnt))} tokens do not fill one context of {config.context}", path=self._texts()[0]
-            )
+        rows = len(self._packed(learnt, config.context, "the text"))
         validation: list[Batch] = []
         if held:
-            kept = data.packed([encoded[index] for index in order[:held]], config.context, None)
+            kept = self._packed([encoded[index] for index in order[:held]], config.context, "the validation share")
             validation = data.packed_batches(kept, options.batch, None)
         model = GPT2(config)
         model.initialise(generator)
@@ -152,6 +150,18 @@ class Pretrain(judgekit.Trainer):
         data = self.options.data
         return [self.path(name) for name in ([data] if isinstance(data, str) else data)]
 
+    def _packed(self, documents: Sequence[torch.Tensor], context: int, what: str) -> torch.Tensor:
+        from judgekit_gpt2 import data
+
+        tokens = sum(map(len, documents))
+        if tokens <= context:
+            raise judgekit.DataError(
+                f"{what} has {tokens} tokens, which do not fill one context of {context}; "
+                "it needs more text, a shorter context or another share of 'validation'",
+                path=self._texts()[0],
+            )
+        return data.packed(documents, context, None)
+
     def _tokenizer(self, documents: list[str]) -> Tokenizer:
         from judgekit_gpt2 import bpe
         from judgekit_gpt2.tokens import Tokenizer
@@ -162,7 +172,7 @@ class Pretrain(judgekit.Trainer):
         texts = list(documents)
         if wanted.instructions:
             for item in judgekit.read_instructions(self.path(wanted.instructions), "train"):
-                texts += [item.sample.instruction, item.sample.input, item.sample.reference or ""]
+                texts += [judgekit.render_instruction(wanted.style, item.sample), item.sample.reference or ""]
         return bpe.train(texts, wanted.bpe)
 
 

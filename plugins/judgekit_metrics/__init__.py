@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import judgekit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @judgekit.hookimpl
@@ -24,3 +24,10 @@ def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
         "exact_match": ExactMatch,
         "rouge_l": RougeL,
     }
+
+
+@judgekit.hookimpl
+def judgekit_report_sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
+    from judgekit_metrics.sections import sections
+
+    return sections(run)

@@ -1,4 +1,4 @@
-"""The job that the benchmarks run: score stored responses with a judge behind a loopback server."""
+"""The job of drills and benchmarks: score stored responses with a judge behind a loopback server."""
 
 from __future__ import annotations
 

@@ -1,0 +1,96 @@
+"""What a run promises when it is stopped: real processes, a real server, real signals."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from loopback import ChatServer
+from scoring import prepare
+
+CALLS, JOBS = 60, 4
+
+
+def record(folder: Path) -> bytes:
+    (path,) = folder.glob("runs/*/record.json")
+    return path.read_bytes()
+
+
+def undisturbed(folder: Path, server: ChatServer) -> bytes:
+    """The record of the same job, never stopped. The server's port is part of the config, so it is the same server."""
+    folder.mkdir()
+    subprocess.run(prepare(folder, server.url, CALLS, JOBS), check=True, stdout=subprocess.DEVNULL)
+    return record(folder)
+
+
+def start_and_wait_for_calls(command: list[str], server: ChatServer) -> subprocess.Popen[str]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while server.counts().total() < 2 * JOBS:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_ctrl_c_once_keeps_what_was_answered_and_says_how_to_go_on(tmp_path: Path) -> None:
+    with ChatServer(delay=0.3) as server:
+        command = prepare(tmp_path, server.url, CALLS, JOBS)
+        process = start_and_wait_for_calls(command, server)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "stopping: calls under way may end" in err
+        assert "the same command goes on from there" in err
+        assert "Traceback" not in err
+        asked = server.counts().total()
+        assert asked < CALLS
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert server.counts().total() == CALLS, "calls under way were committed, and none was repeated"
+        assert record(tmp_path) == undisturbed(tmp_path / "other", server)
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
+    with ChatServer(delay=30) as server:
+        command = prepare(tmp_path, server.url, CALLS, JOBS)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while server.counts().total() < JOBS and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "stopping" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=4) == 130, "the grace for calls under way is longer than this"
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE makes every write past a size fail as a full disk does."""
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    with ChatServer() as server:
+        command = prepare(tmp_path, server.url, CALLS, JOBS)
+        done = subprocess.run(command, preexec_fn=small_files, capture_output=True, text=True)
+        assert done.returncode == 6, done.stderr
+        assert "error: " in done.stderr
+        assert "Traceback" not in done.stderr
+        before = server.counts().total()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert server.counts().total() >= before
+        assert record(tmp_path) == undisturbed(tmp_path / "other", server)
+
+
+def test_a_server_that_is_not_there_is_found_before_the_first_call(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        url = server.url
+    done = subprocess.run(prepare(tmp_path, url, CALLS, JOBS), capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "judges.main" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,190 @@
+"""The backend `gpt2` as the harness sees it."""
+
+import math
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import judgekit
+from judgekit_gpt2 import checkpoint, weights
+from judgekit_gpt2.backend import GPT2Backend, GPT2Options
+
+
+@pytest.fixture(scope="module")
+def backend(reference_folder):
+    return GPT2Backend(GPT2Options(checkpoint=str(reference_folder)))
+
+
+def _request(prompt, continuations=(), **sampling):
+    return judgekit.Request(
+        messages=(judgekit.Message(role="user", content=prompt),),
+        sampling=judgekit.Sampling(**{"max_new_tokens": 8, **sampling}),
+        continuations=continuations,
+    )
+
+
+def test_replies_come_in_order_and_do_not_depend_on_each_other(backend):
+    requests = [_request(f"The cat {number}", temperature=1.0, seed=3) for number in range(6)]
+    replies = backend.generate(requests)
+    assert len({reply.text for reply in replies}) == 6
+    assert [backend.generate([request])[0] for request in requests] == replies
+    assert backend.generate(requests[::-1])[::-1] == replies
+
+
+def test_the_default_is_greedy_and_a_seed_matters_only_when_drawing(backend):
+    greedy, seeded, drawn, other = backend.generate(
+        [
+            _request("The cat"),
+            _request("The cat", seed=7, temperature=0.0),
+            _request("The cat", seed=7, temperature=1.0),
+            _request("The cat", seed=8, temperature=1.0),
+        ]
+    )
+    assert greedy == seeded
+    assert len({greedy.text, drawn.text, other.text}) == 3
+
+
+def test_two_prompts_do_not_share_their_random_numbers(backend, model):
+    """With logits that are all alike, tokens are the random numbers themselves."""
+    flat = GPT2Backend(backend.options)
+    constant = type(model)(model.config)
+    with torch.no_grad():
+        for parameter in constant.parameters():
+            parameter.zero_()
+    flat._loaded = (constant.eval(), backend._load()[1])
+    replies = flat.generate([_request("a", temperature=1.0, seed=1), _request("b", temperature=1.0, seed=1)])
+    assert replies[0].text != replies[1].text
+
+
+def test_running_to_the_limit_is_complete_with_a_note(backend):
+    (reply,) = backend.generate([_request("The cat")])
+    assert (reply.status, reply.notes, reply.usage.completion_tokens) == ("complete", ("length",), 8)
+    assert reply.usage.prompt_tokens == len(backend._load()[1].encode("The cat"))
+
+
+def test_a_stop_string_ends_the_text_before_itself(backend):
+    (plain,) = backend.generate([_request("The cat", max_new_tokens=20)])
+    stop = plain.text[4:7]
+    (reply,) = backend.generate([_request("The cat", max_new_tokens=20, stop=(stop, "never there"))])
+    assert reply.text == plain.text[: plain.text.index(stop)]
+    assert (reply.status, reply.notes) == ("complete", ())
+    assert reply.usage.completion_tokens < 20
+
+
+def test_a_prompt_that_fills_the_context_is_an_error_and_others_are_answered(backend):
+    long, short = backend.generate([_request("x y " * 40), _request("The cat")])
+    assert long.status == "error"
+    assert long.detail.endswith("tokens are too many for the model's context of 64")
+    assert short.status == "complete"
+
+
+def test_a_reply_that_the_context_ends_is_truncated(backend):
+    prompt = "x" * 60
+    assert len(backend._load()[1].encode(prompt)) == 60
+    asked, default = backend.generate([_request(prompt), _request(prompt, max_new_tokens=None)])
+    assert asked.status == "truncated"
+    assert asked.detail == "the model's context of 64 tokens was full after 4 new ones"
+    assert (default.status, default.notes) == ("complete", ("length",)), "no length was asked for"
+
+
+def test_an_empty_prompt_is_the_beginning_of_a_text(backend):
+    (reply,) = backend.generate([_request("")])
+    assert (reply.status, reply.usage.prompt_tokens) == ("complete", 1)
+
+
+def test_hostile_text_neither_ends_a_prompt_nor_breaks_anything(backend):
+    prompts = ["a<|endoftext|>b", "\ud800", "\x00", "‮", "{{7*7}}"]
+    replies = backend.generate([_request(prompt) for prompt in prompts])
+    assert {reply.status for reply in replies} == {"complete"}
+    assert replies[0].usage.prompt_tokens > 3
+
+
+def test_loglikelihoods_are_the_models(backend, reference):
+    tokenizer = backend._load()[1]
+    options = (" mat", " log", " the capital")
+    (reply,) = backend.loglikelihood([_request("The cat sat on the", options)])
+    prompt = tokenizer.encode("The cat sat on the")
+    for option, found in zip(options, reply.continuations, strict=True):
+        ids = tokenizer.encode(option)
+        with torch.inference_mode():
+            table = reference(torch.tensor([prompt + ids])).logits[0].log_softmax(-1)
+        want = [table[len(prompt) - 1 + at, token].item() for at, token in enumerate(ids)]
+        assert found.token_logprobs == pytest.approx(want, abs=1e-4)
+        assert found.loglikelihood == pytest.approx(math.fsum(want), abs=1e-4)
+
+
+def test_loglikelihoods_do_not_depend_on_other_requests(backend):
+    requests = [_request("The cat " * number, (" mat", " the capital")) for number in (1, 5, 3)]
+    assert [backend.loglikelihood([request])[0] for request in requests] == backend.loglikelihood(requests)
+
+
+def test_loglikelihoods_of_too_long_a_text_are_an_error(backend):
+    (reply,) = backend.loglikelihood([_request("x" * 60, ("y" * 6,))])
+    assert (reply.status, reply.continuations) == ("error", ())
+    (reply,) = backend.loglikelihood([_request("x" * 60, ("y" * 5,))])
+    assert reply.continuations[0].tokens == 5
+
+
+def test_the_identity_follows_the_weights_and_not_the_place(reference_folder, backend, tmp_path):
+    moved = shutil.copytree(reference_folder, tmp_path / "moved")
+    other = GPT2Backend(GPT2Options(checkpoint="moved", batch=3, threads=1), tmp_path)
+    assert other.identity() == backend.identity()
+    half = GPT2Backend(GPT2Options(checkpoint="moved", dtype="bfloat16"), tmp_path)
+    assert half.identity() != backend.identity()
+    with (moved / checkpoint.MERGES).open("a") as file:
+        file.write("\n")
+    assert GPT2Backend(GPT2Options(checkpoint="moved"), tmp_path).identity() != backend.identity()
+
+
+def test_neither_identity_nor_check_imports_torch(reference_folder):
+    code = f"""
+import sys
+from judgekit_gpt2.backend import GPT2Backend, GPT2Options
+backend = GPT2Backend(GPT2Options(checkpoint={str(reference_folder)!r}))
+assert backend.check() == [] and len(backend.identity()["weights"]) == 64
+assert not {{"torch", "numpy", "safetensors", "tiktoken"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_check_finds_a_bad_checkpoint(tmp_path, reference_folder):
+    backend = GPT2Backend(GPT2Options(checkpoint="there"), tmp_path)
+    (problem,) = backend.check()
+    assert (problem.severity, problem.exit_code) == ("error", 2)
+    assert problem.message.endswith("there: no such checkpoint folder")
+    shutil.copytree(reference_folder, tmp_path / "there")
+    assert backend.check() == []
+    (tmp_path / "there" / checkpoint.SAFETENSORS).write_bytes(b"\x80\x04")
+    assert "not a safetensors file" in backend.check()[0].message
+
+
+def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
+    monkeypatch.setattr(checkpoint.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
+    (problem,) = backend.check()
+    assert problem.message == "torch is not installed; `pip install 'judgekit[gpt2]'` brings it"
+
+
+def test_bfloat16_is_close_to_float32(reference_folder, backend):
+    half = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), dtype="bfloat16"))
+    request = _request("The cat sat on the", (" mat", " log"))
+    values = [side.loglikelihood([request])[0].continuations for side in (backend, half)]
+    for single, double in zip(*values, strict=True):
+        assert single.loglikelihood == pytest.approx(double.loglikelihood, rel=0.1, abs=0.5)
+    assert half.generate([request])[0].status == "complete"
+
+
+def test_close_frees_the_model(reference_folder):
+    backend = GPT2Backend(GPT2Options(checkpoint=str(reference_folder)))
+    backend.generate([_request("a")])
+    assert backend._loaded is not None
+    backend.close()
+    assert backend._loaded is None
+    assert backend.generate([_request("a")])[0].status == "complete"
+
+
+def test_gpt2s_vocabulary_is_used_where_a_checkpoint_has_none(make_reference, tmp_path):
+    make_reference(vocab_size=50257, n_embd=8, n_head=2, n_layer=1).save_pretrained(tmp_path)
+    assert weights.load(tmp_path)[1].end_of_text == 50256

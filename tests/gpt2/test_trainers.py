@@ -1,0 +1,179 @@
+"""The trainers, from options as they stand in a config to a checkpoint folder."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+import judgekit
+from judgekit_gpt2 import checkpoint, weights
+from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.tokens import Tokenizer
+from judgekit_gpt2.trainers import Finetune, FinetuneOptions, Pretrain, PretrainOptions
+
+SMALL = {"layers": 1, "heads": 2, "width": 16, "context": 48, "dropout": 0.1}
+COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    documents = [f"The colour of {thing} is {colour}. A thing is {colour}." for thing, colour in COLOURS.items()] * 15
+    (tmp_path / "text.txt").write_text("\n<|endoftext|>\n".join(documents))
+    items = [
+        {"instruction": f"Name the colour of {thing}.", "output": colour, "split": split}
+        for thing, colour in COLOURS.items()
+        for split in ("train", "validation" if thing == "sky" else "train")
+    ]
+    for number, item in enumerate(items):
+        item["id"] = str(number)
+    (tmp_path / "instructions.json").write_text(json.dumps(items))
+    return tmp_path
+
+
+def _pretrain(folder, **options):
+    settings = {"data": "text.txt", "model": SMALL, "tokenizer": {"bpe": 300}, "steps": 4, "batch": 4, "lr": 0.003}
+    return Pretrain(PretrainOptions.model_validate({**settings, **options}), folder)
+
+
+def _finetune(folder, start, **options):
+    settings = {"from": str(start), "data": "instructions.json", "style": "plain", "epochs": 2, "batch": 4}
+    return Finetune(FinetuneOptions.model_validate({**settings, **options}), folder)
+
+
+def _train(trainer, into):
+    into.mkdir(parents=True)
+    seen = []
+    trainer.train(into, lambda done, total, note: seen.append((done, total)))
+    lines = (into / "training.jsonl").read_text().splitlines()
+    return seen, [judgekit.CurvePoint.model_validate_json(line) for line in lines]
+
+
+def test_pretraining_and_fine_tuning_make_self_contained_checkpoints(folder):
+    seen, curve = _train(_pretrain(folder), folder / "base")
+    assert seen == [(step, 4) for step in range(1, 5)]
+    assert [(point.step, point.split) for point in curve][:3] == [(0, "validation"), (1, "train"), (1, "validation")]
+    model, tokenizer = weights.load(folder / "base")
+    assert model.config == GPT2Config(vocabulary=300, layers=1, heads=2, width=16, context=48, dropout=0.1)
+    seen, curve = _train(_finetune(folder, "base"), folder / "sft")
+    assert seen[-1] == (6, 6), "11 items in batches of 4, twice"
+    assert {point.split for point in curve} == {"train", "validation"}
+    tuned, vocabulary = weights.load(folder / "sft")
+    assert vocabulary.merges == tokenizer.merges
+    assert not tuned.tokens.weight.equal(model.tokens.weight)
+
+
+def test_the_same_options_give_the_same_bytes(folder):
+    _train(_pretrain(folder), folder / "a")
+    _train(_pretrain(folder), folder / "b")
+    _train(_pretrain(folder, seed=1), folder / "c")
+    assert checkpoint.identity(folder / "a") == checkpoint.identity(folder / "b")
+    assert (folder / "a" / "training.jsonl").read_bytes() == (folder / "b" / "training.jsonl").read_bytes()
+    assert checkpoint.identity(folder / "a") != checkpoint.identity(folder / "c")
+    _train(_finetune(folder, "a"), folder / "d")
+    _train(_finetune(folder, "b"), folder / "e")
+    assert checkpoint.identity(folder / "d") == checkpoint.identity(folder / "e")
+
+
+def test_another_process_gives_the_same_bytes(folder):
+    """Hash seeds and import orders decide nothing."""
+    _train(_pretrain(folder), folder / "a")
+    code = (
+        "import torch; torch.set_num_threads(1); from pathlib import Path; "
+        "from judgekit_gpt2.trainers import Pretrain, PretrainOptions; "
+        "options = PretrainOptions.model_validate_json(Path('options.json').read_text()); "
+        "Path('b').mkdir(); Pretrain(options).train(Path('b'), lambda *_: None)"
+    )
+    (folder / "options.json").write_text(_pretrain(folder).options.model_dump_json())
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
+    assert checkpoint.identity(folder / "a") == checkpoint.identity(folder / "b")
+
+
+def test_the_vocabulary_is_learnt_from_the_instructions_too(folder):
+    """From the train split as it will be rendered, and from no other split."""
+    items = json.loads((folder / "instructions.json").read_text())
+    items.append({"id": "x", "instruction": "zzqzzq " * 50, "output": "zzqzzq", "split": "test"})
+    items.append({"id": "y", "instruction": "wwkwwk " * 50, "output": "wwkwwk", "split": "train"})
+    (folder / "instructions.json").write_text(json.dumps(items))
+    own = {"bpe": 330, "instructions": "instructions.json", "style": "qa"}
+    trainer = _pretrain(folder, tokenizer=own, steps=1)
+    assert trainer.inputs() == [folder / "text.txt", folder / "instructions.json"]
+    _train(trainer, folder / "base")
+    tokenizer = Tokenizer.of_checkpoint(folder / "base", 330)
+    assert len(tokenizer.encode(" wwkwwk")) == 1
+    assert len(tokenizer.encode(" zzqzzq")) == 7
+    assert len(tokenizer.encode("Question:")) < len("Question:") / 2
+
+
+def test_inputs_are_the_files_that_decide(folder):
+    assert _finetune(folder, "nowhere").inputs() == [folder / "instructions.json"]
+    _train(_pretrain(folder), folder / "base")
+    names = [path.name for path in _finetune(folder, "base").inputs()]
+    assert names == ["instructions.json", "config.json", "model.safetensors", "merges.txt"]
+    assert _pretrain(folder, data=["text.txt", "instructions.json"]).inputs() == [
+        folder / "text.txt",
+        folder / "instructions.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 1, "steps": 1}, "give 'epochs' or 'steps', not both"),
+        ({"model": "gpt3"}, "no model is named 'gpt3'; there are gpt2, gpt2-medium"),
+        ({"model": {"width": 30, "heads": 4}}, "width 30 is not divisible by 4 heads"),
+        ({"model": {"depth": 4}}, "depth"),
+        ({"tokenizer": "llama"}, "tokenizer"),
+        ({"learning_rate": 1}, "learning_rate"),
+        ({"lr": float("nan")}, "lr"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        PretrainOptions.model_validate({"data": "text.txt", **options})
+
+
+def test_presets_and_defaults():
+    options = PretrainOptions.model_validate({"data": "text.txt"})
+    assert options.shape(50257) == GPT2Config()
+    medium = PretrainOptions.model_validate({"data": "text.txt", "model": "gpt2-medium"}).shape(50257)
+    assert (medium.layers, medium.width, medium.heads) == (24, 1024, 16)
+    assert FinetuneOptions.model_validate({"from": "a", "data": "b"}).mask_prompt
+    with pytest.raises(ValidationError, match="start"):
+        FinetuneOptions.model_validate({"start": "a", "data": "b"})
+
+
+def test_dropout_of_fine_tuning_is_its_own(folder):
+    _train(_pretrain(folder), folder / "base")
+    _train(_finetune(folder, "base", dropout=0.3), folder / "sft")
+    assert checkpoint.read_config(folder / "sft").dropout == 0.3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("short", "the text has 6 tokens, which do not fill one context of 48"), ("", "is empty"), (None, "no such file")],
+)
+def test_too_little_text_is_an_error(folder, content, message):
+    (folder / "text.txt").unlink()
+    if content is not None:
+        (folder / "text.txt").write_text(content)
+    with pytest.raises(judgekit.DataError, match=message):
+        _train(_pretrain(folder, tokenizer={"bpe": 257}), folder / "base")
+
+
+def test_too_little_text_for_validation_is_an_error(folder):
+    with pytest.raises(
+        judgekit.DataError, match=r"the validation share has 1\d tokens, .* another share of 'validation'"
+    ):
+        _train(_pretrain(folder, validation=0.01), folder / "base")
+
+
+def test_a_split_that_is_not_there_is_an_error(folder):
+    _train(_pretrain(folder), folder / "base")
+    with pytest.raises(judgekit.DataError, match="no item in the split 'test'"):
+        _train(_finetune(folder, "base", split="test"), folder / "sft")
+    _, curve = _train(_finetune(folder, "base", validation=None), folder / "other")
+    assert {point.split for point in curve} == {"train"}
