@@ -9,7 +9,8 @@ the output is byte-identical; no committed call was asked again; calls ≤ calls
 Ends with 1 when one of these fails.
 
 `drill` takes any command: a function that prepares a folder and returns the command line, and where in that folder
-the ledger and the output are. The default is a whole `judgekit run`; --caller kills this file's own child, a bare Caller.
+the ledger and the output are. The default is a whole `judgekit run`; --caller kills this file's own child instead, a
+bare Caller.
 """
 
 from __future__ import annotations

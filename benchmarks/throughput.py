@@ -115,11 +115,10 @@ def ours(url: str, count: int, threads: int) -> None:
 
 def whole(url: str, count: int, threads: int) -> float:
     """The seconds that a whole run spends on judging `count` stored responses."""
-    from scoring import prepare
-
     from judgekit.plugins import build_manager
     from judgekit.run import Run, Settings
     from judgekit.spec import load
+    from scoring import prepare
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

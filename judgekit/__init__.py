@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Usage,
         Verdict,
     )
+    from judgekit.spec import RunSpec
     from judgekit.templates import render_instruction
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
 
@@ -100,6 +101,7 @@ __all__ = [
     "Response",
     "Row",
     "RunRecord",
+    "RunSpec",
     "RunView",
     "Sample",
     "Sampling",
@@ -129,6 +131,7 @@ _HOMES = {
     "instructions": "read_instructions",
     "records": "Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
+    "spec": "RunSpec",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",
 }

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import judgekit
 from pydantic import Field
+
+import judgekit
 
 LETTERS = "ABCD"
 

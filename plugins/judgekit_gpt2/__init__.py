@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import judgekit
@@ -30,3 +30,10 @@ def judgekit_trainers() -> Mapping[str, type[judgekit.Trainer]]:
     from judgekit_gpt2.trainers import Finetune, Pretrain
 
     return {"gpt2-finetune": Finetune, "gpt2-pretrain": Pretrain}
+
+
+@judgekit.hookimpl
+def judgekit_check(spec: judgekit.RunSpec) -> Sequence[judgekit.Problem]:
+    from judgekit_gpt2.overlap import seen_in_training
+
+    return list(seen_in_training(spec))

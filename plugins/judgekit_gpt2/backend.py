@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, JsonValue
@@ -44,8 +45,8 @@ class GPT2Backend(judgekit.Backend):
     default_style: ClassVar[str] = "alpaca"  # as in fine-tuning
     max_concurrency = 1
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, options: GPT2Options, where: Path = Path()) -> None:
+        super().__init__(options, where)
         self.max_batch = self.options.batch
         self._folder = self.path(self.options.checkpoint)
         self._identity: str | None = None

@@ -91,17 +91,19 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     def bad(problem: str) -> judgekit.CheckpointError:
         return judgekit.CheckpointError(problem, path=path)
 
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8 or length > _MAX_HEADER:
-            raise bad("not a safetensors file, or truncated within its header")
-        try:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8 or length > _MAX_HEADER:
+                raise bad("not a safetensors file, or truncated within its header")
             header = json.loads(file.read(length))
-            header.pop("__metadata__", None)
-            tensors = {str(name): _tensor(entry) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise bad("not a safetensors file: its header cannot be read") from None
+        header.pop("__metadata__", None)
+        tensors = {str(name): _tensor(entry) for name, entry in header.items()}
+    except OSError as error:
+        raise bad(f"cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise bad("not a safetensors file: its header cannot be read") from None
     expected = 8 + length + max((end for _, _, end in tensors.values()), default=0)
     if size != expected:
         raise bad(f"truncated or damaged: {size} bytes, where its header needs {expected}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 import judgekit
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.config import PRESETS, GPT2Config
+from judgekit_gpt2.config import GPT2_VOCABULARY, PRESETS, GPT2Config
 
 if TYPE_CHECKING:
     import torch
@@ -33,14 +33,50 @@ class Shape(judgekit.Options):
     context: int = Field(1024, ge=2)
     dropout: float = Field(0.1, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _possible(self) -> Shape:
+        self.config(GPT2_VOCABULARY)
+        return self
 
-class OwnVocabulary(judgekit.Options):
-    """A byte-level BPE of `bpe` tokens, learnt from the training text, and from the train split of `instructions` as
-    fine-tuning in `style` will render it."""
+    def config(self, vocabulary: int) -> GPT2Config:
+        """These sizes with a vocabulary of that many tokens."""
+        return GPT2Config(vocabulary=vocabulary, **self.model_dump())
 
-    bpe: int = Field(ge=257)
+
+class Vocabulary(judgekit.Options):
+    """GPT-2's, or (with `bpe`) a byte-level BPE of so many tokens, learnt from the training text, and from the train
+    split of `instructions` as fine-tuning in `style` will render it."""
+
+    bpe: int | None = Field(None, ge=257)
     instructions: str | None = None
     style: str = "alpaca"
+
+    @model_validator(mode="after")
+    def _learnt(self) -> Vocabulary:
+        if self.instructions is not None and self.bpe is None:
+            raise ValueError("'instructions' are for learning a vocabulary: give its size as 'bpe'")
+        return self
+
+
+def _named_shape(value: Any) -> Any:
+    """A preset's name as its sizes."""
+    if not isinstance(value, str):
+        return value
+    if value not in PRESETS:
+        raise ValueError(f"no model is named {value!r}; there are {', '.join(PRESETS)}, or give its sizes")
+    return {name: getattr(PRESETS[value], name) for name in Shape.model_fields}
+
+
+def _named_vocabulary(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value != "gpt2":
+        raise ValueError(f"no vocabulary is named {value!r}; there is gpt2, or learn one with {{bpe: 2000}}")
+    return {}
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 class RecipeOptions(judgekit.Options):
@@ -67,26 +103,13 @@ class RecipeOptions(judgekit.Options):
 class PretrainOptions(RecipeOptions):
     """`data`: text files whose documents lines of <|endoftext|> set apart; `validation` is the share held out."""
 
-    data: str | tuple[str, ...]
-    model: str | Shape = "gpt2"
-    tokenizer: Literal["gpt2"] | OwnVocabulary = "gpt2"
+    data: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
+    model: Annotated[Shape, BeforeValidator(_named_shape, json_schema_input_type=str | Shape)] = Shape()
+    tokenizer: Annotated[
+        Vocabulary, BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | Vocabulary)
+    ] = Vocabulary()
     lr: float = Field(6e-4, gt=0)
     validation: float = Field(0.05, ge=0, lt=0.5)
-
-    @model_validator(mode="after")
-    def _known_shape(self) -> PretrainOptions:
-        if isinstance(self.model, str) and self.model not in PRESETS:
-            raise ValueError(f"no model is named {self.model!r}; there are {', '.join(PRESETS)}, or give its sizes")
-        self.shape(GPT2Config().vocabulary)
-        return self
-
-    def shape(self, vocabulary: int) -> GPT2Config:
-        """The model's sizes with a vocabulary of that many tokens."""
-        sizes = Shape() if isinstance(self.model, str) else self.model
-        if isinstance(self.model, str):
-            preset = PRESETS[self.model]
-            sizes = Shape(layers=preset.layers, heads=preset.heads, width=preset.width, context=preset.context)
-        return GPT2Config(vocabulary=vocabulary, **sizes.model_dump())
 
 
 class FinetuneOptions(RecipeOptions):
@@ -113,8 +136,7 @@ class Pretrain(judgekit.Trainer):
     options: PretrainOptions
 
     def inputs(self) -> list[Path]:
-        tokenizer = self.options.tokenizer
-        extra = tokenizer.instructions if isinstance(tokenizer, OwnVocabulary) else None
+        extra = self.options.tokenizer.instructions
         return [*self._texts(), *([self.path(extra)] if extra else [])]
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
@@ -128,7 +150,7 @@ class Pretrain(judgekit.Trainer):
         generator = torch.Generator().manual_seed(options.seed)
         documents = data.read_documents(self._texts())
         tokenizer = self._tokenizer(documents)
-        config = options.shape(tokenizer.size)
+        config = options.model.config(tokenizer.size)
         encoded = [torch.tensor([*tokenizer.encode(text), tokenizer.end_of_text]) for text in documents]
         order = torch.randperm(len(encoded), generator=generator).tolist()
         held = round(options.validation * len(encoded))
@@ -147,8 +169,7 @@ class Pretrain(judgekit.Trainer):
         _fit_and_save(into, model, tokenizer, options, epoch, -(-rows // options.batch), validation, progress)
 
     def _texts(self) -> list[Path]:
-        data = self.options.data
-        return [self.path(name) for name in ([data] if isinstance(data, str) else data)]
+        return [self.path(name) for name in self.options.data]
 
     def _packed(self, documents: Sequence[torch.Tensor], context: int, what: str) -> torch.Tensor:
         from judgekit_gpt2 import data
@@ -167,7 +188,7 @@ class Pretrain(judgekit.Trainer):
         from judgekit_gpt2.tokens import Tokenizer
 
         wanted = self.options.tokenizer
-        if not isinstance(wanted, OwnVocabulary):
+        if wanted.bpe is None:
             return Tokenizer.gpt2()
         texts = list(documents)
         if wanted.instructions:

@@ -82,7 +82,7 @@ def fit(
     optimiser = _optimiser(model, recipe)
     since: list[float] = []
     if validation:
-        yield judgekit.CurvePoint(step=0, split="validation", loss=mean_loss(model, validation))
+        yield _validate(model, validation, 0)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)  # dropout
@@ -90,7 +90,7 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate(step)
             loss = batch_loss(model, batch)
-            since.append(_finite(loss, step, batch))
+            since.append(_finite(loss.item(), f"step {step}, {_describe(batch)}"))
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimiser.step()
@@ -100,7 +100,7 @@ def fit(
                 yield judgekit.CurvePoint(step=step, split="train", loss=math.fsum(since) / len(since))
                 since = []
                 if validation:
-                    yield judgekit.CurvePoint(step=step, split="validation", loss=mean_loss(model, validation))
+                    yield _validate(model, validation, step)
     model.eval()
 
 
@@ -121,12 +121,20 @@ def _optimiser(model: GPT2, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True)
 
 
-def _finite(loss: Tensor, step: int, batch: Batch) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        rows = f" ({', '.join(batch.names)})" if any(batch.names) else ""
+def _validate(model: GPT2, batches: Sequence[Batch], step: int) -> judgekit.CurvePoint:
+    loss = _finite(mean_loss(model, batches), f"step {step}, validation")
+    return judgekit.CurvePoint(step=step, split="validation", loss=loss)
+
+
+def _describe(batch: Batch) -> str:
+    rows = f" ({', '.join(batch.names)})" if any(batch.names) else ""
+    return f"batch {list(batch.inputs.shape)}{rows}"
+
+
+def _finite(loss: float, where: str) -> float:
+    if not math.isfinite(loss):
         raise judgekit.UsageError(
-            f"the loss became {value} at step {step}, batch {list(batch.inputs.shape)}{rows}; "
-            "a lower learning rate or a longer warm-up mends it, if the data is sound"
+            f"the loss became {loss} at {where}; if the data is sound, "
+            "a lower learning rate or a longer warm-up mends it"
         )
-    return value
+    return loss

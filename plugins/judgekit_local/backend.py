@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from judgekit import Backend, BackendError, Http, JudgekitError, Options, Problem, Reply, Request, Secret
 from pydantic import Field, JsonValue
 
+from judgekit import Backend, BackendError, Http, JudgekitError, Options, Problem, Reply, Request, Secret
 from judgekit_local.gguf import SMOLLM2, checked, sha256, smollm2
 from judgekit_openai.chat import ChatClient, Dialect
 

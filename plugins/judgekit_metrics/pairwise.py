@@ -11,7 +11,6 @@ from itertools import tee
 from typing import ClassVar
 
 import judgekit
-
 from judgekit_metrics.score import unanswered
 
 

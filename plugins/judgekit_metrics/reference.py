@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import judgekit
-
 from judgekit_metrics.score import unanswered
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field, JsonValue, field_validator
+
 from judgekit import (
     AuthError,
     Backend,
@@ -28,8 +30,6 @@ from judgekit import (
     Secret,
     Unreachable,
 )
-from pydantic import Field, JsonValue, field_validator
-
 from judgekit_ollama.chat import chat_body, check_option_names, read_reply
 from judgekit_ollama.host import CLOUD, parse_host
 

@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from judgekit import CallError, Message, Reply, Request, Usage
 from pydantic import JsonValue
+
+from judgekit import CallError, Message, Reply, Request, Usage
 
 # The server only logs a name that it does not know, so they are checked here.
 _NAMES = """

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field, JsonValue, field_validator
+
 from judgekit import (
     AuthError,
     Backend,
@@ -32,8 +34,6 @@ from judgekit import (
     Secret,
     Unreachable,
 )
-from pydantic import Field, JsonValue, field_validator
-
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire

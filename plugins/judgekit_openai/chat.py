@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from judgekit import BackendError, CallError, Http, HttpStatusError, ModelNotFound, Reply, Request
 from pydantic import JsonValue
 
+from judgekit import BackendError, CallError, Http, HttpStatusError, ModelNotFound, Reply, Request
 from judgekit_openai.replies import read_reply
 
 ResponseFormat = Literal["auto", "json_schema", "json_object", "none"]

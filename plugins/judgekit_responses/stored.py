@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
-import judgekit
 from pydantic import JsonValue
+
+import judgekit
 
 
 class StoredOptions(judgekit.Options):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from judgekit.cli import COMMANDS, execute
 
 ITEMS = [

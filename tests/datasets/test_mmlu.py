@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import judgekit
 import pytest
 
+import judgekit
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 
 

@@ -24,12 +24,12 @@ def _prompts(count=9, drawing=None, **options):
 
 
 def test_greedy_generation_equals_the_reference(model, reference):
-    prompts = _prompts(50, Drawing())
+    prompts = _prompts(50, Drawing(), max_new_tokens=8)
     ours = generate(model, prompts, NO_END, rows=16)
     for prompt, generated in zip(prompts, ours, strict=True):
         ids = torch.tensor([prompt.ids])
         settings = {"attention_mask": torch.ones_like(ids), "pad_token_id": 0, "eos_token_id": None}
-        theirs = reference.generate(ids, max_new_tokens=12, do_sample=False, **settings)
+        theirs = reference.generate(ids, max_new_tokens=8, do_sample=False, **settings)
         assert generated.ids == theirs[0, len(prompt.ids) :].tolist()
         assert generated.finish == "length"
 
@@ -51,7 +51,7 @@ def test_near_ties_do_not_depend_on_the_batch(model, drawing):
     with torch.no_grad():
         twins.tokens.weight[1::2] = twins.tokens.weight[::2] * (1 + 1e-7)
     twins.eval()
-    prompts = _prompts(12, drawing, max_new_tokens=20)
+    prompts = _prompts(10, drawing, max_new_tokens=14)
     together = generate(twins, prompts, NO_END)
     assert [generate(twins, [prompt], NO_END)[0] for prompt in prompts] == together
     assert generate(twins, prompts, NO_END, rows=5) == together

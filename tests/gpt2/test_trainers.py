@@ -126,7 +126,11 @@ def test_inputs_are_the_files_that_decide(folder):
         ({"model": "gpt3"}, "no model is named 'gpt3'; there are gpt2, gpt2-medium"),
         ({"model": {"width": 30, "heads": 4}}, "width 30 is not divisible by 4 heads"),
         ({"model": {"depth": 4}}, "depth"),
-        ({"tokenizer": "llama"}, "tokenizer"),
+        ({"model": {"layers": 0}}, "layers"),
+        ({"tokenizer": "llama"}, "no vocabulary is named 'llama'; there is gpt2, or learn one"),
+        ({"tokenizer": {"bpe": 200}}, "bpe"),
+        ({"tokenizer": {"instructions": "a.json"}}, "give its size as 'bpe'"),
+        ({"data": 3}, "data"),
         ({"learning_rate": 1}, "learning_rate"),
         ({"lr": float("nan")}, "lr"),
     ],
@@ -138,9 +142,11 @@ def test_bad_options_are_refused(options, message):
 
 def test_presets_and_defaults():
     options = PretrainOptions.model_validate({"data": "text.txt"})
-    assert options.shape(50257) == GPT2Config()
-    medium = PretrainOptions.model_validate({"data": "text.txt", "model": "gpt2-medium"}).shape(50257)
+    assert options.model.config(50257) == GPT2Config()
+    medium = PretrainOptions.model_validate({"data": "text.txt", "model": "gpt2-medium"}).model
     assert (medium.layers, medium.width, medium.heads) == (24, 1024, 16)
+    assert options.data == ("text.txt",)
+    assert options.tokenizer == PretrainOptions.model_validate({"data": "a", "tokenizer": "gpt2"}).tokenizer
     assert FinetuneOptions.model_validate({"from": "a", "data": "b"}).mask_prompt
     with pytest.raises(ValidationError, match="start"):
         FinetuneOptions.model_validate({"start": "a", "data": "b"})

@@ -129,6 +129,17 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_batch(fresh):
         _fit(fresh, batches)
 
 
+def test_a_validation_loss_that_is_not_finite_stops(fresh):
+    def break_weights(done, total, note):
+        with torch.no_grad():
+            fresh.norm.weight.fill_(float("nan"))
+
+    recipe = Recipe(steps=1, lr=1e-3, warmup=0)
+    points = training.fit(fresh, recipe, lambda _: _batches(1), _batches(1), break_weights)
+    with pytest.raises(judgekit.UsageError, match="the loss became nan at step 1, validation"):
+        list(points)
+
+
 def test_epochs_follow_one_another_until_the_steps_are_done(fresh):
     seen = []
 

@@ -10,14 +10,15 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import judgekit
 import pytest
+
+import judgekit
 
 # A room imports only rooms above it.
 ROOMS = [
-    "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "statistics", "spec", "templates",
-    "verdicts", "ledger", "deadlines", "transport", "calling", "readings", "judging", "judge_card", "training", "preparation",
-    "generating", "planning", "folder", "measuring", "report", "run", "cli", "__main__",
+    "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "statistics", "spec",
+    "templates", "verdicts", "ledger", "deadlines", "transport", "calling", "readings", "judging", "judge_card",
+    "training", "preparation", "generating", "planning", "folder", "measuring", "report", "run", "cli", "__main__",
 ]  # fmt: skip
 # The contract names types of the rooms below it, for readers and type checkers alone.
 TYPE_CHECKING_ONLY = {("hookspecs", "spec"), ("plugins", "records"), ("training", "plugins")}
@@ -120,9 +121,10 @@ def test_type_checkers_see_the_same_public_names(core: Path) -> None:
 
 
 def test_help_is_light() -> None:
+    heavy = {"torch", "scipy", "numpy", "httpx", "httpcore", "pydantic", "transformers", "rich"}
     code = (
         "import sys\nfrom judgekit.cli import execute\nassert execute(['--help']) == 0\n"
-        "print(sorted({'torch', 'scipy', 'numpy', 'httpx', 'httpcore', 'pydantic', 'transformers', 'rich'} & set(sys.modules)))"
+        f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stdout

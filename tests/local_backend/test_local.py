@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from judgekit import BackendError, CheckpointError, Http, Message, Request, Sampling
 
+from judgekit import BackendError, CheckpointError, Http, Message, Request, Sampling
 from judgekit_local import gguf as gguf_of_ours
 from judgekit_local.backend import LocalBackend, LocalOptions
 from real_model import gguf

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import judgekit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from judgekit import Response, Sample, Verdict
 
+import judgekit
+from judgekit import Response, Sample, Verdict
 from judgekit_metrics.multiple_choice import MultipleChoice
 from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
 from judgekit_metrics.reference import ExactMatch, RougeL, longest_common_subsequence

@@ -6,10 +6,10 @@ import hashlib
 import json
 
 import pytest
-from judgekit import AuthError, BackendError, CallError, Message, ModelNotFound, Request, Sampling, Unreachable
 from pydantic import ValidationError
 
 from json_server import Answer
+from judgekit import AuthError, BackendError, CallError, Message, ModelNotFound, Request, Sampling, Unreachable
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from loopback import closed_port
 from ollama_emulation import OllamaEmulation, Script, Spoken

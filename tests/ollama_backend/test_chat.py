@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from judgekit import CallError, Message, Request, Sampling, Usage
 
+from judgekit import CallError, Message, Request, Sampling, Usage
 from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, cut_prompt, read_reply
 
 ASK = Request(messages=(Message(role="user", content="Grade this answer from 0 to 100."),))

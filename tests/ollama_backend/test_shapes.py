@@ -7,9 +7,9 @@ import json
 
 import ollama
 import pytest
-from judgekit import Message, Request, Sampling
 
 from json_server import Answer
+from judgekit import Message, Request, Sampling
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OPTIONS, Llama, OllamaEmulation, Script, Spoken
 from real_model import llama_url

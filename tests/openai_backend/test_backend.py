@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from judgekit import Message, Request
 from pydantic import ValidationError
 
+from judgekit import Message, Request
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
 from loopback import closed_port
 from openai_fake import Answer, OpenAIFake, failure

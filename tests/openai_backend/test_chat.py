@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from judgekit import (
     AuthError,
     BackendError,
@@ -16,7 +17,6 @@ from judgekit import (
     Sampling,
     Unreachable,
 )
-
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from judgekit_openai.chat import response_format, strict_schema
 from loopback import closed_port

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from judgekit import CallError, Usage
 
+from judgekit import CallError, Usage
 from judgekit_openai.replies import read_reply
 from openai_fake import completion
 

@@ -6,9 +6,9 @@ import json
 
 import openai
 import pytest
-from judgekit import Message, Request, Sampling
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
+from judgekit import Message, Request, Sampling
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import OpenAIFake, completion, failure
 from real_model import llama_url

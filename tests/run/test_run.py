@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import Interrupted, PreflightError, Unreachable
 from judgekit.folder import RunFolder
 from judgekit.plugins import build_manager
 from judgekit.run import Outcome, Run, Settings
 from judgekit.spec import RunSpec
-
 from parrots import CopyTrainer, Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from judgekit.errors import ConfigError
 from judgekit.spec import RunSpec, load
 

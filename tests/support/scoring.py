@@ -34,7 +34,5 @@ def prepare(folder: Path, url: str, calls: int, jobs: int) -> list[str]:
     ]
     (folder / "items.json").write_text(json.dumps(items))
     (folder / "judgekit.yaml").write_text(CONFIG.replace("URL", url))
-    places = ["-o", str(folder / "runs"), "--home", str(folder / "home")]
-    return [
-        sys.executable, "-m", "judgekit", "run", str(folder / "judgekit.yaml"), "-j", str(jobs), "--progress", "none", *places
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "judgekit", "run", str(folder / "judgekit.yaml"), "-j", str(jobs)]
+    return [*command, "--progress", "none", "-o", str(folder / "runs"), "--home", str(folder / "home")]
