@@ -117,6 +117,10 @@ class Judge(Protocol):
     def name(self) -> str:
         """As in the config."""
 
+    @property
+    def order_free(self) -> bool:
+        """Whether `compare` reads each response on its own, so that both orders agree by construction."""
+
     def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
         """Verdicts on (sample, response text, judge repeat), on the judge's scale."""
 

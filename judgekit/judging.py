@@ -59,6 +59,11 @@ class LLMJudge:
             raise PromptError(f"judge {self.name!r} has no prompt for the task {task!r}")
         return reading_for(task, self._settings[task])
 
+    @property
+    def order_free(self) -> bool:
+        """Whether `compare` reads each response on its own, so that both orders agree by construction."""
+        return self.reading("pairwise").kind == "loglikelihood"
+
     def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
         """Verdicts on (sample, response text, judge repeat), on the prompt's scale."""
         questions = (Question(sample, (response,), repeat) for sample, response, repeat in items)

@@ -78,10 +78,9 @@ class Measurements:
                     f"metric {planned.name!r}: {name} = {value} on sample {row.sample_id!r} is off its scale "
                     f"[{series.low}, {series.high}]"
                 )
-            table = self._table(planned, row.system, name)
-            # A series of its own may be missing on a scored row; it then counts as skipped.
-            status = row.status if name == "value" or row.status != "scored" or value is not None else "skipped"
-            table.add(row.sample_id, row.repeat, row.judge_repeat, value, "scored" if value is not None else status)
+            if value is None and row.status == "scored":
+                continue  # a series that says nothing about this row
+            self._table(planned, row.system, name).add(row.sample_id, row.repeat, row.judge_repeat, value, row.status)
 
     def _table(self, planned: PlannedMetric, system: str, series: str) -> ItemTable:
         from judgekit.statistics.items import ItemTable

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from judgekit.generating import answered_samples, requests_of
 from judgekit.ledger import Ledger, call_key
 from judgekit.preparation import PlannedMetric, Prepared
+from judgekit.readings import Setting, Task, reading_for
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,21 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> Iterator[PlanLine]
     questions = responses * prepared.spec.repeats.judge
     stage = f"measuring {planned.name}"
     if "score" in needs:
-        yield PlanLine(stage, questions * _requests(prepared, planned, ("score",)), None, "and one re-ask each at most")
+        requests, note = _requests(prepared, planned, "score")
+        yield PlanLine(stage, questions * requests, None, note)
     elif "pairwise" in needs:
-        calls = questions * 2 * _requests(prepared, planned, ("pairwise",))
-        yield PlanLine(stage, calls, None, "both orders, and one re-ask each at most")
+        requests, note = _requests(prepared, planned, "pairwise")
+        yield PlanLine(stage, questions * 2 * requests, None, f"both orders; {note}")
     elif "loglikelihood" in needs:
         yield PlanLine(stage, len(planned.data.samples) * len(planned.systems), None, "log-likelihoods")
     else:
         yield PlanLine(stage, 0, None, f"{responses} responses, no calls")
 
 
-def _requests(prepared: Prepared, planned: PlannedMetric, tasks: Sequence[str]) -> int:
-    """Requests a question: one where the judge writes; an anchored reading asks for its anchors too."""
+def _requests(prepared: Prepared, planned: PlannedMetric, task: Task) -> tuple[int, str]:
+    """Requests a question, and what to know about them."""
     judge = prepared.judges[planned.judge or ""]
-    readings = [template.front.reading for task, template in judge.templates.items() if task in tasks]
-    return {"likelihood_ratio": 3, "pairwise_likelihood": 4}.get(readings[0], 1)
+    reading = reading_for(task, Setting(judge.name, judge.templates[task]))
+    if reading.kind == "generate":
+        return 1, "and one re-ask each at most"
+    return (3 if task == "score" else 4), "at most; anchors and equal responses are asked once"

@@ -282,6 +282,8 @@ def _plan_judge(prepared: Prepared, name: str, spec: JudgeSpec, backend: Backend
                 templates[task] = _template(prepared.prompts, spec, backend, task)
                 reading = reading_for(task, Setting(name, templates[task]))
                 _check_reading(prepared, label, spec, backend, templates[task].name, reading.kind, problems)
+                if task == "pairwise" and reading.kind == "loglikelihood":
+                    problems.warn(label, "reads each of two responses on its own: both orders agree by construction")
     prepared.judges[name] = PlannedJudge(name, spec, backend, templates)
     if not asked & set(TASKS):
         problems.warn(label, "no metric asks this judge")

@@ -38,7 +38,8 @@ class Pairwise(judgekit.Metric):
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         """One row a (system, sample, generation repeat, judge repeat).
 
-        Repeat r meets the opponent's repeat r modulo the opponent's number of repeats.
+        Repeat r meets the opponent's repeat r modulo the opponent's number of repeats. The series about the order
+        are left out where the judge reads each response on its own: they would be 1 and a half by construction.
         """
         for system in study.systems:
             if system != self.options.against:
@@ -61,7 +62,7 @@ class Pairwise(judgekit.Metric):
                 both = next(verdicts)
             else:
                 both = (unanswered(response if response.status != "complete" else opponent),) * 2
-            yield _row(system, sample, response, judge_repeat, both)
+            yield _row(system, sample, response, judge_repeat, both, study.judge.order_free)
 
 
 def _pairs(
@@ -98,12 +99,14 @@ def _row(
     response: judgekit.Response,
     judge_repeat: int,
     both: tuple[judgekit.Verdict, ...],
+    order_free: bool,
 ) -> judgekit.Row:
     first, second = both
     value = None
     series = {}
     if first.value is not None and second.value is not None:
         value = (first.value + second.value) / 2
+    if first.value is not None and second.value is not None and not order_free:
         series = {
             "consistent": float(_side(first.value) == _side(second.value)),
             # The system stood first in the first order and second in the other.

@@ -22,6 +22,7 @@ class FakeJudge:
     scores: dict[str, float] = field(default_factory=dict)
     biased: bool = False
     name: str = "fake"
+    order_free: bool = False
 
     def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
         for _, text, _ in items:
@@ -143,6 +144,9 @@ def test_a_preference_is_the_mean_of_both_orders() -> None:
     biased = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge(biased=True))))
     assert [row.value for row in biased] == [0.5] * 3
     assert [row.series for row in biased] == [{"consistent": 0, "first": 1}] * 3
+    free = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge(order_free=True))))
+    assert [row.value for row in free] == [1, 0, 0.5]
+    assert [row.series for row in free] == [{}] * 3, "true by construction is no measurement"
 
 
 def test_repeats_meet_the_opponents_repeats_in_turn() -> None:
