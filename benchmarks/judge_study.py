@@ -383,7 +383,7 @@ def all_scores(readings: Readings, items: Sequence[Item]) -> dict[str, dict[str,
 
 
 def probe_table(readings: Readings, items: Sequence[Item]) -> dict[str, Any]:
-    """By reading: mean and largest score of each arm and probe, what injected lines add, how many scores are distinct."""
+    """By reading: mean and largest score of each arm and probe; what injected lines add; how many scores differ."""
     one_sided = [probe for probe in PROBES if probe != "injected"]
     chosen = readings.forward(CHOSEN, items, [*ARMS, *PROBES])["anchored"]
     back = readings.reverse(CHOSEN, items, one_sided)

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         Usage,
         Verdict,
     )
-    from judgekit.spec import RunSpec
+    from judgekit.spec import RunSpec, build_options
     from judgekit.templates import render_instruction
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
 
@@ -118,6 +118,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "build_options",
     "hookimpl",
     "read_instructions",
     "render_instruction",
@@ -131,7 +132,7 @@ _HOMES = {
     "instructions": "read_instructions",
     "records": "Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
-    "spec": "RunSpec",
+    "spec": "RunSpec build_options",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",
 }

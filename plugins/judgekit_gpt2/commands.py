@@ -95,7 +95,8 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
         if not separator:
             raise click.UsageError(f"--set {setting}: write KEY=VALUE")
         options[key] = _value(text)
-    trainer = trainers.validated(getattr(trainers, name), options)
+    factory = getattr(trainers, name)
+    trainer = factory(judgekit.build_options(factory.Options, options, name.lower()))
     if into.exists() and any(into.iterdir()):
         raise judgekit.UsageError("is not empty; a checkpoint needs a folder of its own", path=into)
     into.mkdir(parents=True, exist_ok=True)

@@ -274,14 +274,3 @@ def _fit_and_save(
     except OSError as error:
         raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=into / CURVE) from None
     weights.save(into, model, tokenizer)
-
-
-def validated(trainer: type[judgekit.Trainer], options: dict[str, Any]) -> judgekit.Trainer:
-    """A trainer from options as they stand in a config. Raises ConfigError naming the keys."""
-    from pydantic import ValidationError
-
-    try:
-        return trainer(trainer.Options.model_validate(options))
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-        raise judgekit.ConfigError("; ".join(problems)) from None
