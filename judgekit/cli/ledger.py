@@ -6,14 +6,7 @@ from pathlib import Path
 
 import click
 
-home = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".judgekit"),
-    show_default=True,
-    envvar="JUDGEKIT_HOME",
-    help="Folder of the ledger.",
-)
+from judgekit.cli import options
 
 
 @click.group("ledger")
@@ -31,7 +24,7 @@ def _path(folder: Path) -> Path:
 
 
 @command.command("stats")
-@home
+@options.home
 def stats(home: Path) -> None:
     """How many replies the ledger holds, by backend and by status."""
     from judgekit.cli.results import print_table
@@ -47,7 +40,7 @@ def stats(home: Path) -> None:
 
 
 @command.command("prune")
-@home
+@options.home
 @click.option(
     "--older-than", type=click.IntRange(min=0), required=True, metavar="DAYS", help="Forget replies older than this."
 )

@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
+from judgekit.cli.options import output
+
 KINDS = ("runs", "datasets", "backends", "trainers", "metrics", "reporters", "prompts")
 
 
 @click.command("list")
 @click.argument("what", type=click.Choice(KINDS))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    envvar="JUDGEKIT_OUTPUT",
-    help="Folder for runs.",
-)
+@output
 def command(what: str, output: Path) -> None:
     """List runs, datasets (loaders), backends, trainers, metrics, reporters or prompts."""
     if what == "runs":

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from judgekit.cli.options import home, output, overrides
+
 
 @click.command("run")
 @click.argument("config", type=click.Path(path_type=Path), default="judgekit.yaml")
@@ -23,29 +25,12 @@ import click
     envvar="JUDGEKIT_JOBS",
     help="Calls under way at once.",
 )
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config (YAML value)."
-)
+@overrides
 @click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
 @click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    envvar="JUDGEKIT_OUTPUT",
-    help="Folder for runs.",
-)
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".judgekit"),
-    show_default=True,
-    envvar="JUDGEKIT_HOME",
-    help="Folder of the ledger and of trained checkpoints.",
-)
+@output
+@home
 @click.option(
     "--progress",
     type=click.Choice(["auto", "plain", "none"]),

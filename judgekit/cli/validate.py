@@ -6,18 +6,13 @@ from pathlib import Path
 
 import click
 
+from judgekit.cli.options import home, overrides
+
 
 @click.command("validate")
 @click.argument("config", type=click.Path(path_type=Path), default="judgekit.yaml")
-@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the config.")
-@click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".judgekit"),
-    show_default=True,
-    envvar="JUDGEKIT_HOME",
-    help="Folder of the ledger and of trained checkpoints.",
-)
+@overrides
+@home
 def command(config: Path, overrides: tuple[str, ...], home: Path) -> None:
     """Check CONFIG (judgekit.yaml): keys, plugins, data, checkpoints, and whether backends answer."""
     from judgekit.plugins import blocked_by_environment, build_manager
