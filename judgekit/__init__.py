@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import read_instructions
     from judgekit.records import (
+        NO_RESPONSE,
         Check,
         Continuation,
         CurvePoint,
@@ -90,6 +91,7 @@ __all__ = [
     "Message",
     "Metric",
     "ModelNotFound",
+    "NO_RESPONSE",
     "Options",
     "PluginError",
     "Problem",
@@ -130,8 +132,8 @@ _HOMES = {
     " PluginError PromptError QuotaError StorageError Unreachable UsageError",
     "hookspecs": "hookimpl",
     "instructions": "read_instructions",
-    "records": "Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request Response Row"
-    " RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
+    "records": "NO_RESPONSE Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request"
+    " Response Row RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from pydantic import JsonValue
 
@@ -292,6 +294,8 @@ class Caller:
         return list(replies)
 
     def _broken(self, error: BaseException) -> PluginError:
-        broken = PluginError(f"the backend {self.name} raised {type(error).__name__}: {one_line(str(error))}")
+        places = traceback.extract_tb(error.__traceback__)
+        place = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""
+        broken = PluginError(f"the backend {self.name} raised {type(error).__name__}: {one_line(str(error))}{place}")
         broken.__cause__ = error
         return broken

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from judgekit.errors import UsageError
 from judgekit.records import Problem, Reply, Request, Response, Row, Sample, Section, Series, Verdict
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ class Configured:
         self.where = where
 
     def path(self, value: str | Path) -> Path:
-        """A path from the config, resolved against the config's folder."""
+        """A path from the config, resolved against the config's folder. Raises UsageError for a NUL in it."""
+        if "\0" in str(value):
+            raise UsageError(f"{str(value)!r} is no path")
         return self.where / Path(value).expanduser()
 
 
@@ -51,8 +56,14 @@ class Backend(Configured, ABC):
     default_prompts: ClassVar[Mapping[str, str]] = {}  # judge prompt by task: {"score": …, "pairwise": …}
 
     def identity(self) -> dict[str, JsonValue]:
-        """All that can change an answer besides the request: weights hash or server digest, adapter version."""
-        return {"class": f"{type(self).__module__}.{type(self).__qualname__}", **self.options.model_dump(mode="json")}
+        """All that can change an answer besides the request: weights hash or server digest, adapter version.
+
+        By default the class, its options and a hash of the file that it is written in: an edited plugin asks anew.
+        """
+        source = inspect.getsourcefile(type(self))
+        code = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+        name = f"{type(self).__module__}.{type(self).__qualname__}"
+        return {"class": name, "code": code, **self.options.model_dump(mode="json")}
 
     def check(self) -> list[Problem]:
         """Preflight: what would make every call fail (a missing file, a server that is down), found cheaply."""
@@ -173,6 +184,10 @@ class Metric(Configured, ABC):
     def check(self, systems: Sequence[str]) -> list[str]:
         """What is wrong with these options for these systems, in words; found before any call."""
         return []
+
+    def prompts(self) -> Sequence[str]:
+        """Names of the templates that `rows` renders: they are part of the run's identity."""
+        return ()
 
     @abstractmethod
     def rows(self, study: Study) -> Iterator[Row]:

@@ -29,7 +29,7 @@ def read_instructions(path: Path, split: Split | None = None) -> list[Item]:
     """The items of a file, or of one split of it, in file order.
 
     A split is the items' own `split` field where they have one; otherwise the book's: by file order, the first
-    85 % train, the next 10 % test, the rest validation. An item without an id is known by a hash of its content,
+    85 % train, the next 10 % test, the rest validation. An item without an id is known by a hash of what it asks,
     so that the same item has the same id in another file or split.
     Raises DataError with file and place: missing, empty, not JSON, a missing or ill-typed field, a duplicate id.
     """
@@ -137,8 +137,8 @@ def _text(path: Path, place: str, fields: dict[str, Any], key: str, *, required:
 
 
 def _content_id(fields: dict[str, Any], taken: dict[str, str]) -> str:
-    """A hash of what the item says; identical items are told apart by their count."""
-    content = json.dumps([fields.get(key) or "" for key in ("instruction", "input", "output")])
+    """A hash of what the item asks, so that a file of answers alone matches; equal questions are counted."""
+    content = json.dumps([fields.get(key) or "" for key in ("instruction", "input")])
     digest = hashlib.sha256(content.encode()).hexdigest()[:10]
     unique, count = digest, 1
     while unique in taken:

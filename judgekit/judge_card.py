@@ -14,6 +14,7 @@ from judgekit.judging import LLMJudge
 from judgekit.records import Check, Interval, JudgeCard, Sample, Verdict
 from judgekit.verdicts import Scale
 
+ARMS = 6  # gold, empty, shuffled, padded, constant, injected
 CONFIDENCE = 0.95
 CONSTANT = "I am not sure about this, but I hope it helps."
 PADDING = (
@@ -147,7 +148,7 @@ def _mean(
 
     scores = list(_scores(arm).values())
     expected = f"≥ {at_least:g}" if at_least is not None else f"≤ {at_most:g}"
-    inside = _inside(_average(scores), at_least, at_most) if arm else None
+    inside = _inside(_average(scores), at_least, at_most) if _came(arm) else None
     note = "by construction: this answer is an anchor of the scale" if given else _note(arm, scores)
     interval = None if given else _interval(plus_two_t, scores, scale)
     return _check(name, label, _average(scores), arm, expected, None if given else inside, note, interval)
@@ -163,7 +164,7 @@ def _shift(
     differences = [score - others[key] for key, score in scores.items() if key in others]
     mean = _average(differences)
     expected = f"≤ +{most:g}" if least is None else f"{least:+g} … {most:+g}"
-    inside = _inside(mean, least, most) if arm else None
+    inside = _inside(mean, least, most) if _came(arm) else None
     interval = _interval(paired_interval, differences, scale)
     return _check(name, label, mean, arm, expected, inside, _note(arm, differences), interval)
 
@@ -230,6 +231,11 @@ def _scores(arm: Arm) -> dict[str, float]:
 
 def _average(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+def _came(arm: Arm) -> bool:
+    """Whether any reply came at all: calls that failed say nothing about the judge."""
+    return any(verdict.status != "error" for verdict in arm.values())
 
 
 def _inside(value: float | None, least: float | None, most: float | None) -> bool:

@@ -72,7 +72,8 @@ class Measurements:
     def _add(self, planned: PlannedMetric, row: Row) -> None:
         self.statuses[row.status] += 1
         for name, series in planned.metric.series.items():
-            value = row.value if name == "value" else row.series.get(name)
+            # A row that was not scored has no value in any series, whatever its plugin put there.
+            value = row.value if name == "value" or row.status != "scored" else row.series.get(name)
             if value is not None and not series.low <= value <= series.high:
                 raise PluginError(
                     f"metric {planned.name!r}: {name} = {value} on sample {row.sample_id!r} is off its scale "

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from judgekit.generating import answered_samples, requests_of
+from judgekit.judge_card import ARMS
 from judgekit.ledger import Ledger, call_key
-from judgekit.preparation import PlannedMetric, Prepared
+from judgekit.preparation import MAIN, PlannedJudge, PlannedMetric, Prepared
 from judgekit.readings import Setting, Task, reading_for
 
 
@@ -38,8 +39,14 @@ def plan(prepared: Prepared, ledger: Ledger | None) -> Plan:
     lines += [line for planned in prepared.metrics for line in _measuring(prepared, planned)]
     for judge in prepared.judges.values():
         if "score" in judge.templates and judge.spec.control_items:
-            lines.append(PlanLine(f"controlling {judge.name}", 0, None, f"{judge.spec.control_items} samples an arm"))
+            lines.append(_control(prepared, judge))
     return Plan(prepared.spec.name, tuple(lines), tuple(prepared.warnings))
+
+
+def _control(prepared: Prepared, judge: PlannedJudge) -> PlanLine:
+    samples = min(judge.spec.control_items, len(prepared.datasets[MAIN].samples))
+    requests, note = _requests(judge, "score")
+    return PlanLine(f"controlling {judge.name}", ARMS * samples * requests, None, f"{ARMS} arms × {samples}; {note}")
 
 
 def _generation(prepared: Prepared, system: str, ledger: Ledger | None) -> PlanLine:
@@ -62,10 +69,10 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> Iterator[PlanLine]
     questions = responses * prepared.spec.repeats.judge
     stage = f"measuring {planned.name}"
     if "score" in needs:
-        requests, note = _requests(prepared, planned, "score")
+        requests, note = _requests(prepared.judges[planned.judge or ""], "score")
         yield PlanLine(stage, questions * requests, None, note)
     elif "pairwise" in needs:
-        requests, note = _requests(prepared, planned, "pairwise")
+        requests, note = _requests(prepared.judges[planned.judge or ""], "pairwise")
         yield PlanLine(stage, questions * 2 * requests, None, f"both orders; {note}")
     elif "loglikelihood" in needs:
         yield PlanLine(stage, len(planned.data.samples) * len(planned.systems), None, "log-likelihoods")
@@ -73,9 +80,8 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> Iterator[PlanLine]
         yield PlanLine(stage, 0, None, f"{responses} responses, no calls")
 
 
-def _requests(prepared: Prepared, planned: PlannedMetric, task: Task) -> tuple[int, str]:
+def _requests(judge: PlannedJudge, task: Task) -> tuple[int, str]:
     """Requests a question, and what to know about them."""
-    judge = prepared.judges[planned.judge or ""]
     reading = reading_for(task, Setting(judge.name, judge.templates[task]))
     if reading.kind == "generate":
         return 1, "and one re-ask each at most"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from judgekit.training import PlannedTraining, plan_trainings
 T = TypeVar("T")
 TASKS: tuple[Task, ...] = ("score", "pairwise")
 DEFAULT_PROMPTS: Mapping[Task, str] = {"score": "score/reason_json", "pairwise": "pairwise/reason_json"}
-MAIN = "data"  # the name of the run's own data set; a metric's own one bears the metric's name
+MAIN = ""  # the name of the run's own data set; a metric's own one bears the metric's name
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class PlannedMetric:
     data: DataSet
     systems: tuple[str, ...]
     judge: str | None
+    templates: tuple[Template, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def prepare(spec: RunSpec, where: Path, manager: pluggy.PluginManager, checkpoin
     for name, model in spec.models.items():
         if backend := build("backends", model.backend, model.options, f"models.{name}"):
             prepared.models[name] = backend
-            _check_repeats(f"models.{name}", model, prepared.repeats(name), problems)
+            _check_repeats(f"models.{name}", model, backend, prepared.repeats(name), problems)
     for name, metric in spec.metrics.items():
         if built := build("metrics", metric.type, metric.options, f"metrics.{name}"):
             _plan_metric(prepared, name, metric, built, problems)
@@ -189,7 +191,7 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
     wanted |= {name: metric.data for name, metric in prepared.spec.metrics.items() if metric.data is not None}
     seen: dict[str, str] = {}
     for name, data in wanted.items():
-        label = MAIN if name == MAIN else f"metrics.{name}.data"
+        label = "data" if name == MAIN else f"metrics.{name}.data"
         loader = build("datasets", data.loader, data.options, label)
         if loader is None:
             continue
@@ -215,11 +217,12 @@ def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _check_repeats(label: str, model: ModelSpec, repeats: int, problems: Problems) -> None:
-    if repeats > 1 and model.sampling.temperature == 0:
-        problems.add(
-            label, f"its {repeats} generation repeats cannot differ at temperature 0; set a temperature, or repeats: 1"
-        )
+def _check_repeats(label: str, model: ModelSpec, backend: Backend, repeats: int, problems: Problems) -> None:
+    """Repeats that cannot differ would be counted as noise that is not there."""
+    greedy = model.sampling.temperature == 0 or model.sampling.top_k == 1
+    why = "stored responses are what they are" if "stored" in backend.capabilities else "temperature 0 or top_k 1"
+    if repeats > 1 and (greedy or "stored" in backend.capabilities):
+        problems.add(label, f"its {repeats} generation repeats cannot differ ({why}); set repeats: 1, or a temperature")
 
 
 def _plan_metric(prepared: Prepared, name: str, spec: MetricSpec, metric: Metric, problems: Problems) -> None:
@@ -238,6 +241,9 @@ def _plan_metric(prepared: Prepared, name: str, spec: MetricSpec, metric: Metric
                 )
     for problem in metric.check(systems):
         problems.add(label, problem)
+    templates: list[Template] = []
+    with problems.collecting(label):
+        templates = [prepared.prompts.get(prompt) for prompt in metric.prompts()]
     judge = _judge_of(prepared.spec, spec, metric, label, problems)
     if data is None:
         return  # its problem is already noted
@@ -247,7 +253,7 @@ def _plan_metric(prepared: Prepared, name: str, spec: MetricSpec, metric: Metric
         bad = next((sample for sample in data.samples if len(sample.choices) < 2 or sample.answer is None), None)
         if bad is not None:
             problems.add(label, f"needs choices with an answer, and sample {bad.id!r} has none")
-    prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge))
+    prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge, tuple(templates)))
 
 
 def _backend_of(prepared: Prepared, system: str) -> str:
@@ -263,7 +269,8 @@ def _judge_of(spec: RunSpec, metric_spec: MetricSpec, metric: Metric, label: str
     if metric_spec.judge is None and len(spec.judges) == 1:
         return next(iter(spec.judges))
     if metric_spec.judge is None:
-        problems.add(label, f"needs a judge: name one of {', '.join(spec.judges) or 'none (add a judges: block)'}")
+        advice = f"name one of {', '.join(spec.judges)}" if spec.judges else "add a judges: block"
+        problems.add(label, f"needs a judge: {advice}")
     elif metric_spec.judge not in spec.judges:
         known = spec.judges
         problems.add(
@@ -341,12 +348,15 @@ def check_backend(label: str, backend: Backend, problems: Problems) -> None:
 
 
 def _fingerprints(prepared: Prepared) -> Iterator[tuple[str, str]]:
-    """sha256 of every input file, by its path relative to the config's folder."""
+    """sha256 of every input file, by its path relative to the config's folder (or its name, counted, elsewhere)."""
     files = {path for data in prepared.datasets.values() for path in data.loader.inputs()}
     files |= {path for training in prepared.trainings for path in training.inputs}
+    taken: Counter[str] = Counter()
     for path in sorted(files):
-        name = path.relative_to(prepared.where) if path.is_relative_to(prepared.where) else Path(path.name)
-        yield name.as_posix(), sha256_of(path)
+        inside = path.is_relative_to(prepared.where)
+        name = path.relative_to(prepared.where).as_posix() if inside else path.name
+        taken[name] += 1
+        yield name if taken[name] == 1 else f"{name} ({taken[name]})", sha256_of(path)
 
 
 def sha256_of(path: Path) -> str:

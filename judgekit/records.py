@@ -18,6 +18,8 @@ ReplyStatus = Literal["complete", "truncated", "refused", "error"]
 VerdictStatus = Literal["scored", "unparsed", "refused", "truncated", "error", "skipped"]
 VERDICT_STATUSES: tuple[VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
 
+NO_RESPONSE = "no complete response"  # how the detail of a verdict on a missing response begins
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -52,7 +54,7 @@ class Sampling(Noun):
     temperature: float | None = Field(None, ge=0)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=1)
-    seed: int | None = None
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
     stop: tuple[str, ...] = ()
 
 

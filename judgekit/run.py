@@ -29,7 +29,7 @@ from judgekit.measuring import Measurements, RunStudy
 from judgekit.planning import Plan, plan
 from judgekit.plugins import describe
 from judgekit.preparation import MAIN, Prepared, Problems, check_backend, prepare
-from judgekit.records import JudgeCard, Row, RunRecord, Sample, Training
+from judgekit.records import NO_RESPONSE, JudgeCard, Row, RunRecord, Sample, Training
 from judgekit.report import write_reports
 from judgekit.spec import RunSpec
 from judgekit.training import train
@@ -106,7 +106,7 @@ class Run:
                 cards = self._cards(prepared, judges)
             with self._timed("statistics"):
                 estimates, differences = measurements.estimates(prepared.metrics)
-            errors = self._errors(prepared, folder, measurements)
+            errors = self._errors(prepared, folder, cards)
             record = RunRecord(
                 run_id=folder.path.name,
                 name=self.spec.name,
@@ -128,9 +128,9 @@ class Run:
                 files=files,
             )
             folder.write_record(record)
-            (folder.path / FRESH).unlink(missing_ok=True)
             with self._timed("report"):
                 reports = write_reports(folder, self.spec.reports, self.manager)
+            (folder.path / FRESH).unlink(missing_ok=True)  # until here, the same command goes on in its namespace
             self.manager.hook.judgekit_run_finished(record=record)
             return self._outcome(record, folder, reports, callers)
 
@@ -159,7 +159,10 @@ class Run:
 
     def _prompt_hashes(self, prepared: Prepared) -> dict[str, str]:
         templates = [template for judge in prepared.judges.values() for template in judge.templates.values()]
-        templates += [instruction_template(prepared, system) for system in prepared.models]
+        templates += [template for planned in prepared.metrics for template in planned.templates]
+        templates += [
+            instruction_template(prepared, name) for name in prepared.models if answered_samples(prepared, name)
+        ]
         return {template.name: template.sha256 for template in sorted(templates, key=lambda template: template.name)}
 
     def _callers(
@@ -229,13 +232,23 @@ class Run:
                 cards.append(control_card(judge, samples, planned.spec.control_items))
         return cards
 
-    def _errors(self, prepared: Prepared, folder: RunFolder, measurements: Measurements) -> dict[str, int]:
-        """How many calls were planned and not answered, by stage. Any makes the run incomplete."""
+    def _errors(self, prepared: Prepared, folder: RunFolder, cards: list[JudgeCard]) -> dict[str, int]:
+        """How often each call that was planned and not answered failed, by stage and reason. Any makes the run
+        incomplete. A row without a response is not counted again."""
         errors: Counter[str] = Counter()
         for system in prepared.models:
-            errors[f"generating {system}"] += sum(response.status == "error" for response in folder.responses(system))
-        errors["judging"] += measurements.statuses["error"]
-        return {stage: count for stage, count in sorted(errors.items()) if count}
+            for response in folder.responses(system):
+                if response.status == "error":
+                    errors[f"generating {system}: {response.detail}"] += 1
+        for row in folder.rows:
+            for verdict in row.verdicts if row.status == "error" else ():
+                if verdict.status == "error" and not verdict.detail.startswith(NO_RESPONSE):
+                    errors[f"measuring {row.metric}: {verdict.detail}"] += 1
+        for card in cards:
+            failed = max((check.counts.get("error", 0) for check in card.checks), default=0)
+            if failed:
+                errors[f"controlling {card.judge}: calls failed in its worst arm"] += failed
+        return dict(sorted(errors.items()))
 
     # --- progress and time -------------------------------------------------------------------------------------------
 

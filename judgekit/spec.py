@@ -156,7 +156,7 @@ class RunSpec(Block):
     repeats: Repeats = Repeats()
     statistics: StatisticsSpec = StatisticsSpec()
     reports: tuple[str, ...] = ("html", "json")
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     limit: int | None = Field(None, ge=1)
     plugins: PluginsSpec = PluginsSpec()
 
@@ -225,6 +225,8 @@ def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ConfigError(f"not YAML: {error.problem or error.context}", path=path, line=line) from None
+    except RecursionError:
+        raise ConfigError("not YAML: nested too deeply", path=path) from None
     except YAMLError as error:
         raise ConfigError(f"not YAML: {str(error).splitlines()[0]}", path=path) from None
     lines: Lines = {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from judgekit.contracts import Trainer
-from judgekit.errors import CheckpointError, JudgekitError, StorageError, UsageError
+from judgekit.errors import CheckpointError, UsageError
+from judgekit.folder import storage_errors
 from judgekit.records import CurvePoint, Training
 from judgekit.spec import TrainSpec, build_options
 
@@ -127,21 +130,22 @@ def _sha256(path: Path) -> str:
 def train(planned: PlannedTraining, progress: Progress) -> Training:
     """The training's product: found under its key, or made now. A folder appears only when it is whole.
 
-    Raises StorageError when the disk is full; an unfinished folder is left out of sight and made anew.
+    Two processes that want the same product: one trains, the other waits and finds it. What a killed one left
+    unfinished is swept away. Raises StorageError when the disk is full, and what the trainer raises.
     """
-    if not planned.folder.is_dir():
-        unfinished = planned.folder.with_name(f".{planned.folder.name}.{os.getpid()}")
-        try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            planned.trainer.train(unfinished, progress)
-            unfinished.rename(planned.folder)
-        except OSError as error:
-            raise StorageError(f"cannot be written: {error.strerror}", path=planned.folder) from error
-        except JudgekitError:
-            raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with _locked(planned.folder):
+        if not planned.folder.is_dir():
+            for left in planned.folder.parent.glob(f".{planned.folder.name}.*"):
+                shutil.rmtree(left, ignore_errors=True)
+            unfinished = planned.folder.with_name(f".{planned.folder.name}.{os.getpid()}")
+            try:
+                with storage_errors(planned.folder):
+                    unfinished.mkdir()
+                planned.trainer.train(unfinished, progress)
+                with storage_errors(planned.folder):
+                    unfinished.rename(planned.folder)
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
     return Training(
         name=planned.name,
         trainer=planned.kind,
@@ -149,6 +153,16 @@ def train(planned: PlannedTraining, progress: Progress) -> Training:
         identity=planned.key,
         curve=_curve(planned.folder / CURVE),
     )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = folder.with_name(f"{folder.name}.lock").open("w")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _curve(path: Path) -> tuple[CurvePoint, ...]:

@@ -22,7 +22,7 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of the config."),
     "list": ("listing", "List runs, backends, metrics, prompts and what else there is."),
     "plugins": ("plugins", "List the installed plugins and what each offers."),
-    "doctor": ("doctor", "Check the installation, and whether backends answer."),
+    "doctor": ("doctor", "Check the installation, or whether one backend answers."),
     "ledger": ("ledger", "Look at, or prune, the store of every reply."),
 }
 

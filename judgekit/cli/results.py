@@ -9,18 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.cli.console import printable
+from judgekit.secret import scrub
+
 if TYPE_CHECKING:
     from judgekit.planning import Plan
     from judgekit.records import Check, Estimate, Interval, JudgeCard, RunRecord, Series
     from judgekit.run import Outcome
 
 
+MOST_ERRORS = 10
+
+
 def print_results(outcome: Outcome) -> None:
     """Everything a finished run has to say, in order of importance."""
     record = outcome.record
     if record.status == "incomplete":
-        missing = ", ".join(f"{count} in {stage}" for stage, count in record.errors.items())
-        click.secho(f"INCOMPLETE: planned calls were not answered ({missing}).", fg="red", bold=True)
+        click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
+        for reason, count in list(record.errors.items())[:MOST_ERRORS]:
+            click.echo(f"  {count} × {printable(scrub(reason))}")
+        if len(record.errors) > MOST_ERRORS:
+            click.echo(f"  and {len(record.errors) - MOST_ERRORS} other reasons: see errors in record.json")
         click.echo("The same command asks again for what is missing.\n")
     print_record(record)
     click.echo(f"{outcome.asked} calls made, {outcome.from_ledger} answered by the ledger")
@@ -32,7 +41,11 @@ def print_results(outcome: Outcome) -> None:
 def print_record(record: RunRecord) -> None:
     """The tables of one record."""
     for warning in record.warnings:
-        click.secho(f"warning: {warning}", fg="yellow")
+        click.secho(f"warning: {printable(warning)}", fg="yellow")
+    for card in record.cards:
+        if card.passed is False:
+            failed = "; ".join(check.label for check in card.checks if check.passed is False)
+            click.secho(f"Judge {card.judge} FAILED its card ({failed}): its scores prove little.", fg="red", bold=True)
     heading = f"{record.name}: {record.n_samples} samples"
     confidence = f"{record.estimates[0].confidence:.0%} interval" if record.estimates else "interval"
     columns = ("metric", "system", "estimate", confidence, "method", "items × repeats", "not scored")
@@ -118,8 +131,6 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from judgekit.cli.console import printable
 
     table: Any = Table(title=Text(printable(title), style="bold"), title_justify="left", box=box.SIMPLE, pad_edge=False)
     for column in columns:

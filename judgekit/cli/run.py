@@ -15,7 +15,9 @@ from judgekit.cli.options import home, output, overrides
     "--limit", type=click.IntRange(min=1), envvar="JUDGEKIT_LIMIT", help="Only the first N samples of each data set."
 )
 @click.option("--repeats", type=click.IntRange(min=1), envvar="JUDGEKIT_REPEATS", help="Generation repeats.")
-@click.option("--seed", type=int, envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap."
+)
 @click.option(
     "-j",
     "--jobs",

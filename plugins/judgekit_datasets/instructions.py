@@ -15,6 +15,8 @@ class InstructionOptions(judgekit.Options):
 
 
 class Instructions(judgekit.DataLoader):
+    """Instruction items in the Alpaca shape: a JSON array or JSONL."""
+
     Options: ClassVar[type[judgekit.Options]] = InstructionOptions
     options: InstructionOptions
 

@@ -29,6 +29,8 @@ class MMLUOptions(judgekit.Options):
 
 
 class MMLU(judgekit.DataLoader):
+    """Four-option questions in MMLU's layout: {dev,test,val}/<subject>_….csv."""
+
     Options: ClassVar[type[judgekit.Options]] = MMLUOptions
     options: MMLUOptions
 

@@ -33,7 +33,9 @@ class GPT2Options(judgekit.Options):
 
 
 class GPT2Backend(judgekit.Backend):
-    """Greedy unless the request sets a temperature above 0; a seed that is not set counts as 0.
+    """The from-scratch GPT-2, from a checkpoint folder.
+
+    Greedy unless the request sets a temperature above 0; a seed that is not set counts as 0.
 
     Running to `max_new_tokens` is a normal end: the reply is complete and has the note `length`. A reply that the
     model's context ends is truncated, and a prompt that fills it is an error: nothing is ever cut silently.
@@ -162,4 +164,7 @@ def _reply(
 
 
 def _too_long(length: int, context: int) -> judgekit.Reply:
-    return judgekit.Reply(status="error", detail=f"{length} tokens are too many for the model's context of {context}")
+    # Asked again it would be as long: an answer to keep, not a call that failed.
+    return judgekit.Reply(
+        status="truncated", detail=f"{length} tokens are too many for the model's context of {context}"
+    )

@@ -79,7 +79,7 @@ def generate(
         messages=(judgekit.Message(role="user", content=text),), sampling=judgekit.Sampling(**sampling)
     )
     reply = GPT2Backend(GPT2Options(checkpoint=checkpoint)).generate([request])[0]
-    if reply.status == "error":
+    if reply.status != "complete" and not reply.text:
         raise judgekit.UsageError(reply.detail)
     click.echo(_printable(reply.text) if sys.stdout.isatty() else reply.text)
     if reply.detail:

@@ -25,8 +25,22 @@ def judgekit_reporters() -> Mapping[str, judgekit.Reporter]:
     return {"html": report}
 
 
+@judgekit.hookimpl
+def judgekit_check(spec: judgekit.RunSpec) -> Sequence[judgekit.Problem]:
+    """Charts that cannot be drawn are found before the run, not after it."""
+    import importlib.util
+
+    if "html" not in spec.reports or importlib.util.find_spec("vl_convert") is not None:
+        return ()
+    missing = "the html report draws its charts with vl-convert: pip install 'judgekit[report]', or leave html out"
+    return [judgekit.Problem(severity="error", where="reports", message=missing)]
+
+
 def report(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapping[str, bytes]:
-    """{"report.html": …}. Raises PluginError where vl-convert is missing or a section's chart cannot be drawn."""
+    """One self-contained page, readable with JavaScript off.
+
+    Raises PluginError where vl-convert is missing or a section's chart cannot be drawn.
+    """
     from judgekit_html.page import render
 
     return {"report.html": render(run, sections)}

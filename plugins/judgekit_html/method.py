@@ -56,7 +56,8 @@ def explanation(record: judgekit.RunRecord) -> list[str]:
     if any(opponent(record, metric) for metric in metrics(record)):
         said.append(
             "Each pair of answers was judged in both orders, and an item's value is the mean of the two: a judge that "
-            "changes its mind with the order gives a half. Ties are kept."
+            "changes its mind with the order gives a half. A judge that is read by log-likelihoods reads each answer "
+            "on its own: its two orders agree by construction. Ties are kept."
         )
     said.append(
         "A verdict that gave no score is never turned into one. The value is the mean over what was scored; beside it "

@@ -22,6 +22,8 @@ class MultipleChoiceOptions(judgekit.Options):
 
 
 class MultipleChoice(judgekit.Metric):
+    """The option whose letter is likeliest after the question, in MMLU's format."""
+
     Options: ClassVar[type[judgekit.Options]] = MultipleChoiceOptions
     options: MultipleChoiceOptions
     needs = frozenset({"loglikelihood", "choices"})
@@ -29,6 +31,9 @@ class MultipleChoice(judgekit.Metric):
         "value": judgekit.Series(label="accuracy", low=0, high=1, unit="%"),
         "always_a": judgekit.Series(label="accuracy of always answering A", low=0, high=1, unit="%"),
     }
+
+    def prompts(self) -> Sequence[str]:
+        return [self.options.prompt]
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         for system in study.systems:
@@ -81,7 +86,7 @@ def _row(system: str, sample: judgekit.Sample, reply: judgekit.Reply, shots: int
         sample_id=sample.id,
         status=verdict.status,
         value=verdict.value,
-        series={"always_a": float(sample.answer == 0)},
+        series={"always_a": float(sample.answer == 0)} if verdict.status == "scored" else {},
         verdicts=(verdict,),
     )
 

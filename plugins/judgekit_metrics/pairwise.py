@@ -21,6 +21,8 @@ class PairwiseOptions(judgekit.Options):
 
 
 class Pairwise(judgekit.Metric):
+    """The judge prefers one of two systems' responses, asked in both orders."""
+
     Options: ClassVar[type[judgekit.Options]] = PairwiseOptions
     options: PairwiseOptions
     needs = frozenset({"responses", "pairwise"})

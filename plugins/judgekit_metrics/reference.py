@@ -57,8 +57,8 @@ class RougeL(_ReferenceMetric):
 
     def value(self, response: str, reference: str) -> float:
         ours, theirs = _words(response), _words(reference)
-        if not ours or not theirs:
-            return float(ours == theirs)
+        if not ours and not theirs:  # symbols alone, such as "+": nothing to align
+            return float(_folded(response) == _folded(reference))
         return 2 * longest_common_subsequence(ours, theirs) / (len(ours) + len(theirs))
 
 

@@ -10,6 +10,8 @@ import judgekit
 
 
 class Score(judgekit.Metric):
+    """The judge scores each response, 0 to 100."""
+
     needs = frozenset({"responses", "score"})
     series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="judge score", low=0, high=100)}
 
@@ -46,5 +48,5 @@ def unanswered(response: judgekit.Response) -> judgekit.Verdict:
     if response.status == "complete":
         raise ValueError("a complete response is for the judge")
     return judgekit.Verdict(
-        status=response.status, detail=f"no complete response: {response.detail or response.status}"
+        status=response.status, detail=f"{judgekit.NO_RESPONSE}: {response.detail or response.status}"
     )

@@ -20,6 +20,8 @@ class StoredOptions(judgekit.Options):
 
 
 class StoredResponses(judgekit.Backend):
+    """Answers that were generated already, from a file of instruction items."""
+
     Options: ClassVar[type[judgekit.Options]] = StoredOptions
     options: StoredOptions
     capabilities = frozenset({"generate", "stored"})
@@ -63,6 +65,9 @@ class StoredResponses(judgekit.Backend):
     def _look_up(self, sample_id: str) -> judgekit.Reply:
         answer = self._answers.get(sample_id)
         if answer is None:
-            missing = f"{self.options.path} has no {self.options.field!r} for the sample {sample_id!r}"
+            missing = (
+                f"{self.options.path} has no {self.options.field!r} for the sample {sample_id!r} "
+                "(matched by id, or by instruction and input)"
+            )
             return judgekit.Reply(status="error", detail=missing)
         return judgekit.Reply(text=answer)

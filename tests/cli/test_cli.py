@@ -182,5 +182,6 @@ def test_an_incomplete_run_exits_3(here: Path, capsys: pytest.CaptureFixture[str
     (here / "items.json").write_text(json.dumps(items))
     assert execute(["run", "--progress", "none"]) == 3
     out = capsys.readouterr().out
-    assert out.startswith("INCOMPLETE: planned calls were not answered (1 in generating mine, 1 in judging).")
+    assert out.startswith("INCOMPLETE: planned calls were not answered.\n  1 × generating mine: ")
+    assert "has no 'model_response' for the sample" in out
     assert "1 error" in out

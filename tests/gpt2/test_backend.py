@@ -76,7 +76,7 @@ def test_a_stop_string_ends_the_text_before_itself(backend):
 
 def test_a_prompt_that_fills_the_context_is_an_error_and_others_are_answered(backend):
     long, short = backend.generate([_request("x y " * 40), _request("The cat")])
-    assert long.status == "error"
+    assert long.status == "truncated"
     assert long.detail.endswith("tokens are too many for the model's context of 64")
     assert short.status == "complete"
 
@@ -123,7 +123,7 @@ def test_loglikelihoods_do_not_depend_on_other_requests(backend):
 
 def test_loglikelihoods_of_too_long_a_text_are_an_error(backend):
     (reply,) = backend.loglikelihood([_request("x" * 60, ("y" * 6,))])
-    assert (reply.status, reply.continuations) == ("error", ())
+    assert (reply.status, reply.continuations) == ("truncated", ())
     (reply,) = backend.loglikelihood([_request("x" * 60, ("y" * 5,))])
     assert reply.continuations[0].tokens == 5
 

@@ -18,7 +18,7 @@ import judgekit
 ROOMS = [
     "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "statistics", "spec",
     "templates", "verdicts", "ledger", "deadlines", "transport", "calling", "readings", "judging", "judge_card",
-    "training", "preparation", "generating", "planning", "folder", "measuring", "report", "run", "cli", "__main__",
+    "folder", "training", "preparation", "generating", "planning", "measuring", "report", "run", "cli", "__main__",
 ]  # fmt: skip
 # The contract names types of the rooms below it, for readers and type checkers alone.
 TYPE_CHECKING_ONLY = {("hookspecs", "spec"), ("plugins", "records"), ("training", "plugins")}

@@ -164,4 +164,12 @@ def test_multiple_choice_takes_the_likeliest_letter_and_drops_shots_that_do_not_
     short = FakeStudy(samples, {"s": []}, longest=len(study.prompts[0]) - 1)
     assert '"shots": 3' in next(iter(MultipleChoice().rows(short))).verdicts[0].raw
     none = FakeStudy(samples, {"s": []}, longest=0)
-    assert {row.status for row in MultipleChoice().rows(none)} == {"truncated"}
+    rows = list(MultipleChoice().rows(none))
+    assert {row.status for row in rows} == {"truncated"}
+    assert all(row.series == {} for row in rows)
+
+
+def test_rouge_l_of_symbols_compares_them_as_they_are() -> None:
+    assert RougeL().value("+", "+") == 1
+    assert RougeL().value("", "!!!") == 0
+    assert RougeL().value("-", "+") == 0

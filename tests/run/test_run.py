@@ -142,7 +142,7 @@ def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here: Path) ->
     spec = config(models=models, against="good", metrics={"exact": {"type": "exact_match"}}, judges={})
     outcome = execute(spec, here)
     assert outcome.record.status == "incomplete"
-    assert outcome.record.errors == {"generating good": 1, "judging": 1}
+    assert outcome.record.errors == {"generating good: the parrot choked": 1}
     (estimate,) = outcome.record.estimates
     assert estimate.counts == {"scored": 11, "error": 1}
     assert estimate.bounds is not None
@@ -205,7 +205,7 @@ def test_every_problem_is_found_at_once(here: Path) -> None:
 
 
 def test_repeats_that_cannot_differ_are_refused(here: Path) -> None:
-    with pytest.raises(PreflightError, match="cannot differ at temperature 0"):
+    with pytest.raises(PreflightError, match="3 generation repeats cannot differ"):
         execute(config(repeats={"generation": 3}), here)
     judged = config(judges={"main": {"backend": "parrot", "prompt": "score/integer"}}, repeats={"judge": 2})
     with pytest.raises(PreflightError, match="2 judge repeats cannot differ"):
@@ -228,3 +228,68 @@ def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
     estimands = [row.estimand for row in outcome.record.estimates]
     assert estimands == ["new items", "rerun on these items"]
     assert len(list(RunFolder(outcome.folder.path).responses("good"))) == 36
+
+
+def test_a_metric_may_have_any_name_and_data_of_its_own(here: Path) -> None:
+    others = [item | {"id": f"other {number}"} for number, item in enumerate(ITEMS[:3])]
+    (here / "other.json").write_text(json.dumps(others))
+    metrics = {"exact": {"type": "exact_match"}, "data": {"type": "exact_match", "data": {"path": "other.json"}}}
+    record = execute(config(metrics=metrics, judges={}), here).record
+    sizes = {(row.metric, row.system): row.n_items for row in record.estimates}
+    assert sizes == {("exact", "good"): 12, ("exact", "bad"): 12, ("data", "good"): 3, ("data", "bad"): 3}
+
+
+def test_a_metrics_own_prompt_is_part_of_the_run(here: Path) -> None:
+    rows = "".join(f"question {n},a,b,c,d,A\n" for n in range(3))
+    (here / "test").mkdir()
+    (here / "test" / "logic_test.csv").write_text(rows)
+    prompt = here / "mine.j2"
+    prompt.write_text("{{ question }}")
+    metrics = {"choice": {"type": "multiple_choice", "prompt": "mine.j2"}}
+    spec = config(data={"loader": "mmlu", "path": ".", "shots": 0}, metrics=metrics, judges={})
+    first = execute(spec, here)
+    assert set(first.record.prompts) == {"mine.j2"}, "no response is owed, so no instruction style is used"
+    prompt.write_text("Now: {{ question }}")
+    assert execute(spec, here).folder.path != first.folder.path
+    missing = config(data=spec.data.model_dump(), metrics={"choice": {"type": "multiple_choice", "prompt": "gone.j2"}})
+    with pytest.raises(PreflightError, match=r"unknown prompt 'gone\.j2'"):
+        execute(missing, here)
+
+
+def test_inputs_of_one_name_in_two_folders_both_count(here: Path) -> None:
+    for folder in ("a", "b", "config"):
+        (here / folder).mkdir()
+        (here / folder / "i.json").write_text(
+            json.dumps([item | {"id": f"{folder}{n}"} for n, item in enumerate(ITEMS)])
+        )
+    metrics = {"one": {"type": "exact_match"}, "two": {"type": "exact_match", "data": {"path": str(here / "b/i.json")}}}
+    spec = config(data={"path": str(here / "a" / "i.json")}, metrics=metrics, judges={})
+    before = execute(spec, here / "config")
+    assert len(before.record.inputs) == 2
+    (here / "a" / "i.json").write_text(json.dumps([ITEMS[0] | {"id": "a0"}]))
+    assert execute(spec, here / "config").folder.path != before.folder.path
+
+
+def test_stored_responses_have_no_repeats(here: Path) -> None:
+    models = {"old": {"backend": "responses", "path": "items.json", "field": "output", "temperature": 1, "repeats": 3}}
+    with pytest.raises(PreflightError, match="cannot differ"):
+        execute(config(models=models, against="old", judges={}, metrics={"exact": {"type": "exact_match"}}), here)
+
+
+def test_failed_control_calls_make_the_run_incomplete(here: Path) -> None:
+    judge = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "fail_on": "I am not sure about this"}
+    record = execute(config(judges={"main": judge}), here).record
+    assert record.status == "incomplete"
+    assert any(reason.startswith("controlling main") for reason in record.errors)
+    (card,) = record.cards
+    assert {check.name: check.passed for check in card.checks}["constant"] is None
+
+
+def test_two_processes_that_want_one_checkpoint_train_it_once(here: Path) -> None:
+    train = {"first": {"trainer": "copy", "data": "items.json"}}
+    threads = [threading.Thread(target=execute, args=(config(train=train), here)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert CopyTrainer.runs == 1
