@@ -1,4 +1,4 @@
-"""`judgekit init`: a starter config and a few samples, ready to run."""
+"""`judgekit init`: a starter config and a few samples."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ SAMPLES = [
     {"instruction": "Correct the spelling.", "input": "We recieved your letter.", "output": "We received your letter."},
     {"instruction": "How many minutes are in three hours?", "output": "Three hours have 180 minutes."},
 ]  # fmt: skip
+TRAINING = [
+    {"instruction": "Name the capital of Norway.", "output": "The capital of Norway is Oslo."},
+    {"instruction": "Rewrite in the passive voice.", "input": "The dog chased the ball.",
+     "output": "The ball was chased by the dog."},
+    {"instruction": "Give the opposite of 'early'.", "output": "The opposite of early is late."},
+    {"instruction": "Correct the spelling.", "input": "It was definately late.", "output": "It was definitely late."},
+]  # fmt: skip
 QUESTIONS = [
     ["Which of these is a prime number?", "9", "15", "17", "21", "C"],
     ["Which season follows summer in the northern hemisphere?", "spring", "autumn", "winter", "the rainy season", "B"],
@@ -24,7 +31,7 @@ JUDGE = """\
 judges:
   main: {backend: ollama, model: llama3, temperature: 0, seed: 123, num_ctx: 4096}
   # main: {backend: openai, model: gpt-4o-mini, temperature: 0}      # key in OPENAI_API_KEY
-  # main: {backend: transformers, model: smollm2}                    # offline; pip install 'judgekit[hf]'
+  # main: {backend: transformers, model: smollm2}                    # offline; see its install lines in the README
 """
 TEMPLATES = {
     "score": """\
@@ -63,8 +70,10 @@ metrics:
     "finetune": """\
 name: my-finetune
 data: {loader: instructions, path: data/samples.json}
+# A checkpoint to start from: the hub's layout (config.json, model.safetensors), or one of your own by
+#   judgekit gpt2 pretrain TEXT.txt --into checkpoints/gpt2
 train:
-  tuned: {trainer: gpt2-finetune, from: checkpoints/gpt2, data: data/samples.json, epochs: 2}
+  tuned: {trainer: gpt2-finetune, from: checkpoints/gpt2, data: data/train.json, validation: null, epochs: 2}
 models:
   base:  {backend: gpt2, checkpoint: checkpoints/gpt2, style: alpaca, max_new_tokens: 64}
   tuned: {backend: gpt2, checkpoint: train:tuned, style: alpaca, max_new_tokens: 64}
@@ -96,6 +105,9 @@ def command(folder: Path, template: str) -> None:
         files["data/mmlu/test/starter_test.csv"] = "\n".join(rows) + "\n"
     else:
         files["data/samples.json"] = json.dumps(SAMPLES, indent=2) + "\n"
+    if template == "finetune":
+        items = [item | {"split": "train"} for item in TRAINING]
+        files["data/train.json"] = json.dumps(items, indent=2) + "\n"
     for name in files:
         if (folder / name).exists():
             raise UsageError("is already there; nothing was written", path=folder / name)

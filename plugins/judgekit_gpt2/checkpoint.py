@@ -47,7 +47,9 @@ def read_config(folder: Path) -> GPT2Config:
             f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS}", path=folder
         )
     if not folder.is_dir():
-        raise judgekit.CheckpointError("no such checkpoint folder", path=folder)
+        raise judgekit.CheckpointError(
+            "no such checkpoint folder; `judgekit gpt2 pretrain TEXT --into FOLDER` makes one", path=folder
+        )
     values = _read_json(folder / CONFIG)
     try:
         return from_hub(values)

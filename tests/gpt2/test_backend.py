@@ -154,7 +154,7 @@ def test_check_finds_a_bad_checkpoint(tmp_path, reference_folder):
     backend = GPT2Backend(GPT2Options(checkpoint="there"), tmp_path)
     (problem,) = backend.check()
     assert (problem.severity, problem.exit_code) == ("error", 2)
-    assert problem.message.endswith("there: no such checkpoint folder")
+    assert "there: no such checkpoint folder; `judgekit gpt2 pretrain" in problem.message
     shutil.copytree(reference_folder, tmp_path / "there")
     assert backend.check() == []
     (tmp_path / "there" / checkpoint.SAFETENSORS).write_bytes(b"\x80\x04")
