@@ -55,6 +55,8 @@ def test_a_room_imports_only_rooms_above_it(core: Path) -> None:
         if parts == ("__init__",):
             continue
         room = parts[0]
+        if room in ("prompts", "reports"):  # folders of templates, which a wheel puts below the package
+            continue
         assert room in ROOMS, f"{path} is a room that the list above does not know"
         for imported in imports_of(path):
             if imported in ("__version__", room, "prompts"):
