@@ -97,6 +97,14 @@ class JsonLines(Generic[N]):
         return digest.hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """An input file's sha256, in hex. Raises DataError where it cannot be read."""
+    try:
+        return _sha256(path)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

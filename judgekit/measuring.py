@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -60,7 +59,6 @@ class Measurements:
 
     spec: RunSpec
     tables: dict[tuple[str, str, str], ItemTable] = field(default_factory=dict)
-    statuses: Counter[str] = field(default_factory=Counter)
 
     def rows(self, planned: PlannedMetric, study: RunStudy) -> Iterator[Row]:
         """The metric's rows, named and counted on their way to the disk."""
@@ -70,7 +68,6 @@ class Measurements:
             yield named
 
     def _add(self, planned: PlannedMetric, row: Row) -> None:
-        self.statuses[row.status] += 1
         for name, series in planned.metric.series.items():
             # A row that was not scored has no value in any series, whatever its plugin put there.
             value = row.value if name == "value" or row.status != "scored" else row.series.get(name)

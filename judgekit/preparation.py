@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ import pluggy
 from pydantic import JsonValue
 
 from judgekit.contracts import Backend, DataLoader, Metric
-from judgekit.errors import BackendError, DataError, JudgekitError, NothingSelected, PreflightError, UsageError
+from judgekit.errors import BackendError, JudgekitError, NothingSelected, PreflightError, UsageError
+from judgekit.folder import sha256_of
 from judgekit.judging import Caller, LLMJudge
 from judgekit.plugins import Catalogue, did_you_mean
 from judgekit.readings import Kind, Setting, Task, reading_for, task_of
@@ -357,12 +357,3 @@ def _fingerprints(prepared: Prepared) -> Iterator[tuple[str, str]]:
         name = path.relative_to(prepared.where).as_posix() if inside else path.name
         taken[name] += 1
         yield name if taken[name] == 1 else f"{name} ({taken[name]})", sha256_of(path)
-
-
-def sha256_of(path: Path) -> str:
-    """A file's sha256, in hex. Raises DataError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path) from None

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from judgekit.contracts import Trainer
 from judgekit.errors import CheckpointError, UsageError
-from judgekit.folder import storage_errors
+from judgekit.folder import sha256_of, storage_errors
 from judgekit.records import CurvePoint, Training
 from judgekit.spec import TrainSpec, build_options
 
@@ -113,18 +113,10 @@ def _key(
         "trainer": spec.trainer,
         "version": trainer.version,
         "options": own,
-        "inputs": [_sha256(path) for path in inputs],
+        "inputs": [sha256_of(path) for path in inputs],
         "parents": parents,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", path=path) from None
 
 
 def train(planned: PlannedTraining, progress: Progress) -> Training:
