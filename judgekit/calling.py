@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -95,7 +96,8 @@ class Caller:
         self._batch = backend.max_batch
         if self._batch < 1:
             raise PluginError(f"the backend {self.name} has a max_batch of {self._batch}")
-        self._window = 8 * self._width * self._batch  # items looked ahead: bounds the memory
+        self._block = self._width * self._batch  # items looked up in one read of the ledger
+        self._window = 8 * self._block  # items looked ahead: bounds the memory
         self._retried: set[str] = set()
         self._failure: JudgekitError | None = None  # the circuit is open: no call can succeed
         self._queue: queue.SimpleQueue[tuple[_Run, list[_Call]] | None] = queue.SimpleQueue()
@@ -132,18 +134,19 @@ class Caller:
         exhausted = False
         try:
             while True:
-                while not exhausted and len(waiting) < self._window:
-                    item = next(source, None)
-                    if item is None:
-                        exhausted = True
-                    else:
-                        call, new = self._look_up(run, *item)
+                while not exhausted and len(waiting) <= self._window - self._block:
+                    block = list(islice(source, self._block))
+                    exhausted = len(block) < self._block
+                    for call, new in self._look_up(run, block):
                         waiting.append((call, new))
                         if new:
                             batch.append(call)
-                    if batch and (exhausted or len(batch) == self._batch):
-                        self._send(run, batch)
-                        batch = []
+                        if len(batch) == self._batch:
+                            self._send(run, batch)
+                            batch = []
+                if exhausted and batch:
+                    self._send(run, batch)
+                    batch = []
                 if not waiting:
                     return
                 if batch and waiting[0][0] is batch[0]:  # the window is full: this batch will not fill up
@@ -171,23 +174,27 @@ class Caller:
 
     # --- the consumer's side ---
 
-    def _look_up(self, run: _Run, request: Request, repeat: int, attempt: int) -> tuple[_Call, bool]:
-        """The call, and whether it must be sent: not if it is in the ledger, nor if it is in flight."""
-        key, request_json = call_key(self.identity, run.kind, request, repeat, attempt, self.namespace)
+    def _look_up(self, run: _Run, block: list[tuple[Request, int, int]]) -> Iterator[tuple[_Call, bool]]:
+        """The calls, each with whether it must be sent: not if it is in the ledger, nor if it is in flight."""
+        keyed = [call_key(self.identity, run.kind, *item, self.namespace) for item in block]
         # In flight first: a call leaves that table only after its commit, so one of the two knows it.
-        if (call := run.in_flight.get(key)) is not None:
-            return call, False
-        reply = self.ledger.get(key, request_json)
-        again = reply is not None and reply.status != "complete" and self.retry_failed and key not in self._retried
-        if again:
-            self._retried.add(key)
-            reply = None
-        call = _Call(key, request_json, request, reply, again)
-        if reply is None:
-            run.in_flight[key] = call
-        else:
-            call.done.release()
-        return call, reply is None
+        known = {key: call for key, _ in keyed if (call := run.in_flight.get(key)) is not None}
+        stored = self.ledger.find({key: request_json for key, request_json in keyed if key not in known})
+        for (key, request_json), (request, _, _) in zip(keyed, block, strict=True):
+            if key in known:
+                yield known[key], False
+                continue
+            reply = stored.get(key)
+            again = reply is not None and reply.status != "complete" and self.retry_failed and key not in self._retried
+            if again:
+                self._retried.add(key)
+                reply = None
+            call = known[key] = _Call(key, request_json, request, reply, again)
+            if reply is None:
+                run.in_flight[key] = call
+            else:
+                call.done.release()
+            yield call, reply is None
 
     def _send(self, run: _Run, batch: list[_Call]) -> None:
         if len(self._threads) < self._width:

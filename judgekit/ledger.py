@@ -17,7 +17,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,12 +135,18 @@ class Ledger:
 
     def get(self, key: str, request_json: str) -> Reply | None:
         """The committed reply to a call, or None. The stored request must be the one asked for."""
-        row = self._read("SELECT request, reply FROM replies WHERE key = ?", (key,))
-        if not row:
-            return None
-        if row[0][0] != request_json:
-            raise StorageError(f"entry {key[:12]} holds another request than its key says; damaged", path=self.path)
-        return self._decode(key, row[0][1])
+        return self.find({key: request_json}).get(key)
+
+    def find(self, calls: Mapping[str, str]) -> dict[str, Reply]:
+        """The committed replies among many calls (key → canonical request JSON), by key, in one read."""
+        rows = self._read(
+            "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(calls)),),
+        )
+        for key, request_json, _ in rows:
+            if request_json != calls[key]:
+                raise StorageError(f"entry {key[:12]} holds another request than its key says; damaged", path=self.path)
+        return {key: self._decode(key, text) for key, _, text in rows}
 
     def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
         """Commit a reply, freed of secrets, and return what the ledger now holds.

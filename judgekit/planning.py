@@ -58,8 +58,8 @@ def _generation(prepared: Prepared, system: str, ledger: Ledger | None) -> PlanL
     if ledger is None:
         return PlanLine(f"generating {system}", calls, 0, "")
     identity = backend.identity()
-    keys = (call_key(identity, "generate", *item) for item in requests_of(prepared, system))
-    found = sum(ledger.get(key, request) is not None for key, request in keys)
+    keyed = dict(call_key(identity, "generate", *item) for item in requests_of(prepared, system))
+    found = len(ledger.find(keyed))
     return PlanLine(f"generating {system}", calls, found, "")
 
 

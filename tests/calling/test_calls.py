@@ -181,6 +181,36 @@ def test_the_same_question_in_flight_is_asked_once(ledger: Ledger) -> None:
     assert sorted(backend.asked) == ["a", "b"]
 
 
+def test_the_same_question_twice_is_asked_once_even_when_answered_in_between(ledger: Ledger) -> None:
+    """Both stand in one block of the ledger's look-ups, and the first is committed before the second is sent."""
+    committed = threading.Event()
+    put = ledger.put
+
+    def watched(*args: object, **kwargs: object) -> Reply:
+        reply = put(*args, **kwargs)
+        committed.set()
+        return reply
+
+    ledger.put = watched
+    backend = Echo()
+
+    def stream() -> Iterator[tuple[Request, int, int]]:
+        yield ask("a"), 0, 0
+        yield ask("a"), 0, 0
+
+    with Caller(backend, ledger, concurrency=8) as caller:
+        send = caller._send
+
+        def slow(*args: object) -> None:
+            send(*args)
+            assert committed.wait(5)
+            time.sleep(0.05)  # the worker takes the call out of the table of those in flight
+
+        caller._send = slow
+        assert [reply.text for reply in caller.calls("generate", stream())] == ["re: a", "re: a"]
+    assert backend.asked == ["a"]
+
+
 def test_the_input_is_pulled_as_replies_are_taken(ledger: Ledger) -> None:
     pulled = 0
 

@@ -167,3 +167,17 @@ def test_closing_leaves_one_file(ledger: Ledger) -> None:
     ledger.put("k", "[1]", IDENTITY, Reply(text="85"))
     ledger.close()
     assert [file.name for file in ledger.path.parent.iterdir()] == ["ledger.sqlite"]
+
+
+def test_many_calls_are_found_in_one_read(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("a", "b", "c"):
+        ledger.put(key, "[1]", IDENTITY, Reply(text=key))
+    reads: list[str] = []
+    read = ledger._read
+    monkeypatch.setattr(ledger, "_read", lambda sql, values=(): reads.append(sql) or read(sql, values))
+    found = ledger.find({"a": "[1]", "b": "[1]", "missing": "[1]"})
+    assert found == {"a": Reply(text="a"), "b": Reply(text="b")}
+    assert ledger.find({}) == {}
+    assert len(reads) == 2
+    with pytest.raises(StorageError, match="holds another request"):
+        ledger.find({"a": "[1]", "b": "[2]"})
