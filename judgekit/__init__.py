@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         CheckpointError,
         ConfigError,
         DataError,
+        Interrupted,
         JudgekitError,
         ModelNotFound,
         PluginError,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         Series,
         Table,
         Training,
+        TrainingSample,
         Usage,
         Verdict,
     )
@@ -84,6 +86,7 @@ __all__ = [
     "Http",
     "HttpResult",
     "HttpStatusError",
+    "Interrupted",
     "Interval",
     "Judge",
     "JudgeCard",
@@ -115,6 +118,7 @@ __all__ = [
     "Table",
     "Trainer",
     "Training",
+    "TrainingSample",
     "Unreachable",
     "Usage",
     "UsageError",
@@ -128,12 +132,12 @@ __all__ = [
 
 _HOMES = {
     "contracts": "Backend DataLoader Judge Metric Options Reporter Study Trainer",
-    "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError JudgekitError ModelNotFound"
-    " PluginError PromptError QuotaError StorageError Unreachable UsageError",
+    "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError Interrupted JudgekitError"
+    " ModelNotFound PluginError PromptError QuotaError StorageError Unreachable UsageError",
     "hookspecs": "hookimpl",
     "instructions": "read_instructions",
     "records": "NO_RESPONSE Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request"
-    " Response Row RunRecord RunView Sample Sampling Section Series Table Training Usage Verdict",
+    " Response Row RunRecord RunView Sample Sampling Section Series Table Training TrainingSample Usage Verdict",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",

@@ -108,6 +108,7 @@ class Trainer(Configured, ABC):
     """Makes a checkpoint folder. The same options and input bytes must give the same weights."""
 
     version: ClassVar[str] = "1"  # part of the checkpoint's key; raise it when the weights would change
+    resumes: ClassVar[bool] = False  # whether `train` goes on from what a killed training left in the folder
 
     @abstractmethod
     def inputs(self) -> list[Path]:
@@ -115,9 +116,11 @@ class Trainer(Configured, ABC):
 
     @abstractmethod
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
-        """Write the checkpoint into an empty folder, with its loss curve as `training.jsonl`.
+        """Write the checkpoint into a folder: empty, or (if the trainer `resumes`) as a killed training left it.
 
-        `progress(done, total, note)` may be called at every step.
+        Two files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
+        lines) and `samples.jsonl` (TrainingSample lines). `progress(done, total, note)` may be called at every step;
+        it raises Interrupted when the run is to end.
         """
 
 

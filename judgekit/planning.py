@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from judgekit.generating import answered_samples, requests_of
 from judgekit.judge_card import ARMS
 from judgekit.ledger import Ledger, call_key
-from judgekit.preparation import MAIN, PlannedJudge, PlannedMetric, Prepared
+from judgekit.preparation import MAIN, PlannedJudge, PlannedMetric, Prepared, uses
 from judgekit.readings import Setting, Task, reading_for
 
 
@@ -53,7 +53,7 @@ def _generation(prepared: Prepared, system: str, ledger: Ledger | None) -> PlanL
     calls = len(answered_samples(prepared, system)) * prepared.repeats(system)
     trained = {str(training.folder) for training in prepared.trainings if not training.folder.is_dir()}
     backend = prepared.models[system]
-    if trained & {str(value) for value in backend.options.model_dump().values()}:
+    if uses(backend, trained):
         return PlanLine(f"generating {system}", calls, 0, "after training")
     if ledger is None:
         return PlanLine(f"generating {system}", calls, 0, "")

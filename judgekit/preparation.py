@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,17 +170,20 @@ def prepare(spec: RunSpec, where: Path, manager: pluggy.PluginManager, checkpoin
 
 
 def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], label: str) -> dict[str, JsonValue]:
-    """Options with every "train:NAME" replaced by that training's checkpoint folder."""
+    """Options with every "train:NAME" replaced by that training's checkpoint folder.
+
+    "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
+    """
     return {key: _product(value, products, f"{label}.{key}") for key, value in options.items()}
 
 
 def _product(value: JsonValue, products: Mapping[str, str], where: str) -> JsonValue:
     if not isinstance(value, str) or not value.startswith("train:"):
         return value
-    name = value.removeprefix("train:")
+    name, slash, inner = value.removeprefix("train:").partition("/")
     if name not in products:
         raise UsageError(f"{where}: the config trains nothing named {name!r}{did_you_mean(name, products)}")
-    return products[name]
+    return f"{products[name]}{slash}{inner}"
 
 
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]
@@ -330,10 +333,15 @@ def _template(prompts: Prompts, spec: JudgeSpec, backend: Backend, task: Task) -
 
 def _check_backends(prepared: Prepared, products: Mapping[str, str], problems: Problems) -> None:
     """Ask every backend what would make all its calls fail; a model still to be trained is asked after training."""
-    folders = set(products.values())
     for label, backend in prepared.backends.items():
-        if not folders & {value for value in backend.options.model_dump().values() if isinstance(value, str)}:
+        if not uses(backend, products.values()):
             check_backend(label, backend, problems)
+
+
+def uses(backend: Backend, folders: Iterable[str]) -> bool:
+    """Whether an option of the backend is one of the folders, or a path within one."""
+    values = [value for value in backend.options.model_dump().values() if isinstance(value, str)]
+    return any(value == folder or value.startswith(f"{folder}/") for value in values for folder in folders)
 
 
 def check_backend(label: str, backend: Backend, problems: Problems) -> None:

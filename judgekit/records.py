@@ -231,19 +231,32 @@ class JudgeCard(Noun):
 
 
 class CurvePoint(Noun):
+    """A loss in nats after so many steps, and what else was measured there, by name."""
+
     step: int
     split: str
     loss: Finite
+    measures: dict[str, Finite] = {}
+
+
+class TrainingSample(Noun):
+    """What a model in training wrote after so many steps."""
+
+    step: int
+    prompt: str
+    text: str
+    reference: str | None = None
 
 
 class Training(Noun):
-    """One trainer's product: where it stands, what it is, and its loss curve (nats a token)."""
+    """One trainer's product: where it stands, what it is, its loss curve (in nats), and what it wrote meanwhile."""
 
     name: str
     trainer: str
     checkpoint: str
     identity: str
     curve: tuple[CurvePoint, ...] = ()
+    samples: tuple[TrainingSample, ...] = ()
     summary: dict[str, JsonValue] = {}
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import JsonValue
 
 from judgekit.contracts import Trainer
 from judgekit.errors import CheckpointError, UsageError
 from judgekit.folder import sha256_of, storage_errors
-from judgekit.records import CurvePoint, Training
+from judgekit.records import CurvePoint, Noun, Training, TrainingSample
 from judgekit.spec import TrainSpec, build_options
 
 if TYPE_CHECKING:
     from judgekit.plugins import Catalogue
 
 CURVE = "training.jsonl"
+SAMPLES = "samples.jsonl"
+N = TypeVar("N", bound=Noun)
 Progress = Callable[[int, int, str], None]
 
 
@@ -69,7 +70,7 @@ def _in_order(specs: Mapping[str, TrainSpec], problems: Any) -> list[str]:
 
 def _starts_from(spec: TrainSpec) -> set[str]:
     values = [value for value in spec.options.values() if isinstance(value, str)]
-    return {value.removeprefix("train:") for value in values if value.startswith("train:")}
+    return {value.removeprefix("train:").partition("/")[0] for value in values if value.startswith("train:")}
 
 
 def _plan(
@@ -93,7 +94,8 @@ def _plan(
 
 def _folder_of(value: JsonValue, planned: Mapping[str, PlannedTraining]) -> JsonValue:
     if isinstance(value, str) and value.startswith("train:"):
-        return str(planned[value.removeprefix("train:")].folder)
+        name, slash, inner = value.removeprefix("train:").partition("/")
+        return f"{planned[name].folder}{slash}{inner}"
     return value
 
 
@@ -122,28 +124,27 @@ def _key(
 def train(planned: PlannedTraining, progress: Progress) -> Training:
     """The training's product: found under its key, or made now. A folder appears only when it is whole.
 
-    Two processes that want the same product: one trains, the other waits and finds it. What a killed one left
-    unfinished is swept away. Raises StorageError when the disk is full, and what the trainer raises.
+    Two processes that want the same product: one trains, the other waits and finds it. What a killed or failed one
+    left unfinished is kept for a trainer that resumes, and swept away for one that does not. Raises StorageError when
+    the disk is full, and what the trainer raises.
     """
     with _locked(planned.folder):
         if not planned.folder.is_dir():
-            for left in planned.folder.parent.glob(f".{planned.folder.name}.*"):
-                shutil.rmtree(left, ignore_errors=True)
-            unfinished = planned.folder.with_name(f".{planned.folder.name}.{os.getpid()}")
-            try:
-                with storage_errors(planned.folder):
-                    unfinished.mkdir()
-                planned.trainer.train(unfinished, progress)
-                with storage_errors(planned.folder):
-                    unfinished.rename(planned.folder)
-            finally:
+            unfinished = planned.folder.with_name(f"{planned.folder.name}.unfinished")
+            if not planned.trainer.resumes:
                 shutil.rmtree(unfinished, ignore_errors=True)
+            with storage_errors(planned.folder):
+                unfinished.mkdir(exist_ok=True)
+            planned.trainer.train(unfinished, progress)
+            with storage_errors(planned.folder):
+                unfinished.rename(planned.folder)
     return Training(
         name=planned.name,
         trainer=planned.kind,
         checkpoint=planned.folder.name,
         identity=planned.key,
-        curve=_curve(planned.folder / CURVE),
+        curve=_lines(planned.folder / CURVE, CurvePoint),
+        samples=_lines(planned.folder / SAMPLES, TrainingSample),
     )
 
 
@@ -157,10 +158,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _curve(path: Path) -> tuple[CurvePoint, ...]:
+def _lines(path: Path, noun: type[N]) -> tuple[N, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(CurvePoint.model_validate_json(line) for line in path.read_text("utf-8").splitlines())
+        return tuple(noun.model_validate_json(line) for line in path.read_text("utf-8").splitlines())
     except ValueError as error:
-        raise CheckpointError(f"the loss curve is damaged: {error}", path=path) from None
+        raise CheckpointError(f"damaged: {error}", path=path) from None

@@ -1,4 +1,4 @@
-"""GPT-2 from scratch: a backend, two trainers and the commands `judgekit gpt2 …`. Nothing heavy is imported here."""
+"""GPT-2 from scratch: a backend, three trainers and the commands `judgekit gpt2 …`. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def judgekit_backends() -> Mapping[str, type[judgekit.Backend]]:
 
 @judgekit.hookimpl
 def judgekit_trainers() -> Mapping[str, type[judgekit.Trainer]]:
-    from judgekit_gpt2.trainers import Finetune, Pretrain
+    from judgekit_gpt2.trainers import DPO, Finetune, Pretrain
 
-    return {"gpt2-finetune": Finetune, "gpt2-pretrain": Pretrain}
+    return {"gpt2-dpo": DPO, "gpt2-finetune": Finetune, "gpt2-pretrain": Pretrain}
 
 
 @judgekit.hookimpl

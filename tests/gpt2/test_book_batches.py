@@ -1,0 +1,104 @@
+"""The book's fine-tuning data (chapter 7): its 1,100 items, its splits, and its batches under seed 123."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import judgekit
+from book import by_hand, instruction_part, whole_text
+from judgekit_gpt2 import data
+from judgekit_gpt2.data import IGNORED
+from judgekit_gpt2.tokens import Tokenizer
+
+pytestmark = pytest.mark.shared
+SPLITS = {"train": 935, "test": 110, "validation": 55}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    try:
+        return Tokenizer.gpt2()
+    except judgekit.CheckpointError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def path(shared_data):
+    return shared_data / "instructions" / "instruction-data.json"
+
+
+@pytest.fixture(scope="module")
+def items(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def _examples(path, split, tokenizer, **options):
+    settings = {"style": "book", "mask_prompt": False, "context": 1024, **options}
+    return data.instruction_examples(path, split, tokenizer, **settings)
+
+
+@pytest.fixture(scope="module")
+def training(path, tokenizer):
+    return _examples(path, "train", tokenizer)
+
+
+def _first_epoch(examples):
+    return data.shuffled(examples, 8, torch.Generator().manual_seed(123), drop_last=True)
+
+
+def test_prompt_and_response_have_the_tokens_of_the_books_one_text(path, items, tokenizer):
+    """The book encodes prompt and response as one text. Ours are encoded apart: on all its items the ids are equal."""
+    examples = {split: _examples(path, split, tokenizer) for split in SPLITS}
+    assert {split: len(found) for split, found in examples.items()} == SPLITS
+    ours = [example.ids for split in SPLITS for example in examples[split]]
+    assert ours == [tokenizer.encode(whole_text(item)) for item in items]
+
+
+def test_the_books_training_batches(training, tokenizer):
+    batches = [data.collate(batch, tokenizer.end_of_text, 1024) for batch in _first_epoch(training)]
+    shapes = [list(batch.inputs.shape) for batch in batches]
+    assert len(shapes) == 116
+    assert shapes[:3] == [[8, 61], [8, 76], [8, 73]]
+    assert shapes[-2:] == [[8, 74], [8, 69]]
+    assert [list(batch.targets.shape) for batch in batches] == shapes
+
+
+@pytest.mark.parametrize("limit", [1024, 50])
+def test_batches_are_those_of_torchs_loader_and_the_books_rule(items, training, tokenizer, limit):
+    texts = [(tokenizer.encode(whole_text(item)), 0) for item in items[:935]]
+    loader = DataLoader(texts, batch_size=8, shuffle=True, drop_last=True, collate_fn=list)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(123)
+        expected = [by_hand(batch, tokenizer.end_of_text, limit) for batch in loader]
+    batches = [data.collate(batch, tokenizer.end_of_text, limit) for batch in _first_epoch(training)]
+    assert [(batch.inputs.tolist(), batch.targets.tolist()) for batch in batches] == expected
+
+
+def test_exercise_7_2_masks_the_instruction(items, training, tokenizer):
+    """The book masks what stands before the response's heading, and learns the heading."""
+    lengths = [len(tokenizer.encode(instruction_part(item))) for item in items[:935]]
+    masked = [replace(example, masked=length) for example, length in zip(training, lengths, strict=True)]
+    for batch in _first_epoch(masked):
+        ours = data.collate(batch, tokenizer.end_of_text)
+        inputs, targets = by_hand([(example.ids, example.masked) for example in batch], tokenizer.end_of_text)
+        assert ours.inputs.tolist() == inputs
+        assert ours.targets.tolist() == targets
+
+
+def test_our_mask_leaves_the_response_alone(path, items, tokenizer):
+    """`mask_prompt` masks the response's heading too: exactly the response and the end of text are learnt."""
+    for item, example in zip(items, _examples(path, "train", tokenizer, mask_prompt=True), strict=False):
+        (targets,) = data.collate([example], tokenizer.end_of_text).targets
+        learnt = targets[targets != IGNORED].tolist()
+        assert learnt == [*tokenizer.encode(item["output"]), tokenizer.end_of_text]
+
+
+def test_buckets_save_most_of_the_padding(training):
+    def padding(batches):
+        return sum(max(map(len, batch)) * len(batch) - sum(map(len, batch)) for batch in batches)
+
+    bucketed = data.bucketed(training, 8, torch.Generator().manual_seed(123))
+    assert padding(bucketed) < 0.2 * padding(_first_epoch(training))

@@ -1,0 +1,352 @@
+"""`judgekit gpt2 fetch` against a real server on this machine that redirects, cuts, lies and refuses."""
+
+import hashlib
+import http.server
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import judgekit
+from judgekit_gpt2 import checkpoint, fetch, weights
+from judgekit_gpt2.commands import gpt2
+from judgekit_gpt2.config import PRESETS, GPT2Config
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+FILES = ("config.json", "merges.txt", "model.safetensors", "vocab.json")
+
+
+@dataclass
+class Hub:
+    """What the server has, and how it misbehaves: per file, one entry for each request to come."""
+
+    files: dict[str, bytes]
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)  # file and Range
+    address: str = ""
+
+    def asked_for(self, name):
+        return [span for file, span in self.asked if file == name]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    hub: Hub
+
+    def do_GET(self):
+        place, name = self.path.rsplit("/", 1)
+        if place != "/cdn":
+            known = place == f"/openai-community/gpt2/resolve/{REVISION}" and name in self.hub.files
+            self.send_response(307 if known else 404)
+            self.send_header("Location", f"/cdn/{name}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        span = self.headers.get("Range", "")
+        self.hub.asked.append((name, span))
+        faults = self.hub.faults.get(name) or [""]
+        self._serve(self.hub.files[name], span, faults.pop(0))
+
+    def _serve(self, content, span, fault):
+        start = int(re.fullmatch(r"bytes=(\d+)-", span)[1]) if span and fault != "whole" else 0
+        if fault.isdecimal():
+            status, body = int(fault), b"no"
+        elif span and start >= len(content):
+            status, body = 416, b""
+        else:
+            status, body = 206 if start else 200, content[start:]
+        if fault == "other bytes":
+            body = bytes(byte ^ 1 for byte in body)
+        if fault == "elsewhere":
+            start += 1
+        self.send_response(status)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if fault != "no length":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(reference_folder, monkeypatch):
+    """A hub whose `gpt2` is the reference model, with everything pinned to it."""
+    files = {name: (reference_folder / name).read_bytes() for name in FILES[1:]}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setitem(fetch.RELEASES, "gpt2", fetch.Release(REVISION, hashes["model.safetensors"]))
+    for name in ("vocab.json", "merges.txt"):
+        monkeypatch.setitem(fetch.VOCABULARY, name, hashes[name])
+    monkeypatch.setitem(PRESETS, "gpt2", GPT2Config(300, 64, 32, 2, 4))
+    monkeypatch.setenv("NO_PROXY", "*")
+    served = Hub(files)
+    handler = type("Handler", (_Handler,), {"hub": served})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        served.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield served
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def nobody():
+    """An address where nothing listens: a port that is bound, so that nobody else gets it, and not open."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def _fetch(hub, into):
+    fetch.fetch("gpt2", into, hub.address, lambda *_: None)
+
+
+def _names(folder):
+    return tuple(sorted(path.name for path in folder.iterdir()))
+
+
+def test_every_release_is_pinned_by_revision_and_sha256():
+    assert fetch.RELEASES.keys() == PRESETS.keys() == {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"}
+    for release in fetch.RELEASES.values():
+        assert re.fullmatch(r"[0-9a-f]{40}", release.revision)
+    hashes = [release.weights for release in fetch.RELEASES.values()] + list(fetch.VOCABULARY.values())
+    assert all(re.fullmatch(r"[0-9a-f]{64}", each) for each in hashes)
+    assert len(set(hashes)) == 6
+
+
+def test_a_fetched_model_is_the_published_one(hub, reference, tmp_path):
+    _fetch(hub, tmp_path / "a" / "gpt2")
+    assert _names(tmp_path / "a" / "gpt2") == FILES
+    model, _ = weights.load(tmp_path / "a" / "gpt2")
+    ids = torch.randint(0, 300, (2, 30))
+    with torch.inference_mode():
+        torch.testing.assert_close(model.logits(model(ids)), reference(ids).logits, rtol=0, atol=1e-5)
+
+
+def test_what_is_there_is_not_fetched_again(hub, nobody, tmp_path):
+    _fetch(hub, tmp_path)
+    hub.asked.clear()
+    before = (tmp_path / "config.json").read_bytes()
+    _fetch(hub, tmp_path)
+    assert hub.asked == []
+    fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    (tmp_path / "vocab.json").unlink()
+    _fetch(hub, tmp_path)
+    assert [name for name, _ in hub.asked] == ["vocab.json"]
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_files_brought_by_hand_need_no_network(hub, nobody, tmp_path):
+    for name, content in hub.files.items():
+        (tmp_path / name).write_bytes(content)
+    fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    assert checkpoint.check(tmp_path) == PRESETS["gpt2"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "no length"])
+def test_a_cut_download_goes_on_where_it_was_cut(hub, tmp_path, fault):
+    size = len(hub.files["model.safetensors"])
+    hub.faults["model.safetensors"] = ["cut", fault]
+    _fetch(hub, tmp_path)
+    first, second, *more = hub.asked_for("model.safetensors")
+    assert (first, second) == ("", f"bytes={size // 2}-")
+    assert len(more) == (fault == "cut")
+    assert (tmp_path / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_a_download_that_was_stopped_goes_on_with_the_next_command(hub, nobody, tmp_path):
+    content = hub.files["model.safetensors"]
+    (tmp_path / "model.safetensors.part").write_bytes(content[:1000])
+    with pytest.raises(judgekit.Unreachable):
+        fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    _fetch(hub, tmp_path)
+    assert hub.asked_for("model.safetensors") == ["bytes=1000-"]
+    assert _names(tmp_path) == FILES
+
+
+def test_a_server_that_knows_no_ranges_starts_again(hub, tmp_path):
+    (tmp_path / "model.safetensors.part").write_bytes(hub.files["model.safetensors"][:1000])
+    hub.faults["model.safetensors"] = ["whole"]
+    _fetch(hub, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_a_part_that_is_whole_is_only_checked(hub, tmp_path):
+    (tmp_path / "model.safetensors.part").write_bytes(hub.files["model.safetensors"])
+    _fetch(hub, tmp_path)
+    assert hub.asked_for("model.safetensors") == []
+    assert _names(tmp_path) == FILES
+
+
+@pytest.mark.parametrize(
+    ("part", "fault", "message"),
+    [
+        (None, "other bytes", r"gave other bytes than the published ones \(sha256 [0-9a-f]{64}\)"),
+        (b"other", "", "gave other bytes than the published ones"),
+        (b"longer", "", "has no rest for the"),
+        (b"other", "elsewhere", "has no rest for the 5 bytes"),
+    ],
+)
+def test_other_bytes_are_deleted(hub, tmp_path, part, fault, message):
+    if part is not None:
+        content = hub.files["model.safetensors"] + b"more" if part == b"longer" else part
+        (tmp_path / "model.safetensors.part").write_bytes(content)
+    hub.faults["model.safetensors"] = [fault]
+    with pytest.raises(judgekit.CheckpointError, match=message) as caught:
+        _fetch(hub, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert _names(tmp_path) == ("merges.txt", "vocab.json")
+    _fetch(hub, tmp_path)
+    assert _names(tmp_path) == FILES
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        ("404", judgekit.ModelNotFound, 4),
+        ("403", judgekit.AuthError, 4),
+        ("401", judgekit.AuthError, 4),
+        ("429", judgekit.CallError, 3),
+        ("503", judgekit.CallError, 3),
+        ("204", judgekit.CallError, 3),
+    ],
+)
+def test_a_refusal_is_told(hub, tmp_path, status, error, code):
+    hub.faults["merges.txt"] = [status]
+    with pytest.raises(
+        error, match=rf"^{hub.address}/openai-community/gpt2/\S+/merges.txt answered {status}"
+    ) as caught:
+        _fetch(hub, tmp_path)
+    assert caught.value.exit_code == code
+
+
+def test_a_repository_that_is_not_there_is_told(hub, tmp_path):
+    with pytest.raises(judgekit.ModelNotFound, match="answered 404"):
+        fetch.fetch("gpt2-xl", tmp_path, hub.address, lambda *_: None)
+
+
+def test_without_a_network_one_line_says_what_to_do(nobody, tmp_path):
+    with pytest.raises(judgekit.Unreachable) as caught:
+        fetch.fetch("gpt2-medium", tmp_path, nobody, lambda *_: None)
+    message = str(caught.value)
+    revision = fetch.RELEASES["gpt2-medium"].revision
+    assert message.startswith(f"{nobody}/openai-community/gpt2-medium/resolve/{revision}/vocab.json: no connection")
+    for what in (f"by hand into {tmp_path}", "--mirror", "`judgekit gpt2 convert`"):
+        assert what in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("server", ["ftp://a", "huggingface.co", "http://user:secret@a"])
+def test_an_address_that_is_none_is_an_error(tmp_path, server):
+    with pytest.raises(judgekit.UsageError, match="not the http:// or https:// address"):
+        fetch.fetch("gpt2", tmp_path, server, lambda *_: None)
+
+
+@pytest.mark.parametrize("server", ["http://", "http://[", "http://127.0.0.1:99999"])
+def test_an_address_that_leads_nowhere_is_an_error(tmp_path, server):
+    with pytest.raises(judgekit.JudgekitError, match=r"vocab.json: ") as caught:
+        fetch.fetch("gpt2", tmp_path, server, lambda *_: None)
+    assert caught.value.exit_code in (3, 4)
+
+
+def test_a_proxy_that_cannot_be_used_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:1")
+    with pytest.raises(judgekit.UsageError, match="the proxy that the environment names"):
+        fetch.fetch("gpt2", tmp_path, "http://127.0.0.1:1", lambda *_: None)
+
+
+def test_another_file_of_that_name_is_not_overwritten(hub, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"mine")
+    with pytest.raises(judgekit.CheckpointError, match=r"model.safetensors: is not the published file \(sha256 "):
+        _fetch(hub, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"mine"
+    assert hub.asked == []
+
+
+def test_a_folder_with_another_model_is_refused(hub, reference_folder, tmp_path):
+    shutil.copy(reference_folder / "config.json", tmp_path)
+    with pytest.raises(judgekit.CheckpointError, match="describes another model than gpt2-xl"):
+        fetch.fetch("gpt2-xl", tmp_path, hub.address, lambda *_: None)
+    _fetch(hub, tmp_path)  # in all but its dropout, it may be, it is this one
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(hub, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(judgekit.StorageError, match="cannot be made"):
+        _fetch(hub, tmp_path / "file" / "gpt2")
+
+
+def test_two_at_once_in_one_folder_are_one_too_many(hub, tmp_path):
+    with fetch._alone(tmp_path), pytest.raises(judgekit.UsageError, match="another fetch is at work"):
+        _fetch(hub, tmp_path)
+    _fetch(hub, tmp_path)
+
+
+def test_a_full_disk_keeps_what_came(hub, tmp_path):
+    """In a process that may not write files larger than 32 KiB."""
+    pins = [REVISION, fetch.RELEASES["gpt2"].weights, fetch.VOCABULARY]
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+import judgekit
+from judgekit_gpt2 import fetch
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
+revision, weights, fetch.VOCABULARY = {pins!r}
+fetch.RELEASES["gpt2"] = fetch.Release(revision, weights)
+try:
+    fetch.fetch("gpt2", Path({str(tmp_path)!r}), {hub.address!r}, lambda *_: None)
+except judgekit.StorageError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 6, done.stderr
+    assert "model.safetensors.part: cannot be written" in done.stdout
+    assert (tmp_path / "model.safetensors.part").stat().st_size > 0
+    _fetch(hub, tmp_path)
+    assert _names(tmp_path) == FILES
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_download(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(judgekit.StorageError, match="MB more do not fit on this disk"):
+        _fetch(hub, tmp_path)
+
+
+def _run(*arguments, **environment):
+    return CliRunner().invoke(gpt2, ["fetch", *map(str, arguments)], env=environment, catch_exceptions=False)
+
+
+def test_the_command_shows_its_progress_and_prints_the_folder(hub, tmp_path, monkeypatch):
+    hub.files["model.safetensors"] = bytes(3_000_000)
+    sha256 = hashlib.sha256(hub.files["model.safetensors"]).hexdigest()
+    monkeypatch.setitem(fetch.RELEASES, "gpt2", fetch.Release(REVISION, sha256))
+    done = _run("gpt2", "--into", tmp_path / "a", "--mirror", hub.address + "/")
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'a'}\n")
+    assert "model.safetensors  3.0 MB of 3.0" in done.stderr
+    assert len([line for line in done.stderr.splitlines() if "model.safetensors" in line]) <= 10
+
+
+def test_the_command_reads_the_mirror_as_the_hubs_own_tools_do(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _run("gpt2", HF_ENDPOINT=hub.address).stdout == "checkpoints/gpt2\n"
+    assert _names(tmp_path / "checkpoints" / "gpt2") == FILES
+    assert json.loads((tmp_path / "checkpoints" / "gpt2" / "config.json").read_text())["n_embd"] == 32
+
+
+def test_the_command_knows_only_the_four(tmp_path):
+    done = _run("gpt3", "--into", tmp_path)
+    assert done.exit_code == 2
+    assert "gpt2-medium" in done.stderr

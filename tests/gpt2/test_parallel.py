@@ -1,0 +1,122 @@
+"""Two processes under torchrun give the loss curve of one, with the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from judgekit_gpt2 import weights
+
+THINGS = {"grass": "green", "snow": "white as white can be", "coal": "black", "blood": "red", "sky": "blue or grey"}
+CODE = """
+import sys, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from judgekit_gpt2 import trainers
+factory = getattr(trainers, sys.argv[1])
+into = Path(sys.argv[2])
+into.mkdir(exist_ok=True)
+def progress(done, total, note):
+    print(done, flush=True)
+    if len(sys.argv) > 3 and done == int(sys.argv[3]):
+        raise SystemExit(9)
+options = factory.Options.model_validate_json(Path("options.json").read_text())
+factory(options).train(into, progress)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parallel")
+    documents = [f"The colour of {thing} is {colour}. A thing is {colour}." for thing, colour in THINGS.items()] * 12
+    (folder / "text.txt").write_text("\n<|endoftext|>\n".join(documents))
+    items = [
+        {"id": f"{thing} {split}", "instruction": f"Name the colour of {thing}.", "output": colour, "split": split}
+        for thing, colour in THINGS.items()
+        for split in ("train", "validation")
+    ]
+    (folder / "instructions.json").write_text(json.dumps(items))
+    _run(folder, "Pretrain", "base", 1, PRETRAIN)
+    return folder
+
+
+SHARED = {"precision": "float32", "evaluate_every": 1, "batch": 3, "accumulate": 2}
+PRETRAIN = {
+    "data": ["text.txt"],
+    "model": {"layers": 2, "heads": 2, "width": 16, "context": 24, "dropout": 0.0},
+    "tokenizer": {"bpe": 300},
+    "steps": 8,
+    "lr": 0.01,
+    **SHARED,
+}
+FINETUNE = {
+    "from": "base",
+    "data": "instructions.json",
+    "style": "plain",
+    "steps": 8,
+    "lr": 0.01,
+    "truncate": True,
+    **SHARED,
+}
+
+
+def _run(folder, trainer, into, processes, options, stop_at=None):
+    (folder / "options.json").write_text(json.dumps(options))
+    (folder / "job.py").write_text(CODE)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *(launch if processes > 1 else []), "job.py", trainer, into]
+    command += [str(stop_at)] if stop_at else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 or stop_at, done.stderr
+    lines = (folder / into / "training.jsonl").read_text().splitlines()
+    return [(point["step"], point["split"], point["loss"]) for point in map(json.loads, lines)]
+
+
+def _close(ours, theirs):
+    assert [(step, split) for step, split, _ in ours] == [(step, split) for step, split, _ in theirs]
+    assert [loss for *_, loss in ours] == pytest.approx([loss for *_, loss in theirs], abs=1e-4)
+
+
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_two_processes_pretrain_as_one(folder, sharding):
+    name = f"pretrained {sharding}"
+    alone = _run(folder, "Pretrain", f"alone {sharding}", 1, PRETRAIN)
+    together = _run(folder, "Pretrain", name, 2, {**PRETRAIN, "sharding": sharding})
+    _close(together, alone)
+    assert alone[0][2] - alone[-1][2] > 0.3, "nothing was learnt, so nothing was compared"
+    one, _ = weights.load(folder / f"alone {sharding}")
+    two, _ = weights.load(folder / name)
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"lora": {"rank": 2}}, marks=pytest.mark.slow),
+        {"lora": {"rank": 2}, "sharding": "full"},
+    ],
+)
+def test_two_processes_fine_tune_as_one(folder, options):
+    """Batches of three, so that one process has twice the rows; the responses differ in length."""
+    name = "-".join(["tuned", *options])
+    alone = _run(folder, "Finetune", f"{name} alone", 1, {**FINETUNE, **options})
+    together = _run(folder, "Finetune", f"{name} together", 2, {**FINETUNE, **options})
+    _close(together, alone)
+    assert (Path(folder) / f"{name} together" / "samples.jsonl").read_text().count("\n") > 0
+
+
+@pytest.mark.parametrize("sharding", [pytest.param("none", marks=pytest.mark.slow), "full"])
+def test_two_processes_go_on_from_their_state(folder, sharding):
+    options = {**PRETRAIN, "sharding": sharding, "save_every": 1}
+    whole = _run(folder, "Pretrain", f"whole {sharding}", 2, options)
+    _run(folder, "Pretrain", f"killed {sharding}", 2, options, stop_at=4)
+    assert _run(folder, "Pretrain", f"killed {sharding}", 2, options) == whole
+    files = [(folder / f"{name} {sharding}" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert files[0] == files[1]

@@ -1,0 +1,471 @@
+"""Preference pairs as they are read, and the DPO loss against numbers worked by hand."""
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+
+import judgekit
+from judgekit_gpt2 import lora, preferences
+from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.data import IGNORED, Example
+from judgekit_gpt2.model import GPT2
+from judgekit_gpt2.preferences import Pair, Preference
+from judgekit_gpt2.tokens import Tokenizer
+
+END = 299
+LN2 = math.log(2)
+
+
+def _random_pairs(count=3):
+    """Pairs of prompts and responses of different lengths, over 299 tokens and the end of text."""
+    generator = torch.Generator().manual_seed(6)
+
+    def tokens(length):
+        return torch.randint(0, END, (length,), generator=generator).tolist()
+
+    pairs = []
+    for number in range(count):
+        prompt = tokens(4 + number)
+        chosen, rejected = (prompt + tokens(length) for length in (3 + number, 7 - number))
+        pairs.append(Pair(*(Example(ids, len(prompt), f"pair {number}") for ids in (chosen, rejected))))
+    return pairs
+
+
+def _batch(pairs=None):
+    return preferences.collate(_random_pairs() if pairs is None else pairs, END)
+
+
+def _moved(model):
+    """A copy whose weights are a little different."""
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(8)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return other
+
+
+def _states(model):
+    return copy.deepcopy(model.state_dict())
+
+
+def _equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --- data ---
+
+ITEM = {"instruction": "Sit.", "chosen": "The cat sat.", "rejected": "The dog did not sit on the mat."}
+
+
+def _file(folder, *items, name="pairs.json"):
+    path = folder / name
+    path.write_text("\n".join(map(json.dumps, items)) if name.endswith("l") else json.dumps(items))
+    return path
+
+
+def _read(path, tokenizer, split="train", context=200, **options):
+    return preferences.read_pairs(path, split, tokenizer, style="alpaca", context=context, **options)
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "pairs.jsonl"])
+def test_a_pair_is_the_rendered_prompt_with_either_response(tmp_path, tokenizer, name):
+    item = {**ITEM, "id": "a", "split": "train", "input": "mat", "output": "read by nobody"}
+    (pair,) = _read(_file(tmp_path, item, name=name), tokenizer)
+    prompt = judgekit.render_instruction("alpaca", judgekit.Sample(id="a", instruction="Sit.", input="mat"))
+    for example, response in ((pair.chosen, ITEM["chosen"]), (pair.rejected, ITEM["rejected"])):
+        assert tokenizer.decode(example.ids) == prompt + response
+        assert example.ids[: example.masked] == tokenizer.encode(prompt), "prompts are encoded as in evaluation"
+    assert pair.name == "a"
+    assert len(pair) == len(pair.rejected.ids)
+    assert pair.reference is None
+
+
+def test_splits_are_the_items_own_or_the_books(tmp_path, tokenizer):
+    items = [{**ITEM, "id": str(number)} for number in range(20)]
+    path = _file(tmp_path, *items)
+    splits = {split: [pair.name for pair in _read(path, tokenizer, split)] for split in ("train", "test", "validation")}
+    assert splits == {"train": [str(n) for n in range(17)], "test": ["17", "18"], "validation": ["19"]}
+    path = _file(tmp_path, {**ITEM, "id": "a", "split": "test"}, {**ITEM, "id": "b", "split": "train"})
+    assert [pair.name for pair in _read(path, tokenizer, "test")] == ["a"]
+    with pytest.raises(judgekit.DataError, match="has no item in the split 'validation'"):
+        _read(path, tokenizer, "validation")
+
+
+@pytest.mark.parametrize("field", ["chosen", "rejected"])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "no {}"),
+        ("", "{} is empty"),
+        (" \n", "{} is empty"),
+        (["a"], "{} is not a text"),
+        (3, "{} is not a text"),
+    ],
+)
+def test_a_pair_needs_two_texts(tmp_path, tokenizer, field, value, problem):
+    path = _file(tmp_path, {**ITEM, "split": "train"}, {**ITEM, "split": "train", field: value})
+    with pytest.raises(judgekit.DataError, match=rf"pairs\.json: item 2: {problem.format(repr(field))}$"):
+        _read(path, tokenizer)
+
+
+def test_a_missing_response_is_placed_by_its_line(tmp_path, tokenizer):
+    broken = {key: value for key, value in ITEM.items() if key != "rejected"}
+    path = _file(tmp_path, {**ITEM, "split": "train"}, {**broken, "split": "train"}, name="pairs.jsonl")
+    with pytest.raises(judgekit.DataError, match=r"pairs\.jsonl: line 2: no 'rejected'$"):
+        _read(path, tokenizer)
+
+
+def test_equal_responses_are_an_error_or_left_out(tmp_path, tokenizer):
+    equal = {**ITEM, "rejected": ITEM["chosen"], "id": "same", "split": "train"}
+    path = _file(tmp_path, {**ITEM, "id": "a", "split": "train"}, equal)
+    with pytest.raises(judgekit.DataError, match="item 2: 'chosen' and 'rejected' are the same; 'skip_equal: true'"):
+        _read(path, tokenizer)
+    assert [pair.name for pair in _read(path, tokenizer, skip_equal=True)] == ["a"]
+    with pytest.raises(judgekit.DataError, match=r"pairs\.json: in the split 'train' every 'chosen' is the same"):
+        _read(_file(tmp_path, equal), tokenizer, skip_equal=True)
+
+
+def test_a_pair_must_fit_the_context_or_is_cut(tmp_path, tokenizer):
+    path = _file(tmp_path, {**ITEM, "split": "train"})
+    (pair,) = _read(path, tokenizer)
+    prompt, shorter, longer = pair.chosen.masked, len(pair.chosen.ids), len(pair.rejected.ids)
+    assert shorter < longer
+    assert _read(path, tokenizer, context=longer) == [pair]
+    with pytest.raises(
+        judgekit.DataError,
+        match=f"item 1: with 'rejected' {longer} tokens are more than the context of {longer - 1}; 'truncate: true'",
+    ):
+        _read(path, tokenizer, context=longer - 1)
+    (cut,) = _read(path, tokenizer, context=shorter, truncate=True)
+    batch = preferences.collate([cut], tokenizer.end_of_text, limit=shorter)
+    assert batch.inputs.shape == batch.targets.shape == (1, 2, shorter)
+    assert (batch.targets != IGNORED).sum(-1).tolist() == [[shorter - prompt + 1] * 2]
+    with pytest.raises(judgekit.DataError, match=f"item 1: the prompt alone fills the context of {prompt}"):
+        _read(path, tokenizer, context=prompt, truncate=True)
+
+
+def test_responses_that_differ_only_in_what_is_cut_off_are_equal(tmp_path, tokenizer):
+    path = _file(tmp_path, {**ITEM, "split": "train", "rejected": ITEM["chosen"] + " And so on."})
+    (pair,) = _read(path, tokenizer)
+    same = len(pair.chosen.ids)
+    assert pair.rejected.ids[:same] == pair.chosen.ids
+    # With a context of `same`, one has to end where the other has to go on.
+    assert len(_read(path, tokenizer, context=same, truncate=True)) == 1
+    batch = preferences.collate([pair], tokenizer.end_of_text, limit=same)
+    assert (batch.targets[0, 0] != batch.targets[0, 1]).tolist() == [False] * (same - 1) + [True]
+    with pytest.raises(judgekit.DataError, match=f"are the same within the context of {same - 1}; 'skip_equal: true'"):
+        _read(path, tokenizer, context=same - 1, truncate=True)
+
+
+@pytest.mark.shared
+def test_the_books_preferences(shared_data):
+    """1,100 pairs, of which six (all in the train split) have two equal responses."""
+    path = shared_data / "instructions" / "instruction-data-with-preference.json"
+    tokenizer = Tokenizer.gpt2()
+    with pytest.raises(judgekit.DataError, match="item 123: 'chosen' and 'rejected' are the same"):
+        _read(path, tokenizer, context=1024)
+    counts = {}
+    for split in ("train", "test", "validation"):
+        pairs = _read(path, tokenizer, split, context=1024, skip_equal=split == "train")
+        assert len({pair.name for pair in pairs}) == len(pairs)
+        counts[split] = len(pairs)
+    assert counts == {"train": 935 - 6, "test": 110, "validation": 55}
+
+
+def test_a_batch_is_padded_and_counts_responses_and_their_ends():
+    chosen, rejected = Example([1, 2, 3, 10], 3, "a"), Example([1, 2, 3, 20, 21], 3, "a")
+    other = Pair(Example([4, 30], 1, "b"), Example([4, 31], 1, "b"))
+    batch = preferences.collate([Pair(chosen, rejected), other], END)
+    N = IGNORED
+    assert batch.inputs.tolist() == [
+        [[1, 2, 3, 10, END], [1, 2, 3, 20, 21]],
+        [[4, 30, END, END, END], [4, 31, END, END, END]],
+    ]
+    assert batch.targets.tolist() == [
+        [[N, N, 10, END, N], [N, N, 20, 21, END]],
+        [[30, END, N, N, N], [31, END, N, N, N]],
+    ]
+    assert (batch.weight, batch.names, batch.reference) == (2, ("a", "b"), None)
+
+
+def test_the_parts_of_a_batch_are_all_of_it():
+    pairs = [Pair(p.chosen, p.rejected, (-float(n), -n - 0.5)) for n, p in enumerate(_random_pairs(5))]
+    batch = _batch(pairs)
+    for ranks in (1, 2, 3, 7):
+        parts = [batch.part(rank, ranks) for rank in range(ranks)]
+        assert sum(part.weight for part in parts) == 5
+        found = {name: at for part in parts for at, name in zip(_rows(part), part.names, strict=True)}
+        assert found == dict(zip(batch.names, _rows(batch), strict=True))
+    assert [part.names for part in (batch.part(0, 2), batch.part(1, 2))] == [
+        ("pair 0", "pair 2", "pair 4"),
+        ("pair 1", "pair 3"),
+    ]
+
+
+def _rows(batch):
+    return [
+        (inputs.tolist(), targets.tolist(), reference.tolist())
+        for inputs, targets, reference in zip(batch.inputs, batch.targets, batch.reference, strict=True)
+    ]
+
+
+def test_references_are_known_of_all_pairs_of_a_batch_or_of_none():
+    first, *others = _random_pairs()
+    with pytest.raises(AssertionError, match="of some pairs only"):
+        preferences.collate([Pair(first.chosen, first.rejected, (-1.0, -2.0)), *others], END)
+
+
+# --- the objective ---
+
+
+def test_sequence_logprobs_are_those_of_the_reference_implementation(model, reference):
+    """Each row alone and unpadded through transformers' model: the sum over the response and its end."""
+    pairs = _random_pairs()
+    with torch.no_grad():
+        ours = preferences.sequence_logprobs(model, _batch(pairs))
+        for row, pair in zip(ours, pairs, strict=True):
+            for value, example in zip(row, (pair.chosen, pair.rejected), strict=True):
+                ids = torch.tensor([*example.ids, END])
+                logprobs = reference(ids[None]).logits[0].log_softmax(-1)
+                expected = sum(logprobs[at - 1, ids[at]] for at in range(example.masked, len(ids)))
+                assert value.item() == pytest.approx(expected.item(), abs=1e-4)
+    assert ours.shape == (3, 2)
+    assert ours.max() < -5, "all of them are about the same, so nothing was compared"
+
+
+def test_logits_are_computed_only_where_a_target_counts(model, monkeypatch):
+    seen = []
+    monkeypatch.setattr(model, "logits", lambda hidden: seen.append(hidden) or hidden @ model.tokens.weight.T)
+    batch = _batch()
+    with torch.no_grad():
+        preferences.sequence_logprobs(model, batch)
+    assert [len(hidden) for hidden in seen] == [int((batch.targets != IGNORED).sum())] == [3 + 7 + 4 + 6 + 5 + 5 + 6]
+
+
+def _constant(*probabilities):
+    """A model that gives the next token these probabilities, whatever came before."""
+    model = GPT2(GPT2Config(vocabulary=len(probabilities), context=8, width=2, layers=1, heads=1, dropout=0.0))
+    with torch.no_grad():
+        model.norm.weight.zero_()
+        model.norm.bias.copy_(torch.tensor([1.0, 0.0]))  # every hidden state
+        model.tokens.weight.copy_(torch.tensor(probabilities).log()[:, None] * torch.tensor([1.0, 0.0]))
+    return model.eval()
+
+
+def _by_hand():
+    """Policy ½, ¼, ⅛, ⅛ and reference ¼, ¼, ¼, ¼ over the tokens 0, 1, 2 and the end of text 3.
+
+    Pair a, after the prompt 1 2: chosen 0 3, rejected 2 3. In units of ln ½ the policy gives 1 + 3 and 3 + 3, the
+    reference 4 and 4. Pair b, after the prompt 2: chosen 1 1 3, rejected 0 3. The policy gives 2 + 2 + 3 and 1 + 3,
+    the reference 6 and 4.
+    """
+    pairs = [
+        Pair(Example([1, 2, 0], 2, "a"), Example([1, 2, 2], 2, "a")),
+        Pair(Example([2, 1, 1], 1, "b"), Example([2, 0], 1, "b")),
+    ]
+    return _constant(0.5, 0.25, 0.125, 0.125), _constant(0.25, 0.25, 0.25, 0.25), preferences.collate(pairs, 3)
+
+
+def test_the_loss_is_the_one_worked_by_hand():
+    policy, reference, batch = _by_hand()
+    logprobs = preferences.sequence_logprobs(policy, batch) / LN2
+    assert logprobs.flatten().tolist() == pytest.approx([-4, -6, -7, -4], abs=1e-5)
+    assert (preferences.sequence_logprobs(reference, batch) / LN2).flatten().tolist() == pytest.approx([-4, -4, -6, -4])
+    # β = ½. Rewards in units of ln 2: a: ½ (−4 + 4) = 0 and ½ (−6 + 4) = −1; b: ½ (−7 + 6) = −½ and ½ (−4 + 4) = 0.
+    objective = Preference(policy, reference, beta=0.5)
+    assert (objective.rewards(batch) / LN2).flatten().tolist() == pytest.approx([0, -1, -0.5, 0], abs=1e-5)
+    # Margins ln 2 and −½ ln 2: σ = ⅔ and 1 / (1 + √2), so −ln ⅔ + ln(1 + √2) = 0.405465 + 0.881374.
+    loss = objective(batch)
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(0.405465 + 0.881374, abs=1e-5)
+    # A label that is wrong in one case of ten: 0.9 · 0.405465 − 0.1 · ln ⅓ = 0.474780, and
+    # 0.9 · 0.881374 + 0.1 · (0.881374 − ½ ln 2) = 0.846717.
+    smoothed = Preference(policy, reference, beta=0.5, smoothing=0.1)
+    assert smoothed(batch).item() == pytest.approx(0.474780 + 0.846717, abs=1e-5)
+    # β = 1 doubles the margins: 2 ln 2 and −ln 2, −ln ⅘ + ln 3 = 0.223144 + 1.098612.
+    assert Preference(policy, reference, beta=1.0)(batch).item() == pytest.approx(0.223144 + 1.098612, abs=1e-5)
+
+
+def test_measures_are_means_over_all_pairs():
+    policy, reference, batch = _by_hand()
+    objective = Preference(policy, reference, beta=0.5)
+    expected = ((0.405465 + 0.881374) / 2, 0.5, LN2 / 4)
+    assert objective.measure([batch]) == pytest.approx(expected, abs=1e-5)
+    assert objective.measure([batch.part(0, 2), batch.part(1, 2)]) == pytest.approx(expected, abs=1e-5)
+    assert objective.measure([batch.part(0, 2)]) == pytest.approx((0.405465, 1.0, LN2), abs=1e-5)
+    three = [batch.part(1, 2), batch]
+    assert objective.measure(three) == pytest.approx(((0.405465 + 2 * 0.881374) / 3, 1 / 3, 0.0), abs=1e-5)
+
+
+def test_the_start_is_exactly_log_two(model):
+    batch = _batch()
+    objective = Preference(copy.deepcopy(model), copy.deepcopy(model)).eval()
+    margins = objective.rewards(batch)
+    assert not margins.any()
+    assert objective(batch).item() == pytest.approx(3 * LN2, rel=1e-7)
+    assert objective.measure([batch]) == (pytest.approx(LN2, rel=1e-7), 0.5, 0.0)
+
+
+def test_the_first_gradient_is_the_papers(fresh):
+    """∇ = −β σ(−margin) (∇ log π(chosen) − ∇ log π(rejected)), where σ(0) = ½."""
+    batch = _batch()
+    policy = copy.deepcopy(fresh).eval()
+    Preference(policy, copy.deepcopy(fresh), beta=0.3).eval()(batch).backward()
+    plain = copy.deepcopy(fresh).eval()
+    logprobs = preferences.sequence_logprobs(plain, batch)
+    (logprobs[:, 0] - logprobs[:, 1]).sum().backward()
+    for ours, expected in zip(policy.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, -0.3 * 0.5 * expected.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_large_margin_neither_overflows_nor_loses_its_gradient(model):
+    batch = _batch()
+    objective = Preference(copy.deepcopy(model), _moved(model), beta=1e4)
+    margins = objective.rewards(batch).diff(dim=1).neg().squeeze(1)
+    assert margins.abs().max() > 200
+    loss = objective(batch)
+    assert loss.item() == pytest.approx(margins.neg().clamp(min=0).sum().item(), rel=1e-5)
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in objective.policy.parameters())
+
+
+def _train(objective, batch, steps=8, lr=1e-3):
+    optimiser = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=lr)
+    objective.train()
+    torch.manual_seed(0)  # dropout
+    losses = []
+    for _ in range(steps):
+        loss = objective(batch) / batch.weight
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def test_training_prefers_the_chosen_and_leaves_the_reference_alone(fresh):
+    batch = _batch()
+    objective = Preference(copy.deepcopy(fresh), fresh, beta=0.5)
+    before = _states(fresh)
+    optimised = {id(p) for p in objective.parameters() if p.requires_grad}
+    assert optimised == {id(p) for p in objective.policy.parameters()}
+    losses = _train(objective, batch)
+    after = objective.measure([batch])
+    assert losses[0] == pytest.approx(LN2, abs=0.3), "dropout acts on the policy alone"
+    assert after.loss < 0.6 * LN2
+    assert after.accuracy == 1
+    assert after.margin > 0.5
+    assert _equal(before, objective.reference.state_dict())
+    assert all(parameter.grad is None for parameter in fresh.parameters())
+    assert not _equal(before, objective.policy.state_dict())
+
+
+def test_the_reference_has_no_dropout_and_the_policy_only_in_training(fresh):
+    batch = _batch()
+    objective = Preference(copy.deepcopy(fresh), fresh)
+    assert objective.train().policy.training
+    assert not any(module.training for module in objective.reference.modules())
+    assert objective.rewards(batch).any(), "fresh has dropout"
+    objective.measure([batch])
+    assert objective.policy.training, "measuring leaves the mode as it was"
+    assert not objective.reference.training
+    assert not objective.eval().policy.training
+    assert not objective.rewards(batch).any()
+
+
+def test_adapters_learn_preferences_over_the_frozen_model_they_share(fresh):
+    """The reference may be the very weights below the adapters: nothing is held twice."""
+    batch = _batch()
+    reference = lora.merged(fresh)
+    lora.attach(fresh, lora.LoRA(rank=4, alpha=8.0), torch.Generator().manual_seed(1))
+    before = _states(reference)
+    objective = Preference(fresh, reference, beta=0.5)
+    assert objective.reference.tokens.weight.data_ptr() == objective.policy.tokens.weight.data_ptr()
+    assert objective.eval()(batch).item() == pytest.approx(3 * LN2, rel=1e-7)
+    _train(objective, batch, lr=1e-2)
+    assert objective.measure([batch]).accuracy == 1
+    assert _equal(before, reference.state_dict())
+    merged = Preference(lora.merged(fresh), copy.deepcopy(reference), beta=0.5)
+    assert merged.measure([batch]) == pytest.approx(objective.measure([batch]), abs=1e-4)
+
+
+def test_a_reference_that_would_be_trained_is_refused(fresh):
+    with pytest.raises(AssertionError, match="shares weights that are trained"):
+        Preference(fresh, fresh)
+    with pytest.raises(AssertionError, match="shares weights that are trained"):
+        Preference(fresh, lora.merged(fresh))
+    assert all(parameter.requires_grad for parameter in fresh.parameters())
+
+
+def test_known_references_stand_in_for_the_reference_model(model):
+    pairs = _random_pairs(5)
+    policy = _moved(model)
+    known = preferences.with_reference(pairs, model, END, size=2)
+    assert [pair.name for pair in known] == [pair.name for pair in pairs]
+    assert [(pair.chosen, pair.rejected) for pair in known] == [(pair.chosen, pair.rejected) for pair in pairs]
+    twice, once = Preference(policy, copy.deepcopy(model), beta=0.5), Preference(policy, beta=0.5)
+    torch.testing.assert_close(once.rewards(_batch(known)), twice.rewards(_batch(pairs)), rtol=0, atol=1e-4)
+    assert preferences.with_reference(pairs, model, END, size=2) == known, "a resumed training has the very same"
+    with pytest.raises(AssertionError, match="neither a reference nor its log-probabilities"):
+        once(_batch(pairs))
+
+
+def test_known_references_are_without_dropout_and_gradient(fresh):
+    pairs = _random_pairs()
+    assert preferences.with_reference(pairs, fresh.train(), END) == preferences.with_reference(pairs, fresh.eval(), END)
+
+
+def test_known_references_heed_the_limit(model):
+    pairs = _random_pairs()
+    cut = preferences.with_reference(pairs, model, END, limit=9)
+    with torch.no_grad():
+        expected = preferences.sequence_logprobs(model, preferences.collate(pairs, END, limit=9))
+    assert [pair.reference for pair in cut] == [pytest.approx(row, abs=1e-4) for row in expected.tolist()]
+
+
+def test_a_part_without_pairs_costs_nothing_and_has_a_gradient(fresh):
+    """As it happens to the last process of several when an epoch's last batch is small."""
+    objective = Preference(copy.deepcopy(fresh), fresh)
+    empty = _batch().part(3, 4)
+    assert empty.weight == 0
+    loss = objective(empty)
+    assert loss.item() == 0
+    loss.backward()
+    assert all(p.grad is not None and not p.grad.any() for p in objective.policy.parameters())
+
+
+def test_parts_add_up_to_the_whole(model):
+    objective = Preference(_moved(model), copy.deepcopy(model)).eval()
+    batch = _batch(_random_pairs(5))
+    with torch.no_grad():
+        parts = sum(objective(batch.part(rank, 2)).item() for rank in range(2))
+        assert parts == pytest.approx(objective(batch).item(), abs=1e-4)
+
+
+def test_the_loss_is_summed_in_float32_under_bfloat16(model):
+    objective = Preference(_moved(model), copy.deepcopy(model), beta=0.1).eval()
+    batch = _batch()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        low = objective(batch)
+    assert low.dtype == torch.float32
+    with torch.no_grad():
+        assert low.item() == pytest.approx(objective(batch).item(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta": 0.0}, "beta should be above 0, not 0.0"),
+        ({"beta": math.inf}, "beta should be above 0, not inf"),
+        ({"beta": math.nan}, "beta should be above 0, not nan"),
+        ({"smoothing": 0.5}, r"smoothing should be in \[0, 0.5\), not 0.5"),
+        ({"smoothing": -0.1}, r"smoothing should be in \[0, 0.5\), not -0.1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_errors(model, options, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Preference(model, **options)
