@@ -36,7 +36,7 @@ def _size(context: click.Context, option: click.Parameter, text: str | None) -> 
     """Bytes from a size as the hub's tools read it: 2GB is 2 · 10⁹, 2GiB is 2 · 2³⁰."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:([kmgt])(i?))?b?", text.strip().lower())
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?(?:([kmgt])(i?))?b?", text.strip().lower())
     bytes_ = 0
     if match:
         base = 1024 if match[3] else 1000

@@ -112,12 +112,10 @@ def _infer(shapes: Mapping[str, Shape], book: bool, heads: int | None, path: Pat
     )
     for name in (tokens, positions):
         if name not in shapes:
-            raise judgekit.CheckpointError(
-                f"the tensor {name} is missing; its tensors are named neither as the hub's GPT-2 nor as the book's"
-                if name == "wte.weight"
-                else f"the tensor {name} is missing",
-                path=path,
+            strange = (
+                "; its tensors are named neither as the hub's GPT-2 nor as the book's" if name == "wte.weight" else ""
             )
+            raise judgekit.CheckpointError(f"the tensor {name} is missing{strange}", path=path)
         if len(shapes[name]) != 2:
             raise judgekit.CheckpointError(f"{name} has the shape {list(shapes[name])}, not two sizes", path=path)
     (vocabulary, width), (context, _) = shapes[tokens], shapes[positions]
@@ -158,13 +156,16 @@ class _Book:
 
     def take(self, name: str) -> Tensor:
         shape = self.shapes[name]
-        parts = [weights.checked(self._file.take(part), part, self.path) for part in self._parts(name)]
+        parts = [self._take(part) for part in self._parts(name)]
         if not parts:
             return torch.zeros(shape)
         if name == "wte.weight" and _BOOK_OUTPUT in self._file.shapes:
-            weights.check_tied(self._file.take(_BOOK_OUTPUT), parts[0], (_BOOK_OUTPUT, _BOOK_EMBEDDINGS), self.path)
+            weights.check_tied(self._take(_BOOK_OUTPUT), parts[0], (_BOOK_OUTPUT, _BOOK_EMBEDDINGS), self.path)
         tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
         return tensor.t() if _is_matrix_of_block(name, shape) else tensor
+
+    def _take(self, part: str) -> Tensor:
+        return weights.checked(self._file.take(part), part, self.path)
 
 
 def _is_matrix_of_block(name: str, shape: Shape) -> bool:

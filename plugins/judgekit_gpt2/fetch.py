@@ -24,8 +24,6 @@ from judgekit_gpt2.config import PRESETS, to_hub
 if TYPE_CHECKING:
     import httpx
 
-HUB = "https://huggingface.co"
-
 Progress = Callable[[str, int, int], None]  # a file's name, its bytes that are here, and all its bytes (0: unknown)
 
 
@@ -52,7 +50,7 @@ RELEASES = {
     ),
 }
 # The vocabulary is one for all four.
-VOCABULARY = {
+VOCABULARY_FILES = {
     checkpoint.VOCABULARY: "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     checkpoint.MERGES: "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
@@ -68,7 +66,7 @@ def fetch(name: str, into: Path, server: str, progress: Progress) -> None:
     if not server.startswith(("http://", "https://")) or "@" in server:
         raise judgekit.UsageError(f"not the http:// or https:// address of a server, without a password: {server!r}")
     config = PRESETS[name]
-    files = VOCABULARY | {checkpoint.SAFETENSORS: RELEASES[name].weights}
+    files = VOCABULARY_FILES | {checkpoint.SAFETENSORS: RELEASES[name].weights}
     place = f"{server.rstrip('/')}/openai-community/{name}/resolve/{RELEASES[name].revision}"
     checkpoint.make_folder(into)
     with _alone(into):
@@ -144,8 +142,7 @@ def _download(client: httpx.Client, address: str, sha256: str, target: Path, pro
 
 def _attempt(client: httpx.Client, address: str, sha256: str, part: Path, progress: Progress) -> None:
     """One request for the rest of a file; returns when the part is whole and right."""
-    part.touch()
-    digest, done = checkpoint.sha256(part), _size(part)
+    digest, done = checkpoint.sha256(part) if part.exists() else hashlib.sha256(), _size(part)
     if digest.hexdigest() == sha256:
         return
     with client.stream("GET", address, headers={"Range": f"bytes={done}-"} if done else {}) as response:
@@ -187,9 +184,10 @@ def _lost(error: Exception, address: str, target: Path) -> judgekit.JudgekitErro
 
     reason = (str(error).splitlines() or [""])[0] or type(error).__name__
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        absent = [name for name in (*VOCABULARY_FILES, checkpoint.SAFETENSORS) if not (target.parent / name).exists()]
         return judgekit.Unreachable(
-            f"{address}: no connection ({reason}); put this file by hand into {target.parent} and run the same command "
-            "again, name a mirror as --mirror, or let `judgekit gpt2 convert` read a copy that you have"
+            f"{address}: no connection ({reason}); name a mirror as --mirror, or bring {', '.join(absent)} from there "
+            f"into {target.parent} by hand and run the same command again; `judgekit gpt2 convert` reads other copies"
         )
     return judgekit.CallError(f"{address}: the download stopped ({reason}); the same command goes on from there")
 

@@ -369,7 +369,7 @@ def test_sizes_are_read_as_the_hubs_tools_write_them(text, bytes_, reference_fol
     assert asked["max_shard_bytes"] == bytes_
 
 
-@pytest.mark.parametrize("text", ["much", "-1GB", "0", "1.2.3MB", "", "5 apples"])
+@pytest.mark.parametrize("text", ["much", "-1GB", "0", "1.2.3MB", "", "5 apples", "9" * 400])
 def test_what_is_no_size_is_an_error(text, tmp_path):
     done = CliRunner().invoke(gpt2, ["convert", "a", "--into", str(tmp_path / "made"), "--max-shard", text])
     assert done.exit_code == 2

@@ -85,7 +85,7 @@ def hub(reference_folder, monkeypatch):
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     monkeypatch.setitem(fetch.RELEASES, "gpt2", fetch.Release(REVISION, hashes["model.safetensors"]))
     for name in ("vocab.json", "merges.txt"):
-        monkeypatch.setitem(fetch.VOCABULARY, name, hashes[name])
+        monkeypatch.setitem(fetch.VOCABULARY_FILES, name, hashes[name])
     monkeypatch.setitem(PRESETS, "gpt2", GPT2Config(300, 64, 32, 2, 4))
     monkeypatch.setenv("NO_PROXY", "*")
     served = Hub(files)
@@ -119,7 +119,7 @@ def test_every_release_is_pinned_by_revision_and_sha256():
     assert fetch.RELEASES.keys() == PRESETS.keys() == {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"}
     for release in fetch.RELEASES.values():
         assert re.fullmatch(r"[0-9a-f]{40}", release.revision)
-    hashes = [release.weights for release in fetch.RELEASES.values()] + list(fetch.VOCABULARY.values())
+    hashes = [release.weights for release in fetch.RELEASES.values()] + list(fetch.VOCABULARY_FILES.values())
     assert all(re.fullmatch(r"[0-9a-f]{64}", each) for each in hashes)
     assert len(set(hashes)) == 6
 
@@ -242,8 +242,10 @@ def test_without_a_network_one_line_says_what_to_do(nobody, tmp_path):
     message = str(caught.value)
     revision = fetch.RELEASES["gpt2-medium"].revision
     assert message.startswith(f"{nobody}/openai-community/gpt2-medium/resolve/{revision}/vocab.json: no connection")
-    for what in (f"by hand into {tmp_path}", "--mirror", "`judgekit gpt2 convert`"):
+    by_hand = f"bring vocab.json, merges.txt, model.safetensors from there into {tmp_path} by hand"
+    for what in (by_hand, "--mirror", "`judgekit gpt2 convert`"):
         assert what in message
+    assert not list(tmp_path.iterdir())
     assert "\n" not in message
 
 
@@ -295,7 +297,7 @@ def test_two_at_once_in_one_folder_are_one_too_many(hub, tmp_path):
 
 def test_a_full_disk_keeps_what_came(hub, tmp_path):
     """In a process that may not write files larger than 32 KiB."""
-    pins = [REVISION, fetch.RELEASES["gpt2"].weights, fetch.VOCABULARY]
+    pins = [REVISION, fetch.RELEASES["gpt2"].weights, fetch.VOCABULARY_FILES]
     code = f"""
 import resource, signal, sys
 from pathlib import Path
@@ -303,7 +305,7 @@ import judgekit
 from judgekit_gpt2 import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
-revision, weights, fetch.VOCABULARY = {pins!r}
+revision, weights, fetch.VOCABULARY_FILES = {pins!r}
 fetch.RELEASES["gpt2"] = fetch.Release(revision, weights)
 try:
     fetch.fetch("gpt2", Path({str(tmp_path)!r}), {hub.address!r}, lambda *_: None)

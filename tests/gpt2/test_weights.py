@@ -207,7 +207,12 @@ def test_bad_values_are_found_on_loading(folder, change, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("#version: 0.2\na b c\n", "line 2 is not two tokens"), ("ab c\n", "does not fit"), ("t h\n", "of 258"), ("\x00 a\n", "line 1")],
+    [
+        ("#version: 0.2\na b c\n", "line 2 is not two tokens"),
+        ("ab c\n", "does not fit"),
+        ("t h\n", "of 258"),
+        ("\x00 a\n", "line 1"),
+    ],
 )
 def test_a_damaged_vocabulary_is_an_error(folder, content, message):
     (folder / checkpoint.MERGES).write_text(content)
