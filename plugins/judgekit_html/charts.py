@@ -281,7 +281,7 @@ def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
     """Loss by step, one line a split, told apart by colour and dash."""
     return _top(
         height=200,
-        data={"values": [point.model_dump() for point in points]},
+        data={"values": [point.model_dump(include={"step", "split", "loss"}) for point in points]},
         mark={"type": "line", "interpolate": "linear"},
         encoding={
             "x": {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickCount": 6}},
@@ -289,7 +289,7 @@ def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
                 "field": "loss",
                 "type": "quantitative",
                 "scale": {"zero": False},
-                "axis": {"title": "loss (nats a token)", "tickCount": 5},
+                "axis": {"title": "loss (nats)", "tickCount": 5},
             },
             "color": {"field": "split", "type": "nominal", "sort": None},
             "strokeDash": {"field": "split", "type": "nominal", "sort": None},

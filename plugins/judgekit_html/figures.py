@@ -162,13 +162,26 @@ def curve(training: judgekit.Training) -> judgekit.Section:
         for split, points in splits.items()
     ]
     rows = charts.thinned(training.curve, TABLE_ROWS)
+    measures = list(dict.fromkeys(name for point in training.curve for name in point.measures))
+    last = {name: point.measures[name] for point in training.curve for name in point.measures}
+    parts += [f"{name} at the end {value:.3f}" for name, value in last.items()]
     return judgekit.Section(
         f"training-{training.name}",
         training.name,
-        f"{training.name}: {'; '.join(parts)}, in nats a token.",
+        f"{training.name}: {'; '.join(parts)}. Losses are in nats.",
         charts.curve(charts.thinned(training.curve)),
-        judgekit.Table(["split", "step", "loss"], [[point.split, point.step, f"{point.loss:.4f}"] for point in rows]),
+        judgekit.Table(
+            ["split", "step", "loss", *measures],
+            [
+                [point.split, point.step, f"{point.loss:.4f}", *(_measure(point, name) for name in measures)]
+                for point in rows
+            ],
+        ),
     )
+
+
+def _measure(point: judgekit.CurvePoint, name: str) -> str:
+    return f"{point.measures[name]:.4f}" if name in point.measures else ""
 
 
 def own(run: judgekit.RunView) -> dict[str, list[judgekit.Section]]:

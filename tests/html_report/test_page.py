@@ -13,7 +13,7 @@ import pytest
 
 import judgekit
 from judgekit.records import Interval, Response, Row, RunView, Verdict
-from judgekit_html import numbers, report
+from judgekit_html import figures, numbers, report
 from sample_run import HOSTILE, SCORE, card, estimate_of, sample_run, section_of
 
 
@@ -177,6 +177,27 @@ def test_every_sample_response_and_verdict_is_there(page: Reader) -> None:
     assert page.text.count("no number in the reply") == sum(row.status != "scored" for row in view.rows)
     assert "The judge’s words" in page.text or "I would say it is quite good!" in page.text
     assert "carbon dioxide ✓ the answer" in page.text
+
+
+def test_what_a_model_wrote_in_training_is_there_with_step_prompt_and_reference(page: Reader) -> None:
+    text = page.text
+    for part in ("What it wrote while it learnt", "The cat chased the mouse.", "After step 1200", "mouse mouse the"):
+        assert part in text
+    assert "The mouse was <b>chased</b> by the cat." in text, "as text"
+
+
+def test_measures_of_a_training_stand_in_its_table() -> None:
+    points = [
+        judgekit.CurvePoint(step=s, split="validation", loss=0.7 - s / 10, measures={"margin": s / 4}) for s in (0, 1)
+    ]
+    points.append(judgekit.CurvePoint(step=1, split="train", loss=0.65))
+    section = figures.curve(
+        judgekit.Training(name="dpo", trainer="t", checkpoint="c", identity="i", curve=tuple(points))
+    )
+    assert "margin at the end 0.250" in section.sentence
+    assert section.table is not None
+    assert section.table.rows[1] == ["validation", 1, "0.6000", "0.2500"]
+    assert section.table.rows[2] == ["train", 1, "0.6500", ""]
 
 
 def test_rows_of_unknown_samples_are_shown_not_dropped() -> None:

@@ -25,6 +25,7 @@ from judgekit.records import (
     Series,
     Table,
     Training,
+    TrainingSample,
     Verdict,
     VerdictStatus,
 )
@@ -145,6 +146,7 @@ def _hostile_record(plain: RunRecord, text: str) -> RunRecord:
             "cards": (JudgeCard(judge=text, backend=text, prompt=text, reading=text, checks=(check,), passed=False),),
             "trainings": (
                 Training(name=text, trainer=text, checkpoint=text, identity=text, summary={text: text},
+                         samples=(TrainingSample(step=1, prompt=text, text=text, reference=text),),
                          curve=tuple(CurvePoint(step=step, split=text, loss=2 + 1 / step) for step in range(1, 9))),
             ),
             "warnings": (text,),
@@ -301,6 +303,13 @@ def card(*, passed: bool | None) -> JudgeCard:
     )  # fmt: skip
 
 
+def written(step: int, steps: int) -> TrainingSample:
+    """What a model in training wrote: markup in it stays text."""
+    text = "The mouse was <b>chased</b> by the cat." if step == steps else "mouse mouse the"
+    prompt = "Rewrite in the passive voice.\n\nThe cat chased the mouse."
+    return TrainingSample(step=step, prompt=prompt, text=text, reference="The mouse was chased by the cat.")
+
+
 def training(name: str, steps: int, start: float) -> Training:
     curve = [
         CurvePoint(step=step, split="train", loss=round(1.6 + (start - 1.6) * math.exp(-4 * step / steps), 4))
@@ -312,7 +321,8 @@ def training(name: str, steps: int, start: float) -> Training:
     ]
     return Training(
         name=name, trainer="gpt2-pretrain", checkpoint=f"checkpoints/{name}-51ab", identity="sha256:51ab09",
-        curve=tuple(curve), summary={"steps": steps, "tokens": steps * 4096, "parameters": 3_700_000},
+        curve=tuple(curve), samples=tuple(written(step, steps) for step in (steps // 2, steps)),
+        summary={"steps": steps, "tokens": steps * 4096, "parameters": 3_700_000},
     )  # fmt: skip
 
 
