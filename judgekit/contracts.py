@@ -170,6 +170,9 @@ class Study(Protocol):
     def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
         """Replies of the system's backend, in order."""
 
+    def prompt(self, system: str, sample: Sample) -> str:
+        """The sample's instruction as the system is asked it; for metrics that need "prompt"."""
+
     def shots(self, sample: Sample) -> Sequence[Sample]:
         """Worked examples for this sample's prompt."""
 
@@ -180,7 +183,7 @@ class Study(Protocol):
 class Metric(Configured, ABC):
     """Turns responses into rows. It never computes an interval: the core does, from the rows."""
 
-    # responses; score or pairwise (of a judge); loglikelihood (of the systems); reference, choices (of the samples)
+    # Of the systems: responses, prompt, loglikelihood. Of a judge: score, pairwise. Of the samples: reference, choices.
     needs: ClassVar[frozenset[str]] = frozenset({"responses"})
     series: ClassVar[Mapping[str, Series]]  # "value" is the headline
 

@@ -22,6 +22,13 @@ def answered_samples(prepared: Prepared, system: str) -> tuple[Sample, ...]:
     return tuple(sample for name in dict.fromkeys(names) for sample in prepared.datasets[name].samples)
 
 
+def is_instructed(prepared: Prepared, system: str) -> bool:
+    """Whether some metric has the system asked instructions."""
+    return any(
+        system in planned.systems and planned.metric.needs & {"responses", "prompt"} for planned in prepared.metrics
+    )
+
+
 def style_of(prepared: Prepared, system: str) -> str:
     return prepared.spec.models[system].style or prepared.models[system].default_style
 

@@ -15,7 +15,7 @@ from judgekit.folder import RunFolder
 from judgekit.preparation import DataSet, PlannedMetric
 from judgekit.records import Estimate, Reply, Request, Response, Row, Sample
 from judgekit.spec import RunSpec
-from judgekit.templates import Prompts
+from judgekit.templates import Prompts, render_instruction
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -32,6 +32,7 @@ class RunStudy:
     folder: RunFolder
     callers: Mapping[str, Caller]
     prompts: Prompts
+    styles: Mapping[str, str]
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -45,6 +46,9 @@ class RunStudy:
 
     def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
         return self.callers[system].calls("loglikelihood", ((request, 0, 0) for request in requests))
+
+    def prompt(self, system: str, sample: Sample) -> str:
+        return render_instruction(self.styles[system], sample, self.prompts)
 
     def shots(self, sample: Sample) -> Sequence[Sample]:
         return self.data.loader.shots(sample)

@@ -21,7 +21,7 @@ from judgekit import __version__
 from judgekit.calling import Caller
 from judgekit.errors import Interrupted
 from judgekit.folder import RunFolder, write_atomically
-from judgekit.generating import answered_samples, generate, instruction_template
+from judgekit.generating import answered_samples, generate, instruction_template, is_instructed, style_of
 from judgekit.judge_card import control_card
 from judgekit.judging import LLMJudge
 from judgekit.ledger import Ledger
@@ -160,9 +160,7 @@ class Run:
     def _prompt_hashes(self, prepared: Prepared) -> dict[str, str]:
         templates = [template for judge in prepared.judges.values() for template in judge.templates.values()]
         templates += [template for planned in prepared.metrics for template in planned.templates]
-        templates += [
-            instruction_template(prepared, name) for name in prepared.models if answered_samples(prepared, name)
-        ]
+        templates += [instruction_template(prepared, name) for name in prepared.models if is_instructed(prepared, name)]
         return {template.name: template.sha256 for template in sorted(templates, key=lambda template: template.name)}
 
     def _callers(
@@ -217,6 +215,7 @@ class Run:
                 folder=folder,
                 callers={name: callers[f"models.{name}"] for name in prepared.models},
                 prompts=prepared.prompts,
+                styles={name: style_of(prepared, name) for name in prepared.models},
             )
             for row in self._counted(measurements.rows(planned, study), f"measuring {planned.name}", 0):
                 self.manager.hook.judgekit_row_done(row=row)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
     from judgekit_metrics.multiple_choice import MultipleChoice
     from judgekit_metrics.pairwise import Pairwise
-    from judgekit_metrics.reference import ExactMatch, RougeL
+    from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL
     from judgekit_metrics.score import Score
 
     return {
@@ -23,6 +23,7 @@ def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
         "multiple_choice": MultipleChoice,
         "exact_match": ExactMatch,
         "rouge_l": RougeL,
+        "reference_likelihood": ReferenceLikelihood,
     }
 
 

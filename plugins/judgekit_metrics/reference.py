@@ -1,7 +1,8 @@
-"""`type: exact_match` and `type: rouge_l`: the response against the sample's reference, without a judge."""
+"""What the sample's reference says of a system, without a judge: `exact_match`, `rouge_l`, `reference_likelihood`."""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,8 @@ from typing import ClassVar
 
 import judgekit
 from judgekit_metrics.score import unanswered
+
+_NO_REFERENCE = judgekit.Verdict(status="skipped", detail="the sample has no reference")
 
 
 class _ReferenceMetric(judgekit.Metric):
@@ -35,7 +38,7 @@ class _ReferenceMetric(judgekit.Metric):
         if response.status != "complete":
             return unanswered(response)
         if sample.reference is None:
-            return judgekit.Verdict(status="skipped", detail="the sample has no reference")
+            return _NO_REFERENCE
         return judgekit.Verdict(status="scored", value=self.value(response.text, sample.reference))
 
 
@@ -60,6 +63,46 @@ class RougeL(_ReferenceMetric):
         if not ours and not theirs:  # symbols alone, such as "+": nothing to align
             return float(_folded(response) == _folded(reference))
         return 2 * longest_common_subsequence(ours, theirs) / (len(ours) + len(theirs))
+
+
+class ReferenceLikelihood(judgekit.Metric):
+    """How likely the reference is after the instruction: the geometric mean of its tokens' probabilities, which is 1
+    over the item's perplexity. Comparable between systems of one vocabulary only."""
+
+    needs = frozenset({"loglikelihood", "prompt", "reference"})
+    series: ClassVar[dict[str, judgekit.Series]] = {
+        "value": judgekit.Series(label="reference likelihood (1 / perplexity)", low=0, high=1)
+    }
+
+    def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
+        for system in study.systems:
+            asked = [sample for sample in study.samples if sample.reference]
+            replies = study.loglikelihood(system, (_continued(study, system, sample) for sample in asked))
+            found = {sample.id: _likelihood(reply) for sample, reply in zip(asked, replies, strict=True)}
+            for sample in study.samples:
+                verdict = found.get(sample.id, _NO_REFERENCE)
+                yield judgekit.Row(
+                    metric="",
+                    system=system,
+                    sample_id=sample.id,
+                    status=verdict.status,
+                    value=verdict.value,
+                    verdicts=(verdict,),
+                )
+
+
+def _continued(study: judgekit.Study, system: str, sample: judgekit.Sample) -> judgekit.Request:
+    message = judgekit.Message(role="user", content=study.prompt(system, sample))
+    return judgekit.Request(messages=(message,), continuations=(sample.reference or "",))
+
+
+def _likelihood(reply: judgekit.Reply) -> judgekit.Verdict:
+    if reply.status != "complete":
+        return judgekit.Verdict(status=reply.status, detail=reply.detail)
+    (reference,) = reply.continuations
+    mean = reference.loglikelihood / reference.tokens
+    detail = f"{reference.loglikelihood:.4f} nats for {reference.tokens} tokens; perplexity {math.exp(-mean):.4g}"
+    return judgekit.Verdict(status="scored", value=math.exp(mean), raw=detail)
 
 
 def _folded(text: str) -> str:

@@ -1,5 +1,6 @@
 """The built-in metrics over hand-made studies."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import judgekit
 from judgekit import Response, Sample, Verdict
 from judgekit_metrics.multiple_choice import MultipleChoice
 from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
-from judgekit_metrics.reference import ExactMatch, RougeL, longest_common_subsequence
+from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL, longest_common_subsequence
 from judgekit_metrics.score import Score
 
 
@@ -67,10 +68,13 @@ class FakeStudy:
                 yield judgekit.Reply(status="truncated", detail="too long")
             else:
                 scores = [
-                    judgekit.Continuation(token_logprobs=(-1.0 if text == " B" else -2.0,))
+                    judgekit.Continuation(token_logprobs=(-1.0 if text == " B" else -2.0,) * len(text.split()))
                     for text in request.continuations
                 ]
                 yield judgekit.Reply(continuations=tuple(scores))
+
+    def prompt(self, system: str, sample: Sample) -> str:
+        return f"{system}: {sample.instruction}"
 
     def shots(self, sample: Sample) -> Sequence[Sample]:
         return [
@@ -173,3 +177,20 @@ def test_rouge_l_of_symbols_compares_them_as_they_are() -> None:
     assert RougeL().value("+", "+") == 1
     assert RougeL().value("", "!!!") == 0
     assert RougeL().value("-", "+") == 0
+
+
+def test_the_likelihood_of_a_reference_is_one_over_its_perplexity() -> None:
+    samples = [*SAMPLES[:2], Sample(id="none", instruction="Do it.")]
+    study = FakeStudy(samples, {"a": [["x"]] * 3, "b": [["x"]] * 3})
+    rows = list(ReferenceLikelihood().rows(study))
+    assert [(row.system, row.sample_id, row.status) for row in rows[:3]] == [
+        ("a", "0", "scored"),
+        ("a", "1", "scored"),
+        ("a", "none", "skipped"),
+    ]
+    assert rows[0].value == pytest.approx(math.exp(-2.0)), "two tokens of -2 nats each"
+    assert "-4.0000 nats for 2 tokens; perplexity 7.389" in rows[0].verdicts[0].raw
+    assert rows[2].value is None
+    assert study.prompts == ["a: Do 0.", "a: Do 1.", "b: Do 0.", "b: Do 1."]
+    study = FakeStudy(samples[:1], {"a": [["x"]]}, longest=3)
+    assert [row.status for row in ReferenceLikelihood().rows(study)] == ["truncated"]
