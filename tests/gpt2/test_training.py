@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import judgekit
 from judgekit_gpt2 import checkpoint, training, weights
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.parallel import Team
+from judgekit_gpt2.trainers import Pretrain, PretrainOptions
 from judgekit_gpt2.training import NextToken, Recipe, Task
 from judgekit_gpt2.workspace import Workspace
 
@@ -203,6 +205,49 @@ def test_epochs_follow_one_another_until_the_steps_are_done(fresh, fit):
     fit(fresh, [], steps=7, epoch=epoch, progress=lambda done, total, note: steps.append((done, total)))
     assert asked == [0, 0, 1, 2], "once for its length"
     assert steps == [(step, 7) for step in range(1, 8)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_200_steps_in_bfloat16_follow_those_in_float32(tmp_path):
+    """The quickstart's model on its text: each point of the curve within 1 %."""
+    quickstart = Path(__file__).parents[2] / "examples" / "quickstart"
+    curves = {}
+    for precision in ("float32", "bfloat16"):
+        options = {
+            "data": "data/pretrain.txt",
+            "model": {"layers": 4, "heads": 8, "width": 256, "context": 128, "dropout": 0.0},
+            "tokenizer": {"bpe": 2000},
+            "steps": 200,
+            "evaluate_every": 20,
+            "lr": 1e-3,
+            "precision": precision,
+        }
+        (tmp_path / precision).mkdir()
+        trainer = Pretrain(PretrainOptions.model_validate(options), quickstart)
+        trainer.train(tmp_path / precision, lambda *_: None)
+        curves[precision] = [
+            json.loads(line)["loss"] for line in (tmp_path / precision / "training.jsonl").read_text().splitlines()
+        ]
+    worst = max(abs(low / full - 1) for low, full in zip(curves["bfloat16"], curves["float32"], strict=True))
+    print(f"bfloat16 from float32: at most {worst:.2%} over {len(curves['float32'])} points")
+    assert worst < 0.01
+    assert curves["float32"][-1] < 0.7 * curves["float32"][0], "nothing was learnt, so nothing was compared"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_compiled_blocks_learn_the_same(fresh, fit):
+    """Batches of other lengths too, which must not be compiled anew each time."""
+    batches = [batch for length in (12, 9, 11, 7) for batch in _cut(_batches(2), length)]
+    one, two = (weights.with_dropout(copy.deepcopy(fresh), 0.0) for _ in range(2))
+    plain = fit(one, batches, into="plain", evaluate_every=1)
+    compiled = fit(two, batches, into="compiled", evaluate_every=1, compile=True)
+    assert [point.loss for point in compiled] == [pytest.approx(point.loss, abs=1e-4) for point in plain]
+
+
+def _cut(batches, length):
+    return [Batch(batch.inputs[:, :length], batch.targets[:, :length], batch.names) for batch in batches]
 
 
 # --- what is kept ---
