@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -28,8 +29,40 @@ _SET = click.option(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Any option of the trainer, as JSON or text; `judgekit list trainers` names them.",
+    help="Any option of the trainer, as JSON or text; --options lists them.",
 )
+
+
+def _options(trainer: str) -> Callable[[Any], Any]:
+    """The flag that lists a trainer's options with their defaults, and what they mean."""
+
+    def show(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+        if not wanted:
+            return
+        from judgekit_gpt2 import trainers
+
+        factory = getattr(trainers, trainer).Options
+        explained = [
+            inspect.getdoc(kind) or "" for kind in reversed(factory.__mro__) if "judgekit_gpt2" in kind.__module__
+        ]
+        click.echo("\n\n".join(explained) + "\n")
+        for name, field in factory.model_fields.items():
+            default = "required" if field.is_required() else json.dumps(field.default, default=_plain)
+            click.echo(f"  {field.alias or name:18} {default}")
+        context.exit()
+
+    return click.option(
+        "--options",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="List every option of the trainer.",
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump()
 
 
 def _size(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
@@ -59,6 +92,7 @@ def gpt2() -> None:
 )
 @click.option("--bpe", type=int, help="Learn a vocabulary of this many tokens; without it, GPT-2's.")
 @_SET
+@_options("Pretrain")
 def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, settings: tuple[str, ...]) -> None:
     """Train a model from random weights on text files DATA."""
     tokenizer = {"tokenizer": {"bpe": bpe}} if bpe else {}
@@ -73,6 +107,7 @@ def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, set
 @click.option("--preset", type=click.Choice(["book"]), help="book: the recipe of LLMs from Scratch, chapter 7.")
 @_LORA
 @_SET
+@_options("Finetune")
 def finetune(data: str, start: str, into: Path, preset: str | None, settings: tuple[str, ...], **given: Any) -> None:
     """Train a checkpoint further on instruction DATA (JSON or JSONL)."""
     _train("Finetune", into, {"data": data, "from": start, "preset": preset, **_tuning(**given)}, settings)
@@ -86,6 +121,7 @@ def finetune(data: str, start: str, into: Path, preset: str | None, settings: tu
 @click.option("--beta", type=click.FloatRange(0, min_open=True), help="How dear it is to leave the reference.")
 @_LORA
 @_SET
+@_options("DPO")
 def dpo(data: str, start: str, into: Path, beta: float | None, settings: tuple[str, ...], **given: Any) -> None:
     """Train a checkpoint further to prefer the 'chosen' responses of DATA over the 'rejected' ones."""
     options = {"data": data, "from": start, **_tuning(**given)}

@@ -60,6 +60,17 @@ def test_wrong_options_are_named(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize("command", ["pretrain", "finetune", "dpo"])
+def test_every_option_is_listed_with_its_default(command):
+    told = _run(command, "--options")
+    assert told.exit_code == 0
+    listed = dict(line.split(maxsplit=1) for line in told.stdout.splitlines() if line.startswith("  "))
+    assert listed["batch"] == "8"
+    assert listed["data"] == "required"
+    assert listed["precision"] == '"auto"'
+    assert ("from" in listed) == (command != "pretrain")
+
+
 def test_a_prompt_that_is_too_long_is_an_error(base):
     with pytest.raises(judgekit.UsageError, match="too many for the model's context of 64"):
         _run("generate", base, "xyz " * 64)
