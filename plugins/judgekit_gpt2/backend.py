@@ -11,23 +11,27 @@ from pydantic import Field, JsonValue
 
 import judgekit
 from judgekit_gpt2 import checkpoint
+from judgekit_gpt2.config import GPT2Config
 
 if TYPE_CHECKING:
     from judgekit_gpt2.generation import Generation, Prompt
+    from judgekit_gpt2.loglikelihood import Scorer
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.tokens import Tokenizer
 
-ADAPTER_VERSION = 1  # part of the identity; raise it when the same weights would answer otherwise
+ADAPTER_VERSION = 2  # part of the identity; raise it when the same weights would answer otherwise
+INT8_WIDTH = 16  # the kernel for int8 reads so many weights at once
 MAX_NEW_TOKENS = 256  # where a request sets none
 
 
 class GPT2Options(judgekit.Options):
-    """`checkpoint` is a folder in the hub's layout. `threads` None leaves torch's own choice; `batch` is how many
-    sequences grow together."""
+    """`checkpoint` is a folder in the hub's layout. `quantise: int8` keeps the matrices in a quarter of the memory,
+    rounded. `threads` None leaves torch's own choice; `batch` is how many sequences grow together."""
 
     checkpoint: str
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
+    quantise: Literal["int8"] | None = None
     threads: int | None = Field(None, ge=1)
     batch: int = Field(32, ge=1)
 
@@ -39,6 +43,8 @@ class GPT2Backend(judgekit.Backend):
 
     Running to `max_new_tokens` is a normal end: the reply is complete and has the note `length`. A reply that the
     model's context ends is truncated, and a prompt that fills it is an error: nothing is ever cut silently.
+
+    A reply does not depend on the other requests, whatever `dtype` and `quantise` say: see `inference.margin`.
     """
 
     Options: ClassVar[type[judgekit.Options]] = GPT2Options
@@ -53,6 +59,8 @@ class GPT2Backend(judgekit.Backend):
         self._folder = self.path(self.options.checkpoint)
         self._identity: str | None = None
         self._loaded: tuple[GPT2, Tokenizer] | None = None
+        self._margin: float | None = None
+        self._scorer: Scorer | None = None
 
     def identity(self) -> dict[str, JsonValue]:
         if self._identity is None:
@@ -62,24 +70,27 @@ class GPT2Backend(judgekit.Backend):
             "adapter": ADAPTER_VERSION,
             "weights": self._identity,
             "dtype": self.options.dtype,
+            "quantise": self.options.quantise,
             "device": self.options.device,
         }
 
     def check(self) -> list[judgekit.Problem]:
         try:
             checkpoint.require_torch()
-            checkpoint.check(self._folder)
+            self._check_width(checkpoint.check(self._folder))
         except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
         return []
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
-        from judgekit_gpt2 import generation
+        from judgekit_gpt2 import generation, inference
 
         model, tokenizer = self._load()
+        if self._margin is None:
+            self._margin = inference.margin(model)
         prompts = [self._prompt(request, tokenizer) for request in requests]
         fitting = [prompt for prompt in prompts if len(prompt.ids) < model.config.context]
-        written = iter(generation.generate(model, fitting, tokenizer.end_of_text, self.options.batch))
+        written = iter(generation.generate(model, fitting, tokenizer.end_of_text, self.options.batch, self._margin))
         return [
             _reply(request, prompt, next(written), model.config.context, tokenizer)
             if len(prompt.ids) < model.config.context
@@ -89,37 +100,52 @@ class GPT2Backend(judgekit.Backend):
 
     def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         """Prompt and continuation are encoded apart: a continuation keeps the space that it begins with."""
-        from judgekit_gpt2.loglikelihood import loglikelihoods
+        from judgekit_gpt2.loglikelihood import Scorer
 
         model, tokenizer = self._load()
-        replies = []
-        for request in requests:
-            prompt = _encode(request, tokenizer)
-            continuations = [tokenizer.encode(text) for text in request.continuations]
-            length = len(prompt) + max(map(len, continuations), default=0) - 1
-            if length > model.config.context:
-                replies.append(_too_long(length, model.config.context))
-                continue
-            results = loglikelihoods(model, prompt, continuations)
-            found = tuple(judgekit.Continuation(token_logprobs=tuple(values)) for values in results)
-            replies.append(judgekit.Reply(continuations=found, usage=judgekit.Usage(prompt_tokens=len(prompt))))
-        return replies
+        if self._scorer is None:
+            self._scorer = Scorer(model)
+        questions = [
+            (_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
+            for request in requests
+        ]
+        lengths = [len(prompt) + max(map(len, texts), default=0) - 1 for prompt, texts in questions]
+        context = model.config.context
+        fitting = [question for question, length in zip(questions, lengths, strict=True) if length <= context]
+        scores = iter(self._scorer.score(fitting))
+        return [
+            _scored(len(prompt), next(scores)) if length <= context else _too_long(length, context)
+            for (prompt, _), length in zip(questions, lengths, strict=True)
+        ]
 
     def close(self) -> None:
-        self._loaded = None
+        self._loaded = self._margin = self._scorer = None
+
+    def _check_width(self, config: GPT2Config) -> None:
+        if self.options.quantise and config.width % INT8_WIDTH:
+            raise judgekit.CheckpointError(
+                f"quantise: int8 needs a width that is a multiple of {INT8_WIDTH}; this model's is {config.width}",
+                path=self._folder,
+            )
 
     def _load(self) -> tuple[GPT2, Tokenizer]:
         if self._loaded is None:
             checkpoint.require_torch()
             import torch
 
-            from judgekit_gpt2 import weights
+            from judgekit_gpt2 import inference, weights
 
+            try:
+                torch.empty(0, device=self.options.device)
+            except (RuntimeError, AssertionError, NotImplementedError) as error:
+                reason = str(error).splitlines()[0]
+                raise judgekit.UsageError(f"device {self.options.device!r} cannot be used: {reason}") from None
             if self.options.threads is not None:
                 torch.set_num_threads(self.options.threads)
             model, tokenizer = weights.load(self._folder)
+            self._check_width(model.config)
             dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
-            self._loaded = model.to(self.options.device, dtype), tokenizer
+            self._loaded = inference.prepare(model, self.options.device, dtype, self.options.quantise), tokenizer
         return self._loaded
 
     def _prompt(self, request: judgekit.Request, tokenizer: Tokenizer) -> Prompt:
@@ -161,6 +187,11 @@ def _reply(
         usage=judgekit.Usage(prompt_tokens=len(prompt.ids), completion_tokens=len(written.ids)),
         notes=() if written.finish == "stop" else ("length",),
     )
+
+
+def _scored(length: int, values: list[list[float]]) -> judgekit.Reply:
+    found = tuple(judgekit.Continuation(token_logprobs=tuple(of_tokens)) for of_tokens in values)
+    return judgekit.Reply(continuations=found, usage=judgekit.Usage(prompt_tokens=length))
 
 
 def _too_long(length: int, context: int) -> judgekit.Reply:

@@ -1,8 +1,8 @@
 """Batched generation with a KV cache: sequences join, grow by a token a step, and leave when they are finished.
 
-A sequence does not depend on its batch. Its random numbers come from a generator of its own; and since the last
-bits of a logit do depend on the other rows of a matrix product, a choice that these bits could turn is made again
-from the sequence alone (see `choose`).
+A sequence does not depend on its batch. Its random numbers come from a generator of its own; and where the last
+bits of a logit depend on the other rows of a matrix product, a choice that these bits could turn is made again
+from the sequence alone (see `choose`). A model from `inference.prepare` mostly needs no second look.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from judgekit_gpt2.model import GPT2, KVCache, left_pad
+from judgekit_gpt2.cache import KVCache
+from judgekit_gpt2.model import GPT2, left_pad
 
 Finish = Literal["stop", "length", "context"]
 
@@ -55,11 +56,16 @@ class Generation:
     finish: Finish | None = None
 
 
-def generate(model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int = 32) -> list[Generation]:
-    """Continue every prompt, `rows` of them at a time: where one finishes, the next takes its place."""
+def generate(
+    model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int = 32, margin: float = LOGIT_MARGIN
+) -> list[Generation]:
+    """Continue every prompt, `rows` of them at a time: where one finishes, the next takes its place.
+
+    `margin` is how much a logit may differ between batches; 0 where it never does (see `inference.margin`).
+    """
     if not prompts:
         return []
-    writer = _Writer(model, prompts, end_of_text, rows)
+    writer = _Writer(model, prompts, end_of_text, rows, margin)
     with torch.inference_mode():
         while writer.waiting or writer.active:
             if writer.waiting and len(writer.active) < rows:
@@ -88,10 +94,10 @@ class _Row:
 class _Writer:
     """The sequences at work: row n of the cache belongs to `active[n]`."""
 
-    def __init__(self, model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int) -> None:
+    def __init__(self, model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int, margin: float) -> None:
         context = model.config.context
         assert all(0 < len(prompt.ids) < context for prompt in prompts), "a prompt leaves room for a token"
-        self.model, self.end_of_text, self.rows = model, end_of_text, rows
+        self.model, self.end_of_text, self.rows, self.margin = model, end_of_text, rows, margin
         self.device = model.tokens.weight.device
         self.generations = [Generation() for _ in prompts]
         every = [_Row(prompt, generation) for prompt, generation in zip(prompts, self.generations, strict=True)]
@@ -105,7 +111,7 @@ class _Writer:
         first = len(self.active)
         while self.waiting and len(self.active) < self.rows:
             self.active.append(self.waiting.popleft())
-        ids, positions = left_pad([row.ids for row in self.active[first:]])
+        ids, positions = left_pad([row.ids for row in self.active[first:]], columns=2)  # one column would be a step
         self._write(first, ids, positions)
 
     def step(self) -> None:
@@ -117,10 +123,14 @@ class _Writer:
     def _write(self, first: int, ids: Tensor, positions: Tensor) -> None:
         cache = self.cache.rows(first, len(self.active))
         hidden = self.model(ids.to(self.device), positions.to(self.device), cache)[:, -1]
-        logits = self.model.logits(hidden).float().cpu()
+        logits = self.model.logits(hidden).float()  # [rows, V]
+        likeliest, sure = _likeliest(logits, self.margin)
         for at in reversed(range(first, len(self.active))):  # from the end, since leaving moves the last row
-            row = self.active[at]
-            token = self._choose(row, logits[at - first])
+            row, here = self.active[at], at - first
+            if row.prompt.drawing.temperature == 0 and sure[here]:
+                token = likeliest[here]
+            else:
+                token = self._choose(row, logits[here].cpu())
             row.generation.finish = self._finish(row, token)
             if row.generation.finish is not None:
                 self._leave(at)
@@ -129,7 +139,7 @@ class _Writer:
         noise = None
         if row.prompt.drawing.temperature > 0:
             noise = -torch.empty(len(logits), dtype=torch.double).exponential_(generator=row.random).log_()
-        token, sure = choose(logits, row.prompt.drawing, noise)
+        token, sure = choose(logits, row.prompt.drawing, noise, self.margin)
         if not sure:
             alone = self.model(torch.tensor([row.ids], device=self.device))[0, -1]
             token, _ = choose(self.model.logits(alone).float().cpu(), row.prompt.drawing, noise)
@@ -154,8 +164,17 @@ class _Writer:
             self.cache.copy_row(len(self.active), at, last.length)
 
 
-def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int, bool]:
-    """The next token from logits [V], and whether it is sure to be the same with logits that differ in the last bits.
+def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:
+    """Of logits [B, V] the largest of each row, and whether it leads by the margin: `choose` for greedy rows."""
+    best = logits.argmax(-1, keepdim=True)
+    if margin == 0:
+        return best[:, 0].tolist(), [True] * len(logits)
+    others = logits.scatter(1, best, float("-inf")).amax(-1)
+    return best[:, 0].tolist(), (logits.gather(1, best)[:, 0] - others > margin).tolist()
+
+
+def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float = LOGIT_MARGIN) -> tuple[int, bool]:
+    """The next token from logits [V], and whether it is sure to be the same with logits that differ by the margin.
 
     Sampling is Gumbel-max: with `noise` [V] from a standard Gumbel distribution the largest of logits / temperature +
     noise is a draw from the softmax, so that a near tie looks alike whether drawn or not. The choice is sure if it
@@ -163,7 +182,7 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int,
     """
     scaled = logits.double() / (drawing.temperature or 1.0)
     scores = scaled if noise is None else scaled + noise
-    margin = LOGIT_MARGIN / (drawing.temperature or 1.0)
+    margin /= drawing.temperature or 1.0
     least = possible = excluded = float("-inf")
     if noise is not None and (drawing.top_k or drawing.top_p):
         top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
@@ -171,6 +190,8 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None) -> tuple[int,
         possible, _ = boundary(scaled, top_k, top_p + MASS_MARGIN)
         _, excluded = boundary(scaled, top_k, top_p - MASS_MARGIN)
     token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
+    if margin == 0:
+        return token, True
     two = scores.masked_fill(scaled < possible - margin, float("-inf")).topk(2)
     leads = int(two.indices[0]) == token and float(two.values[0] - two.values[1]) > margin
     return token, leads and float(scaled[token]) > excluded + margin

@@ -7,46 +7,103 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from judgekit_gpt2.model import GPT2, PADDING, KVCache
+from judgekit_gpt2.cache import PIECE, KVCache
+from judgekit_gpt2.model import GPT2, PADDING, left_pad
+
+Question = tuple[Sequence[int], Sequence[Sequence[int]]]  # the tokens of a prompt, and those of its continuations
+
+_ROWS = 64  # of the output layer at a time: 13 MB of logits
 
 
-@torch.inference_mode()
-def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The natural log-probability of every token of each continuation of a prompt.
+class Scorer:
+    """Scores continuations, prompt after prompt, and keeps the prompt that it has read last.
 
-    The prompt (at least one token) is read once. Continuations of a single token need nothing more; longer ones
-    follow as one batch. A prompt is computed apart from others, so that its figures do not depend on them. Prompt and
-    continuation together may have one token more than the context, since nothing follows the last one.
+    What the next one shares with it from the start is not read again: worked examples that come before many questions
+    are read once. They are shared in whole pieces, cut where attention cuts a text anyway (see cache.py), so that the
+    results do not depend on what was read before. A prompt whose continuations are single tokens takes one forward
+    pass over what is new in it, and one row of the output layer.
     """
-    if not continuations:
-        return []
-    longest = max(map(len, continuations))
-    assert len(prompt) > 0, "a prompt has at least one token"
-    assert len(prompt) + longest - 1 <= model.config.context, "prompt and continuation are too long"
-    device = model.tokens.weight.device
-    cache = KVCache.empty(model.config, len(continuations), len(prompt) + longest, model.tokens.weight)
-    positions = torch.arange(len(prompt), device=device)[None]
-    hidden = model(torch.tensor([prompt], device=device), positions, cache.rows(0, 1))[0, -1]
-    first = _log_probabilities(model, hidden)  # [V]
-    results = [[float(first[ids[0]])] if ids else [] for ids in continuations]
-    longer = [index for index, ids in enumerate(continuations) if len(ids) > 1]
-    if not longer:
+
+    def __init__(self, model: GPT2) -> None:
+        self.model = model
+        self.device = model.tokens.weight.device
+        self._cache: KVCache | None = None  # one sequence, as long as the context
+        self._kept: list[int] = []  # the tokens in it
+
+    @torch.inference_mode()
+    def score(self, questions: Sequence[Question]) -> list[list[list[float]]]:
+        """The natural log-probability of every token, by question and continuation.
+
+        A prompt has at least one token. With a continuation it may have one token more than the context, since
+        nothing follows the last one.
+        """
+        results: list[list[list[float]]] = [[[] for _ in continuations] for _, continuations in questions]
+        states: list[Tensor] = []  # [n, C] each, N in all: the hidden states that predict a token
+        wanted: list[tuple[list[float], int, int]] = []  # where a figure goes, which of the N states, and the token
+        count = 0
+        for index in sorted(range(len(questions)), key=lambda at: list(questions[at][0])):  # like beside like
+            prompt, continuations = questions[index]
+            given = [(ids, values) for ids, values in zip(continuations, results[index], strict=True) if ids]
+            if not given:
+                continue
+            assert len(prompt) > 0, "a prompt has at least one token"
+            longest = max(len(ids) for ids, _ in given)
+            assert len(prompt) + longest - 1 <= self.model.config.context, "prompt and continuation are too long"
+            states.append(self._read(prompt))
+            wanted += [(values, count, ids[0]) for ids, values in given]
+            count += 1
+            longer = [(ids, values) for ids, values in given if len(ids) > 1]
+            for (ids, values), following in zip(longer, self._follow([ids[:-1] for ids, _ in longer]), strict=True):
+                states.append(following)
+                wanted += [(values, count + at, token) for at, token in enumerate(ids[1:])]
+                count += len(ids) - 1
+        if wanted:
+            found = self._log_probabilities(torch.cat(states), [(state, token) for _, state, token in wanted])
+            for (values, _, _), value in zip(wanted, found, strict=True):
+                values.append(value)
         return results
-    for row in range(1, len(longer)):
-        cache.copy_row(0, row, len(prompt))
-    ids = torch.zeros(len(longer), longest - 1, dtype=torch.long)
-    positions = torch.full((len(longer), longest - 1), PADDING)
-    for row, index in enumerate(longer):
-        read = torch.tensor(continuations[index][:-1])
-        ids[row, : len(read)] = read
-        positions[row, : len(read)] = torch.arange(len(prompt), len(prompt) + len(read))
-    states = model(ids.to(device), positions.to(device), cache.rows(0, len(longer)))  # [rows, T, C]
-    for row, index in enumerate(longer):
-        following = torch.tensor(continuations[index][1:], device=device)
-        table = _log_probabilities(model, states[row, : len(following)])  # [T, V]
-        results[index] += table.gather(1, following[:, None])[:, 0].tolist()
-    return results
+
+    def _read(self, prompt: Sequence[int]) -> Tensor:
+        """The hidden state [1, C] after a prompt, of which only what is new is read."""
+        if self._cache is None:
+            self._cache = KVCache.empty(self.model.config, 1, self.model.config.context, self.model.tokens.weight)
+        most = min(len(self._kept), len(prompt) - 1)
+        same = next((at for at in range(most) if self._kept[at] != prompt[at]), most)
+        same -= same % PIECE
+        self._kept = self._kept[:same]  # should the next line fail
+        ids, positions = left_pad([prompt[same:]], columns=2)  # one column would be a step of generation
+        positions = torch.where(positions == PADDING, PADDING, positions + same)
+        hidden = self.model(ids.to(self.device), positions.to(self.device), self._cache)
+        self._kept = list(prompt)
+        return hidden[:, -1]  # type: ignore[no-any-return]
+
+    def _follow(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
+        """The hidden states [n, C] of each sequence after the prompt that was read last, all in one batch."""
+        if not sequences:
+            return []
+        assert self._cache is not None
+        longest, start = max(map(len, sequences)), len(self._kept)
+        cache = KVCache.empty(self.model.config, len(sequences), start + longest, self.model.tokens.weight)
+        ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+        positions = torch.full((len(sequences), longest), PADDING)
+        for row, sequence in enumerate(sequences):
+            self._cache.copy_row(0, row, start, into=cache)
+            ids[row, : len(sequence)] = torch.tensor(sequence)
+            positions[row, : len(sequence)] = torch.arange(start, start + len(sequence))
+        hidden = self.model(ids.to(self.device), positions.to(self.device), cache)
+        return [states[: len(sequence)] for states, sequence in zip(hidden, sequences, strict=True)]
+
+    def _log_probabilities(self, states: Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
+        """log P(token) by the hidden states [N, C], for pairs of state and token in the order of the states."""
+        which, tokens = torch.tensor(wanted, device=self.device).T
+        found = []
+        for start in range(0, len(states), _ROWS):
+            table = self.model.logits(states[start : start + _ROWS]).float().log_softmax(-1)  # [rows, V]
+            here = (which >= start) & (which < start + _ROWS)
+            found += table[which[here] - start, tokens[here]].tolist()
+        return found
 
 
-def _log_probabilities(model: GPT2, hidden: Tensor) -> Tensor:
-    return model.logits(hidden).float().log_softmax(-1)
+def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+    """The natural log-probability of every token of each continuation of one prompt: see `Scorer.score`."""
+    return Scorer(model).score([(prompt, continuations)])[0]

@@ -1,6 +1,6 @@
 """GPT-2 as in "Language Models are Unsupervised Multitask Learners" (Radford et al., 2019).
 
-Letters in shape comments: B sequences, T new tokens, S tokens attended to, C width, H heads, D = C / H, V vocabulary.
+Letters in shape comments: B sequences, T new tokens, C width, H heads, D = C / H, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,46 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from judgekit_gpt2.cache import KVCache, NextTokens, Reading, reading
 from judgekit_gpt2.config import GPT2Config
 
 PADDING = -1  # the position of a padding token
 
 
 @dataclass(frozen=True)
-class KVCache:
-    """Keys and values of sequences, allocated once: [layers, B, S, H, D] each, where S is indexed by position.
-
-    Because a token is kept under its position, padding never enters the cache, and the sequences may have
-    different lengths. Slots beyond a sequence's length hold anything: no query ever attends to them.
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    @classmethod
-    def empty(cls, config: GPT2Config, rows: int, length: int, like: Tensor) -> KVCache:
-        """Room for `rows` sequences of at most `length` tokens, of the type and on the device of `like`."""
-        shape = (config.layers, rows, length, config.heads, config.width // config.heads)
-        return cls(like.new_zeros(shape), like.new_zeros(shape))
-
-    def rows(self, start: int, stop: int) -> KVCache:
-        """A view of some of the sequences: writing to it writes here."""
-        return KVCache(self.keys[:, start:stop], self.values[:, start:stop])
-
-    def copy_row(self, source: int, target: int, length: int) -> None:
-        """Copy the first `length` positions of one sequence over another."""
-        for store in (self.keys, self.values):
-            store[:, target, :length] = store[:, source, :length]
-
-
-@dataclass(frozen=True)
 class _Step:
-    """What all layers of one forward pass share. `mask` None: plain causal attention among the T tokens."""
+    """What all layers of one forward pass share. Neither a mask nor a cache: causal attention among the T tokens."""
 
-    mask: Tensor | None = None  # [B, 1, T, S], true where a query attends to a key
-    cache: KVCache | None = None
-    real: tuple[Tensor, Tensor, Tensor] | None = None  # row, column and position of each token that is no padding
-    length: int = 0  # S
+    mask: Tensor | None = None  # [B, 1, T, T], true where a query attends to a key
+    reading: Reading | NextTokens | None = None  # through a cache
 
 
 class Attention(nn.Module):
@@ -64,27 +36,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, step: _Step) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.heads, C // self.heads).unbind(2)  # each [B, T, H, D]
-        if step.cache is not None:
-            k = _store(step.cache.keys[layer], k, step)  # [B, S, H, D]
-            v = _store(step.cache.values[layer], v, step)
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=step.mask,
-            is_causal=step.mask is None,
-            dropout_p=self.dropout if self.training else 0.0,
-        )  # [B, H, T, D]
-        return F.dropout(self.out(y.transpose(1, 2).reshape(B, T, C)), self.dropout, self.training)
-
-
-def _store(kept: Tensor, new: Tensor, step: _Step) -> Tensor:
-    """Put new keys or values [B, T, H, D] into their slots; all that there are then, as a view [B, S, H, D]."""
-    assert step.real is not None
-    row, column, position = step.real
-    kept[row, position] = new[row, column]
-    return kept[:, : step.length]
+        qkv = self.qkv(x).view(B, T, 3, self.heads, C // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, H, T, D]
+        if step.reading is not None:
+            y = step.reading.attend(layer, q, k, v)
+        else:
+            dropout = self.dropout if self.training else 0.0
+            causal = step.mask is None
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=step.mask, is_causal=causal, dropout_p=dropout)
+        y = y.transpose(1, 2).reshape(B, T, C)
+        return F.dropout(self.out(y), self.dropout, self.training)
 
 
 class MLP(nn.Module):
@@ -127,6 +88,7 @@ class GPT2(nn.Module):
         self.positions = nn.Embedding(config.context, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        self.head: nn.Module | None = None  # the output layer in another form; see inference.py
 
     def initialise(self, generator: torch.Generator) -> None:
         """The paper's initialisation: N(0, 0.02²), and the layers that add to the residual stream scaled by
@@ -154,9 +116,8 @@ class GPT2(nn.Module):
             step = _Step()
         else:
             assert positions.shape == (B, T), f"positions {tuple(positions.shape)} for ids {(B, T)}"
-            placed = positions.clamp(min=0)
-            x = self.tokens(ids) + self.positions(placed)
-            step = _plan(positions, placed, cache)
+            x = self.tokens(ids) + self.positions(positions.clamp(min=0))
+            step = _Step(mask=_mask(positions)) if cache is None else _Step(reading=reading(positions, cache))
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, step)
@@ -164,25 +125,24 @@ class GPT2(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., C]."""
+        if self.head is not None:
+            return self.head(hidden)  # type: ignore[no-any-return]
         return F.linear(hidden, self.tokens.weight)
 
 
-def _plan(positions: Tensor, placed: Tensor, cache: KVCache | None) -> _Step:
+def _mask(positions: Tensor) -> Tensor:
     """Which keys each query attends to: those at its own position and before. Padding queries, whose output nobody
     reads, attend to position 0, since a softmax over nothing is NaN."""
-    if cache is None:
-        keys = positions[:, None, :]  # [B, 1, T]
-        return _Step(mask=((keys >= 0) & (keys <= placed[:, :, None]))[:, None])
-    row, column = (positions >= 0).nonzero(as_tuple=True)
-    length = int(placed.max()) + 1
-    keys = torch.arange(length, device=positions.device)[None, None, :]
-    mask = (keys <= placed[:, :, None])[:, None]  # [B, 1, T, S]
-    return _Step(mask, cache, (row, column, positions[row, column]), length)
+    keys, queries = positions[:, None, :], positions.clamp(min=0)[:, :, None]
+    return ((keys >= 0) & (keys <= queries))[:, None]
 
 
-def left_pad(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids and positions [B, T] of sequences of different lengths, so that all of them end in the last column."""
-    longest = max(map(len, sequences))
+def left_pad(sequences: Sequence[Sequence[int]], columns: int = 1) -> tuple[Tensor, Tensor]:
+    """Ids and positions [B, T] of sequences of different lengths, so that all of them end in the last column.
+
+    T is that of the longest, and at least `columns`.
+    """
+    longest = max(columns, *map(len, sequences))
     ids = torch.zeros((len(sequences), longest), dtype=torch.long)  # any token will do as padding
     positions = torch.full((len(sequences), longest), PADDING, dtype=torch.long)
     for row, sequence in enumerate(sequences):

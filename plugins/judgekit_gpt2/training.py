@@ -136,10 +136,10 @@ def fit(task: Task, recipe: Recipe, workspace: Workspace, team: Team, progress: 
     Raises UsageError when the loss is not finite, naming step and batch; StorageError when the disk is full.
     """
     with torch.random.fork_rng(devices=[]):
-        _Fitting(task, recipe, workspace, team, progress).run()
+        Fitting(task, recipe, workspace, team, progress).run()
 
 
-class _Fitting:
+class Fitting:
     """One training on its way through the steps."""
 
     def __init__(self, task: Task, recipe: Recipe, workspace: Workspace, team: Team, progress: Progress) -> None:
@@ -162,7 +162,7 @@ class _Fitting:
             self._point("validation", self._validation_loss(), **self.task.measure(self.task.validation))
         for batches in self._steps():
             counters.step += 1
-            counters.since.append(self._step(batches))
+            counters.since.append(self.step(batches))
             if counters.step % self.recipe.evaluate_every == 0 or counters.step == self.recipe.steps:
                 self._evaluate()
             epoch, within = divmod(counters.step, self.per_epoch)
@@ -193,7 +193,7 @@ class _Fitting:
                     return
                 yield [batches[at] for at in range(start, min(start + size, len(batches)))]
 
-    def _step(self, batches: list[Portion]) -> float:
+    def step(self, batches: list[Portion]) -> float:
         """Move the weights once; returns the mean loss of the whole step, as it was before."""
         recipe, step = self.recipe, self.counters.step
         # Dropout is drawn from the step's number, so that a training that goes on needs no generator's state.

@@ -176,6 +176,57 @@ def test_bfloat16_is_close_to_float32(reference_folder, backend):
     assert half.generate([request])[0].status == "complete"
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"dtype": "bfloat16"}, {"dtype": "bfloat16", "quantise": "int8"}, {"quantise": "int8"}]
+)
+def test_no_form_of_the_weights_lets_a_reply_depend_on_the_other_requests(reference_folder, options):
+    whole = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), **options))
+    small = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), batch=2, **options))
+    requests = [_request("The cat " * (at + 1), (" mat", " log."), temperature=at % 2, seed=at) for at in range(6)]
+    written, scored = whole.generate(requests), whole.loglikelihood(requests)
+    assert [small.generate([request])[0] for request in requests] == written
+    assert small.generate(requests[::-1])[::-1] == written
+    assert [small.loglikelihood([request])[0] for request in requests] == scored
+    assert small.loglikelihood(requests[::-1])[::-1] == scored
+
+
+def test_a_quantised_model_has_another_identity(reference_folder, backend):
+    rounded = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8"))
+    assert rounded.identity() != backend.identity()
+
+
+def test_a_width_that_int8_cannot_read_is_found_in_preflight(make_reference, tokenizer, tmp_path):
+    make_reference(n_embd=36).save_pretrained(tmp_path)
+    tokenizer.save(tmp_path)
+    assert GPT2Backend(GPT2Options(checkpoint=str(tmp_path))).check() == []
+    backend = GPT2Backend(GPT2Options(checkpoint=str(tmp_path), quantise="int8"))
+    (problem,) = backend.check()
+    assert "int8 needs a width that is a multiple of 16; this model's is 36" in problem.message
+    with pytest.raises(judgekit.CheckpointError, match="multiple of 16"):
+        backend.generate([_request("a")])
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:7"])
+def test_a_device_that_is_not_there_is_a_usage_error_of_one_line(reference_folder, device):
+    backend = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), device=device))
+    with pytest.raises(judgekit.UsageError, match=f"device '{device}' cannot be used") as caught:
+        backend.generate([_request("a")])
+    assert "\n" not in str(caught.value)
+
+
+def test_shared_beginnings_are_read_once_across_calls(backend, monkeypatch):
+    examples = "What is the capital of France? Paris. " * 4
+    backend.loglikelihood([_request(examples + "The dog", ("a", "b"))])
+    model = backend._load()[0]
+    read, forward = [], model.forward
+    monkeypatch.setattr(model, "forward", lambda ids, *rest: read.append(ids.shape[1]) or forward(ids, *rest))
+    prompt = examples + "The cat"
+    backend.loglikelihood([_request(prompt, ("a", "b"))])
+    length = len(backend._load()[1].encode(prompt))
+    assert length > 40
+    assert read == [length - 32]
+
+
 def test_close_frees_the_model(reference_folder):
     backend = GPT2Backend(GPT2Options(checkpoint=str(reference_folder)))
     backend.generate([_request("a")])

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from judgekit_gpt2 import weights
+from judgekit_gpt2.cache import KVCache
 from judgekit_gpt2.config import PRESETS, GPT2Config
-from judgekit_gpt2.model import GPT2, PADDING, KVCache, left_pad
+from judgekit_gpt2.model import GPT2, PADDING, left_pad
 
 TOLERANCE = 1e-4
 SEQUENCES = [[5, 9, 200, 17, 4, 4, 80, 291], [7], [120, 3, 66, 250, 8]]

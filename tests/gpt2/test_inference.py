@@ -1,0 +1,156 @@
+"""Models made ready for inference: the same answers in another form, or rounded ones that stay close."""
+
+import copy
+
+import pytest
+import torch
+
+from judgekit_gpt2 import inference, weights
+from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.generation import LOGIT_MARGIN, Drawing, Prompt, generate
+from judgekit_gpt2.inference import Int8Linear, PackedLinear, PlainLinear, independent, margin, prepare
+from judgekit_gpt2.loglikelihood import Scorer
+from judgekit_gpt2.model import GPT2
+
+FORMS = {
+    "float32": {},
+    "bfloat16": {"dtype": torch.bfloat16},
+    "int8": {"dtype": torch.bfloat16, "quantise": "int8"},
+    "int8 in float32": {"quantise": "int8"},
+}
+DRAWINGS = (Drawing(), Drawing(0.8), Drawing(1.0, top_k=20), Drawing(1.2, top_p=0.8))
+
+
+@pytest.fixture
+def ready(model):
+    """A function from a form's name to a copy of the model in it."""
+    return lambda form: prepare(copy.deepcopy(model), **FORMS[form])
+
+
+def _prompts(count=10):
+    generator = torch.Generator().manual_seed(6)
+    lengths = [1, *torch.randint(1, 45, (count - 1,), generator=generator).tolist()]
+    return [
+        Prompt(torch.randint(0, 290, (n,), generator=generator).tolist(), 4 + at, DRAWINGS[at % 4], seed=at)
+        for at, n in enumerate(lengths)
+    ]
+
+
+def test_float32_equals_the_reference_within_rounding(ready, reference):
+    ids = torch.randint(0, 300, (3, 40), generator=torch.Generator().manual_seed(0))
+    prepared = ready("float32")
+    with torch.inference_mode():
+        assert (prepared.logits(prepared(ids)) - reference(ids).logits).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "int8", "int8 in float32"])
+def test_rounded_forms_stay_close(ready, reference, form):
+    """Compared as probabilities, since the mean of all logits is left out."""
+    ids = torch.randint(0, 300, (3, 40), generator=torch.Generator().manual_seed(0))
+    prepared = ready(form)
+    with torch.inference_mode():
+        found, want = prepared.logits(prepared(ids)).float().softmax(-1), reference(ids).logits.softmax(-1)
+    distance = (found - want).abs().sum(-1).mean() / 2  # total variation
+    assert 0 < distance < 0.1
+    assert (found.argmax(-1) == want.argmax(-1)).float().mean() > 0.85
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sample_depends_neither_on_its_batch_nor_on_its_order(ready, form):
+    prepared, prompts = ready(form), _prompts()
+    lead = margin(prepared)
+    together = generate(prepared, prompts, 999, margin=lead)
+    assert len({tuple(one.ids) for one in together}) == len(prompts)
+    assert [generate(prepared, [prompt], 999, margin=lead)[0] for prompt in prompts] == together
+    assert generate(prepared, prompts[::-1], 999, 3, lead)[::-1] == together
+    assert generate(prepared, prompts, 999, 4, lead) == together, "rows are replaced as they finish"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_where_products_depend_on_the_batch_near_choices_are_made_alone(ready, form, monkeypatch):
+    """A device whose products differ in the last bits from batch to batch, as the margins allow for."""
+    prepared = ready(form)
+    head = prepared.head.forward
+    size = 1e-5 if form == "float32" else 0.02
+
+    def noisy(hidden):
+        rows = hidden.reshape(-1, hidden.shape[-1])
+        noise = torch.randn(len(rows), 300, generator=torch.Generator().manual_seed(len(rows)))
+        return head(hidden) + (noise if len(rows) > 1 else 0 * noise).view(*hidden.shape[:-1], -1) * size
+
+    monkeypatch.setattr(prepared.head, "forward", noisy)
+    assert not independent(prepared)
+    lead = margin(prepared)
+    assert lead == (LOGIT_MARGIN if form == "float32" else inference.LOW_PRECISION_MARGIN)
+    prompts = [prompt for prompt in _prompts() if prompt.drawing in DRAWINGS[:3]]
+    together = generate(prepared, prompts, 999, margin=lead)
+    assert generate(prepared, prompts, 999, 3, lead) == together
+    assert generate(prepared, prompts[::-1], 999, 5, lead)[::-1] == together
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scores_are_the_same_to_the_last_bit_whatever_was_read_before(ready, form):
+    prepared = ready(form)
+    shared = torch.randint(0, 290, (40,), generator=torch.Generator().manual_seed(7)).tolist()
+    questions = [
+        ([*shared, 7], [[4], [9], [3]]),
+        ([5], [[1, 2], [3]]),
+        ([*shared[:33], 8, 9], [[4, 5, 6], [7], []]),
+        ([*shared, 7, 8, 9], [[4], [250]]),
+    ]
+    alone = [Scorer(prepared).score([question])[0] for question in questions]
+    assert Scorer(prepared).score(questions) == alone
+    scorer = Scorer(prepared)
+    assert [scorer.score([question])[0] for question in questions[::-1]] == alone[::-1]
+
+
+def test_int8_keeps_a_weight_within_half_a_step_of_its_row(fresh):
+    weight = fresh.blocks[0].mlp.up.weight
+    layer = Int8Linear(weight, None)
+    assert layer.weight.dtype == torch.int8
+    kept = layer.weight.float() * layer.scale.float()[:, None]
+    # Half a step; and a largest weight may lie a little beyond 127 steps, since the scale is rounded to 8 bits.
+    assert ((kept - weight).abs() <= 0.76 * layer.scale.float()[:, None]).all()
+
+
+def test_int8_reads_and_steps_with_the_same_weights(fresh):
+    layer = Int8Linear(fresh.blocks[0].mlp.up.weight, torch.ones(128))
+    x = torch.randn(1, 5, 32, generator=torch.Generator().manual_seed(0))
+    read = layer(x)
+    stepped = torch.stack([layer(x[:, at : at + 1]) for at in range(5)], 1)[:, :, 0]
+    assert (read - stepped).abs().max() < 0.02
+
+
+def test_a_row_of_zeros_is_no_division_by_zero():
+    layer = Int8Linear(torch.zeros(16, 16), None)
+    assert not layer(torch.ones(1, 1, 16, dtype=torch.bfloat16)).any()
+
+
+def test_a_width_that_int8_cannot_read_is_refused():
+    with pytest.raises(AssertionError, match="width of 36"):
+        prepare(GPT2(GPT2Config(300, 64, 36, 1, 4)), quantise="int8")
+
+
+def test_without_onednn_products_are_torchs_own(model, reference, monkeypatch):
+    assert isinstance(prepare(copy.deepcopy(model)).head, PackedLinear)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    plain = prepare(copy.deepcopy(model))
+    assert isinstance(plain.head, PlainLinear)
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.inference_mode():
+        assert (plain.logits(plain(ids)) - reference(ids).logits).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(("width", "heads"), [(768, 12), (1024, 16), (1280, 20), (1600, 25)])
+def test_the_published_widths_equal_the_reference_and_are_independent(make_reference, width, heads):
+    reference = make_reference(n_embd=width, n_head=heads, n_layer=1)
+    ours = GPT2(GPT2Config(300, 64, width, 1, heads))
+    weights.assign(ours, {name.removeprefix("transformer."): t.clone() for name, t in reference.named_parameters()})
+    prepared = prepare(ours.eval())
+    ids = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert (prepared.logits(prepared(ids)) - reference(ids).logits).abs().max() <= 1e-4
+    prompts = _prompts(4)
+    lead = margin(prepared)
+    together = generate(prepared, prompts, 999, margin=lead)
+    assert [generate(prepared, [prompt], 999, margin=lead)[0] for prompt in prompts] == together
