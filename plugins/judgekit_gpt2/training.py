@@ -25,6 +25,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.tensor import DTensor
 
 import judgekit
 from judgekit_gpt2 import lora, weights
@@ -212,7 +213,7 @@ class Fitting:
         names = [name for batch in batches for name in batch.names]
         self.last_loss = self._finite(self.team.total(total)[0] / weight, f"step {step}{_named(names)}")
         if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self._trained(), recipe.clip)
+            self._clip(recipe.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return self.last_loss
@@ -224,8 +225,14 @@ class Fitting:
             loss: Tensor = self.trainee(batch.part(self.team.rank, self.team.size))
         return loss
 
-    def _trained(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.task.objective.parameters() if parameter.requires_grad]
+    def _clip(self, most: float) -> None:
+        """Scale the gradient down to that norm. A shorter one is left alone: to multiply by one is to read it again."""
+        trained = [parameter for parameter in self.task.objective.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in trained if parameter.grad is not None])
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
+        if float(norm) > most:
+            nn.utils.clip_grads_with_norm_(trained, most, norm)
 
     def _finite(self, loss: float, where: str) -> float:
         if math.isfinite(loss):
