@@ -123,6 +123,10 @@ class NextToken(nn.Module):
         counted = (targets != IGNORED).nonzero().squeeze(1)
         if len(counted) < len(targets):  # nobody pays for logits that no loss reads
             hidden, targets = hidden.index_select(0, counted), targets.index_select(0, counted)
+        return self.head(hidden, targets)
+
+    def head(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """The loss [] of hidden states [N, C] whose targets [N] all count."""
         return F.cross_entropy(self.model.logits(hidden), targets, reduction="sum")
 
 
@@ -148,8 +152,7 @@ class Fitting:
         self.leads = team.rank == 0
         self.trainee = team.prepare(task.objective, recipe.sharding)
         if recipe.compile:
-            for block in task.model.blocks:
-                block.compile(dynamic=None)
+            _compile(task)
         self.optimiser = _optimiser(task.objective, recipe)
         self.per_epoch = -(-len(task.epoch(0)) // recipe.accumulate)
         self.counters, tensors = workspace.restore()
@@ -342,6 +345,15 @@ class Fitting:
         state: dict[str, Any] = {"state": moments, "param_groups": fresh["param_groups"]}
         set_model_state_dict(self.task.objective, trained, options=replace(_WHOLE, strict=False))
         set_optimizer_state_dict(self.task.objective, self.optimiser, state, options=_WHOLE)
+
+
+def _compile(task: Task) -> None:
+    """Compile the blocks, which share one graph, and the output layer with its loss, whose logits then stay in cache.
+    The whole model as one graph took minutes to compile and was no faster."""
+    for block in task.model.blocks:
+        block.compile()
+    if isinstance(task.objective, NextToken):
+        task.objective.head = torch.compile(task.objective.head, dynamic=True)  # type: ignore[method-assign]
 
 
 def _optimiser(objective: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
