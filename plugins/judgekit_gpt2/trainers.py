@@ -137,7 +137,9 @@ class Pretrain(_Trainer):
             return corpus.packed_batches(rows, options.batch, order)
 
         seen = kept if len(kept) else learnt
-        openings = [seen.document(number, _OPENING) for number in range(min(options.samples, len(seen)))]
+        # Of a short document the first half, so that there is something to go on with.
+        cuts = [min(_OPENING, -(-int(length) // 2)) for length in seen.lengths[: options.samples]]
+        openings = [seen.document(number, cut) for number, cut in enumerate(cuts)]
         return Task(
             model=model,
             tokenizer=tokenizer,
