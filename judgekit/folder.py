@@ -82,7 +82,7 @@ class JsonLines(Generic[N]):
         The file is left untouched where the new one has the same bytes.
         """
         digest = hashlib.sha256()
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -58,7 +58,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError("is empty", path=path)
     if path.suffix == ".jsonl":
         values: list[tuple[str, Any]] = []
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):  # the other line ends may stand within JSON
             if line.strip():
                 values.append((f"line {number}", parse_json(line, path, first_line=number)))
     else:

@@ -21,7 +21,7 @@ from judgekit.readings import Kind, Setting, Task, reading_for, task_of
 from judgekit.records import Problem, Sample
 from judgekit.spec import DataSpec, JudgeSpec, MetricSpec, ModelSpec, RunSpec, build_options
 from judgekit.templates import Prompts, Template
-from judgekit.training import PlannedTraining, plan_trainings
+from judgekit.training import PlannedTraining, plan_trainings, trained_by
 
 T = TypeVar("T")
 TASKS: tuple[Task, ...] = ("score", "pairwise")
@@ -135,7 +135,12 @@ def prepare(spec: RunSpec, where: Path, manager: pluggy.PluginManager, checkpoin
     prepared.trainings = plan_trainings(spec.train, catalogue, where, checkpoints, problems)
     products = {training.name: str(training.folder) for training in prepared.trainings}
 
+    failed = set(spec.train) - set(products)  # said already: what starts from these is passed over
+
     def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
+        if trained_by(options) & failed:
+            return None
+
         def action() -> Any:
             factory = catalogue.get(kind, name)
             return factory(build_options(factory.Options, substitute(options, products, label), label), where)

@@ -47,6 +47,8 @@ def plan_trainings(
     """The trainings in an order in which each comes after those it starts from. Problems are collected."""
     planned: dict[str, PlannedTraining] = {}
     for name in _in_order(specs, problems):
+        if trained_by(specs[name].options) & (set(specs) - set(planned)):
+            continue  # what it starts from could not be planned, and that has been said
         training = problems.attempt(
             f"train.{name}", lambda name=name: _plan(name, specs[name], planned, catalogue, where, checkpoints)
         )
@@ -59,7 +61,7 @@ def _in_order(specs: Mapping[str, TrainSpec], problems: Any) -> list[str]:
     order: list[str] = []
     waiting = list(specs)
     while waiting:
-        ready = [name for name in waiting if not (_starts_from(specs[name]) & set(waiting))]
+        ready = [name for name in waiting if not (trained_by(specs[name].options) & set(waiting))]
         if not ready:
             problems.add("train", f"{', '.join(waiting)}: each starts from another, and none can be first")
             break
@@ -68,8 +70,9 @@ def _in_order(specs: Mapping[str, TrainSpec], problems: Any) -> list[str]:
     return order
 
 
-def _starts_from(spec: TrainSpec) -> set[str]:
-    values = [value for value in spec.options.values() if isinstance(value, str)]
+def trained_by(options: Mapping[str, JsonValue]) -> set[str]:
+    """The trainings whose products the options name, as "train:NAME" or "train:NAME/FOLDER"."""
+    values = [value for value in options.values() if isinstance(value, str)]
     return {value.removeprefix("train:").partition("/")[0] for value in values if value.startswith("train:")}
 
 
@@ -81,7 +84,7 @@ def _plan(
     where: Path,
     checkpoints: Path,
 ) -> PlannedTraining:
-    for parent in sorted(_starts_from(spec)):
+    for parent in sorted(trained_by(spec.options)):
         if parent not in planned:
             raise UsageError(f"train.{name}: the config trains nothing named {parent!r}")
     factory = catalogue.get("trainers", spec.trainer)
@@ -109,7 +112,7 @@ def _key(
     """sha256 of all that decides the weights: trainer, its version, options (defaults too), inputs, parents' keys."""
     own = trainer.options.model_dump(mode="json", by_alias=True)
     own |= {key: value for key, value in spec.options.items() if isinstance(value, str)}  # paths as written
-    parents = {parent: planned[parent].key for parent in _starts_from(spec)}
+    parents = {parent: planned[parent].key for parent in trained_by(spec.options)}
     content = {
         "name": name,
         "trainer": spec.trainer,
@@ -162,6 +165,6 @@ def _lines(path: Path, noun: type[N]) -> tuple[N, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(noun.model_validate_json(line) for line in path.read_text("utf-8").splitlines())
+        return tuple(noun.model_validate_json(line) for line in path.read_text("utf-8").split("\n") if line)
     except ValueError as error:
         raise CheckpointError(f"damaged: {error}", path=path) from None

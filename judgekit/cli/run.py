@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from judgekit.cli.options import home, output, overrides
+from judgekit.errors import UsageError
 
 
 @click.command("run")
@@ -59,6 +61,10 @@ def command(
 
     Killed or interrupted, the same command goes on where it stopped: every reply is on disk before it is counted.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(
+            "start `judgekit run` without torchrun; it is for training alone: torchrun … -m judgekit gpt2 …"
+        )
     from judgekit.cli.interrupts import interruptible
     from judgekit.cli.progress import Progress
     from judgekit.cli.results import print_plan, print_results

@@ -90,12 +90,12 @@ def gpt2() -> None:
 @click.option(
     "--model", default="gpt2", show_default=True, help="gpt2, gpt2-medium, gpt2-large, gpt2-xl, or sizes as JSON."
 )
-@click.option("--bpe", type=int, help="Learn a vocabulary of this many tokens; without it, GPT-2's.")
+@click.option("--bpe", type=click.IntRange(257), help="Learn a vocabulary of this many tokens; without it, GPT-2's.")
 @_SET
 @_options("Pretrain")
 def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, settings: tuple[str, ...]) -> None:
     """Train a model from random weights on text files DATA."""
-    tokenizer = {"tokenizer": {"bpe": bpe}} if bpe else {}
+    tokenizer = {} if bpe is None else {"tokenizer": {"bpe": bpe}}
     _train("Pretrain", into, {"data": data, "model": _value(model), **tokenizer}, settings)
 
 
@@ -247,13 +247,15 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
         key, separator, text = setting.partition("=")
         if not separator:
             raise click.UsageError(f"--set {setting}: write KEY=VALUE")
-        options[key] = _value(text)
+        value = _value(text)
+        both = isinstance(value, dict) and isinstance(options.get(key), dict)
+        options[key] = options[key] | value if both else value
     factory = getattr(trainers, name)
     trainer = factory(judgekit.build_options(factory.Options, options, name.lower()))
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     if leads and into.is_dir() and any(into.iterdir()) and not (into / checkpoint.STATES).is_dir():
         raise judgekit.UsageError("is not empty; a checkpoint needs a folder of its own", path=into)
-    into.mkdir(parents=True, exist_ok=True)
+    checkpoint.make_folder(into)
     with _stoppable() as stopped:
 
         def progress(done: int, total: int, note: str) -> None:

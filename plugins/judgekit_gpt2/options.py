@@ -129,7 +129,7 @@ class RecipeOptions(judgekit.Options):
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     sharding: Literal["none", "full"] = "none"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _one_length(self) -> RecipeOptions:
@@ -139,8 +139,9 @@ class RecipeOptions(judgekit.Options):
 
 
 class PretrainOptions(RecipeOptions):
-    """`data`: text files whose documents lines of <|endoftext|> set apart; `validation` is the share held out.
-    Rows begin every `stride` tokens (by default the model's context: each token is once a target)."""
+    """`data`: text files whose documents lines of <|endoftext|> set apart; `validation` is the share of them held out
+    (a twentieth, if there are enough). Rows begin every `stride` tokens (by default the model's context: each token is
+    once a target)."""
 
     data: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
     model: Annotated[Shape, BeforeValidator(_named_shape, json_schema_input_type=str | Shape)] = Shape()
@@ -148,7 +149,7 @@ class PretrainOptions(RecipeOptions):
         Vocabulary, BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | Vocabulary)
     ] = Vocabulary()
     stride: int | None = Field(None, ge=1)
-    validation: float = Field(0.05, ge=0, lt=0.5)
+    validation: float | None = Field(None, ge=0, lt=0.5)
 
 
 class Adapters(judgekit.Options):

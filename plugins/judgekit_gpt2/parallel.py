@@ -14,6 +14,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+import judgekit
 from judgekit_gpt2.model import Block
 
 Sharding = Literal["none", "full"]
@@ -56,9 +57,15 @@ def accumulating(trainee: nn.Module) -> AbstractContextManager[object]:
 
 @contextmanager
 def team(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Team]:
-    """The team that torchrun's variables in the environment describe; it parts at the end."""
+    """The team that torchrun's variables in the environment describe; it parts at the end.
+
+    Raises UsageError for a GPU where there is none.
+    """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise judgekit.UsageError("'device: cuda', but torch sees no GPU here")
+    cuda = device != "cpu" and available
     place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if size == 1:
         yield Team(0, 1, place)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
 _OPENING = 16  # tokens of a held-out document that a model in pretraining goes on from
+_HELD_OUT = 0.05  # of the documents of a pretraining, if the config does not say
 _WRITTEN = 64  # tokens that a model in training writes, at most
 
 R = TypeVar("R", bound=Sized)
@@ -55,7 +56,8 @@ class _Trainer(judgekit.Trainer):
             task = self._task(into, members)
             if not len(task.epoch(0)):
                 raise judgekit.DataError("there is not one full batch to train on", path=self.inputs()[0])
-            fit(task, self._recipe(task, members), Workspace(into, self._origin()), members, progress)
+            recipe = self._recipe(task, members)
+            fit(task, recipe, Workspace(into, self._origin(recipe)), members, progress)
 
     def _task(self, into: Path, members: Team) -> Task:
         raise NotImplementedError
@@ -92,9 +94,11 @@ class _Trainer(judgekit.Trainer):
     def _rate(self) -> float:
         return self.options.lr or self.own_rate
 
-    def _origin(self) -> str:
-        """sha256 of the trainer, its options and its input files: what a state must be of to be gone on from."""
-        total = hashlib.sha256(f"{type(self).__name__} {self.version} {self.options.model_dump_json()}".encode())
+    def _origin(self, recipe: Recipe) -> str:
+        """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
+        be gone on from."""
+        content = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
+        total = hashlib.sha256(content.encode())
         for path in self.inputs():
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
@@ -123,7 +127,14 @@ class Pretrain(_Trainer):
         generator = torch.Generator().manual_seed(options.seed)
         tokenizer = self._tokenizer()
         config = options.model.config(tokenizer.size)
-        learnt, kept = self._corpus(tokenizer, into, members).split(options.validation, generator)
+        share = _HELD_OUT if options.validation is None else options.validation
+        learnt, kept = self._corpus(tokenizer, into, members).split(share, generator)
+        if options.validation and not len(kept):
+            raise judgekit.DataError(
+                f"{len(learnt)} documents leave none for 'validation: {options.validation}'; lines of <|endoftext|> "
+                "set documents apart",
+                path=self._texts()[0],
+            )
         self._require(learnt, config.context, "the text")
         if len(kept):
             self._require(kept, config.context, "the validation share")
@@ -132,7 +143,7 @@ class Pretrain(_Trainer):
         model.initialise(generator)
 
         def epoch(number: int) -> Sequence[Portion]:
-            order = _generator(options.seed + number)
+            order = _order(options.seed, number)
             rows = learnt.rows(config.context, options.stride, order)
             return corpus.packed_batches(rows, options.batch, order)
 
@@ -227,7 +238,7 @@ class _Tuner(_Trainer):
         """The batches of pass `number` over the examples, made when they are asked for."""
         from judgekit_gpt2 import data
 
-        options, order = self.options, _generator(self.options.seed + number)
+        options, order = self.options, _order(self.options.seed, number)
         if options.order == "shuffled":
             groups = data.shuffled(examples, options.batch, order, options.drop_last)
         else:
@@ -356,7 +367,9 @@ class _Lazy(Sequence[Any]):
 
 def _spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
     """At most so many of the batches, from all over them."""
-    return batches if most is None else batches[:: max(1, -(-len(batches) // most))]
+    if most is None or len(batches) <= most:
+        return batches
+    return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
 
 
 def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]]) -> Respond:
@@ -375,6 +388,13 @@ def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | N
         ]
 
     return respond
+
+
+def _order(seed: int, number: int) -> torch.Generator:
+    """What draws the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
+    hash, so that no two seeds share a pass."""
+    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    return _generator(int.from_bytes(digest[:7], "little") if number else seed)
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -41,6 +41,7 @@ Precision = Literal["float32", "bfloat16"]
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 _REST = 50  # a state is saved when this many times the last saving's duration have gone by, …
+_NAMED = 8  # rows in a message
 _LEAST = 10.0  # … and at least so many seconds
 
 
@@ -168,32 +169,44 @@ class Fitting:
             counters.step += 1
             counters.since.append(self.step(batches))
             if counters.step % self.recipe.evaluate_every == 0 or counters.step == self.recipe.steps:
-                self._evaluate()
+                self._evaluate(batches)
             epoch, within = divmod(counters.step, self.per_epoch)
-            if within == 0 or counters.step == self.recipe.steps:
+            if within == 0 or self._is_over():
                 self._end_of_epoch(epoch if within == 0 else None)
-            stopping = self.recipe.patience is not None and counters.worse >= self.recipe.patience
-            if not stopping and counters.step < self.recipe.steps and self._due():
+            if not self._is_over() and self._due():
                 self._save()
-            try:
-                self.progress(counters.step, self.recipe.steps, f"loss {self.last_loss:.3f}")
-            except judgekit.Interrupted:
-                self._save()
-                raise
-            if stopping:
-                break
+            self._report()
         self._finish()
+
+    def _is_over(self) -> bool:
+        """All steps are done, or it has not got better for long enough."""
+        counters, patience = self.counters, self.recipe.patience
+        return counters.step == self.recipe.steps or (patience is not None and counters.worse >= patience)
+
+    def _report(self) -> None:
+        """Tell how far it is. If that is answered with an end, in one process or in all, the state is kept."""
+        interrupted: judgekit.Interrupted | None = None
+        try:
+            patience = (
+                ", no better for long enough" if self._is_over() and self.counters.step < self.recipe.steps else ""
+            )
+            self.progress(self.counters.step, self.recipe.steps, f"loss {self.last_loss:.3f}{patience}")
+        except judgekit.Interrupted as error:
+            interrupted = error
+        if self.team.total(float(interrupted is not None))[0]:
+            self._save()
+            raise interrupted or judgekit.Interrupted("stopped with the other processes")
 
     # --- one step ---
 
     def _steps(self) -> Iterator[list[Portion]]:
         """The batches of each step from where we are, one pass over the data after another."""
         size = self.recipe.accumulate
-        while self.counters.step < self.recipe.steps:
+        while not self._is_over():
             epoch, within = divmod(self.counters.step, self.per_epoch)
             batches = self.task.epoch(epoch)
             for start in range(within * size, len(batches), size):
-                if self.counters.step == self.recipe.steps:
+                if self._is_over():
                     return
                 yield [batches[at] for at in range(start, min(start + size, len(batches)))]
 
@@ -213,10 +226,9 @@ class Fitting:
                 total += loss.item()
                 # The team averages gradients over its processes; a sum over the targets of all of them is wanted.
                 (loss * (self.team.size / weight)).backward()  # type: ignore[no-untyped-call]
-        names = [name for batch in batches for name in batch.names]
-        self.last_loss = self._finite(self.team.total(total)[0] / weight, f"step {step}{_named(names)}")
-        if recipe.clip is not None:
-            self._clip(recipe.clip)
+        where = self._where(batches)
+        self.last_loss = self._finite("loss", self.team.total(total)[0] / weight, where)
+        self._clip(where)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return self.last_loss
@@ -228,22 +240,34 @@ class Fitting:
             loss: Tensor = self.trainee(batch.part(self.team.rank, self.team.size))
         return loss
 
-    def _clip(self, most: float) -> None:
-        """Scale the gradient down to that norm. A shorter one is left alone: to multiply by one is to read it again."""
+    def _where(self, batches: Sequence[Portion]) -> str:
+        """A step's place for a message: its number, the epoch's, the batches' in it, and what some of the rows are."""
+        epoch, within = divmod(self.counters.step - 1, self.per_epoch)
+        first = within * self.recipe.accumulate + 1
+        numbers = f"batch {first}" if len(batches) == 1 else f"batches {first} to {first + len(batches) - 1}"
+        names = [name for batch in batches for name in batch.names if name]
+        more = ", …" if len(names) > _NAMED else ""
+        rows = f": items {', '.join(names[:_NAMED])}{more}" if names else ""
+        return f"step {self.counters.step} (epoch {epoch + 1}, {numbers}{rows})"
+
+    def _clip(self, where: str) -> None:
+        """Scale the gradient down to the recipe's norm. A shorter one is left alone: to multiply by one is to read it
+        all again."""
         trained = [parameter for parameter in self.task.objective.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm([parameter.grad for parameter in trained if parameter.grad is not None])
         if isinstance(norm, DTensor):
             norm = norm.full_tensor()
-        if float(norm) > most:
-            nn.utils.clip_grads_with_norm_(trained, most, norm)
+        self._finite("gradient", float(norm), where)
+        if self.recipe.clip is not None and float(norm) > self.recipe.clip:
+            nn.utils.clip_grads_with_norm_(trained, self.recipe.clip, norm)
 
-    def _finite(self, loss: float, where: str) -> float:
-        if math.isfinite(loss):
-            return loss
+    def _finite(self, what: str, value: float, where: str) -> float:
+        if math.isfinite(value):
+            return value
         kept = self.workspace.folder / "best"
         good = f"; the best checkpoint before is kept in {kept}" if kept.is_dir() else ""
         raise judgekit.UsageError(
-            f"the loss became {loss} at {where}; if the data is sound, "
+            f"the {what} became {value} at {where}; if the data is sound, "
             f"a lower learning rate or a longer warm-up mends it{good}"
         )
 
@@ -251,13 +275,21 @@ class Fitting:
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
-        """Mean loss over all held-out batches, without dropout, every target (or pair) weighing alike."""
-        self.trainee.eval()
-        total = sum(self._loss(batch).item() for batch in self.task.validation)
-        loss = self.team.total(total)[0] / sum(batch.weight for batch in self.task.validation)
-        return self._finite(loss, f"step {self.counters.step}, validation")
+        """Mean loss over all held-out batches."""
+        return self._mean_loss(self.task.validation, f"step {self.counters.step}, validation")
 
-    def _evaluate(self) -> None:
+    @torch.no_grad()
+    def _loss_again(self, batches: Sequence[Portion]) -> float:
+        """The mean loss of the step's batches with the weights as they are after it."""
+        return self._mean_loss(batches, f"{self._where(batches)}, after the update")
+
+    def _mean_loss(self, batches: Sequence[Portion], where: str) -> float:
+        """Without dropout, every target (or pair) weighing alike."""
+        self.trainee.eval()
+        total = sum(self._loss(batch).item() for batch in batches)
+        return self._finite("loss", self.team.total(total)[0] / sum(batch.weight for batch in batches), where)
+
+    def _evaluate(self, batches: Sequence[Portion]) -> None:
         counters = self.counters
         loss = math.fsum(counters.since) / len(counters.since)
         counters.since = []
@@ -265,6 +297,8 @@ class Fitting:
         if self.task.validation:
             loss = self._validation_loss()
             self._point("validation", loss, **self.task.measure(self.task.validation))
+        else:  # the mean says nothing of the last update, which may have broken the weights
+            loss = max(loss, self._loss_again(batches))
         if counters.best is None or loss < counters.best:
             counters.best, counters.worse = loss, 0
             self._publish("best")
@@ -296,6 +330,8 @@ class Fitting:
     def _publish(self, name: str) -> None:
         """Write the checkpoint of now as a folder of that name; "" is the training's own folder."""
         if model := self._plain_model():
+            if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
+                raise judgekit.UsageError(f"the weights are no longer finite after step {self.counters.step}")
             weights.save(self.workspace.folder / name, model, self.task.tokenizer)
 
     def _finish(self) -> None:
@@ -368,9 +404,3 @@ def _optimiser(objective: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 def _seed(seed: int, step: int, rank: int) -> int:
     digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
     return int.from_bytes(digest[:7], "little")
-
-
-def _named(names: Sequence[str]) -> str:
-    """The rows of a step for a message, if they have names."""
-    shown = [name for name in names if name]
-    return f", items {', '.join(shown)}" if shown else ""

@@ -47,9 +47,9 @@ class Workspace:
     def restore(self) -> tuple[Counters, dict[str, Tensor]]:
         """The newest whole state of this training, or zero counters and no tensors; curve and samples cut to it.
 
-        Raises UsageError when the folder holds the state of another training.
+        Raises UsageError when the folder holds the state of another training, and StorageError.
         """
-        (self.folder / STATES).mkdir(exist_ok=True)  # marks the folder as that of a training under way
+        checkpoint.make_folder(self.folder / STATES)  # marks the folder as that of a training under way
         for path in sorted((self.folder / STATES).glob("*.safetensors"), reverse=True):
             try:
                 with safe_open(path, "pt") as file:
@@ -59,11 +59,14 @@ class Workspace:
                 continue  # truncated or damaged
             if header["origin"] != self.origin:
                 raise judgekit.UsageError(
-                    "holds the state of another training (other data or options); delete it to start over", path=path
+                    "holds the state of another training (other data or options); delete it to start over",
+                    path=self.folder / STATES,
                 )
             if self._cut(header["lengths"]):
                 return Counters(**header["counters"]), tensors
         self._cut({CURVE: 0, SAMPLES: 0})
+        for left in (self.folder / "best", self.folder / "last", *self.folder.glob("epoch-*")):
+            shutil.rmtree(left, ignore_errors=True)  # of a training that was killed before it had a state
         return Counters(), {}
 
     def save(self, counters: Counters, tensors: dict[str, Tensor]) -> None:
@@ -103,7 +106,10 @@ class Workspace:
             return False
         for name, length in lengths.items():
             if _size(self.folder / name) > length:
-                os.truncate(self.folder / name, length)
+                try:
+                    os.truncate(self.folder / name, length)
+                except OSError as error:
+                    raise judgekit.StorageError(f"cannot be cut: {error.strerror}", path=self.folder / name) from None
         return True
 
 

@@ -101,8 +101,13 @@ def _likelihood(reply: judgekit.Reply) -> judgekit.Verdict:
         return judgekit.Verdict(status=reply.status, detail=reply.detail)
     (reference,) = reply.continuations
     mean = reference.loglikelihood / reference.tokens
-    detail = f"{reference.loglikelihood:.4f} nats for {reference.tokens} tokens; perplexity {math.exp(-mean):.4g}"
+    detail = f"{reference.loglikelihood:.4f} nats for {reference.tokens} tokens; perplexity {_exp(-mean):.4g}"
     return judgekit.Verdict(status="scored", value=math.exp(mean), raw=detail)
+
+
+def _exp(value: float) -> float:
+    """e to the value, or infinity where that is too large for a float."""
+    return math.exp(value) if value < 709 else math.inf
 
 
 def _folded(text: str) -> str:

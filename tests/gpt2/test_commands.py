@@ -71,6 +71,21 @@ def test_every_option_is_listed_with_its_default(command):
     assert ("from" in listed) == (command != "pretrain")
 
 
+def test_a_file_is_no_folder(base, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for into in ("file", "file/deeper"):
+        with pytest.raises(judgekit.StorageError, match="cannot be made"):
+            _run("pretrain", tmp_path / "text.txt", "--into", tmp_path / into)
+
+
+def test_what_two_options_say_of_one_thing_is_joined(base, tmp_path):
+    (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(9)]))
+    own = json.dumps({"instructions": str(tmp_path / "data.json"), "style": "plain"})
+    settings = ["--bpe", 270, "--set", f"tokenizer={own}", "--set", "steps=1", "--set", "validation=0"]
+    done = _run("pretrain", tmp_path / "text.txt", "--into", tmp_path / "joined", "--model", SIZES, *settings)
+    assert done.exit_code == 0
+
+
 def test_a_prompt_that_is_too_long_is_an_error(base):
     with pytest.raises(judgekit.UsageError, match="too many for the model's context of 64"):
         _run("generate", base, "xyz " * 64)

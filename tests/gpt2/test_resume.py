@@ -115,6 +115,38 @@ def test_an_interrupt_saves_the_state(folder):
     assert _train(trainer, folder / "run") == list(range(5, 13))
 
 
+def test_interrupted_where_patience_ends_it_makes_no_step_more(folder):
+    """The end of early stopping, and the interrupt, are one step."""
+    options = {"steps": 40, "lr": 0.5, "patience": 2, "evaluate_every": 1, "save_every": None}
+    last = _train(_pretrain(folder, **options), folder / "whole")[-1]
+    assert last < 40
+
+    def progress(done, total, note):
+        if done == last:
+            assert "no better for long enough" in note
+            raise judgekit.Interrupted("stopped")
+
+    (folder / "killed").mkdir()
+    with pytest.raises(judgekit.Interrupted):
+        _pretrain(folder, **options).train(folder / "killed", progress)
+    assert _train(_pretrain(folder, **options), folder / "killed") == []
+    assert _bytes(folder / "killed") == _bytes(folder / "whole")
+
+
+def test_what_another_training_left_before_it_had_a_state_is_swept_away(folder):
+    _train(_finetune_of(folder, epochs=5, steps=None, save_every=None), folder / "run", kill_at=7)
+    assert (folder / "run" / "epoch-2").is_dir()
+    _train(_finetune_of(folder, epochs=1, steps=None, keep_epochs=False), folder / "run")
+    kept = {path.name for path in (folder / "run").iterdir() if path.is_dir()}
+    assert kept == {"best"}
+
+
+def _finetune_of(folder, **options):
+    if not (folder / "base").is_dir():
+        _train(_pretrain(folder), folder / "base")
+    return _finetune(folder, **options)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
 def test_a_damaged_state_is_never_loaded(folder, damage):
     """The one before it is; and without any, the training starts over."""

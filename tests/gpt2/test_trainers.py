@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 import judgekit
@@ -249,3 +250,34 @@ def test_adapters_take_ten_times_the_rate(folder):
     assert rate(_finetune(folder, "base", lora={})) == pytest.approx(5e-4)
     assert rate(_finetune(folder, "base", lora={}, lr=3e-3)) == 3e-3
     assert rate(DPO(DPOOptions.model_validate({"from": "a", "data": "b"}), folder)) == pytest.approx(5e-6)
+
+
+def test_documents_too_few_to_hold_one_out_are_an_error_only_if_that_was_asked_for(folder):
+    (folder / "text.txt").write_text("The colour of the sky is blue. " * 40)
+    _, curve = _train(_pretrain(folder, tokenizer={"bpe": 270}), folder / "a")
+    assert {point.split for point in curve} == {"train"}
+    with pytest.raises(judgekit.DataError, match=r"text.txt: 1 documents leave none for 'validation: 0.3'"):
+        _train(_pretrain(folder, tokenizer={"bpe": 270}, validation=0.3), folder / "b")
+
+
+def test_a_few_batches_of_validation_are_from_all_over_them():
+    from judgekit_gpt2.trainers import _spread
+
+    assert _spread(range(6), 5) == [0, 1, 3, 4, 5]
+    assert _spread(range(101), 3) == [16, 50, 84]
+    assert list(_spread(range(4), 9)) == [0, 1, 2, 3]
+
+
+def test_no_gpu_is_an_error(folder):
+    with pytest.raises(judgekit.UsageError, match="'device: cuda', but torch sees no GPU here"):
+        _train(_pretrain(folder, device="cuda"), folder / "a")
+
+
+def test_no_two_seeds_share_the_order_of_a_pass():
+    from judgekit_gpt2.trainers import _order
+
+    def order(seed, number):
+        return tuple(torch.randperm(50, generator=_order(seed, number)).tolist())
+
+    assert order(123, 0) == tuple(torch.randperm(50, generator=torch.Generator().manual_seed(123)).tolist())
+    assert len({order(seed, number) for seed in range(4) for number in range(4)}) == 16

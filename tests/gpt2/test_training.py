@@ -317,7 +317,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_batch(fresh, fit):
     batches = _batches(6)
     with torch.no_grad():
         fresh.tokens.weight[batches[0].inputs[0, 0]] = float("inf")
-    with pytest.raises(judgekit.UsageError, match=r"the loss became nan at step 1, items a, b, c, d; if the data"):
+    with pytest.raises(
+        judgekit.UsageError, match=r"the loss became nan at step 1 \(epoch 1, batch 1: items a, b, c, d\); if"
+    ):
         fit(fresh, batches)
 
 
@@ -327,7 +329,7 @@ def test_the_last_good_checkpoint_is_kept_when_the_loss_breaks(fresh, fit, tmp_p
             with torch.no_grad():
                 fresh.norm.weight.fill_(float("nan"))
 
-    message = r"the loss became nan at step 6, .*; the best checkpoint before is kept in .*run/best"
+    message = r"the loss became nan at step 6 .*; the best checkpoint before is kept in .*run/best"
     with pytest.raises(judgekit.UsageError, match=message):
         fit(fresh, _batches(6), evaluate_every=2, progress=break_weights)
     assert math.isfinite(_loss(tmp_path / "run" / "best", _batches(1)[0]))
@@ -343,3 +345,27 @@ def test_a_validation_loss_that_is_not_finite_stops(fresh, fit):
     good.inputs.clamp_(max=298), good.targets.clamp_(max=298)
     with pytest.raises(judgekit.UsageError, match="the loss became nan at step 0, validation"):
         fit(fresh, [good], validation=[broken])
+
+
+def test_an_update_that_breaks_the_weights_is_not_kept(fresh, fit, tmp_path):
+    """Nothing is held out, so that no validation loss would tell."""
+    with pytest.raises(judgekit.UsageError, match=r"became (nan|inf) at step 1 .*after the update"):
+        fit(fresh, _batches(1), lr=1e38, warmup=0, clip=None, evaluate_every=1)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run" / "best").exists()
+
+
+def test_a_gradient_that_is_not_finite_stops(fresh, fit, monkeypatch):
+    head = NextToken.head
+    monkeypatch.setattr(NextToken, "head", lambda *args: head(*args) + 0 * (args[1] * 0).abs().sqrt().sum())
+    with pytest.raises(judgekit.UsageError, match=r"the gradient became nan at step 1 \(epoch 1, batch 1"):
+        fit(fresh, _batches(2))
+
+
+def test_a_long_list_of_rows_is_cut(fresh, fit):
+    batches = _batches(4)
+    batches = [Batch(batch.inputs, batch.targets, tuple("abcd")) for batch in batches]
+    with torch.no_grad():
+        fresh.tokens.weight[batches[0].inputs[0, 0]] = float("inf")
+    with pytest.raises(judgekit.UsageError, match=r"batches 1 to 3: items a, b, c, d, a, b, c, d, …\)"):
+        fit(fresh, batches, accumulate=3, steps=2)

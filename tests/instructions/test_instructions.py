@@ -92,3 +92,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_instructions(tmp_path / "latin.json")
     with pytest.raises(DataError, match=r"items\.jsonl:2: not JSON"):
         read_instructions(write(tmp_path, '{"instruction": "a"}\n{"instruction"\n', "items.jsonl"))
+
+
+def test_other_line_ends_within_the_json_of_a_line_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"instruction": "a\u2028b\x85c"}\n\n{"instruction": "d"}\r\n', "utf-8")
+    assert [item.sample.instruction for item in read_instructions(path)] == ["a\u2028b\x85c", "d"]

@@ -346,3 +346,28 @@ def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here: Path) -> None:
     assert start.endswith(f"{first.checkpoint}/best")
     other = execute(config(train=train | {"second": {**train["second"], "start": "train:first/epoch-1"}}), here)
     assert other.record.trainings[1].identity != second.identity
+
+
+def test_other_line_ends_in_what_a_model_wrote_are_text(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = CopyTrainer.train
+    sample = judgekit.TrainingSample(step=3, prompt="Say it.", text="a\u2028b\x85c\rd")
+
+    def writing(self: CopyTrainer, into: Path, progress: object) -> None:
+        train(self, into, progress)
+        (into / "samples.jsonl").write_text(sample.model_dump_json() + "\n", "utf-8")
+
+    monkeypatch.setattr(CopyTrainer, "train", writing)
+    outcome = execute(config(train={"first": {"trainer": "copy", "data": "items.json"}}), here)
+    assert outcome.record.trainings[0].samples == (sample,)
+
+
+def test_a_mistake_in_a_training_is_said_once(here: Path) -> None:
+    """Not again by what starts from it."""
+    train = {
+        "first": {"trainer": "copy", "dat": "items.json"},
+        "second": {"trainer": "copy", "data": "items.json", "start": "train:first"},
+    }
+    with pytest.raises(PreflightError) as caught:
+        execute(config(train=train), here)
+    assert "trains nothing named" not in str(caught.value)
+    assert "did you mean 'data'" in str(caught.value)
