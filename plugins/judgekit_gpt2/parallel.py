@@ -81,5 +81,7 @@ def gains_from_bfloat16(device: torch.device) -> bool:
     """Whether the machine has instructions for matrix products in bfloat16; without them it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False  # an older torch cannot tell
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
