@@ -4,6 +4,7 @@ import hashlib
 import json
 import resource
 import tracemalloc
+from contextlib import contextmanager
 from itertools import chain, groupby
 
 import numpy as np
@@ -227,17 +228,23 @@ def test_building_again_replaces_a_corpus_and_a_failure_does_not(built, text, to
     assert _documents(built) == _encoded(DOCUMENTS, tokenizer), "who has the old one open goes on reading it"
 
 
-@pytest.fixture
-def little_room():
-    """No file may grow beyond 60 bytes."""
+@contextmanager
+def _little_room():
+    """No file may grow beyond 60 bytes; only for as long as is needed, since what runs the tests writes files too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_without_room_is_an_error_and_leaves_nothing(text, tokenizer, tmp_path, little_room):
-    with pytest.raises(judgekit.StorageError, match=r"tokens\.bin: cannot be written: File too large"):
+def test_a_disk_without_room_is_an_error_and_leaves_nothing(text, tokenizer, tmp_path):
+    tokenizer.encode("a")  # tiktoken is loaded before the room gets scarce
+    with (
+        pytest.raises(judgekit.StorageError, match=r"tokens\.bin: cannot be written: File too large"),
+        _little_room(),
+    ):
         Corpus.build([text], tokenizer, tmp_path / "corpus")
     assert list((tmp_path / "corpus").iterdir()) == []
 
