@@ -21,7 +21,7 @@ from judgekit.readings import Kind, Setting, Task, reading_for, task_of
 from judgekit.records import Problem, Sample
 from judgekit.spec import DataSpec, JudgeSpec, MetricSpec, ModelSpec, RunSpec, build_options
 from judgekit.templates import Prompts, Template
-from judgekit.training import PlannedTraining, plan_trainings, trained_by
+from judgekit.training import PlannedTraining, named_product, plan_trainings, trained_by
 
 T = TypeVar("T")
 TASKS: tuple[Task, ...] = ("score", "pairwise")
@@ -183,12 +183,13 @@ def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], la
 
 
 def _product(value: JsonValue, products: Mapping[str, str], where: str) -> JsonValue:
-    if not isinstance(value, str) or not value.startswith("train:"):
+    named = named_product(value)
+    if named is None:
         return value
-    name, slash, inner = value.removeprefix("train:").partition("/")
+    name, inner = named
     if name not in products:
         raise UsageError(f"{where}: the config trains nothing named {name!r}{did_you_mean(name, products)}")
-    return f"{products[name]}{slash}{inner}"
+    return f"{products[name]}{inner}"
 
 
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]

@@ -72,8 +72,15 @@ def _in_order(specs: Mapping[str, TrainSpec], problems: Any) -> list[str]:
 
 def trained_by(options: Mapping[str, JsonValue]) -> set[str]:
     """The trainings whose products the options name, as "train:NAME" or "train:NAME/FOLDER"."""
-    values = [value for value in options.values() if isinstance(value, str)]
-    return {value.removeprefix("train:").partition("/")[0] for value in values if value.startswith("train:")}
+    return {named[0] for value in options.values() if (named := named_product(value))}
+
+
+def named_product(value: JsonValue) -> tuple[str, str] | None:
+    """(the training, "/FOLDER" within its product or "") that an option's value names; None if it names none."""
+    if not isinstance(value, str) or not value.startswith("train:"):
+        return None
+    name, slash, inner = value.removeprefix("train:").partition("/")
+    return name, slash + inner
 
 
 def _plan(
@@ -96,10 +103,8 @@ def _plan(
 
 
 def _folder_of(value: JsonValue, planned: Mapping[str, PlannedTraining]) -> JsonValue:
-    if isinstance(value, str) and value.startswith("train:"):
-        name, slash, inner = value.removeprefix("train:").partition("/")
-        return f"{planned[name].folder}{slash}{inner}"
-    return value
+    named = named_product(value)
+    return f"{planned[named[0]].folder}{named[1]}" if named else value
 
 
 def _key(

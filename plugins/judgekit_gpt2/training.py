@@ -164,7 +164,7 @@ class Fitting:
     def run(self) -> None:
         counters = self.counters
         if counters.step == 0 and self.task.validation:
-            self._point("validation", self._validation_loss(), **self.task.measure(self.task.validation))
+            self._validate()
         for batches in self._steps():
             counters.step += 1
             counters.since.append(self.step(batches))
@@ -273,16 +273,13 @@ class Fitting:
 
     # --- evaluation ---
 
-    @torch.no_grad()
-    def _validation_loss(self) -> float:
-        """Mean loss over all held-out batches."""
-        return self._mean_loss(self.task.validation, f"step {self.counters.step}, validation")
+    def _validate(self) -> float:
+        """The mean loss over all held-out batches, which becomes a point of the curve."""
+        loss = self._mean_loss(self.task.validation, f"step {self.counters.step}, validation")
+        self._point("validation", loss, **self.task.measure(self.task.validation))
+        return loss
 
     @torch.no_grad()
-    def _loss_again(self, batches: Sequence[Portion]) -> float:
-        """The mean loss of the step's batches with the weights as they are after it."""
-        return self._mean_loss(batches, f"{self._where(batches)}, after the update")
-
     def _mean_loss(self, batches: Sequence[Portion], where: str) -> float:
         """Without dropout, every target (or pair) weighing alike."""
         self.trainee.eval()
@@ -295,10 +292,9 @@ class Fitting:
         counters.since = []
         self._point("train", loss)
         if self.task.validation:
-            loss = self._validation_loss()
-            self._point("validation", loss, **self.task.measure(self.task.validation))
+            loss = self._validate()
         else:  # the mean says nothing of the last update, which may have broken the weights
-            loss = max(loss, self._loss_again(batches))
+            loss = max(loss, self._mean_loss(batches, f"{self._where(batches)}, after the update"))
         if counters.best is None or loss < counters.best:
             counters.best, counters.worse = loss, 0
             self._publish("best")
