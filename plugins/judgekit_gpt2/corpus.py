@@ -243,16 +243,6 @@ def read_chunks(paths: Iterable[Path]) -> Iterator[tuple[str, bool]]:
             raise judgekit.DataError("is empty", path=path)
 
 
-def read_documents(paths: Iterable[Path]) -> Iterator[str]:
-    """The documents of text files, each whole. Raises DataError as `read_chunks` does."""
-    chunks = []
-    for text, ends in read_chunks(paths):
-        chunks.append(text)
-        if ends:
-            yield "".join(chunks)
-            chunks.clear()
-
-
 def _blocks(path: Path) -> Iterator[str]:
     """A file's text, block by block, with every line end as a newline."""
     decoder = codecs.getincrementaldecoder("utf-8")()
