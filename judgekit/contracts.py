@@ -49,7 +49,8 @@ class Backend(Configured, ABC):
     Heavy imports and model loading belong inside these methods: a run answered by the ledger never calls them.
     """
 
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate"})  # also: loglikelihood, schema, seed, stored
+    # Also: loglikelihood, logprobs (of generated tokens), schema, seed, stored.
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate"})
     max_batch: int = 1
     max_concurrency: int | None = None
     default_style: ClassVar[str] = "plain"  # how a sample becomes a prompt: prompts/instruction/<style>.j2

@@ -62,6 +62,7 @@ class Request(Noun):
     """One question to a backend: a generation, or (with `continuations`) log-likelihoods of given texts.
 
     `sample_id` is set only for a backend with the capability `stored`, which looks answers up instead of making them.
+    `top_logprobs` asks a backend with the capability `logprobs` for that many alternatives at each generated token.
     """
 
     messages: tuple[Message, ...]
@@ -69,6 +70,7 @@ class Request(Noun):
     json_schema: dict[str, JsonValue] | None = None
     continuations: tuple[str, ...] = ()
     sample_id: str = ""
+    top_logprobs: int = Field(0, ge=0, le=20)
 
     @property
     def prompt(self) -> str:
@@ -96,14 +98,26 @@ class Usage(Noun):
     completion_tokens: int = 0
 
 
+class Token(Noun):
+    """A generated token: its text and natural log-probability, and the likeliest tokens at its place with theirs."""
+
+    text: str
+    logprob: Finite
+    top: tuple[tuple[str, Finite], ...] = ()
+
+
 class Reply(Noun):
-    """What a backend said. Status `error` means that no reply came: it is never stored as an answer."""
+    """What a backend said. Status `error` means that no reply came: it is never stored as an answer.
+
+    `tokens` are the generated ones, in order, where the request asked for `top_logprobs`.
+    """
 
     text: str = ""
     status: ReplyStatus = "complete"
     detail: str = ""
     reasoning: str = ""
     continuations: tuple[Continuation, ...] = ()
+    tokens: tuple[Token, ...] = ()
     usage: Usage | None = None
     notes: tuple[str, ...] = ()
 

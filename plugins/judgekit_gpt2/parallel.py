@@ -73,6 +73,9 @@ def team(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Team]:
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Team(rank, size, place)
+        # Part together. A process that ended right after its last exchange could end while torch's own thread still
+        # held a tensor of it: without an interpreter to give it back to, that thread aborts the process.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 

@@ -17,6 +17,7 @@ OTHER_REQUEST = {
     "json_schema": {"type": "object"},
     "continuations": (" yes",),
     "sample_id": "item-7",
+    "top_logprobs": 5,
 }
 OTHER_SAMPLING = {
     "max_new_tokens": 7,
@@ -29,7 +30,7 @@ OTHER_SAMPLING = {
 OTHER_MESSAGE = {"role": "system", "content": "hello "}
 # The key leaves defaults out, so that a new field keeps old keys. Changing a default would change their meaning.
 DEFAULTS = {
-    Request: {"sampling": Sampling(), "json_schema": None, "continuations": (), "sample_id": ""},
+    Request: {"sampling": Sampling(), "json_schema": None, "continuations": (), "sample_id": "", "top_logprobs": 0},
     Sampling: {"max_new_tokens": None, "temperature": None, "top_p": None, "top_k": None, "seed": None, "stop": ()},
     Message: {},
 }
@@ -76,7 +77,7 @@ def test_every_field_changes_the_key() -> None:
         {"namespace": "fresh"},
     ):
         keys[str(change)] = key(**change)
-    assert len(set(keys.values())) == len(keys) == 19
+    assert len(set(keys.values())) == len(keys) == 20
 
 
 def test_the_key_is_the_same_in_every_process_and_version() -> None:
