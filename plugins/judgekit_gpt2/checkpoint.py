@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
-from judgekit_gpt2.config import GPT2Config, from_hub, tensor_shapes
+from judgekit_gpt2.config import OUTPUT_LAYER, GPT2Config, from_hub, tensor_shapes
 
 CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
@@ -37,7 +37,6 @@ _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER = 100_000_000  # the format's own limit
 # Causal masks, which older files of the hub, and the book's, keep as if they were weights.
 _MASK = re.compile(r"h\.\d+\.attn\.(masked_)?bias|trf_blocks\.\d+\.att\.mask")
-OUTPUT_LAYER = "lm_head.weight"  # tied to wte.weight; some files keep it twice
 
 
 def require_torch() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GPT2_VOCABULARY = 50257
+OUTPUT_LAYER = "lm_head.weight"  # of its own, or tied to wte.weight; some files keep it though it is tied
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class GPT2Config:
     """Sizes of a GPT-2 (Radford et al., 2019); the defaults are those of the smallest, 124M.
 
     `context` is the longest sequence in tokens, `width` the size of a token's vector, `dropout` the probability
-    used in training on embeddings, attention weights and the outputs of both sublayers.
+    used in training on embeddings, attention weights and the outputs of both sublayers. `tied`: the output layer is
+    the token embeddings, as in the paper; otherwise it is a matrix of its own, as in models that the book trains.
     """
 
     vocabulary: int = GPT2_VOCABULARY
@@ -22,6 +24,7 @@ class GPT2Config:
     layers: int = 12
     heads: int = 12
     dropout: float = 0.1
+    tied: bool = True
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "context", "width", "layers", "heads"):
@@ -34,7 +37,7 @@ class GPT2Config:
 
     @property
     def parameters(self) -> int:
-        """The number of weights; the output layer shares the token embeddings and counts once."""
+        """The number of weights; an output layer that shares the token embeddings counts once."""
         return sum(rows * columns for rows, columns in map(_as_matrix, tensor_shapes(self).values()))
 
 
@@ -66,7 +69,7 @@ def tensor_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
             shapes[f"{block}.{name}.weight"] = (inner, outer)
             shapes[f"{block}.{name}.bias"] = (outer,)
     shapes["ln_f.weight"] = shapes["ln_f.bias"] = (width,)
-    return shapes
+    return shapes if config.tied else shapes | {OUTPUT_LAYER: shapes["wte.weight"]}
 
 
 def to_hub(config: GPT2Config, end_of_text: int) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def to_hub(config: GPT2Config, end_of_text: int) -> dict[str, Any]:
         "n_layer": config.layers,
         "n_positions": config.context,
         "resid_pdrop": config.dropout,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
         "vocab_size": config.vocabulary,
     }
 
@@ -99,7 +102,7 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "scale_attn_weights": (True,),
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
-    "tie_word_embeddings": (True,),
+    "tie_word_embeddings": (True, False),
 }
 _SIZES = {
     "vocabulary": "vocab_size",
@@ -126,7 +129,7 @@ def from_hub(values: dict[str, Any]) -> GPT2Config:
     dropout = values.get("resid_pdrop", 0.1)
     if not isinstance(dropout, int | float):
         raise ValueError(f"resid_pdrop should be a number, not {dropout!r}")
-    return GPT2Config(**sizes, dropout=float(dropout))
+    return GPT2Config(**sizes, dropout=float(dropout), tied=values.get("tie_word_embeddings", True))
 
 
 def _as_matrix(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,14 +1,16 @@
 """What `judgekit gpt2 convert` does: weights from elsewhere become a checkpoint in the hub's layout.
 
 Read are a folder of the hub, a file of its tensors alone, and a file as in "Build a Large Language Model (From
-Scratch)", whose model has other names, Linear's orientation, and queries, keys and values apart.
+Scratch)", whose model has other names, Linear's orientation, queries, keys and values apart, and an output layer of
+its own: one that was trained stays apart, one that is still the token embeddings is tied to them.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 import judgekit
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.checkpoint import Shape
-from judgekit_gpt2.config import GPT2_VOCABULARY, PRESETS, GPT2Config, tensor_shapes
+from judgekit_gpt2.config import GPT2_VOCABULARY, OUTPUT_LAYER, PRESETS, GPT2Config, tensor_shapes
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
@@ -26,6 +28,7 @@ _REST = "the rest of the file"
 
 # The hub's name → the book's; in a block, without its prefix. The hub's c_attn is the book's three in a row.
 _BOOK = {
+    OUTPUT_LAYER: ("out_head.weight",),
     "wte.weight": ("tok_emb.weight",),
     "wpe.weight": ("pos_emb.weight",),
     "ln_f.weight": ("final_norm.scale",),
@@ -43,6 +46,7 @@ _BOOK = {
     "mlp.c_proj.weight": ("ff.layers.2.weight",),
     "mlp.c_proj.bias": ("ff.layers.2.bias",),
 }
+_EMBEDDINGS, _OUTPUT = "wte.weight", OUTPUT_LAYER
 _BOOK_EMBEDDINGS, _BOOK_OUTPUT = "tok_emb.weight", "out_head.weight"
 
 
@@ -88,6 +92,10 @@ def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> tuple[
     file = weights.open_file(path)
     book = _BOOK_EMBEDDINGS in file.shapes
     config = _infer(file.shapes, book, heads, path)
+    embeddings, output = (_BOOK_EMBEDDINGS, _BOOK_OUTPUT) if book else (_EMBEDDINGS, _OUTPUT)
+    if file.shapes.get(output) == file.shapes[embeddings]:
+        file = _Held(file, (embeddings, output))
+        config = replace(config, tied=torch.equal(file.held[embeddings], file.held[output]))
     if vocabulary is None and config.vocabulary != GPT2_VOCABULARY:
         raise judgekit.UsageError(
             f"{config.vocabulary} tokens are not GPT-2's; name the folder of their merges.txt as --vocabulary",
@@ -131,6 +139,17 @@ def _infer(shapes: Mapping[str, Shape], book: bool, heads: int | None, path: Pat
         raise judgekit.UsageError(f"{error}" + ("; give another --heads" if heads else ""), path=path) from None
 
 
+class _Held:
+    """A file of which some tensors were taken already, to be looked at."""
+
+    def __init__(self, file: weights.TensorFile, names: Sequence[str]) -> None:
+        self.path, self.shapes, self._file = file.path, file.shapes, file
+        self.held = {name: weights.checked(file.take(name), name, file.path) for name in names}
+
+    def take(self, name: str) -> Tensor:
+        return self.held.pop(name) if name in self.held else self._file.take(name)
+
+
 class _Book:
     """A file with the book's names, seen as one with the hub's."""
 
@@ -159,8 +178,6 @@ class _Book:
         parts = [self._take(part) for part in self._parts(name)]
         if not parts:
             return torch.zeros(shape)
-        if name == "wte.weight" and _BOOK_OUTPUT in self._file.shapes:
-            weights.check_tied(self._take(_BOOK_OUTPUT), parts[0], (_BOOK_OUTPUT, _BOOK_EMBEDDINGS), self.path)
         tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
         return tensor.t() if _is_matrix_of_block(name, shape) else tensor
 

@@ -30,7 +30,7 @@ def prepare(
     which the width must be a multiple of 16 (its kernel would read beyond the end of a row).
     """
     assert not quantise or model.config.width % 16 == 0, f"a width of {model.config.width} does not fit int8"
-    output = model.tokens.weight.detach()
+    output = model.output_weight.detach()
     if quantise or dtype != torch.float32:
         # A softmax does not see what is added to all logits. In GPT-2 that is large: without it, bfloat16 has room
         # for the differences.
@@ -42,7 +42,7 @@ def prepare(
             for name, layer in parent.named_children():
                 assert isinstance(layer, nn.Linear), f"{name} is {type(layer).__name__}: merge adapters first"
                 setattr(parent, name, _ready(layer.weight, layer.bias, device, dtype, quantise))
-    model.head = _ready(output, None, device, dtype, quantise)
+    model.head, model.output = _ready(output, None, device, dtype, quantise), None
     return model.to(device, dtype).eval()
 
 
@@ -128,7 +128,7 @@ def independent(model: GPT2) -> bool:
     Tried with the first block and the output layer, on sequences of several lengths, read and then continued.
     """
     with torch.device("meta"):
-        shallow = GPT2(replace(model.config, layers=1))
+        shallow = GPT2(replace(model.config, layers=1, tied=True))
     shallow.tokens, shallow.positions, shallow.blocks[0] = model.tokens, model.positions, model.blocks[0]
     shallow.norm, shallow.head = model.norm, model.head
     shallow.eval()

@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class GPT2(nn.Module):
-    """Token ids in, hidden states out; `logits` is the output layer, tied to the token embeddings.
+    """Token ids in, hidden states out; `logits` is the output layer, which is the token embeddings if it is tied.
 
     The two are apart so that nobody pays for logits that nobody reads.
     """
@@ -88,6 +88,7 @@ class GPT2(nn.Module):
         self.positions = nn.Embedding(config.context, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        self.output = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
         self.head: nn.Module | None = None  # the output layer in another form; see inference.py
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -127,7 +128,12 @@ class GPT2(nn.Module):
         """Logits [..., V] of hidden states [..., C]."""
         if self.head is not None:
             return self.head(hidden)  # type: ignore[no-any-return]
-        return F.linear(hidden, self.tokens.weight)
+        return F.linear(hidden, self.output_weight)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix [V, C] of the output layer."""
+        return self.tokens.weight if self.output is None else self.output.weight
 
 
 def _mask(positions: Tensor) -> Tensor:

@@ -36,13 +36,14 @@ BOOK: dict[str, Any] = {
 
 
 class Shape(judgekit.Options):
-    """A model's sizes; what is not given is as in the 124M GPT-2."""
+    """A model's sizes; what is not given is as in the 124M GPT-2. `tied` false: an output layer of its own."""
 
     layers: int = Field(12, ge=1)
     heads: int = Field(12, ge=1)
     width: int = Field(768, ge=1)
     context: int = Field(1024, ge=2)
     dropout: float = Field(0.1, ge=0, lt=1)
+    tied: bool = True
 
     @model_validator(mode="after")
     def _possible(self) -> Shape:

@@ -21,12 +21,13 @@ from torch import Tensor
 import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.checkpoint import Shape
-from judgekit_gpt2.config import GPT2Config, tensor_shapes, to_hub
+from judgekit_gpt2.config import OUTPUT_LAYER, GPT2Config, tensor_shapes, to_hub
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
 # The hub's name → ours. Its matrices of the blocks are Conv1D's, [in, out]; ours are Linear's, [out, in].
 _NAMES = {
+    "lm_head": "output",
     "wte": "tokens",
     "wpe": "positions",
     "ln_f": "norm",
@@ -115,23 +116,16 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
     for file in files:
         for name in file.shapes:
             tensor = checked(file.take(name), name, file.path)
-            if name == checkpoint.OUTPUT_LAYER:
+            if name == OUTPUT_LAYER and config.tied:
                 output = tensor, file.path
             else:
                 tensors[_our_name(name)] = _turn(name, tensor).contiguous()
     model.load_state_dict(tensors, assign=True)
-    if output is not None:
-        check_tied(output[0], model.tokens.weight.detach(), (checkpoint.OUTPUT_LAYER, "wte.weight"), output[1])
-    return model.eval()
-
-
-def check_tied(output: Tensor, embeddings: Tensor, names: tuple[str, str], path: Path) -> None:
-    """Raises CheckpointError unless the output layer [V, C] is the token embeddings [V, C]; `names` are theirs."""
-    if output.shape != embeddings.shape or not torch.equal(output.float(), embeddings.float()):
+    if output is not None and not torch.equal(output[0], model.tokens.weight.detach()):
         raise judgekit.CheckpointError(
-            f"{names[0]} differs from {names[1]}: it was trained apart from it, but GPT-2 has one matrix for both",
-            path=path,
+            f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied", path=output[1]
         )
+    return model.eval()
 
 
 def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
@@ -170,7 +164,7 @@ def save(
         for number, names in enumerate(shards, start=1):
             file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
             _write(folder / file, weights, names)
-            places |= {f"transformer.{name}": file for name in names}
+            places |= {_stored_name(name): file for name in names}
         index = {"metadata": {"total_size": weights.bytes(places)}, "weight_map": dict(sorted(places.items()))}
         checkpoint.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
         written = set(places.values())
@@ -216,7 +210,7 @@ def _write(path: Path, weights: _Stored, names: Sequence[str]) -> None:
     end = 0
     for name in names:
         begin, end = end, end + weights.bytes([name])
-        header[f"transformer.{name}"] = {
+        header[_stored_name(name)] = {
             "dtype": _DTYPE_NAMES[weights.dtype],
             "shape": weights.shapes[name],
             "data_offsets": [begin, end],
@@ -234,6 +228,11 @@ def _write(path: Path, weights: _Stored, names: Sequence[str]) -> None:
         raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _stored_name(name: str) -> str:
+    """The name of a weight in a file: all but the output layer belong to the part that the hub calls transformer."""
+    return name if name == OUTPUT_LAYER else f"transformer.{name}"
 
 
 def _remove(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The trainers, from options as they stand in a config to a checkpoint folder."""
 
+import copy
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 import judgekit
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.inference import prepare
 from judgekit_gpt2.options import BOOK
 from judgekit_gpt2.tokens import Tokenizer
 from judgekit_gpt2.trainers import DPO, DPOOptions, Finetune, FinetuneOptions, Pretrain, PretrainOptions
@@ -66,6 +68,26 @@ def test_pretraining_and_fine_tuning_make_self_contained_checkpoints(folder):
     tuned, vocabulary = weights.load(folder / "sft")
     assert vocabulary.merges == tokenizer.merges
     assert not tuned.tokens.weight.equal(model.tokens.weight)
+
+
+def test_an_output_layer_of_its_own_is_trained_and_kept_apart(folder):
+    """As the book builds its model; fine-tuning, adapters and inference go on from it."""
+    _train(_pretrain(folder, model={**SMALL, "tied": False}), folder / "base")
+    base, tokenizer = weights.load(folder / "base")
+    assert not base.config.tied
+    assert not torch.equal(base.output_weight, base.tokens.weight)
+    _train(_finetune(folder, folder / "base", steps=2, epochs=None), folder / "sft")
+    sft, _ = weights.load(folder / "sft")
+    assert not torch.equal(sft.output_weight, base.output_weight)
+    _train(_finetune(folder, folder / "base", lora={"rank": 2}, steps=2, epochs=None), folder / "lora")
+    lora, _ = weights.load(folder / "lora")
+    assert torch.equal(lora.output_weight, base.output_weight)
+    ids = torch.tensor([tokenizer.encode("The colour of snow")])
+    with torch.inference_mode():
+        whole = sft.logits(sft(ids))
+        for form in ({}, {"quantise": "int8"}):
+            ready = prepare(copy.deepcopy(sft), **form)
+            assert torch.allclose(ready.logits(ready(ids)).softmax(-1), whole.softmax(-1), atol=1e-2)
 
 
 def test_the_same_options_give_the_same_bytes(folder):
