@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -49,7 +49,7 @@ class GPT2Backend(judgekit.Backend):
 
     Options: ClassVar[type[judgekit.Options]] = GPT2Options
     options: GPT2Options
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "loglikelihood", "seed"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "loglikelihood", "logprobs", "seed"})
     default_style: ClassVar[str] = "alpaca"  # as in fine-tuning
     max_concurrency = 1
 
@@ -159,6 +159,7 @@ class GPT2Backend(judgekit.Backend):
             drawing=Drawing(sampling.temperature or 0.0, sampling.top_k, sampling.top_p),
             seed=_seed(request),
             stopped=(lambda ids: any(stop in tokenizer.decode(ids) for stop in stops)) if stops else None,
+            alternatives=request.top_logprobs,
         )
 
 
@@ -184,9 +185,17 @@ def _reply(
         text=text[: min(ends, default=len(text))],
         status="truncated" if full else "complete",
         detail=detail,
+        tokens=tuple(_tokens(written, tokenizer)),
         usage=judgekit.Usage(prompt_tokens=len(prompt.ids), completion_tokens=len(written.ids)),
         notes=() if written.finish == "stop" else ("length",),
     )
+
+
+def _tokens(written: Generation, tokenizer: Tokenizer) -> Iterator[judgekit.Token]:
+    """The tokens with their alternatives, where these were noted. Part of a character shows as U+FFFD."""
+    for token, (logprob, top) in zip(written.ids, written.choices, strict=bool(written.choices)):
+        alternatives = tuple((tokenizer.decode([other]), value) for other, value in top)
+        yield judgekit.Token(text=tokenizer.decode([token]), logprob=logprob, top=alternatives)
 
 
 def _scored(length: int, values: list[list[float]]) -> judgekit.Reply:

@@ -38,7 +38,8 @@ class Drawing:
 class Prompt:
     """A prompt's tokens, at least one and fewer than the context, and how to go on.
 
-    `stopped` is asked after each token, with all new tokens, whether the text ends here.
+    `stopped` is asked after each token, with all new tokens, whether the text ends here. `alternatives`: how many of the
+    likeliest tokens to note at each new one.
     """
 
     ids: Sequence[int]
@@ -46,14 +47,20 @@ class Prompt:
     drawing: Drawing = Drawing()
     seed: int = 0
     stopped: Callable[[Sequence[int]], bool] | None = None
+    alternatives: int = 0
 
 
 @dataclass
 class Generation:
-    """New tokens, without the end of text, and why there are no more: `context` means that the model's was full."""
+    """New tokens, without the end of text, and why there are no more: `context` means that the model's was full.
+
+    `choices`, where alternatives were asked for: for each token its natural log-probability (before temperature, top_k
+    and top_p), and the likeliest tokens at its place with theirs.
+    """
 
     ids: list[int] = field(default_factory=list)
     finish: Finish | None = None
+    choices: list[tuple[float, list[tuple[int, float]]]] = field(default_factory=list)
 
 
 def generate(
@@ -131,6 +138,8 @@ class _Writer:
                 token = likeliest[here]
             else:
                 token = self._choose(row, logits[here].cpu())
+            if row.prompt.alternatives and token != self.end_of_text:
+                row.generation.choices.append(_choice(logits[here], token, row.prompt.alternatives))
             row.generation.finish = self._finish(row, token)
             if row.generation.finish is not None:
                 self._leave(at)
@@ -162,6 +171,13 @@ class _Writer:
         if at < len(self.active):
             self.active[at] = last
             self.cache.copy_row(len(self.active), at, last.length)
+
+
+def _choice(logits: Tensor, token: int, alternatives: int) -> tuple[float, list[tuple[int, float]]]:
+    """The log-probability of a token by logits [V], and the likeliest tokens with theirs."""
+    table = logits.log_softmax(-1)
+    top = table.topk(min(alternatives, len(table)))
+    return float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
 
 
 def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:

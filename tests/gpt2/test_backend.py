@@ -102,6 +102,25 @@ def test_hostile_text_neither_ends_a_prompt_nor_breaks_anything(backend):
     assert replies[0].usage.prompt_tokens > 3
 
 
+def test_alternatives_at_each_token_are_the_references(backend, reference):
+    request = _request("The cat sat on the", temperature=0.0).model_copy(update={"top_logprobs": 3})
+    drawn = _request("The cat", temperature=1.0, seed=3).model_copy(update={"top_logprobs": 2})
+    plain = _request("The cat", temperature=1.0, seed=3)
+    greedy, sampled, same = backend.generate([request, drawn, plain])
+    assert (sampled.text, same.tokens) == (same.text, ())
+    assert len(sampled.tokens) == 8 == len(greedy.tokens)
+    tokenizer = backend._load()[1]
+    ids = tokenizer.encode("The cat sat on the")
+    for token in greedy.tokens:
+        with torch.inference_mode():
+            table = reference(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+        best = table.topk(3)
+        assert [text for text, _ in token.top] == [tokenizer.decode([one]) for one in best.indices.tolist()]
+        assert [value for _, value in token.top] == pytest.approx(best.values.tolist(), abs=1e-4)
+        assert (token.text, token.logprob) == token.top[0]
+        ids.append(int(best.indices[0]))
+
+
 def test_loglikelihoods_are_the_models(backend, reference):
     tokenizer = backend._load()[1]
     options = (" mat", " log", " the capital")
