@@ -38,8 +38,8 @@ class Drawing:
 class Prompt:
     """A prompt's tokens, at least one and fewer than the context, and how to go on.
 
-    `stopped` is asked after each token, with all new tokens, whether the text ends here. `alternatives`: how many of the
-    likeliest tokens to note at each new one.
+    `stopped` is asked after each token, with all new tokens, whether the text ends here. `alternatives` is how many of
+    the likeliest tokens to note at each new one.
     """
 
     ids: Sequence[int]
