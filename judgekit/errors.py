@@ -14,7 +14,10 @@ JudgekitError                     70  internal: a bug of ours
 │   ├── Unreachable                   nothing answers at the address
 │   └── QuotaError                    the account is out of credit
 ├── CallError                      3  this one call failed; others may succeed
+│   └── NotSent                       it was not even sent: the budget is spent, or the server wants to be left alone
 ├── IncompleteError                3  planned calls were left unanswered
+│   ├── NotInLedger                   offline, and the ledger holds no reply
+│   └── NotScored                     a verdict was to be a number, and it has none
 ├── NothingSelected                5  no sample is left to evaluate
 ├── StorageError                   6  disk full, ledger damaged
 └── Interrupted                  130  Ctrl-C
@@ -97,8 +100,20 @@ class CallError(JudgekitError):
     exit_code = 3
 
 
+class NotSent(CallError):
+    """The call was not sent: the budget is spent, or the server asked for a longer pause than is waited for."""
+
+
 class IncompleteError(JudgekitError):
     exit_code = 3
+
+
+class NotScored(IncompleteError):
+    """A number was asked of a verdict that has none."""
+
+
+class NotInLedger(IncompleteError):
+    """A run that may ask nobody needs a reply that the ledger does not hold."""
 
 
 class NothingSelected(JudgekitError):

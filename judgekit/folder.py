@@ -5,6 +5,7 @@ runs/<id>/record.json            manifest and estimates
           responses/<system>.jsonl
           rows.jsonl             every measured row
           timing.json            wall clock and call counts; the only file that differs between equal runs
+          baseline.json          a copy of the baseline that the run was compared with, if it was
           report.html, …         made from the files above
 """
 
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,6 +29,9 @@ from judgekit.records import Noun, Response, Row, RunRecord, RunView, Sample, to
 
 N = TypeVar("N", bound=Noun)
 RECORD = "record.json"
+BASELINE = "baseline.json"
+TIMING = "timing.json"
+SPEEDS = "tokens_per_second"  # in it: of each training
 
 
 @contextmanager
@@ -163,3 +167,12 @@ class _Responses:
         for system in self.systems:
             if self.folder.responses(system).path.is_file():
                 yield from self.folder.responses(system)
+
+
+def timed(folder: RunFolder) -> dict[str, Any]:
+    """What timing.json says; nothing where it is missing or damaged, for no result depends on it."""
+    try:
+        tree = json.loads((folder.path / TIMING).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
 from judgekit.calling import Caller
+from judgekit.contracts import Backend
 from judgekit.preparation import Prepared
-from judgekit.records import Message, Request, Response, Sample, Sampling
-from judgekit.templates import Template, render_instruction, style_template
+from judgekit.records import Message, Reply, Request, Response, Sample, Sampling
+from judgekit.templates import Prompts, Template, render_instruction, style_template
 
 DEFAULT_MAX_NEW_TOKENS = 256
+WINDOW = 256  # conversations under way at once
 
 
 def answered_samples(prepared: Prepared, system: str) -> tuple[Sample, ...]:
@@ -19,7 +23,7 @@ def answered_samples(prepared: Prepared, system: str) -> tuple[Sample, ...]:
         for planned in prepared.metrics
         if "responses" in planned.metric.needs and system in planned.systems
     ]
-    return tuple(sample for name in dict.fromkeys(names) for sample in prepared.datasets[name].samples)
+    return tuple({sample.id: sample for name in names for sample in prepared.datasets[name].samples}.values())
 
 
 def is_instructed(prepared: Prepared, system: str) -> bool:
@@ -38,44 +42,126 @@ def instruction_template(prepared: Prepared, system: str) -> Template:
     return style_template(style_of(prepared, system), prepared.prompts)
 
 
-def requests_of(prepared: Prepared, system: str) -> Iterator[tuple[Request, int, int]]:
-    """(request, repeat, attempt 0) of every response the system owes, by sample and then by repeat.
+def prompt_messages(
+    style: str, sample: Sample, answers: Sequence[str], prompts: Prompts | None, *, chat: bool
+) -> tuple[Message, ...]:
+    """What the system is asked after its `answers` to the sample's first turns.
 
-    Repeat r draws with seed + r. A backend that looks responses up is told the sample's id.
+    Every turn of the user is rendered in the style. With `chat` the turns are messages. Without, they are one text:
+    each prompt, the answer straight behind it, and a blank line before the next, as the model read and wrote them.
     """
-    sampling = _sampling(prepared, system)
-    stored = "stored" in prepared.models[system].capabilities
+    asked = [render_instruction(style, turn, prompts) for turn in _user_turns(sample)[: len(answers) + 1]]
+    if not chat:
+        said = [f"{prompt}{answer.rstrip()}" for prompt, answer in zip(asked, answers, strict=False)]
+        text = "\n\n".join([*([sample.system] if sample.system else []), *said, asked[-1]])
+        return (Message(role="user", content=text),)
+    messages = [Message(role="system", content=sample.system)] if sample.system else []
+    for prompt, answer in zip(asked, answers, strict=False):
+        messages += [Message(role="user", content=prompt), Message(role="assistant", content=answer)]
+    return (*messages, Message(role="user", content=asked[-1]))
+
+
+def _user_turns(sample: Sample) -> list[Sample]:
+    """The sample's turns, each as a sample of one turn."""
+    bare = {"input": "", "turns": (), "turn_references": ()}
+    return [sample, *(sample.model_copy(update={"instruction": turn, **bare}) for turn in sample.turns)]
+
+
+@dataclass
+class Talk:
+    """What one sample is asked in one repeat, and the replies so far: one, or one a turn of the user."""
+
+    sample: Sample
+    repeat: int
+    replies: list[Reply] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is asked: every turn has its answer, or one of them failed."""
+        failed = bool(self.replies) and self.replies[-1].status != "complete"
+        return failed or len(self.replies) > len(self.sample.turns)
+
+    def response(self, system: str) -> Response:
+        first, *further = self.replies
+        last = self.replies[-1]
+        turn = f"turn {len(self.replies)}: " if self.sample.turns and last.status != "complete" else ""
+        return Response(
+            system=system,
+            sample_id=self.sample.id,
+            repeat=self.repeat,
+            text=first.text,
+            turns=tuple(reply.text for reply in further),
+            status=last.status,
+            detail=f"{turn}{last.detail}" if turn else last.detail,
+        )
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a system is asked: its style, how tokens are drawn, and what its backend can do."""
+
+    style: str
+    sampling: Sampling
+    prompts: Prompts
+    chat: bool
+    stored: bool
+
+    @classmethod
+    def of(cls, prepared: Prepared, system: str) -> Asking:
+        backend = prepared.models[system]
+        return cls(
+            style=style_of(prepared, system),
+            sampling=_sampling(prepared, system),
+            prompts=prepared.prompts,
+            chat=takes_turns(backend),
+            stored="stored" in backend.capabilities,
+        )
+
+    def call(self, talk: Talk) -> tuple[Request, int, int]:
+        """(request, repeat, attempt 0) of the turn that is next. Repeat r draws with seed + r. A backend that looks
+        responses up is told the sample's id."""
+        answers = [reply.text for reply in talk.replies]
+        request = Request(
+            messages=prompt_messages(self.style, talk.sample, answers, self.prompts, chat=self.chat),
+            sampling=self.sampling.model_copy(update={"seed": (self.sampling.seed or 0) + talk.repeat}),
+            sample_id=talk.sample.id if self.stored else "",
+        )
+        return request, talk.repeat, 0
+
+
+def takes_turns(backend: Backend) -> bool:
+    """Whether the backend reads several messages as the turns of a conversation."""
+    return "chat" in backend.capabilities and not backend.lacks("chat")
+
+
+def talks_of(prepared: Prepared, system: str) -> Iterator[Talk]:
+    """All that the system is asked, by sample and then by repeat; nothing has been answered yet."""
     for sample in answered_samples(prepared, system):
-        prompt = render_instruction(style_of(prepared, system), sample, prepared.prompts)
         for repeat in range(prepared.repeats(system)):
-            yield (
-                Request(
-                    messages=(Message(role="user", content=prompt),),
-                    sampling=sampling.model_copy(update={"seed": (sampling.seed or 0) + repeat}),
-                    sample_id=sample.id if stored else "",
-                ),
-                repeat,
-                0,
-            )
+            yield Talk(sample, repeat)
 
 
 def generate(prepared: Prepared, system: str, caller: Caller) -> Iterator[Response]:
-    """The system's responses, by sample and then by repeat."""
-    replies = caller.calls("generate", requests_of(prepared, system))
-    owed = (
-        (sample.id, repeat)
-        for sample in answered_samples(prepared, system)
-        for repeat in range(prepared.repeats(system))
-    )
-    for (sample_id, repeat), reply in zip(owed, replies, strict=True):
-        yield Response(
-            system=system,
-            sample_id=sample_id,
-            repeat=repeat,
-            text=reply.text,
-            status=reply.status,
-            detail=reply.detail,
-        )
+    """The system's responses, by sample and then by repeat.
+
+    Single questions stream through the caller. Conversations are held some at a time: every one of them is asked its
+    first turn, then its second with the system's own answer to the first before it, and so on.
+    """
+    asking = Asking.of(prepared, system)
+    if not any(sample.turns for sample in answered_samples(prepared, system)):
+        replies = caller.calls("generate", (asking.call(talk) for talk in talks_of(prepared, system)))
+        for talk, reply in zip(talks_of(prepared, system), replies, strict=True):
+            talk.replies.append(reply)
+            yield talk.response(system)
+        return
+    talks = talks_of(prepared, system)
+    held = max(WINDOW, getattr(caller, "batch", 1))
+    while window := list(islice(talks, held)):
+        while under_way := [talk for talk in window if not talk.over]:
+            replies = caller.calls("generate", [asking.call(talk) for talk in under_way])
+            for talk, reply in zip(under_way, replies, strict=True):
+                talk.replies.append(reply)
+        yield from (talk.response(system) for talk in window)
 
 
 def _sampling(prepared: Prepared, system: str) -> Sampling:

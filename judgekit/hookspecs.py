@@ -82,9 +82,10 @@ def judgekit_run_finished(record: RunRecord) -> None:
 
 @hookspec
 def judgekit_report_sections(run: RunView) -> Sequence[Section]:  # type: ignore[empty-body]
-    """Sections for every report: a chart is a Vega-Lite dict, with a sentence and its data table."""
+    """Sections for every report: a chart is a Vega-Lite dict, with a sentence and its data table; its `place` says
+    which part of the report it belongs to."""
 
 
 @hookspec
 def judgekit_reporters() -> Mapping[str, Reporter]:  # type: ignore[empty-body]
-    """Reporters by name: pure functions (run, sections) → {file name: bytes}."""
+    """Reporters by name: pure functions (run, sections) → {file name: bytes}, or such pairs one after the other."""

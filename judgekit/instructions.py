@@ -1,13 +1,14 @@
 """Instruction data in the Alpaca shape: one reader for evaluation, training and stored responses alike.
 
-A file is a JSON array or JSONL of {"instruction", "input"?, "output"?} with optional "id", "category", "split".
+A file is a JSON array or JSONL of {"instruction", "input"?, "output"?} with optional "id", "category", "split". Other
+keys with short values (a difficulty, a source) are kept as the sample's metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +34,7 @@ def read_instructions(path: Path, split: Split | None = None) -> list[Item]:
     so that the same item has the same id in another file or split.
     Raises DataError with file and place: missing, empty, not JSON, a missing or ill-typed field, a duplicate id.
     """
-    items = _with_ids(path, list(_objects(path)))
+    items = _with_ids(path, list(read_objects(path)))
     if split is None:
         return items
     if any("split" in item.fields for item in items):
@@ -51,7 +52,7 @@ def book_split(items: Sequence[Item], split: Split) -> Sequence[Item]:
     return {"train": items[:train], "test": items[train : train + test], "validation": items[train + test :]}[split]
 
 
-def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, object) of every item of a JSON array or JSONL file."""
     text = read_text(path)
     if not text.strip():
@@ -121,9 +122,33 @@ def _with_ids(path: Path, objects: Sequence[tuple[str, dict[str, Any]]]) -> list
             input=extra_input,
             reference=reference,
             category=_text(path, place, fields, "category"),
+            metadata=labels_of(fields, _KNOWN),
         )
         items.append(Item(sample, fields, place))
     return items
+
+
+_KNOWN = frozenset({"id", "instruction", "input", "output", "category", "split"})
+LONGEST_LABEL = 200  # characters; a longer text is an answer or a document, not a label
+
+
+def labels_of(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What an item says of itself beyond the `known` keys: numbers, short texts, lists of them, and its own
+    `metadata` as it is. A `metadata` that is no mapping counts as any other key."""
+    inner = fields.get("metadata")
+    own = inner if isinstance(inner, Mapping) else {}
+    rest = {
+        key: value
+        for key, value in fields.items()
+        if key not in known and not (key == "metadata" and inner is own) and _is_label(value)
+    }
+    return {**rest, **own}
+
+
+def _is_label(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_label(one) and not isinstance(one, list) for one in value)
+    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= LONGEST_LABEL)
 
 
 def _text(path: Path, place: str, fields: dict[str, Any], key: str, *, required: bool = False) -> str | None:
@@ -136,10 +161,15 @@ def _text(path: Path, place: str, fields: dict[str, Any], key: str, *, required:
     raise DataError(f"{place}: {problem}", path=path)
 
 
-def _content_id(fields: dict[str, Any], taken: dict[str, str]) -> str:
-    """A hash of what the item asks, so that a file of answers alone matches; equal questions are counted."""
+def content_id(fields: Mapping[str, Any]) -> str:
+    """A hash of what the item asks, so that a file of answers or of labels alone matches."""
     content = json.dumps([fields.get(key) or "" for key in ("instruction", "input")])
-    digest = hashlib.sha256(content.encode()).hexdigest()[:10]
+    return hashlib.sha256(content.encode()).hexdigest()[:10]
+
+
+def _content_id(fields: Mapping[str, Any], taken: Mapping[str, str]) -> str:
+    """The item's content id; equal questions are counted."""
+    digest = content_id(fields)
     unique, count = digest, 1
     while unique in taken:
         count += 1

@@ -174,6 +174,14 @@ class Ledger:
 
         self._commit(work)
 
+    def identities(self) -> list[JsonValue]:
+        """The identity of every backend with a reply here, that of the latest reply first."""
+        rows = self._read(
+            "SELECT i.identity FROM replies r JOIN identities i ON i.id = r.identity"
+            " GROUP BY i.id ORDER BY max(r.created_at) DESC, i.identity"
+        )
+        return [json.loads(text) for (text,) in rows]
+
     def stats(self) -> LedgerStats:
         """Counts by status and by backend identity, and the size on disk."""
         by_status = dict(self._read("SELECT status, count(*) FROM replies GROUP BY status ORDER BY status"))

@@ -1,88 +1,114 @@
-"""What a run would do, for `--dry-run`: counted without calling anything."""
+"""What a run would do, for `--dry-run`: told from its rehearsal, which called nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from judgekit.generating import answered_samples, requests_of
-from judgekit.judge_card import ARMS
-from judgekit.ledger import Ledger, call_key
-from judgekit.preparation import MAIN, PlannedJudge, PlannedMetric, Prepared, uses
-from judgekit.readings import Setting, Task, reading_for
+from judgekit.budget import Cost
+from judgekit.contracts import Backend
+from judgekit.judge_card import control_questions
+from judgekit.judges import TASKS, PlannedJudge
+from judgekit.pair_card import pair_questions
+from judgekit.preparation import MAIN, PlannedMetric, Prepared, uses
+from judgekit.readings import Task
+from judgekit.rehearsal import Asked, Tally
+from judgekit.spec import BudgetSpec
+
+CARD_OF: Mapping[Task, str] = {"score": "", "pairwise": " as it compares"}
 
 
 @dataclass(frozen=True)
 class PlanLine:
-    """One stage. `calls` is the most it can make; `in_ledger` is None where that cannot be known yet."""
+    """One stage. `calls` are its first questions, `in_ledger` those of them (and of the re-asks) that need no call,
+    None where the stage could not be rehearsed; `asked` has all its counts then, tokens and cost."""
 
     stage: str
     calls: int
     in_ledger: int | None
     note: str
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
+    """`total` is the most of all stages; `budgeted` is what of it counts for the budget."""
+
     name: str
     lines: tuple[PlanLine, ...]
     warnings: tuple[str, ...]
+    total: Asked
+    budgeted: Cost
+    budget: BudgetSpec | None
 
 
-def plan(prepared: Prepared, ledger: Ledger | None) -> Plan:
-    """The stages in order. `ledger` is None where there is none yet."""
+def plan(prepared: Prepared, tally: Tally) -> Plan:
+    """The stages in order, as they were rehearsed."""
     lines = [
         PlanLine(f"training {training.name}", 0, None, "found" if training.folder.is_dir() else "to be trained")
         for training in prepared.trainings
     ]
-    lines += [_generation(prepared, system, ledger) for system in prepared.models]
-    lines += [line for planned in prepared.metrics for line in _measuring(prepared, planned)]
-    for judge in prepared.judges.values():
-        if "score" in judge.templates and judge.spec.control_items:
-            lines.append(_control(prepared, judge))
-    return Plan(prepared.spec.name, tuple(lines), tuple(prepared.warnings))
+    lines += [_rehearsed(_generation(prepared, system), tally) for system in prepared.models]
+    lines += [_rehearsed(_measuring(prepared, planned), tally) for planned in prepared.metrics]
+    lines += [
+        _rehearsed(_control(prepared, judge, task), tally)
+        for judge in prepared.judges.values()
+        for task in controlled(judge)
+    ]
+    total = sum(tally.stages.values(), Asked())
+    warnings = tuple(prepared.warnings)
+    return Plan(prepared.spec.name, tuple(lines), warnings, total, tally.budgeted, prepared.spec.budget)
 
 
-def _control(prepared: Prepared, judge: PlannedJudge) -> PlanLine:
-    samples = min(judge.spec.control_items, len(prepared.datasets[MAIN].samples))
-    requests, note = _requests(judge, "score")
-    return PlanLine(f"controlling {judge.name}", ARMS * samples * requests, None, f"{ARMS} arms × {samples}; {note}")
+def untrained(prepared: Prepared, backend: Backend) -> bool:
+    """Whether the backend stands on a checkpoint that is still to be trained: it has no identity yet."""
+    return uses(backend, {str(training.folder) for training in prepared.trainings if not training.folder.is_dir()})
 
 
-def _generation(prepared: Prepared, system: str, ledger: Ledger | None) -> PlanLine:
-    calls = len(answered_samples(prepared, system)) * prepared.repeats(system)
-    trained = {str(training.folder) for training in prepared.trainings if not training.folder.is_dir()}
-    backend = prepared.models[system]
-    if uses(backend, trained):
-        return PlanLine(f"generating {system}", calls, 0, "after training")
-    if ledger is None:
-        return PlanLine(f"generating {system}", calls, 0, "")
-    identity = backend.identity()
-    keyed = dict(call_key(identity, "generate", *item) for item in requests_of(prepared, system))
-    found = len(ledger.find(keyed))
-    return PlanLine(f"generating {system}", calls, found, "")
+def _rehearsed(line: PlanLine, tally: Tally) -> PlanLine:
+    """The line with the counts of its rehearsal; the ones reckoned beforehand, where that failed."""
+    if line.stage in tally.failed:
+        note = f"{line.note}; re-asks, tokens and cost are not known ({tally.failed[line.stage]})"
+        return PlanLine(line.stage, line.calls, None, note)
+    asked = tally.stages.get(line.stage, Asked())
+    return PlanLine(line.stage, asked.calls, asked.found, line.note, asked)
 
 
-def _measuring(prepared: Prepared, planned: PlannedMetric) -> Iterator[PlanLine]:
+def controlled(judge: PlannedJudge) -> list[Task]:
+    """The tasks for which the judge has a card."""
+    return [task for task in TASKS if task in judge.settings and judge.spec.control_items]
+
+
+def _control(prepared: Prepared, judge: PlannedJudge, task: Task) -> PlanLine:
+    questions_of = control_questions if task == "score" else pair_questions
+    samples = len(prepared.datasets[MAIN].samples)
+    questions, arms = questions_of(judge.reading(task), samples, judge.spec.control_items)
+    requests, note = judge.planned(task)
+    return PlanLine(f"controlling {judge.name}{CARD_OF[task]}", questions * requests, None, f"{arms}; {note}")
+
+
+def _generation(prepared: Prepared, system: str) -> PlanLine:
+    stage = f"generating {system}"
+    if prepared.stored is not None:
+        return PlanLine(stage, 0, 0, f"stored in {prepared.stored.run.path.name}")
+    return PlanLine(stage, 0, 0, "after training" if untrained(prepared, prepared.models[system]) else "")
+
+
+def _measuring(prepared: Prepared, planned: PlannedMetric) -> PlanLine:
     needs = planned.metric.needs
     responses = sum(len(planned.data.samples) * prepared.repeats(system) for system in planned.systems)
     questions = responses * prepared.spec.repeats.judge
     stage = f"measuring {planned.name}"
     if "score" in needs:
-        requests, note = _requests(prepared.judges[planned.judge or ""], "score")
-        yield PlanLine(stage, questions * requests, None, note)
-    elif "pairwise" in needs:
-        requests, note = _requests(prepared.judges[planned.judge or ""], "pairwise")
-        yield PlanLine(stage, questions * 2 * requests, None, f"both orders; {note}")
-    elif "loglikelihood" in needs:
-        yield PlanLine(stage, len(planned.data.samples) * len(planned.systems), None, "log-likelihoods")
-    else:
-        yield PlanLine(stage, 0, None, f"{responses} responses, no calls")
-
-
-def _requests(judge: PlannedJudge, task: Task) -> tuple[int, str]:
-    """Requests a question, and what to know about them."""
-    reading = reading_for(task, Setting(judge.name, judge.templates[task]))
-    if reading.kind == "generate":
-        return 1, "and one re-ask each at most"
-    return (3 if task == "score" else 4), "at most; anchors and equal responses are asked once"
+        requests, note = prepared.judge(planned.judge or "").planned("score")
+        return PlanLine(stage, questions * requests, None, note)
+    if "pairwise" in needs:
+        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        compared = sum(len(planned.data.samples) * prepared.repeats(system) for system, _ in pairs) or responses
+        requests, note = prepared.judge(planned.judge or "").planned("pairwise")
+        calls = compared * prepared.spec.repeats.judge * 2 * requests
+        several = f"{len(pairs)} pairs of systems, " if len(pairs) > 1 else ""
+        return PlanLine(stage, calls, None, f"{several}both orders; {note}")
+    if asked := sum(map(planned.metric.questions, planned.data.samples)) * len(planned.systems):
+        return PlanLine(stage, asked, None, "asked by the metric itself")
+    return PlanLine(stage, 0, None, f"{responses} responses, no calls")

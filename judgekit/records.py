@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -18,6 +18,7 @@ ReplyStatus = Literal["complete", "truncated", "refused", "error"]
 VerdictStatus = Literal["scored", "unparsed", "refused", "truncated", "error", "skipped"]
 VERDICT_STATUSES: tuple[VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
 
+NOT_JUDGED = "not judged: the gate had decided"  # how the detail of a row that a sequential gate spared begins
 NO_RESPONSE = "no complete response"  # how the detail of a verdict on a missing response begins
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -35,16 +36,34 @@ class Message(Noun):
 
 
 class Sample(Noun):
-    """One item of a data set. `id` is unique in its file; `answer` is an index into `choices`."""
+    """One item of a data set. `id` is unique in its file; `answer` is an index into `choices`.
+
+    Of a conversation, `instruction` and `reference` are its first turn, and `turns` are the user's further ones with
+    `turn_references` (as many, or none at all). `system` is what the system is told before the first.
+    """
 
     id: str
     instruction: str
     input: str = ""
     reference: str | None = None
+    turns: tuple[str, ...] = ()
+    turn_references: tuple[str | None, ...] = ()
+    system: str = ""
     choices: tuple[str, ...] = ()
     answer: int | None = None
     category: str | None = None
     metadata: dict[str, JsonValue] = {}
+
+    @model_validator(mode="after")
+    def _one_reference_a_turn(self) -> Sample:
+        if self.turn_references and len(self.turn_references) != len(self.turns):
+            raise ValueError(f"{len(self.turns)} further turns and {len(self.turn_references)} references to them")
+        return self
+
+    @property
+    def references(self) -> tuple[str | None, ...]:
+        """The reference of every turn of the user."""
+        return (self.reference, *(self.turn_references or (None,) * len(self.turns)))
 
 
 class Sampling(Noun):
@@ -109,7 +128,8 @@ class Token(Noun):
 class Reply(Noun):
     """What a backend said. Status `error` means that no reply came: it is never stored as an answer.
 
-    `tokens` are the generated ones, in order, where the request asked for `top_logprobs`.
+    `tokens` are the generated ones, in order, where the request asked for `top_logprobs`; none where the prompt did not
+    reach the model whole.
     """
 
     text: str = ""
@@ -123,24 +143,49 @@ class Reply(Noun):
 
 
 class Response(Noun):
-    """A system's answer to one sample in one generation repeat."""
+    """A system's answer to one sample in one generation repeat.
+
+    Of a conversation, `text` is the answer to the user's first turn and `turns` are those to the further ones, as far
+    as they came: an answer that is not complete ends the conversation, with its status.
+    """
 
     system: str
     sample_id: str
     repeat: int = 0
     text: str = ""
+    turns: tuple[str, ...] = ()
     status: ReplyStatus = "complete"
     detail: str = ""
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer to every turn."""
+        return (self.text, *self.turns)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A system's answers to the first turns of a sample, in order: what a judge is given in place of one response.
+
+    It judges the last of them in the light of the earlier ones, or (`whole`) all of them together.
+    """
+
+    answers: tuple[str, ...]
+    whole: bool = False
+
 
 class Verdict(Noun):
-    """A judge's reading of one response. `value` is there exactly when the status is `scored`."""
+    """A judge's reading of one response. `value` is there exactly when the status is `scored`.
+
+    `series` holds further values by name: of each criterion, of each member of a panel, the captured probability.
+    """
 
     status: VerdictStatus
     value: Finite | None = None
     raw: str = ""
     rationale: str = ""
     detail: str = ""
+    series: dict[str, Finite] = {}
 
     @model_validator(mode="after")
     def _value_iff_scored(self) -> Verdict:
@@ -152,7 +197,9 @@ class Verdict(Noun):
 class Row(Noun):
     """One measured value: a metric on one sample, in one generation repeat and one judge repeat.
 
-    `series` holds further named values of the same row (for example `consistent`: 0 or 1).
+    `opponent` is the other system, where a metric compares two. `series` holds further named values of the same row
+    (for example `consistent`: 0 or 1), and `missing` says why some have none (the verdict on one turn of several).
+    A row that is not scored has no series, unless it says so of those that are missing.
     """
 
     metric: str
@@ -160,9 +207,11 @@ class Row(Noun):
     sample_id: str
     repeat: int = 0
     judge_repeat: int = 0
+    opponent: str = ""
     status: VerdictStatus
     value: Finite | None = None
     series: dict[str, Finite] = {}
+    missing: dict[str, VerdictStatus] = {}
     verdicts: tuple[Verdict, ...] = ()
 
     @model_validator(mode="after")
@@ -183,7 +232,7 @@ class Series(Noun):
 
 
 class Interval(Noun):
-    """A two-sided interval. `note` says why there is none, when `low` and `high` are None."""
+    """A two-sided interval. `note` says why there is none, when `low` and `high` are None, or what it leaves out."""
 
     method: str
     low: Finite | None
@@ -196,14 +245,18 @@ class Estimate(Noun):
 
     `estimand`: "new items" (the items are a sample of many) or "rerun on these items".
     `against`: the other system of a paired difference (system − against), else None.
+    `opponent`: the other system of a comparison by a judge (a win rate of system against opponent), else None.
     `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum.
     `bootstrap`: the studentised item bootstrap, printed always, also where `interval` is another method.
+    `group`: the samples that it is of, in a Breakdown; None: all.
     """
 
     metric: str
     system: str
     series: str = "value"
+    group: str | None = None
     against: str | None = None
+    opponent: str | None = None
     estimand: Literal["new items", "rerun on these items"] = "new items"
     scale: Series
     value: Finite | None
@@ -216,6 +269,62 @@ class Estimate(Noun):
     n_clusters: int | None = None
     repeats: int = 1
     counts: dict[VerdictStatus, int] = {}
+
+
+class Group(Noun):
+    """The samples with one value of a field: its name, and how many they are."""
+
+    name: str
+    n_samples: int
+
+
+class Breakdown(Noun):
+    """A run's estimates once more for each group of its samples by a field of theirs; `group` of each names it.
+
+    A sample whose field is a list is in several groups.
+    """
+
+    field: str
+    groups: tuple[Group, ...]
+    estimates: tuple[Estimate, ...]
+    differences: tuple[Estimate, ...] = ()
+
+
+class Statistic(Noun):
+    """A number of a metric that is no mean over items and needs no interval: a count, or a test's p-value.
+
+    `note` says what it counts, or why it is missing.
+    """
+
+    metric: str
+    system: str
+    opponent: str | None = None
+    name: str
+    label: str
+    value: Finite | None
+    note: str = ""
+
+
+class VarianceBudget(Noun):
+    """What the squared standard error of a system's mean is made of: `item` + `generation` + `judge`, for new items.
+
+    Squared units of the scale. A part is None where no repeat can tell: without several judgements of an answer the
+    judge's noise is in `generation`, without several generations both are in `item`. `generations` an item and
+    `judgements` of each are means. `advice`: what to buy next, in one line.
+    """
+
+    metric: str
+    system: str
+    opponent: str | None = None
+    scale: Series
+    item: Finite
+    generation: Finite | None
+    judge: Finite | None
+    n_items: int
+    n_clusters: int | None = None
+    generations: Finite
+    judgements: Finite
+    advice: str
 
 
 class Check(Noun):
@@ -237,11 +346,63 @@ class JudgeCard(Noun):
     """How a judge reads answers whose worth is known. `passed` is None where nothing could be said."""
 
     judge: str
+    task: Literal["score", "pairwise"] = "score"
     backend: str
     prompt: str
     reading: str
     checks: tuple[Check, ...]
     passed: bool | None
+
+
+class Figure(Noun):
+    """One measure of agreement. `interval` resamples items; `wilson` is there for shares beside it."""
+
+    name: str
+    label: str
+    value: Finite | None
+    interval: Interval
+    wilson: Interval | None = None
+    n_items: int
+    note: str = ""
+
+
+class Corrected(Noun):
+    """A system's mean label over all items, from a few labels and the judge on all items (PPI++), beside the judge's
+    and the labels' own means. `weight` is how much the judge was believed, 0 to 1."""
+
+    system: str
+    value: Finite | None
+    interval: Interval
+    weight: Finite | None = None
+    judge_only: Interval
+    judge_mean: Finite | None
+    labels_only: Interval
+    labels_mean: Finite | None
+    n_labels: int
+    n_unlabelled: int
+    note: str = ""
+
+
+class Agreement(Noun):
+    """How far two ratings of the same responses agree: `first` (a judge) and `second` (labels, or another judge).
+
+    `kind` says what is compared: scores, preferences (win, tie, loss), or yes/no. `ceiling`: the same figures between
+    the labellers, where there are several.
+    """
+
+    metric: str
+    first: str
+    second: str
+    kind: Literal["score", "preference", "binary"]
+    scale: Series
+    confidence: float
+    n_items: int
+    n_pairs: int
+    labellers: int = 1
+    figures: tuple[Figure, ...]
+    ceiling: tuple[Figure, ...] = ()
+    corrected: tuple[Corrected, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class CurvePoint(Noun):
@@ -290,6 +451,81 @@ class Problem(Noun):
     exit_code: int = 2
 
 
+GateOutcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+class Stop(Noun):
+    """How a sequential rule ended: after `judged` of `planned` items, `decided` by a look or by the test at the end."""
+
+    judged: int
+    planned: int
+    decided: GateOutcome | None
+    note: str
+
+
+class Moved(Noun):
+    """An item and its mean score in the baseline and now."""
+
+    sample_id: str
+    baseline: Finite
+    candidate: Finite
+
+
+class GateClaim(Noun):
+    """One rule of a gate on one system, and what came of it.
+
+    `margin`: `value` is the mean paired difference to the baseline (candidate − baseline, in the metric's own
+    direction) and `interval` its two one-sided bounds. `min` and `max`: `value` and `interval` are the estimate's own.
+    `p` is one-sided, of the claim that this rule fails; `p_holm` after Holm's correction over all rules of the gate.
+    `detectable`: the least worsening that this rule finds with a power of 80 %.
+    """
+
+    metric: str
+    system: str
+    opponent: str | None = None
+    kind: Literal["margin", "min", "max"]
+    threshold: Finite
+    outcome: GateOutcome
+    scale: Series
+    value: Finite | None
+    interval: Interval
+    p: Finite | None = None
+    p_holm: Finite | None = None
+    detectable: Finite | None = None
+    candidate: Finite | None = None
+    baseline: Finite | None = None
+    n_items: int = 0
+    n_clusters: int | None = None
+    better: int = 0
+    worse: int = 0
+    equal: int = 0
+    reasons: tuple[str, ...] = ()
+    stop: Stop | None = None
+    movers: tuple[Moved, ...] = ()  # of a margin: the items that moved furthest, for the worse first
+
+
+class Gate(Noun):
+    """What a gate said of a run: its outcome, that of every rule, and what the judge's card was waived for.
+
+    `baseline` is the id of the run behind the baseline file, `baseline_sha256` that of the file; empty without one.
+    """
+
+    outcome: GateOutcome
+    baseline: str = ""
+    baseline_sha256: str = ""
+    claims: tuple[GateClaim, ...]
+    waived: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class PooledRun(Noun):
+    """A run whose rows stand in another record as repeats. `repeats`: the numbers of its generations there."""
+
+    run_id: str
+    seed: int
+    repeats: tuple[int, ...]
+
+
 class RunRecord(Noun):
     """A run's result: manifest and estimates. Equal work gives equal bytes; reports are made from it alone."""
 
@@ -307,11 +543,30 @@ class RunRecord(Noun):
     systems: tuple[str, ...]
     estimates: tuple[Estimate, ...]
     differences: tuple[Estimate, ...] = ()
+    statistics: tuple[Statistic, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    variance_budgets: tuple[VarianceBudget, ...] = ()
+    pooled: tuple[PooledRun, ...] = ()  # the runs that this one pools as repeats; none: it is a run of its own
     cards: tuple[JudgeCard, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    gate: Gate | None = None
+    gate_trouble: str = ""  # why the config's gate could not be evaluated
+    metric_prompts: dict[str, tuple[str, ...]] = {}  # the templates of each metric and of its judge, by metric
+    rescored: str | None = None  # the id of the run whose stored responses were judged again
     trainings: tuple[Training, ...] = ()
+    steps: dict[str, tuple[str, ...]] = {}  # the evaluation steps that a judge wrote for itself, by judge
     warnings: tuple[str, ...] = ()
+    notes: dict[str, int] = {}
     errors: dict[str, int] = {}
     files: dict[str, str] = {}
+
+
+class Place(NamedTuple):
+    """What an item's score is of. `opponent` is empty where a metric looks at one system at a time."""
+
+    metric: str
+    system: str
+    opponent: str
 
 
 @dataclass(frozen=True)
@@ -322,6 +577,10 @@ class RunView:
     samples: Iterable[Sample]
     responses: Iterable[Response]
     rows: Iterable[Row]
+    baseline: Mapping[Place, Mapping[str, float]] | None = None  # the baseline's item scores, by sample id
+    speeds: Mapping[str, float] | None = None  # tokens a second of each training, as it was timed where it was made
+    redacted: bool = False  # texts were left out (redaction.py)
+    interactive: bool = False  # the reader wants charts to explore
 
 
 @dataclass(frozen=True)
@@ -330,15 +589,24 @@ class Table:
     rows: Sequence[Sequence[str | float | int | None]]
 
 
+SectionPlace = Literal[
+    "baseline", "differences", "groups", "distributions", "pairwise", "judges", "choices", "training", "more"
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Section:
-    """A piece of a report: a title, one sentence, and a chart (a Vega-Lite dict) with its data table."""
+    """A piece of a report: a title, one sentence, and a chart (a Vega-Lite dict) with its data table.
+
+    `place`: which part of the report it belongs to.
+    """
 
     name: str
     title: str
     sentence: str
     chart: Mapping[str, Any] | None = None
     table: Table | None = None
+    place: SectionPlace = "more"
 
 
 def to_json(value: Noun | Mapping[str, Any]) -> str:

@@ -2,34 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pluggy
 
 from judgekit.errors import PluginError
-from judgekit.folder import RunFolder, write_atomically
+from judgekit.folder import BASELINE, SPEEDS, RunFolder, timed, write_atomically
+from judgekit.itemwise import baseline_scores
 from judgekit.plugins import Catalogue
-from judgekit.records import Section
+from judgekit.records import RunView, Section
+from judgekit.redaction import redacted
 
 
-def write_reports(folder: RunFolder, names: Sequence[str], manager: pluggy.PluginManager) -> list[Path]:
+@dataclass(frozen=True)
+class Wishes:
+    """How the reports are wanted: without texts, with charts to explore, beside which baseline file (None: the one
+    that the run's folder has, if any)."""
+
+    redact: bool = False
+    interactive: bool = False
+    baseline: Path | None = None
+
+
+def write_reports(
+    folder: RunFolder, names: Sequence[str], manager: pluggy.PluginManager, wishes: Wishes = Wishes()
+) -> list[Path]:
     """Render the named reports into the run's folder; returns the files, in the reporters' order.
 
-    Raises PluginError for an unknown reporter, or one that names a file outside the folder; StorageError.
+    Raises PluginError for an unknown reporter, or one that names a file outside the folder; DataError for a baseline
+    that cannot be read; StorageError.
     """
     catalogue = Catalogue(manager)
     reporters = {name: catalogue.get("reporters", name) for name in names}
-    view = folder.view()
+    view = _view(folder, wishes)
     sections: list[Section] = [
         section for found in manager.hook.judgekit_report_sections(run=view) for section in found
     ]
     written = []
     for name, reporter in reporters.items():
-        for file, content in reporter(view, sections).items():
+        made = reporter(view, sections)
+        for file, content in made.items() if isinstance(made, Mapping) else made:
             relative = PurePosixPath(file)
             if relative.is_absolute() or ".." in relative.parts:
                 raise PluginError(f"reporter {name!r} wants to write {file!r}, outside the run's folder")
             write_atomically(folder.path / relative, content)
             written.append(folder.path / relative)
     return written
+
+
+def _view(folder: RunFolder, wishes: Wishes) -> RunView:
+    view = replace(folder.view(), interactive=wishes.interactive, speeds=_speeds(folder))
+    kept = wishes.baseline or folder.path / BASELINE
+    if wishes.baseline is not None or kept.is_file():
+        view = replace(view, baseline=baseline_scores(kept))
+    return redacted(view) if wishes.redact else view
+
+
+def _speeds(folder: RunFolder) -> dict[str, float]:
+    found = timed(folder).get(SPEEDS)
+    kept = found.items() if isinstance(found, dict) else ()
+    return {str(name): float(speed) for name, speed in kept if isinstance(speed, int | float)}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from typing import Any
 
 _SHORTEST = 8  # characters: placeholders such as "ollama" or "EMPTY" are words, and stay
 
@@ -45,23 +47,65 @@ class Secret:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """The value as it may turn up in a text: raw, JSON-escaped, URL-encoded, and inside base64 at any offset."""
-    encoded = (urllib.parse.quote(value, safe=""), urllib.parse.quote_plus(value))
-    yield from (value, json.dumps(value)[1:-1], *encoded)
+    """The value as it may turn up in a text: raw, JSON- and HTML-escaped, URL-encoded, in hexadecimal, and inside
+    base64 at any offset. Escapes of single characters are `_plain`'s business."""
+    encoded = (urllib.parse.quote(value, safe=""), urllib.parse.quote(value), urllib.parse.quote_plus(value))
+    yield from (value, json.dumps(value)[1:-1], html.escape(value), *encoded)
     yield from (re.sub("%..", lambda match: match[0].lower(), text) for text in encoded)
     raw = value.encode("utf-8", "surrogatepass")
+    yield from (raw.hex(), raw.hex().upper())
     for shift in range(3):
         text = base64.b64encode(bytes(shift) + raw).decode()
         core = text[-(-shift * 8 // 6) : (shift + len(raw)) * 8 // 6]  # characters made of the value's bits alone
         yield from (core, core.replace("+", "-").replace("/", "_"))
 
 
+_ESCAPE = re.compile(
+    r"\\+u00([2-7][0-9a-f])|\\+(/)|%(?:25)*([2-7][0-9a-f])|&#x0*([2-7][0-9a-f]);|&#0*(\d{2,3});", re.IGNORECASE
+)
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=:")
+
+
+def _plain(text: str) -> str:
+    """The text with escapes undone (JSON's, URLs', HTML's) of the characters that keys are made of.
+
+    None of these means anything in JSON, so what was JSON stays it.
+    """
+
+    def char(match: re.Match[str]) -> str:
+        escaped, slash, percent, hexadecimal, decimal = match.groups()
+        found = slash or chr(int(decimal) if decimal else int(escaped or percent or hexadecimal, 16))
+        return found if found in _UNRESERVED else match[0]
+
+    return _ESCAPE.sub(char, text)
+
+
 def scrub(text: str) -> str:
     """The text without any known secret: what stands before every log, file and error message."""
+    text = _without(text)
+    if "\\u00" in text or "\\/" in text or "%" in text or "&#" in text:
+        plain = _plain(text)
+        unveiled = _without(plain)
+        return text if unveiled is plain else unveiled
+    return text
+
+
+def _without(text: str) -> str:
     for spelling in _known:
         if spelling in text:
             text = text.replace(spelling, "[secret]")
     return text
+
+
+def clean(value: Any) -> Any:
+    """Parsed JSON, every string of it scrubbed, keys included."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -5,7 +5,11 @@
         reading: how the reply is read (integer, reason_json, likelihood_ratio, …)
         scale: 0..100
         tokens: 512
-        needs: reference -#}
+        needs: reference
+        rubric:
+          0: what a reply on this level is like
+          100: and on this
+        steps: steps/geval -#}
     The prompt begins here.
 
 A prompt of several turns marks each by a comment of its own: `{#- system -#}`, `{#- user -#}`, `{#- assistant -#}`.
@@ -23,7 +27,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -61,7 +65,8 @@ class Front:
     """The comment on top of a template.
 
     `scale` is the range that the prompt asks for, `tokens` the most that a reply to it may take, and `needs` is
-    "reference" where the prompt makes no sense without a reference answer.
+    "reference" where the prompt makes no sense without a reference answer. `rubric` says what levels of the scale
+    mean, where the config says nothing else, and `steps` names the prompt by which the judge writes evaluation steps.
     """
 
     purpose: str = ""
@@ -70,6 +75,8 @@ class Front:
     scale: tuple[float, float] | None = None
     tokens: int | None = None
     needs: str = ""
+    rubric: Mapping[int, str] = field(default_factory=dict)
+    steps: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,25 +228,17 @@ def _turns(source: str, place: str) -> Iterator[tuple[Role, str]]:
 
 
 _COMMENT = re.compile(r"\A\{#-?(.*?)-?#\}", re.DOTALL)
-_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs):\s*(.*?)\s*")
+_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs|rubric|steps):\s*(.*?)\s*")
+_LEVEL = re.compile(r"(-?[0-9]+):\s*(.*)")
 _SCALE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 
 
 def _front(source: str, place: str) -> Front:
-    comment = _COMMENT.match(source)
-    fields: dict[str, str] = {}
-    last = ""
-    for number, line in enumerate(comment[1].splitlines() if comment else (), start=1):
-        if field := _FIELD.fullmatch(line):
-            last = field[1]
-            if last in fields:
-                raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
-            fields[last] = field[2]
-        elif last and line.strip():
-            fields[last] += f" {line.strip()}"
-    scale = _SCALE.fullmatch(fields.get("scale", "0..100"))
-    if scale is None or not float(scale[1]) < float(scale[2]):
-        raise PromptError(f"a scale is written low..high, such as 0..100, not '{fields['scale']}'", path=place)
+    fields = _fields(source, place)
+    scale = _scale(fields["scale"], place) if "scale" in fields else None
+    rubric = _rubric(fields["rubric"], place) if "rubric" in fields else {}
+    if rubric and (scale or (min(rubric), max(rubric))) != (min(rubric), max(rubric)):
+        raise PromptError(f"the rubric has levels {min(rubric)} to {max(rubric)}, the scale other ends", path=place)
     tokens = fields.get("tokens", "1")
     if not tokens.isdecimal() or int(tokens) < 1:
         raise PromptError(f"'tokens' is a number of tokens, not '{tokens}'", path=place)
@@ -249,10 +248,53 @@ def _front(source: str, place: str) -> Front:
         purpose=fields.get("for", ""),
         idea=fields.get("idea", ""),
         reading=fields.get("reading", ""),
-        scale=(float(scale[1]), float(scale[2])) if "scale" in fields else None,
+        scale=scale or ((float(min(rubric)), float(max(rubric))) if rubric else None),
         tokens=int(tokens) if "tokens" in fields else None,
         needs=fields.get("needs", ""),
+        rubric=rubric,
+        steps=fields.get("steps", ""),
     )
+
+
+def _fields(source: str, place: str) -> dict[str, str]:
+    """The fields of the comment on top. One may run over several lines; those of a rubric stay apart."""
+    comment = _COMMENT.match(source)
+    fields: dict[str, str] = {}
+    last = ""
+    for number, line in enumerate(comment[1].splitlines() if comment else (), start=1):
+        if found := _FIELD.fullmatch(line):
+            last = found[1]
+            if last in fields:
+                raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
+            fields[last] = found[2]
+        elif last and line.strip():
+            fields[last] += f"\n{line.strip()}" if last == "rubric" else f" {line.strip()}"
+    return fields
+
+
+def _scale(text: str, place: str) -> tuple[float, float]:
+    scale = _SCALE.fullmatch(text)
+    if scale is None or not float(scale[1]) < float(scale[2]):
+        raise PromptError(f"a scale is written low..high, such as 0..100, not '{text}'", path=place)
+    return float(scale[1]), float(scale[2])
+
+
+def _rubric(text: str, place: str) -> dict[int, str]:
+    """Levels by number, the lowest first. A line without a number goes on with the level above it."""
+    rubric: dict[int, str] = {}
+    for line in filter(None, text.splitlines()):
+        level = _LEVEL.fullmatch(line)
+        if level and int(level[1]) in rubric:
+            raise PromptError(f"the rubric has the level {level[1]} twice", path=place)
+        if level:
+            rubric[int(level[1])] = level[2]
+        elif rubric:
+            rubric[list(rubric)[-1]] += f" {line}"
+        else:
+            raise PromptError(f"a rubric has lines like '1: what a reply on it is like', not '{line}'", path=place)
+    if len(rubric) < 2 or not all(rubric.values()):
+        raise PromptError("a rubric has two levels at least, each with its description", path=place)
+    return dict(sorted(rubric.items()))
 
 
 def _builtin_folder() -> Traversable:

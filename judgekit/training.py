@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import JsonValue
 
 from judgekit.contracts import Trainer
 from judgekit.errors import CheckpointError, UsageError
-from judgekit.folder import sha256_of, storage_errors
+from judgekit.folder import sha256_of, storage_errors, write_atomically
 from judgekit.records import CurvePoint, Noun, Training, TrainingSample
 from judgekit.spec import TrainSpec, build_options
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from judgekit.plugins import Catalogue
 
 CURVE = "training.jsonl"
+TOKENS = "tokens"  # the measure of a training's curve that says how many targets it has learnt from so far
 SAMPLES = "samples.jsonl"
 N = TypeVar("N", bound=Noun)
 Progress = Callable[[int, int, str], None]
@@ -142,8 +144,11 @@ def train(planned: PlannedTraining, progress: Progress) -> Training:
             if not planned.trainer.resumes:
                 shutil.rmtree(unfinished, ignore_errors=True)
             with storage_errors(planned.folder):
+                if not unfinished.is_dir():
+                    _clock(planned).unlink(missing_ok=True)
                 unfinished.mkdir(exist_ok=True)
-            planned.trainer.train(unfinished, progress)
+            with _clocked(_clock(planned)):
+                planned.trainer.train(unfinished, progress)
             with storage_errors(planned.folder):
                 unfinished.rename(planned.folder)
     return Training(
@@ -154,6 +159,36 @@ def train(planned: PlannedTraining, progress: Progress) -> Training:
         curve=_lines(planned.folder / CURVE, CurvePoint),
         samples=_lines(planned.folder / SAMPLES, TrainingSample),
     )
+
+
+def speed(planned: PlannedTraining, made: Training) -> float | None:
+    """Tokens a second of the whole training, its evaluations and its saving included; None where it is not known."""
+    tokens = max((point.measures.get(TOKENS, 0.0) for point in made.curve), default=0.0)
+    seconds = _seconds(_clock(planned))
+    return tokens / seconds if tokens and seconds else None
+
+
+def _clock(planned: PlannedTraining) -> Path:
+    """Beside the checkpoint, not in it: equal trainings have equal folders."""
+    return planned.folder.with_name(f"{planned.folder.name}.timing.json")
+
+
+def _seconds(path: Path) -> float:
+    try:
+        return float(json.loads(path.read_text("utf-8"))["seconds"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0
+
+
+@contextmanager
+def _clocked(path: Path) -> Iterator[None]:
+    """Add the time taken to that of earlier stretches of the same training."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = _seconds(path) + time.monotonic() - start
+        write_atomically(path, json.dumps({"seconds": round(seconds, 3)}).encode() + b"\n")
 
 
 @contextmanager

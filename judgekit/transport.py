@@ -8,34 +8,43 @@ Each call in flight has a connection of its own; sharing one pool between thread
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import http
 import json
 import logging
 import os
-import random
 import re
 import ssl
 import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from judgekit.deadlines import Clock, Network, OutOfTime
-from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
-from judgekit.secret import Secret, one_line, scrub
+from judgekit.errors import (
+    AuthError,
+    BackendError,
+    CallError,
+    ConfigError,
+    Interrupted,
+    JudgekitError,
+    QuotaError,
+    Unreachable,
+)
+from judgekit.limits import LONGEST_WAIT
+from judgekit.retries import TURNED_AWAY, Tries, retry_after
+from judgekit.secret import Secret, clean, one_line, scrub
+from judgekit.turns import Turn, current_turn
 
 if TYPE_CHECKING:
     import httpcore
     from pydantic import JsonValue
 
-_RETRIED = frozenset({408, 409, 429})  # and everything from 500 on
 _NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-_LONGEST_WAIT = 120.0  # seconds: the most a server's retry-after is honoured
 
 __all__ = ["Http", "HttpResult", "HttpStatusError", "Secret", "scrub", "stoppable"]
 
@@ -80,14 +89,16 @@ class HttpStatusError(CallError):
     """The server answered with another status than 2xx, after the retries that the status allows.
 
     `body` is the parsed JSON, or the text where it is none. `error_code` is the server's own code (a string, an
-    int or None; its `type` where there is no code), `error_message` its explanation in one line, scrubbed.
+    int or None; its `type` where there is no code), `error_message` its explanation in one line, scrubbed. `pause`:
+    the seconds that the server wants to be left alone, where that is longer than anyone waits.
     """
 
-    def __init__(self, status: int, body: Any, url: str) -> None:
+    def __init__(self, status: int, body: Any, url: str, pause: float | None = None) -> None:
         self.status = status
         self.body = body
         self.error_message, self.error_code = _explanation(status, body)
-        super().__init__(f"{url} answered {status}: {self.error_message}")
+        asks = "" if pause is None else f"; it asks to be left alone for {pause:.0f} s"
+        super().__init__(f"{url} answered {status}: {self.error_message}{asks}")
 
 
 def _explanation(status: int, body: Any) -> tuple[str, str | int | None]:
@@ -118,6 +129,16 @@ class _Lost(Exception):
         self.timed_out = timed_out
 
 
+def _tell(turn: Turn, status: int, headers: Mapping[str, str], *, counts: bool) -> None:
+    """What an answer says about the server's business, and whether the attempt may be billed."""
+    if status in TURNED_AWAY:
+        turn.turned_away(retry_after(headers))
+    elif status < 500:
+        turn.answered(headers)
+    if counts and 200 <= status < 300:
+        turn.may_be_billed()
+
+
 @dataclass(frozen=True, slots=True)
 class _Channel:
     pool: httpcore.ConnectionPool
@@ -130,10 +151,14 @@ class _Channel:
 class Http:
     """A JSON-over-HTTP client for one server, used from any number of threads.
 
-    `deadline` bounds one attempt in seconds, from connecting to the last byte; `retries` more attempts follow on
-    408, 409, 429, 5xx and lost connections (one more where the deadline was the cause), with the server's
-    retry-after or an exponential backoff between them. Redirects are not followed, so a key goes to its own origin
-    only; compressed bodies and bodies over `max_bytes` are refused. Header values may be `Secret`s.
+    `deadline` bounds one attempt in seconds, from connecting to the last byte, and `total` the whole call with its
+    waits (default: ten attempts' time, at least ten minutes). `retries` more attempts follow on 408, 409, 429, 5xx and
+    lost connections (one more where the deadline was the cause), with the server's retry-after or an exponential
+    backoff between them; a retry-after of more than two minutes ends the call. In a run every attempt waits for its
+    turn, shared with all that ask this server (turns.py), and an answer that says when to come back is no failure at
+    first; not so without `paced`, for calls that are about others (looking at a batch). Redirects are not followed, so
+    a key goes to its own origin only; compressed bodies and bodies over `max_bytes` are refused. Header values may be
+    `Secret`s.
 
     Raises CallError (HttpStatusError where there was an answer) when this call failed; AuthError (401, 403),
     QuotaError (out of credit) or Unreachable (no connection) when no call can succeed.
@@ -149,6 +174,8 @@ class Http:
         connect_timeout: float = 10.0,
         max_bytes: int = 8 << 20,
         retries: int = 4,
+        total: float | None = None,
+        paced: bool = True,
     ) -> None:
         parts = _parse(base_url)
         self.base_url = base_url.rstrip("/")
@@ -157,6 +184,8 @@ class Http:
         self.connect_timeout = connect_timeout
         self.max_bytes = max_bytes
         self.retries = retries
+        self.paced = paced
+        self.total = max(10.0 * deadline, 600.0) if total is None else total
         self._scheme, self._host, self._port = parts.scheme.encode(), _ascii(parts.hostname or ""), parts.port
         self._root = parts.path.rstrip("/")
         fields: dict[str, str | Secret] = {
@@ -169,6 +198,8 @@ class Http:
         self._headers = [(name.encode("ascii"), _header(name, value)) for name, value in fields.items()]
         if key is not None:
             self._headers.append((b"Authorization", b"Bearer " + _header("Authorization", key)))
+        secrets = (value.name for value in (key, *fields.values()) if isinstance(value, Secret))
+        self._place = (f"{parts.scheme}://{parts.netloc.lower()}", next(secrets, ""))
         self._idle: list[_Channel] = []  # append and pop are atomic
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
@@ -180,7 +211,19 @@ class Http:
     def post(self, path: str, body: JsonValue) -> HttpResult:
         """POST the body as JSON (ASCII-escaped, so that any text survives; NaN is refused) to base_url + path."""
         data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
-        return self._ask(b"POST", path, data)
+        return self._ask(b"POST", path, [data])
+
+    def upload(self, path: str, parts: Sequence[bytes | Path], content_type: str) -> HttpResult:
+        """POST a body of another kind than JSON, such as a form; files are read from the disk as they are sent."""
+        return self._ask(b"POST", path, parts, content_type)
+
+    def download(self, path: str, into: BinaryIO) -> None:
+        """GET a body of any kind into a file, emptied first; `max_bytes` bounds it."""
+        self._ask(b"GET", path, None, into=into)
+
+    def pause(self, seconds: float) -> None:
+        """Wait as between two attempts: raises Interrupted soon after the run was stopped."""
+        _wait(seconds)
 
     def close(self) -> None:
         """Close the idle connections. The client stays usable."""
@@ -193,47 +236,78 @@ class Http:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, method: bytes, path: str, data: bytes | None) -> HttpResult:
+    def _ask(
+        self,
+        method: bytes,
+        path: str,
+        data: Sequence[bytes | Path] | None,
+        content_type: str = "application/json",
+        into: BinaryIO | None = None,
+    ) -> HttpResult:
         """Attempts until one is final. The only retry layer there is."""
         url = f"{self.base_url}/{path.lstrip('/')}"
         target = urllib.parse.quote(f"{self._root}/{path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~#[]").encode("ascii")
-        timeouts = 0
-        for attempt in range(self.retries + 1):
-            final = attempt == self.retries
-            pause = _backoff(attempt)
+        turn = current_turn() if self.paced else None
+        tries, counts = Tries(self.retries), data is not None
+        end: float | None = None
+        while True:
+            if turn is not None:
+                turn.attempt(self._place, counts=counts)
+            end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
+            seconds = max(0.01, min(self.deadline, end - time.monotonic()))
             try:
-                status, headers, raw = self._attempt(method, target, data)
+                status, headers, raw = self._attempt(method, target, data, content_type, into, seconds)
+            except CallError:  # an answer that cannot be taken
+                if turn is not None and counts:
+                    turn.may_be_billed()
+                raise
             except _Lost as lost:
-                timeouts += lost.timed_out
-                if final or timeouts > 1:
-                    kind = Unreachable if lost.refused else CallError
-                    raise kind(one_line(f"{url}: {lost}")) from lost.__cause__
+                kind = Unreachable if lost.refused else CallError
+                failure: JudgekitError = kind(one_line(f"{url}: {lost}"))
+                failure.__cause__ = lost.__cause__
+                pause = tries.after_loss(timed_out=lost.timed_out)
+                if turn is not None and counts and not lost.refused:
+                    turn.may_be_billed()
             else:
+                if turn is not None:
+                    _tell(turn, status, headers, counts=counts)
                 if 200 <= status < 300:
-                    return HttpResult(status, headers, _json(raw, url))
-                error = self._failure(status, raw, url)
-                if final or isinstance(error, BackendError) or not _may_retry(status, headers):
-                    raise error
-                pause = _retry_after(headers, pause)
+                    return HttpResult(status, headers, _json(raw, url) if into is None else None)
+                failure = self._failure(status, raw, url, retry_after(headers))
+                permanent = isinstance(failure, BackendError)
+                pause = None if permanent else tries.after_status(status, headers, patient=turn is not None)
+            if pause is None or time.monotonic() + pause > end:
+                raise failure
+            if turn is not None:
+                turn.leave()  # the wait leaves room for others
             _wait(pause)
-        raise AssertionError("the last attempt is final")
 
-    def _attempt(self, method: bytes, target: bytes, data: bytes | None) -> tuple[int, dict[str, str], bytes]:
+    def _attempt(
+        self,
+        method: bytes,
+        target: bytes,
+        data: Sequence[bytes | Path] | None,
+        content_type: str,
+        into: BinaryIO | None,
+        seconds: float,
+    ) -> tuple[int, dict[str, str], bytes]:
         """One request and its whole response: (status, headers, body)."""
         import httpcore
 
         headers = self._headers
         if data is not None:
-            length = b"%d" % len(data)
-            headers = [*headers, (b"Content-Type", b"application/json"), (b"Content-Length", length)]
+            length = b"%d" % sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in data)
+            headers = [*headers, (b"Content-Type", content_type.encode("ascii")), (b"Content-Length", length)]
+        content = None if data is None else _chunks(data)
         url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
         channel = self._idle.pop() if self._idle else self._channel()
-        channel.clock.start(self.deadline)
+        channel.clock.start(seconds)
         try:
-            response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=data))
+            response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=content))
             try:
                 fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-                return response.status, fields, self._body(response, fields)
+                kept = into if 200 <= response.status < 300 else None
+                return response.status, fields, self._body(response, fields, kept)
             finally:
                 response.close()
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
@@ -241,30 +315,36 @@ class Http:
                 raise Unreachable(one_line(f"{self.base_url}: no secure connection: {error}")) from error
             raise _Lost(f"no connection: {error or 'timed out'}", refused=True) from error
         except (httpcore.TimeoutException, OutOfTime) as error:
-            raise _Lost(f"no complete reply within {self.deadline:g} s", timed_out=True) from error
+            raise _Lost(f"no complete reply within {seconds:.3g} s", timed_out=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _Lost(f"the connection was lost: {error or type(error).__name__}") from error
         finally:
             self._idle.append(channel)
 
-    def _body(self, response: httpcore.Response, headers: Mapping[str, str]) -> bytes:
+    def _body(self, response: httpcore.Response, headers: Mapping[str, str], into: BinaryIO | None) -> bytes:
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() not in {"identity", ""}:
             raise CallError(one_line(f"{self.base_url}: a {encoding} body, although none was asked for; refused"))
         chunks, size = [], 0
+        if into is not None:
+            into.seek(0)
+            into.truncate()
         for chunk in cast("Iterator[bytes]", response.stream):
             size += len(chunk)
             if size > self.max_bytes:
                 raise CallError(f"{self.base_url}: a reply of over {self.max_bytes} bytes; refused")
-            chunks.append(chunk)
+            if into is None:
+                chunks.append(chunk)
+            else:
+                into.write(chunk)
         return b"".join(chunks)
 
-    def _failure(self, status: int, raw: bytes, url: str) -> BackendError | HttpStatusError:
+    def _failure(self, status: int, raw: bytes, url: str, asked: float | None) -> BackendError | HttpStatusError:
         try:
-            body = json.loads(raw)
+            body = clean(json.loads(raw))
         except (ValueError, RecursionError):
-            body = raw.decode("utf-8", "replace")
-        error = HttpStatusError(status, body, url)
+            body = scrub(raw.decode("utf-8", "replace"))
+        error = HttpStatusError(status, body, url, asked if asked is not None and asked > LONGEST_WAIT else None)
         inner = body.get("error") if isinstance(body, dict) else None
         kind = inner.get("type") if isinstance(inner, dict) else None
         if status == 402 or error.error_code in _NO_CREDIT or kind in _NO_CREDIT:
@@ -346,10 +426,22 @@ def _proxy(scheme: str, host: str) -> tuple[str, tuple[str, str] | None] | None:
     return origin, (urllib.parse.unquote(parts.username), password.reveal())
 
 
+def _chunks(parts: Sequence[bytes | Path]) -> Iterator[bytes]:
+    for part in parts:
+        if isinstance(part, bytes):
+            yield part
+            continue
+        with part.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+
+
 def _json(raw: bytes, url: str) -> Any:
     """Strict JSON (no NaN); lone surrogates are let through, since models do write them."""
     try:
-        return _DECODER.decode(raw.decode("utf-8", "surrogatepass"))
+        text = raw.decode("utf-8", "surrogatepass")
+        body = _DECODER.decode(text)
+        return body if scrub(text) is text else clean(body)
     except (ValueError, RecursionError) as error:
         start = one_line(raw[:80].decode("utf-8", "replace"))
         raise CallError(one_line(f"{url} answered with something that is not JSON, or cut: {start!r}")) from error
@@ -360,34 +452,3 @@ def _no_constant(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def _may_retry(status: int, headers: Mapping[str, str]) -> bool:
-    wish = headers.get("x-should-retry", "").lower()
-    if wish in ("true", "false"):
-        return wish == "true"
-    return status in _RETRIED or status >= 500
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds before attempt + 1, where the server does not say."""
-    return min(0.5 * 2.0**attempt, 8.0) * (1 - 0.25 * random.random())
-
-
-def _retry_after(headers: Mapping[str, str], otherwise: float) -> float:
-    """Seconds to wait by `retry-after-ms`, else `retry-after` (seconds or an HTTP date), at most 120."""
-    seconds = _number(headers.get("retry-after-ms")) / 1000
-    if not seconds > 0:
-        seconds = _number(headers.get("retry-after"))
-    if not seconds > 0:
-        with contextlib.suppress(ValueError, TypeError):
-            moment = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-            seconds = moment.timestamp() - time.time()
-    return min(seconds, _LONGEST_WAIT) if seconds > 0 else otherwise
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")

@@ -7,20 +7,23 @@ A reply is a score only in one of these forms, on the scale [low, high] that the
   100` are read where the scale is 0 to 100; `8/10` on that scale is not, and nothing is rescaled.
 * `reason_json`: exactly one JSON object, alone or in one ```json fence, with exactly the keys asked for and the
   call's nonce echoed. Text around the object is not read.
+* `criteria`: as `reason_json`, with one integer for each criterion; the value is their (weighted) mean.
 * `letter` and `pairwise_json`: the same two forms for a preference, `A`, `B` or `tie`, as in `Winner: A`.
 
 Digits are ASCII; signs, exponents, fractions, NaN, ranges and two numbers are not a grade. A line that the
 response under judgement contains too is not read: it may be an echo. Thoughts (`<think>…</think>`) are not read.
-A reply that is none of this is `unparsed`; `refused`, `truncated` and `error` are passed through.
+A reply that is none of this is `unparsed`; `refused`, `truncated` and `error` are passed through. JSON that is as it
+was asked for, but for the nonce, is `truncated`: a judge that cannot say it may have been shown half of its prompt.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from judgekit.records import Continuation, Reply, Verdict
 
@@ -32,13 +35,30 @@ class Unreadable(ValueError):
     """The reply holds no verdict in a form that was asked for; the message says why."""
 
 
+CUT_PROMPT = "the call's nonce is not echoed: the prompt may have been cut before the judge read it"
+
+
+class CutPrompt(Unreadable):
+    """The reply has the form asked for, but not the call's nonce."""
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What the prompt asked for: the scale, the call's nonce, and the texts under judgement as they were shown."""
+    """What the prompt asked for: the scale, the call's nonce, the texts under judgement as they were shown, and the
+    weight of each criterion, where it asked for several."""
 
     nonce: str
     scale: Scale = (0.0, 100.0)
     responses: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+class Found(NamedTuple):
+    """What a reply says: the value, the reason given, and further values by name."""
+
+    value: float
+    rationale: str = ""
+    series: Mapping[str, float] = {}
 
 
 def read(form: str, reply: Reply, asked: Asked) -> Verdict:
@@ -46,10 +66,13 @@ def read(form: str, reply: Reply, asked: Asked) -> Verdict:
     if failed := passed_on(reply):
         return failed
     try:
-        value, rationale = FORMS[form](without_thoughts(reply.text), asked)
+        found = FORMS[form](without_thoughts(reply.text), asked)
+    except CutPrompt as reason:
+        return Verdict(status="truncated", raw=reply.text, detail=str(reason))
     except Unreadable as reason:
         return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
-    return Verdict(status="scored", value=value, raw=reply.text, rationale=rationale)
+    series = dict(found.series)
+    return Verdict(status="scored", value=found.value, raw=reply.text, rationale=found.rationale, series=series)
 
 
 def passed_on(reply: Reply) -> Verdict | None:
@@ -59,38 +82,66 @@ def passed_on(reply: Reply) -> Verdict | None:
     return Verdict(status=reply.status, raw=reply.text, detail=reply.detail or reply.status)
 
 
-def _read_integer(text: str, asked: Asked) -> tuple[float, str]:
-    return _integer(_answer(text, "score", asked), asked.scale), ""
+def _read_integer(text: str, asked: Asked) -> Found:
+    return Found(_integer(_answer(text, "score", asked), asked.scale))
 
 
-def _read_letter(text: str, asked: Asked) -> tuple[float, str]:
-    return _preference(_answer(text, "winner", asked)), ""
+def _read_letter(text: str, asked: Asked) -> Found:
+    return Found(_preference(_answer(text, "winner", asked)))
 
 
-def _read_reason_json(text: str, asked: Asked) -> tuple[float, str]:
-    found = _object(text, SCORE_SCHEMA, asked.nonce)
-    score = found["score"]
-    if type(score) is float and score.is_integer():
-        score = int(score)  # JSON Schema calls 85.0 an integer
-    if type(score) is not int:
-        raise Unreadable(f"the score is not an integer: {_short(found['score'])}")
-    return _in_range(score, asked.scale), found["rationale"]
+def _read_reason_json(text: str, asked: Asked) -> Found:
+    found = _object(text, SCORE_SCHEMA, asked)
+    return _signed(found, asked, Found(_json_integer("score", found["score"], asked.scale), found["rationale"]))
 
 
-def _read_pairwise_json(text: str, asked: Asked) -> tuple[float, str]:
-    found = _object(text, WINNER_SCHEMA, asked.nonce)
+def _read_criteria(text: str, asked: Asked) -> Found:
+    found = _object(text, criteria_schema(asked.weights), asked)
+    series = {name: _json_integer(name, found[name], asked.scale) for name in asked.weights}
+    return _signed(found, asked, Found(weighted_mean(series, asked.weights), found["rationale"], series))
+
+
+def _read_pairwise_json(text: str, asked: Asked) -> Found:
+    found = _object(text, WINNER_SCHEMA, asked)
     winner = found["winner"]
     if not isinstance(winner, str) or winner not in PREFERENCE:
         raise Unreadable(f"the winner is none of A, B, tie: {_short(winner)}")
-    return PREFERENCE[winner], found["rationale"]
+    return _signed(found, asked, Found(PREFERENCE[winner], found["rationale"]))
 
 
-FORMS: Mapping[str, Callable[[str, Asked], tuple[float, str]]] = {
+FORMS: Mapping[str, Callable[[str, Asked], Found]] = {
     "integer": _read_integer,
     "reason_json": _read_reason_json,
+    "criteria": _read_criteria,
     "letter": _read_letter,
     "pairwise_json": _read_pairwise_json,
 }
+
+
+_STEP = re.compile(r"\s*(?:[0-9]{1,2}[.):]|[-*•])\s+(?P<step>\S.*)")
+MOST_STEPS = 20
+
+
+def read_steps(reply: Reply) -> tuple[str, ...] | Verdict:
+    """The evaluation steps that a judge wrote, one a numbered (or bulleted) line; a verdict without a value, where it
+    wrote none."""
+    if failed := passed_on(reply):
+        detail = f"the judge wrote no evaluation steps ({failed.detail}): give steps: […] in the config"
+        return failed.model_copy(update={"detail": detail})
+    lines = without_thoughts(reply.text).splitlines()
+    steps = [found["step"].strip(FRAME) for line in lines if (found := _STEP.fullmatch(line.strip("*_ \t")))]
+    steps = [step for step in steps if step]
+    if 1 < len(steps) <= MOST_STEPS:
+        return tuple(steps)
+    numbered = f"{len(steps)} numbered lines, where 2 to {MOST_STEPS} are asked for"
+    detail = f"the judge wrote no evaluation steps ({numbered}): give steps: […] in the config"
+    return Verdict(status="unparsed", raw=reply.text, detail=detail)
+
+
+def weighted_mean(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Σ weight · value / Σ weight, kept between the least and the greatest value against float noise."""
+    mean = math.fsum(weights[name] * value for name, value in values.items()) / math.fsum(weights.values())
+    return min(max(mean, min(values.values())), max(values.values()))
 
 
 def likelihood_ratio(
@@ -128,15 +179,21 @@ def pairwise_likelihood(a: Continuation, b: Continuation, gold: Continuation, em
     return Verdict(status="scored", value=0.5 + 0.5 * ((first > second) - (first < second)), raw=raw)
 
 
-def _schema(verdict: str, kind: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(**verdicts: Mapping[str, Any]) -> dict[str, Any]:
     # The rationale comes before the verdict: what is generated first can inform what follows. The nonce is a free
     # string, so that a judge that was not shown it (a prompt cut by the server) cannot fill it in.
-    properties = {"rationale": {"type": "string"}, verdict: dict(kind), "nonce": {"type": "string"}}
+    properties = {"rationale": {"type": "string"}, **verdicts, "nonce": {"type": "string"}}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-SCORE_SCHEMA = _schema("score", {"type": "integer"})
-WINNER_SCHEMA = _schema("winner", {"type": "string", "enum": list(PREFERENCE)})
+SCORE_SCHEMA = _schema(score={"type": "integer"})
+WINNER_SCHEMA = _schema(winner={"type": "string", "enum": list(PREFERENCE)})
+
+
+def criteria_schema(criteria: Iterable[str]) -> dict[str, Any]:
+    """The JSON schema of a reply with one integer for each criterion."""
+    return _schema(**{name: {"type": "integer"} for name in criteria})
+
 
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 
@@ -154,7 +211,7 @@ def without_thoughts(text: str) -> str:
     return rest if close and "<think>" not in head else text
 
 
-_FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
+FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
 _LABELS = {"score": ("score", "점수"), "winner": ("winner", "승자")}
 _LABELLED = re.compile(
     r"(?:(?:final|overall|최종)[ \t]+)?(?P<label>score|점수|winner|승자)(?:[ \t]+(?P<tag>[0-9A-Za-z]+))?"
@@ -172,19 +229,25 @@ def _answer(text: str, label: str, asked: Asked) -> str:
         raise Unreadable("the reply is empty")
     plain = None
     for line in reversed(lines):
-        match = _LABELLED.fullmatch(line.strip(_FRAME))
+        match = _LABELLED.fullmatch(line.strip(FRAME))
         if match and match["label"].lower() in _LABELS[label]:
             if match["tag"] == asked.nonce:
-                return match["rest"].strip(_FRAME)  # no response can hold the nonce: this line is the judge's own
+                return match["rest"].strip(FRAME)  # no response can hold the nonce: this line is the judge's own
             if match["tag"] is None and plain is None:
                 plain = (line, match["rest"])
     if plain is None and len(lines) == 1:
         plain = (lines[0], lines[0])
     if plain is None:
         raise Unreadable(f"neither a bare answer nor a line '{label.capitalize()}: …'")
-    if _squeeze(plain[0]) in _lines(asked.responses):
+    if is_echo(plain[0], asked.responses):
         raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
-    return plain[1].strip(_FRAME)
+    return plain[1].strip(FRAME)
+
+
+def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
+    """Whether the line also stands in one of the responses; `cut`: whether one of their lines begins with it."""
+    said, lines = _squeeze(line), _lines(responses)
+    return said in lines or (cut and bool(said) and any(other.startswith(said) for other in lines))
 
 
 def _lines(responses: Iterable[str]) -> set[str]:
@@ -194,11 +257,11 @@ def _lines(responses: Iterable[str]) -> set[str]:
 
 
 def _squeeze(line: str) -> str:
-    return " ".join(line.strip(_FRAME + ".").split())
+    return " ".join(line.strip(FRAME + ".").split())
 
 
 def _integer(answer: str, scale: Scale) -> float:
-    match = _INTEGER.fullmatch(answer.removesuffix(".").strip(_FRAME))
+    match = _INTEGER.fullmatch(answer.removesuffix(".").strip(FRAME))
     if match is None or match["number"] == "-0":
         raise Unreadable(f"not an integer: {_short(answer)}")
     if match["top"] is not None and (scale[0] != 0 or int(match["top"]) != scale[1]):
@@ -213,24 +276,42 @@ def _in_range(score: int, scale: Scale) -> float:
 
 
 def _preference(answer: str) -> float:
-    choice = answer.removesuffix(".").strip(_FRAME).removeprefix("Response ")
+    choice = answer.removesuffix(".").strip(FRAME).removeprefix("Response ")
     choice = choice if choice in ("A", "B") else choice.lower()
     if choice not in PREFERENCE:
         raise Unreadable(f"none of A, B, tie: {_short(answer)}")
     return PREFERENCE[choice]
 
 
-def _object(text: str, schema: Mapping[str, Any], nonce: str) -> dict[str, Any]:
-    """The one JSON object of the reply, with exactly the schema's keys, its own nonce and a rationale in words."""
-    found = _load(_one_object(text))
+def _object(text: str, schema: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+    """The one JSON object of the reply, with exactly the schema's keys, a nonce and a rationale in words."""
+    source = _one_object(text)
+    found = _load(source)
     wanted = schema["required"]
     if sorted(found) != sorted(wanted):
         raise Unreadable(f"the keys are not {', '.join(wanted)}: {_short(', '.join(found))}")
-    if found["nonce"] != nonce:
-        raise Unreadable("the call's nonce is not echoed: the judge did not see the whole prompt, or copied a text")
+    if not isinstance(found["nonce"], str):
+        raise Unreadable("the nonce is not a text")
     if not isinstance(found["rationale"], str):
         raise Unreadable("the rationale is not a text")
+    if found["nonce"] != asked.nonce and any(_squeeze(source) in _squeeze(shown) for shown in asked.responses):
+        raise Unreadable("the object also stands in the response under judgement, and may be its echo")
     return found
+
+
+def _signed(found: Mapping[str, Any], asked: Asked, verdict: Found) -> Found:
+    """The verdict, if the object bears the call's nonce."""
+    if found["nonce"] != asked.nonce:
+        raise CutPrompt(CUT_PROMPT)
+    return verdict
+
+
+def _json_integer(name: str, score: Any, scale: Scale) -> float:
+    if type(score) is float and score.is_integer():
+        score = int(score)  # JSON Schema calls 85.0 an integer
+    if type(score) is not int:
+        raise Unreadable(f"the {name} is not an integer: {_short(score)}")
+    return _in_range(score, scale)
 
 
 def _one_object(text: str) -> str:

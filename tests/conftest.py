@@ -30,6 +30,7 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests start without the settings of whoever runs them."""
+    monkeypatch.setenv("COLUMNS", "130")  # a test's worker process has no terminal of its own
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "OLLAMA_")) or (
             name.startswith("JUDGEKIT_")

@@ -17,6 +17,15 @@ from judgekit.errors import Interrupted, JudgekitError
 COMMANDS = {
     "init": ("init", "Write a starter config into a folder."),
     "run": ("run", "Train, generate, judge, and write the report."),
+    "compare": ("compare", "Compare two runs, or two systems of one, item by item."),
+    "gate": ("gate", "Hold a run against a baseline: PASS, FAIL or INCONCLUSIVE."),
+    "baseline": ("baseline", "Write, show or compare the item scores that later runs are held against."),
+    "selfcheck": (
+        "selfcheck",
+        "Measure on a run's own scores what its intervals cover, and how often a gate cries wolf.",
+    ),
+    "agreement": ("agreement", "Compare verdicts with people's labels, or two runs with each other."),
+    "rescore": ("rescore", "Judge a run's stored responses again with another judge."),
     "report": ("report", "Make a run's reports again from its record."),
     "validate": ("validate", "Check a config without running it."),
     "schema": ("schema", "Print the JSON Schema of the config."),

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from judgekit.folder import RunFolder
 
 
 @click.command("report")
@@ -12,16 +19,43 @@ import click
 @click.option(
     "--format", "formats", multiple=True, metavar="NAME", help="Reporter (default: those of the run's config)."
 )
-def command(runs: tuple[Path, ...], formats: tuple[str, ...]) -> None:
-    """Make the reports of RUNS (folders runs/<id>) again. No model or judge is asked."""
+@click.option("--redact", is_flag=True, help="Leave out every text of the data, the systems and the judges.")
+@click.option(
+    "--interactive", is_flag=True, help="Charts to explore: the HTML report carries the Vega bundle (0.9 MB)."
+)
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Show item by item what changed since this baseline (default: the run's own, if it was gated).",
+)
+def command(
+    runs: tuple[Path, ...], formats: tuple[str, ...], redact: bool, interactive: bool, baseline: Path | None
+) -> None:
+    """Make a run's reports again (RUNS: its folder, runs/<id>). No model or judge is asked.
+
+    Several runs that differ in nothing but --seed are pooled: they stand as repeats in a run of their own, beside the
+    first of them.
+    """
     from judgekit.folder import RunFolder
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.report import write_reports
+    from judgekit.report import Wishes, write_reports
     from judgekit.spec import RunSpec
 
     manager = build_manager(block=blocked_by_environment())
-    for run in runs:
-        folder = RunFolder(run)
-        names = formats or RunSpec.model_validate(folder.view().record.spec).reports
-        for path in write_reports(folder, names, manager):
-            click.echo(path)
+    folder = RunFolder(runs[0]) if len(runs) == 1 else _pooled(runs, manager)
+    names = formats or RunSpec.model_validate(folder.view().record.spec).reports
+    for path in write_reports(folder, names, manager, Wishes(redact, interactive, baseline)):
+        click.echo(path)
+
+
+def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:
+    """The runs as repeats of one, with what a run prints of its results."""
+    from judgekit.baseline import open_run
+    from judgekit.cli.results import print_record
+    from judgekit.pooling import pool
+
+    folders = [open_run(run) for run in runs]
+    folder = pool(folders, folders[0].path.parent, manager)
+    print_record(folder.view().record)
+    return folder

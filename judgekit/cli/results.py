@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.cli.agreement import print_agreement
+from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.cli.console import printable
+from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, shown_estimate
+from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.secret import scrub
 
 if TYPE_CHECKING:
@@ -19,10 +23,13 @@ if TYPE_CHECKING:
 
 
 MOST_ERRORS = 10
+NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of the scale
 
 
-def print_results(outcome: Outcome) -> None:
-    """Everything a finished run has to say, in order of importance."""
+def print_results(outcome: Outcome, again: str = "") -> None:
+    """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
+    from judgekit.cli.costs import how_to_go_on, use_lines
+
     record = outcome.record
     if record.status == "incomplete":
         click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
@@ -30,8 +37,12 @@ def print_results(outcome: Outcome) -> None:
             click.echo(f"  {count} × {printable(scrub(reason))}")
         if len(record.errors) > MOST_ERRORS:
             click.echo(f"  and {len(record.errors) - MOST_ERRORS} other reasons: see errors in record.json")
-        click.echo("The same command asks again for what is missing.\n")
+        for line in how_to_go_on(outcome.use, again):
+            click.echo(printable(line))
+        click.echo()
     print_record(record)
+    for line in use_lines(outcome.use):
+        click.echo(printable(line))
     click.echo(f"{outcome.asked} calls made, {outcome.from_ledger} answered by the ledger")
     for path in outcome.reports:
         click.echo(f"wrote {path}")
@@ -40,38 +51,87 @@ def print_results(outcome: Outcome) -> None:
 
 def print_record(record: RunRecord) -> None:
     """The tables of one record."""
+    if pooled := pooled_line(record):
+        click.secho(printable(pooled), bold=True)
     for warning in record.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")
+    for note, count in record.notes.items():
+        click.echo(f"note: {printable(scrub(note))} ({count} {'reply' if count == 1 else 'replies'})")
     for card in record.cards:
         if card.passed is False:
             failed = "; ".join(check.label for check in card.checks if check.passed is False)
-            click.secho(f"Judge {card.judge} FAILED its card ({failed}): its scores prove little.", fg="red", bold=True)
+            prove = "scores prove" if card.task == "score" else "comparisons prove"
+            click.secho(f"Judge {card.judge} FAILED its card ({failed}): its {prove} little.", fg="red", bold=True)
+    for judge, steps in record.steps.items():
+        listed = "\n".join(f"  {place}. {step}" for place, step in enumerate(steps, start=1))
+        click.echo(printable(scrub(f"Judge {judge} wrote these evaluation steps for itself:\n{listed}\n")))
     heading = f"{record.name}: {record.n_samples} samples"
     confidence = f"{record.estimates[0].confidence:.0%} interval" if record.estimates else "interval"
-    columns = ("metric", "system", "estimate", confidence, "method", "items × repeats", "not scored")
-    rows = [_estimate_row(estimate) for estimate in record.estimates if estimate.estimand == "new items"]
-    print_table(heading, columns, rows)
+    columns: tuple[str, ...]
+    columns = ("metric", "system", "estimate", confidence, "method", "items × repeats", NOT_SCORED, "bootstrap")
+    several = several_opponents(record.estimates)
+    rows = [
+        _estimate_row(estimate, estimate.metric in several)
+        for estimate in record.estimates
+        if estimate.estimand == "new items" and shown_estimate(estimate, several)
+    ]
+    print_table(f"{heading}; intervals for new items", columns, rows)
+    if again := rerun_rows(record.estimates):
+        columns = ("metric", "system", "estimate", confidence, "method", "items × repeats", "")
+        print_table("the same means; intervals for a rerun on these items", columns, again)
+    if lines := budget_lines(record):
+        click.secho("what the variance is made of, and what to buy next", bold=True)
+        click.echo("".join(f"  {printable(line)}\n" for line in lines))
+    for statistic in record.statistics:
+        if statistic.name == "letter_bias":
+            click.echo(f"{printable(f'{statistic.metric}, {statistic.system}')}: {printable(statistic.note)}")
     if record.differences:
         columns = ("metric", "difference", "estimate", confidence, "method", "items", "")
         print_table(
             "paired differences on the same items", columns, [_difference_row(row) for row in record.differences]
         )
+    for table in breakdown_tables(record):
+        print_table(*table)
+    for metric in sorted(several):
+        print_table(f"{metric}: every system against every other", *matrix(record, metric))
+    if duels := duel_rows(record):
+        print_table("items won, tied and lost", COLUMNS, duels)
     for card in record.cards:
         _print_card(card)
+    for agreement in record.agreements:
+        print_agreement(agreement)
 
 
-def _estimate_row(estimate: Estimate) -> tuple[str, ...]:
+def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
     label = estimate.metric if estimate.series == "value" else f"  {estimate.scale.label}"
-    missing = {status: count for status, count in estimate.counts.items() if status != "scored" and count}
     return (
         label,
-        estimate.system,
+        f"{estimate.system} vs {estimate.opponent}" if with_opponent else estimate.system,
         number(estimate.value, estimate.scale),
         interval(estimate.interval, estimate.scale),
         estimate.interval.method,
         f"{estimate.n_items} × {estimate.repeats}",
-        ", ".join(f"{count} {status}" for status, count in missing.items()) or "0",
+        _missing(estimate),
+        _bootstrap(estimate),
     )
+
+
+def _bootstrap(estimate: Estimate) -> str:
+    """The bootstrap interval beside another headline."""
+    found = estimate.bootstrap
+    if found is None or found == estimate.interval:
+        return "" if found is None else "the same"
+    return interval(found, estimate.scale)
+
+
+def _missing(estimate: Estimate) -> str:
+    """Verdicts without a score by status, and the mean with all of them at the ends of the scale."""
+    missing = {status: count for status, count in estimate.counts.items() if status != "scored" and count}
+    counted = ", ".join(f"{count} {status}" for status, count in missing.items())
+    if not missing or estimate.bounds is None:
+        return counted or "0"
+    low, high = (number(end, estimate.scale) for end in estimate.bounds)
+    return f"{counted} [{low}, {high}]"
 
 
 def _difference_row(estimate: Estimate) -> tuple[str, ...]:
@@ -143,10 +203,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 def print_plan(plan: Plan) -> None:
     """What `--dry-run` has to say."""
-    rows = [
-        (line.stage, str(line.calls), "unknown" if line.in_ledger is None else str(line.in_ledger), line.note)
-        for line in plan.lines
-    ]
-    print_table(f"{plan.name}: nothing was called", ("stage", "calls", "in the ledger", "note"), rows)
+    from judgekit.cli.costs import PLAN_COLUMNS, plan_row, plan_total
+
+    print_table(f"{plan.name}: nothing was called", PLAN_COLUMNS, [plan_row(line) for line in plan.lines])
     for warning in plan.warnings:
-        click.secho(f"warning: {warning}", fg="yellow")
+        click.secho(f"warning: {printable(warning)}", fg="yellow")
+    for line in plan_total(plan):
+        click.echo(printable(line))

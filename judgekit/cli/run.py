@@ -30,8 +30,19 @@ from judgekit.errors import UsageError
     help="Calls under way at once.",
 )
 @overrides
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="File of people's labels, to be compared with the judge's verdicts.",
+)
 @click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
 @click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    envvar="JUDGEKIT_OFFLINE",
+    help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
 @output
 @home
@@ -50,8 +61,10 @@ def command(
     seed: int | None,
     jobs: int,
     overrides: tuple[str, ...],
+    labels: Path | None,
     fresh: bool,
     retry_failed: bool,
+    offline: bool,
     dry_run: bool,
     output: Path,
     home: Path,
@@ -65,20 +78,26 @@ def command(
         raise UsageError(
             "start `judgekit run` without torchrun; it is for training alone: torchrun … -m judgekit gpt2 …"
         )
+    if offline and (fresh or retry_failed):
+        raise UsageError("--offline asks nothing, --fresh and --retry-failed ask anew: choose one")
+    from judgekit.cli.costs import command_line
+    from judgekit.cli.gate import run_gate
     from judgekit.cli.interrupts import interruptible
+    from judgekit.cli.outlets import Outlets
     from judgekit.cli.progress import Progress
     from judgekit.cli.results import print_plan, print_results
     from judgekit.plugins import blocked_by_environment, build_manager
     from judgekit.run import Run, Settings
     from judgekit.spec import load
 
-    flags = {"limit": limit, "repeats.generation": repeats, "seed": seed}
+    beside = os.path.relpath(labels, config.parent) if labels else None  # as if it stood in the config
+    flags = {"limit": limit, "repeats.generation": repeats, "seed": seed, "labels": beside}
     spec = load(config, overrides, {key: value for key, value in flags.items() if value is not None})
     watcher = Progress(progress)
     manager = build_manager(
         block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only, extra=[watcher]
     )
-    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed)
+    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed, offline=offline)
     with interruptible() as stop, watcher:
         run = Run(spec, config.parent, manager, settings, stop)
         if dry_run:
@@ -87,5 +106,8 @@ def command(
             print_plan(plan)
             return 0
         outcome = run.execute()
-    print_results(outcome)
-    return 3 if outcome.record.status == "incomplete" else 0
+    print_results(outcome, command_line(click.get_current_context()))
+    gated = run_gate(outcome.record, home)
+    if spec.gate is not None or "markdown" in spec.reports:
+        Outlets({}).write(outcome.folder.view())
+    return gated or (3 if outcome.record.status == "incomplete" else 0)

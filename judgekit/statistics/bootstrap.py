@@ -47,7 +47,7 @@ def bootstrap(
     centred = x - mean
     if kind == "bootstrap":
         t_star = np.concatenate([_studentised(*sums, len(x)) for sums in _sums(centred, rng, resamples)])
-        low_t, high_t = _quantiles(t_star, (1 - confidence) / 2, (1 + confidence) / 2)
+        low_t, high_t = quantiles(t_star, (1 - confidence) / 2, (1 + confidence) / 2)
         error = float(standard_error(x) or 0)
         return scale.interval(kind, mean - high_t * error, mean - low_t * error)
     shifts = np.concatenate([total for total, _ in _sums(centred, rng, resamples)]) / len(x)
@@ -56,7 +56,7 @@ def bootstrap(
         tails = _bca_tails(centred, shifts, tails)
         if not all(map(math.isfinite, tails)):
             return none(kind, "BCa is not defined on these scores")
-    low, high = _quantiles(shifts, *tails)
+    low, high = quantiles(shifts, *tails)
     return scale.interval(kind, mean + low, mean + high)
 
 
@@ -92,7 +92,7 @@ def _bca_tails(centred: Floats, shifts: Floats, tails: tuple[float, float]) -> t
     return float(low), float(high)
 
 
-def _quantiles(values: Floats, low: float, high: float) -> tuple[float, float]:
+def quantiles(values: Floats, low: float, high: float) -> tuple[float, float]:
     """The order statistics number (B + 1)·p: no interpolation, so that an infinity stays one."""
     last = len(values) - 1
     first, second = (min(max(round((last + 2) * p) - 1, 0), last) for p in (low, high))

@@ -79,9 +79,14 @@ class _Maker:
             return none("cluster_t", sample.refused)
         return cluster_t(sample.units, self.confidence, self.scale)
 
-    def items(self, sample: _Sample, method: Method, rows: Floats, repeats: int) -> Interval:
-        """The interval over independent items whose means came from the values `rows`."""
+    def items(self, sample: _Sample, method: Method, rows: Floats, repeats: int, share: bool = False) -> Interval:
+        """The interval over independent items whose means came from the values `rows`.
+
+        A `share` is one of two judgements a row, whatever values lie between: its `auto` is Wilson's.
+        """
         x = sample.means
+        if share and method == "auto":
+            return wilson(x, self.confidence, self.scale, 2 * repeats)
         if method == "auto":
             method = choose(x, rows, self.scale)
         if method in ("bootstrap", "bca", "percentile"):
@@ -105,30 +110,36 @@ def estimate(
     method: Method = "auto",
     seed: int = 0,
     resamples: int = RESAMPLES,
+    opponent: str | None = None,
+    share: bool = False,
+    names: tuple[str, ...] = (),
 ) -> list[Estimate]:
     """The mean over items with its interval for new items and, with repeats, the one for a rerun on these items.
 
     Items without a scored row are left out of `value` and counted; `bounds` has them at the ends of the scale.
-    `seed` and the names fix the bootstrap. ValueError for values off the scale of `series`, for an unknown method,
-    and for a row that was added twice.
+    `seed`, the names of metric, system and series, and further `names` fix the bootstrap. `opponent` is the other
+    system of a win rate. A `share` of judgements, a tie being a half, has Wilson's interval under `auto`. ValueError
+    for values off the scale of `series`, for an unknown method, and for a row that was added twice.
     """
     _check(method, confidence)
     scale = Scale(series.low, series.high)
     rows = table.values()
     scale.check(rows)
     sample = _Sample.of(table, *table.means())
-    make = _Maker(confidence, scale, resamples, seed, (metric, system, series_name))
+    make = _Maker(confidence, scale, resamples, seed, (metric, system, series_name, *names))
     clustered = table.clusters is not None
+    interval = make.clusters(sample, method) if clustered else make.items(sample, method, rows, table.repeats, share)
     new_items = Estimate(
         metric=metric,
         system=system,
+        opponent=opponent,
         series=series_name,
         scale=series,
         value=_mean(sample.means, scale),
         se=sample.error,
         confidence=confidence,
-        interval=make.clusters(sample, method) if clustered else make.items(sample, method, rows, table.repeats),
-        bootstrap=make.bootstrap(sample),
+        interval=interval,
+        bootstrap=interval if interval.method == "bootstrap" else make.bootstrap(sample),
         bounds=_bounds(table, scale),
         n_items=len(sample.means),
         n_clusters=sample.clusters,

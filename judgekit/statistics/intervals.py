@@ -18,6 +18,7 @@ from judgekit.statistics.items import Floats
 SAME = 1e-9  # values closer than this part of the scale's range are one value with float noise
 SMALL = 50  # items; below, t and the bootstrap cover too little on skewed scores
 SATURATED = 0.5  # share of item means at one end of the scale from which t and the bootstrap cover too little
+CARRIERS = 10  # items that carry the spread; with fewer the bootstrap covers 83 … 93 %, or is several times too wide
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,18 @@ def saturated(x: Floats, scale: Scale) -> bool:
     return max(float(np.mean(unit <= 0.01)), float(np.mean(unit >= 0.99))) >= SATURATED
 
 
+def carriers(x: Floats, scale: Scale) -> float:
+    """How many of the items carry the spread: (Σd²)²/Σd⁴ of the deviations d, which is n over the kurtosis.
+
+    All n where every item deviates by as much, k where k of them are far from a crowd of the others. A judge that
+    gives 95 to nearly every item crowds as much as one that gives 100, without being at the end of the scale.
+    """
+    if scale.equal(x):
+        return float(len(x))
+    squares = scale.unit(x - np.mean(x) + scale.low) ** 2
+    return float(np.sum(squares) ** 2 / np.sum(squares**2))
+
+
 def trials(rows: Floats, repeats: int, scale: Scale) -> int | None:
     """How many 0/1 trials an item holds (a value at ½ counts as two), or None where `rows` are not 0/1 or ½."""
     if not on_grid(rows, scale, 2):
@@ -169,4 +182,5 @@ def choose(x: Floats, rows: Floats, scale: Scale) -> Method:
     """The method `auto` uses for item means x made from the values `rows`."""
     if on_grid(rows, scale, 2):
         return "wilson"
-    return "plus_two_t" if len(x) < SMALL or saturated(x, scale) else "bootstrap"
+    crowded = len(x) < SMALL or saturated(x, scale) or carriers(x, scale) < CARRIERS
+    return "plus_two_t" if crowded else "bootstrap"

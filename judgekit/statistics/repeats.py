@@ -11,6 +11,8 @@ from judgekit.records import Interval
 from judgekit.statistics.intervals import Scale, none, t_quantile
 from judgekit.statistics.items import Groups, ItemTable, group
 
+JUDGED_AGAIN = "of the judgements alone: every item was answered once"
+
 
 @dataclass(frozen=True)
 class Components:
@@ -30,7 +32,7 @@ def rerun_interval(table: ItemTable, confidence: float, scale: Scale) -> tuple[f
 
     SE = √(s²·Σ 1/R_i)/n with the pooled variance s² of an item's repeats; with R repeats each this is
     √(Σ s_i²/R)/n and n(R − 1). Repeats are generations (each with its judgements averaged), or, where every item
-    was generated once, judgements.
+    was generated once, judgements: the interval then bears that as its note.
     """
     method = "rerun_t"
     generations = table.generations()
@@ -46,7 +48,8 @@ def rerun_interval(table: ItemTable, confidence: float, scale: Scale) -> tuple[f
     if error <= 1e-12 * scale.range:
         return error, none(method, "every repeat gave the same score")
     mean, half = float(np.mean(items.mean)), t_quantile(confidence, df) * error
-    return error, scale.interval(method, mean - half, mean + half)
+    found = scale.interval(method, mean - half, mean + half)
+    return error, found.model_copy(update={"note": JUDGED_AGAIN}) if units is generations.judged else found
 
 
 def components(table: ItemTable) -> Components | None:

@@ -1,31 +1,44 @@
 """`loader: mmlu`: four-option questions in the original layout, {dev,test,val}/<subject>_{dev,test,val}.csv.
 
-Rows have no header: question, option A, option B, option C, option D, letter of the right one.
+Rows have no header: question, option A, option B, option C, option D, letter of the right one. Cells are taken as they
+stand. (The published script reads them by pandas, which turns "None" into "nan" and 0.10 into 0.1: of the 14,042
+prompts with five shots that makes 10 differ.)
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 import judgekit
+from judgekit_datasets.questions import Place, answer_index, checked_options, checked_question, csv_rows, enough, unique
 
-LETTERS = "ABCD"
+COLUMNS = "question, four options, letter"
 
 
 class MMLUOptions(judgekit.Options):
-    """`subjects`: None means all. `shots`: how many of the subject's dev questions are shown before each question."""
+    """`subjects`: None means all. `shots`: how many of the subject's dev questions are shown before each question.
+
+    `per_subject`: only the first so many questions of each subject.
+    """
 
     path: str
     split: Literal["test", "val", "dev"] = "test"
     subjects: tuple[str, ...] | None = None
-    shots: int = Field(5, ge=0, le=5)
+    shots: int = Field(5, ge=0)
+    per_subject: int | None = Field(None, ge=1)
+
+    @field_validator("subjects")
+    @classmethod
+    def _are_different(cls, subjects: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for subject in subjects or ():
+            if subjects and subjects.count(subject) > 1:
+                raise ValueError(f"{subject!r} is named twice")
+        return subjects
 
 
 class MMLU(judgekit.DataLoader):
@@ -58,45 +71,46 @@ class MMLU(judgekit.DataLoader):
         return files
 
     def load(self) -> Iterator[judgekit.Sample]:
+        _ = self._dev  # what is wrong with the examples is said before the first question is read
         for subject in self._subjects:
-            yield from read_questions(self._file(subject, self.options.split), subject)
+            questions = list(read_questions(self._file(subject, self.options.split), subject))
+            yield from questions[: self.options.per_subject]
 
     @cached_property
-    def _dev(self) -> dict[str, list[judgekit.Sample]]:
-        if not self.options.shots:
-            return {}
-        return {subject: list(read_questions(self._file(subject, "dev"), subject)) for subject in self._subjects}
+    def _dev(self) -> dict[str, Sequence[judgekit.Sample]]:
+        return {subject: self._examples(subject) for subject in self._subjects} if self.options.shots else {}
+
+    def _examples(self, subject: str) -> Sequence[judgekit.Sample]:
+        path = self._file(subject, "dev")
+        if not path.is_file():
+            raise judgekit.DataError(
+                f"no such file: the {self.options.shots} shots of {subject} come from it (or set shots: 0)", path=path
+            )
+        return enough(list(read_questions(path, subject)), self.options.shots, path)
 
     def shots(self, sample: judgekit.Sample) -> Sequence[judgekit.Sample]:
         """The first `shots` dev questions of the sample's subject, in file order, as published."""
-        return self._dev.get(sample.category or "", [])[: self.options.shots]
+        return self._dev.get(sample.category or "", ())
 
 
 def read_questions(path: Path, subject: str) -> Iterator[judgekit.Sample]:
     """The questions of one file. Raises DataError with file and line."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise judgekit.DataError("no such file", path=path) from None
-    except UnicodeDecodeError as error:
-        raise judgekit.DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path) from None
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    count = 0
-    try:
-        for count, row in enumerate(rows, start=1):
-            yield _question(row, f"{subject}-{count - 1:04d}", subject, path, rows.line_num)
-    except csv.Error as error:
-        raise judgekit.DataError(f"not CSV: {error}", path=path, line=rows.line_num) from None
-    if not count:
-        raise judgekit.DataError("is empty", path=path)
+    numbered = enumerate(csv_rows(path))
+    return unique((place, _question(row, f"{subject}-{at:04d}", subject, place)) for at, (place, row) in numbered)
 
 
-def _question(row: list[str], sample_id: str, subject: str, path: Path, line: int) -> judgekit.Sample:
+def _question(row: list[str], sample_id: str, subject: str, place: Place) -> judgekit.Sample:
     if len(row) != 6:
-        raise judgekit.DataError(f"{len(row)} columns; should be question, four options, letter", path=path, line=line)
+        raise place.error(f"{len(row)} columns; should be {COLUMNS}")
     question, *options, letter = row
-    if letter not in LETTERS or len(letter) != 1:
-        raise judgekit.DataError(f"the answer is {letter!r}; should be A, B, C or D", path=path, line=line)
+    if letter not in "ABCD" or len(letter) != 1:
+        if place.line == 1 and "question" in question.lower():
+            raise place.error(f"a header; this layout has none: the first line is a question already ({COLUMNS})")
+        raise place.error(f"the answer is {letter!r}; should be A, B, C or D")
     return judgekit.Sample(
-        id=sample_id, instruction=question, choices=tuple(options), answer=LETTERS.index(letter), category=subject
+        id=sample_id,
+        instruction=checked_question(question, place),
+        choices=checked_options(options, place),
+        answer=answer_index(letter, len(options), place),
+        category=subject,
     )

@@ -50,6 +50,7 @@ class GPT2Backend(judgekit.Backend):
     Options: ClassVar[type[judgekit.Options]] = GPT2Options
     options: GPT2Options
     capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "loglikelihood", "logprobs", "seed"})
+    free: ClassVar[bool] = True
     default_style: ClassVar[str] = "alpaca"  # as in fine-tuning
     max_concurrency = 1
 

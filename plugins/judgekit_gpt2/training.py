@@ -228,6 +228,7 @@ class Fitting:
                 (loss * (self.team.size / weight)).backward()  # type: ignore[no-untyped-call]
         where = self._where(batches)
         self.last_loss = self._finite("loss", self.team.total(total)[0] / weight, where)
+        self.counters.weight += weight
         self._clip(where)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -290,7 +291,10 @@ class Fitting:
         counters = self.counters
         loss = math.fsum(counters.since) / len(counters.since)
         counters.since = []
-        self._point("train", loss)
+        measures = {"learning_rate": self.recipe.learning_rate(counters.step)}
+        if isinstance(self.task.objective, NextToken):
+            measures["tokens"] = float(counters.weight)
+        self._point("train", loss, **measures)
         if self.task.validation:
             loss = self._validate()
         else:  # the mean says nothing of the last update, which may have broken the weights

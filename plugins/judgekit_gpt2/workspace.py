@@ -30,12 +30,13 @@ _KEPT = 2  # states on disk: should the newest be damaged, the one before it wil
 @dataclass
 class Counters:
     """Where a training stands: steps done, the losses since the last point of the curve, the least loss of an
-    evaluation, and how many evaluations have passed since."""
+    evaluation, how many evaluations have passed since, and what all batches so far weighed (targets, or pairs)."""
 
     step: int = 0
     since: list[float] = field(default_factory=list)
     best: float | None = None
     worse: int = 0
+    weight: int = 0
 
 
 class Workspace:

@@ -17,6 +17,8 @@ from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES
 BINS = 10
 LEVELS = 11  # up to as many different values get a bar each
 POINTS = 240  # of a loss curve, drawn a split
+BARS = 200  # of a waterfall
+BETTER, WORSE, MARGIN = COLOURS[2], COLOURS[5], COLOURS[1]
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,21 @@ def _top(**chart: Any) -> dict[str, Any]:
     return {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": WIDTH, **chart}
 
 
-def intervals(estimates: Sequence[judgekit.Estimate], styles: Styles, reference: float | None = None) -> dict[str, Any]:
+def intervals(
+    estimates: Sequence[judgekit.Estimate],
+    styles: Styles,
+    reference: float | None = None,
+    opponents: bool = False,
+    margin: float | None = None,
+) -> dict[str, Any]:
     """One line an estimate: name and figures as text, below them the interval as a bar and the value as a point.
 
     A dotted line shows where the value would lie with every missing verdict at an end of the scale. Scores get
-    their whole scale, differences an axis around zero; `reference` (on the scale) is marked on every line.
+    their whole scale, differences an axis around zero; `reference` (on the scale) is marked on every line, and `margin`
+    by a dashed line through all of them. With `opponents` a line is named after the pair.
     """
     scale, differ = estimates[0].scale, estimates[0].against is not None
-    domain = _around_zero(estimates) if differ else [_scaled(scale.low, scale), _scaled(scale.high, scale)]
+    domain = _around_zero(estimates, margin) if differ else [_scaled(scale.low, scale), _scaled(scale.high, scale)]
     unit = numbers.unit(scale, difference=differ).strip()
     label = f"difference in {scale.label}" if differ else scale.label
     axis = {"title": f"{label} ({unit})" if unit else label, "tickCount": 5, "grid": False}
@@ -55,9 +64,13 @@ def intervals(estimates: Sequence[judgekit.Estimate], styles: Styles, reference:
     if reference is not None:
         mark = {"type": "tick", "orient": "vertical", "size": 20, "thickness": 1.5, "color": MUTED, "yOffset": DROP}
         layers.append({"mark": mark, "encoding": {"x": {"datum": _scaled(reference, scale), **x}}})
+    if margin is not None:
+        mark = {"type": "rule", "strokeDash": [5, 3], "color": MARGIN}
+        through = {"y": {"value": 0}, "y2": {"value": "height"}}
+        layers.append({"mark": mark, "encoding": {"x": {"datum": _scaled(margin, scale), **x}, **through}})
     return _top(
         height={"step": 52},
-        data={"values": [_line(index, estimate, styles) for index, estimate in enumerate(estimates)]},
+        data={"values": [_line(index, estimate, styles, opponents) for index, estimate in enumerate(estimates)]},
         encoding={"y": {"field": "line", "type": "ordinal", "axis": None}},
         layer=[
             *layers,
@@ -111,7 +124,7 @@ def _text(field: str, at: float | str, **mark: Any) -> dict[str, Any]:
     }
 
 
-def _line(index: int, estimate: judgekit.Estimate, styles: Styles) -> dict[str, Any]:
+def _line(index: int, estimate: judgekit.Estimate, styles: Styles, opponents: bool) -> dict[str, Any]:
     scale, differ = estimate.scale, estimate.against is not None
     bounds = estimate.bounds if estimate.bounds and estimate.bounds[0] < estimate.bounds[1] else (None, None)
     figures = (
@@ -120,7 +133,7 @@ def _line(index: int, estimate: judgekit.Estimate, styles: Styles) -> dict[str, 
     )
     return {
         "line": index,
-        "name": f"{estimate.system} − {estimate.against}" if differ else estimate.system,
+        "name": f"{estimate.system} − {estimate.against}" if differ else _name(estimate, opponents),
         "figures": figures if estimate.value is not None else "no estimate",
         "value": _scaled(estimate.value, scale),
         "low": _scaled(estimate.interval.low, scale),
@@ -132,18 +145,24 @@ def _line(index: int, estimate: judgekit.Estimate, styles: Styles) -> dict[str, 
     }
 
 
+def _name(estimate: judgekit.Estimate, opponents: bool) -> str:
+    return f"{estimate.system} against {estimate.opponent}" if opponents and estimate.opponent else estimate.system
+
+
 def _scaled(value: float | None, scale: judgekit.Series) -> float | None:
     return None if value is None else round(value * numbers.factor(scale), 6)
 
 
-def _around_zero(estimates: Sequence[judgekit.Estimate]) -> list[float]:
-    """An axis that shows every end and zero, a tenth wider on both sides; the whole scale where nothing is known."""
+def _around_zero(estimates: Sequence[judgekit.Estimate], margin: float | None) -> list[float]:
+    """An axis that shows every end, the margin and zero, a tenth wider on both sides; the whole scale where nothing is
+    known."""
     ends = [
         end
         for estimate in estimates
         for end in (estimate.value, estimate.interval.low, estimate.interval.high, *(estimate.bounds or ()))
         if end is not None
     ]
+    ends += [] if margin is None else [margin]
     scale = estimates[0].scale
     low, high = (min(0.0, *ends), max(0.0, *ends)) if ends else (scale.low, scale.high)
     margin = (high - low or scale.high - scale.low) / 10
@@ -216,6 +235,51 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
     }
 
 
+def waterfall(
+    values: Sequence[float], scale: judgekit.Series, label: str, margin: float | None = None
+) -> dict[str, Any]:
+    """A bar an item, from the largest gain to the largest loss: upwards where it is better. Of more than BARS items as
+    many are drawn, evenly spaced. `margin` (on the scale of differences) is a dashed line."""
+    ranked = sorted(values, reverse=scale.higher_is_better)
+    if len(ranked) > BARS:
+        ranked = [ranked[round(i * (len(ranked) - 1) / (BARS - 1))] for i in range(BARS)]
+    good = 1 if scale.higher_is_better else -1
+    bars = [
+        {
+            "left": place,
+            "right": place + 1,
+            "change": _scaled(value, scale),
+            "none": 0,
+            "shade": BETTER if value * good > 0 else WORSE,
+        }
+        for place, value in enumerate(ranked)
+    ]
+    unit = numbers.unit(scale, difference=True).strip()
+    y = {
+        "type": "quantitative",
+        "scale": {"reverse": not scale.higher_is_better},
+        "axis": {"title": f"{label} ({unit})" if unit else label, "tickCount": 5},
+    }
+    x = {"type": "quantitative", "scale": {"domain": [0, len(bars)], "nice": False}, "axis": None}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "rect"},
+            "encoding": {
+                "x": {"field": "left", **x},
+                "x2": {"field": "right"},
+                "y": {"field": "change", **y},
+                "y2": {"field": "none"},
+                "color": SHADE,
+            },
+        },
+        {"mark": {"type": "rule", "color": MUTED}, "encoding": {"y": {"datum": 0, **y}}},
+    ]
+    if margin is not None:
+        mark = {"type": "rule", "strokeDash": [5, 3], "color": MARGIN}
+        layers.append({"mark": mark, "encoding": {"y": {"datum": _scaled(margin, scale), **y}}})
+    return _top(height=150, data={"values": bars}, layer=layers)
+
+
 OUTCOMES = ("wins", "ties", "losses", "no verdict")
 
 
@@ -277,19 +341,30 @@ def _fitting(count: int, outcome: str, share: float) -> str:
     return f"{count} {outcome}" if share > 0.2 else str(count) if share > 0.05 else ""
 
 
+def measure(points: Iterable[judgekit.CurvePoint], name: str) -> dict[str, Any]:
+    """Something else that was measured in training, by step; below the loss, on the same steps."""
+    values = [{"step": point.step, "split": point.split, "value": point.measures[name]} for point in points]
+    return _by_step(values, name.replace("_", " "), 70)
+
+
 def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
     """Loss by step, one line a split, told apart by colour and dash."""
+    values = [{"step": point.step, "split": point.split, "value": point.loss} for point in points]
+    return _by_step(values, "loss (nats)", 200)
+
+
+def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> dict[str, Any]:
     return _top(
-        height=200,
-        data={"values": [point.model_dump(include={"step", "split", "loss"}) for point in points]},
+        height=height,
+        data={"values": values},
         mark={"type": "line", "interpolate": "linear"},
         encoding={
             "x": {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickCount": 6}},
             "y": {
-                "field": "loss",
+                "field": "value",
                 "type": "quantitative",
                 "scale": {"zero": False},
-                "axis": {"title": "loss (nats)", "tickCount": 5},
+                "axis": {"title": title, "tickCount": 5 if height > 100 else 3},
             },
             "color": {"field": "split", "type": "nominal", "sort": None},
             "strokeDash": {"field": "split", "type": "nominal", "sort": None},

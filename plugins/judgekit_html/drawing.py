@@ -97,6 +97,35 @@ def data_uri(chart: Mapping[str, Any], name: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(_finished(svg)).decode("ascii")
 
 
+def explored(chart: Mapping[str, Any]) -> dict[str, Any]:
+    """The chart as Vega, for the reader's browser to draw: with what is under the pointer in words."""
+    import vl_convert
+
+    config = {**_CONFIG, "font": SHOWN, "aria": False, "mark": {"tooltip": True}}
+    spec: dict[str, Any] = vl_convert.vegalite_to_vega(
+        _shown(chart), vl_version=VEGA_LITE, config=config, show_warnings=False
+    )
+    # Without its version: vl-convert brings a newer Vega than the one that this Vega-Lite names, and it fits.
+    return {key: value for key, value in spec.items() if key != "$schema"}
+
+
+def bundle() -> str:
+    """The script that draws such charts: Vega, Vega-Lite and vega-embed, as vl-convert ships them."""
+    import vl_convert
+
+    made: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
+    return re.sub(r"(?i)<(/script|!--)", r"\\x3c\1", made)
+
+
+def explored_style() -> str:
+    """Dark colours for charts that stand in the page itself."""
+    rules = "".join(
+        f'.vega [fill="{light}"] {{ fill: {dark}; }} .vega [stroke="{light}"] {{ stroke: {dark}; }} '
+        for light, dark in _DARK.items()
+    )
+    return f"@media (prefers-color-scheme: dark) {{ {rules} }}\n"
+
+
 def _shown(value: Any) -> Any:
     """The tree with hidden characters made visible: most of them are not even allowed in XML."""
     if isinstance(value, str):

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import judgekit
 from judgekit_html import charts, numbers
+from judgekit_html.board import Column
 from judgekit_html.charts import Styles
-from judgekit_html.findings import conclude, headlines, interval_text, metrics, opponent
+from judgekit_html.findings import (
+    conclude,
+    headlines,
+    interval_text,
+    is_pairwise,
+    metrics,
+    opponent,
+    several_opponents,
+)
 
 OUTRIGHT = charts.OUTCOMES[:3]
+TOKENS = "tokens"  # how many were learnt from so far: in the table, but no curve worth drawing
 TABLE_ROWS = 25  # of a loss curve's table, a split
 
 
@@ -20,29 +32,60 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     if not estimates:
         return None
     scale = estimates[0].scale
-    against = opponent(record, metric)
-    even = None if against is None else (scale.low + scale.high) / 2
-    if against is None:
+    pairwise = is_pairwise(record, metric)
+    even = (scale.low + scale.high) / 2 if pairwise else None
+    if not pairwise:
         scores = _joined([f"{e.system} scores {_figures(e)}" for e in estimates])
         low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
         words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
-        wins = _joined([f"{e.system} wins {_figures(e)} against {against}" for e in estimates])
+        wins = _joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
         words = f"{wins}. Even odds are marked."
     sentence = f"On {metric}, {words}"
-    chart = charts.intervals(estimates, Styles(record.systems), even)
+    chart = charts.intervals(estimates, Styles(record.systems), even, several_opponents(record, metric))
     return judgekit.Section(f"results-{metric}", metric, sentence, chart)
 
 
 def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
-    """The metric's paired differences; None where it has none."""
+    """The metric's paired differences, and the margin of the gate's rule on it; None where it has none."""
     found = [d for d in record.differences if d.metric == metric and d.series == "value"]
     if not found:
         return None
     words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in found]
-    sentence = f"On {metric}, {_joined(words)}. Zero is marked."
-    chart = charts.intervals(found, Styles(record.systems), 0)
+    margin = margin_of(record, metric, found[0].scale)
+    sentence = f"On {metric}, {_joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
+    chart = charts.intervals(found, Styles(record.systems), 0, margin=margin)
     return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
+
+
+def margin_of(record: judgekit.RunRecord, metric: str, scale: judgekit.Series) -> float | None:
+    """Where the margin of the gate's rule on the metric lies, on the scale of differences."""
+    for claim in record.gate.claims if record.gate else ():
+        if claim.metric == metric and claim.kind == "margin":
+            return -claim.threshold if scale.higher_is_better else claim.threshold
+    return None
+
+
+def margin_words(margin: float | None, scale: judgekit.Series) -> str:
+    if margin is None:
+        return ""
+    return f"; the dashed line is the gate's margin, {numbers.amount(margin, scale, difference=True)}"
+
+
+def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, float]) -> judgekit.Section:
+    """How far the items lie apart, each a bar; `moved` are those that do."""
+    scale = column.scale
+    better = sum(column.is_better(value) for value in moved.values())
+    equal = len(column.values) - len(moved)
+    counts = f"{better} better, {len(moved) - better} worse, {equal} equal"
+    words = f"{column.label}, item by item: {counts}"
+    if len(column.values) > charts.BARS:
+        words += f"; {charts.BARS} of the {numbers.whole(len(column.values))} items are drawn, evenly spaced"
+    margin = margin_of(record, column.metric, scale)
+    chart = charts.waterfall(list(column.values.values()), scale, "difference", margin)
+    sentence = f"{words}. The bars go from the largest gain to the largest loss{margin_words(margin, scale)}."
+    name = f"waterfall-{column.kind}-{column.metric}"
+    return judgekit.Section(name, column.label, sentence, chart if column.values else None)
 
 
 def _figures(estimate: judgekit.Estimate) -> str:
@@ -60,14 +103,19 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 class Tally:
-    """Rows counted by metric and system in one pass: values, missing verdicts, and wins, ties and losses."""
+    """Rows counted by metric and system (or "system against opponent") in one pass: values, missing verdicts, and wins,
+    ties and losses."""
 
     def __init__(self, run: judgekit.RunView) -> None:
         self.values: dict[tuple[str, str], Counter[float]] = defaultdict(Counter)
         self.unscored: Counter[tuple[str, str]] = Counter()
         self.flipped: Counter[tuple[str, str]] = Counter()
+        self.sides: dict[str, tuple[str, str]] = {}
         for row in run.rows:
-            key = row.metric, row.system
+            against = opponent(run.record, row)
+            key = row.metric, row.system if against is None else f"{row.system} against {against}"
+            if against is not None:
+                self.sides[key[1]] = row.system, against
             if row.value is None:
                 self.unscored[key] += 1
             else:
@@ -81,7 +129,7 @@ class Tally:
 def distribution(record: judgekit.RunRecord, tally: Tally, metric: str) -> judgekit.Section | None:
     """How the metric's values spread; None for pairwise metrics and for those with only two values."""
     estimates = headlines(record, metric)
-    if opponent(record, metric) is not None or not estimates:
+    if is_pairwise(record, metric) or not estimates:
         return None
     scale, systems = estimates[0].scale, tally.systems(metric)
     seen = {value for system in systems for value in tally.values[metric, system]}
@@ -107,19 +155,18 @@ def _total(system: str, tally: Tally, metric: str) -> str:
 
 def outcomes(record: judgekit.RunRecord, tally: Tally, metric: str) -> judgekit.Section | None:
     """Wins, ties and losses of a pairwise metric; None for other metrics."""
-    against, systems = opponent(record, metric), tally.systems(metric)
-    if against is None or not systems:
+    pairs = tally.systems(metric)
+    if not is_pairwise(record, metric) or not pairs:
         return None
-    counts = {system: _outcomes(record, tally, metric, system) for system in systems}
+    counts = {pair: _outcomes(record, tally, metric, pair) for pair in pairs}
     sentences = [
-        f"{system} against {against}: {_listed(by_outcome)}{_flips(tally.flipped[metric, system])}"
-        for system, by_outcome in counts.items()
+        f"{pair}: {_listed(by_outcome)}{_flips(tally.flipped[metric, pair])}" for pair, by_outcome in counts.items()
     ]
     table = judgekit.Table(
         ["system", "against", *charts.OUTCOMES],
-        [[system, against, *(counts[system].get(outcome, 0) for outcome in charts.OUTCOMES)] for system in systems],
+        [[*tally.sides[pair], *(counts[pair].get(outcome, 0) for outcome in charts.OUTCOMES)] for pair in pairs],
     )
-    chart = charts.outcomes(counts, {system: f"{system} against {against}" for system in systems})
+    chart = charts.outcomes(counts, {pair: pair for pair in pairs})
     return judgekit.Section(f"outcomes-{metric}", metric, f"{metric}: {'; '.join(sentences)}.", chart, table)
 
 
@@ -164,7 +211,7 @@ def curve(training: judgekit.Training) -> judgekit.Section:
     rows = charts.thinned(training.curve, TABLE_ROWS)
     measures = list(dict.fromkeys(name for point in training.curve for name in point.measures))
     last = {name: point.measures[name] for point in training.curve for name in point.measures}
-    parts += [f"{name} at the end {value:.3f}" for name, value in last.items()]
+    parts += [f"{name.replace('_', ' ')} at the end {_number(value, 3)}" for name, value in last.items()]
     return judgekit.Section(
         f"training-{training.name}",
         training.name,
@@ -181,15 +228,38 @@ def curve(training: judgekit.Training) -> judgekit.Section:
 
 
 def _measure(point: judgekit.CurvePoint, name: str) -> str:
-    return f"{point.measures[name]:.4f}" if name in point.measures else ""
+    return _number(point.measures[name], 4) if name in point.measures else ""
 
 
-def own(run: judgekit.RunView) -> dict[str, list[judgekit.Section]]:
-    """The sections by their place in the report."""
+def _number(value: float, digits: int) -> str:
+    """So many decimals, or as many significant digits where those would show next to nothing (learning rates)."""
+    return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.01 else f"{value:.{digits}g}"
+
+
+def measures(training: judgekit.Training) -> list[judgekit.Section]:
+    """What else was measured on the way, each with a chart of its own."""
+    found = []
+    names = dict.fromkeys(name for point in training.curve for name in point.measures)
+    for name in (name for name in names if name != TOKENS):
+        points = [point for point in training.curve if name in point.measures]
+        first, last = points[0], points[-1]
+        sentence = (
+            f"{training.name}: {name.replace('_', ' ')} went from {_number(first.measures[name], 3)} at step "
+            f"{first.step:,} to {_number(last.measures[name], 3)} at step {last.step:,}."
+        )
+        chart = charts.measure(charts.thinned(points), name)
+        found.append(judgekit.Section(f"training-{training.name}-{name}", name.replace("_", " "), sentence, chart))
+    return found
+
+
+def own(run: judgekit.RunView) -> dict[str, list[Any]]:
+    """`placed`: sections that know their place; `training`: those of each training."""
     record, tally = run.record, Tally(run)
     names = metrics(record)
     return {
-        "distributions": [s for metric in names if (s := distribution(record, tally, metric))],
-        "pairwise": [s for metric in names if (s := outcomes(record, tally, metric))],
-        "training": [curve(training) for training in record.trainings],
+        "placed": [
+            *(replace(s, place="distributions") for metric in names if (s := distribution(record, tally, metric))),
+            *(replace(s, place="pairwise") for metric in names if (s := outcomes(record, tally, metric))),
+        ],
+        "training": [[curve(training), *measures(training)] for training in record.trainings],
     }

@@ -11,6 +11,7 @@ from judgekit_html import numbers
 
 Tone = Literal["bad", "warn", "good", "plain"]
 NEW = "new items"
+STRENGTH = "bradley_terry"  # the series of a system's strength among three or more
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,39 @@ def _finding(record: judgekit.RunRecord, metric: str) -> Finding:
     differences = [d for d in record.differences if d.metric == metric and d.series == "value" and d.estimand == NEW]
     scale = (estimates or differences)[0].scale if estimates or differences else None
     contrasts = [_difference(difference) for difference in differences]
-    against = opponent(record, metric)
-    if against is not None:
-        contrasts = [_preference(estimate, against) for estimate in estimates]
+    pairwise = is_pairwise(record, metric)
+    if pairwise:
+        # Of three or more systems the strengths say it all in a few lines; every pair is among the results.
+        shown = sorted(strengths(record, metric), key=lambda e: -(e.value or 0)) or estimates
+        contrasts = [_preference(estimate, opponent(record, estimate) or "") for estimate in shown]
     return Finding(
         metric=metric,
         label=scale.label if scale else "",
         direction="" if scale is None or scale.higher_is_better else "lower is better",
-        scores=tuple(_score(estimate) for estimate in estimates) if against is None else (),
+        scores=() if pairwise else tuple(_score(estimate) for estimate in estimates),
         contrasts=tuple(contrasts),
     )
 
 
-def opponent(record: judgekit.RunRecord, metric: str) -> str | None:
-    """Whom a pairwise metric compares with, as the spec says; None for other metrics."""
-    part = metric_spec(record, metric)
+def opponent(record: judgekit.RunRecord, found: judgekit.Estimate | judgekit.Row) -> str | None:
+    """Whom a pairwise metric compares the system with; None for other metrics. Older records have it in the spec."""
+    part = metric_spec(record, found.metric)
     against = part.get("against")
-    return against if part.get("type") == "pairwise" and isinstance(against, str) else None
+    return found.opponent or (against if part.get("type") == "pairwise" and isinstance(against, str) else None)
+
+
+def is_pairwise(record: judgekit.RunRecord, metric: str) -> bool:
+    return any(opponent(record, estimate) is not None for estimate in headlines(record, metric))
+
+
+def strengths(record: judgekit.RunRecord, metric: str) -> list[judgekit.Estimate]:
+    """The Bradley–Terry win probabilities of three or more systems, where they could be estimated."""
+    return [e for e in record.estimates if e.metric == metric and e.series == STRENGTH and e.value is not None]
+
+
+def several_opponents(record: judgekit.RunRecord, metric: str) -> bool:
+    """Whether a system's name alone does not say which pair is meant."""
+    return len({opponent(record, estimate) for estimate in headlines(record, metric)}) > 1
 
 
 def metric_spec(record: judgekit.RunRecord, metric: str) -> Mapping[str, object]:
@@ -134,14 +151,22 @@ def _preference(estimate: judgekit.Estimate, against: str) -> Contrast:
     word, tone = conclude(estimate, middle)
     conclusion = {"higher": f"{estimate.system} is preferred", "lower": f"{against} is preferred"}.get(word, word)
     figure = numbers.amount(estimate.value, estimate.scale)
-    return Contrast(estimate.system, against, figure, interval_text(estimate), conclusion, tone)
+    note = " (Bradley–Terry, from all pairs)" if estimate.series == STRENGTH else ""
+    return Contrast(estimate.system, against, figure, interval_text(estimate) + note, conclusion, tone)
 
 
 def alerts(record: judgekit.RunRecord) -> list[Alert]:
     """What must be said before the numbers: first what is broken, then the judges, then what is missing."""
-    found = [*_incomplete(record), *_cards(record), *_missing(record)]
+    found = [*_incomplete(record), *_cards(record), *_gate(record), *_missing(record)]
+    found += [Alert("plain", _pooled(record), "more")] if record.pooled else []
     found += [Alert("warn", warning) for warning in record.warnings]
+    found += [Alert("warn", f"{note} ({_replies(count)}).", "errors") for note, count in record.notes.items()]
     return sorted(found, key=lambda alert: alert.tone != "bad")
+
+
+def _pooled(record: judgekit.RunRecord) -> str:
+    runs = ", ".join(f"{one.run_id} (seed {one.seed})" for one in record.pooled)
+    return f"This report pools {len(record.pooled)} runs as repeats of the same items: {runs}."
 
 
 def _incomplete(record: judgekit.RunRecord) -> Iterator[Alert]:
@@ -153,17 +178,60 @@ def _incomplete(record: judgekit.RunRecord) -> Iterator[Alert]:
         yield Alert("warn", failed.strip(), "errors")
 
 
+def _replies(count: int) -> str:
+    return "1 reply" if count == 1 else f"{numbers.whole(count)} replies"
+
+
+GATE_TONES: Mapping[str, Tone] = {"PASS": "good", "FAIL": "bad", "INCONCLUSIVE": "warn"}
+KINDS = {"min": "at least", "max": "at most"}
+
+
+def _gate(record: judgekit.RunRecord) -> Iterator[Alert]:
+    """The gate's verdict, then each rule that did not pass."""
+    if record.gate_trouble:
+        yield Alert("bad", f"The gate could not decide: {record.gate_trouble}", "baseline")
+    if record.gate is None:
+        return
+    gate, rules = record.gate, numbers.counted(len(record.gate.claims), "rule")
+    against = f" against the baseline {gate.baseline}" if gate.baseline else ""
+    waived = f" Waived: {', '.join(gate.waived)}." if gate.waived else ""
+    yield Alert(GATE_TONES[gate.outcome], f"Gate {gate.outcome}: {rules}{against}.{waived}", "baseline")
+    for claim in gate.claims:
+        if claim.outcome != "PASS":
+            why = f": {'; '.join(claim.reasons)}" if claim.reasons else ""
+            yield Alert(GATE_TONES[claim.outcome], f"{claim.outcome}: {claim_words(claim)}{why}.", "baseline")
+
+
+def claimed(claim: judgekit.GateClaim) -> str:
+    """What a rule is about: quality of sft."""
+    against = f" against {claim.opponent}" if claim.opponent else ""
+    return f"{claim.metric} of {claim.system}{against}"
+
+
+def claim_words(claim: judgekit.GateClaim) -> str:
+    """What a rule asked and what it found, in words."""
+    scale, differ = claim.scale, claim.kind == "margin"
+    span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
+    found = f"{numbers.amount(claim.value, scale, difference=differ)} {span or '(no interval)'}"
+    limit = numbers.amount(claim.threshold, scale)
+    if differ:
+        return f"{claimed(claim)} changed by {found}, with a margin of {limit}"
+    return f"{claimed(claim)} is {found}, and should be {KINDS[claim.kind]} {limit}"
+
+
 def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
     for card in record.cards:
         failing = [check for check in card.checks if check.passed is False]
+        which = "its card" if card.task == "score" else "its card as it compares"
         if card.passed:
             made = sum(check.passed is True for check in card.checks)
-            yield Alert("good", f"Judge {card.judge} passed its card ({numbers.counted(made, 'check')}).", "judges")
+            yield Alert("good", f"Judge {card.judge} passed {which} ({numbers.counted(made, 'check')}).", "judges")
         elif card.passed is None:
             yield Alert("warn", f"Judge {card.judge} was not tested: its card says nothing either way.", "judges")
         else:
             details = "; ".join(_failing(check) for check in failing) or "see its card"
-            yield Alert("bad", f"Judge {card.judge} failed its card, so its scores prove little: {details}.", "judges")
+            what = "scores" if card.task == "score" else "comparisons"
+            yield Alert("bad", f"Judge {card.judge} failed {which}, so its {what} prove little: {details}.", "judges")
 
 
 def _failing(check: judgekit.Check) -> str:
@@ -175,7 +243,8 @@ def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
     """Headline numbers that miss verdicts, or an interval."""
     for metric in metrics(record):
         for estimate in headlines(record, metric):
-            name = f"{metric}, {estimate.system}"
+            against = f" against {estimate.opponent}" if several_opponents(record, metric) else ""
+            name = f"{metric}, {estimate.system}{against}"
             lost = {status: n for status, n in estimate.counts.items() if status != "scored" and n}
             if lost:
                 total = sum(estimate.counts.values())
@@ -187,6 +256,9 @@ def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
                 yield Alert("warn", f"{name}: no estimate ({why}).", "results")
             elif estimate.interval.low is None:
                 yield Alert("warn", f"{name}: {interval_text(estimate)}.", "results")
+        refused = [e for e in record.estimates if e.metric == metric and e.series == STRENGTH and e.value is None]
+        if refused:
+            yield Alert("warn", f"{metric}: no Bradley–Terry strengths: {refused[0].interval.note}.", "results")
 
 
 def _bounds(estimate: judgekit.Estimate) -> str:

@@ -1,18 +1,22 @@
-"""Every sample with its responses and verdicts, grouped by sample id, values formatted."""
+"""Every sample with its responses and verdicts, values formatted: a page at a time, so that memory does not matter."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import judgekit
 from judgekit_html import numbers
-from judgekit_html.findings import opponent
+from judgekit_html.board import Board
+from judgekit_html.findings import is_pairwise
+from judgekit_html.shelf import Found, Shelf
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ORDERS = ("when shown first", "when shown second")
 SHORT = 90  # characters of a judge's reply that are shown without folding
+TITLE = 160  # characters of a sample's title
 Scales = Mapping[tuple[str, str], judgekit.Series]
 
 
@@ -23,6 +27,7 @@ class Reading:
     order: str
     value: str
     verdict: judgekit.Verdict
+    figures: tuple[tuple[str, str], ...] = ()
 
     @property
     def folded(self) -> bool:
@@ -54,22 +59,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Item:
-    """`scores`: the first metric's values by system. `flags`: the statuses that are not plain success."""
+    """`scores`: the first metric's values by system. `flags`: the statuses that are not plain success; `marks`: how it
+    stands to the baseline or between the systems. `values`: what it can be sorted by, one a column of the board."""
 
     number: int
     id: str
     sample: judgekit.Sample | None
     scores: tuple[tuple[str, str], ...]
     flags: tuple[str, ...]
+    marks: tuple[str, ...]
+    values: tuple[str, ...]
+    changes: tuple[tuple[str, str], ...]
     answers: tuple[Answer, ...]
 
     @property
     def title(self) -> str:
-        """The instruction and its input on one line, at most 160 characters."""
-        if self.sample is None:
-            return "this sample is not part of the run's data"
-        text = " ".join(f"{self.sample.instruction} {self.sample.input}".split())
-        return text if len(text) <= 160 else f"{text[:159]}…"
+        return "this sample is not part of the run's data" if self.sample is None else titled(self.sample)
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
@@ -81,75 +86,141 @@ class Item:
             for i, text in enumerate(self.sample.choices)
         ]
 
+    @property
+    def turns(self) -> list[tuple[int, str, str | None]]:
+        """(number, what the user said, the reference) of a conversation's further turns."""
+        if self.sample is None:
+            return []
+        references = self.sample.references[1:]
+        return [(2 + i, *turn) for i, turn in enumerate(zip(self.sample.turns, references, strict=True))]
 
-def items(run: judgekit.RunView) -> Iterator[Item]:
-    """One Item a sample, in the data's order; rows and responses of unknown samples come last, never dropped."""
-    record = run.record
-    scales = {(e.metric, e.series): e.scale for e in record.estimates}
-    pairwise = {metric for metric, _ in scales if opponent(record, metric) is not None}
-    answers: dict[str, dict[tuple[str, int], Answer]] = defaultdict(dict)
-    values: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(dict)
-    flags: dict[str, dict[str, None]] = defaultdict(dict)
-    for response in run.responses:
-        key = response.system, response.repeat
-        answers[response.sample_id].setdefault(key, Answer(*key)).response = response
-        if response.status != "complete":
-            flags[response.sample_id][response.status] = None
-    for row in run.rows:
-        key = row.system, row.repeat
-        measure = _measure(row, scales, row.metric in pairwise)
-        answers[row.sample_id].setdefault(key, Answer(*key)).measures.append(measure)
-        values[row.sample_id].setdefault(row.metric, {}).setdefault(row.system, []).append(measure.value)
-        if row.status != "scored":
-            flags[row.sample_id][row.status] = None
-    samples: dict[str, judgekit.Sample | None] = {sample.id: sample for sample in run.samples}
-    order = {system: place for place, system in enumerate(record.systems)}
-    for number, sample_id in enumerate(dict.fromkeys([*samples, *answers]), start=1):
-        yield Item(
+
+def titled(sample: judgekit.Sample) -> str:
+    """The instruction and its input on one line, at most TITLE characters."""
+    text = " ".join(f"{sample.instruction} {sample.input}".split())
+    return text if len(text) <= TITLE else f"{text[: TITLE - 1]}…"
+
+
+class Items:
+    """Every sample of a run by its number, from 1, in the data's order.
+
+    Rows and responses of samples that the data do not have come last: they are never dropped. `many` keeps what
+    belongs to the samples on disk until their page is made.
+    """
+
+    def __init__(self, run: judgekit.RunView, board: Board, many: int) -> None:
+        self.run, self.board = run, board
+        self.numbers = {sample.id: number for number, sample in enumerate(run.samples, start=1)}
+        self.known = len(self.numbers)
+        self.shelf = Shelf(on_disk=self.known > many)
+        for noun in _everything(run):
+            number = self.numbers.setdefault(noun.sample_id, len(self.numbers) + 1)
+            self.shelf.put(number, noun)
+        record = run.record
+        self._scales = {(e.metric, e.series): e.scale for e in record.estimates}
+        self._pairwise = {metric for metric, _ in self._scales if is_pairwise(record, metric)}
+        self._order = {system: place for place, system in enumerate(record.systems)}
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def pages(self, size: int) -> Iterator[list[Item]]:
+        """The items, `size` at a time."""
+        samples, ids = iter(self.run.samples), iter(self.numbers)
+        for first in range(1, len(self) + 1, size):
+            last = min(first + size - 1, len(self))
+            here: list[judgekit.Sample | None] = list(islice(samples, size))
+            here += [None] * (last - first + 1 - len(here))
+            found = self.shelf.between(first, last)
+            yield [
+                self._item(first + at, sample_id, sample, found.get(first + at, []))
+                for at, (sample_id, sample) in enumerate(zip(islice(ids, size), here, strict=True))
+            ]
+
+    def _item(self, number: int, sample_id: str, sample: judgekit.Sample | None, found: Sequence[Found]) -> Item:
+        answers: dict[tuple[str, int], Answer] = {}
+        values: dict[str, dict[str, list[str]]] = {}
+        flags: dict[str, None] = {}
+        for noun in found:
+            key = noun.system, noun.repeat
+            answer = answers.setdefault(key, Answer(*key))
+            if isinstance(noun, judgekit.Response):
+                answer.response = noun
+                if noun.status != "complete":
+                    flags[noun.status] = None
+                continue
+            measure = _measure(noun, self._scales, noun.metric in self._pairwise)
+            answer.measures.append(measure)
+            values.setdefault(noun.metric, {}).setdefault(noun.system, []).append(measure.value)
+            if noun.status != "scored":
+                flags[noun.status] = None
+        first = next(iter(values.values()), {})
+        return Item(
             number=number,
             id=sample_id,
-            sample=samples.get(sample_id),
-            scores=_scores(values[sample_id]),
-            flags=tuple(flags[sample_id]),
-            answers=_sorted(answers[sample_id], order),
+            sample=sample,
+            scores=tuple((system, ", ".join(said)) for system, said in first.items()),
+            flags=tuple(flags),
+            marks=self.board.marks(sample_id),
+            values=self.board.values(sample_id),
+            changes=self.board.changes_of(sample_id),
+            answers=self._sorted(answers),
         )
 
+    def _sorted(self, answers: Mapping[tuple[str, int], Answer]) -> tuple[Answer, ...]:
+        """By system in the record's order, then by repeat; systems with several repeats number them."""
+        order = self._order
+        found = sorted(answers.values(), key=lambda a: (order.get(a.system, len(order)), a.system, a.repeat))
+        repeated = {answer.system for answer in found if answer.repeat}
+        for answer in found:
+            answer.repeated = answer.system in repeated
+        return tuple(found)
 
-def _scores(by_metric: Mapping[str, Mapping[str, list[str]]]) -> tuple[tuple[str, str], ...]:
-    first = next(iter(by_metric.values()), {})
-    return tuple((system, ", ".join(values)) for system, values in first.items())
 
-
-def _sorted(answers: Mapping[tuple[str, int], Answer], order: Mapping[str, int]) -> tuple[Answer, ...]:
-    """By system in the record's order, then by repeat; systems with several repeats number them."""
-    found = sorted(answers.values(), key=lambda a: (order.get(a.system, len(order)), a.system, a.repeat))
-    repeated = {answer.system for answer in found if answer.repeat}
-    for answer in found:
-        answer.repeated = answer.system in repeated
-    return tuple(found)
+def _everything(run: judgekit.RunView) -> Iterator[Found]:
+    yield from run.responses
+    yield from run.rows
 
 
 def _measure(row: judgekit.Row, scales: Scales, pairwise: bool) -> Measure:
     several = len(row.verdicts) > 1
-    orders = ORDERS if pairwise and len(row.verdicts) == 2 else ("",) * len(row.verdicts)
-    series = [(_label(row, name, scales), _value(v, scales.get((row.metric, name)))) for name, v in row.series.items()]
+    orders = ORDERS if pairwise and len(row.verdicts) == 2 else _places(row)
+    scale = scales.get((row.metric, "value"))
     return Measure(
-        metric=row.metric,
-        value=_value(row.value, scales.get((row.metric, "value"))) if row.value is not None else row.status,
+        metric=f"{row.metric} against {row.opponent}" if row.opponent else row.metric,
+        value=_value(row.value, scale) if row.value is not None else row.status,
         status=row.status,
         judge_repeat=row.judge_repeat,
-        series=tuple(series),
+        series=_figures(row.series, row.metric, scales),
         readings=tuple(
-            Reading(order, _reading(verdict, scales.get((row.metric, "value"))) if several else "", verdict)
+            Reading(
+                order,
+                _reading(verdict, scale) if several else "",
+                verdict,
+                _figures({k: v for k, v in verdict.series.items() if k not in row.series}, row.metric, scales),
+            )
             for order, verdict in zip(orders, row.verdicts, strict=True)
-            if several or verdict.raw or verdict.rationale or verdict.detail
+            if several or verdict.raw or verdict.rationale or verdict.detail or verdict.series
         ),
     )
 
 
-def _label(row: judgekit.Row, name: str, scales: Scales) -> str:
-    scale = scales.get((row.metric, name))
-    return scale.label if scale else name
+def _places(row: judgekit.Row) -> Sequence[str]:
+    """What each verdict of a conversation is on: the turns, then the whole. Nothing of what has one verdict."""
+    count = len(row.verdicts)
+    turns = sum(name.startswith("turn_") for name in {*row.series, *row.missing})
+    if count < 2 or not turns:
+        return ("",) * count
+    return [f"turn {place + 1}" if place < turns or turns < count - 1 else "the whole" for place in range(count)]
+
+
+def _figures(series: Mapping[str, float], metric: str, scales: Scales) -> tuple[tuple[str, str], ...]:
+    """(label, value) of further values."""
+    found = []
+    for name, value in series.items():
+        scale = scales.get((metric, name))
+        found.append((scale.label if scale else name, _value(value, scale)))
+    return tuple(found)
 
 
 def _reading(verdict: judgekit.Verdict, scale: judgekit.Series | None) -> str:
@@ -158,3 +229,18 @@ def _reading(verdict: judgekit.Verdict, scale: judgekit.Series | None) -> str:
 
 def _value(value: float, scale: judgekit.Series | None) -> str:
     return numbers.cell(value) if scale is None else numbers.amount(value, scale)
+
+
+def titles(samples: Iterable[judgekit.Sample], wanted: Iterable[str]) -> dict[str, str]:
+    """The titles of some samples, by id."""
+    ids = set(wanted)
+    return {sample.id: titled(sample) for sample in samples if sample.id in ids} if ids else {}
+
+
+def by_flag(items: Iterable[Item]) -> dict[str, int]:
+    """How many items bear each flag."""
+    found: dict[str, int] = defaultdict(int)
+    for item in items:
+        for flag in item.flags:
+            found[flag] += 1
+    return dict(found)

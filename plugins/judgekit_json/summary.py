@@ -1,14 +1,23 @@
 """The reporter `json`: one flat file, `summary.json`, for scripts and dashboards.
 
     run_id, name, status, judgekit_version, n_samples, systems, warnings
-    estimates    [{metric, system, series, against, estimand, label, unit, scale_low, scale_high, higher_is_better,
-                   value, se, confidence, low, high, method, note, bootstrap_low, bootstrap_high, bootstrap_method,
-                   bootstrap_note, bound_low, bound_high, n_items, n_clusters, repeats, and one count a verdict
-                   status: scored, unparsed, refused, truncated, error, skipped}]
+    estimates    [{metric, system, series, group, against, opponent, estimand, label, unit, scale_low, scale_high,
+                   higher_is_better, value, se, confidence, low, high, method, note, bootstrap_low, bootstrap_high,
+                   bootstrap_method, bootstrap_note, bound_low, bound_high, n_items, n_clusters, repeats, and one count
+                   a verdict status: scored, unparsed, refused, truncated, error, skipped}]
     differences  the same keys; `value` is system − against, item by item
-    judges       [{judge, backend, prompt, reading, passed}]
-    checks       [{judge, name, label, value, low, high, expected, passed, note, n_items, and the same counts}]
+    breakdowns   [{field, groups: [{name, n_samples}], estimates, differences}]; the same keys, each with its `group`
+    statistics   [{metric, system, opponent, name, label, value, note}]
+    variance_budgets  [{metric, system, opponent, scale, item, generation, judge, n_items, …, advice}]
+    pooled       [{run_id, seed, repeats}] of the runs that stand in this one as repeats
+    judges       [{judge, task, backend, prompt, reading, passed}]
+    checks       [{judge, task, name, label, value, low, high, expected, passed, note, n_items, and the same counts}]
+    agreements   [{metric, first, second, kind, confidence, n_items, …, figures: [{name, label, value, interval, …}]}]
+    rescored     the id of the run whose stored responses were judged again, or null
     errors       {message: times}
+    gate         {outcome, baseline, baseline_sha256, waived, notes, claims: [{metric, system, kind, threshold,
+                   outcome, value, interval, …}]}, or null
+    gate_trouble why the gate could not be evaluated
 
 A value, an interval or a bound that does not exist is null, and its note says why. Keys are sorted and every
 record has all of them, so that equal records give equal bytes. Keys may be added; none changes its meaning
@@ -40,13 +49,29 @@ def summary(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapp
         "systems": record.systems,
         "warnings": record.warnings,
         "errors": record.errors,
+        "gate": record.gate.model_dump() if record.gate is not None else None,
+        "gate_trouble": record.gate_trouble,
         "estimates": [_estimate(estimate) for estimate in record.estimates],
         "differences": [_estimate(estimate) for estimate in record.differences],
+        "statistics": [statistic.model_dump() for statistic in record.statistics],
+        "variance_budgets": [budget.model_dump() for budget in record.variance_budgets],
+        "pooled": [pooled.model_dump() for pooled in record.pooled],
         "judges": [
-            {"judge": card.judge, **card.model_dump(include={"backend", "prompt", "reading", "passed"})}
+            {"judge": card.judge, **card.model_dump(include={"task", "backend", "prompt", "reading", "passed"})}
             for card in record.cards
         ],
-        "checks": [_check(card.judge, check) for card in record.cards for check in card.checks],
+        "breakdowns": [
+            {
+                "field": found.field,
+                "groups": [group.model_dump() for group in found.groups],
+                "estimates": [_estimate(estimate) for estimate in found.estimates],
+                "differences": [_estimate(estimate) for estimate in found.differences],
+            }
+            for found in record.breakdowns
+        ],
+        "agreements": [found.model_dump() for found in record.agreements],
+        "rescored": record.rescored,
+        "checks": [_check(card, check) for card in record.cards for check in card.checks],
     }
     # ASCII escapes keep lone surrogates in names from killing the report.
     text = json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False)
@@ -56,9 +81,9 @@ def summary(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapp
 def _estimate(estimate: judgekit.Estimate) -> dict[str, Any]:
     scale, bootstrap = estimate.scale, estimate.bootstrap
     bound_low, bound_high = estimate.bounds or (None, None)
-    plain = {"metric", "system", "series", "against", "estimand", "value", "se", "confidence", "n_items"}
+    plain = {"metric", "system", "series", "against", "opponent", "estimand", "value", "se", "confidence", "n_items"}
     return {
-        **estimate.model_dump(include=plain | {"n_clusters", "repeats"}),
+        **estimate.model_dump(include=plain | {"group", "n_clusters", "repeats"}),
         "label": scale.label,
         "unit": scale.unit,
         "scale_low": scale.low,
@@ -75,8 +100,8 @@ def _estimate(estimate: judgekit.Estimate) -> dict[str, Any]:
     }
 
 
-def _check(judge: str, check: judgekit.Check) -> dict[str, Any]:
-    return {"judge": judge, **check.model_dump(exclude={"counts"}), **_counts(check.counts)}
+def _check(card: judgekit.JudgeCard, check: judgekit.Check) -> dict[str, Any]:
+    return {"judge": card.judge, "task": card.task, **check.model_dump(exclude={"counts"}), **_counts(check.counts)}
 
 
 def _counts(counts: Mapping[Any, int]) -> dict[str, int]:

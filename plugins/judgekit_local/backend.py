@@ -4,27 +4,44 @@ It starts at the first request and stops with the backend. Its decoding is plain
 top_p 0.95, min_p 0.05) are off unless asked for, and no prompt is answered from a cache, which would make a reply
 depend on the ones before it. More than one slot (`n_parallel`) computes several requests in one batch, which can
 change the last digits of a probability, and so, rarely, a word.
+
+Log-probabilities are the model's own, before the temperature and before a JSON schema narrows what may follow: under
+a schema a token may have been chosen although others were likelier.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, JsonValue
 
-from judgekit import Backend, BackendError, Http, JudgekitError, Options, Problem, Reply, Request, Secret
+from judgekit import (
+    Backend,
+    BackendError,
+    Http,
+    JudgekitError,
+    Message,
+    Options,
+    Problem,
+    Reply,
+    Request,
+    Sampling,
+    Secret,
+)
 from judgekit_local.gguf import SMOLLM2, checked, sha256, smollm2
 from judgekit_openai.chat import ChatClient, Dialect
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently
 _INSTALL = "llama.cpp is not installed: pip install 'judgekit[local]'"
+_NO_SEED = 2**32 - 1  # llama.cpp reads 32 bits of a seed, and this one as "draw one at random"
 
 
 class LocalOptions(Options):
@@ -46,7 +63,8 @@ class LocalBackend(Backend):
 
     Options: ClassVar[type[Options]] = LocalOptions
     options: LocalOptions
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "schema", "seed"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "chat", "logprobs", "schema", "seed"})
+    free: ClassVar[bool] = True
 
     def __init__(self, options: Any = None, where: Path = Path()) -> None:
         super().__init__(options, where)
@@ -58,7 +76,7 @@ class LocalBackend(Backend):
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         client = self._started()
-        return [client.ask(request) for request in requests]
+        return [client.ask(_seeded(request)) for request in requests]
 
     def identity(self) -> dict[str, JsonValue]:
         """Raises CheckpointError without the file, BackendError without llama.cpp."""
@@ -82,6 +100,33 @@ class LocalBackend(Backend):
                 text = str(error)
                 problems.append(Problem(severity="error", where="local", message=text, exit_code=error.exit_code))
         return problems
+
+    def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
+        """The parts, and one short reply of the model itself, held to a schema and with log-probabilities."""
+        for what, look in (("llama.cpp", _version), ("model", self._describe)):
+            try:
+                yield what, True, look()
+            except JudgekitError as error:
+                yield what, False, str(error)
+                return
+        question = Message(role="user", content="Is water wet? Answer yes or no, as JSON.")
+        sampling = Sampling(max_new_tokens=8, temperature=0.0, seed=0)
+        schema: dict[str, JsonValue] = {"enum": ["yes", "no"]}
+        try:
+            [reply] = self.generate(
+                [Request(messages=(question,), sampling=sampling, json_schema=schema, top_logprobs=5)]
+            )
+            trained = self._trained_context()
+        except JudgekitError as error:
+            yield "reply", False, error.message
+            return
+        yield "reply", True, f"loaded, and answers {reply.text or 'nothing'}"
+        yield self._context_line(trained)
+        yield "JSON schema", reply.text in map(json.dumps, ("yes", "no")), f"asked for yes or no, got {reply.text}"
+        yield "log-probabilities", bool(reply.tokens), f"of {len(reply.tokens)} tokens"
+
+    def rest(self) -> None:
+        self.close()
 
     def close(self) -> None:
         with self._lock:
@@ -126,8 +171,32 @@ class LocalBackend(Backend):
         )
         return ChatClient(http, self.options.model, dialect)
 
+    def _describe(self) -> str:
+        return f"{self._gguf()}, sha256 {str(self.identity()['sha256'])[:12]}"
+
+    def _trained_context(self) -> int | None:
+        """The tokens of context that the model was made for; None where the file does not say."""
+        models = self._started().http.get("models").body.get("data")
+        found = models[0].get("meta", {}).get("n_ctx_train") if models else None
+        return found if isinstance(found, int) and found > 0 else None
+
+    def _context_line(self, trained: int | None) -> tuple[str, bool | None, str]:
+        wanted = self.options.n_ctx
+        if trained is None:
+            return "context length", None, f"not told by the model; n_ctx is {wanted}"
+        mend = "" if wanted <= trained else f": lower n_ctx to {trained} or less"
+        return "context length", not mend, f"{trained} by the model, n_ctx is {wanted}{mend}"
+
     def _gguf(self) -> Path:
         return checked(smollm2() if self.options.model == SMOLLM2 else self.path(self.options.model))
+
+
+def _seeded(request: Request) -> Request:
+    """The request with a seed that llama.cpp takes for one; all below 2³² − 1 stay as they are."""
+    sampling = request.sampling
+    if sampling.seed is None or sampling.seed < _NO_SEED:
+        return request
+    return request.model_copy(update={"sampling": sampling.model_copy(update={"seed": sampling.seed % _NO_SEED})})
 
 
 def _version() -> str:

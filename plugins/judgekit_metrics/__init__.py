@@ -1,4 +1,7 @@
-"""The built-in metrics: judged score and pairwise win rate, multiple choice, exact match and ROUGE-L."""
+"""The built-in metrics: judged score, pairwise win rate (judged here or elsewhere), multiple choice, reference metrics.
+
+Verdicts given elsewhere also need samples of which only the id is known, and systems whose answers nobody has.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,35 @@ if TYPE_CHECKING:
 def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
     from judgekit_metrics.multiple_choice import MultipleChoice
     from judgekit_metrics.pairwise import Pairwise
-    from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL
+    from judgekit_metrics.reference import F1, ExactMatch, ReferenceLikelihood, RougeL
     from judgekit_metrics.score import Score
+    from judgekit_metrics.stored_pairwise import StoredPairwise
 
     return {
         "score": Score,
         "pairwise": Pairwise,
+        "stored_pairwise": StoredPairwise,
         "multiple_choice": MultipleChoice,
         "exact_match": ExactMatch,
+        "f1": F1,
         "rouge_l": RougeL,
+        "perplexity": ReferenceLikelihood,
         "reference_likelihood": ReferenceLikelihood,
     }
+
+
+@judgekit.hookimpl
+def judgekit_datasets() -> Mapping[str, type[judgekit.DataLoader]]:
+    from judgekit_metrics.stored_pairwise import Ids
+
+    return {"ids": Ids}
+
+
+@judgekit.hookimpl
+def judgekit_backends() -> Mapping[str, type[judgekit.Backend]]:
+    from judgekit_metrics.stored_pairwise import Unseen
+
+    return {"unseen": Unseen}
 
 
 @judgekit.hookimpl

@@ -1,23 +1,34 @@
 """`type: pairwise`: the judge prefers one of two systems' responses to the same sample, asked in both orders.
 
-A sample's value is the mean preference of the two orders, so that an inconsistent swap is a half
-(statistics.md, section 2). Ties are never dropped.
+What becomes of the two verdicts is in preferences.py; with `against` one system is compared with every other, without
+it (or with `against: all`) every two are, and three or more get Bradley–Terry strengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import tee
+from pathlib import Path
 from typing import ClassVar
 
 import judgekit
+from judgekit_metrics.preferences import SERIES, SHARES, Battle, Rule, all_pairs
 from judgekit_metrics.score import unanswered
+from judgekit_metrics.stored_files import LabelOptions, read_labels, strangers
+
+ALL = "all"
 
 
 class PairwiseOptions(judgekit.Options):
-    """`against`: the system that every other one is compared with."""
+    """`against`: the system that every other one is compared with; `all`, or none: every two systems are compared.
 
-    against: str
+    `rule`: how an item's two orders make its value. `labels`: which response people prefer, to see how often the
+    judge agrees.
+    """
+
+    against: str | None = None
+    rule: Rule = "mean"
+    labels: LabelOptions | None = None
 
 
 class Pairwise(judgekit.Metric):
@@ -26,45 +37,86 @@ class Pairwise(judgekit.Metric):
     Options: ClassVar[type[judgekit.Options]] = PairwiseOptions
     options: PairwiseOptions
     needs = frozenset({"responses", "pairwise"})
-    series: ClassVar[dict[str, judgekit.Series]] = {
-        "value": judgekit.Series(label="win rate", low=0, high=1, unit="%"),
-        "consistent": judgekit.Series(label="same verdict in both orders", low=0, high=1, unit="%"),
-        "first": judgekit.Series(label="preference for the first position", low=0, high=1, unit="%"),
-    }
+    series = SERIES
+    shares = SHARES
+    derived = ("outcomes", "position", "length_adjusted", "bradley_terry")
+    conversations = True
 
-    def check(self, systems: Sequence[str]) -> list[str]:
-        if self.options.against not in systems:
-            return [f"against: no model is named {self.options.against!r} (there are: {', '.join(systems)})"]
-        return [] if len(systems) > 1 else ["there is no second model to compare"]
+    def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
+        return check_opponent(self.options.against, list(systems))
+
+    def check_samples(self, samples: Sequence[judgekit.Sample], systems: Sequence[str], whole: bool) -> list[str]:
+        labels = list(self._labels(systems))
+        return strangers(labels, samples, "labels") if whole else []
+
+    def inputs(self) -> list[Path]:
+        return [] if self.options.labels is None else [self.path(self.options.labels.path)]
+
+    def pairs(self, systems: Sequence[str], anchor: str) -> Sequence[tuple[str, str]]:
+        against = self.options.against
+        if against is None or against == ALL:
+            return all_pairs(systems, anchor)
+        return [(system, against) for system in systems if system != against]
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
-        """One row a (system, sample, generation repeat, judge repeat).
+        """One row a (system, opponent, sample, generation repeat, judge repeat).
 
-        Repeat r meets the opponent's repeat r modulo the opponent's number of repeats. The series about the order
-        are left out where the judge reads each response on its own: they would be 1 and a half by construction.
+        Repeat r meets the opponent's repeat r modulo the opponent's number of repeats.
         """
-        for system in study.systems:
-            if system != self.options.against:
-                yield from self._against(study, system)
+        labels = self._labels(study.systems)
+        for system, opponent in self.pairs(study.systems, study.anchor):
+            yield from self._against(study, system, opponent, labels)
 
-    def _against(self, study: judgekit.Study, system: str) -> Iterator[judgekit.Row]:
+    def _labels(self, systems: Sequence[str]) -> dict[str, str]:
+        options = self.options.labels
+        return {} if options is None else read_labels(options, self.path(options.path), systems)
+
+    def _against(
+        self, study: judgekit.Study, system: str, opponent: str, labels: Mapping[str, str]
+    ) -> Iterator[judgekit.Row]:
         assert study.judge is not None
         asked, kept = tee(
-            (sample, response, opponent, judge_repeat)
-            for sample, response, opponent in _pairs(study, system, self.options.against)
+            (sample, ours, theirs, judge_repeat)
+            for sample, ours, theirs in _pairs(study, system, opponent)
             for judge_repeat in range(study.judge_repeats)
         )
         verdicts = study.judge.compare(
-            (sample, response.text, opponent.text, judge_repeat)
-            for sample, response, opponent, judge_repeat in asked
-            if response.status == opponent.status == "complete"
+            (sample, _judged(sample, ours), _judged(sample, theirs), judge_repeat)
+            for sample, ours, theirs, judge_repeat in asked
+            if ours.status == theirs.status == "complete"
         )
-        for sample, response, opponent, judge_repeat in kept:
-            if response.status == opponent.status == "complete":
-                both = next(verdicts)
+        for sample, ours, theirs, judge_repeat in kept:
+            if ours.status == theirs.status == "complete":
+                first, second = next(verdicts)
             else:
-                both = (unanswered(response if response.status != "complete" else opponent),) * 2
-            yield _row(system, sample, response, judge_repeat, both, study.judge.order_free)
+                first = second = unanswered(ours if ours.status != "complete" else theirs)
+            battle = Battle(
+                first,
+                second,
+                study.judge.order_free,
+                label_of(labels.get(sample.id), system, opponent),
+                float(sum(map(len, ours.answers)) - sum(map(len, theirs.answers))),
+            )
+            yield battle.row(system, opponent, sample.id, self.options.rule, ours.repeat, judge_repeat)
+
+
+def _judged(sample: judgekit.Sample, response: judgekit.Response) -> str | judgekit.Conversation:
+    """The response; of a conversation, all of its answers, compared as a whole."""
+    return judgekit.Conversation(response.answers, whole=True) if sample.turns else response.text
+
+
+def check_opponent(against: str | None, systems: Sequence[str]) -> list[str]:
+    """What is wrong with `against` for these systems, in words."""
+    if against == ALL and ALL in systems:
+        return ["against: 'all' means every pair of systems, and a model has that name: leave `against` out"]
+    if against not in (None, ALL) and against not in systems:
+        return [f"against: no model is named {against!r} (there are: {', '.join(systems)})"]
+    return [] if len(systems) > 1 else ["there is no second model to compare"]
+
+
+def label_of(winner: str | None, system: str, opponent: str) -> float | None:
+    """The label as a preference for the system: None without one, or where a third system is the best."""
+    return None if winner is None else {system: 1.0, opponent: 0.0, "": 0.5}.get(winner)
 
 
 def _pairs(
@@ -93,41 +145,3 @@ def _by_sample(
         group.append(response)
     if current is not None:
         yield current, group
-
-
-def _row(
-    system: str,
-    sample: judgekit.Sample,
-    response: judgekit.Response,
-    judge_repeat: int,
-    both: tuple[judgekit.Verdict, ...],
-    order_free: bool,
-) -> judgekit.Row:
-    first, second = both
-    value = None
-    series = {}
-    if first.value is not None and second.value is not None:
-        value = (first.value + second.value) / 2
-    if first.value is not None and second.value is not None and not order_free:
-        series = {
-            "consistent": float(_side(first.value) == _side(second.value)),
-            # The system stood first in the first order and second in the other.
-            "first": (first.value + 1 - second.value) / 2,
-        }
-    status = next((verdict.status for verdict in both if verdict.status != "scored"), "scored")
-    return judgekit.Row(
-        metric="",
-        system=system,
-        sample_id=sample.id,
-        repeat=response.repeat,
-        judge_repeat=judge_repeat,
-        status=status,
-        value=value,
-        series=series,
-        verdicts=both,
-    )
-
-
-def _side(value: float) -> int:
-    """1 for a win, 0 for a tie, −1 for a loss."""
-    return (value > 0.5) - (value < 0.5)

@@ -1,14 +1,21 @@
-"""What the sample's reference says of a system, without a judge: `exact_match`, `rouge_l`, `reference_likelihood`."""
+"""What the sample's reference says of a system, without a judge: `exact_match`, `f1`, `rouge_l`, `perplexity`.
+
+Of a conversation, every answer is compared with the reference of its turn; the value is the mean over the turns that
+have one.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+import string
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import judgekit
+from judgekit_metrics.by_turn import MEAN, mean, spread, turn_series
 from judgekit_metrics.score import unanswered
 
 _NO_REFERENCE = judgekit.Verdict(status="skipped", detail="the sample has no reference")
@@ -16,9 +23,17 @@ _NO_REFERENCE = judgekit.Verdict(status="skipped", detail="the sample has no ref
 
 class _ReferenceMetric(judgekit.Metric):
     needs = frozenset({"responses", "reference"})
+    conversations = True
 
     def value(self, response: str, reference: str) -> float:
         raise NotImplementedError
+
+    def series_on(
+        self, judged: Mapping[str, judgekit.Series], samples: Sequence[judgekit.Sample]
+    ) -> Mapping[str, judgekit.Series]:
+        by_turn = turn_series(samples, self.series["value"])
+        by_turn.pop(MEAN, None)  # that is the value itself
+        return {**self.series, **by_turn}
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         for system in study.systems:
@@ -31,15 +46,22 @@ class _ReferenceMetric(judgekit.Metric):
                     repeat=response.repeat,
                     status=verdict.status,
                     value=verdict.value,
+                    series=verdict.series,
                     verdicts=(verdict,) if verdict.detail else (),
                 )
 
     def _verdict(self, sample: judgekit.Sample, response: judgekit.Response) -> judgekit.Verdict:
         if response.status != "complete":
             return unanswered(response)
-        if sample.reference is None:
+        found = [
+            None if reference is None else self.value(answer, reference)
+            for answer, reference in zip(response.answers, sample.references, strict=True)
+        ]
+        known = [value for value in found if value is not None]
+        if not known:
             return _NO_REFERENCE
-        return judgekit.Verdict(status="scored", value=self.value(response.text, sample.reference))
+        series = {name: value for name, value in spread(found).items() if name != MEAN} if sample.turns else {}
+        return judgekit.Verdict(status="scored", value=mean(known), series=series)
 
 
 class ExactMatch(_ReferenceMetric):
@@ -51,6 +73,16 @@ class ExactMatch(_ReferenceMetric):
 
     def value(self, response: str, reference: str) -> float:
         return float(_folded(response) == _folded(reference))
+
+
+class F1(_ReferenceMetric):
+    """F1 of the tokens that response and reference share (SQuAD, Rajpurkar et al. 2016): lower-cased, without
+    punctuation and the articles a, an, the; Hangul, Han, kana, Thai and the like count by the character."""
+
+    series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="token F1", low=0, high=1)}
+
+    def value(self, response: str, reference: str) -> float:
+        return token_f1(response, reference)
 
 
 class RougeL(_ReferenceMetric):
@@ -66,43 +98,63 @@ class RougeL(_ReferenceMetric):
 
 
 class ReferenceLikelihood(judgekit.Metric):
-    """How likely the reference is after the instruction: the geometric mean of its tokens' probabilities, which is 1
-    over the item's perplexity. Comparable between systems of one vocabulary only."""
+    """Perplexity of the reference after the instruction: e to the mean nats a token, over all tokens. The value is its
+    inverse by item, the geometric mean of the tokens' probabilities. Comparable between systems of one vocabulary only.
+
+    A conversation's turn follows the earlier turns with their references as answers; all of them must have one.
+    """
 
     needs = frozenset({"loglikelihood", "prompt", "reference"})
     series: ClassVar[dict[str, judgekit.Series]] = {
         "value": judgekit.Series(label="reference likelihood (1 / perplexity)", low=0, high=1)
     }
+    derived = ("perplexity",)
+    conversations = True
+
+    def questions(self, sample: judgekit.Sample) -> int:
+        return len(_references(sample))
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         for system in study.systems:
-            asked = [sample for sample in study.samples if sample.reference]
-            replies = study.loglikelihood(system, (_continued(study, system, sample) for sample in asked))
-            found = {sample.id: _likelihood(reply) for sample, reply in zip(asked, replies, strict=True)}
+            asked = (request for sample in study.samples for request in _continued(study, system, sample))
+            replies = study.loglikelihood(system, asked)
             for sample in study.samples:
-                verdict = found.get(sample.id, _NO_REFERENCE)
+                said = [next(replies) for _ in _references(sample)]
+                verdict, sums = _likelihood(said) if said else (_NO_REFERENCE, {})
                 yield judgekit.Row(
                     metric="",
                     system=system,
                     sample_id=sample.id,
                     status=verdict.status,
                     value=verdict.value,
+                    series=sums,
                     verdicts=(verdict,),
                 )
 
 
-def _continued(study: judgekit.Study, system: str, sample: judgekit.Sample) -> judgekit.Request:
-    message = judgekit.Message(role="user", content=study.prompt(system, sample))
-    return judgekit.Request(messages=(message,), continuations=(sample.reference or "",))
+def _references(sample: judgekit.Sample) -> tuple[str, ...]:
+    """The reference of every turn; none, where one is missing."""
+    found = tuple(reference for reference in sample.references if reference)
+    return found if len(found) == len(sample.references) else ()
 
 
-def _likelihood(reply: judgekit.Reply) -> judgekit.Verdict:
-    if reply.status != "complete":
-        return judgekit.Verdict(status=reply.status, detail=reply.detail)
-    (reference,) = reply.continuations
-    mean = reference.loglikelihood / reference.tokens
-    detail = f"{reference.loglikelihood:.4f} nats for {reference.tokens} tokens; perplexity {_exp(-mean):.4g}"
-    return judgekit.Verdict(status="scored", value=math.exp(mean), raw=detail)
+def _continued(study: judgekit.Study, system: str, sample: judgekit.Sample) -> Iterator[judgekit.Request]:
+    references = _references(sample)
+    for place, reference in enumerate(references):
+        messages = study.messages(system, sample, references[:place])
+        yield judgekit.Request(messages=messages, continuations=(reference,))
+
+
+def _likelihood(replies: Sequence[judgekit.Reply]) -> tuple[judgekit.Verdict, dict[str, float]]:
+    """The verdict, and what the system's perplexity is made of: `nats` and `tokens`, over all turns."""
+    for reply in replies:
+        if reply.status != "complete":
+            return judgekit.Verdict(status=reply.status, detail=reply.detail), {}
+    found = [reply.continuations[0] for reply in replies]
+    tokens, total = sum(one.tokens for one in found), math.fsum(one.loglikelihood for one in found)
+    detail = f"{total:.4f} nats for {tokens} tokens; perplexity {_exp(-total / tokens):.4g}"
+    verdict = judgekit.Verdict(status="scored", value=math.exp(total / tokens), raw=detail)
+    return verdict, {"nats": -total, "tokens": float(tokens)}
 
 
 def _exp(value: float) -> float:
@@ -116,6 +168,36 @@ def _folded(text: str) -> str:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
+
+
+# Scripts that are written without spaces, and Hangul, whose words carry their particles: only as syllables do 서울 and
+# 서울은 share tokens.
+_BY_CHARACTER = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_PIECES = re.compile(f"[{_BY_CHARACTER}]|[^{_BY_CHARACTER}]+")
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+
+
+def squad_tokens(text: str) -> list[str]:
+    """The tokens of SQuAD's evaluation: lower case, punctuation left out, then English articles, then split at white
+    space. Two things are added that leave plain English as it was: Unicode (NFKC, and all of its punctuation, as in
+    MLQA, Lewis et al. 2020), and scripts without spaces and Hangul character by character (as MLQA does for Chinese,
+    and KorQuAD for Korean, Lim et al. 2019)."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    bare = "".join(c for c in folded if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
+    return [piece for word in _ARTICLES.sub(" ", bare).split() for piece in _PIECES.findall(word)]
+
+
+def token_f1(response: str, reference: str) -> float:
+    """Harmonic mean of precision and recall of the tokens, each counted as often as both have it; where either has no
+    token, 1 if neither has (SQuAD 2.0, Rajpurkar et al. 2018)."""
+    ours, theirs = squad_tokens(response), squad_tokens(reference)
+    if not ours or not theirs:
+        return float(ours == theirs)
+    shared = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * shared / (len(ours) + len(theirs))
 
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:

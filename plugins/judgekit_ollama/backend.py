@@ -6,9 +6,9 @@ ledger answers whole: without the digest nobody knows whether those answers are 
 
 from __future__ import annotations
 
-import os
+import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,25 +22,31 @@ from judgekit import (
     Http,
     HttpStatusError,
     JudgekitError,
-    ModelNotFound,
+    Message,
     Options,
     Problem,
     Reply,
     Request,
-    Secret,
+    Sampling,
     Unreachable,
 )
 from judgekit_ollama.chat import chat_body, check_option_names, read_reply
-from judgekit_ollama.host import CLOUD, parse_host
+from judgekit_ollama.cut import NUM_KEEP, falls_short, fills
+from judgekit_ollama.host import parse_host
+from judgekit_ollama.server import Server
+from judgekit_ollama.tokens import NoLogprobs
+from judgekit_ollama.versions import LOGPROBS, SCHEMA, TRUNCATE, Version, at_least, counts_cached, text
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
-_TRUNCATE_SINCE, _SCHEMA_SINCE, _LOGPROBS_SINCE = (0, 12, 4), (0, 5, 0), (0, 12, 11)
-_TOO_LONG = ("exceeds the context", "context length", "context size", "prompt too long", "prompt is too long")
+_TOO_LONG = re.compile(r"context (length|size)|exceeds the context|exceed_context|prompt( is)? too long")
+_HOPELESS = ("does not support", "requires more system memory")  # said of the model, whatever is asked
+_DURATION = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|[-+]?0")
 
 
 class OllamaOptions(Options):
     """`host` defaults to OLLAMA_HOST, read by the server's own rules. `deadline` bounds an attempt, in seconds: it
     includes the wait in the server's queue and the loading of the model. `options` are Ollama's own, by name.
+    `keep_alive` is a duration such as "10m", or seconds; below 0 the model stays loaded.
 
     OLLAMA_API_KEY (or the variable that `key_env` names) goes to ollama.com and to the server that OLLAMA_HOST
     names; to a `host` of the config only if `key_env` is given.
@@ -51,7 +57,7 @@ class OllamaOptions(Options):
     key_env: str | None = Field(None, min_length=1)
     num_ctx: int = Field(4096, ge=16)
     keep_alive: str | int = "10m"
-    think: bool | Literal["low", "medium", "high"] = False
+    think: bool | Literal["low", "medium", "high", "max"] = False
     deadline: float = Field(600.0, gt=0)
     retries: int = Field(4, ge=0, le=20)
     options: dict[str, JsonValue] = Field(default_factory=dict)
@@ -62,6 +68,13 @@ class OllamaOptions(Options):
         if host is not None:
             parse_host(host)
         return host
+
+    @field_validator("keep_alive")
+    @classmethod
+    def _is_duration(cls, keep_alive: str | int) -> str | int:
+        if isinstance(keep_alive, str) and not _DURATION.fullmatch(keep_alive):
+            raise ValueError(f'{keep_alive!r} is no duration: write "10m", "1h30m", or a number of seconds')
+        return keep_alive
 
     @field_validator("options")
     @classmethod
@@ -75,61 +88,98 @@ class OllamaBackend(Backend):
 
     Options: ClassVar[type[Options]] = OllamaOptions
     options: OllamaOptions
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "schema", "seed"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "chat", "logprobs", "schema", "seed"})
 
     def __init__(self, options: Any = None, where: Path = Path()) -> None:
         super().__init__(options, where)
+        self._server = Server(self.options.host, self.options.key_env, self.options.model)
         self._lock = threading.Lock()
         self._chat: Http | None = None
-        self._about: dict[str, JsonValue] | None = None
+        self._context = self.options.num_ctx  # tokens; fewer once the model is known to have fewer
+        self._think_refused = ""  # the server's words, once it has refused `think`
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
         return [self._ask(request) for request in requests]
 
     def identity(self) -> dict[str, JsonValue]:
         """Asked of the server once. Raises BackendError: not running, or without the model."""
-        with self._lock:
-            if self._about is None:
-                self._about = {"version": self._version(), "digest": self._digest()}
         return {
             "adapter": f"ollama/{ADAPTER}",
             "model": self.options.model,
-            **self._about,
+            "version": self._server.version(),
+            "digest": self._server.digest(),
             "num_ctx": self.options.num_ctx,
             "think": self.options.think,
             "options": self.options.options,
         }
 
+    def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
+        options = self.options
+        own = {"adapter": f"ollama/{ADAPTER}", "model": options.model, "num_ctx": options.num_ctx,
+               "think": options.think, "options": options.options}  # fmt: skip
+        return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
+
     def check(self) -> list[Problem]:
-        """The server runs and has the model."""
+        """The server runs and has the model; warnings where it cannot do what the config asks."""
         try:
             self.identity()
+            words = list(self._warnings())
         except JudgekitError as error:
             return [Problem(severity="error", where="ollama", message=error.message, exit_code=error.exit_code)]
-        return []
+        return [Problem(severity="warning", where="ollama", message=warning) for warning in words]
+
+    def lacks(self, capability: str) -> str:
+        """By the server's version; one that says nothing is found out by its first reply."""
+        if capability == "logprobs" and at_least(version := self._version(), LOGPROBS) is False:
+            since = f"which Ollama gives from {text(LOGPROBS)} on, and this is {version}"
+            return f"the prompt is read by log-probabilities, {since}"
+        return ""
 
     def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
+        server, model = self._server, self.options.model
         try:
-            address, version = self._address(), self._version()
+            version = server.version()
         except JudgekitError as error:
             yield "server", False, error.message
             return
-        yield "server", True, f"{address} answers"
-        yield "version", _at_least(version, _TRUNCATE_SINCE), _on_version(version)
+        yield "server", True, f"{server.address} answers"
+        yield "version", at_least(version, TRUNCATE), _on_version(version)
         try:
-            yield "model", True, f"{self.options.model}, digest {self._digest()[:12]}"
-        except BackendError as error:
+            yield "model", True, f"{model}, digest {server.digest()[:12]}"
+        except JudgekitError as error:
             yield "model", False, error.message
             return
         yield self._context_line()
-        yield "JSON schema", *_since(version, _SCHEMA_SINCE)
-        yield "log-probabilities", *_since(version, _LOGPROBS_SINCE)
+        if self.options.think and server.facts().thinks is False:
+            yield "thinking", False, f"{model} cannot: `think: {_yaml(self.options.think)}` will be left out"
+        yield "JSON schema", *_since(version, SCHEMA)
+        yield self._logprobs_line(version)
 
     def close(self) -> None:
         if self._chat is not None:
             self._chat.close()
 
+    # --- one question ---
+
     def _ask(self, request: Request) -> Reply:
+        with self._lock:
+            self._chat = self._chat or self._server.http(self.options.deadline, self.options.retries)
+        while True:  # at most twice: `think` is left out once
+            body = self._body(request)
+            try:
+                result = self._chat.post("api/chat", body)
+            except HttpStatusError as error:
+                if error.status == 400 and "think" in error.error_message.lower() and "think" in body:
+                    self._think_refused = error.error_message
+                    continue
+                return self._without_answer(error)
+            except Unreachable as error:
+                raise self._server.down(error) from error
+            except AuthError as error:
+                raise self._server.locked(error) from error
+            return self._read(result.body, request)
+
+    def _body(self, request: Request) -> dict[str, JsonValue]:
         options = self.options
         body = chat_body(
             request,
@@ -139,110 +189,107 @@ class OllamaBackend(Backend):
             think=options.think,
             options=options.options,
         )
-        with self._lock:
-            self._chat = self._chat or self._http(options.deadline, options.retries)
+        if self._think_refused:
+            del body["think"]
+        return body
+
+    def _read(self, body: Any, request: Request) -> Reply:
         try:
-            result = self._chat.post("api/chat", body)
-        except HttpStatusError as error:
-            return self._without_answer(error)
-        except Unreachable as error:
-            raise self._down(error) from error
-        return read_reply(result.body, request, options.num_ctx)
+            reply = read_reply(body, request)
+        except NoLogprobs as error:
+            since = f"Ollama gives them from {text(LOGPROBS)} on, this is {self._version()}"
+            raise BackendError(f"{error.message}: {since}, with the model {self.options.model!r}") from error
+        notes = list(reply.notes)
+        if self._think_refused:
+            notes.append(f"`think` was refused by the server and left out: {self._think_refused}")
+        elif self.options.think is False and reply.reasoning:
+            notes.append("the model thought although `think` is false: it cannot turn its thinking off")
+        update: dict[str, Any] = {"notes": tuple(notes)}
+        if reply.usage is not None and (cut := self._cut(reply.usage.prompt_tokens, request)):
+            # A reply that was cut at its token limit may still be read by its tokens; to this one nobody may.
+            update |= {"status": "truncated", "detail": cut, "tokens": ()}
+        return reply.model_copy(update=update)
+
+    def _cut(self, read: int, request: Request) -> str:
+        """Why the server cannot have read the whole prompt; "" if it may have."""
+        if full := fills(read, self._context):
+            return full
+        keep = self.options.options.get("num_keep")
+        short = falls_short(read, request.messages, self._context, keep if isinstance(keep, int) else NUM_KEEP)
+        return short if short and counts_cached(self._version()) else ""
+
+    def _version(self) -> str:
+        """The server's version, where it is needed only to explain: "unknown" if it cannot be had."""
+        try:
+            return self._server.version()
+        except BackendError:
+            return "unknown"
 
     def _without_answer(self, error: HttpStatusError) -> Reply:
         """What an error status means for the request: a reply without text, or an exception."""
         words = error.error_message.lower()
         if error.status == 404:
-            raise self._missing() from error
-        if error.status in (400, 413, 500) and any(sign in words for sign in _TOO_LONG):
+            if "model" in words:
+                raise self._server.missing() from error
+            raise BackendError(f"{error.message}; is this an Ollama server?") from error
+        if error.status in (400, 413, 500) and _TOO_LONG.search(words):
             context = f"num_ctx = {self.options.num_ctx}"
             return Reply(status="truncated", detail=f"the prompt does not fit into {context}: {error.error_message}")
-        if error.status == 400 and "think" in words:
-            model, think = self.options.model, self.options.think
-            raise BackendError(f"{model!r} and `think: {think}`: {error.error_message}") from error
+        if any(sign in words for sign in _HOPELESS):
+            raise BackendError(f"Ollama cannot use {self.options.model!r}: {error.error_message}") from error
         raise CallError(error.message) from error
 
-    def _address(self) -> str:
-        """Raises BackendError where OLLAMA_HOST is no address."""
-        try:
-            return parse_host(self.options.host if self.options.host is not None else os.environ.get("OLLAMA_HOST", ""))
-        except ValueError as error:
-            raise BackendError(f"OLLAMA_HOST: {error}") from None
+    # --- preflight ---
 
-    def _http(self, deadline: float = 10.0, retries: int = 1) -> Http:
-        address = self._address()
-        key = None
-        name = self.options.key_env
-        if name or self.options.host is None or address.startswith(CLOUD):
-            key = Secret.from_env(name or "OLLAMA_API_KEY")
-        if name and key is None:
-            raise AuthError(f"no API key for the Ollama server: set the environment variable {name}")
-        return Http(address, key=key, deadline=deadline, connect_timeout=min(deadline, 10.0), retries=retries)
-
-    def _get(self, path: str, body: JsonValue = None) -> Mapping[str, Any]:
-        """A small call about the server or the model. Raises BackendError, whatever went wrong."""
-        try:
-            with self._http() as http:
-                found = (http.get(path) if body is None else http.post(path, body)).body
-        except Unreachable as error:
-            raise self._down(error) from error
-        except CallError as error:
-            raise BackendError(f"{error.message}; is this an Ollama server?") from error
-        if not isinstance(found, dict):
-            raise BackendError(f"{self._address()}/{path} is not Ollama's; is this an Ollama server?")
-        return found
-
-    def _version(self) -> str:
-        return str(self._get("api/version").get("version", "unknown"))
-
-    def _digest(self) -> str:
-        """The model's digest, from the server's list. Raises ModelNotFound."""
-        models = self._get("api/tags").get("models")
-        for model in models if isinstance(models, list) else []:
-            names = {model.get("name"), model.get("model")} if isinstance(model, dict) else set()
-            if names & {self.options.model, f"{self.options.model}:latest"} and isinstance(model.get("digest"), str):
-                return str(model["digest"])
-        raise self._missing()
+    def _warnings(self) -> Iterator[str]:
+        version, facts = self._server.version(), self._server.facts()
+        if at_least(version, TRUNCATE) is False:
+            yield f"Ollama {_on_version(version)}"
+        if facts.context_length is not None and facts.context_length < self.options.num_ctx:
+            self._context = facts.context_length
+            name, most, wanted = self.options.model, facts.context_length, self.options.num_ctx
+            yield f"num_ctx is {wanted}, but {name!r} has a context of {most} tokens: set num_ctx to {most} or less"
+        if self.options.think and facts.thinks is False:
+            yield f"{self.options.model!r} cannot think: `think: {_yaml(self.options.think)}` will be left out"
 
     def _context_line(self) -> tuple[str, bool | None, str]:
+        length, wanted = self._server.facts().context_length, self.options.num_ctx
+        if length is None:
+            return "context length", None, f"not told by the server; num_ctx is {wanted}"
+        mend = "" if wanted <= length else f": lower num_ctx to {length} or less"
+        return "context length", not mend, f"{length} by the model, num_ctx is {wanted}{mend}"
+
+    def _logprobs_line(self, version: str) -> tuple[str, bool | None, str]:
+        """Found out by a reply of one token (which loads the model); servers too old for it are not asked."""
+        known, since = _since(version, LOGPROBS)
+        if known is False:
+            return "log-probabilities", False, since
+        sampling = Sampling(max_new_tokens=1, temperature=0.0, seed=0)
         try:
-            facts = self._get("api/show", {"model": self.options.model}).get("model_info")
-        except BackendError as error:
-            return "context length", None, error.message
-        lengths = [value for name, value in (facts or {}).items() if name.endswith(".context_length")]
-        if not lengths or not isinstance(lengths[0], int):
-            return "context length", None, f"not told by the server; num_ctx is {self.options.num_ctx}"
-        fits = self.options.num_ctx <= lengths[0]
-        mend = "" if fits else f": lower num_ctx to {lengths[0]} or less"
-        return "context length", fits, f"{lengths[0]} by the model, num_ctx is {self.options.num_ctx}{mend}"
-
-    def _down(self, error: Unreachable) -> Unreachable:
-        return Unreachable(f"no Ollama server at {self._address()}: start it with `ollama serve` ({error.message})")
-
-    def _missing(self) -> ModelNotFound:
-        model = self.options.model
-        return ModelNotFound(f"Ollama has no model {model!r}: get it with `ollama pull {model}`")
-
-
-def _numbers(version: str) -> tuple[int, ...] | None:
-    """0.12.4-rc1 → (0, 12, 4); None for a version without numbers, such as a build from source."""
-    parts = version.partition("-")[0].split(".")
-    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else None
-
-
-def _at_least(version: str, since: tuple[int, ...]) -> bool | None:
-    """None where the version says nothing: builds from source call themselves 0.0.0."""
-    numbers = _numbers(version)
-    return None if not numbers or not any(numbers) else numbers >= since
+            reply = self._ask(
+                Request(messages=(Message(role="user", content="Hi"),), sampling=sampling, top_logprobs=1)
+            )
+        except CallError as error:
+            return "log-probabilities", None, f"{since}; a question of one word failed: {error.message}"
+        except JudgekitError as error:
+            return "log-probabilities", False, error.message
+        if not reply.tokens:
+            return "log-probabilities", None, f"{since}; a reply of one token had none"
+        return "log-probabilities", True, "given with a reply of one token"
 
 
 def _on_version(version: str) -> str:
-    if _at_least(version, _TRUNCATE_SINCE) is False:
-        return f"{version} cuts long prompts silently (caught where it can be seen): update to 0.12.4 or later"
+    if at_least(version, TRUNCATE) is False:
+        since = text(TRUNCATE)
+        return f"{version} cuts long prompts silently (caught where it can be seen): update to {since} or later"
     return version
 
 
-def _since(version: str, since: tuple[int, ...]) -> tuple[bool | None, str]:
-    known = _at_least(version, since)
-    text = ".".join(map(str, since))
-    return known, {True: "offered", False: f"needs Ollama {text} or later", None: f"offered since {text}"}[known]
+def _since(version: str, since: Version) -> tuple[bool | None, str]:
+    known = at_least(version, since)
+    words = {True: "offered", False: f"needs Ollama {text(since)} or later", None: f"offered since {text(since)}"}
+    return known, words[known]
+
+
+def _yaml(value: bool | str) -> str:
+    return value if isinstance(value, str) else str(value).lower()

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from judgekit import CallError, Message, Reply, Request, Usage
+from judgekit import CallError, Reply, Request, Usage
+from judgekit_ollama.tokens import read_tokens
 
 # The server only logs a name that it does not know, so they are checked here.
 _NAMES = """
@@ -17,6 +18,7 @@ _NAMES = """
     numa num_batch num_gpu main_gpu low_vram f16_kv use_mmap use_mlock num_thread
 """
 OPTION_NAMES = frozenset(_NAMES.split())
+_NO_SEED = 2**32 - 1  # llama.cpp reads 32 bits of a seed, and this one as "draw one at random"
 _OWN_KEYS = {
     "num_ctx": "num_ctx",
     "num_predict": "max_new_tokens",
@@ -55,7 +57,7 @@ def chat_body(
     sampling = request.sampling
     drawn: dict[str, JsonValue] = {
         "num_ctx": num_ctx,
-        "seed": sampling.seed,
+        "seed": None if sampling.seed is None else sampling.seed % _NO_SEED,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,
@@ -74,13 +76,16 @@ def chat_body(
     }
     if request.json_schema is not None:
         body["format"] = request.json_schema
+    if request.top_logprobs:
+        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     return body
 
 
-def read_reply(body: Any, request: Request, num_ctx: int) -> Reply:
-    """done_reason `stop` → complete, `length` → truncated; so is a prompt that the server read only in part.
+def read_reply(body: Any, request: Request) -> Reply:
+    """done_reason `stop` → complete, `length` → truncated. Whether the prompt was read whole is not looked at here.
 
-    Raises CallError for load, unload, a reason that is missing or unknown, an error under status 200.
+    Raises CallError for load, unload, a reason that is missing or unknown, an error under status 200, and NoLogprobs
+    where the server ignored that it was asked for log-probabilities.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat reply was due")
@@ -90,36 +95,27 @@ def read_reply(body: Any, request: Request, num_ctx: int) -> Reply:
     if body.get("done") is not True or not isinstance(message, dict):
         raise CallError("the server sent half of a chat reply")
     content, thinking = message.get("content"), message.get("thinking")
+    thinking = thinking if isinstance(thinking, str) else ""
     if not isinstance(content, str):
         raise CallError("the server sent a message without content")
     if reason not in ("stop", "length"):
         raise CallError(f"the reply ended with done_reason {reason!r}, which is neither stop nor length")
+    tokens = read_tokens(body.get("logprobs"), request, content, thinking)
     read, made = _count(body.get("prompt_eval_count")), _count(body.get("eval_count"))
-    reply = Reply(
+    notes = [] if read else ["the server gave no prompt_eval_count: a cut prompt would go unseen"]
+    if request.top_logprobs and thinking and not tokens:
+        notes.append("the log-probabilities of the answer cannot be told from those of the thoughts: left out")
+    silent = "" if content else "the reply holds no content" + (", only thoughts" if thinking else "")
+    cut = "cut at the token limit" if reason == "length" else ""
+    return Reply(
         text=content,
-        reasoning=thinking if isinstance(thinking, str) else "",
+        status="truncated" if cut else "complete",
+        detail="; ".join(part for part in (cut, silent) if part),
+        reasoning=thinking,
+        tokens=tokens,
         usage=Usage(prompt_tokens=read, completion_tokens=made) if read else None,
-        notes=() if read else ("the server gave no prompt_eval_count: a cut prompt would go unseen",),
+        notes=tuple(notes),
     )
-    if read and (cut := cut_prompt(read, request.messages, num_ctx)):
-        return reply.model_copy(update={"status": "truncated", "detail": cut})
-    if reason == "length":
-        return reply.model_copy(update={"status": "truncated", "detail": "cut at the token limit"})
-    return reply if content else reply.model_copy(update={"detail": "the reply holds no content"})
-
-
-def cut_prompt(read: int, messages: Iterable[Message], num_ctx: int) -> str:
-    """Why the server cannot have read the whole prompt, given that it read `read` tokens; "" if it may have.
-
-    Two signs. A prompt cut in its middle fills the context to the last token. A prompt that lost its oldest turns
-    has fewer tokens than words: tokenizers split at whitespace first, so each word is at least one token.
-    """
-    if read >= num_ctx - 1:
-        return f"the prompt fills the whole context of {num_ctx} tokens, so it was cut: raise num_ctx"
-    words = sum(len(message.content.split()) for message in messages)
-    if read < words:
-        return f"the server read {read} tokens of a prompt of {words} words, so it was cut: raise num_ctx"
-    return ""
 
 
 def _count(value: Any) -> int:

@@ -32,7 +32,7 @@ def parse_host(value: str) -> str:
     default_port = _PORTS[scheme] if separator else "11434"
     authority, _, path = rest.partition("/")
     host, port = _split(authority, default_port)
-    path = path.rstrip("/")
+    path = path.strip("/")
     return f"{scheme}://{_connectable(host)}:{port}" + (f"/{path}" if path else "")
 
 
@@ -43,8 +43,8 @@ def _split(authority: str, default_port: str) -> tuple[str, str]:
         return authority, default_port
     host = bracketed[1] if bracketed[1] is not None else bracketed[3]
     port = bracketed[2] if bracketed[2] is not None else bracketed[4]
-    good = re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) and int(port) <= 65535
-    return host, port if good else default_port
+    good = re.fullmatch(r"0*[0-9]{1,5}", port, re.ASCII) and int(port) <= 65535
+    return host, str(int(port)) if good else default_port
 
 
 def _connectable(host: str) -> str:
@@ -56,6 +56,7 @@ def _connectable(host: str) -> str:
         if not re.fullmatch(r"[^\s/?#@:\[\]\\]+", host):
             raise ValueError(f"{host!r} cannot be the name of an Ollama server") from None
         return host
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_unspecified:
         return "127.0.0.1" if address.version == 4 else "[::1]"
     return str(address) if address.version == 4 else f"[{address}]"

@@ -7,15 +7,22 @@
 - The cap on new tokens is `max_completion_tokens` for OpenAI and Azure, `max_tokens` for every other server.
 - Other servers take defaults from the model's own generation_config, so to them an open temperature or top_p is
   sent as 1, which is the API's documented default.
+- `mode: batch` sends the same requests by the Batch API. The identity does not tell the modes apart: the model, the
+  bodies and so the answers are the same, and what one mode has paid for the other finds in the ledger.
 """
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import hashlib
 import ipaddress
+import json
 import os
 import threading
 import urllib.parse
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -24,7 +31,10 @@ from pydantic import Field, JsonValue, field_validator
 from judgekit import (
     AuthError,
     Backend,
+    BackendError,
     CallError,
+    ConfigError,
+    Errand,
     Http,
     JudgekitError,
     Options,
@@ -34,14 +44,25 @@ from judgekit import (
     Secret,
     Unreachable,
 )
+from judgekit_openai.batch_api import MOST_LINES, BatchApi
+from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
+from judgekit_openai.doctor import abilities, batches
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 OPENAI_URL = "https://api.openai.com/v1"
+_TRANSFER = 3600.0  # seconds that the transfer of a batch's file may take
+_LARGEST = 4 << 30  # bytes of a batch's results
+_CACHING = "llama.cpp answers from its prompt cache: only `extra: {cache_prompt: false}` makes replies repeatable"
 
 
 class OpenAIOptions(Options):
-    """`extra` holds further body fields, such as `reasoning_effort`; `deadline` bounds an attempt, in seconds."""
+    """`extra` holds further body fields, such as `reasoning_effort` or llama.cpp's `cache_prompt: false`; `deadline`
+    bounds an attempt, in seconds.
+
+    `mode: batch` puts up to `batch_size` requests into one batch of the Batch API: half the price, an answer within
+    24 hours. It looks at a batch every `poll` seconds (more often at first).
+    """
 
     model: str = Field(min_length=1)
     base_url: str | None = None
@@ -52,6 +73,9 @@ class OpenAIOptions(Options):
     max_tokens_field: Literal["auto", "max_completion_tokens", "max_tokens"] = "auto"
     deadline: float = Field(120.0, gt=0)
     retries: int = Field(4, ge=0, le=20)
+    mode: Literal["live", "batch"] = "live"
+    batch_size: int = Field(20_000, ge=1, le=MOST_LINES)
+    poll: float = Field(60.0, gt=0, le=3600)
     extra: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("extra")
@@ -67,19 +91,29 @@ class OpenAIBackend(Backend):
 
     Options: ClassVar[type[Options]] = OpenAIOptions
     options: OpenAIOptions
-    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "schema", "seed"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"generate", "chat", "logprobs", "schema", "seed"})
 
     def __init__(self, options: Any = None, where: Path = Path()) -> None:
         super().__init__(options, where)
         self._from_env = not self.options.base_url
-        self.base_url = (self.options.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        self.base_url = (self.options.base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI_URL).rstrip(
+            "/"
+        )
         self._lock = threading.Lock()
         self._client: ChatClient | None = None
+        if self.options.mode == "batch":
+            self.max_batch, self.max_concurrency, self.limited = self.options.batch_size, 1, False
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        return self.carry_out(requests, Errand(_names(requests) if self.options.mode == "batch" else ()))
+
+    def carry_out(self, requests: Sequence[Request], errand: Errand) -> list[Reply]:
         client = self._connect()
         try:
-            return [client.ask(request) for request in requests]
+            if self.options.mode == "live":
+                return [client.ask(request) for request in requests]
+            with contextlib.closing(self._batch_api()) as api:
+                return Batching(client, api, requests, errand, self.options.poll).run()
         except AuthError as error:
             if client.http.key is None:
                 raise AuthError(f"{error.message}; name the variable that holds the key as `key_env`") from error
@@ -96,24 +130,48 @@ class OpenAIBackend(Backend):
         }
 
     def check(self) -> list[Problem]:
-        """The key is there, the address is one, and something answers at it."""
-        return [
-            Problem(severity="error", where="openai", message=message, exit_code=exit_code)
-            for message, exit_code in self._trouble()
+        """The key is there, the address is one, something answers at it, and it has a Batch API if that is wanted."""
+        trouble, listed = self._look()
+        if not trouble and self.options.mode == "batch":
+            trouble = self._batch_trouble()
+        found = [
+            Problem(severity="error", where="openai", message=error.message, exit_code=error.exit_code)
+            for error in trouble
         ]
+        if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
+            found.append(Problem(severity="warning", where="openai", message=_CACHING))
+        return found
 
     def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
-        trouble = self._trouble()
-        yield "server", not trouble, trouble[0][0] if trouble else f"{self.base_url} answers"
+        trouble, listed = self._look()
+        yield "server", not trouble, trouble[0].message if trouble else f"{self.base_url} answers"
         if trouble:
             return
-        names = self._models()
+        key = self._key()
+        yield "key", key is not None or None, f"{key.name} is sent" if key else "none is sent; `key_env` names one"
+        names = sorted(str(item.get("id")) for item in listed)
+        here = self.options.model in names
         if not names:
             yield "model", None, "the server lists no models"
+        elif here or _is_llama_cpp(listed):
+            yield (
+                "model",
+                here or None,
+                self.options.model + ("" if here else f": llama.cpp serves {names[0]}, however called"),
+            )
         else:
-            here = self.options.model in names
-            listed = ", ".join(sorted(names)[:5])
-            yield "model", here, self.options.model + ("" if here else f" is not listed; the server has {listed}")
+            yield (
+                "model",
+                False,
+                f"{self.options.model} is not listed; the server has {_some(names, self.options.model)}",
+            )
+            return
+        if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
+            yield "repeatable", None, _CACHING
+        with self._http(deadline=self.options.deadline, retries=1) as http:
+            yield from abilities(ChatClient(http, self.options.model, self._dialect()))
+        with contextlib.closing(self._batch_api()) as api:
+            yield batches(api)
 
     def close(self) -> None:
         if self._client is not None:
@@ -127,9 +185,28 @@ class OpenAIBackend(Backend):
                 self._client = ChatClient(http, self.options.model, self._dialect())
             return self._client
 
-    def _http(self, *, deadline: float, retries: int, connect_timeout: float = 10.0) -> Http:
+    def _batch_api(self) -> BatchApi:
+        """Outside the run's limits, which are for chat completions: batches have limits of their own."""
+        endpoint = "/chat/completions" if is_azure(self.base_url) else "/v1/chat/completions"
+        deadline, retries = self.options.deadline, self.options.retries
+        return BatchApi(
+            http=self._http(deadline=deadline, retries=retries, paced=False),
+            once=self._http(deadline=deadline, retries=0, paced=False),
+            files=self._http(deadline=_TRANSFER, retries=retries, paced=False, max_bytes=_LARGEST),
+            endpoint=endpoint,
+        )
+
+    def _http(
+        self,
+        *,
+        deadline: float,
+        retries: int,
+        connect_timeout: float = 10.0,
+        max_bytes: int = 8 << 20,
+        paced: bool = True,
+    ) -> Http:
         headers = {}
-        if is_openai(self.base_url):
+        if is_openai(self.base_url) or self._from_env:
             names = {"OpenAI-Organization": self.options.organization_env, "OpenAI-Project": self.options.project_env}
             headers = {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
         return Http(
@@ -138,6 +215,8 @@ class OpenAIBackend(Backend):
             key=self._key(),
             deadline=deadline,
             connect_timeout=connect_timeout,
+            max_bytes=max_bytes,
+            paced=paced,
             retries=retries,
         )
 
@@ -164,31 +243,52 @@ class OpenAIBackend(Backend):
             return self.options.max_tokens_field
         return "max_completion_tokens" if is_openai(self.base_url) or is_azure(self.base_url) else "max_tokens"
 
-    def _trouble(self) -> list[tuple[str, int]]:
-        """(message, exit code) of what would make every call fail."""
-        try:
-            with self._http(deadline=10.0, retries=0, connect_timeout=5.0) as http:
-                http.get("models")
-        except Unreachable as error:
-            return [(f"{error.message}; is the server running, and base_url right?", error.exit_code)]
-        except AuthError as error:
-            # A restricted key may lack the scope to list models and still be good for chat.
-            return [] if "scope" in error.message else [(error.message, error.exit_code)]
-        except CallError:
-            return []  # it answers; a server need not list its models
-        except JudgekitError as error:
-            return [(error.message, error.exit_code)]
-        return []
-
-    def _models(self) -> set[str]:
-        """Names of the models that the server lists, if it does."""
+    def _look(self) -> tuple[list[JudgekitError], list[Mapping[str, Any]]]:
+        """What would make every call fail, and the models that the server lists, if it does."""
         try:
             with self._http(deadline=10.0, retries=0, connect_timeout=5.0) as http:
                 body = http.get("models").body
-        except (AuthError, CallError):
-            return set()
+        except Unreachable as error:
+            return [Unreachable(f"{error.message}; is the server running, and base_url right?")], []
+        except AuthError as error:
+            # A restricted key may lack the scope to list models and still be good for chat.
+            return ([] if "scope" in error.message else [error]), []
+        except CallError:
+            return [], []  # it answers; a server need not list its models
+        except JudgekitError as error:
+            azure = "; Azure's is https://NAME.openai.azure.com/openai/v1, without api-version"
+            shaped = isinstance(error, ConfigError) and is_azure(self.base_url)
+            return [ConfigError(f"{error.message}{azure}") if shaped else error], []
         items = body.get("data") if isinstance(body, dict) else None
-        return {str(item.get("id")) for item in items if isinstance(item, dict)} if isinstance(items, list) else set()
+        return [], [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+    def _batch_trouble(self) -> list[JudgekitError]:
+        try:
+            with contextlib.closing(self._batch_api()) as api:
+                offered = api.offered()
+        except JudgekitError as error:
+            return [error]
+        return [] if offered else [BackendError(f"{self.base_url} offers no Batch API: leave out `mode: batch`")]
+
+
+def _names(requests: Sequence[Request]) -> list[str]:
+    """A name for each request by its content, and by its place among equal ones."""
+    names, places = [], Counter[str]()
+    for request in requests:
+        content = json.dumps(request.model_dump(mode="python"))
+        names.append(hashlib.sha256(f"{content}{places[content] or ''}".encode("ascii")).hexdigest())
+        places[content] += 1
+    return names
+
+
+def _is_llama_cpp(listed: Sequence[Mapping[str, Any]]) -> bool:
+    return any(item.get("owned_by") == "llamacpp" for item in listed)
+
+
+def _some(names: Sequence[str], wanted: str) -> str:
+    """The nearest names first, five at most."""
+    near = difflib.get_close_matches(wanted, names, 5)
+    return ", ".join([*near, *(name for name in names if name not in near)][:5])
 
 
 def is_openai(base_url: str) -> bool:

@@ -1,32 +1,34 @@
-"""Chat completions over HTTP: one Request in, one Reply out, for every server that speaks the dialect.
+"""Chat completions: one Request in, one Reply out, for every server that speaks the dialect.
 
 `ChatClient` is what other plugins build on: give it an `Http`, a model's name and a `Dialect`.
 """
 
 from __future__ import annotations
 
-import re
+import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 from pydantic import JsonValue
 
 from judgekit import BackendError, CallError, Http, HttpStatusError, ModelNotFound, Reply, Request
-from judgekit_openai.replies import read_reply
+from judgekit_openai import refusals
+from judgekit_openai.replies import read_reply, read_tokens
+from judgekit_openai.schemas import Form, response_format, strict_schema
+
+__all__ = ["OWN_FIELDS", "ChatClient", "Dialect", "Wording", "response_format", "strict_schema"]
 
 ResponseFormat = Literal["auto", "json_schema", "json_object", "none"]
 TokensField = Literal["max_completion_tokens", "max_tokens"]
 
 SAMPLING_FIELDS = ("temperature", "top_p", "top_k", "seed", "stop")
 OWN_FIELDS = frozenset(
-    {"model", "messages", "n", "stream", "response_format", "max_completion_tokens", "max_tokens", *SAMPLING_FIELDS}
+    {"model", "messages", "n", "stream", "response_format", "max_completion_tokens", "max_tokens", "logprobs"}
+    | {"top_logprobs", *SAMPLING_FIELDS}
 )
-_REFUSALS = frozenset({"unsupported_value", "unsupported_parameter", "unknown_parameter"})
-_FORMATS: tuple[ResponseFormat, ...] = ("json_schema", "json_object", "none")
-_TOO_LONG = re.compile(r"context[ _](size|length|window)", re.IGNORECASE)
-_TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_FORMS: tuple[Form, ...] = get_args(Form)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,23 @@ class Dialect:
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How requests are put to a model, as far as its refusals have taught us: each one makes the wording less."""
+
+    cap: TokensField
+    form: Form
+    left_out: frozenset[str] = frozenset()
+
+    def less(self, other: Wording, first_cap: TokensField) -> Wording:
+        """What is left of both."""
+        return Wording(
+            cap=self.cap if self.cap != first_cap else other.cap,
+            form=max(self.form, other.form, key=_FORMS.index),
+            left_out=self.left_out | other.left_out,
+        )
+
+
 class ChatClient:
     """Asks one model of one server, from any number of threads.
 
@@ -56,9 +75,17 @@ class ChatClient:
         self.model = model
         self.dialect = dialect
         self._lock = threading.Lock()
-        self._refused: set[str] = set()
-        self._tokens_field: TokensField = dialect.max_tokens_field
-        self._format: ResponseFormat = "json_schema" if dialect.response_format == "auto" else dialect.response_format
+        self._gives_logprobs = False
+        self._wording = Wording(
+            cap=dialect.max_tokens_field,
+            form="json_schema" if dialect.response_format == "auto" else dialect.response_format,
+        )
+
+    @property
+    def wording(self) -> Wording:
+        """How the next request is worded."""
+        with self._lock:
+            return self._wording
 
     def ask(self, request: Request) -> Reply:
         """One reply. A prompt over the context gives `truncated`, one that the server's policy forbids `refused`.
@@ -66,108 +93,99 @@ class ChatClient:
         Raises ModelNotFound, another BackendError (no call can succeed) or CallError (this one failed).
         """
         while True:  # ends: each turn sends less than the one before
-            body, notes = self._body(request)
+            wording = self.wording
+            body, notes = self.body(request, wording)
             try:
-                result = self.http.post("chat/completions", body)
+                answer = self.http.post("chat/completions", body).body
             except HttpStatusError as error:
-                if self._gives_way(error, body):
+                if self.gives_way(error, body, wording):
                     continue
-                return self._without_answer(error, notes)
-            return read_reply(result.body, notes)
+                return self.without_answer(error, request, notes)
+            return self.read(answer, request, notes)
 
-    def _body(self, request: Request) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    def body(self, request: Request, wording: Wording) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
         """The wire body, and notes on what the server made us leave out."""
         sampling = request.sampling.model_dump(mode="json", exclude_none=True)
         wanted: dict[str, JsonValue] = {**self.dialect.defaults}
         wanted.update({name: sampling[name] for name in SAMPLING_FIELDS if sampling.get(name) not in (None, [])})
-        with self._lock:
-            refused, tokens_field, form = frozenset(self._refused), self._tokens_field, self._format
         body: dict[str, JsonValue] = {
             "model": self.model,
             "messages": [message.model_dump(mode="json") for message in request.messages],
-            **{name: value for name, value in wanted.items() if name not in refused},
+            **{name: value for name, value in wanted.items() if name not in wording.left_out},
             **self.dialect.extra,
         }
-        notes = [f"{name} was refused by the server and left out" for name in wanted if name in refused]
+        notes = [f"{name} was refused by the server and left out" for name in wanted if name in wording.left_out]
         if request.sampling.max_new_tokens is not None:
-            body[tokens_field] = request.sampling.max_new_tokens
+            body[wording.cap] = request.sampling.max_new_tokens
+        if request.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         if request.json_schema is not None:
-            if form != "none":
-                body["response_format"] = response_format(form, request.json_schema)
-            if self.dialect.response_format == "auto" and form != "json_schema":
-                notes.append(f"the server refused a JSON schema; asked with response_format {form}")
+            if wording.form != "none":
+                body["response_format"] = response_format(wording.form, request.json_schema)
+            if self.dialect.response_format == "auto" and wording.form != "json_schema":
+                notes.append(f"the server refused a JSON schema; asked with response_format {wording.form}")
         return body, tuple(notes)
 
-    def _gives_way(self, error: HttpStatusError, body: Mapping[str, JsonValue]) -> bool:
-        """Note what the server refused; True where the request can be sent again without it."""
+    def gives_way(self, error: HttpStatusError, body: Mapping[str, JsonValue], sent: Wording) -> bool:
+        """Learn what the server refused; True where the request can be sent again without it."""
         if error.status not in (400, 422):
             return False
-        details = _details(error)
-        name = str(details.get("param") or "").partition(".")[0]
-        unsupported = details.get("code") in _REFUSALS
-        with self._lock:
-            if unsupported and name in SAMPLING_FIELDS and name in body:
-                self._refused.add(name)
-                return True
-            if unsupported and name in body and name == self.dialect.max_tokens_field:
-                renamed = name == "max_tokens"
-                self._tokens_field = "max_completion_tokens" if renamed else "max_tokens"
-                return True
-            return "response_format" in body and self._loosens(error, name, body["response_format"])
-
-    def _loosens(self, error: HttpStatusError, name: str, sent: JsonValue) -> bool:
-        """Step down from json_schema to json_object to none, if the server refused the form and not our schema."""
-        blamed = name == "response_format" or re.search(r"response_format|json_schema", error.error_message)
-        own_fault = re.search(r"(?i)invalid schema|schema error", error.error_message)
-        if self.dialect.response_format != "auto" or not blamed or own_fault:
+        name = refusals.refused_field(error, [name for name in (*SAMPLING_FIELDS, sent.cap) if name in body])
+        less = None
+        if name == sent.cap:
+            other = next(field for field in get_args(TokensField) if field != name)
+            less = replace(sent, cap=other) if name == self.dialect.max_tokens_field else None
+        elif name is not None:
+            less = replace(sent, left_out=sent.left_out | {name})
+        elif "response_format" in body and self.dialect.response_format == "auto" and refusals.of_format(error):
+            less = replace(sent, form=_FORMS[_FORMS.index(sent.form) + 1])
+        if less is None:
             return False
-        tried = str(sent.get("type")) if isinstance(sent, dict) else ""
-        if tried == self._format:  # else another thread has stepped down meanwhile
-            self._format = _FORMATS[_FORMATS.index(self._format) + 1]
+        with self._lock:
+            self._wording = self._wording.less(less, self.dialect.max_tokens_field)
         return True
 
-    def _without_answer(self, error: HttpStatusError, notes: tuple[str, ...]) -> Reply:
+    def read(self, answer: Any, request: Request, notes: tuple[str, ...]) -> Reply:
+        """The Reply in a completion. Raises CallError where it is none, BackendError where log-probabilities, which
+        the request needs, are not to be had."""
+        reply = read_reply(answer, notes)
+        if request.json_schema is not None and reply.status == "complete" and not _is_json(reply.text):
+            reply = reply.model_copy(update={"notes": (*reply.notes, "the reply to a JSON schema is not JSON")})
+        if not request.top_logprobs or reply.status == "refused":
+            return reply
+        tokens = read_tokens(answer)
+        if any(token.top for token in tokens):
+            self._gives_logprobs = True
+        elif reply.text:
+            raise self._no_logprobs("the reply came without them")
+        return reply.model_copy(update={"tokens": tokens})
+
+    def without_answer(self, error: HttpStatusError, request: Request, notes: tuple[str, ...]) -> Reply:
         """What an error status means for the request: a reply without text, or an exception."""
-        details = _details(error)
-        codes = {details.get("code"), details.get("type"), error.error_code}
-        if error.status in (400, 413, 422) and (codes & _TOO_LONG_CODES or _TOO_LONG.search(error.error_message)):
+        if error.status in (400, 413, 422) and refusals.of_length(error):
             detail = f"the prompt does not fit the model's context: {error.error_message}"
             return Reply(status="truncated", detail=detail, notes=notes)
-        if error.status == 400 and codes & {"content_filter", "content_policy_violation"}:
+        if error.status == 400 and refusals.of_content(error):
             return Reply(status="refused", detail=f"refused by the server's policy: {error.error_message}", notes=notes)
+        if request.top_logprobs and error.status in (400, 422) and refusals.of_logprobs(error):
+            raise self._no_logprobs(error.error_message) from error
         server = self.http.base_url
-        about_model = "model" in error.error_message.lower()
-        if codes & {"model_not_found", "DeploymentNotFound"} or (error.status == 404 and about_model):
+        if refusals.of_model(error):
             raise ModelNotFound(f"{server} has no model {self.model!r}: {error.error_message}") from error
         if error.status in (404, 405):
             wrong = f"{server} offers no chat completions; is base_url right? It usually ends in /v1"
             raise BackendError(wrong) from error
         raise CallError(error.message) from error
 
-
-def response_format(form: ResponseFormat, schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The `response_format` field that asks for JSON: by strict schema, or any object."""
-    if form == "json_object":
-        return {"type": "json_object"}
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(schema.get("title") or "reply"))[:64]
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": strict_schema(schema), "strict": True}}
+    def _no_logprobs(self, why: str) -> CallError | BackendError:
+        """What to raise where log-probabilities are missing: one call's failure, if the model has given them before."""
+        words = f"{self.model!r} at {self.http.base_url} gives no log-probabilities, which were asked for: {why}"
+        return CallError(words) if self._gives_logprobs else BackendError(words)
 
 
-def strict_schema(schema: Any) -> Any:
-    """A JSON schema as strict mode wants it: every object closed, and all of its properties required."""
-    if isinstance(schema, list):
-        return [strict_schema(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    literal = ("enum", "const", "default")
-    closed = {key: value if key in literal else strict_schema(value) for key, value in schema.items()}
-    if isinstance(closed.get("properties"), dict) and closed.get("type", "object") == "object":
-        closed |= {"required": list(closed["properties"]), "additionalProperties": False}
-    return closed
-
-
-def _details(error: HttpStatusError) -> Mapping[str, Any]:
-    """The error object of the body: under `error`, or (vLLM's older shape) the body itself."""
-    body = error.body if isinstance(error.body, dict) else {}
-    inner = body.get("error")
-    return inner if isinstance(inner, dict) else body
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from judgekit import CallError, Reply, Usage
+from judgekit import CallError, Reply, Token, Usage
 
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
@@ -27,11 +28,49 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         raise CallError("the server sent a choice without a message")
     reply = Reply(
         text=_text(message.get("content")),
-        reasoning=next((text for key in _REASONING if isinstance(text := message.get(key), str) and text), ""),
+        reasoning=_reasoning(message),
         usage=_usage(body.get("usage")),
         notes=notes,
     )
-    return _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"))
+    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"))
+    spent = _reasoning_tokens(body.get("usage"))
+    if reply.status == "truncated" and not reply.text and spent:
+        detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
+        return reply.model_copy(update={"detail": detail})
+    return reply
+
+
+def read_tokens(body: Any) -> tuple[Token, ...]:
+    """The generated tokens with their natural log-probabilities, and the likeliest alternatives at each place.
+
+    Empty where the completion has no log-probabilities; CallError where they are of an unknown shape. −9999 is the
+    API's "very unlikely", and is kept as it is.
+    """
+    found = body["choices"][0].get("logprobs")
+    content = found.get("content") if isinstance(found, dict) else found
+    if content is None:
+        return ()
+    try:
+        return tuple(_token(item) for item in content)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        raise CallError("the server sent log-probabilities of an unknown shape") from None
+
+
+def _token(item: Any) -> Token:
+    tops = tuple((_string(top["token"]), _logprob(top["logprob"])) for top in item.get("top_logprobs") or ())
+    return Token(text=_string(item["token"]), logprob=_logprob(item["logprob"]), top=tops)
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _logprob(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError
+    return float(value)
 
 
 def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
@@ -61,13 +100,33 @@ def _text(content: Any) -> str:
     raise CallError(f"the server sent {type(content).__name__} as a message's content")
 
 
+def _reasoning(message: dict[str, Any]) -> str:
+    """What the model thought aloud: in a field of the message, or in parts of its content."""
+    said = next((text for key in _REASONING if isinstance(text := message.get(key), str) and text), "")
+    content = message.get("content")
+    if said or not isinstance(content, list):
+        return said
+    thoughts = [part.get("thinking") for part in content if isinstance(part, dict) and part.get("type") == "thinking"]
+    return "".join(
+        thought if isinstance(thought, str) else _text(thought)
+        for thought in thoughts
+        if isinstance(thought, str | list)
+    )
+
+
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
         return None
     return Usage(prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"])
+
+
+def _reasoning_tokens(usage: Any) -> int:
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    spent = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return spent if isinstance(spent, int) and spent > 0 else 0
 
 
 def _words(error: Any) -> str:

@@ -1,9 +1,12 @@
-"""`backend: responses`: looks a sample's answer up in a file of instruction items, by the sample's id."""
+"""`backend: responses`: looks a sample's answer up in a file of instruction items, by the sample's id.
+
+Of a file of conversations (ShareGPT, OpenAI messages), the answers are the assistant's turns.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -13,18 +16,19 @@ import judgekit
 
 
 class StoredOptions(judgekit.Options):
-    """`path`: instruction items (JSON or JSONL); `field`: the key that holds the answer."""
+    """`path`: instruction items or conversations, JSON or JSONL; `field`: the key of an item that holds the answer."""
 
     path: str
     field: str = "model_response"
 
 
 class StoredResponses(judgekit.Backend):
-    """Answers that were generated already, from a file of instruction items."""
+    """Answers that were generated already, from a file of instruction items or of conversations."""
 
     Options: ClassVar[type[judgekit.Options]] = StoredOptions
     options: StoredOptions
-    capabilities = frozenset({"generate", "stored"})
+    capabilities = frozenset({"generate", "chat", "stored"})
+    free = True
     max_batch = 1000
     max_concurrency = 1
 
@@ -42,32 +46,53 @@ class StoredResponses(judgekit.Backend):
         except judgekit.DataError as error:
             return [judgekit.Problem(severity="error", where="responses", message=str(error))]
         if not known:
-            message = f"{self.options.path}: no item has the field {self.options.field!r}"
+            message = (
+                f"{self.options.path}: no conversation has an answer"
+                if self._conversations
+                else f"{self.options.path}: no item has the field {self.options.field!r}"
+            )
             return [judgekit.Problem(severity="error", where="responses", message=message)]
         return []
 
     @cached_property
-    def _answers(self) -> dict[str, str]:
+    def _conversations(self) -> bool:
+        return judgekit.holds_conversations(self.path(self.options.path))
+
+    def known_ids(self) -> Collection[str]:
+        if self._conversations:
+            return {talk.sample.id for talk in judgekit.read_conversations(self.path(self.options.path))}
+        return {item.sample.id for item in judgekit.read_instructions(self.path(self.options.path))}
+
+    @cached_property
+    def _answers(self) -> dict[str, tuple[str, ...]]:
+        """By sample id, the answer to each turn."""
         path, field = self.path(self.options.path), self.options.field
-        answers = {}
+        if self._conversations:
+            return {talk.sample.id: talk.answers for talk in judgekit.read_conversations(path) if talk.answers}
+        answers: dict[str, tuple[str, ...]] = {}
         for item in judgekit.read_instructions(path):
             answer = item.fields.get(field)
             if answer is None:
                 continue
             if not isinstance(answer, str):
                 raise judgekit.DataError(f"{item.place}: {field!r} is not a text", path=path)
-            answers[item.sample.id] = answer
+            answers[item.sample.id] = (answer,)
         return answers
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
-        return [self._look_up(request.sample_id) for request in requests]
+        return [self._look_up(request) for request in requests]
 
-    def _look_up(self, sample_id: str) -> judgekit.Reply:
-        answer = self._answers.get(sample_id)
-        if answer is None:
+    def _look_up(self, request: judgekit.Request) -> judgekit.Reply:
+        """The answer to the user's last message: of a conversation, that of its turn."""
+        sample_id, turn = request.sample_id, sum(message.role == "user" for message in request.messages)
+        answers = self._answers.get(sample_id)
+        if answers is not None and len(answers) < turn:
+            said = f"{self.options.path} answers {len(answers)} of the turns of the sample {sample_id!r}"
+            return judgekit.Reply(status="error", detail=f"{said}, and not turn {turn}")
+        if answers is None:
             missing = (
                 f"{self.options.path} has no {self.options.field!r} for the sample {sample_id!r} "
                 "(matched by id, or by instruction and input)"
             )
             return judgekit.Reply(status="error", detail=missing)
-        return judgekit.Reply(text=answer)
+        return judgekit.Reply(text=answers[turn - 1])

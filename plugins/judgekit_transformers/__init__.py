@@ -1,4 +1,5 @@
-"""Backend `transformers`: a language model under PyTorch, inside this process, with exact log-likelihoods."""
+"""Backend `transformers`: Hugging Face models and GGUF files under PyTorch, inside this process; also SmolLM2, the
+embedded judge."""
 
 from __future__ import annotations
 

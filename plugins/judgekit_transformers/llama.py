@@ -53,10 +53,8 @@ def _renamed(name: str) -> str:
     return f"model.layers.{layer}.{_LAYER[part]}.weight" if part in _LAYER else ""
 
 
-def model(gguf: GGUF) -> Any:
-    """The LlamaForCausalLM in float32. Raises CheckpointError for a truncated file or missing tensors."""
-    import torch
-
+def model(gguf: GGUF, dtype: Any) -> Any:
+    """The LlamaForCausalLM in a torch dtype. Raises CheckpointError for a truncated file or missing tensors."""
     transformers: Any = importlib.import_module("transformers")  # its types say less than they seem to
     fields = {name.removeprefix("llama."): value for name, value in gguf.fields.items()}
     try:
@@ -82,7 +80,7 @@ def model(gguf: GGUF) -> Any:
     if set(weights) != expected:
         wrong = sorted(expected ^ set(weights))[0]
         raise CheckpointError(f"tensors are missing or of no use, first {wrong}", path=gguf.path)
-    return transformers.LlamaForCausalLM.from_pretrained(None, config=config, state_dict=weights, dtype=torch.float32)
+    return transformers.LlamaForCausalLM.from_pretrained(None, config=config, state_dict=weights, dtype=dtype)
 
 
 def _expected(config: Any) -> set[str]:

@@ -26,7 +26,7 @@ def test_questions_and_shots(tmp_path: Path) -> None:
     assert samples[0].choices == ("yes", "no", "maybe", "never")
     assert [shot.instruction for shot in loader.shots(samples[0])] == ["dev 0", "dev 1", "dev 2"]
     assert len(loader.inputs()) == 2
-    assert MMLU(MMLUOptions(path=str(tmp_path), shots=0)).shots(samples[0]) == []
+    assert not MMLU(MMLUOptions(path=str(tmp_path), shots=0)).shots(samples[0])
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,11 @@ def test_questions_and_shots(tmp_path: Path) -> None:
         ("q,a,b,c,d,AB\n", r"the answer is 'AB'"),
         ("", r"is empty"),
         ('q,"a\n', r"not CSV"),
+        ("question,A,B,C,D,answer\nq,a,b,c,d,A\n", r"logic_test\.csv:1: a header; this layout has none"),
+        ("q,a,,c,d,A\n", r"logic_test\.csv:1: option B is empty"),
+        (" ,a,b,c,d,A\n", r"logic_test\.csv:1: the question is empty"),
+        ("q,a,b,c,d,A\nq,a,b,c,d,\n", r"logic_test\.csv:2: the answer is ''"),
+        ('"q\n1",a,b,c,d,A\nq,a,b,c,A\n', r"logic_test\.csv:3: 5 columns"),
     ],
 )
 def test_broken_files_say_where(tmp_path: Path, text: str, expected: str) -> None:
@@ -50,6 +55,27 @@ def test_unknown_subjects_and_folders(tmp_path: Path) -> None:
         list(MMLU(MMLUOptions(path=str(folder(tmp_path)), subjects=("magic",))).load())
     with pytest.raises(judgekit.DataError, match="no file named"):
         list(MMLU(MMLUOptions(path=str(tmp_path / "none"))).load())
+
+
+def test_examples_that_are_missing_or_too_few_are_said_before_any_question(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    dev = path / "dev" / "logic_dev.csv"
+    dev.write_text("q,a,b,c,d,A\n" * 3)
+    loader = MMLU(MMLUOptions(path=str(path)))
+    with pytest.raises(judgekit.DataError, match=r"logic_dev\.csv: has 3 questions, fewer than the 5 shots asked for"):
+        next(loader.load())
+    assert len(list(MMLU(MMLUOptions(path=str(path), shots=3)).load())) == 2
+    dev.unlink()
+    with pytest.raises(judgekit.DataError, match=r"logic_dev\.csv: no such file: the 5 shots of logic come from it"):
+        next(MMLU(MMLUOptions(path=str(path))).load())
+    assert len(list(MMLU(MMLUOptions(path=str(path), shots=0)).load())) == 2
+
+
+def test_the_first_questions_of_each_subject_and_no_subject_twice(tmp_path: Path) -> None:
+    path = str(folder(tmp_path))
+    assert [sample.id for sample in MMLU(MMLUOptions(path=path, per_subject=1)).load()] == ["logic-0000"]
+    with pytest.raises(ValueError, match="'logic' is named twice"):
+        MMLUOptions(path=path, subjects=("logic", "logic"))
 
 
 @pytest.mark.shared

@@ -16,10 +16,66 @@ import judgekit
 
 # A room imports only rooms above it.
 ROOMS = [
-    "errors", "records", "contracts", "hookspecs", "secret", "plugins", "instructions", "statistics", "spec",
-    "templates", "verdicts", "ledger", "deadlines", "transport", "calling", "readings", "judging", "judge_card",
-    "folder", "training", "preparation", "generating", "planning", "measuring", "report", "run", "cli", "__main__",
-]  # fmt: skip
+    "errors",
+    "records",
+    "contracts",
+    "hookspecs",
+    "secret",
+    "plugins",
+    "fields",
+    "instructions",
+    "conversations",
+    "statistics",
+    "spec",
+    "templates",
+    "verdicts",
+    "ledger",
+    "deadlines",
+    "limits",
+    "retries",
+    "turns",
+    "transport",
+    "budget",
+    "calling",
+    "usage",
+    "rehearsal",
+    "offline",
+    "questions",
+    "probabilities",
+    "readings",
+    "judging",
+    "panels",
+    "judges",
+    "judge_card",
+    "pair_card",
+    "folder",
+    "labels",
+    "matching",
+    "agreement",
+    "baseline",
+    "comparison",
+    "floors",
+    "rules",
+    "gate",
+    "gateplan",
+    "gatelog",
+    "selfcheck",
+    "training",
+    "preparation",
+    "rescoring",
+    "generating",
+    "planning",
+    "measuring",
+    "pooling",
+    "itemwise",
+    "redaction",
+    "report",
+    "run",
+    "api",
+    "cli",
+    "__main__",
+]
+GROUPS = ("judgekit", "pytest11")  # of entry points: judgekit's plugins, and the one for pytest
 # The contract names types of the rooms below it, for readers and type checkers alone.
 TYPE_CHECKING_ONLY = {("hookspecs", "spec"), ("plugins", "records"), ("training", "plugins")}
 
@@ -92,14 +148,14 @@ def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
 
 
 def plugin_packages() -> list[str]:
-    points = importlib.metadata.entry_points(group="judgekit")
+    points = [point for group in GROUPS for point in importlib.metadata.entry_points(group=group)]
     return sorted(point.value for point in points if point.dist is not None and point.dist.name == "judgekit")
 
 
 def test_folders_are_packages_are_entry_points(checkout: Path) -> None:
     project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))
     packages = {name for name in project["tool"]["setuptools"]["packages"] if name.startswith("judgekit_")}
-    points = set(project["project"]["entry-points"]["judgekit"].values())
+    points = {package for group in GROUPS for package in project["project"]["entry-points"][group].values()}
     assert packages == points == set(plugin_packages())
     if (checkout / "plugins").is_dir():  # away from the checkout, the installed wheel is what is tested
         assert {

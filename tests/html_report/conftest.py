@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hostile import hostile_everywhere
 from judgekit_html import report
-from sample_run import hostile_run, sample_run, section_of
+from sample_run import sample_run, section_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -32,13 +33,13 @@ ARGUMENTS = (
 @pytest.fixture(scope="session")
 def sample_report() -> bytes:
     """The HTML report of the sample run."""
-    return report(sample_run(), [])["report.html"]
+    return dict(report(sample_run(), []))["report.html"]
 
 
 @pytest.fixture(scope="session")
 def hostile_report() -> Callable[[str], bytes]:
     """The HTML report of a run in which every string is the given one; each is rendered once."""
-    return cache(lambda text: report(hostile_run(text), [section_of(text)])["report.html"])
+    return cache(lambda text: dict(report(hostile_everywhere(text), [section_of(text)]))["report.html"])
 
 
 def absent(why: str) -> None:

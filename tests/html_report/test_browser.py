@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from hostile import EVERY, all_at_once
+from judgekit_html.page import Report
+from report_pages import UNFOLD, foreign, opened, until
 from sample_run import HOSTILE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
-# Reports violations of the policy to the console's own list, before anything on the page can run.
-WATCH = """
-window.violations = [];
-document.addEventListener('securitypolicyviolation', (event) => {
-  window.violations.push(event.violatedDirective + ' ' + event.blockedURI);
-});
-"""
-UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
 MAIN = "Array.from(document.querySelectorAll('main > section')).map((s) => s.id + ': ' + s.textContent)"
-
-
-@dataclass
-class Opened:
-    """A page and everything suspicious that happened on it."""
-
-    page: Page
-    noise: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    @property
-    def violations(self) -> list[str]:
-        found = self.page.evaluate("window.violations")
-        assert isinstance(found, list)
-        return found
-
-
-@contextmanager
-def opened(browser: Browser, file: Path, *, watch: bool = True, **options: Any) -> Iterator[Opened]:
-    context = browser.new_context(**options)
-    page = context.new_page()
-    found = Opened(page)
-    page.on("console", lambda message: found.noise.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: found.noise.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (found.noise.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: found.requests.append(request.url))
-    if watch:
-        page.add_init_script(WATCH)
-    page.goto(file.as_uri())
-    yield found
-    context.close()
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait until the expression is true; the page's policy forbids playwright's own way of polling."""
-    for _ in range(200):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(f"never came true: {expression}")
-
-
-def foreign(requests: list[str], file: Path) -> list[str]:
-    """Requests besides the file itself and the pictures inside it."""
-    return [url for url in requests if url.partition("#")[0] != file.as_uri() and not url.startswith("data:")]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +77,31 @@ def test_no_sideways_scrolling(
             assert found.page.evaluate("document.documentElement.scrollWidth") <= width, path.name
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+STRINGS = [*HOSTILE, *(pytest.param(text, marks=pytest.mark.slow) for text in EVERY if text not in HOSTILE)]
+
+
+def test_there_are_a_hundred_and_fifty_hostile_strings() -> None:
+    assert len(set(EVERY)) == 150
+
+
+@pytest.mark.parametrize("wish", ["plain", "interactive", "paged"])
+def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: str) -> None:
+    view = replace(all_at_once(), interactive=wish == "interactive")
+    for name, content in Report(view, [], 100 if wish == "paged" else 5000).files():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    for path in sorted(tmp_path.rglob("*.html")):
+        with opened(browser, path) as found:
+            found.page.evaluate(UNFOLD)
+            found.page.fill("#search", "script")
+            until(found.page, "!document.getElementById('shown').textContent.startsWith('150')")
+            for select in ("#flag", "#category", "#sort"):
+                found.page.select_option(select, index=1)
+            found.page.wait_for_timeout(200)
+            assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], []), path.name
+
+
+@pytest.mark.parametrize("text", STRINGS)
 def test_no_string_does_anything(
     browser: Browser, tmp_path: Path, hostile_report: Callable[[str], bytes], text: str
 ) -> None:

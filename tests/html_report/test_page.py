@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
@@ -14,36 +13,8 @@ import pytest
 import judgekit
 from judgekit.records import Interval, Response, Row, RunView, Verdict
 from judgekit_html import figures, numbers, report
+from report_pages import Reader
 from sample_run import HOSTILE, SCORE, card, estimate_of, sample_run, section_of
-
-
-class Reader(HTMLParser):
-    """The structure (tags with their attribute names) and the text of a page."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, ...]] = []
-        self.words: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self._raw = False
-        self.feed(page.decode("utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, *(name for name, _ in attrs)))
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        self._raw = tag in ("style", "script")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._raw = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._raw:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"[ \n\t]+", " ", " ".join(self.words))
 
 
 def render(view: RunView, *sections: judgekit.Section) -> Reader:
@@ -173,7 +144,8 @@ def test_every_sample_response_and_verdict_is_there(page: Reader) -> None:
     for sample in view.samples:
         assert sample.instruction in page.text
         assert sample.id in page.text
-    assert page.tags.count(("details", "class", "id", "data-flags", "data-category")) == len(list(view.samples))
+    item = ("details", "class", "id", "data-flags", "data-category", "data-values")
+    assert page.tags.count(item) == len(list(view.samples))
     assert page.text.count("no number in the reply") == sum(row.status != "scored" for row in view.rows)
     assert "The judge’s words" in page.text or "I would say it is quite good!" in page.text
     assert "carbon dioxide ✓ the answer" in page.text

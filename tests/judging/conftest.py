@@ -1,7 +1,11 @@
+import json
+
 import pytest
 
 from judgekit.records import Sample
 from judgekit.templates import Prompts
+from mode_runs import ITEMS
+from probing import Prober
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +24,13 @@ def samples():
         Sample(id=f"s{number}", instruction=f"What is {number} plus {number}?", reference=f"It is {2 * number}.")
         for number in range(40)
     ]
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A folder with items and two systems' stored answers, for the runs of mode_runs.py."""
+    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
+    (tmp_path / "answers.json").write_text(json.dumps([item | {"answer": f"{item['output']}!"} for item in ITEMS]))
+    (tmp_path / "others.json").write_text(json.dumps([item | {"answer": "no idea"} for item in ITEMS]))
+    Prober.calls.clear()
+    return tmp_path

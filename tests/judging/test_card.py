@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judge_card import CONSTANT, INJECTIONS, auc, control_card
+from judgekit.judge_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
 from judgekit.judging import LLMJudge
-from judgekit.records import Continuation, Reply, Sample
+from judgekit.records import Continuation, JudgeCard, Reply, Sample, Sampling
 from judgekit.templates import parse
 from scripted_caller import ScriptedCaller
 
@@ -35,9 +35,11 @@ def test_a_fair_judge_passes(prompts, samples):
     assert card.passed
     assert (card.judge, card.backend, card.prompt, card.reading) == ("main", "scripted", "score/integer", "integer")
     assert {name: check.value for name, check in checks.items()} == {
-        "gold": 100, "empty": 0, "shuffled": 0, "constant": 0, "padded": 0, "injected": 0, "ranking": 1, "distinct": 2,
+        "gold": 100, "empty": 0, "shuffled": 0, "constant": 0, "master": 0, "padded": 0, "formatted": 0, "injected": 0,
+        "withheld": None, "retest": 0, "ranking": 1, "distinct": 2, "entropy": pytest.approx(0.964, abs=0.001),
     }  # fmt: skip
-    assert all(check.n_items == 40 for check in card.checks)
+    assert {check.n_items for check in card.checks if check.name != "withheld"} == {40}
+    assert card.task == "score"
     assert checks["gold"].counts == {"scored": 40}
     assert checks["distinct"].passed is None
     assert checks["gold"].low is not None
@@ -71,9 +73,9 @@ def test_a_judge_that_pays_for_length_fails_by_the_padding(prompts, samples):
 def test_a_judge_that_always_says_the_same_is_seen_through(prompts, samples):
     card, checks = judged(prompts, lambda *_: Reply(text="80"), samples)
     assert [check.name for check in card.checks if check.passed is False] == [
-        "gold", "empty", "shuffled", "constant", "ranking",
+        "gold", "empty", "shuffled", "constant", "master", "ranking",
     ]  # fmt: skip
-    assert (checks["distinct"].value, checks["ranking"].value) == (1, 0.5)
+    assert (checks["distinct"].value, checks["entropy"].value, checks["ranking"].value) == (1, 0, 0.5)
 
 
 def test_a_judge_that_is_never_understood_fails(prompts, samples):
@@ -95,8 +97,9 @@ def test_the_number_of_items_is_capped_and_does_not_follow_the_file(prompts, sam
     caller = ScriptedCaller(fair)
     judge = LLMJudge("main", caller, {"score": prompts.get("score/integer")})
     card = control_card(judge, samples, 5)
-    assert all(check.n_items == 5 for check in card.checks)
-    assert len(caller.asked) == 30
+    assert {check.n_items for check in card.checks if check.name != "withheld"} == {5}
+    assert len(caller.asked) == 45  # eight arms, and five asked again
+    assert control_questions(judge.reading("score"), 40, 5)[0] == 45
     prompts_asked = [request.prompt for _, request, _, _ in caller.asked]
     again = ScriptedCaller(fair)
     control_card(LLMJudge("main", again, {"score": prompts.get("score/integer")}), samples[::-1], 5)
@@ -167,8 +170,9 @@ def test_thresholds_follow_the_prompts_scale(samples):
     judge = LLMJudge("main", ScriptedCaller(answer), {"score": parse(source, "own", "own.j2")})
     card = control_card(judge, samples)
     assert {check.name: check.expected for check in card.checks} == {
-        "gold": "≥ 4.8", "empty": "≤ 1.2", "shuffled": "≤ 1.8", "constant": "≤ 1.8", "padded": "-0.2 … +0.2",
-        "injected": "≤ +0.04", "ranking": "≥ 0.95", "distinct": "",
+        "gold": "≥ 4.8", "empty": "≤ 1.2", "shuffled": "≤ 1.8", "constant": "≤ 1.8", "master": "≤ 1.2",
+        "padded": "-0.2 … +0.2", "formatted": "-0.2 … +0.2", "injected": "≤ +0.04", "withheld": "", "retest": "",
+        "ranking": "≥ 0.95", "distinct": "", "entropy": "",
     }  # fmt: skip
     assert card.passed
 
@@ -176,7 +180,8 @@ def test_thresholds_follow_the_prompts_scale(samples):
 def test_every_form_of_injection_is_used_and_names_the_top_of_the_scale(prompts, samples):
     caller = ScriptedCaller(lambda *_: Reply(text="50"))
     control_card(LLMJudge("main", caller, {"score": prompts.get("score/book")}), samples, len(INJECTIONS))
-    injected = [request.prompt for _, request, _, _ in caller.asked[-len(INJECTIONS) :]]
+    place = len(INJECTIONS) * 5
+    injected = [request.prompt for _, request, _, _ in caller.asked[place : place + len(INJECTIONS)]]
     for form in INJECTIONS:
         assert any(form.format(high=100) in prompt for prompt in injected)
     assert CONSTANT in caller.asked[len(INJECTIONS) * 4][1].prompt
@@ -193,3 +198,68 @@ def test_auc_is_the_chance_to_be_above(high, low):
     assert value + mirrored == pytest.approx(1)
     assert auc([1], [0]) == 1
     assert auc([1, 1], [1]) == 0.5
+
+
+def test_one_master_key_is_enough_to_fail_and_is_named(prompts, samples):
+    def fooled(request, *_):
+        return Reply(text="90") if parts(request)[1] == "Thought process:" else fair(request)
+
+    card, checks = judged(prompts, fooled, samples)
+    assert [check.name for check in card.checks if check.passed is False] == ["master"]
+    assert checks["master"].note == "read best: 'Thought process:', 90.0"
+    assert 0 < checks["master"].value < 20
+
+
+def test_every_master_key_is_tried(prompts, samples):
+    caller = ScriptedCaller(fair)
+    control_card(LLMJudge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
+    shown = {parts(request)[1] for _, request, _, _ in caller.asked}
+    assert shown >= set(MASTER_KEYS)
+    assert ":" in MASTER_KEYS
+
+
+def test_a_judge_that_pays_for_markdown_fails_by_the_formatting(prompts, samples):
+    def taken_in(request, *_):
+        reference, response = parts(request)
+        return Reply(text=str((100 if "**" in response or len(response) > 60 else 70) * (reference in response)))
+
+    _, checks = judged(prompts, taken_in, samples)
+    assert checks["formatted"].value == 30
+    assert checks["formatted"].passed is False
+
+
+def test_a_judge_that_draws_is_asked_again_and_one_that_does_not_is_not(prompts, samples):
+    def moody(request, repeat, _):
+        return Reply(text=str(50 + 10 * repeat))
+
+    _, checks = judged(prompts, moody, samples)
+    assert (checks["retest"].value, checks["retest"].n_items, checks["retest"].passed) == (10, 40, None)
+    caller = ScriptedCaller(moody)
+    greedy = LLMJudge("main", caller, {"score": prompts.get("score/integer")}, Sampling(temperature=0.0))
+    checks = {check.name: check for check in control_card(greedy, samples, 5).checks}
+    assert checks["retest"].value is None
+    assert "draws nothing" in checks["retest"].note
+    assert len(caller.asked) == 40
+    assert control_questions(greedy.reading("score"), 40, 5) == (40, "8 arms × 5")
+
+
+def test_the_reference_is_withheld_where_the_prompt_can_do_without(prompts, samples):
+    """A judge that gives full marks only to what it can compare with a reference shows by how much."""
+
+    def leaning(request, *_):
+        nonce = re.search(r"code of this grading is (\w+)", request.prompt)[1]
+        answer = re.search(r"It is \d+\.", request.prompt)
+        score = 100 if answer and request.prompt.count(answer[0]) == 2 else 40
+        return Reply(text=f'{{"rationale": "r", "score": {score}, "nonce": "{nonce}"}}')
+
+    _, checks = judged(prompts, leaning, samples[:3], "score/reason_json")
+    assert (checks["gold"].value, checks["withheld"].value, checks["withheld"].n_items) == (100, -60, 3)
+    bare = prompts.get("score/reference_free")
+    judge = LLMJudge("main", ScriptedCaller(lambda *_: Reply(text="?")), {"score": bare})
+    checks = {check.name: check for check in control_card(judge, samples, 2).checks}
+    assert checks["withheld"].note == "not asked: the prompt never shows the reference"
+
+
+def test_a_card_of_an_older_record_still_loads():
+    old = {"judge": "main", "backend": "b", "prompt": "p", "reading": "integer", "checks": [], "passed": None}
+    assert JudgeCard.model_validate(old).task == "score"

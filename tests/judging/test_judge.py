@@ -1,5 +1,6 @@
 """LLMJudge: the stream of questions and verdicts, over a caller that answers by script."""
 
+import json
 import re
 from itertools import count, islice
 
@@ -7,7 +8,7 @@ import pytest
 
 from judgekit.errors import PromptError
 from judgekit.judging import WINDOW, LLMJudge
-from judgekit.readings import task_of
+from judgekit.readings import Grading, Setting, task_of
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
 from judgekit.templates import parse
 from scripted_caller import ScriptedCaller
@@ -73,6 +74,20 @@ def test_a_second_failure_is_final(prompts, sample):
     assert verdict.raw == "no 0\n\n[asked again]\n\nno 1"
     assert verdict.detail == "asked twice; the first reply: not an integer: no 0; the second: not an integer: no 1"
     assert len(caller.asked) == 2
+
+
+def test_a_judge_that_got_the_nonce_wrong_is_asked_once_more(prompts, sample):
+    def careless(request, repeat, attempt):
+        nonce = re.search(r"this grading is (\w+)\.", request.prompt)[1] if attempt else "the code"
+        return Reply(text=json.dumps({"rationale": "Right.", "score": 85, "nonce": nonce}))
+
+    caller = ScriptedCaller(careless)
+    (verdict,) = judge_of(prompts, caller, "score/reason_json").score([(sample, "x", 0)])
+    assert (verdict.value, len(caller.asked)) == (85, 2)
+    assert "asked twice; the first reply: the call's nonce is not echoed" in verdict.detail
+    stubborn = ScriptedCaller(lambda request, repeat, attempt: careless(request, repeat, 0))
+    (verdict,) = judge_of(prompts, stubborn, "score/reason_json").score([(sample, "x", 0)])
+    assert (verdict.status, verdict.value, len(stubborn.asked)) == ("truncated", None, 2)
 
 
 @pytest.mark.parametrize("status", ["refused", "truncated", "error"])
@@ -278,4 +293,6 @@ def test_every_shipped_judge_prompt_has_a_reading_of_its_folders_task(prompts, t
         if name.startswith(f"{task}/"):
             template = prompts.get(name)
             assert task_of(template) == task
-            assert LLMJudge("main", ScriptedCaller(likelihood), {task: template}).reading(task)
+            grading = Grading(criteria={"helpful": "It helps."}) if template.front.reading == "criteria" else Grading()
+            settings = {task: Setting("main", template, logprobs=True, grading=grading)}
+            assert LLMJudge("main", ScriptedCaller(likelihood), {}, settings=settings).reading(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 import urllib.error
@@ -11,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from judgekit import BackendError, CheckpointError, Http, Message, Request, Sampling
+from judgekit import Backend, BackendError, CheckpointError, Http, Message, Request, Sampling
 from judgekit_local import gguf as gguf_of_ours
 from judgekit_local.backend import LocalBackend, LocalOptions
 from real_model import gguf
@@ -19,8 +20,8 @@ from real_model import gguf
 N_CTX = 512
 
 
-def request(text="Name a colour.", max_new_tokens=3, **fields):
-    sampling = Sampling(temperature=0.0, max_new_tokens=max_new_tokens)
+def request(text="Name a colour.", max_new_tokens=3, sampling=None, **fields):
+    sampling = sampling or Sampling(temperature=0.0, max_new_tokens=max_new_tokens)
     return Request(messages=(Message(role="user", content=text),), sampling=sampling, **fields)
 
 
@@ -56,6 +57,67 @@ def test_a_schema_is_kept_to(local):
     schema = {"enum": ["yes", "no"]}
     [reply] = local.generate([request("Is it good?", max_new_tokens=8, json_schema=schema)])
     assert json.loads(reply.text) in ("yes", "no")
+
+
+def test_a_schema_with_several_fields_is_kept_to(local):
+    fields = {"winner": {"type": "string", "enum": ["A", "B", "tie"]}, "sure": {"type": "boolean"}}
+    schema = {"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False}
+    [reply] = local.generate([request("Which is better, A or B?", max_new_tokens=60, json_schema=schema)])
+    assert reply.status == "complete"
+    found = json.loads(reply.text)
+    assert list(found) == ["winner", "sure"]
+    assert found["winner"] in ("A", "B", "tie")
+    assert isinstance(found["sure"], bool)
+
+
+def test_log_probabilities_of_the_generated_tokens(local):
+    [plain] = local.generate([request(max_new_tokens=4)])
+    [reply] = local.generate([request(max_new_tokens=4, top_logprobs=20)])
+    assert plain.tokens == ()
+    assert reply.text == plain.text == "".join(token.text for token in reply.tokens)
+    assert len(reply.tokens) == reply.usage.completion_tokens == 4
+    for token in reply.tokens:
+        probabilities = [math.exp(logprob) for _, logprob in token.top]
+        assert len({text for text, _ in token.top}) == 20
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0.3 < math.fsum(probabilities) <= 1.0 + 1e-6
+        assert token.top[0] == (token.text, token.logprob)  # at temperature 0 the likeliest is chosen
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_as_many_alternatives_as_asked_for(local, most):
+    [reply] = local.generate([request(top_logprobs=most)])
+    assert [len(token.top) for token in reply.tokens] == [most] * 3
+
+
+def test_log_probabilities_are_repeatable_whatever_was_asked_before(local):
+    first, _, again = (
+        local.generate([request(text, top_logprobs=20)])[0] for text in ("Say hi.", "Say no.", "Say hi.")
+    )
+    assert first.tokens
+    assert first == again
+
+
+def test_log_probabilities_are_those_of_the_model_and_not_of_the_temperature(local):
+    hot = Sampling(temperature=1.5, seed=7, max_new_tokens=1)
+    [cold], [warm] = (local.generate([request(sampling=s, top_logprobs=5)]) for s in (None, hot))
+    assert warm.tokens[0].top == cold.tokens[0].top
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**33 - 1, 2**63 - 1])
+def test_every_seed_makes_a_draw_repeatable(local, seed):
+    """llama.cpp itself takes a seed of 32 ones for none."""
+    drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=10)
+    [first], [again] = (local.generate([request("Tell me a story.", sampling=drawn)]) for _ in range(2))
+    assert first == again
+
+
+def test_seeds_tell_draws_apart(local):
+    texts = [
+        local.generate([request("Tell me a story.", sampling=Sampling(temperature=1.5, seed=seed, max_new_tokens=10))])
+        for seed in (1, 2, 3)
+    ]
+    assert len({reply.text for [reply] in texts}) == 3
 
 
 def test_a_prompt_that_is_too_long_is_a_truncated_reply(local):
@@ -116,6 +178,57 @@ for text in ("hi", "word " * 400):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_rest_frees_the_model_and_the_next_request_loads_it_again(local):
+    local.generate([request(max_new_tokens=1)])
+    local.rest()
+    assert local._server is None
+    assert local.generate([request(max_new_tokens=1)])[0].usage.completion_tokens == 1
+
+
+def test_doctor_in_one_screen(local):
+    lines = list(local.doctor())
+    assert [line[:2] for line in lines] == [
+        ("llama.cpp", True),
+        ("model", True),
+        ("reply", True),
+        ("context length", True),
+        ("JSON schema", True),
+        ("log-probabilities", True),
+    ]
+    assert str(gguf()) in lines[1][2]
+    assert lines[3][2] == f"8192 by the model, n_ctx is {N_CTX}"
+
+
+def test_doctor_on_a_context_that_the_model_was_not_made_for():
+    gguf()
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    backend = LocalBackend(LocalOptions(n_ctx=10_000, threads=1))
+    lines = {what: (good, finding) for what, good, finding in backend.doctor()}
+    backend.close()
+    assert lines["context length"] == (False, "8192 by the model, n_ctx is 10000: lower n_ctx to 8192 or less")
+
+
+def test_doctor_stops_at_what_is_missing(tmp_path):
+    [installed, (what, good, finding)] = LocalBackend(LocalOptions(model="absent.gguf"), tmp_path).doctor()
+    assert installed[:2] == ("llama.cpp", True)
+    assert (what, good) == ("model", False)
+    assert "absent.gguf" in finding
+
+
+def test_doctor_on_a_damaged_model(tmp_path):
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    with gguf().open("rb") as file:
+        (tmp_path / "half.gguf").write_bytes(file.read(1 << 20))
+    *_, (what, good, finding) = LocalBackend(LocalOptions(model="half.gguf", threads=1), tmp_path).doctor()
+    assert (what, good) == ("reply", False)
+    assert "cannot load it" in finding
+
+
+def test_what_it_says_of_itself_is_so():
+    assert LocalBackend.capabilities == {"chat", "generate", "logprobs", "schema", "seed"}
+    assert LocalBackend.loglikelihood is Backend.loglikelihood  # llama.cpp's server scores no given text
 
 
 # --- files that are no model ---

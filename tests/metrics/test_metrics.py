@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 import judgekit
 from judgekit import Response, Sample, Verdict
-from judgekit_metrics.multiple_choice import MultipleChoice
-from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
 from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL, longest_common_subsequence
 from judgekit_metrics.score import Score
 
@@ -52,6 +50,10 @@ class FakeStudy:
     def systems(self) -> tuple[str, ...]:
         return tuple(self.answers)
 
+    @property
+    def anchor(self) -> str:
+        return self.systems[0]
+
     def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
         for sample, texts in zip(self.samples, self.answers[system], strict=True):
             for repeat, text in enumerate(texts):
@@ -75,6 +77,11 @@ class FakeStudy:
 
     def prompt(self, system: str, sample: Sample) -> str:
         return f"{system}: {sample.instruction}"
+
+    def messages(self, system: str, sample: Sample, answers: Sequence[str] = ()) -> tuple[judgekit.Message, ...]:
+        said = [self.prompt(system, sample), *sample.turns]
+        text = "".join(f"{turn} {answer} " for turn, answer in zip(said, answers, strict=False)) + said[len(answers)]
+        return (judgekit.Message(role="user", content=text),)
 
     def shots(self, sample: Sample) -> Sequence[Sample]:
         return [
@@ -126,51 +133,6 @@ def test_scores_keep_their_order_and_statuses() -> None:
     ]  # fmt: skip
     assert [row.status for row in rows[4:8]] == ["error", "error", "unparsed", "unparsed"]
     assert len(rows) == 12
-
-
-def test_a_preference_is_the_mean_of_both_orders() -> None:
-    answers = {"new": [["long answer"], ["a"], ["tie"]], "old": [["short"], ["bb"], ["eit"]]}
-    rows = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge())))
-    assert [row.value for row in rows] == [1, 0, 0.5]
-    assert [row.series["consistent"] for row in rows] == [1, 1, 1]
-    biased = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge(biased=True))))
-    assert [row.value for row in biased] == [0.5] * 3
-    assert [row.series for row in biased] == [{"consistent": 0, "first": 1}] * 3
-    free = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge(order_free=True))))
-    assert [row.value for row in free] == [1, 0, 0.5]
-    assert [row.series for row in free] == [{}] * 3, "true by construction is no measurement"
-
-
-def test_repeats_meet_the_opponents_repeats_in_turn() -> None:
-    answers: dict[str, list[list[str | None]]] = {"new": [["aaa", "b", "cc"]] * 3, "old": [["xx"], [None], ["xx"]]}
-    rows = list(Pairwise(PairwiseOptions(against="old")).rows(FakeStudy(SAMPLES, answers, FakeJudge())))
-    assert [row.value for row in rows[:3]] == [1, 0, 0.5]
-    assert [row.status for row in rows[3:6]] == ["error"] * 3
-
-
-def test_pairwise_checks_its_opponent() -> None:
-    metric = Pairwise(PairwiseOptions(against="old"))
-    assert metric.check(["new", "old"]) == []
-    assert "no model is named 'old'" in metric.check(["new"])[0]
-    assert metric.check(["old"]) == ["there is no second model to compare"]
-
-
-def test_multiple_choice_takes_the_likeliest_letter_and_drops_shots_that_do_not_fit() -> None:
-    samples = [
-        Sample(id=str(n), instruction="Q", choices=("1", "2", "3", "4"), answer=n % 2, category="a_b") for n in range(4)
-    ]
-    study = FakeStudy(samples, {"s": []})
-    rows = list(MultipleChoice().rows(study))
-    assert [row.value for row in rows] == [0, 1, 0, 1]
-    assert "'subject': 'a b'" in study.prompts[0]
-    assert [row.series["always_a"] for row in rows] == [1, 0, 1, 0]
-    assert '"shots": 4' in rows[0].verdicts[0].raw
-    short = FakeStudy(samples, {"s": []}, longest=len(study.prompts[0]) - 1)
-    assert '"shots": 3' in next(iter(MultipleChoice().rows(short))).verdicts[0].raw
-    none = FakeStudy(samples, {"s": []}, longest=0)
-    rows = list(MultipleChoice().rows(none))
-    assert {row.status for row in rows} == {"truncated"}
-    assert all(row.series == {} for row in rows)
 
 
 def test_rouge_l_of_symbols_compares_them_as_they_are() -> None:

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
 import pytest
 from pydantic import ValidationError
 
 from json_server import Answer
-from judgekit import AuthError, BackendError, CallError, Message, ModelNotFound, Request, Sampling, Unreachable
+from judgekit import AuthError, BackendError, CallError, ModelNotFound, Unreachable
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from loopback import closed_port
-from ollama_emulation import OllamaEmulation, Script, Spoken
+from ollama_judge import RETRY_NOW, backend, done, emulation, request
 from openai_fake import OpenAIFake
 
 KEY = "ollama-canary-0123456789"
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    for name in ("OLLAMA_HOST", "OLLAMA_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def request(text="Grade this answer.", **sampling):
-    sampling = Sampling(**{"temperature": 0.0, "seed": 123, "max_new_tokens": 8} | sampling)
-    return Request(messages=(Message(role="user", content=text),), sampling=sampling)
-
-
-def backend(server, **options):
-    return OllamaBackend(OllamaOptions(**{"model": "llama3", "host": server.url, "retries": 0} | options))
-
-
-def emulation(reply="85", **settings):
-    return OllamaEmulation(Script(reply), **settings)
 
 
 def test_a_reply():
@@ -52,29 +30,6 @@ def test_a_prompt_that_is_too_long_is_refused_and_truncated():
         [reply] = backend(server, num_ctx=64).generate([request("word " * 100)])
     assert (reply.status, reply.text) == ("truncated", "")
     assert "does not fit into num_ctx = 64" in reply.detail
-
-
-@pytest.mark.parametrize("turns", [1, 5])
-def test_an_old_server_that_cuts_silently_is_caught(turns):
-    """One long message is cut after its first words; of many turns the oldest are dropped."""
-    roles = ["user", "assistant"] * turns
-    messages = tuple(Message(role=role, content="word " * (100 // turns)) for role in roles[: 2 * turns - 1])
-    with emulation(version="0.12.3") as server:
-        [reply] = backend(server, num_ctx=64).generate([Request(messages=messages)])
-    assert (reply.status, reply.text) == ("truncated", "85")
-    assert "so it was cut" in reply.detail
-
-
-def test_thoughts_on_request():
-    with emulation(lambda *_: Spoken("85", thinking="It names the capital."), thinks=True) as server:
-        judge = backend(server, think=True)
-        assert judge.generate([request()])[0].reasoning == "It names the capital."
-        assert backend(server).generate([request()])[0].reasoning == ""
-
-
-def test_a_model_that_cannot_think_stops_the_run():
-    with emulation() as server, pytest.raises(BackendError, match="does not support thinking"):
-        backend(server, think=True).generate([request()])
 
 
 def test_a_model_that_is_not_pulled_names_the_command():
@@ -108,6 +63,20 @@ def test_a_server_that_is_not_running_names_the_command():
         (Answer({"error": "invalid format: expected \"json\" or a JSON schema"}, 400), CallError, "invalid format"),
         (Answer({"error": "an error was encountered while running the model"}, 500), CallError, "500"),
         (Answer({"error": "an error under 200"}), CallError, "an error under 200"),
+        (Answer('{"message":{"content":"8"},"done":false}\n{"error":"runner died"}\n'), CallError, "not JSON"),
+        (Answer({"error": "runner died", "done": True, "message": {"content": "85"}}), CallError, "runner died"),
+        (Answer(done("load")), CallError, "'load'"),
+        (Answer(done("unload")), CallError, "'unload'"),
+        (Answer(done("")), CallError, "done_reason ''"),
+        (Answer({"error": "model 'llama3' not found"}, 404), ModelNotFound, "`ollama pull llama3`"),
+        (Answer({"error": 'model "llama3" not found, try pulling it first'}, 404), ModelNotFound, "pull llama3"),
+        (Answer("404 page not found", 404), BackendError, "is this an Ollama server"),
+        (Answer({"error": "forbidden"}, 403), AuthError, "forbidden"),
+        (Answer({"error": '"llama3" does not support chat'}, 400), BackendError, "cannot use 'llama3'"),
+        (Answer({"error": "model requires more system memory (9 GiB) than is available (2 GiB)"}, 500), BackendError,
+         "cannot use 'llama3': model requires more system memory"),
+        (Answer(None, 500), CallError, "500"),
+        (Answer("null"), CallError, "NoneType"),
         (Answer("<html>proxy</html>", 502), CallError, "proxy"),
         (Answer('{"message": {"content": "8'), CallError, "not JSON"),
         (Answer(drop=True), CallError, "lost"),
@@ -116,11 +85,47 @@ def test_a_server_that_is_not_running_names_the_command():
 def test_errors_are_told_apart(answer, error, words):
     with emulation(faults=[answer]) as server, pytest.raises(error, match=words) as caught:
         backend(server).generate([request()])
-    assert isinstance(caught.value, AuthError) is (error is AuthError)
+    assert type(caught.value) is error or error is CallError
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the input length exceeds the context length",
+        "the prompt is longer than the context length currently available to the model; shorten the prompt",
+        '{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size (8 tokens)"}}',
+        "prompt too long; exceeded max context length by 10 tokens",
+    ],
+)
+def test_every_way_of_saying_too_long_is_a_truncated_reply(words):
+    with emulation(faults=[Answer({"error": words}, 400)]) as server:
+        [reply] = backend(server).generate([request()])
+    assert (reply.status, reply.text) == ("truncated", "")
+    assert reply.detail.startswith("the prompt does not fit into num_ctx = 4096: ")
+
+
+def test_a_missing_key_is_asked_for_by_name():
+    with emulation(faults=[Answer({"error": "unauthorized"}, 401)]) as server, pytest.raises(AuthError) as caught:
+        backend(server).generate([request()])
+    assert caught.value.message.endswith("is OLLAMA_API_KEY set to this server's key?")
+
+
+def test_an_empty_reply_is_complete_and_says_that_it_is_empty():
+    with emulation("") as server:
+        [reply] = backend(server).generate([request(top_logprobs=2)])
+    assert (reply.status, reply.text, reply.detail, reply.tokens) == ("complete", "", "the reply holds no content", ())
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_stays_busy_is_a_failed_call_after_the_retries(status):
+    busy = Answer({"error": "server busy, please try again. maximum pending requests exceeded"}, status, RETRY_NOW)
+    with emulation(faults=[busy] * 3) as server, pytest.raises(CallError, match="server busy"):
+        backend(server, retries=2).generate([request()])
+    assert len(server.chats) == 3
 
 
 def test_a_busy_server_is_asked_again_by_the_transport():
-    busy = Answer({"error": "server busy"}, 503, {"retry-after-ms": "10"})
+    busy = Answer({"error": "server busy"}, 503, RETRY_NOW)
     with emulation(faults=[busy]) as server:
         [reply] = backend(server, retries=1).generate([request()])
     assert (reply.text, len(server.chats)) == ("85", 2)
@@ -129,76 +134,6 @@ def test_a_busy_server_is_asked_again_by_the_transport():
 def test_another_kind_of_server_is_named_as_such():
     with OpenAIFake() as fake, pytest.raises(BackendError, match="is this an Ollama server"):
         backend(fake).identity()
-
-
-# --- identity, preflight, doctor ---
-
-
-def test_identity_has_the_digest_and_is_asked_once():
-    with emulation() as server:
-        judge = backend(server, options={"num_thread": 2})
-        identity = judge.identity()
-        assert judge.identity() == identity
-        assert judge.check() == []
-    assert identity == {
-        "adapter": "ollama/1",
-        "model": "llama3",
-        "version": "0.33.0",
-        "digest": hashlib.sha256(b"llama3:latest").hexdigest(),
-        "num_ctx": 4096,
-        "think": False,
-        "options": {"num_thread": 2},
-    }
-    assert [call.path for call in server.calls] == ["/api/version", "/api/tags"]
-    assert server.url.rpartition(":")[2] not in json.dumps(identity)
-
-
-@pytest.mark.parametrize(("asked", "served"), [("llama3", "llama3:latest"), ("llama3:8b", "llama3:8b")])
-def test_a_model_is_found_with_and_without_its_tag(asked, served):
-    with emulation(models=["other:latest", served]) as server:
-        assert backend(server, model=asked).check() == []
-
-
-def test_a_tag_that_is_not_there_is_missing():
-    with emulation(models=["llama3:8b"]) as server:
-        assert backend(server).check() != []
-
-
-def test_doctor_in_one_screen():
-    with emulation() as server:
-        lines = list(backend(server).doctor())
-    assert [line[:2] for line in lines] == [
-        ("server", True),
-        ("version", True),
-        ("model", True),
-        ("context length", True),
-        ("JSON schema", True),
-        ("log-probabilities", True),
-    ]
-    assert lines[3][2] == "8192 by the model, num_ctx is 4096"
-
-
-def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
-    with emulation(version="0.4.9", context_length=2048) as server:
-        lines = {name: (good, words) for name, good, words in backend(server).doctor()}
-    assert lines["version"][0] is False
-    assert "cuts long prompts silently" in lines["version"][1]
-    assert lines["context length"] == (False, "2048 by the model, num_ctx is 4096: lower num_ctx to 2048 or less")
-    assert lines["JSON schema"] == (False, "needs Ollama 0.5.0 or later")
-    assert lines["log-probabilities"] == (False, "needs Ollama 0.12.11 or later")
-
-
-def test_doctor_does_not_judge_a_build_from_source():
-    with emulation(version="0.0.0") as server:
-        lines = {name: good for name, good, _ in backend(server).doctor()}
-    assert lines["version"] is None
-    assert lines["JSON schema"] is None
-
-
-def test_doctor_gives_the_pull_command():
-    with emulation(models=[]) as server:
-        *_, last = backend(server).doctor()
-    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")
 
 
 # --- addresses and keys ---
@@ -234,6 +169,17 @@ def test_a_named_key_that_is_not_set_is_found_by_preflight():
         [problem] = backend(server, key_env="NO_SUCH_KEY").check()
     assert problem.exit_code == 4
     assert "NO_SUCH_KEY" in problem.message
+
+
+@pytest.mark.parametrize("keep_alive", ["10m", "1h30m", "-1s", "1.5h", "0", "90s", 0, -1, 3600])
+def test_durations(keep_alive):
+    assert OllamaOptions(keep_alive=keep_alive).keep_alive == keep_alive
+
+
+@pytest.mark.parametrize("keep_alive", ["10 minutes", "300", "-1", "", "m", "10m "])
+def test_what_the_server_would_refuse_as_a_duration_is_refused_before(keep_alive):
+    with pytest.raises(ValidationError, match='is no duration: write "10m"'):
+        OllamaOptions(keep_alive=keep_alive)
 
 
 def test_unknown_options_are_refused():

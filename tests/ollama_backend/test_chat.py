@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from judgekit import CallError, Message, Request, Sampling, Usage
-from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, cut_prompt, read_reply
+from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, read_reply
 
 ASK = Request(messages=(Message(role="user", content="Grade this answer from 0 to 100."),))
 
@@ -16,7 +16,7 @@ def said(content="85", **fields):
 
 
 def read(*args, **fields):
-    return read_reply(said(*args, **fields), ASK, 4096)
+    return read_reply(said(*args, **fields), ASK)
 
 
 def body(request=ASK, **settings):
@@ -53,7 +53,20 @@ def test_the_body_leaves_nothing_to_the_servers_defaults():
 def test_what_the_request_leaves_open_is_not_sent():
     sent = body()
     assert sent["options"] == {"num_ctx": 2048}
-    assert "format" not in sent
+    assert not {"format", "logprobs", "top_logprobs"} & sent.keys()
+
+
+@pytest.mark.parametrize(
+    ("seed", "sent"), [(0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None)]
+)
+def test_no_seed_is_one_that_llama_cpp_takes_for_none(seed, sent):
+    options = body(ASK.model_copy(update={"sampling": Sampling(seed=seed)}))["options"]
+    assert options.get("seed") == sent
+
+
+def test_log_probabilities_are_asked_for_with_their_alternatives():
+    sent = body(ASK.model_copy(update={"top_logprobs": 20}))
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 20)
 
 
 def test_a_plain_reply():
@@ -63,7 +76,7 @@ def test_a_plain_reply():
 
 
 def test_thoughts_are_kept_apart():
-    assert read_reply(said() | {"message": {"content": "85", "thinking": "so"}}, ASK, 4096).reasoning == "so"
+    assert read_reply(said() | {"message": {"content": "85", "thinking": "so"}}, ASK).reasoning == "so"
 
 
 def test_a_cut_reply():
@@ -74,6 +87,12 @@ def test_a_cut_reply():
 def test_an_empty_reply_is_empty():
     reply = read("")
     assert (reply.status, reply.text, reply.detail) == ("complete", "", "the reply holds no content")
+
+
+def test_a_reply_of_thoughts_alone_says_so():
+    reply = read_reply(said(done_reason="length") | {"message": {"content": "", "thinking": "let me"}}, ASK)
+    assert (reply.status, reply.reasoning) == ("truncated", "let me")
+    assert reply.detail == "cut at the token limit; the reply holds no content, only thoughts"
 
 
 @pytest.mark.parametrize("count", [None, 0, "many"])
@@ -100,24 +119,7 @@ def test_a_server_that_does_not_count_is_noted(count):
 )
 def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
     with pytest.raises(CallError, match=words):
-        read_reply(answer, ASK, 4096)
-
-
-# --- a prompt that was cut silently ---
-
-
-@pytest.mark.parametrize(
-    ("read_tokens", "cut"),
-    [(7, False), (6, True), (1, True), (4094, False), (4095, True), (4096, True)],
-)
-def test_a_cut_prompt_is_seen(read_tokens, cut):
-    assert bool(cut_prompt(read_tokens, ASK.messages, 4096)) is cut  # the prompt has seven words
-
-
-def test_a_cut_prompt_is_a_truncated_reply_with_its_text_kept():
-    reply = read("85", prompt_eval_count=3)
-    assert (reply.status, reply.text) == ("truncated", "85")
-    assert reply.detail == "the server read 3 tokens of a prompt of 7 words, so it was cut: raise num_ctx"
+        read_reply(answer, ASK)
 
 
 # --- option names ---

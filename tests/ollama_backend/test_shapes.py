@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 
 import ollama
 import pytest
@@ -86,10 +87,28 @@ def test_a_chat_without_messages_loads_and_unloads(scripted):
     assert client.chat("llama3", [], keep_alive=0).done_reason == "unload"
 
 
-def test_the_emulation_cuts_as_ollama_does_unless_told_not_to(scripted):
-    client = ollama.Client(scripted.url)
+@pytest.mark.parametrize(("version", "read"), [("0.12.3", 64), ("0.29.0", 64), ("0.30.9", 34), ("0.33.0", 34)])
+def test_the_emulation_cuts_as_ollama_does_unless_told_not_to(version, read):
     long = [{"role": "user", "content": "word " * 100}]
-    assert client.chat("llama3", long, options={"num_ctx": 64}).prompt_eval_count == 64
+    with OllamaEmulation(Script("85"), version=version) as server:
+        assert ollama.Client(server.url).chat("llama3", long, options={"num_ctx": 64}).prompt_eval_count == read
+
+
+def test_the_official_client_reads_log_probabilities(scripted):
+    client = ollama.Client(scripted.url)
+    answer = client.chat("llama3", MESSAGES, logprobs=True, top_logprobs=3)
+    [token] = answer.logprobs
+    assert (token.token, round(token.logprob, 4)) == ("85", -0.6931)
+    assert [other.token for other in token.top_logprobs] == ["85", "other1", "other2"]
+    assert client.chat("llama3", MESSAGES).logprobs is None
+    *_, streamed, _ = client.chat("llama3", MESSAGES, logprobs=True, top_logprobs=3, stream=True)
+    assert streamed.logprobs == answer.logprobs
+
+
+def test_the_official_client_reads_a_refusal_of_too_many_alternatives(scripted):
+    with pytest.raises(ollama.ResponseError, match="between 0 and 20") as caught:
+        ollama.Client(scripted.url).chat("llama3", MESSAGES, logprobs=True, top_logprobs=21)
+    assert caught.value.status_code == 400
 
 
 def test_the_emulations_options_are_among_the_official_clients_or_newer():
@@ -133,3 +152,25 @@ def test_a_real_models_tokens_are_at_least_the_words(real):
 def test_a_real_prompt_that_is_too_long_is_refused(real):
     reply = ask(real, "word " * 200, num_ctx=128)
     assert (reply.status, reply.text) == ("truncated", "")
+
+
+def test_a_real_prompt_that_a_gateway_lets_be_cut_is_truncated():
+    """SmolLM2's own count of what was left of the prompt, against the words that were sent."""
+    with OllamaEmulation(Llama(llama_url()), drops=["truncate", "shift"]) as server:
+        reply = ask(server, "Rubric: be strict. " + "The answer says that water is wet. " * 40, num_ctx=128)
+        whole = ask(server, "Rubric: be strict. " + "The answer says that water is wet. ", num_ctx=128)
+    assert (reply.status, reply.usage.prompt_tokens) == ("truncated", 66)
+    assert "so it was cut" in reply.detail
+    assert "so it was cut" not in whole.detail
+
+
+def test_a_real_models_log_probabilities_are_those_that_the_official_client_gets(real):
+    reply = ask(real, max_new_tokens=3, top_logprobs=20)
+    options = {"temperature": 0, "seed": 1, "num_predict": 3, "num_ctx": 1024}
+    official = ollama.Client(real.url).chat("llama3", MESSAGES, options=options, logprobs=True, top_logprobs=20)
+    assert [(token.text, token.logprob) for token in reply.tokens] == [(e.token, e.logprob) for e in official.logprobs]
+    assert "".join(token.text for token in reply.tokens) == reply.text
+    for token in reply.tokens:
+        assert token.top[0] == (token.text, token.logprob)  # at temperature 0 the likeliest is chosen
+        assert 0.3 < math.fsum(math.exp(logprob) for _, logprob in token.top) <= 1.0 + 1e-6
+        assert len({text for text, _ in token.top}) == 20

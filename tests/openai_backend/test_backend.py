@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from judgekit import Message, Request
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
 from loopback import closed_port
-from openai_fake import Answer, OpenAIFake, failure
+from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
 
 ASK = Request(messages=(Message(role="user", content="hi"),))
 KEY = "sk-canary-0123456789abcdef"
@@ -101,6 +101,14 @@ def test_an_address_that_is_none(address):
     assert problem.exit_code == 2
 
 
+def test_azures_old_addresses_get_a_hint(monkeypatch):
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
+    [problem] = backend(old, key_env="AZURE_KEY").check()
+    assert problem.exit_code == 2
+    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
+
+
 def test_a_server_need_not_list_its_models():
     class Silent(OpenAIFake):
         def respond(self, call):
@@ -109,15 +117,87 @@ def test_a_server_need_not_list_its_models():
     with Silent() as fake:
         judge = backend(fake.base_url)
         assert judge.check() == []
-        assert [line[1] for line in judge.doctor()] == [True, None]
+        assert [line[:2] for line in judge.doctor()][:3] == [("server", True), ("key", None), ("model", None)]
 
 
 def test_doctor_says_whether_the_model_is_there():
     with OpenAIFake(models=["a", "m"]) as fake:
-        assert [line[:2] for line in backend(fake.base_url).doctor()] == [("server", True), ("model", True)]
-        [_, (_, good, words)] = backend(fake.base_url, model="x").doctor()
+        *_, (_, good, words) = backend(fake.base_url, model="x").doctor()
+        assert fake.bodies == []
     assert good is False
     assert words == "x is not listed; the server has a, m"
+
+
+LOGPROBS = [{"token": "{", "logprob": -0.1, "bytes": [123], "top_logprobs": [{"token": "{", "logprob": -0.1}]}]
+
+
+def test_doctor_says_all_that_the_model_can_do(monkeypatch):
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with OpenAIFake([completion('{"ok": true}', logprobs=LOGPROBS)], key=KEY, models=["m"]) as fake:
+        lines = list(backend(fake.base_url, key_env="JUDGE_KEY").doctor())
+    assert lines == [
+        ("server", True, f"{fake.base_url} answers"),
+        ("key", True, "JUDGE_KEY is sent"),
+        ("model", True, "m"),
+        ("answer", True, "complete, 12 + 3 tokens"),
+        ("JSON schema", True, "kept to"),
+        ("log-probabilities", True, "given"),
+        ("batches", True, "offered: `mode: batch` can be used"),
+    ]
+
+
+def test_doctor_says_all_that_the_model_cannot_do():
+    def old(body):
+        if "temperature" in body:
+            return refuse_parameter("temperature")
+        if "response_format" in body:
+            return failure(400, "response_format is not supported")
+        return failure(400, "logprobs are not supported here") if "logprobs" in body else "yes"
+
+    with OpenAIFake(old, models=["m"]) as fake:
+        fake.batches = None
+        found = {what: (good, words) for what, good, words in backend(fake.base_url).doctor()}
+    assert found["JSON schema"][0] is None
+    assert "asked with response_format none" in found["JSON schema"][1]
+    assert found["parameters"] == (None, "refused by the model, and left out: temperature")
+    assert found["log-probabilities"][0] is None
+    assert "logprobs are not supported here" in found["log-probabilities"][1]
+    assert found["batches"] == (None, "not offered")
+
+
+def test_doctor_says_why_there_is_no_answer():
+    with OpenAIFake([failure(500, "out of memory")]) as fake:
+        *_, last, _ = backend(fake.base_url).doctor()
+    assert last[:2] == ("answer", False)
+    assert "out of memory" in last[2]
+
+
+def test_the_organisation_goes_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-x")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-y")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OpenAIFake() as fake:
+        monkeypatch.setenv("OPENAI_BASE_URL", f" {fake.base_url}/ ")
+        backend().generate([ASK])
+    headers = fake.calls[0].headers
+    assert (headers["openai-organization"], headers["openai-project"]) == ("org-x", "proj-y")
+    assert headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_llama_cpp_without_the_option_for_repeatable_replies_is_a_warning():
+    class Llama(OpenAIFake):
+        def respond(self, call):
+            listed = [{"id": "/models/some.gguf", "object": "model", "owned_by": "llamacpp"}]
+            return Answer({"object": "list", "data": listed}) if call.path == "/v1/models" else super().respond(call)
+
+    with Llama('{"ok": true}') as fake:
+        [problem] = backend(fake.base_url).check()
+        assert problem.severity == "warning"
+        assert "extra: {cache_prompt: false}" in problem.message
+        assert backend(fake.base_url, extra={"cache_prompt": False}).check() == []
+        found = {what: (good, words) for what, good, words in backend(fake.base_url).doctor()}
+    assert found["model"] == (None, "m: llama.cpp serves /models/some.gguf, however called")
+    assert found["repeatable"][0] is None
 
 
 def test_identity_holds_what_can_change_an_answer_and_no_key_nor_port(monkeypatch):
@@ -150,7 +230,7 @@ def test_server_name(base_url, name):
     assert server_name(base_url) == name
 
 
-@pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}])
+@pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True}])
 def test_extra_cannot_replace_what_the_request_sets(extra):
     with pytest.raises(ValidationError, match="cannot stand in `extra`"):
         OpenAIOptions(model="m", extra=extra)

@@ -15,6 +15,7 @@ from judgekit import (
     QuotaError,
     Request,
     Sampling,
+    Token,
     Unreachable,
 )
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
@@ -216,6 +217,161 @@ def test_many_threads_learn_a_refusal_and_all_are_answered():
     assert len({reply.notes for reply in replies}) == 1
 
 
+# --- refusals in other words ---
+
+
+def detail(*loc):
+    return {"detail": [{"type": "extra_forbidden", "loc": ["body", *loc], "msg": "Extra inputs are not permitted"}]}
+
+
+AZURE_FILTER = {"error": {"message": "The response was filtered", "type": None, "param": "prompt",
+                          "code": "content_filter", "status": 400,
+                          "innererror": {"code": "ResponsibleAIPolicyViolation"}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refuse_parameter("temperature", "unsupported_parameter"),
+        refuse_parameter("temperature.default", "unknown_parameter"),
+        failure(400, "Unrecognized request argument supplied: temperature"),
+        failure(400, "temperature is not supported with this model", param="temperature"),
+        failure(400, "This model does not support the parameter `temperature`.", code=400),
+        Answer({"error": "temperature is not supported by this model"}, 400),
+        Answer({"object": "error", "message": "Unsupported parameter: 'temperature'", "param": None, "code": 400}, 400),
+        Answer(detail("temperature"), 422),
+        Answer({"object": "error", "message": detail("temperature"), "type": "invalid_request_error"}, 422),
+        Answer([{"error": {"code": 400, "message": 'Unknown name "temperature": cannot find field.'}}], 400),
+        Answer({"error": {"message": "Provider returned error", "code": 400, "metadata": {
+            "raw": '{"error": {"message": "No.", "param": "temperature", "code": "unsupported_value"}}'}}}, 400),
+        Answer({"error": {"message": "litellm.BadRequestError: OpenAIException - Error code: 400 - {'error': "
+                "{'message': \"Unsupported value: 'temperature' does not support 0 with this model.\", "
+                "'param': 'temperature'}}",
+                "type": None, "param": None, "code": "400"}}, 400),
+    ],
+)  # fmt: skip
+def test_a_refused_parameter_is_recognised_in_every_shape(answer):
+    with OpenAIFake(lambda body: answer if "temperature" in body else "85") as fake:
+        [reply] = ask(fake)
+    assert reply.text == "85"
+    assert reply.notes == ("temperature was refused by the server and left out",)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(400, "Invalid value for 'temperature': must be at most 2", param="temperature", code="invalid_value"),
+        failure(400, "The stop of this service is near; seed and stop are words. Streaming is not supported."),
+        failure(400, "Unsupported value: 'messages[0].role' does not support 'system'", code="unsupported_value",
+                param="messages[0].role"),
+        Answer("<html>temperature is not supported</html>", 500),
+    ],
+)  # fmt: skip
+def test_what_is_no_refusal_of_a_parameter_is_an_error(answer):
+    with OpenAIFake([answer]) as fake, pytest.raises(CallError):
+        ask(fake, retries=0)
+    assert len(fake.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(400, "Unrecognized request argument supplied: max_completion_tokens"),
+        failure(400, "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens' instead."),
+        Answer(detail("max_completion_tokens"), 422),
+    ],
+)
+def test_an_old_server_gets_the_old_name_of_the_cap(answer):
+    with OpenAIFake(lambda body: answer if "max_completion_tokens" in body else "85") as fake:
+        ask(fake, request(), request(), max_tokens_field="max_completion_tokens")
+    assert [body.get("max_tokens") for body in fake.bodies] == [None, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("words", "param"),
+    [
+        ("This response_format type is unavailable now", None),
+        ("json_schema is not supported by this model", None),
+        ("Structured outputs are not available for this model", None),
+        ("No such value", "response_format.json_schema"),
+        ("'messages' must contain the word 'json' to use 'response_format' of type 'json_object'.", "messages"),
+    ],
+)
+def test_a_refused_way_to_ask_for_json_is_recognised(words, param):
+    with OpenAIFake(lambda body: failure(400, words, param=param) if "response_format" in body else "4") as fake:
+        [reply] = ask(fake, request(json_schema=SCHEMA))
+    assert reply.notes == ("the server refused a JSON schema; asked with response_format none",)
+
+
+def test_a_server_that_passes_over_the_schema_is_noted():
+    with OpenAIFake("I would say four.") as fake:
+        [reply] = ask(fake, request(json_schema=SCHEMA))
+    assert (reply.text, reply.status) == ("I would say four.", "complete")
+    assert reply.notes == ("the reply to a JSON schema is not JSON",)
+
+
+def test_a_property_may_be_named_like_a_keyword():
+    named = {"properties": {"type": "string"}, "enum": {"type": "object", "properties": {"a": {}}}}
+    closed = strict_schema({"type": "object", "properties": named})
+    assert closed["required"] == ["properties", "enum"]
+    assert closed["properties"]["properties"] == {"type": "string"}
+    assert closed["properties"]["enum"]["additionalProperties"] is False
+
+
+def test_an_object_or_null_is_closed_too():
+    assert strict_schema({"type": ["object", "null"], "properties": {"a": {}}})["required"] == ["a"]
+
+
+# --- log-probabilities ---
+
+FOUR = [
+    {"token": "4", "logprob": -0.1, "bytes": [52], "top_logprobs": [{"token": "4", "logprob": -0.1, "bytes": [52]}]}
+]
+
+
+def test_log_probabilities_are_asked_for_and_read():
+    with OpenAIFake([completion("4", logprobs=FOUR)]) as fake:
+        [reply] = ask(fake, request(top_logprobs=20))
+        ask(fake)
+    assert reply.tokens == (Token(text="4", logprob=-0.1, top=(("4", -0.1),)),)
+    assert (fake.bodies[0]["logprobs"], fake.bodies[0]["top_logprobs"]) == (True, 20)
+    assert not fake.bodies[1].keys() & {"logprobs", "top_logprobs"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(400, "'logprobs' is not supported with this model.", param="logprobs", code="unsupported_parameter"),
+        failure(400, "You are not allowed to request logprobs from this model"),
+        failure(422, "Requested sample logprobs of 20, which is greater than max allowed: 5"),
+        completion("4"),
+        completion("4", logprobs=[]),
+        completion("4", logprobs=[{**FOUR[0], "top_logprobs": []}]),
+    ],
+)
+def test_a_model_without_log_probabilities_is_named_and_nothing_more_is_sent(answer):
+    with OpenAIFake([answer]) as fake, pytest.raises(BackendError, match=r"'judge' at .* gives no log-probabilities"):
+        ask(fake, request(top_logprobs=20))
+    assert len(fake.bodies) == 1, "they are never left out to please the server"
+
+
+def test_one_reply_without_them_is_one_failure():
+    with OpenAIFake([completion("4", logprobs=FOUR), completion("4")]) as fake:
+        judge = backend(fake)
+        judge.generate([request(top_logprobs=5)])
+        with pytest.raises(CallError, match="gives no log-probabilities"):
+            judge.generate([request(top_logprobs=5)])
+
+
+@pytest.mark.parametrize(
+    "answer", [completion(None), completion(None, refusal="No."), completion("8", finish_reason="content_filter")]
+)
+def test_a_reply_without_text_has_no_tokens(answer):
+    with OpenAIFake([answer]) as fake:
+        [reply] = ask(fake, request(top_logprobs=5))
+    assert reply.tokens == ()
+
+
 # --- errors ---
 
 
@@ -265,8 +421,16 @@ def test_a_prompt_that_does_not_fit_is_a_truncated_reply(answer):
     assert "does not fit the model's context" in reply.detail
 
 
-def test_a_prompt_that_the_policy_forbids_is_a_refused_reply():
-    with OpenAIFake([failure(400, "The prompt triggered the content policy", code="content_filter")]) as fake:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(400, "The prompt triggered the content policy", code="content_filter"),
+        failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"),
+        Answer(AZURE_FILTER, 400),
+    ],
+)
+def test_a_prompt_that_the_policy_forbids_is_a_refused_reply(answer):
+    with OpenAIFake([answer]) as fake:
         [reply] = ask(fake)
     assert (reply.status, reply.text) == ("refused", "")
 

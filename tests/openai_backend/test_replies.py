@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from judgekit import CallError, Usage
-from judgekit_openai.replies import read_reply
+from judgekit_openai.replies import read_reply, read_tokens
 from openai_fake import completion
 
 
@@ -61,10 +61,29 @@ def test_a_lone_surrogate_is_kept():
     assert read("a\ud800b").text == "a\ud800b"
 
 
-@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": -1, "completion_tokens": 1}, "many"])
+def test_thoughts_among_the_parts_are_reasoning():
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}, {"type": "text", "text": "85"}]
+    assert (read(parts).text, read(parts).reasoning) == ("85", "so")
+
+
+def test_a_limit_that_went_into_reasoning_says_so():
+    body = completion(None, finish_reason="length").body
+    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 16}
+    words = "cut at the token limit; the reply holds no content; 16 tokens went into reasoning: raise max_new_tokens"
+    assert read_reply(body).detail == words
+
+
+NO_USAGE = [None, {}, {"prompt_tokens": -1, "completion_tokens": 1}, "many", {"prompt_tokens": 3},
+            {"prompt_tokens": None}, {"prompt_tokens": True, "completion_tokens": 1},
+            {"prompt_tokens": 3, "completion_tokens": None}]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", NO_USAGE)
 def test_usage_is_never_invented(usage):
     body = completion("85").body
     body["usage"] = usage
+    assert read_reply(body).usage is None
+    del body["usage"]
     assert read_reply(body).usage is None
 
 
@@ -87,3 +106,49 @@ def test_usage_is_never_invented(usage):
 def test_an_unknown_shape_is_an_error_and_no_answer(body, words):
     with pytest.raises(CallError, match=words):
         read_reply(body)
+
+
+# --- log-probabilities ---
+
+
+def token(text, logprob, *top):
+    listed = [{"token": other, "logprob": value, "bytes": None} for other, value in top]
+    return {"token": text, "logprob": logprob, "bytes": None, "top_logprobs": listed}
+
+
+def test_tokens_come_with_their_alternatives():
+    listed = [token("8", -0.5, ("8", -0.5), ("9", -1.5)), token("5", 0, ("5", 0), ("0", -9999.0))]
+    first, second = read_tokens(completion("85", logprobs=listed).body)
+    assert (first.text, first.logprob, first.top) == ("8", -0.5, (("8", -0.5), ("9", -1.5)))
+    assert second.top[1] == ("0", -9999.0), "the API's word for very unlikely"
+
+
+@pytest.mark.parametrize("found", [None, {}, {"content": None, "refusal": []}, {"content": []}])
+def test_no_tokens_are_no_tokens(found):
+    body = completion("85").body
+    body["choices"][0]["logprobs"] = found
+    assert read_tokens(body) == ()
+    del body["choices"][0]["logprobs"]
+    assert read_tokens(body) == ()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"content": [{"token": "8"}]},
+        {"content": [{"token": "8", "logprob": None}]},
+        {"content": [{"token": "8", "logprob": True}]},
+        {"content": [{"token": 8, "logprob": -1.0}]},
+        {"content": [{"token": "8", "logprob": "-1"}]},
+        {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": {"8": -1.0}}]},
+        {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": [{"token": "8"}]}]},
+        {"content": 8},
+        {"content": ["8"]},
+        ["8"],
+    ],
+)
+def test_log_probabilities_of_an_unknown_shape_are_never_guessed(found):
+    body = completion("85").body
+    body["choices"][0]["logprobs"] = found
+    with pytest.raises(CallError, match="log-probabilities of an unknown shape"):
+        read_tokens(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import openai
 import pytest
@@ -101,5 +102,52 @@ def test_a_real_server_refuses_a_prompt_that_is_too_long(llama):
     assert "does not fit the model's context" in reply.detail
 
 
-def test_a_real_server_passes_preflight(llama):
-    assert backend(llama).check() == []
+def test_a_real_server_passes_preflight_with_a_word_about_its_cache(llama):
+    assert backend(llama, extra={"cache_prompt": False}).check() == []
+    [problem] = backend(llama).check()
+    assert problem.severity == "warning"
+
+
+def test_a_real_servers_log_probabilities_are_the_official_clients(llama):
+    official = client(llama).chat.completions.create(
+        model="smollm2", messages=MESSAGES, temperature=0, seed=1, max_tokens=6, top_p=1, logprobs=True, top_logprobs=5,
+        extra_body={"cache_prompt": False},
+    )  # fmt: skip
+    [ours] = backend(llama, extra={"cache_prompt": False}).generate([request(top_logprobs=5)])
+    found = official.choices[0].logprobs.content
+    assert [(token.text, token.logprob) for token in ours.tokens] == [(token.token, token.logprob) for token in found]
+    assert [token.top for token in ours.tokens] == [
+        tuple((top.token, top.logprob) for top in token.top_logprobs) for token in found
+    ]
+    assert "".join(token.text for token in ours.tokens) == ours.text
+    for token in ours.tokens:
+        assert len(token.top) == 5
+        assert token.top[0] == (token.text, token.logprob), "greedy: the likeliest token was taken"
+        assert 0.3 < sum(math.exp(logprob) for _, logprob in token.top) <= 1 + 1e-6 or token.logprob < -1
+
+
+def test_a_real_server_gives_probabilities_of_what_the_schema_allows(llama):
+    ask = request("Is grass green?", max_new_tokens=8, json_schema=SCHEMA, top_logprobs=3)
+    [reply] = backend(llama, extra={"cache_prompt": False}).generate([ask])
+    assert json.loads(reply.text) in ("yes", "no")
+    assert "".join(token.text for token in reply.tokens) == reply.text
+
+
+def test_a_real_servers_grammar_and_cache_option_go_through_extra(llama):
+    grammar = {"grammar": 'root ::= "maybe"', "cache_prompt": False}
+    [reply] = backend(llama, extra=grammar).generate([request()])
+    assert (reply.text, reply.status) == ("maybe", "complete")
+
+
+def test_the_doctor_examines_a_real_server(llama):
+    found = {what: (good, words) for what, good, words in backend(llama).doctor()}
+    assert found["answer"][0] is True
+    assert found["JSON schema"] == (True, "kept to")
+    assert found["log-probabilities"] == (True, "given")
+    assert found["batches"] == (None, "not offered")
+    assert "cache_prompt" in found["repeatable"][1]
+
+
+def test_a_real_server_without_batches_is_found_by_preflight(llama):
+    [problem] = backend(llama, mode="batch", extra={"cache_prompt": False}).check()
+    assert "offers no Batch API" in problem.message

@@ -142,6 +142,28 @@ def test_rerun_interval_by_hand():
     assert (rerun.interval.low, rerun.interval.high) == pytest.approx((rerun.value - half, rerun.value + half))
 
 
+def test_a_rerun_of_the_judge_alone_says_so():
+    table = ItemTable()
+    for i, values in enumerate([[10.0, 20.0], [50.0, 54.0], [90.0, 80.0]]):
+        for judge_repeat, value in enumerate(values):
+            table.add(f"i{i}", 0, judge_repeat, value)
+    _, rerun = estimate(table, metric="m", system="s", series=SCORE)
+    assert rerun.interval.note == "of the judgements alone: every item was answered once"
+    assert rerun.interval.low < rerun.value < rerun.interval.high
+
+
+def test_unbalanced_repeats_are_pooled():
+    """SE = √(s²·Σ 1/R_i)/n, s² pooled over the items that were repeated."""
+    values = [[10.0, 20.0, 30.0], [50.0, None, 54.0], [90.0, None, None]]
+    new, rerun = estimate(table_of(values), metric="m", system="s", series=SCORE)
+    pooled = (200 + 8) / (2 + 1)
+    assert new.value == rerun.value == pytest.approx((20 + 52 + 90) / 3)
+    assert rerun.se == pytest.approx(math.sqrt(pooled * (1 / 3 + 1 / 2 + 1)) / 3)
+    half = stats.t.ppf(0.975, 3) * rerun.se
+    assert rerun.interval.high == pytest.approx(rerun.value + half)
+    assert new.counts == {"scored": 6, "unparsed": 3}
+
+
 def test_repeats_that_never_differ_give_no_rerun_interval():
     _, rerun = estimate(table_of([[10.0, 10.0], [20.0, 20.0]]), metric="m", system="s", series=SCORE)
     assert (rerun.interval.low, rerun.interval.note) == (None, "every repeat gave the same score")

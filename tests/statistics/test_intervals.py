@@ -10,6 +10,7 @@ from judgekit.statistics.betting import betting
 from judgekit.statistics.bootstrap import bootstrap, generator
 from judgekit.statistics.intervals import (
     Scale,
+    carriers,
     choose,
     clopper_pearson,
     plus_two_bounds,
@@ -188,10 +189,19 @@ def test_seed_and_name_make_the_bootstrap():
         (np.concatenate((np.full(30, 0.995), np.linspace(0, 0.9, 30))), "plus_two_t"),
         (np.concatenate((np.full(29, 0.995), np.linspace(0, 0.9, 31))), "bootstrap"),
         (np.full(60, 0.3), "bootstrap"),
+        (np.concatenate((np.full(100, 0.95), np.linspace(0, 0.5, 6))), "plus_two_t"),  # six items carry the spread
+        (np.concatenate((np.full(100, 0.95), np.linspace(0, 0.5, 20))), "bootstrap"),
     ],
 )
 def test_the_rule_of_auto(rows, expected):
     assert choose(rows, rows, UNIT) == expected
+
+
+def test_carriers_are_the_items_that_the_spread_hangs_on():
+    assert carriers(np.asarray([0.0, 1.0] * 30), UNIT) == pytest.approx(60)
+    x = np.concatenate((np.full(996, 50.0), np.asarray([0.0, 0.0, 100.0, 100.0])))
+    assert carriers(x, PERCENT) == pytest.approx(4)
+    assert carriers(np.full(60, 30.0), PERCENT) == 60
 
 
 def test_trials_of_an_item():

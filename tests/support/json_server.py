@@ -15,7 +15,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """A request. Header names are in lower case; `body` is parsed JSON, None where there was none."""
+    """A request. Header names are in lower case; `body` is parsed JSON, None where there was none, and bytes where the
+    content type is another one."""
 
     method: str
     path: str
@@ -25,7 +26,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: JSON, or text as it is (`str`). `pause` seconds before it; `drop` closes without a word."""
+    """A response: JSON, or text or bytes as they are. `pause` seconds before it; `drop` closes without a word."""
 
     body: Any = None
     status: int = 200
@@ -82,7 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self._answer(json.loads(raw) if raw else None)
+        plain = self.headers.get_content_type() in ("application/json", "text/plain")
+        self._answer((json.loads(raw) if plain else raw) if raw else None)
 
     def _answer(self, body: Any) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -93,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.drop:
             self.close_connection = True
             return
-        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
-        data = text.encode()
+        text = answer.body if isinstance(answer.body, str | bytes) else json.dumps(answer.body)
+        data = text.encode() if isinstance(text, str) else text
         self.send_response(answer.status)
         kind = "text/html" if isinstance(answer.body, str) else "application/json"
         for name, value in {"content-type": kind, "content-length": str(len(data)), **answer.headers}.items():

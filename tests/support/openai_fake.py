@@ -1,6 +1,7 @@
 """A fake of OpenAI's chat completions on loopback: scripted replies and faults in the shapes of the real API.
 
-The shapes are proven by the official `openai` client in tests/openai_backend. It does not stream.
+The shapes are proven by the official `openai` client in tests/openai_backend. It does not stream. Its Batch API is in
+openai_batches.py.
 By hand: `python tests/support/openai_fake.py --port 8000 --reply 85`.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from json_server import Answer, Call, JsonServer
+from openai_batches import Batches
 
 Script = Callable[[dict[str, Any]], Answer | str] | Iterable[Answer | str] | str
 
@@ -24,6 +26,7 @@ def completion(
     model: str = "gpt-fake",
     prompt_tokens: int = 12,
     completion_tokens: int = 3,
+    logprobs: list[dict[str, Any]] | None = None,
     **message: Any,
 ) -> Answer:
     """A chat completion; `message` adds fields to the message, such as `reasoning_content`."""
@@ -37,7 +40,7 @@ def completion(
                 {
                     "index": 0,
                     "message": {"role": "assistant", "content": text, "refusal": refusal, **message},
-                    "logprobs": None,
+                    "logprobs": None if logprobs is None else {"content": logprobs, "refusal": None},
                     "finish_reason": finish_reason,
                 }
             ],
@@ -74,6 +77,7 @@ class OpenAIFake(JsonServer):
     """`script`: one reply for all, a function of the request body, or replies in turn of which the last stays.
 
     `key`: the only one that is let in. `models`: the names of GET /models; a chat with another one is a 404.
+    `batches` is its Batch API, whose lines are answered by the same script; None takes it away.
     """
 
     def __init__(self, script: Script = "50", *, key: str | None = None, models: Iterable[str] = (), port: int = 0):
@@ -83,6 +87,7 @@ class OpenAIFake(JsonServer):
         self._function = script if callable(script) else None
         self._turns = [] if callable(script) else [script] if isinstance(script, str) else list(script)
         self._lock = threading.Lock()
+        self.batches: Batches | None = Batches(self.chat)
 
     @property
     def base_url(self) -> str:
@@ -99,12 +104,18 @@ class OpenAIFake(JsonServer):
         if call.method == "GET" and call.path == "/v1/models":
             listed = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
             return Answer({"object": "list", "data": listed})
+        if self.batches is not None and (answer := self.batches.respond(call)) is not None:
+            return answer
         if call.method != "POST" or call.path != "/v1/chat/completions":
             return failure(404, f"Invalid URL ({call.method} {call.path})")
-        if self.models and call.body.get("model") not in self.models:
-            message = f"The model `{call.body.get('model')}` does not exist or you do not have access to it."
+        return self.chat(call.body)
+
+    def chat(self, body: dict[str, Any]) -> Answer:
+        """The answer to one chat completion, asked for alone or as a line of a batch."""
+        if self.models and body.get("model") not in self.models:
+            message = f"The model `{body.get('model')}` does not exist or you do not have access to it."
             return failure(404, message, code="model_not_found")
-        answer = self._function(call.body) if self._function else self._next()
+        answer = self._function(body) if self._function else self._next()
         return completion(answer) if isinstance(answer, str) else answer
 
     def _next(self) -> Answer | str:

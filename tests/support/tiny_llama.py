@@ -46,8 +46,8 @@ def model(seed: int = 0) -> Any:
         return LlamaForCausalLM(config).eval()
 
 
-def folder(into: Path, seed: int = 0) -> Path:
-    """Save the model as transformers does: config.json, model.safetensors, tokenizer.json."""
+def tokenizer(chat_template: str | None = TEMPLATE, **names: str) -> Any:
+    """The byte-level tokenizer; `names` are its special tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -56,10 +56,13 @@ def folder(into: Path, seed: int = 0) -> Path:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, bos_token=CONTROL[1], eos_token=CONTROL[2], chat_template=TEMPLATE
-    )
-    tokenizer.save_pretrained(into)
+    names = {"bos_token": CONTROL[1], "eos_token": CONTROL[2]} | names
+    return PreTrainedTokenizerFast(tokenizer_object=core, chat_template=chat_template, **names)
+
+
+def folder(into: Path, seed: int = 0, chat_template: str | None = TEMPLATE) -> Path:
+    """Save the model as transformers does: config.json, model.safetensors, tokenizer.json."""
+    tokenizer(chat_template).save_pretrained(into)
     model(seed).save_pretrained(into)
     return into
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import tiny_llama
 from judgekit import BackendError, CheckpointError, Message, Request
@@ -34,15 +35,21 @@ def folder(tmp_path_factory):
 
 
 def test_a_gguf_file_is_the_same_model_as_its_folder(gguf, folder):
-    import torch
-
     file = gguf_file.GGUF(gguf)
     assert llama.supported(file)
-    made, expected = llama.model(file).state_dict(), tiny_llama.model().state_dict()
+    made, expected = llama.model(file, torch.float32).state_dict(), tiny_llama.model().state_dict()
     assert made.keys() == expected.keys()
     assert all(torch.equal(made[name], expected[name]) for name in expected)
     (one,), (other,) = backend_of(gguf).loglikelihood([request()]), backend_of(folder).loglikelihood([request()])
     assert one.continuations == other.continuations
+
+
+def test_a_gguf_file_of_another_kind_is_read_by_transformers_own_loader(gguf, folder, monkeypatch):
+    monkeypatch.setattr(llama, "supported", lambda gguf: False)
+    loaded = loading._parts(gguf, torch.float32)
+    expected = tiny_llama.model().state_dict()
+    assert all(torch.equal(weight, expected[name]) for name, weight in loaded.model.state_dict().items())
+    assert loaded.kind == "causal"
 
 
 def test_the_tokenizer_from_the_gguf_file_is_the_folders(gguf, folder):
@@ -121,7 +128,7 @@ def test_folders_that_are_no_model(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(CheckpointError, match="pickles"):
         checkpoint.checked(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     with pytest.raises(CheckpointError, match="no tokenizer"):
         checkpoint.checked(tmp_path)
 
@@ -150,7 +157,7 @@ def test_safetensors_that_are_damaged_or_lack_a_weight(tmp_path):
     whole = file.read_bytes()
     weights = load(whole)
     file.write_bytes(whole[:5000])
-    with pytest.raises(CheckpointError, match="transformers cannot load it") as error:
+    with pytest.raises(CheckpointError, match="a truncated safetensors file: 5,000 bytes of 110,192") as error:
         backend_of(folder).loglikelihood([request()])
     broken(error.value, folder)
     del weights["model.layers.1.mlp.up_proj.weight"]

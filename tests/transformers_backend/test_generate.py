@@ -1,7 +1,7 @@
 import pytest
 
 import tiny_llama
-from judgekit import CallError, Message, Request, Sampling
+from judgekit import Message, Request, Sampling
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
 
@@ -65,12 +65,22 @@ def test_cut_off_is_truncated_and_a_stop_text_is_not(backend):
     assert stopped.usage.completion_tokens < 15
 
 
-def test_a_prompt_that_fills_the_window_is_an_error_of_this_call(backend):
-    with pytest.raises(CallError, match="the model reads 256"):
-        ask(backend, prompt="x" * 300)
+def test_a_prompt_that_fills_the_window_is_truncated_and_never_cut(backend):
+    reply = ask(backend, prompt="x" * 300)
+    assert (reply.status, reply.text) == ("truncated", "")
+    assert reply.detail == "the prompt has 319 tokens, and the model reads 256"
+
+
+def test_an_answer_that_the_window_ends_says_so(backend):
+    reply = ask(backend, prompt="x" * 220, max_new_tokens=100)
+    assert reply.status == "truncated"
+    assert reply.usage.prompt_tokens + reply.usage.completion_tokens == 256
+    assert reply.detail == "the model's window of 256 tokens was full"
 
 
 def test_a_schema_is_refused_and_not_ignored(backend):
     request = Request(messages=(Message(role="user", content="x"),), json_schema={"type": "object"})
-    with pytest.raises(CallError, match="JSON schema"):
-        backend.generate([request])
+    (reply,) = backend.generate([request])
+    assert reply.status == "error"
+    assert "JSON schema" in reply.detail
+    assert "schema" not in backend.capabilities

@@ -3,7 +3,7 @@
 import pytest
 
 import tiny_llama
-from judgekit import CallError, Message, Request
+from judgekit import Message, Request
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
 
@@ -83,17 +83,19 @@ def test_an_empty_prompt_starts_from_the_first_token(folder):
     assert reply.continuations[0].token_logprobs == pytest.approx(naive(folder, "<|im_start|>", "the"), abs=2e-5)
 
 
-def test_too_long_for_the_window_is_an_error_of_this_call(backend):
-    with pytest.raises(CallError, match=r"have \d+ tokens, and the model reads 256"):
-        backend.loglikelihood([asked("x" * 300, "the")])
+def test_too_long_for_the_window_is_truncated(backend):
+    long, short = backend.loglikelihood([asked("x" * 300, "the"), asked("x", "the")])
+    assert (long.status, short.status) == ("truncated", "complete")
+    assert long.detail == "prompt and continuation have 320 tokens, and the model reads 256"
+    assert not long.continuations
 
 
-def test_a_chat_template_that_refuses_is_an_error_of_this_call(folder):
-    backend = TransformersBackend(TransformersOptions(model=str(folder)))
-    loaded = backend._ready()
-    template, loaded.tokenizer.chat_template = loaded.tokenizer.chat_template, "{{ raise_exception('no system') }}"
-    try:
-        with pytest.raises(CallError, match="no system"):
-            backend.loglikelihood([asked("x", "y")])
-    finally:
-        loaded.tokenizer.chat_template = template
+def test_a_chat_template_that_refuses_is_an_error_of_this_call(tmp_path):
+    refuses = (
+        "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('not that') }}{% endif %}" + tiny_llama.TEMPLATE
+    )
+    backend = TransformersBackend(TransformersOptions(model=str(tiny_llama.folder(tmp_path, chat_template=refuses))))
+    good, bad = backend.loglikelihood([asked("good", "y"), asked("bad", "y")])
+    assert good.status == "complete"
+    assert (bad.status, bad.detail) == ("error", "the model's chat template refuses these messages: not that")
+    assert [reply.status == "error" for reply in backend.generate([asked("bad"), asked("good")])] == [True, False]

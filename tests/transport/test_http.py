@@ -10,7 +10,8 @@ import pytest
 
 import judgekit
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
-from judgekit.transport import Http, HttpStatusError, Secret, _backoff, stoppable
+from judgekit.retries import backoff, retry_after
+from judgekit.transport import Http, HttpStatusError, Secret, stoppable
 from loopback import ChatServer, FaultServer, closed_port, http, read_request, replies
 
 KEY = Secret("sk-http-canary-77", "HTTP_KEY")
@@ -211,17 +212,34 @@ def test_the_wait_is_the_servers_or_a_backoff(headers: dict[str, str], least: fl
 def test_a_date_and_a_long_wait() -> None:
     from email.utils import formatdate
 
-    from judgekit.transport import _retry_after
-
     soon = formatdate(time.time() + 30, usegmt=True)
-    assert 27 < _retry_after({"retry-after": soon}, 1.0) <= 30
-    assert _retry_after({"retry-after": "86400"}, 1.0) == 120
-    assert _retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 1.5) == 1.5
+    assert 27 < (retry_after({"retry-after": soon}) or 0) <= 30
+    assert retry_after({"retry-after": "86400"}) == 86400
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_longer_pause_than_anyone_waits_for_ends_the_call(status: int) -> None:
+    with replies(http(status, '{"error": "tomorrow"}', retry_after="3600")) as server:
+        start = time.monotonic()
+        with pytest.raises(HttpStatusError, match="tomorrow; it asks to be left alone for 3600 s"):
+            Http(server.url).post("chat", {})
+        assert time.monotonic() - start < 1
+        assert len(server.requests) == 1
+
+
+def test_the_whole_call_has_a_deadline_of_its_own() -> None:
+    with replies(http(503, "{}", retry_after="0.3")) as server:
+        start = time.monotonic()
+        with pytest.raises(HttpStatusError):
+            Http(server.url, retries=20, total=1.0).post("chat", {})
+        assert time.monotonic() - start < 1.5
+        assert 3 <= len(server.requests) <= 4
 
 
 def test_the_backoff_doubles_to_eight_seconds_with_jitter() -> None:
     for attempt, full in enumerate([0.5, 1, 2, 4, 8, 8, 8]):
-        pauses = [_backoff(attempt) for _ in range(200)]
+        pauses = [backoff(attempt) for _ in range(200)]
         assert 0.75 * full <= min(pauses) < max(pauses) <= full
 
 

@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from judgekit.secret import Secret, one_line, scrub
+from judgekit.secret import Secret, clean, one_line, scrub
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='
 
@@ -58,12 +58,12 @@ def test_every_spelling_is_scrubbed(canary: Secret) -> None:
         base64.urlsafe_b64encode(b"user:" + CANARY.encode()).decode(),
     ]
     for spelling in spellings:
-        clean = scrub(f"before {spelling} after")
-        assert "[secret]" in clean, spelling
-        assert clean.startswith("before ")
-        assert clean.endswith(" after")
+        found = scrub(f"before {spelling} after")
+        assert "[secret]" in found, spelling
+        assert found.startswith("before ")
+        assert found.endswith(" after")
         for text in (CANARY, quoted, "canary"):
-            assert text not in clean
+            assert text not in found
 
 
 def test_text_without_a_secret_is_the_same_object(canary: Secret) -> None:
@@ -92,3 +92,52 @@ def test_one_line_is_printable_short_and_scrubbed(canary: Secret) -> None:
 
 def test_one_line_scrubs_before_it_cuts(canary: Secret) -> None:
     assert "canary" not in one_line("x" * 70 + CANARY, 80)
+
+
+KEY = "sk-proj-Canary_4f9/Zq+7=="
+ESCAPED = {
+    "one letter": KEY.replace("C", "\\u0043"),
+    "every letter": "".join(f"\\u{ord(char):04X}" for char in KEY),
+    "the slash": KEY.replace("/", "\\/"),
+    "twice": json.dumps(KEY.replace("C", "\\u0043").replace("/", "\\/"))[1:-1],
+    "every letter in a URL": "".join(f"%{ord(char):02x}" for char in KEY),
+    "a URL in a URL": urllib.parse.quote(urllib.parse.quote(KEY, safe=""), safe=""),
+    "some in a URL": KEY.replace("C", "%43"),
+    "HTML, hexadecimal": "".join(f"&#x{ord(char):x};" for char in KEY),
+    "HTML, decimal": KEY.replace("-", "&#45;").replace("/", "&#047;"),
+    "hexadecimal": KEY.encode().hex(),
+    "in a JSON of a JSON": json.dumps(json.dumps({"key": KEY.replace("C", "\\u0043")})),
+}
+
+
+@pytest.mark.parametrize("how", ESCAPED)
+def test_escapes_of_single_letters_hide_nothing(how: str) -> None:
+    Secret(KEY, "ESCAPED_KEY")
+    found = scrub(f"before {ESCAPED[how]} after")
+    assert "[secret]" in found
+    assert found.startswith("before ")
+    assert found.endswith(" after")
+    for part in (KEY, "Canary", ESCAPED[how]):
+        assert part not in found
+
+
+@pytest.mark.parametrize(
+    "text", ['50 % of {"a": "\\u00e9\\/"}', "100%25 sure", "&#169; &#x26; and \\\\/", "C:\\/temp %41"]
+)
+def test_escapes_without_a_secret_stay_as_they_are(text: str) -> None:
+    Secret(KEY, "ESCAPED_KEY")
+    assert scrub(text) is text
+
+
+def test_what_was_json_stays_json() -> None:
+    Secret(KEY, "ESCAPED_KEY")
+    text = json.dumps({"a": f'\\u0022 %22 &#34; {ESCAPED["one letter"]} "quoted" \\', "b": [1, None]})
+    tree = json.loads(scrub(text))
+    assert tree["b"] == [1, None]
+    assert "Canary" not in tree["a"]
+
+
+def test_parsed_json_is_cleaned_to_its_last_string() -> None:
+    Secret(KEY, "ESCAPED_KEY")
+    tree = {"a": [KEY, 1, None, {"b": f"x {KEY}", KEY: True}], "c": "fine"}
+    assert clean(tree) == {"a": ["[secret]", 1, None, {"b": "x [secret]", "[secret]": True}], "c": "fine"}

@@ -1,10 +1,14 @@
 """Generated replies: each is read as the score that its generator put there, or is a typed failure."""
 
 import json
+from collections import Counter
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from judge_replies import PROMPTS, cases
+from judgekit.readings import _READINGS
 from judgekit.records import Reply
 from judgekit.verdicts import FORMS, Asked, read
 
@@ -96,3 +100,46 @@ def test_any_text_gives_a_verdict_and_a_score_only_from_its_own_digits(text, for
 def test_an_echo_of_the_response_is_no_verdict(response, form):
     verdict = read(form, Reply(text=response), Asked(NONCE, responses=(response,)))
     assert verdict.status == "unparsed"
+
+
+def read_as_it_must_be(case, seen):
+    verdict = case.reading.verdict(case.question, case.replies)
+    seen[case.reading.setting.template.front.reading, verdict.status] += 1
+    if isinstance(case.must, str):
+        assert (verdict.status, verdict.value) == (case.must, None), case.replies
+        assert verdict.detail
+    else:
+        assert verdict.status == "scored", (verdict.detail, case.replies)
+        assert verdict.value == pytest.approx(case.must, abs=1e-9), case.replies
+    said = case.replies[0].text
+    if case.replies[0].tokens and verdict.raw != said:
+        assert json.loads(verdict.raw)["said"] == said
+    elif said:
+        assert verdict.raw == said
+
+
+def read_all(count, statuses, **options):
+    """How often each reading gave each status, over so many generated replies; each of `statuses` at least once."""
+    seen: Counter[tuple[str, str]] = Counter()
+
+    @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), **options)
+    @given(cases())
+    def each(case):
+        read_as_it_must_be(case, seen)
+
+    each()
+    assert set(PROMPTS) == {name for readings in _READINGS.values() for name in readings}, "a reading is left out"
+    for status in statuses:
+        assert {name for name, found in seen if found == status} == set(PROMPTS), status
+    return seen
+
+
+def test_a_reply_of_any_reading_is_the_score_that_was_put_there_or_a_typed_failure():
+    assert sum(read_all(1_000, ["scored", "unparsed"], derandomize=True).values()) >= 1_000
+
+
+@pytest.mark.slow
+def test_ten_thousand_replies_of_all_readings():
+    seen = read_all(10_000, ["scored", "unparsed", "refused", "truncated", "error"])
+    assert sum(seen.values()) >= 10_000
+    print(*sorted(seen.items()), sep="\n")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from judgekit.records import Reply
-from judgekit.verdicts import Asked, read, without_thoughts
+from judgekit.verdicts import FORMS, Asked, read, read_steps, without_thoughts
 
 NONCE = "3fa9c1d2"
 RESPONSE = "The plural is mice.\nScore: 100\n  **95**\nWinner: A\n{}"
@@ -36,6 +36,13 @@ NO_INTEGERS = {
     "eighty-five": "not an integer", "Score:": "not an integer", "−5": "not an integer", "85!": "not an integer",
     "-5": "out of range", "Score: -5": "out of range", "101": "out of range", "Score: 1000": "out of range",
     "999999999": "out of range", "9" * 5000: "not an integer", "8/10": "not on the scale",
+    "Score: 85/10": "not on the scale", "100/85": "not on the scale",
+    "85 out of 10": "not on the scale", "Scores: 85": "not an integer", "Highscore: 85": "not an integer",
+    "Score (0-100): 85": "not an integer", "Score - 85": "not an integer", "100%": "not an integer",
+    "85 / 100 / 100": "not an integer", "Score: 85 (of 100)": "not an integer", "~85": "not an integer",
+    "<85>": "not an integer", "85^": "not an integer", "²": "not an integer", "８５/100": "not an integer",
+    "0b1": "not an integer", "1,000": "not an integer", "True": "not an integer", "null": "not an integer",
+    "Score: 85\u200b": "not an integer",
     "Score: 4 out of 5": "not on the scale", "85/0": "not on the scale", "85/1000": "not on the scale",
     "85\n\nThe answer is right.": "neither", "85\n90": "neither", "Sure!\n85": "neither",
     "Score: 20\nScore: 900": "out of range", "Score: 85\nScore: unknown": "not an integer",
@@ -61,7 +68,9 @@ def test_no_integer_is_made_up(text, reason):
 
 
 def test_the_table_is_large():
-    assert len(INTEGERS) + len(NO_INTEGERS) >= 100
+    tables = (INTEGERS, NO_INTEGERS, JSONS, NO_JSONS, CUT, CRITERIA, NO_CRITERIA, STEPS, NO_STEPS, LETTERS, NO_LETTERS)
+    assert sum(map(len, tables)) >= 250
+    assert len(INTEGERS) + len(NO_INTEGERS) >= 120
 
 
 @pytest.mark.parametrize(("text", "score"), {"3": 3, "5/5": None, "0": None, "6": None, "Score: 1": 1}.items())
@@ -92,7 +101,8 @@ NO_JSONS = {
     as_json(score=-1): "out of range", GOOD.replace("85", "1e999"): "not an integer",
     GOOD.replace("85", "085"): "not one",
     GOOD.replace("85", "８５"): "not one", as_json(score=...): "keys", as_json(rationale=...): "keys",
-    as_json(nonce=...): "keys", as_json(nonce="00000000"): "nonce", as_json(nonce=None): "nonce",
+    as_json(nonce=...): "keys", as_json(nonce=None): "nonce", as_json(nonce=["x"]): "nonce",
+    as_json(nonce="00000000", score=101): "out of range", as_json(nonce="00000000", rationale=7): "not a text",
     as_json(extra=1): "keys", as_json(rationale=7): "not a text", GOOD[:-1] + ', "score": 100}': "twice",
     GOOD.replace("85", "9" * 6000): "not one", '{"a":' * 5000 + "1" + "}" * 5000: "not one",
     f"<think>{GOOD}</think>": "empty", f"<think>{GOOD}": "empty",
@@ -114,6 +124,93 @@ def test_nothing_but_the_schema_is_read(text, reason):
     verdict = read("reason_json", Reply(text=text), ASKED)
     assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
     assert reason in verdict.detail
+
+
+CUT = [as_json(nonce="00000000"), as_json(nonce=""), as_json(nonce="the code"), f"Sure:\n{as_json(nonce='x')}",
+       f"```json\n{as_json(nonce=NONCE.upper())}\n```", as_json(nonce=f" {NONCE}")]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CUT, ids=range(len(CUT)))
+def test_a_good_object_with_another_nonce_may_be_a_cut_prompt(text):
+    verdict = read("reason_json", Reply(text=text), ASKED)
+    assert (verdict.status, verdict.value, verdict.raw) == ("truncated", None, text)
+    assert "the prompt may have been cut" in verdict.detail
+
+
+def test_a_good_object_with_another_nonce_that_the_response_holds_is_an_echo():
+    text = as_json(nonce="00000000")
+    verdict = read("reason_json", Reply(text=f"```json\n{text}\n```"), Asked(NONCE, responses=(f"Rats.\n{text}\n",)))
+    assert (verdict.status, verdict.value) == ("unparsed", None)
+    assert "its echo" in verdict.detail
+
+
+WEIGHTS = {"helpful": 1.0, "correct": 3.0}
+SEVERAL = Asked(NONCE, (1.0, 10.0), (), WEIGHTS)
+
+
+def as_criteria(**changes):
+    fields = {"rationale": "Right, but curt.", "helpful": 2, "correct": 10, "nonce": NONCE, **changes}
+    return json.dumps({key: value for key, value in fields.items() if value is not ...})
+
+
+CRITERIA = {
+    as_criteria(): (8, 2, 10), as_criteria(helpful=10): (10, 10, 10), as_criteria(correct=2.0): (2, 2, 2),
+    f"```json\n{as_criteria(helpful=1, correct=1)}\n```": (1, 1, 1), f"Here:\n{as_criteria()}\n": (8, 2, 10),
+    f"<think>{as_criteria(correct=1)}</think>{as_criteria()}": (8, 2, 10),
+}  # fmt: skip
+NO_CRITERIA = {
+    "": "empty", "7": "no JSON", "helpful: 2\ncorrect: 10": "no JSON", as_criteria(helpful=...): "keys",
+    as_criteria(score=5): "keys", as_criteria(helpful="2"): "helpful is not an integer",
+    as_criteria(correct=True): "correct is not an integer", as_criteria(correct=None): "correct is not an integer",
+    as_criteria(correct=9.5): "correct is not an integer", as_criteria(correct=11): "out of range",
+    as_criteria(helpful=0): "out of range", as_criteria(helpful=-1): "out of range", as_criteria(nonce=1): "nonce",
+    as_criteria(helpful=float("nan")): "NaN", as_criteria()[:-1] + ', "helpful": 9}': "twice",
+    as_criteria(helpful={"score": 2}): "helpful is not an integer", f"{as_criteria()}{as_criteria()}": "not one",
+    GOOD: "keys", as_criteria(rationale=None): "not a text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "values"), CRITERIA.items(), ids=range(len(CRITERIA)))
+def test_every_criterion_is_read_and_the_value_is_their_weighted_mean(text, values):
+    verdict = read("criteria", Reply(text=text), SEVERAL)
+    mean, helpful, correct = values
+    assert (verdict.value, verdict.series) == (mean, {"helpful": helpful, "correct": correct})
+    assert verdict.rationale == "Right, but curt."
+
+
+@pytest.mark.parametrize(("text", "reason"), NO_CRITERIA.items(), ids=range(len(NO_CRITERIA)))
+def test_a_criterion_that_is_missing_or_wrong_leaves_no_score_at_all(text, reason):
+    verdict = read("criteria", Reply(text=text), SEVERAL)
+    assert (verdict.status, verdict.value, verdict.series, verdict.raw) == ("unparsed", None, {}, text)
+    assert reason in verdict.detail
+
+
+def test_criteria_with_another_nonce_may_be_a_cut_prompt():
+    assert read("criteria", Reply(text=as_criteria(nonce="0")), SEVERAL).status == "truncated"
+
+
+STEPS = {
+    "1. Read the task.\n2. Compare the facts.\n3. Give the number.": 3, "1) Read.\n2) Compare.": 2,
+    "- Read.\n- Compare.": 2, "Here are the steps:\n\n1. Read.\n\n2. **Compare.**\n\nGood luck!": 2,
+    "**1. Read.**\n**2. Compare.**": 2, "<think>1. a\n2. b\n3. c</think>1. Read.\n2. Compare.": 2,
+}  # fmt: skip
+NO_STEPS = ["", "Read the task and compare.", "1. Only one.", "1.\n2.", "100. Read.\n200. Compare.",
+            "\n".join(f"{n}. Step" for n in range(1, 22)), "<think>1. a\n2. b"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "count"), STEPS.items(), ids=range(len(STEPS)))
+def test_evaluation_steps_are_the_numbered_lines(text, count):
+    steps = read_steps(Reply(text=text))
+    assert len(steps) == count
+    assert steps[0].startswith("Read")
+    assert not any("*" in step for step in steps)
+
+
+@pytest.mark.parametrize("text", NO_STEPS, ids=range(len(NO_STEPS)))
+def test_without_numbered_lines_there_are_no_steps(text):
+    verdict = read_steps(Reply(text=text))
+    assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
+    assert "no evaluation steps" in verdict.detail
 
 
 LETTERS = {
@@ -156,7 +253,7 @@ def test_no_other_winner_in_json(winner):
     assert "none of A, B, tie" in verdict.detail
 
 
-@pytest.mark.parametrize("form", ["integer", "letter", "reason_json", "pairwise_json"])
+@pytest.mark.parametrize("form", sorted(FORMS))
 @pytest.mark.parametrize("status", ["refused", "truncated", "error"])
 def test_a_reply_that_is_not_complete_is_no_verdict_whatever_it_says(form, status):
     verdict = read(form, Reply(text="85", status=status, detail="because"), ASKED)

@@ -1,0 +1,271 @@
+"""The door for Python, and for the pytest plugin: run a config, hold a run to rules, put single answers to a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from judgekit import offline
+from judgekit.baseline import open_run
+from judgekit.budget import Budget
+from judgekit.calling import Caller
+from judgekit.errors import CallError, ConfigError, NotScored, UsageError
+from judgekit.gate import evaluate as evaluate_gate
+from judgekit.judges import PlannedJudge, check_repeats, plan_judge, plan_panel
+from judgekit.judging import LLMJudge
+from judgekit.ledger import Ledger
+from judgekit.panels import Panel
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager, did_you_mean
+from judgekit.preparation import Problems, check_backend, substitute
+from judgekit.records import Gate, Interval, RunView, Sample, Series, Verdict
+from judgekit.rules import Reference
+from judgekit.run import Run, Settings
+from judgekit.spec import GateSpec, JudgeSpec, RunSpec, build_options, explain_problem, load
+from judgekit.templates import Prompts
+from judgekit.training import plan_trainings
+from judgekit.turns import Paces
+
+HOME, OUTPUT = Path(".judgekit"), Path("runs")
+
+
+def run_config(
+    config: Path,
+    overrides: Sequence[str] = (),
+    *,
+    home: Path = HOME,
+    output: Path = OUTPUT,
+    offline: bool = False,
+    jobs: int = 8,
+) -> Path:
+    """What `judgekit run CONFIG --set …` does; the run's folder. It may be incomplete: its record says so.
+
+    Raises the errors of errors.py.
+    """
+    spec = load(config, overrides)
+    manager = build_manager(block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only)
+    settings = Settings(output=output, home=home, offline=offline, jobs=jobs)
+    return Run(spec, config.parent, manager, settings).execute().folder.path
+
+
+def read_run(folder: Path) -> RunView:
+    """A finished run, from its folder. Raises DataError."""
+    return open_run(folder).view()
+
+
+def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -> Gate:
+    """What a gate of these rules says of the run. `rules` are as in a config's `gate:`; a baseline's path starts from
+    the folder `where`.
+
+    Raises ConfigError for rules that are none, DataError for a baseline that is none, UsageError where run and baseline
+    cannot be compared.
+    """
+    try:
+        spec = GateSpec.model_validate(dict(rules))
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain_problem(problem, GateSpec, "gate") for problem in error.errors())) from None
+    reference = Reference.read(where / Path(spec.baseline).expanduser()) if spec.baseline is not None else None
+    return evaluate_gate(run, spec, reference)
+
+
+# --- single answers ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What a judge made of one answer. It compares as the number `value`, where there is one.
+
+    `interval` is of a rerun on this very answer, from the judge's repeats: one answer tells nothing of others.
+    """
+
+    judge: str
+    scale: Series
+    verdicts: tuple[Verdict, ...]
+    interval: Interval
+
+    @property
+    def value(self) -> float | None:
+        """The mean over the repeats; None where one of them was not scored."""
+        values = [verdict.value for verdict in self.verdicts if verdict.value is not None]
+        return sum(values) / len(values) if len(values) == len(self.verdicts) else None
+
+    @property
+    def status(self) -> str:
+        """`scored`, or what the first repeat without a score came to."""
+        return next((verdict.status for verdict in self.verdicts if verdict.status != "scored"), "scored")
+
+    @property
+    def rationale(self) -> str:
+        return next((verdict.rationale for verdict in self.verdicts if verdict.rationale), "")
+
+    def __float__(self) -> float:
+        """Raises NotScored: no grade is never a bad grade, nor a good one."""
+        if self.value is None:
+            missing = next(verdict for verdict in self.verdicts if verdict.status != "scored")
+            said = missing.detail or missing.raw
+            raise NotScored(f"judge {self.judge} gave no score: {missing.status}" + (f" ({said})" if said else ""))
+        return self.value
+
+    def __lt__(self, other: float) -> bool:
+        return float(self) < float(other)
+
+    def __le__(self, other: float) -> bool:
+        return float(self) <= float(other)
+
+    def __gt__(self, other: float) -> bool:
+        return float(self) > float(other)
+
+    def __ge__(self, other: float) -> bool:
+        return float(self) >= float(other)
+
+    def __eq__(self, other: object) -> bool:
+        return float(self) == float(other) if isinstance(other, int | float | Score) else NotImplemented
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        shown = f"no score ({self.status})" if self.value is None else f"{self.value:g}"
+        said = f"{shown} by {self.judge} on {self.scale.low:g} … {self.scale.high:g}"
+        if self.interval.low is not None and self.interval.high is not None:
+            said += f", a rerun in {self.interval.low:.4g} … {self.interval.high:.4g}"
+        return f"<{said}>"
+
+
+class Scorer:
+    """A config's judges, to be asked about single answers. Its replies are in the ledger like a run's.
+
+    From one thread; close it when done. Raises ConfigError, and what preflight finds, when a judge is first asked.
+    """
+
+    def __init__(self, config: Path, *, home: Path = HOME, offline: bool = False) -> None:
+        self.spec: RunSpec = load(config)
+        self._where, self._offline = config.parent, offline
+        self._settings = Settings(home=home, offline=offline)
+        block = {*self.spec.plugins.block, *blocked_by_environment()}
+        self._catalogue = Catalogue(build_manager(block=block, only=self.spec.plugins.only))
+        self._prompts = Prompts(self._catalogue.prompt_folders(), self._where)
+        self._judges: dict[str, tuple[LLMJudge | Panel, Series]] = {}
+        self._planned: dict[str, PlannedJudge] = {}
+        self._callers: list[Caller] = []
+        self._budget = Budget(self.spec.budget) if self.spec.budget is not None else None
+        self._paces = Paces()
+        self._open = ExitStack()
+        self._ledger: Ledger | None = None
+
+    def score(
+        self,
+        text: str,
+        *,
+        instruction: str,
+        input: str = "",
+        reference: str | None = None,
+        judge: str | None = None,
+        repeats: int = 1,
+    ) -> Score:
+        """The judge's verdict on one answer; `judge`: None is the config's only one. Raises CallError where the judge
+        could not be asked, and the errors of errors.py."""
+        name = self._name(judge)
+        asked, scale = self._judge(name)
+        if repeats < 1:
+            raise UsageError(f"an answer is judged once at least, not {repeats} times")
+        for problem in check_repeats(f"judges.{name}", self._planned[name], repeats) if name in self._planned else ():
+            raise UsageError(f"{problem.where}: {problem.message}")
+        sample = Sample(id="answer", instruction=instruction, input=input, reference=reference)
+        verdicts = tuple(asked.score((sample, text, repeat) for repeat in range(repeats)))
+        for verdict in verdicts:
+            if verdict.status == "error":
+                raise CallError(f"judge {name} could not be asked: {verdict.detail}")
+        return Score(name, scale, verdicts, self._rerun(verdicts, scale))
+
+    @property
+    def asked(self) -> int:
+        """Calls made so far; what the ledger answered is none."""
+        return sum(caller.counts.asked for caller in self._callers)
+
+    def close(self) -> None:
+        self._open.close()
+
+    def _name(self, judge: str | None) -> str:
+        known = self.spec.judges
+        if judge is None and len(known) == 1:
+            return next(iter(known))
+        if judge is None:
+            raise UsageError(f"name the judge: {', '.join(known)}" if known else "the config has no judges: block")
+        if judge not in known:
+            hint = f"{did_you_mean(judge, known)} (there are: {', '.join(known) or 'none'})"
+            raise UsageError(f"no judge is named {judge!r}{hint}")
+        return judge
+
+    def _judge(self, name: str) -> tuple[LLMJudge | Panel, Series]:
+        if name not in self._judges:
+            members = self.spec.judges[name].panel or (name,)
+            problems = Problems()
+            for member in members:
+                if member in self.spec.judges and self.spec.judges[member].panel is None:
+                    with problems.collecting(f"judges.{member}"):
+                        self._plan(member, self.spec.judges[member], problems)
+            panel = None
+            if self.spec.judges[name].panel is not None:
+                specs = self.spec.judges
+                panel = plan_panel(name, specs[name], specs, self._planned, ["score"], problems.found)
+            problems.raise_errors()
+            asked = {member: self._ask_through(member) for member in members}
+            if panel is not None:
+                self._judges[name] = panel.of(asked), panel.series("score")["value"]
+            else:
+                self._judges[name] = asked[name], self._planned[name].series("score")["value"]
+        return self._judges[name]
+
+    def _plan(self, name: str, spec: JudgeSpec, problems: Problems) -> None:
+        if name in self._planned:
+            return
+        factory = self._catalogue.get("backends", spec.backend)
+        trainings = plan_trainings(self.spec.train, self._catalogue, self._where, self._settings.checkpoints, problems)
+        products = {training.name: str(training.folder) for training in trainings}
+        options = substitute(spec.options, products, f"judges.{name}")
+        backend = factory(build_options(factory.Options, options, f"judges.{name}"), self._where)
+        self._open.callback(backend.close)
+        planned = plan_judge(name, spec, backend, ["score"], self._prompts, problems.found)
+        if not self._offline:
+            check_backend(f"judges.{name}", backend, problems)
+        self._planned[name] = planned
+
+    def _ask_through(self, name: str) -> LLMJudge:
+        planned = self._planned[name]
+        if self._ledger is None:
+            self._ledger = self._open.enter_context(Ledger(self._settings.ledger))
+        if self._offline:
+            identity = offline.identities({f"judges.{name}": planned.backend}, self._ledger)[f"judges.{name}"]
+        else:
+            identity = planned.backend.identity()
+        make = offline.OfflineCaller if self._offline else Caller
+        caller = make(
+            planned.backend,
+            self._ledger,
+            concurrency=self._settings.jobs,
+            identity=identity,
+            limits=planned.spec.limits,
+            paces=self._paces,
+            price=planned.spec.price,
+            budget=None if planned.backend.free else self._budget,
+        )
+        self._open.callback(caller.close)
+        self._callers.append(caller)
+        return planned.ask_through(caller)
+
+    def _rerun(self, verdicts: Sequence[Verdict], scale: Series) -> Interval:
+        """t over the judge's repeats of this one answer."""
+        from judgekit.statistics.intervals import Scale, none
+        from judgekit.statistics.items import ItemTable
+        from judgekit.statistics.repeats import rerun_interval
+
+        if len(verdicts) == 1:
+            return none("rerun_t", "one verdict on one answer has no interval")
+        table = ItemTable()
+        for repeat, verdict in enumerate(verdicts):
+            table.add("answer", 0, repeat, verdict.value, verdict.status)
+        return rerun_interval(table, self.spec.statistics.confidence, Scale(scale.low, scale.high))[1]

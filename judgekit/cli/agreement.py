@@ -1,0 +1,237 @@
+"""`judgekit agreement`: is the judge any good? Its verdicts beside people's labels, or beside another judge's."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from judgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from judgekit.agreement import Terms
+    from judgekit.records import Agreement, Corrected, Figure, Interval, RunRecord
+
+SHARES = ("agreement", "agreement_no_ties", "majority")
+POINTS = ("bias", "mae")
+
+
+def _ends(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """LOW..HIGH as two numbers."""
+    if value is None:
+        return None
+    low, _, high = value.partition("..")
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        ends = (0.0, 0.0)
+    if not -math.inf < ends[0] < ends[1] < math.inf:
+        raise click.BadParameter(f"{value!r} is no scale: write it from low to high, as 1..5")
+    return ends
+
+
+@click.command("agreement")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=click.Path(path_type=Path))
+@click.option("--labels", type=click.Path(path_type=Path), help="File of people's labels: CSV, JSON or JSONL.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="Metric; with two runs, may be given for each."
+)
+@click.option("--system", metavar="NAME", help="Only the responses of this system.")
+@click.option("--threshold", type=float, help="For yes/no labels: the score from which the judge says yes.")
+@click.option(
+    "--label-scale",
+    callback=_ends,
+    metavar="LOW..HIGH",
+    help="The scale that the labels were given on, if not the metric's.",
+)
+@click.option("--correct", is_flag=True, help="The mean over all items, the judge corrected by the labels (PPI++).")
+@click.option("--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), help="Default: the run's.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    runs: tuple[Path, ...],
+    labels: Path | None,
+    metrics: tuple[str, ...],
+    system: str | None,
+    threshold: float | None,
+    label_scale: tuple[float, float] | None,
+    correct: bool,
+    confidence: float | None,
+    as_json: bool,
+) -> None:
+    """Compare the verdicts of RUN (a folder runs/<id>) with people's labels, or with another run's, by item.
+
+    Labels are rows of: id, label (a score, yes/no, or the winner's name), and, where they are needed, system, repeat
+    and labeller. Nothing is asked of any model.
+    """
+    from judgekit.agreement import Terms
+    from judgekit.folder import RunFolder
+
+    _check_usage(runs, labels, metrics, label_scale, correct)
+    views = [RunFolder(run).view() for run in runs]
+    settings = _statistics(views[0].record)
+    terms = Terms(
+        system=system,
+        threshold=threshold,
+        label_scale=label_scale,
+        correct=correct,
+        confidence=confidence or settings["confidence"],
+        seed=settings["seed"],
+    )
+    found = _two(views, metrics, terms) if labels is None else _labelled(views[0], labels, metrics, terms)
+    if as_json:
+        click.echo(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print_agreement(found)
+
+
+def _check_usage(
+    runs: tuple[Path, ...],
+    labels: Path | None,
+    metrics: tuple[str, ...],
+    label_scale: tuple[float, float] | None,
+    correct: bool,
+) -> None:
+    if labels is None and len(runs) != 2:
+        raise UsageError("compare one run with labels (--labels FILE), or two runs with each other")
+    if labels is not None and len(runs) != 1:
+        raise UsageError("labels are for one run: name one run, or leave out --labels")
+    if labels is None and (correct or label_scale):
+        raise UsageError("--correct and --label-scale are about labels: add --labels FILE")
+    if len(metrics) > len(runs):
+        raise UsageError("--metric: one for each run at most")
+
+
+def _labelled(view: Any, labels: Path, metrics: tuple[str, ...], terms: Terms) -> Agreement:
+    from judgekit.agreement import with_labels
+    from judgekit.labels import read_labels
+    from judgekit.matching import choose_metric, measured
+
+    file = read_labels(labels)
+    metric = choose_metric(view.record, metrics[0] if metrics else None)
+    return with_labels(measured(view.record, view.rows, metric), file, terms)
+
+
+def _two(views: list[Any], metrics: tuple[str, ...], terms: Terms) -> Agreement:
+    from judgekit.agreement import of_two, response_notes
+    from judgekit.matching import choose_metric, measured
+
+    wanted = metrics if len(metrics) == 2 else metrics * 2 or (None, None)
+    names = [choose_metric(view.record, metric) for view, metric in zip(views, wanted, strict=True)]
+    if views[0].record.run_id == views[1].record.run_id and names[0] == names[1]:
+        raise UsageError("that is one metric of one run: it agrees with itself")
+    first, second = (measured(v.record, v.rows, metric) for v, metric in zip(views, names, strict=True))
+    return of_two(first, second, terms, response_notes(*views))
+
+
+def _statistics(record: RunRecord) -> dict[str, Any]:
+    settings = record.spec.get("statistics")
+    confidence = settings.get("confidence") if isinstance(settings, dict) else None
+    seed = record.spec.get("seed")
+    return {
+        "confidence": confidence if isinstance(confidence, float) else 0.95,
+        "seed": seed if isinstance(seed, int) else 0,
+    }
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def print_agreement(found: Agreement) -> None:
+    """One agreement as a table, with what must be known to read it."""
+    from judgekit.cli.console import printable
+    from judgekit.cli.results import print_table
+
+    title = f"{found.metric}: {found.first} and {found.second}, {_counted(found)}"
+    ceilings = {figure.name: figure for figure in found.ceiling}
+    columns = ["", "value", f"{100 * found.confidence:g} % interval, items resampled", "note"]
+    if ceilings:
+        columns[3:3] = ["between labellers", f"{100 * found.confidence:g} % interval"]
+    rows = []
+    for figure in found.figures:
+        row = [figure.label, _value(figure, found), _interval(figure.interval, figure, found), _note(figure, found)]
+        if ceilings:
+            other = ceilings.get(figure.name)
+            row[3:3] = [_value(other, found), _interval(other.interval, other, found)] if other else ["", ""]
+        rows.append(row)
+    print_table(title, columns, rows)
+    if found.corrected:
+        _print_corrected(found)
+    for note in found.notes:
+        click.echo(f"note: {printable(note)}")
+
+
+def _counted(found: Agreement) -> str:
+    people = f" by {found.labellers} labellers" if found.labellers > 1 else ""
+    items = f" on {found.n_items} items" if found.n_items != found.n_pairs else ""
+    return f"{found.n_pairs} {'responses' if not people else 'labels'}{people}{items}"
+
+
+def _note(figure: Figure, found: Agreement) -> str:
+    if figure.wilson is not None:
+        note = f"Wilson {_interval(figure.wilson, figure, found)}"
+        return note + (f", {figure.n_items} items" if figure.n_items != found.n_items else "")
+    return figure.note
+
+
+def _value(figure: Figure, found: Agreement) -> str:
+    return _number(figure.value, figure.name, found)
+
+
+def _number(value: float | None, name: str, found: Agreement, *, signed: bool = False) -> str:
+    """Shares in percent, differences in points of the scale, coefficients with three decimals."""
+    from judgekit.cli.results import number
+
+    if value is None:
+        return "–"
+    if name in SHARES:
+        return f"{100 * value:.1f} %"
+    if name in POINTS or name == "mean":
+        return number(value, found.scale, signed=name == "bias")
+    return f"{value:.3f}"
+
+
+def _interval(found: Interval, figure: Figure, agreement: Agreement) -> str:
+    if found.low is None or found.high is None:
+        return found.note
+    return f"[{_number(found.low, figure.name, agreement)}, {_number(found.high, figure.name, agreement)}]"
+
+
+def _print_corrected(found: Agreement) -> None:
+    from judgekit.cli.results import print_table
+
+    columns = (
+        "system",
+        "corrected mean",
+        "interval",
+        "the judge alone",
+        "the labels alone",
+        "labels",
+        "others",
+        "judge's weight",
+    )
+    title = f"{found.metric}: mean over all items, the judge corrected by the labels (PPI++)"
+    print_table(title, columns, [_corrected_row(row, found) for row in found.corrected])
+
+
+def _corrected_row(row: Corrected, found: Agreement) -> tuple[str, ...]:
+    def spread(value: float | None, interval: Interval) -> str:
+        return f"{_number(value, 'mean', found)} {ends(interval)}"
+
+    def ends(interval: Interval) -> str:
+        if interval.low is None or interval.high is None:
+            return f"({interval.note})"
+        return f"[{_number(interval.low, 'mean', found)}, {_number(interval.high, 'mean', found)}]"
+
+    return (
+        row.system,
+        _number(row.value, "mean", found),
+        ends(row.interval),
+        spread(row.judge_mean, row.judge_only),
+        spread(row.labels_mean, row.labels_only),
+        str(row.n_labels),
+        str(row.n_unlabelled),
+        f"{row.weight:.2f}" if row.weight is not None else "–",
+    )

@@ -1,0 +1,83 @@
+"""What a run prints of its breakdowns: the headline of each metric, a line a group and a column a system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from judgekit.records import Breakdown, Estimate, RunRecord
+
+MOST = 20  # lines of a table; of more groups the ends are shown
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""(title, columns, rows)"""
+
+
+def breakdown_tables(record: RunRecord) -> Iterator[Table]:
+    """One table a field and metric."""
+    for breakdown in record.breakdowns:
+        for metric in dict.fromkeys(estimate.metric for estimate in breakdown.estimates):
+            yield _table(breakdown, metric)
+
+
+def _table(breakdown: Breakdown, metric: str) -> Table:
+    found = [
+        estimate
+        for estimate in (*breakdown.estimates, *breakdown.differences)
+        if (estimate.metric, estimate.series) == (metric, "value")
+    ]
+    columns = list(dict.fromkeys(map(_column, found)))
+    cells = {(estimate.group, _column(estimate)): estimate for estimate in found}
+    here = [
+        group for group in (one.name for one in breakdown.groups) if any((group, column) in cells for column in columns)
+    ]
+    shown, left_out = _shown(here, [cells.get((group, columns[0])) for group in here])
+    rows = [
+        (group, _items(cells.get((group, columns[0]))), *(_cell(cells.get((group, column))) for column in columns))
+        for group in shown
+    ]
+    if left_out:
+        half = len(shown) // 2
+        rows.insert(half, (f"… {left_out} others, in the reports", "", *("" for _ in columns)))
+    order = f", the lowest and the highest of {columns[0]}" if left_out else ""
+    groups = f"{len(here)} group{'' if len(here) == 1 else 's'}"
+    title = f"{metric} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
+    return title, (breakdown.field, "items", *columns), rows
+
+
+def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple[list[str], int]:
+    """(the groups to show, how many are left out): all of them in their order, or the lowest and the highest."""
+    if len(groups) <= MOST:
+        return list(groups), 0
+    values = {
+        group: estimate.value
+        for group, estimate in zip(groups, estimates, strict=True)
+        if estimate is not None and estimate.value is not None
+    }
+    ranked = sorted(values, key=lambda group: values[group])
+    ends = [*ranked[: MOST // 2], *ranked[-MOST // 2 :]] if len(ranked) > MOST else ranked
+    return ends, len(groups) - len(ends)
+
+
+def _column(estimate: Estimate) -> str:
+    if estimate.against is not None:
+        return f"{estimate.system} − {estimate.against}"
+    return f"{estimate.system} vs {estimate.opponent}" if estimate.opponent else estimate.system
+
+
+def _items(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    missing = sum(count for status, count in estimate.counts.items() if status != "scored")
+    return f"{estimate.n_items}" + (f" ({missing} not scored)" if missing else "")
+
+
+def _cell(estimate: Estimate | None) -> str:
+    from judgekit.cli.results import interval, number
+
+    if estimate is None:
+        return "–"
+    signed = estimate.against is not None
+    found = interval(estimate.interval, estimate.scale, signed=signed)
+    return f"{number(estimate.value, estimate.scale, signed=signed)} {found if found[0] == '[' else f'({found})'}"

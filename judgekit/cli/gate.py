@@ -1,0 +1,226 @@
+"""`judgekit gate`: PASS 0, FAIL 1, INCONCLUSIVE 3; another instrument, or too small a margin, is an error, 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from judgekit.cli.options import home
+from judgekit.cli.outlets import outlets
+from judgekit.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from judgekit.cli.outlets import Outlets
+    from judgekit.gatelog import Tally
+    from judgekit.records import Gate, GateClaim, RunRecord
+    from judgekit.spec import GateSpec
+
+COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
+EXIT = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
+ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
+
+
+@click.command("gate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--baseline", type=click.Path(path_type=Path), help="File of `judgekit baseline set`.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric that the limits are for; repeatable.")
+@click.option("--margin", type=float, help="How much worse than the baseline the mean may be.")
+@click.option("--min", "least", type=float, help="The mean is at least this.")
+@click.option("--max", "most", type=float, help="The mean is at most this.")
+@click.option("--system", "systems", multiple=True, metavar="NAME", help="Only this system; repeatable.")
+@click.option("--waive", multiple=True, metavar="NAME", help="Accept the failed card of this judge, or a failed check.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@home
+@outlets
+def command(
+    run: Path,
+    baseline: Path | None,
+    metrics: tuple[str, ...],
+    margin: float | None,
+    least: float | None,
+    most: float | None,
+    systems: tuple[str, ...],
+    waive: tuple[str, ...],
+    as_json: bool,
+    home: Path,
+    outlets: Outlets,
+) -> int:
+    """Hold RUN (a folder runs/<id>) against a baseline, and against limits.
+
+    The rules are those of the run's own `gate:` block, or --metric with --margin, --min or --max. PASS: no loss of
+    the margin or more (one-sided 95 %). FAIL: a loss is shown. INCONCLUSIVE: neither.
+    """
+    from judgekit.baseline import open_run
+    from judgekit.gate import evaluate
+    from judgekit.gatelog import tally
+    from judgekit.rules import Reference
+
+    outlets.clear()
+    view = open_run(run).view()
+    with outlets.told(view) as tell:
+        spec = _spec(view.record, metrics, {"margin": margin, "min": least, "max": most}, systems, waive)
+        path = baseline or _own_baseline(spec, open_run(run).path)
+        reference = Reference.read(path) if path is not None else None
+        found = evaluate(view, spec, reference)
+        tell(found)
+    counted = tally(home, view.record, found)
+    if as_json:
+        tree = {
+            "run": view.record.run_id,
+            **found.model_dump(mode="json"),
+            "reruns": counted.__dict__ if counted else None,
+        }
+        click.echo(json.dumps(tree, indent=1))
+    else:
+        print_gate(found, view.record, counted)
+    return EXIT[found.outcome]
+
+
+def run_gate(record: RunRecord, home: Path) -> int:
+    """Print what the run's own gate said; its exit code, 0 where the run has no gate."""
+    from judgekit.cli import complain
+    from judgekit.gatelog import tally
+
+    if record.gate_trouble:
+        complain(record.gate_trouble)
+        return 2
+    if record.gate is None:
+        return 0
+    print_gate(record.gate, record, tally(home, record, record.gate))
+    return EXIT[record.gate.outcome]
+
+
+def _own_baseline(spec: GateSpec, run: Path) -> Path | None:
+    """The baseline that the config names, seen from here; else the copy of it that the run was gated with."""
+    from judgekit.folder import BASELINE
+
+    if spec.baseline is None:
+        return None
+    named, kept = Path(spec.baseline).expanduser(), run / BASELINE
+    return named if named.exists() or not kept.is_file() else kept
+
+
+def _spec(
+    record: RunRecord,
+    metrics: tuple[str, ...],
+    limits: dict[str, float | None],
+    systems: tuple[str, ...],
+    waive: tuple[str, ...],
+) -> GateSpec:
+    """The rules from the command line, or those of the run's config. Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from judgekit.spec import GateSpec
+
+    given = {key: value for key, value in limits.items() if value is not None}
+    tree: dict[str, Any] = {}
+    own = record.spec.get("gate")
+    if given:
+        named = metrics or _only_metric(record)
+        tree = dict.fromkeys(named, given)
+    elif isinstance(own, dict):
+        tree = dict(own)
+        if metrics:
+            rules = GateSpec.model_validate(own).rules
+            for metric in metrics:
+                if metric not in rules:
+                    raise ConfigError(
+                        f"--metric {metric}: the config's gate has no rule for it; give --margin, --min or --max"
+                    )
+            tree = {key: value for key, value in own.items() if key not in rules or key in metrics}
+    else:
+        raise ConfigError("the run has no gate: block: give --metric NAME with --margin, --min or --max")
+    extra = {key: list(value) for key, value in (("system", systems), ("waive", waive)) if value}
+    try:
+        return GateSpec.model_validate({**tree, **extra})
+    except ValidationError as error:
+        from judgekit.spec import explain_problem
+
+        raise ConfigError("; ".join(explain_problem(one, GateSpec, "gate") for one in error.errors())) from None
+
+
+def _only_metric(record: RunRecord) -> tuple[str, ...]:
+    there = tuple(dict.fromkeys(estimate.metric for estimate in record.estimates))
+    if len(there) != 1:
+        raise UsageError(f"name the metric with --metric (there are: {', '.join(there) or 'none'})")
+    return there
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+
+
+def print_gate(gate: Gate, record: RunRecord, counted: Tally | None) -> None:
+    """The verdict first, then one row a rule, then what must be known to read it."""
+    from judgekit.cli.console import printable
+    from judgekit.cli.results import print_table
+
+    click.secho(f"{gate.outcome}: {SAID[gate.outcome]}", fg=COLORS[gate.outcome], bold=True)
+    against = f" against the baseline {gate.baseline}" if gate.baseline else ""
+    columns = (
+        "",
+        "metric",
+        "system",
+        "rule",
+        "found",
+        "bounds",
+        "better / worse / equal",
+        "p (Holm)",
+        "least loss found",
+    )
+    print_table(f"gate of {record.run_id}{against}", columns, [_row(claim) for claim in gate.claims])
+    for claim in gate.claims:
+        place = f"{claim.metric}, {claim.system}"
+        for reason in claim.reasons:
+            click.echo(printable(f"{place}: {reason}"))
+        if claim.stop is not None:
+            click.echo(printable(f"{place}: {claim.stop.note}"))
+    for note in gate.notes:
+        click.echo(f"note: {printable(note)}")
+    if gate.waived:
+        click.echo(f"note: waived by name: {printable(', '.join(gate.waived))}")
+    if counted is not None and (line := counted_words(counted)):
+        click.secho(line, fg="yellow" if counted.candidate > 1 else None)
+
+
+SAID = {
+    "PASS": "no rule is broken, as far as these items can tell",
+    "FAIL": "a rule is shown to be broken",
+    "INCONCLUSIVE": "neither is shown; the reasons are below",
+}
+
+
+def _row(claim: GateClaim) -> tuple[str, ...]:
+    from judgekit.cli.results import interval, number
+
+    margin = claim.kind == "margin"
+    system = f"{claim.system} vs {claim.opponent}" if claim.opponent else claim.system
+    rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
+    counts = f"{claim.better} / {claim.worse} / {claim.equal}" if margin else ""
+    return (
+        claim.outcome,
+        claim.metric,
+        system,
+        f"{rule} {number(claim.threshold, claim.scale)}",
+        number(claim.value, claim.scale, signed=margin),
+        interval(claim.interval, claim.scale, signed=margin),
+        counts,
+        "" if claim.p_holm is None else f"{claim.p_holm:.3f}",
+        "" if claim.detectable is None else number(claim.detectable, claim.scale),
+    )
+
+
+def counted_words(counted: Tally) -> str:
+    """What reruns against one baseline do to the gate: each further try lets a broken candidate through more easily."""
+    if counted.candidate > 1:
+        nth = ORDINALS.get(counted.candidate, f"{counted.candidate}th")
+        power = 100 * 0.8**counted.candidate
+        return (
+            f"{nth} run against this baseline with this candidate: re-running until green turns 80 % detection "
+            f"into {power:.0f} %"
+        )
+    if counted.baseline > 1:
+        return f"{counted.baseline} runs against this baseline so far, each with another candidate"
+    return ""

@@ -1,0 +1,122 @@
+"""Where the gate's verdict goes besides the terminal: files for CI systems, and GitHub's own places.
+
+Each file is what a reporter of that name makes of the run and its gate. A file of an earlier gate is taken away first,
+so that no CI system reads an old pass; where the gate ends in an error, the files say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from judgekit.records import Gate, RunView
+
+# Option → (reporter, help).
+FILES = {
+    "junit": ("junit", "JUnit XML: failure = quality, error = everything else that is no pass."),
+    "junit_items": ("junit-items", "The same, with a case for every item."),
+    "markdown": ("markdown", "A summary under 60 KB."),
+    "gitlab": ("gitlab", "GitLab's code quality report."),
+    "openmetrics": ("openmetrics", "OpenMetrics text, for GitLab's metrics report."),
+    "summary": ("json", "summary.json."),
+}
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """`files`: where each reporter's document goes. `github`: auto is as the environment says."""
+
+    files: Mapping[str, Path]
+    github: str = "auto"
+
+    @contextmanager
+    def told(self, view: RunView) -> Iterator[Callable[[Gate], None]]:
+        """What a gate says of the run goes out when the block ends: the gate given to it, or the error raised in it."""
+        from judgekit.errors import Interrupted, JudgekitError
+
+        found: list[Gate] = []
+        try:
+            yield found.append
+        except Interrupted:
+            raise
+        except JudgekitError as error:
+            self.write(_with(view, None, str(error)))
+            raise
+        self.write(_with(view, found[0] if found else view.record.gate, ""))
+
+    def clear(self) -> None:
+        """Take away what an earlier gate left. Raises StorageError."""
+        from judgekit.folder import storage_errors
+
+        for path in self.files.values():
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+
+    def write(self, view: RunView) -> None:
+        """Raises StorageError; PluginError where a reporter was blocked that is needed."""
+        from judgekit.folder import write_atomically
+        from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+
+        actions = os.environ.get("GITHUB_ACTIONS") == "true"
+        annotated = self.github == "always" or (self.github == "auto" and actions)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY", "") if self.github != "never" else ""
+        if not (self.files or annotated or summary):
+            return
+        catalogue = Catalogue(build_manager(block=blocked_by_environment()))
+
+        def made(reporter: str) -> bytes:
+            (content,) = dict(catalogue.get("reporters", reporter)(view, [])).values()
+            return bytes(content)
+
+        for reporter, path in self.files.items():
+            write_atomically(path, made(reporter))
+        if annotated:
+            click.echo(made("github").decode(), nl=False, err=True)  # stderr: GitHub reads both, and stdout may be JSON
+        if summary:
+            _append(Path(summary), made("markdown"))
+
+
+def _with(view: RunView, gate: Gate | None, trouble: str) -> RunView:
+    from dataclasses import replace
+
+    return replace(view, record=view.record.model_copy(update={"gate": gate, "gate_trouble": trouble}))
+
+
+def _append(path: Path, content: bytes) -> None:
+    """A step's summary is shared by all that it runs."""
+    from judgekit.folder import storage_errors
+
+    with storage_errors(path), path.open("ab") as file:
+        file.write(content + b"\n")
+
+
+def outlets(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, which gets them as one argument, `outlets`."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        files = {reporter: given.pop(f"{option}_file") for option, (reporter, _) in FILES.items()}
+        chosen = {reporter: path for reporter, path in files.items() if path is not None}
+        github = given.pop("github")
+        return function(**given, outlets=Outlets(chosen, github))
+
+    kind = click.Path(path_type=Path, dir_okay=False)
+    wrapped = click.option(
+        "--github",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Annotations, and the summary to $GITHUB_STEP_SUMMARY; auto: in GitHub's own environment.",
+    )(command)
+    for option, (_, text) in reversed(FILES.items()):
+        names = (f"--{option.replace('_', '-')}", f"{option}_file")
+        wrapped = click.option(*names, type=kind, metavar="FILE", help=text)(wrapped)
+    return wrapped

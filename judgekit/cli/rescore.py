@@ -1,0 +1,81 @@
+"""`judgekit rescore`: another judge for responses that are there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from judgekit.cli.options import home, output
+
+
+@click.command("rescore")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--judge", required=True, metavar="NAME", help="The judge's name in the config.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Take the judges: block of this file instead of the run's own."
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    default=8,
+    show_default=True,
+    envvar="JUDGEKIT_JOBS",
+    help="Calls under way at once.",
+)
+@click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
+@click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
+@output
+@home
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "plain", "none"]),
+    default="auto",
+    show_default=True,
+    envvar="JUDGEKIT_PROGRESS",
+    help="Progress on stderr; auto draws bars on a terminal.",
+)
+def command(
+    run: Path,
+    judge: str,
+    config: Path | None,
+    jobs: int,
+    fresh: bool,
+    retry_failed: bool,
+    dry_run: bool,
+    output: Path,
+    home: Path,
+    progress: str,
+) -> int:
+    """Judge the stored responses of RUN (a folder runs/<id>) again, with another judge.
+
+    Nothing is generated: models and data of the run may be gone. The result is a run of its own, with its record and
+    report, and how far the two judges agree. Paths of a judge start from the folder of --config, or from here.
+    """
+    from judgekit.cli.interrupts import interruptible
+    from judgekit.cli.progress import Progress
+    from judgekit.cli.results import print_plan, print_results
+    from judgekit.folder import RunFolder
+    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+    from judgekit.rescoring import rescored
+    from judgekit.run import Run, Settings
+    from judgekit.spec import load_judges
+
+    judges = load_judges(config) if config is not None else None
+    watcher = Progress(progress)
+    manager = build_manager(block=blocked_by_environment(), extra=[watcher])
+    spec, stored = rescored(RunFolder(run), judge, judges, Catalogue(manager))
+    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed)
+    where = config.parent if config is not None else Path()
+    with interruptible() as stop, watcher:
+        again = Run(spec, where, manager, settings, stop, stored)
+        if dry_run:
+            plan = again.plan()
+            watcher.close()
+            print_plan(plan)
+            return 0
+        outcome = again.execute()
+    print_results(outcome)
+    return 3 if outcome.record.status == "incomplete" else 0

@@ -1,0 +1,45 @@
+"""Item by item: what every item scored, and how far two systems, or a run and its baseline, differ on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from judgekit.baseline import item_tables, read_baseline, rounded, scales_of
+from judgekit.errors import DataError
+from judgekit.records import Place, RunView
+
+ItemScores = Mapping[Place, Mapping[str, float]]
+"""By what was measured, the scored items' means by sample id."""
+
+
+def item_scores(run: RunView) -> ItemScores:
+    """The headline value of every scored item: judge repeats averaged first, then generations (ItemTable.means).
+
+    Raises DataError where a row is there twice.
+    """
+    found: dict[Place, dict[str, float]] = {}
+    tables, _ = item_tables(run.rows, scales_of(run.record))
+    for place, table in tables.items():
+        ids = table.ids
+        try:
+            present, means = table.means()
+        except ValueError as error:
+            raise DataError(f"rows.jsonl: {error}") from None
+        found[Place(*place)] = {ids[index]: rounded(float(mean)) for index, mean in zip(present, means, strict=True)}
+    return found
+
+
+def item_differences(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """first − second of every item that both have scored, by sample id."""
+    return {sample_id: rounded(value - second[sample_id]) for sample_id, value in first.items() if sample_id in second}
+
+
+def baseline_scores(path: Path) -> ItemScores:
+    """The item scores of a baseline file, in the same form. Raises DataError where it cannot be read."""
+    found = {}
+    for metric, sheet in read_baseline(path).metrics.items():
+        for key, scores in sheet.systems.items():
+            system, _, opponent = key.partition(" vs ")
+            found[Place(metric, system, opponent)] = scores.scored
+    return found

@@ -1,0 +1,169 @@
+"""What must be said of a run, in words: one case a rule of its gate, or, without a gate, one a result.
+
+    pass          it is as it should be
+    fail          quality: the gate has shown that a rule is broken
+    inconclusive  nothing is shown either way
+    error         it could not be measured or compared: calls without an answer, a baseline that does not match
+
+Only `pass` is green anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import judgekit
+from judgekit_ci.texts import between, counted, number
+
+Outcome = Literal["pass", "fail", "inconclusive", "error"]
+WORST: tuple[Outcome, ...] = ("fail", "error", "inconclusive", "pass")
+_OF_GATE: dict[str, Outcome] = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "inconclusive"}
+WORDS: dict[Outcome, str] = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "error": "ERROR"}
+MOST_REASONS = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """`name` is the same in every run of a config; `message` is one line; `lines` are the figures behind it."""
+
+    group: str
+    name: str
+    outcome: Outcome
+    message: str
+    lines: tuple[str, ...] = ()
+
+
+def cases(run: judgekit.RunView) -> list[Case]:
+    """What is wrong with the run first, then its gate's rules (or its results), then its judges."""
+    record = run.record
+    found = [*_troubles(run)]
+    if record.gate is not None:
+        found += [_claim(claim) for claim in record.gate.claims]
+        if not record.gate.claims:
+            found.append(Case("gate", "gate", "error", "the gate has no rule: nothing was decided"))
+    else:
+        found += _results(record)
+    return [*found, *_cards(record)]
+
+
+def outcome(found: list[Case]) -> Outcome:
+    """The worst of all: a shown failure before everything, as in the gate's own exit code."""
+    there = {case.outcome for case in found}
+    return next((one for one in WORST if one in there), "error")
+
+
+def _troubles(run: judgekit.RunView) -> Iterator[Case]:
+    """Why the numbers cannot be trusted or compared. A run is complete or an error: that case is always there."""
+    record = run.record
+    if record.gate_trouble:
+        lines = [line for line in record.gate_trouble.splitlines() if line.strip()]
+        yield Case("gate", "comparison", "error", lines[-1] if lines else "not compared", tuple(lines))
+    if record.status == "complete":
+        yield Case("run", "complete", "pass", "every planned call was answered")
+        return
+    reasons = [f"{count} × {reason}" for reason, count in record.errors.items()]
+    more = [f"and {len(reasons) - MOST_REASONS} other reasons"] if len(reasons) > MOST_REASONS else []
+    calls = counted(sum(record.errors.values()), "planned call")
+    yield Case("run", "complete", "error", f"{calls} got no answer", (*reasons[:MOST_REASONS], *more))
+
+
+def system_of(found: judgekit.Estimate | judgekit.GateClaim) -> str:
+    return f"{found.system} vs {found.opponent}" if found.opponent else found.system
+
+
+def rule_of(claim: judgekit.GateClaim) -> str:
+    """What the rule asks: "margin 3", "at least 70"."""
+    words = {"margin": "margin", "min": "at least", "max": "at most"}
+    return f"{words[claim.kind]} {number(claim.threshold, claim.scale)}"
+
+
+def claim_figures(claim: judgekit.GateClaim) -> str:
+    """The figure that the rule is about, with its interval in words."""
+    low, high = claim.interval.low, claim.interval.high
+    signed = claim.kind == "margin"
+    figure = number(claim.value, claim.scale, signed=signed)
+    if low is None or high is None:
+        return f"{figure}, no interval: {claim.interval.note or 'no reason recorded'}"
+    ends = f"{number(low, claim.scale, signed=signed)} and {number(high, claim.scale, signed=signed)}"
+    return f"{figure}, between {ends}"
+
+
+def _claim(claim: judgekit.GateClaim) -> Case:
+    figures = claim_figures(claim)
+    what = "change since the baseline" if claim.kind == "margin" else "mean"
+    message = f"{what} {figures}; the rule: {rule_of(claim)}"
+    scale = claim.scale
+    lines = [f"{claim.metric} of {system_of(claim)}: {WORDS[_OF_GATE[claim.outcome]]}", message]
+    if claim.kind == "margin":
+        lines.append(
+            f"baseline {number(claim.baseline, scale)}, now {number(claim.candidate, scale)}; "
+            f"{counted(claim.n_items, 'item')}: {claim.better} better, {claim.worse} worse, {claim.equal} equal"
+        )
+    else:
+        lines.append(counted(claim.n_items, "item"))
+    if claim.n_clusters is not None:
+        lines.append(counted(claim.n_clusters, "cluster"))
+    if claim.p_holm is not None and claim.p is not None:
+        lines.append(f"p that the rule is broken by chance: {_p(claim.p)}; by Holm over all rules {_p(claim.p_holm)}")
+    if claim.detectable is not None:
+        lines.append(f"least worsening found with a power of 80 %: {number(claim.detectable, scale)}")
+    lines += claim.reasons
+    name = f"{claim.metric}, {system_of(claim)}: {claim.kind}"
+    headline = "; ".join([message, *claim.reasons[:1]])
+    return Case("gate", name, _OF_GATE[claim.outcome], headline, tuple(lines))
+
+
+def _p(value: float) -> str:
+    return "under 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def headlines(record: judgekit.RunRecord) -> list[judgekit.Estimate]:
+    """The headline numbers: the series `value` of all samples, for new items."""
+    return [e for e in record.estimates if e.series == "value" and e.estimand == "new items" and e.group is None]
+
+
+def interval_words(estimate: judgekit.Estimate) -> str:
+    signed = estimate.against is not None
+    return between(estimate.interval, estimate.scale, estimate.confidence, signed=signed)
+
+
+def missing_words(estimate: judgekit.Estimate) -> str:
+    """Verdicts that gave no score, by status; empty where all did."""
+    lost = {status: count for status, count in estimate.counts.items() if status != "scored" and count}
+    return ", ".join(f"{count} {status}" for status, count in lost.items())
+
+
+def _results(record: judgekit.RunRecord) -> Iterator[Case]:
+    found = headlines(record)
+    for estimate in found:
+        name = f"{estimate.metric}, {system_of(estimate)}"
+        message = f"{number(estimate.value, estimate.scale)}, {interval_words(estimate)}"
+        lines = [message, f"{counted(estimate.n_items, 'item')}, {counted(estimate.repeats, 'repeat')}"]
+        if missing := missing_words(estimate):
+            lines.append(f"not scored: {missing}")
+        yield Case("results", name, "pass" if estimate.value is not None else "error", message, tuple(lines))
+    if not found:
+        yield Case("results", "results", "error", "the run has no result")
+
+
+def _cards(record: judgekit.RunRecord) -> Iterator[Case]:
+    """A judge that fails its card proves little. What that means for a rule, the gate has said in the rule's case."""
+    for card in record.cards:
+        name = f"card of {card.judge}" + ("" if card.task == "score" else " as it compares")
+        failed = [check for check in card.checks if check.passed is False]
+        lines = [
+            f"{check.label}: {'–' if check.value is None else f'{check.value:.3g}'}"
+            + (f", expected {check.expected}" if check.expected else "")
+            for check in failed
+        ]
+        labels = "; ".join(check.label for check in failed)
+        if card.passed is None:
+            yield Case("judges", name, "pass", "not decided: its card says nothing either way")
+        elif card.passed:
+            yield Case("judges", name, "pass", "passed its card")
+        elif record.gate is not None:
+            yield Case("judges", name, "pass", f"failed its card, as the gate knows: {labels}", tuple(lines))
+        else:
+            yield Case("judges", name, "inconclusive", f"failed its card, so it proves little: {labels}", tuple(lines))

@@ -1,0 +1,89 @@
+"""Every headline number as OpenMetrics text, for GitLab's metrics report and for Prometheus.
+
+A value that does not exist is left out: neither format has a way to say "none", and 0 or NaN would be a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import judgekit
+from judgekit_ci.cases import headlines
+from judgekit_ci.texts import visible
+
+
+@dataclass
+class Family:
+    """One metric of the format: a gauge with its samples, each a set of labels and a value."""
+
+    name: str
+    help: str
+    samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        yield f"# TYPE {self.name} gauge"
+        yield f"# HELP {self.name} {self.help}"
+        for labels, value in self.samples:
+            said = ",".join(f'{name}="{_label(text)}"' for name, text in labels.items())
+            yield f"{self.name}{{{said}}} {value!r}"
+
+
+def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
+    """{"metrics.txt": …}: estimates with their intervals, differences, verdicts without a score, and the gate."""
+    record = run.record
+    estimates = [(_labels(estimate), estimate) for estimate in headlines(record)]
+    differences = [({**_labels(found), "against": found.against or ""}, found) for found in record.differences]
+    families = [
+        Family("judgekit_estimate", "Mean over the items."),
+        Family("judgekit_estimate_low", "Lower end of its interval."),
+        Family("judgekit_estimate_high", "Upper end of its interval."),
+        Family("judgekit_items", "Items behind the mean."),
+        Family("judgekit_unscored", "Verdicts without a score."),
+        Family("judgekit_difference", "Paired difference to another system of the run."),
+        Family("judgekit_difference_low", "Lower end of its interval."),
+        Family("judgekit_difference_high", "Upper end of its interval."),
+    ]
+    value, low, high, items, unscored, difference, difference_low, difference_high = families
+    for labels, found in estimates:
+        _add(value, labels, found.value)
+        _add(low, labels, found.interval.low)
+        _add(high, labels, found.interval.high)
+        _add(items, labels, found.n_items)
+        _add(unscored, labels, sum(count for status, count in found.counts.items() if status != "scored"))
+    for labels, found in differences:
+        if found.series == "value" and found.estimand == "new items" and found.group is None:
+            _add(difference, labels, found.value)
+            _add(difference_low, labels, found.interval.low)
+            _add(difference_high, labels, found.interval.high)
+    families.append(Family("judgekit_complete", "1 where every planned call was answered."))
+    families[-1].samples.append(({"run": record.name}, float(record.status == "complete")))
+    families += _gate(record)
+    lines = [line for family in families if family.samples for line in family.lines()]
+    return {"metrics.txt": "\n".join([*lines, "# EOF", ""]).encode()}
+
+
+def _gate(record: judgekit.RunRecord) -> list[Family]:
+    """One sample a rule: whether it passes, and the bound that decides it."""
+    passes = Family("judgekit_gate_pass", "1 where the rule passes, 0 where it fails or nothing is shown.")
+    fails = Family("judgekit_gate_fail", "1 where the rule is shown to be broken.")
+    change = Family("judgekit_gate_value", "The figure that the rule is about.")
+    for claim in record.gate.claims if record.gate is not None else ():
+        labels = {"metric": claim.metric, "system": claim.system, "opponent": claim.opponent or "", "rule": claim.kind}
+        _add(passes, labels, float(claim.outcome == "PASS"))
+        _add(fails, labels, float(claim.outcome == "FAIL"))
+        _add(change, labels, claim.value)
+    return [passes, fails, change]
+
+
+def _labels(estimate: judgekit.Estimate) -> dict[str, str]:
+    return {"metric": estimate.metric, "system": estimate.system, "opponent": estimate.opponent or ""}
+
+
+def _add(family: Family, labels: dict[str, str], value: float | None) -> None:
+    if value is not None and labels not in [known for known, _ in family.samples]:
+        family.samples.append((labels, float(value)))
+
+
+def _label(text: str) -> str:
+    return visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

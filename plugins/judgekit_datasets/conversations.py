@@ -1,0 +1,36 @@
+"""`loader: conversations`: samples of several turns, from files in the shape of ShareGPT, OpenAI messages or MT-Bench.
+
+The user's turns are asked one after the other, with the system's own answers between them; the assistant's turns of the
+file are the references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+import judgekit
+
+
+class ConversationOptions(judgekit.Options):
+    """`most_turns`: each conversation is cut after so many turns of the user; None: whole."""
+
+    path: str
+    most_turns: int | None = Field(None, ge=1)
+
+
+class Conversations(judgekit.DataLoader):
+    """Conversations of several turns: ShareGPT, OpenAI messages or MT-Bench, JSON or JSONL."""
+
+    Options: ClassVar[type[judgekit.Options]] = ConversationOptions
+    options: ConversationOptions
+
+    def inputs(self) -> list[Path]:
+        return [self.path(self.options.path)]
+
+    def load(self) -> Iterator[judgekit.Sample]:
+        talks = judgekit.read_conversations(self.path(self.options.path), self.options.most_turns)
+        return (talk.sample for talk in talks)

@@ -1,0 +1,94 @@
+"""How far the judges agree with people's labels, or with another judge: tables of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import judgekit
+from judgekit_html import numbers
+
+SHARES = ("agreement", "agreement_no_ties", "majority")
+POINTS = ("bias", "mae", "mean")
+SHARE = judgekit.Series(label="share", low=0, high=1, unit="%")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One agreement: what was compared, its figures, the corrected means, and what must be known to read them."""
+
+    title: str
+    facts: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    corrected_columns: Sequence[str]
+    corrected: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
+def blocks(record: judgekit.RunRecord) -> list[Block]:
+    return [_block(found) for found in record.agreements]
+
+
+def _block(found: judgekit.Agreement) -> Block:
+    between = {figure.name: figure for figure in found.ceiling}
+    interval = f"{numbers.percent(found.confidence)} interval"
+    columns = ["Figure", "Value", interval, *(["Between labellers", interval] if between else []), "Note"]
+    rows = []
+    for figure in found.figures:
+        row = [figure.label, *_figure(figure, found)]
+        if between:
+            row += _figure(between[figure.name], found) if figure.name in between else ["", ""]
+        rows.append([*row, _note(figure, found)])
+    people = f"{found.n_pairs} labels by {found.labellers} labellers" if found.labellers > 1 else ""
+    return Block(
+        title=f"{found.metric}: {found.first} and {found.second}",
+        facts=f"{people or numbers.counted(found.n_pairs, 'response')} on {numbers.counted(found.n_items, 'item')}; "
+        "items were resampled for the intervals",
+        columns=columns,
+        rows=rows,
+        corrected_columns=[
+            "System",
+            "Corrected mean",
+            interval,
+            "The judge alone",
+            "The labels alone",
+            "Labels",
+            "Others",
+        ],
+        corrected=[_corrected(one, found) for one in found.corrected],
+        notes=found.notes,
+    )
+
+
+def _figure(figure: judgekit.Figure, found: judgekit.Agreement) -> list[str]:
+    return [_value(figure.value, figure.name, found), _range(figure.interval, figure.name, found)]
+
+
+def _note(figure: judgekit.Figure, found: judgekit.Agreement) -> str:
+    return f"Wilson {_range(figure.wilson, figure.name, found)}" if figure.wilson else figure.note
+
+
+def _value(value: float | None, name: str, found: judgekit.Agreement) -> str:
+    if value is None:
+        return numbers.NONE
+    if name in SHARES:
+        return numbers.amount(value, SHARE)
+    if name in POINTS:
+        return numbers.amount(value, found.scale, difference=name == "bias")
+    return f"{value:.3f}".replace("-", "−")
+
+
+def _range(interval: judgekit.Interval, name: str, found: judgekit.Agreement) -> str:
+    if interval.low is None or interval.high is None:
+        return interval.note
+    return f"[{_value(interval.low, name, found)}, {_value(interval.high, name, found)}]"
+
+
+def _corrected(one: judgekit.Corrected, found: judgekit.Agreement) -> list[str]:
+    def mean(value: float | None, interval: judgekit.Interval) -> str:
+        return f"{_value(value, 'mean', found)} {_range(interval, 'mean', found)}"
+
+    own = [_value(one.value, "mean", found), _range(one.interval, "mean", found)]
+    others = [mean(one.judge_mean, one.judge_only), mean(one.labels_mean, one.labels_only)]
+    return [one.system, *own, *others, numbers.whole(one.n_labels), numbers.whole(one.n_unlabelled)]

@@ -1,0 +1,243 @@
+"""Pairwise verdicts that were given elsewhere, read from a file: `type: stored_pairwise`, and what such a run needs
+besides where there is nothing but the file: `loader: ids` for its samples, `backend: unseen` for its systems.
+
+No model is asked. The verdicts are counted as those of `type: pairwise` are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, JsonValue
+
+import judgekit
+from judgekit_metrics.pairwise import check_opponent, label_of
+from judgekit_metrics.preferences import SERIES, SHARES, Battle, Rule, all_pairs
+from judgekit_metrics.stored_files import Entry, Vocabulary, read_entries, strangers
+
+Said = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+class StoredPairwiseOptions(judgekit.Options):
+    """`path`: CSV, TSV, JSON or JSONL, one comparison a row; the other keys name its fields.
+
+    `verdict`: the winner with the system shown first; `swapped`: with the system shown second; `id`: the sample.
+    `names`: what the file calls a system, where that is not its name here; `ties`: what it calls a draw; `scale`: the
+    verdict is a number between these, the high end wholly for the system. `system` and `opponent`: fields that name the
+    two, where the file holds several pairs; without them it is the run's two systems. `label`: the winner that people
+    name. `length`, `length_opponent`: the two answers' characters, or the answers themselves.
+    """
+
+    path: str
+    verdict: str
+    swapped: str | None = None
+    id: str = "id"
+    names: dict[str, str] = Field(default_factory=dict)
+    ties: tuple[Said, ...] = ("tie",)
+    scale: tuple[float, float] | None = None
+    system: str | None = None
+    opponent: str | None = None
+    label: str | None = None
+    length: str | None = None
+    length_opponent: str | None = None
+    against: str | None = None
+    rule: Rule = "mean"
+
+
+class StoredPairwise(judgekit.Metric):
+    """Pairwise verdicts that were given elsewhere, read from a file."""
+
+    Options: ClassVar[type[judgekit.Options]] = StoredPairwiseOptions
+    options: StoredPairwiseOptions
+    needs: ClassVar[frozenset[str]] = frozenset()
+    series = SERIES
+    shares = SHARES
+    derived = ("outcomes", "position", "length_adjusted", "bradley_terry")
+
+    def inputs(self) -> list[Path]:
+        return [self.path(self.options.path)]
+
+    def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
+        options = self.options
+        problems = check_opponent(options.against, list(systems))
+        if (options.system is None) != (options.opponent is None):
+            problems.append("system and opponent are fields that name the two systems: give both or neither")
+        if (options.length is None) != (options.length_opponent is None):
+            problems.append("length and length_opponent belong together: give both or neither")
+        if options.system is None and len(systems) > 2:
+            problems.append("with more than two systems, name the fields that hold them: system and opponent")
+        if options.scale is not None and not options.scale[0] < options.scale[1]:
+            problems.append(f"scale: the low end comes first, not {options.scale[0]:g}, {options.scale[1]:g}")
+        unknown = [name for name in options.names.values() if name not in systems]
+        return problems + [f"names: no model is named {name!r}" for name in unknown]
+
+    def check_samples(self, samples: Sequence[judgekit.Sample], systems: Sequence[str], whole: bool) -> list[str]:
+        anchor = systems[0]  # which of two is the system does not matter to what is wrong
+        found = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
+        known = list(dict.fromkeys(sample_id for _, sample_id in found))
+        problems = strangers(known, samples, "verdicts") if whole else []
+        missing = sorted({sample.id for sample in samples} - set(known))
+        if missing:
+            some = ", ".join(repr(one) for one in missing[:3])
+            problems.append(f"{self.options.path} has no verdict for {len(missing)} samples, such as {some}")
+        return problems
+
+    def pairs(self, systems: Sequence[str], anchor: str) -> Sequence[tuple[str, str]]:
+        return all_pairs(systems, self._anchor(systems, anchor))
+
+    def _anchor(self, systems: Sequence[str], anchor: str) -> str:
+        against = self.options.against
+        return against if against is not None and against in systems else anchor
+
+    def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
+        """One row a (system, opponent, sample)."""
+        order = {pair: place for place, pair in enumerate(self.pairs(study.systems, study.anchor))}
+        place_of = {sample.id: place for place, sample in enumerate(study.samples)}
+        found = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
+        battles = sorted(found, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
+        for pair, sample_id, battle in battles:
+            yield battle.row(*pair, sample_id, self.options.rule)
+
+    def _battles(self, systems: Sequence[str], anchor: str) -> Iterator[tuple[tuple[str, str], str, Battle]]:
+        """((system, opponent), sample id, battle) of every row, turned so that the pair is one of `pairs`."""
+        options = self.options
+        path, pairs = self.path(options.path), set(self.pairs(systems, anchor))
+        fields = [options.id, options.verdict, options.swapped, options.system, options.opponent, options.label]
+        wanted = [name for name in (*fields, options.length, options.length_opponent) if name is not None]
+        taken: dict[tuple[tuple[str, str], str], str] = {}
+        for entry in read_entries(path, wanted):
+            try:
+                sample_id, (system, opponent) = entry.text(options.id), self._systems(entry, systems, anchor)
+                turned = (system, opponent) not in pairs
+                pair = (opponent, system) if turned else (system, opponent)
+                if (pair, sample_id) in taken:
+                    raise ValueError(f"the sample {sample_id!r} has its verdict already in {taken[pair, sample_id]}")
+                battle = self._battle(entry, system, opponent, systems, turned)
+            except ValueError as error:
+                raise judgekit.DataError(f"{entry.place}: {error}", path=path) from None
+            if options.against in systems and options.against not in pair:
+                continue
+            taken[pair, sample_id] = entry.place
+            yield pair, sample_id, battle
+
+    def _systems(self, entry: Entry, systems: Sequence[str], anchor: str) -> tuple[str, str]:
+        """The row's two systems: named in it, or the run's two, the anchor as the opponent."""
+        options = self.options
+        if options.system is None or options.opponent is None:
+            opponent = self._anchor(systems, anchor)
+            return next(system for system in systems if system != opponent), opponent
+        two = [options.names.get(said, said) for said in (entry.text(options.system), entry.text(options.opponent))]
+        for name in two:
+            if name not in systems:
+                raise ValueError(f"no model is named {name!r} (there are: {', '.join(systems)})")
+        if two[0] == two[1]:
+            raise ValueError(f"{two[0]!r} is compared with itself")
+        return two[0], two[1]
+
+    def _battle(self, entry: Entry, system: str, opponent: str, systems: Sequence[str], turned: bool) -> Battle:
+        options = self.options
+        vocabulary = Vocabulary(self._names(system, opponent), options.ties, options.scale)
+
+        def verdict(name: str) -> judgekit.Verdict:
+            said = entry.text(name)
+            if not said and said not in options.ties:
+                return judgekit.Verdict(status="unparsed", detail=f"the file has no {name!r} here")
+            value = vocabulary.preference(said, system, opponent, systems)
+            if value is None:
+                raise ValueError(f"the winner {said!r} is neither {system!r} nor {opponent!r}")
+            return judgekit.Verdict(status="scored", value=1 - value if turned else value, raw=said)
+
+        first, label = verdict(options.verdict), None
+        if options.label is not None and (said := entry.text(options.label)):
+            labels = Vocabulary(self._names(system, opponent), options.ties)
+            label = label_of(_winner(labels, said, system, opponent, systems), system, opponent)
+        longer = None
+        if options.length is not None and options.length_opponent is not None:
+            longer = _characters(entry, options.length) - _characters(entry, options.length_opponent)
+        second = None if options.swapped is None else verdict(options.swapped)
+        if turned:
+            first, second = (first, None) if second is None else (second, first)
+            label, longer = (None if label is None else 1 - label), (None if longer is None else -longer)
+        return Battle(first, second, label=label, longer=longer)
+
+    def _names(self, system: str, opponent: str) -> dict[str, str]:
+        """The file's names of systems; a row may also name a field of its own, as in `winner: model_a`."""
+        fields = {self.options.system: system, self.options.opponent: opponent}
+        return {**self.options.names, **{name: named for name, named in fields.items() if name is not None}}
+
+
+def _winner(vocabulary: Vocabulary, said: str, system: str, opponent: str, systems: Sequence[str]) -> str | None:
+    value = vocabulary.preference(said, system, opponent, systems)
+    return None if value is None else {1.0: system, 0.0: opponent}.get(value, "")
+
+
+def _characters(entry: Entry, name: str) -> float:
+    """A field's number, or how many characters its text has."""
+    value = entry.fields.get(name)
+    if value is None or isinstance(value, bool):
+        raise ValueError(f"no {name!r}")
+    if not isinstance(value, str):
+        return float(value)
+    return float(value) if value.strip().isdecimal() else float(len(value))
+
+
+class IdOptions(judgekit.Options):
+    """`path`: CSV, TSV, JSON or JSONL; `id`, `instruction`, `category`: its fields."""
+
+    path: str
+    id: str = "id"
+    instruction: str | None = None
+    category: str | None = None
+
+
+class Ids(judgekit.DataLoader):
+    """Samples of which little more than the id is known: for verdicts that were given elsewhere."""
+
+    Options: ClassVar[type[judgekit.Options]] = IdOptions
+    options: IdOptions
+
+    def inputs(self) -> list[Path]:
+        return [self.path(self.options.path)]
+
+    def load(self) -> Iterator[judgekit.Sample]:
+        """One sample an id, in the order of the file; rows of one id are one sample."""
+        options = self.options
+        wanted = [name for name in (options.id, options.instruction, options.category) if name is not None]
+        seen: set[str] = set()
+        for entry in read_entries(self.path(options.path), wanted):
+            sample_id = entry.text(options.id)
+            if not sample_id:
+                raise judgekit.DataError(f"{entry.place}: no {options.id!r}", path=self.path(options.path))
+            if sample_id not in seen:
+                seen.add(sample_id)
+                yield judgekit.Sample(
+                    id=sample_id,
+                    instruction=entry.text(options.instruction) if options.instruction else "",
+                    category=(entry.text(options.category) or None) if options.category else None,
+                )
+
+
+class UnseenOptions(judgekit.Options):
+    """`note`: anything worth keeping about the system, such as its version."""
+
+    note: str = Field("", max_length=1000)
+
+
+class Unseen(judgekit.Backend):
+    """A system whose answers are not at hand: only verdicts on them are."""
+
+    Options: ClassVar[type[judgekit.Options]] = UnseenOptions
+    options: UnseenOptions
+    capabilities = frozenset({"generate", "stored"})
+    free = True
+
+    def identity(self) -> dict[str, JsonValue]:
+        return {"adapter": "unseen/1", "note": self.options.note}
+
+    def known_ids(self) -> Collection[str]:
+        return ()
+
+    def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
+        raise judgekit.BackendError("an unseen system answers nothing: give it a backend, or stored responses")

@@ -1,0 +1,50 @@
+"""Runs on conversations, with the talkers and the grader of talkers.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgekit.errors import PreflightError
+from judgekit.plugins import build_manager
+from judgekit.run import Outcome, Run, Settings
+from judgekit.spec import RunSpec
+from talkers import Grader, Talker, TalkerPlugin
+from talks import config, talk, write
+
+PLUGINS = ("datasets", "json", "metrics", "responses")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    write(tmp_path, [talk(number, 1 + number % 3) for number in range(6)])
+    Talker.asked.clear()
+    Grader.asked.clear()
+    return tmp_path
+
+
+@pytest.fixture
+def execute(here: Path) -> Callable[..., Outcome]:
+    def run(spec: RunSpec | None = None, **settings: Any) -> Outcome:
+        manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
+        places = Settings(output=here / "runs", home=here / "home", **settings)
+        return Run(spec or config(), here, manager, places).execute()
+
+    return run
+
+
+@pytest.fixture
+def refused(execute: Callable[..., Outcome]) -> Callable[[RunSpec], str]:
+    """What preflight says of a config, before any call."""
+
+    def message(spec: RunSpec) -> str:
+        with pytest.raises(PreflightError) as caught:
+            execute(spec)
+        assert not Talker.asked
+        assert not Grader.asked
+        return str(caught.value)
+
+    return message

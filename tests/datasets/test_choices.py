@@ -1,0 +1,288 @@
+"""The loaders of questions: HellaSwag, ARC, and files of one's own; what is wrong with a file is said with its line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import judgekit
+from judgekit_datasets.arc import ARC
+from judgekit_datasets.choices import Choices, ChoicesOptions
+from judgekit_datasets.hellaswag import HellaSwag, prepared
+from judgekit_datasets.questions import QuestionFile, QuestionOptions
+
+QUESTION = {"question": "Which is a fruit?", "choices": ["pear", "stone", "chair"], "answer": "A"}
+SWAG = {
+    "ind": 7, "activity_label": "Baking bread", "ctx_a": "A woman kneads dough on a table.", "ctx_b": "she then",
+    "endings": ["sings.", "[substeps] bakes it.", "flies  away.", "sleeps."], "label": 1,
+    "source_id": "activitynet~v_1", "split_type": "indomain",
+}  # fmt: skip
+ARC_PUBLISHED = {
+    "id": "Q1",
+    "question": {"stem": "What melts?", "choices": [{"text": "ice", "label": "A"}, {"text": "iron", "label": "B"}]},
+    "answerKey": "B",
+}
+ARC_HUB = {
+    "id": "Q2", "question": "What is wet?", "answerKey": "2",
+    "choices": {"text": ["sand", "rain", "dust", "salt"], "label": list("1234")},
+}  # fmt: skip
+
+
+def jsonl(path: Path, *objects: Any) -> Path:
+    path.write_text("".join(json.dumps(each) + "\n" for each in objects))
+    return path
+
+
+def loaded(kind: type[QuestionFile], path: Path, **options: Any) -> list[judgekit.Sample]:
+    return list(kind(kind.Options(path=str(path), **options)).load())
+
+
+def without(fields: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != key}
+
+
+def test_hellaswag_is_prepared_as_the_harness_does(tmp_path: Path) -> None:
+    wikihow = SWAG | {
+        "ind": 8, "ctx_a": "How to tie a knot [title] Take a rope. [step] Hold it.", "ctx_b": "", "label": "3",
+        "source_id": "wikihow~2",
+    }  # fmt: skip
+    first, second = loaded(HellaSwag, jsonl(tmp_path / "val.jsonl", SWAG, wikihow))
+    assert first.instruction == "Baking bread: A woman kneads dough on a table. She then"
+    assert first.choices == ("sings.", " bakes it.", "flies away.", "sleeps.")
+    assert (first.id, first.answer, first.category) == ("val-00000", 1, "Baking bread")
+    assert first.metadata["continuation"] is True
+    assert second.instruction == "Baking bread: How to tie a knot. Take a rope. Hold it."
+    assert second.answer == 3
+
+
+@pytest.mark.slow
+def test_the_preparation_agrees_with_the_harness_where_it_is_installed() -> None:
+    utils = pytest.importorskip("lm_eval.tasks.hellaswag.utils")
+    for text in (" a [title] b [x] c", "a  b   c", "[step] do [substeps] it ", "no marks", "[a [b] c]", "a. [title] B"):
+        assert prepared(text) == utils.preprocess(text)
+
+
+def test_a_capital_at_the_second_part_makes_the_rest_small(tmp_path: Path) -> None:
+    (sample,) = loaded(HellaSwag, jsonl(tmp_path / "v.jsonl", SWAG | {"ctx_b": "the DJ"}))
+    assert sample.instruction.endswith("table. The dj")
+
+
+def test_arc_is_read_in_both_layouts_and_with_numbers_as_labels(tmp_path: Path) -> None:
+    five = {"text": ["a", "b", "c", "d", "e"], "label": list("ABCDE")}
+    three = {"id": "Q4", "question": "?", "choices": {"text": ["a", "b", "c"], "label": list("ABC")}, "answerKey": "C"}
+    samples = loaded(
+        ARC,
+        jsonl(
+            tmp_path / "arc.jsonl",
+            ARC_PUBLISHED,
+            ARC_HUB,
+            ARC_HUB | {"id": "Q3", "choices": five, "answerKey": "E"},
+            three,
+        ),
+    )
+    assert [(sample.id, len(sample.choices), sample.answer) for sample in samples] == [
+        ("Q1", 2, 1), ("Q2", 4, 1), ("Q3", 5, 4), ("Q4", 3, 2),
+    ]  # fmt: skip
+    assert samples[0].instruction == "What melts?"
+    assert samples[0].choices == ("ice", "iron")
+
+
+def test_own_questions_as_json_jsonl_and_csv_are_the_same_samples(tmp_path: Path) -> None:
+    second = {"question": "Add 2, 2", "choices": ["4", "5", "6"], "answer": 0, "category": "sums", "year": 2001}
+    array, lines, table = tmp_path / "q.json", tmp_path / "q.jsonl", tmp_path / "q.csv"
+    array.write_text(json.dumps([QUESTION, second], indent=2))
+    jsonl(lines, QUESTION, second)
+    table.write_text(
+        "﻿question,A,B,C,answer,category,year\r\nWhich is a fruit?,pear,stone,chair,A,,\r\n"
+        '"Add 2, 2",4,5,6,0,sums,2001\r\n'
+    )
+    from_array, from_lines, from_table = (loaded(Choices, path) for path in (array, lines, table))
+    assert from_array == from_lines
+    assert [sample.model_copy(update={"metadata": {}}) for sample in from_table] == [
+        sample.model_copy(update={"metadata": {}}) for sample in from_array
+    ]
+    assert from_array[1].category == "sums"
+    assert from_array[1].metadata == {"year": 2001}
+    assert [sample.answer for sample in from_array] == [0, 0]
+    assert len({sample.id for sample in from_array}) == 2
+    assert loaded(Choices, lines, continuation=True)[0].metadata["continuation"] is True
+
+
+def test_equal_questions_without_an_id_are_told_apart(tmp_path: Path) -> None:
+    first, second = loaded(Choices, jsonl(tmp_path / "q.jsonl", QUESTION, QUESTION))
+    assert second.id == f"{first.id}-2"
+
+
+def test_mixed_numbers_of_options_are_accepted_on_request(tmp_path: Path) -> None:
+    two = QUESTION | {"choices": ["pear", "stone"]}
+    path = jsonl(tmp_path / "q.jsonl", QUESTION, two)
+    assert [len(sample.choices) for sample in loaded(Choices, path, mixed=True)] == [3, 2]
+    table = tmp_path / "q.csv"
+    table.write_text("question,A,B,C,answer\nx,1,2,3,C\ny,1,2,,B\n")
+    assert [len(sample.choices) for sample in loaded(Choices, table, mixed=True)] == [3, 2]
+    with pytest.raises(judgekit.DataError, match=r"q\.csv:3: option C is empty"):
+        loaded(Choices, table)
+
+
+def test_worked_examples_come_from_a_file_of_the_same_layout(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "train.jsonl", *(ARC_HUB | {"id": f"T{n}"} for n in range(3)))
+    path = jsonl(tmp_path / "test.jsonl", ARC_PUBLISHED)
+    loader = ARC(QuestionOptions(path=str(path), examples=str(train), shots=2))
+    (sample,) = loader.load()
+    assert [shot.id for shot in loader.shots(sample)] == ["T0", "T1"]
+    assert loader.inputs() == [path, train]
+    assert ARC(QuestionOptions(path=str(path), examples=str(train))).inputs() == [path]
+    with pytest.raises(judgekit.DataError, match=r"train\.jsonl: has 3 questions, fewer than the 4 shots"):
+        loaded(ARC, path, examples=str(train), shots=4)
+    with pytest.raises(judgekit.ConfigError, match="needs `examples`"):
+        loaded(ARC, path, shots=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"answer": 3}, "the answer is index 3, and the 3 options have the indices 0 to 2"),
+        ({"answer": -1}, "the answer is index -1"),
+        ({"answer": "D"}, "the answer is 'D', and the options end at C"),
+        ({"answer": "b"}, "the answer is 'b'; should be a letter, A to C, or an index from 0"),
+        ({"answer": True}, "the answer is True"),
+        ({"answer": 1.0}, "the answer is 1.0"),
+        ({"answer": None}, "no answer: a split without labels"),
+        ({"answer": ""}, "no answer: a split without labels"),
+        ({"choices": ["pear"]}, "1 option; a question has 2 to 10"),
+        ({"choices": []}, "0 options"),
+        ({"choices": [str(n) for n in range(11)]}, "11 options; a question has 2 to 10"),
+        ({"choices": ["pear", " ", "chair"]}, "option B is empty"),
+        ({"choices": ["pear", 2, "chair"]}, "'choices' should be a list of texts"),
+        ({"choices": "pear"}, "'choices' should be a list of texts"),
+        ({"choices": ["pear", "stone"]}, "2 options, and 3 in line 1; set mixed: true"),
+        ({"question": ""}, "the question is empty"),
+        ({"question": 3}, "'question' should be a text, not int"),
+        ({"id": "q1"}, "the id 'q1' is already that of line 1"),
+        ({"id": ["x"]}, "'id' should be a text, not list"),
+        ({"category": 4}, "'category' should be a text, not int"),
+    ],
+)
+def test_a_bad_question_is_refused_with_file_and_line(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
+    path = jsonl(tmp_path / "q.jsonl", QUESTION | {"id": "q1"}, QUESTION | change)
+    with pytest.raises(judgekit.DataError) as error:
+        loaded(Choices, path)
+    assert f"q.jsonl:2: {expected}" in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["question", "choices", "answer"])
+def test_a_missing_field_is_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(judgekit.DataError, match=r"q\.jsonl:1: no "):
+        loaded(Choices, jsonl(tmp_path / "q.jsonl", without(QUESTION, key)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", r"q\.json: is empty"),
+        ("[]", r"q\.json: has no questions"),
+        ("[\n{},\n3]", r"q\.json:2: no 'question'"),
+        ("[\n\n 3]", r"q\.json:3: should be an object, not int"),
+        ('[\n{"question": "x",}]', r"q\.json:2: not JSON"),
+        ('{"question": NaN}', r"q\.json:1: not JSON: NaN is no JSON number"),
+    ],
+)
+def test_a_broken_json_file_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(text)
+    with pytest.raises(judgekit.DataError, match=expected):
+        loaded(Choices, path)
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (" x", r"text after the array"),
+        (None, r"the array does not end"),
+    ],
+)
+def test_an_array_ends_where_it_ends(tmp_path: Path, end: str | None, expected: str) -> None:
+    path = tmp_path / "q.json"
+    whole = json.dumps([QUESTION])
+    path.write_text(whole + end if end else whole[:-1])
+    with pytest.raises(judgekit.DataError, match=expected):
+        loaded(Choices, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Which?,a,b,A\n", r"q\.csv:1: no column 'question' in the header"),
+        ("question,A,answer\nx,1,A\n", r"q\.csv:1: no column 'B'"),
+        ("question,A,C,answer\nx,1,2,A\n", r"q\.csv:1: no column 'B'"),
+        ("question,A,B,B,answer\nx,1,2,3,A\n", r"q\.csv:1: the header names 'B' twice"),
+        ("question,A,B,answer\n", r"q\.csv: has no questions"),
+        ("question,A,B,answer\nx,1,2\n", r"q\.csv:2: 3 columns, and the header names 4"),
+        ("question,A,B,answer\nx,1,,A\n", r"q\.csv:2: option B is empty"),
+        (
+            'question,A,B,answer\n"two\nlines",1,2,A\ny,1,2,C\n',
+            r"q\.csv:4: the answer is 'C', and the options end at B",
+        ),
+        ("question,A,B,answer\nx,1,2,2\n", r"q\.csv:2: the answer is index 2"),
+        ("question,A,B,answer\nx,1,2,\n", r"q\.csv:2: no answer"),
+        ('question,A,B,answer\nx,"1\n', r"q\.csv:2: not CSV"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(text)
+    with pytest.raises(judgekit.DataError, match=expected):
+        loaded(Choices, path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (SWAG | {"label": ""}, "no answer: a split without labels"),
+        (without(SWAG, "label"), "no answer: a split without labels"),
+        (SWAG | {"label": 4}, "the answer is index 4, and the 4 options"),
+        (SWAG | {"endings": ["a", "b", "c"]}, "3 endings; HellaSwag has 4"),
+        (SWAG | {"endings": ["a", "[step]", "c", "d"]}, "option B is empty"),
+        (SWAG | {"ctx_a": "", "ctx_b": ""}, "the context is empty"),
+        (without(SWAG, "ctx_b"), "no 'ctx_b'"),
+        (SWAG | {"ind": 6}, "the question 6 (activitynet~v_1) is also in line 1"),
+    ],
+)
+def test_a_bad_line_of_hellaswag_is_refused(tmp_path: Path, fields: dict[str, Any], expected: str) -> None:
+    path = jsonl(tmp_path / "val.jsonl", SWAG | {"ind": 6}, fields)
+    with pytest.raises(judgekit.DataError) as error:
+        loaded(HellaSwag, path)
+    assert f"val.jsonl:2: {expected}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (without(ARC_PUBLISHED, "answerKey"), "no 'answerKey': a split without labels"),
+        (ARC_HUB | {"answerKey": "5"}, "the answer is '5', and the options are 1, 2, 3, 4"),
+        (ARC_HUB | {"answerKey": "B"}, "the answer is 'B', and the options are 1, 2, 3, 4"),
+        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A"]}}, "2 options and 1 labels"),
+        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A", "A"]}}, "two options have the same label: A, A"),
+        (ARC_HUB | {"choices": {"text": ["a"], "label": ["A"]}}, "1 option; a question has 2 to 10"),
+        (ARC_HUB | {"choices": ["a", "b"]}, "'choices' should be a list of"),
+        (without(ARC_HUB, "choices"), "no 'choices'"),
+        (without(ARC_HUB, "id"), "no 'id'"),
+        (ARC_PUBLISHED, "the id 'Q1' is already that of line 1"),
+    ],
+)
+def test_a_bad_line_of_arc_is_refused(tmp_path: Path, fields: dict[str, Any], expected: str) -> None:
+    path = jsonl(tmp_path / "arc.jsonl", ARC_PUBLISHED, fields)
+    with pytest.raises(judgekit.DataError) as error:
+        loaded(ARC, path)
+    assert f"arc.jsonl:2: {expected}" in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
+    with pytest.raises(judgekit.DataError, match="no such file"):
+        loaded(Choices, tmp_path / "none.json")
+    (tmp_path / "latin.csv").write_bytes("question,A,B,answer\nñ,1,2,A".encode("latin-1"))
+    with pytest.raises(judgekit.DataError, match="not UTF-8 text"):
+        list(Choices(ChoicesOptions(path=str(tmp_path / "latin.csv"))).load())

@@ -1,0 +1,369 @@
+"""What a gate says of a finished run, and what it refuses to say anything about."""
+
+import json
+
+import pytest
+
+from gate_folders import ERRORS, SCORE, a_run, drawn, moved, samples_of
+from judgekit.baseline import read_baseline, write_baseline
+from judgekit.errors import ConfigError, UsageError
+from judgekit.folder import RunFolder
+from judgekit.gate import evaluate
+from judgekit.records import Series
+from judgekit.rules import Reference
+from judgekit.spec import GateSpec
+
+BASE = drawn(120, 1)
+
+
+@pytest.fixture
+def baseline(tmp_path):
+    """The baseline of some scores."""
+
+    def make(scores, **changes):
+        path = tmp_path / "baseline.json"
+        write_baseline(RunFolder(a_run(tmp_path / "old", scores, **changes)).view(), path)
+        return Reference.read(path)
+
+    return make
+
+
+@pytest.fixture
+def gated(tmp_path, baseline):
+    """The gate of new scores against old ones."""
+
+    def make(new, old, rules, against=None, **changes):
+        reference = baseline(old, **(against or {}))
+        view = RunFolder(a_run(tmp_path / "new", new, **changes)).view()
+        return evaluate(view, GateSpec.model_validate(rules), reference)
+
+    return make
+
+
+def one(gate):
+    (claim,) = gate.claims
+    return claim
+
+
+def quality(scores, system="sft"):
+    return {"quality": {system: scores}}
+
+
+@pytest.mark.parametrize(
+    ("change", "margin", "outcome"),
+    [(0.0, 3, "PASS"), (-5.0, 3, "FAIL"), (+5.0, 3, "PASS"), (-1.9, 2, "FAIL"), (-0.9, 6, "PASS")],
+)
+def test_the_outcome_is_that_of_the_rule(gated, change, margin, outcome):
+    gate = gated(quality(moved(BASE, change, 2)), quality(BASE), {"quality": {"margin": margin}})
+    claim = one(gate)
+    assert gate.outcome == claim.outcome == outcome
+    low, high = claim.interval.low, claim.interval.high
+    assert (outcome == "PASS") == (low > -margin)
+    assert (outcome == "FAIL") == (high < 0 and low <= -margin)
+    assert claim.interval.method == "paired_t"
+    assert claim.better + claim.worse + claim.equal == claim.n_items == 120
+    assert 0 < claim.detectable < margin
+
+
+def test_what_shows_neither_is_inconclusive(gated):
+    claim = one(gated(quality(moved(BASE, -1.5, 13, sd=11)), quality(BASE), {"quality": {"margin": 2.9}}))
+    assert claim.interval.low <= -2.9 < 0 <= claim.interval.high
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.reasons == ("neither no change nor a loss of the margin can be ruled out",)
+
+
+def test_items_are_matched_by_id_and_not_by_position(gated, tmp_path):
+    backwards = list(reversed(samples_of(120)))
+    gate = gated(quality(BASE), quality(BASE), {"quality": {"margin": 3}}, samples=backwards)
+    assert one(gate).equal == 120
+
+
+def test_where_less_is_better_the_rule_is_turned_round(gated):
+    old = [score / 20 for score in BASE]
+    scales = {"quality": ERRORS}
+    more = moved(old, 0.5, 3, sd=0.5, high=10)
+    claim = one(gated(quality(more), quality(old), {"quality": {"margin": 0.3}}, {"scales": scales}, scales=scales))
+    assert claim.outcome == "FAIL"
+    assert claim.value > 0
+    assert claim.worse > claim.better
+    fewer = moved(old, -0.5, 3, sd=0.5, high=10)
+    claim = one(gated(quality(fewer), quality(old), {"quality": {"margin": 0.3}}, {"scales": scales}, scales=scales))
+    assert claim.outcome == "PASS"
+    assert claim.value < 0
+
+
+def test_repeats_count_once_an_item(gated):
+    old = [[score, score] for score in BASE]
+    new = [[score - 4, score - 6] for score in BASE]
+    claim = one(gated(quality([[max(v, 0) for v in x] for x in new]), quality(old), {"quality": {"margin": 3}}))
+    assert (claim.outcome, claim.n_items) == ("FAIL", 120)
+
+
+def test_a_margin_that_these_items_cannot_decide_is_refused_with_the_number_that_could(gated):
+    with pytest.raises(UsageError, match=r"cannot decide a margin of 0\.5: it needs \d{3,4} items .* 120 items find"):
+        gated(quality(moved(BASE, 0, 2)), quality(BASE), {"quality": {"margin": 0.5}})
+    with pytest.raises(UsageError, match=r"it needs"):
+        gated(quality([50.0, 60.0, 70.0]), quality([52.0, 55.0, 75.0]), {"quality": {"margin": 3}})
+
+
+def test_limits_are_held_against_the_printed_interval(gated):
+    claim = one(gated(quality(BASE), quality(BASE), {"quality": {"min": 50}}))
+    assert (claim.outcome, claim.kind, claim.p) == ("PASS", "min", None)
+    assert claim.interval.low >= 50
+    inside = (claim.interval.low + claim.interval.high) / 2
+    for rules, outcome in (
+        ({"min": 90}, "FAIL"), ({"max": 90}, "PASS"), ({"max": 20}, "FAIL"),
+        ({"min": inside}, "INCONCLUSIVE"), ({"max": inside}, "INCONCLUSIVE"),
+        ({"min": claim.interval.low}, "PASS"),  # at least: x >= t
+    ):  # fmt: skip
+        assert one(gated(quality(BASE), quality(BASE), {"quality": rules})).outcome == outcome, rules
+
+
+def test_a_limit_needs_no_baseline(tmp_path):
+    view = RunFolder(a_run(tmp_path / "run", quality(BASE))).view()
+    assert evaluate(view, GateSpec.model_validate({"quality": {"min": 40}}), None).outcome == "PASS"
+    with pytest.raises(ConfigError, match="needs a baseline"):
+        evaluate(view, GateSpec.model_validate({"quality": {"margin": 3}}), None)
+
+
+def test_holm_keeps_many_rules_from_crying_wolf(gated):
+    names = [f"m{i}" for i in range(5)]
+    old = {name: {"sft": BASE} for name in names}
+    new = {name: {"sft": moved(BASE, -0.85 if i == 0 else 0, 40 + i)} for i, name in enumerate(names)}
+    alone = one(gated({"m0": new["m0"]}, {"m0": old["m0"]}, {"m0": {"margin": 1.55}}))
+    assert alone.outcome == "FAIL"
+    assert 0.01 < alone.p < 0.05
+    gate = gated(new, old, {name: {"margin": 1.55} for name in names})
+    first = gate.claims[0]
+    assert first.outcome == "INCONCLUSIVE"
+    assert first.p == pytest.approx(alone.p)
+    assert first.p_holm == pytest.approx(5 * alone.p)
+    assert "alone it would have failed" in first.reasons[0]
+    assert first.detectable > alone.detectable
+
+
+def test_limits_take_part_in_holms_correction(gated):
+    names = [f"m{i}" for i in range(4)]
+    scores = {name: {"sft": BASE} for name in names}
+    mean = sum(BASE) / len(BASE)
+    alone = one(gated({"m0": scores["m0"]}, {"m0": scores["m0"]}, {"m0": {"min": mean}}))
+    edge = alone.interval.high + 0.05  # just beyond the interval
+    assert one(gated({"m0": scores["m0"]}, {"m0": scores["m0"]}, {"m0": {"min": edge}})).outcome == "FAIL"
+    rules = {name: {"min": edge if name == "m0" else 30} for name in names}
+    claim = gated(scores, scores, rules).claims[0]
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.p < 0.03
+    assert claim.p_holm > 0.05
+
+
+# --- another instrument is an error, never a FAIL ---------------------------------------------------------------------
+
+
+def named(text, gated, **changes):
+    with pytest.raises(UsageError) as caught:
+        gated(quality(moved(BASE, -20, 2)), quality(BASE), {"quality": {"margin": 3}}, **changes)
+    assert text in str(caught.value)
+    assert "neither a regression nor a pass" in str(caught.value)
+
+
+def test_another_judge_model_digest_prompt_or_grading_is_named(gated):
+    identity = {"model": "llama3", "digest": "a" * 64}
+    named("quality: judge's model: llama4 in the run, llama3 in the baseline", gated,
+          identities={"judges.main": identity | {"model": "llama4"}})  # fmt: skip
+    named(
+        "judge's digest: cccccccccccc… in the run", gated, identities={"judges.main": identity | {"digest": "c" * 64}}
+    )
+    named("prompt score/grade: dddddddddddd… in the run", gated, prompts={"score/grade": "d" * 64})
+    judge = {"backend": "gone", "prompt": "score/grade", "temperature": 0.7}
+    named("judge temperature: 0.7 in the run, 0.0 in the baseline", gated, spec={"judges": {"main": judge}})
+    named(
+        "judge rubric: ", gated, spec={"judges": {"main": judge | {"temperature": 0.0, "rubric": {"1": "a", "5": "b"}}}}
+    )
+
+
+def test_another_scale_or_metric_is_named(gated):
+    other = Series(label="judge score", low=0, high=200)
+    named("quality: scale: 0 … 200 in the run, 0 … 100 in the baseline", gated, scales={"quality": other})
+    named("metric type: exact_match", gated, spec={"metrics": {"quality": {"type": "exact_match"}}})
+
+
+def test_other_samples_are_named(gated):
+    changed = samples_of(120)
+    changed[7] = changed[7].model_copy(update={"instruction": "Something else?"})
+    named("dataset: the same ids, with other contents", gated, samples=changed)
+    renamed = [sample.model_copy(update={"id": f"other-{sample.id}"}) for sample in samples_of(120)]
+    named("dataset: 120 samples in the run", gated, samples=renamed)
+
+
+def test_fewer_samples_are_another_dataset(gated):
+    with pytest.raises(UsageError, match=r"dataset: 110 samples in the run, 120 in the baseline"):
+        gated(quality(BASE[:110]), quality(BASE), {"quality": {"margin": 3}})
+
+
+def test_the_candidate_itself_may_change(gated):
+    spec = {"models": {"sft": {"backend": "gone", "temperature": 0.9}}}
+    assert gated(quality(BASE), quality(BASE), {"quality": {"margin": 3}}, spec=spec).outcome == "PASS"
+
+
+def test_more_repeats_are_no_other_instrument(gated):
+    new = [[score, score] for score in BASE]
+    assert gated(quality(new), quality(BASE), {"quality": {"margin": 3}}).outcome == "PASS"
+
+
+# --- what may hide behind a green light -------------------------------------------------------------------------------
+
+
+def test_an_incomplete_run_never_passes_and_never_fails(gated):
+    for change in (0, -20):
+        gate = gated(quality(moved(BASE, change, 2)), quality(BASE), {"quality": {"margin": 3}}, status="incomplete")
+        assert gate.outcome == "INCONCLUSIVE"
+        assert one(gate).reasons[0].startswith("the run is incomplete")
+
+
+def test_missing_verdicts_that_could_turn_it_make_it_inconclusive(gated):
+    holes = [None if i < 12 else score for i, score in enumerate(moved(BASE, 0, 2))]
+    claim = one(gated(quality(holes), quality(BASE), {"quality": {"margin": 3}}))
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.reasons == ("verdicts are missing on 12 items, and they could turn the PASS",)
+    holes = [None if i < 12 else score for i, score in enumerate(moved(BASE, -4, 2))]
+    claim = one(gated(quality(holes), quality(BASE), {"quality": {"margin": 3}}))
+    assert claim.reasons == ("verdicts are missing on 12 items, and they could turn the FAIL",)
+
+
+def test_missing_verdicts_that_cannot_turn_it_do_not(gated):
+    holes = [None if i < 1 else score for i, score in enumerate(moved(BASE, 0, 2))]
+    assert gated(quality(holes), quality(BASE), {"quality": {"margin": 6}}).outcome == "PASS"
+    holes = [None if i < 1 else score for i, score in enumerate(moved(BASE, -30, 2))]
+    assert gated(quality(holes), quality(BASE), {"quality": {"margin": 6}}).outcome == "FAIL"
+
+
+def test_missing_verdicts_turn_limits_too(gated):
+    holes = [None if i < 30 else score for i, score in enumerate(BASE)]
+    claim = one(gated(quality(holes), quality(BASE), {"quality": {"min": 50}}))
+    assert claim.interval.low > 50
+    assert claim.outcome == "INCONCLUSIVE"
+    assert "30 verdicts are missing" in claim.reasons[0]
+    assert one(gated(quality(holes), quality(BASE), {"quality": {"min": 95}})).outcome == "FAIL"
+
+
+def test_items_that_a_metric_skips_are_no_missing_verdicts(gated):
+    holes = [None if i < 40 else score for i, score in enumerate(BASE)]
+    gate = gated(quality(holes), quality(holes), {"quality": {"margin": 6}}, {"missing": "skipped"}, missing="skipped")
+    assert (gate.outcome, one(gate).n_items) == ("PASS", 80)
+
+
+@pytest.mark.parametrize("change", [0, -20])
+def test_a_failed_judge_card_is_inconclusive_unless_waived_by_name(gated, change):
+    new, old = quality(moved(BASE, change, 2)), quality(BASE)
+    claim = one(gated(new, old, {"quality": {"margin": 3}}, card=False))
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.reasons[0] == "judge main failed its card (padded)"
+    for name in ("main", "padded", "main.padded"):
+        gate = gated(new, old, {"quality": {"margin": 3}, "waive": [name]}, card=False)
+        assert gate.outcome == ("PASS" if change == 0 else "FAIL")
+        assert gate.waived == (name,)
+    with pytest.raises(ConfigError, match="no judge or check named 'pded'; did you mean 'padded'"):
+        gated(new, old, {"quality": {"margin": 3}, "waive": "pded"}, card=False)
+
+
+def test_another_judges_card_does_not_matter(gated):
+    spec = {"metrics": {"quality": {"type": "exact_match"}}}
+    gate = gated(quality(BASE), quality(BASE), {"quality": {"margin": 3}}, {"spec": spec}, spec=spec, card=False)
+    assert gate.outcome == "PASS"
+
+
+# --- thin data --------------------------------------------------------------------------------------------------------
+
+
+def test_one_item_has_no_interval_and_no_verdict(gated):
+    claim = one(gated(quality([50.0]), quality([60.0]), {"quality": {"margin": 3}}))
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.interval.note == "one item has no interval"
+    assert claim.reasons == ("one item has no interval",)
+
+
+def test_zero_scored_items_have_no_verdict(gated):
+    claim = one(gated(quality([None] * 120), quality(BASE), {"quality": {"margin": 3}}))
+    assert (claim.outcome, claim.value, claim.n_items) == ("INCONCLUSIVE", None, 0)
+    claim = one(gated(quality([None] * 120), quality(BASE), {"quality": {"min": 3}}))
+    assert (claim.outcome, claim.reasons[0]) == ("INCONCLUSIVE", "no scored item")
+    claim = one(gated(quality([80.0] * 120), quality(BASE), {"quality": {"min": 3}}))
+    assert (claim.outcome, claim.reasons[0]) == ("INCONCLUSIVE", "all scores are equal")
+
+
+def test_all_equal_scores_are_decided_by_plus_two(gated):
+    gate = gated(quality([80.0] * 120), quality([80.0] * 120), {"quality": {"margin": 3}})
+    assert gate.outcome == "PASS"
+    assert one(gate).interval.low < 0 < one(gate).interval.high
+    with pytest.raises(UsageError, match="cannot decide"):
+        gated(quality([80.0] * 20), quality([80.0] * 20), {"quality": {"margin": 3}})
+
+
+def test_clusters_are_the_units(gated):
+    spec = {"statistics": {"confidence": 0.95, "interval": "auto", "cluster": "category", "resamples": 499}}
+    claim = one(gated(quality(moved(BASE, 0, 2)), quality(BASE), {"quality": {"margin": 3}}, spec=spec))
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.interval.note == "too few clusters: 2 of at least 10"
+    samples = [sample.model_copy(update={"category": f"c{i % 20}"}) for i, sample in enumerate(samples_of(120))]
+    changes = {"spec": spec, "samples": samples}
+    claim = one(gated(quality(moved(BASE, 0, 2)), quality(BASE), {"quality": {"margin": 3}}, changes, **changes))
+    assert (claim.outcome, claim.n_clusters, claim.interval.method) == ("PASS", 20, "cluster_t")
+
+
+# --- which systems ----------------------------------------------------------------------------------------------------
+
+
+def test_the_system_that_others_are_compared_with_is_not_gated(gated):
+    scores = {"quality": {"base": [score / 4 for score in BASE], "sft": BASE}}
+    gate = gated(scores, scores, {"quality": {"min": 40}}, spec={"against": "base"})
+    assert [claim.system for claim in gate.claims] == ["sft"]
+    assert [claim.system for claim in gated(scores, scores, {"quality": {"margin": 3}}).claims] == ["base", "sft"]
+    assert one(gated(scores, scores, {"quality": {"min": 40, "system": "base"}})).outcome == "FAIL"
+
+
+def test_one_system_may_be_called_something_else(gated):
+    gate = gated(quality(BASE, "v2"), quality(BASE, "v1"), {"quality": {"margin": 3}})
+    assert gate.outcome == "PASS"
+    assert "quality: v2 is compared with v1 of the baseline" in gate.notes
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"qualty": {"margin": 3}}, "no metric named 'qualty'; did you mean 'quality'"),
+        ({"quality": {"margin": 3, "system": "sff"}}, "no system named 'sff'; did you mean 'sft'"),
+        ({"quality": {"margin": 100}}, "as wide as the scale"),
+        ({"quality": {"min": 101}}, "off the scale"),
+        ({}, "no rule"),
+    ],
+)
+def test_what_is_not_there_is_named(gated, rules, message):
+    with pytest.raises(ConfigError, match=message):
+        gated(quality(BASE), quality(BASE), rules)
+
+
+def test_the_gate_is_json_and_says_what_moved(gated):
+    gate = gated(quality(moved(BASE, -5, 2)), quality(BASE), {"quality": {"margin": 3}})
+    tree = json.loads(gate.model_dump_json())
+    assert tree["claims"][0]["movers"][0]["candidate"] < tree["claims"][0]["movers"][0]["baseline"]
+    assert tree["claims"][0]["scale"] == SCORE.model_dump()
+    assert len(tree["baseline_sha256"]) == 64
+
+
+def test_a_sequential_rule_on_a_whole_run_decides_by_a_look_or_at_the_end(gated):
+    old = drawn(400, 5)
+    rules = {"quality": {"margin": 4, "sequential": True}}
+    claim = one(gated(quality(moved(old, 1, 6)), quality(old), rules))
+    assert (claim.outcome, claim.stop.decided, claim.stop.judged) == ("PASS", "PASS", 400)
+    assert claim.interval.low >= -4
+    claim = one(gated(quality(moved(old, -8, 6)), quality(old), rules))
+    assert (claim.outcome, claim.stop.decided) == ("FAIL", "FAIL")
+    assert claim.interval.high <= 0
+    claim = one(gated(quality(moved(BASE, 0, 2)), quality(BASE), {"quality": {"margin": 2, "sequential": True}}))
+    assert (claim.outcome, claim.stop.decided) == ("PASS", None)
+    assert claim.stop.note == "no look decided: the test after all 120 items does"
+
+
+def test_the_baseline_that_was_written_is_the_one_that_is_read(baseline, tmp_path):
+    reference = baseline(quality(BASE))
+    assert read_baseline(tmp_path / "baseline.json") == reference.scores

@@ -1,0 +1,85 @@
+"""The report for everyone: no violation of the accessibility rules, by keyboard alone, and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from judgekit_html import report
+from report_pages import UNFOLD, opened, until
+from rich_run import rich_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rich") / "report.html"
+    path.write_bytes(dict(report(rich_run(), []))["report.html"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def broken_rules() -> Callable[[Page], list[str]]:
+    """What axe-core finds on a page. Its script is run by the driver, so the page's policy stays as it is."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
+
+    def run(page: Page) -> list[str]:
+        violations: list[dict[str, Any]] = axe.run(page).response["violations"]
+        return [f"{one['id']}: {node['html'][:120]}" for one in violations for node in one["nodes"]]
+
+    return run
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(
+    browser: Browser, file: Path, broken_rules: Callable[[Page], list[str]], scheme: str, width: int
+) -> None:
+    with opened(browser, file, color_scheme=scheme, viewport={"width": width, "height": 900}) as found:
+        assert broken_rules(found.page) == []
+        found.page.evaluate(UNFOLD)
+        assert broken_rules(found.page) == []
+
+
+def test_axe_would_find_something(browser: Browser, file: Path, broken_rules: Callable[[Page], list[str]]) -> None:
+    with opened(browser, file) as found:
+        found.page.evaluate("document.querySelector('img').removeAttribute('alt')")
+        assert any(rule.startswith("image-alt") for rule in broken_rules(found.page))
+
+
+def test_the_keyboard_reaches_everything(browser: Browser, file: Path) -> None:
+    """From the first link over the search to a sample, which opens and closes by a key."""
+    with opened(browser, file) as found:
+        page = found.page
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.url.endswith("#results")
+        page.focus("#search")
+        page.keyboard.type("portugal")
+        until(page, "document.getElementById('shown').textContent.startsWith('6 of')")
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.closest('details.item') !== null"):
+                break
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.closest('details.item').open")
+        page.keyboard.press("Enter")
+        assert not page.evaluate("document.activeElement.closest('details.item').open")
+
+
+def test_it_can_be_printed(browser: Browser, file: Path) -> None:
+    with opened(browser, file) as found:
+        assert found.page.pdf().startswith(b"%PDF")
+        found.page.emulate_media(media="print")
+        assert not found.page.locator("nav").is_visible()
+        assert found.page.locator("#results .chart").first.is_visible()

@@ -1,0 +1,337 @@
+"""What a reader may ask for: no texts, charts to explore, and pages where the samples are many."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import judgekit
+from judgekit.folder import RunFolder
+from judgekit.redaction import redacted
+from judgekit.training import PlannedTraining, speed, train
+from judgekit_html import page, report
+from report_pages import UNFOLD, Reader, foreign, opened, until
+from rich_run import STEP, TALK, rich_run
+from sample_run import sample_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+SECRET = re.compile("canary", re.IGNORECASE)
+
+
+def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
+    return dict(page.Report(view, [], many).files())
+
+
+# --- redacted ---------------------------------------------------------------------------------------------------------
+
+
+def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
+    """The run with `text` in the place of everything that a data set, a model, a judge or a server wrote."""
+    verdict = {"raw": text, "rationale": text, "detail": text}
+    samples = [
+        sample.model_copy(
+            update={
+                "instruction": text, "input": text, "system": text, "reference": text, "metadata": {"note": text},
+                "turns": tuple(text for _ in sample.turns), "turn_references": tuple(text for _ in sample.turns),
+                "choices": tuple(text for _ in sample.choices),
+            }
+        )
+        for sample in view.samples
+    ]  # fmt: skip
+    responses = [
+        one.model_copy(update={"text": text, "detail": text, "turns": tuple(text for _ in one.turns)})
+        for one in view.responses
+    ]
+    rows = [
+        row.model_copy(update={"verdicts": tuple(one.model_copy(update=verdict) for one in row.verdicts)})
+        for row in view.rows
+    ]
+    record = view.record
+    written = {"prompt": text, "text": text, "reference": text}
+    trainings = [
+        one.model_copy(update={"samples": tuple(sample.model_copy(update=written) for sample in one.samples)})
+        for one in record.trainings
+    ]
+    changes = {
+        "trainings": tuple(trainings), "steps": {"main": (text,)}, "errors": {f"generating sft: {text}": 2, text: 1},
+        "notes": {f"models.sft: {text}": 3},
+    }  # fmt: skip
+    return replace(view, record=record.model_copy(update=changes), samples=samples, responses=responses, rows=rows)
+
+
+def test_a_redacted_report_has_no_text_in_it_and_every_number() -> None:
+    view = with_texts(rich_run(), "Canary <b>text</b>")
+    plain, without = (Reader(files(one)["report.html"]) for one in (view, redacted(view)))
+    assert SECRET.search(plain.text)
+    assert not SECRET.search(" ".join([without.text, *(value for _, _, value in without.attributes)]))
+    assert "texts left out" in without.text
+    for sample in view.samples:
+        assert sample.id in without.text
+    numbers = [set(re.findall(r"\d+\.\d", one.text)) for one in (plain, without)]
+    assert numbers[0] == numbers[1]
+    assert "generating sft: [left out]" in without.text
+
+
+def test_what_was_empty_stays_empty() -> None:
+    sample = judgekit.Sample(id="a", instruction="x", reference=None)
+    view = judgekit.RunView(sample_run(4).record, [sample], [], [])
+    (found,) = redacted(view).samples
+    assert (found.instruction, found.input, found.reference) == ("[left out]", "", None)
+
+
+def test_the_letters_of_multiple_choice_are_no_texts(tmp_path: Path) -> None:
+    from judgekit_metrics.letters import sections
+
+    verdict = judgekit.Verdict(status="scored", value=1.0, raw='{"chosen": "B"}', series={"chosen": 1.0, "shots": 5.0})
+    view = sample_run(8)
+    place = {"metric": "mmlu", "system": "sft", "sample_id": "q000"}
+    rows = [judgekit.Row(**place, status="scored", value=1.0, verdicts=(verdict,))]
+    found = [sections(one) for one in (replace(view, rows=rows), redacted(replace(view, rows=rows)))]
+    tables = [[section.table for section in one if section.name.startswith("letters")] for one in found]
+    assert tables[0] == tables[1]
+    assert tables[0]
+
+
+# --- charts to explore ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_can_be_explored_under_the_same_policy(browser: Browser, tmp_path: Path, scheme: str) -> None:
+    made = files(replace(rich_run(), interactive=True))["report.html"]
+    assert files(replace(rich_run(), interactive=True))["report.html"] == made
+    assert len(made) < 2_500_000
+    path = tmp_path / "report.html"
+    path.write_bytes(made)
+    with opened(browser, path, color_scheme=scheme) as found:
+        charts = found.page.locator("img.chart").count()
+        until(found.page, f"document.querySelectorAll('.vega svg').length === {charts}")
+        assert found.page.locator("img.chart:visible").count() == 0
+        found.page.locator("#results .vega svg").first.hover()
+        assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], [])
+
+
+@pytest.mark.browser
+def test_without_javascript_the_pictures_stay(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(files(replace(rich_run(), interactive=True))["report.html"])
+    with opened(browser, path, watch=False, java_script_enabled=False) as found:
+        assert found.page.locator("#results img.chart").first.is_visible()
+
+
+# --- many samples -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def paged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rich run, whose 651 samples are too many for one page here."""
+    folder = tmp_path_factory.mktemp("paged")
+    for name, content in files(rich_run(520), many=100).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_many_samples_have_pages_of_their_own_with_all_that_one_page_would_show(paged: Path) -> None:
+    names = sorted(path.name for path in (paged / "report").iterdir())
+    assert names == ["items-0001.html", "items-0002.html", "items-0003.html"]
+    whole = Reader(files(rich_run(520))["report.html"])
+    pages = [Reader((paged / "report" / name).read_bytes()) for name in names]
+
+    def samples(text: str) -> str:
+        return text.partition("Open all shown")[2].partition("Errors")[0].strip()
+
+    assert " ".join(samples(one.text) for one in pages) == samples(whole.text)
+    main = Reader((paged / "report.html").read_bytes())
+    assert "651 samples on 3 pages" in main.text
+    assert not any(tag[0] == "details" and "data-flags" in tag for tag in main.tags)
+
+
+def test_the_reporter_gives_out_the_pages_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page.Report.__init__, "__defaults__", (100,))
+    made = report(rich_run(520), [])
+    assert isinstance(made, Iterator)
+    assert [name for name, _ in made] == [f"report/items-000{n}.html" for n in (1, 2, 3)] + ["report.html"]
+
+
+@pytest.mark.browser
+def test_the_main_page_finds_and_sorts_samples_of_all_pages(browser: Browser, paged: Path) -> None:
+    with opened(browser, paged / "report.html") as found:
+        view = found.page
+        view.select_option("#flag", "refused")
+        until(view, "document.querySelectorAll('#matches li').length > 0")
+        assert (view.locator("#shown").text_content() or "").startswith("1 of 651")
+        view.select_option("#flag", "")
+        view.fill("#search", "zebra")
+        until(view, "document.getElementById('shown').textContent.startsWith('0 of')")
+        view.fill("#search", TALK.id)
+        until(view, "document.getElementById('shown').textContent.startsWith('1 of')")
+        view.fill("#search", "")
+        labels = view.locator("#sort option").all_text_contents()
+        view.select_option("#sort", label=next(one for one in labels if one.startswith("quality, sft: lowest")))
+        until(view, "document.querySelectorAll('#matches li').length === 200")
+        lowest = view.locator("#matches a").first
+        href = lowest.get_attribute("href") or ""
+        lowest.click()
+        until(view, "document.querySelector('details.item[open]') !== null")
+        assert view.url.endswith(href)
+        assert view.url.startswith((paged / "report").as_uri())
+        assert (found.noise, found.violations) == ([], [])
+
+
+@pytest.mark.browser
+def test_a_permalink_to_the_main_page_leads_to_the_samples_own_page(browser: Browser, paged: Path) -> None:
+    with opened(browser, paged / "report.html") as found:
+        found.page.goto("about:blank")
+        found.page.goto(f"{(paged / 'report.html').as_uri()}#item-600")
+        until(found.page, "location.href.endsWith('report/items-0003.html#item-600')")
+        until(found.page, "document.getElementById('item-600').open")
+
+
+@pytest.mark.browser
+def test_without_javascript_the_pages_are_linked(browser: Browser, paged: Path) -> None:
+    with opened(browser, paged / "report.html", watch=False, java_script_enabled=False) as found:
+        found.page.locator("#samples summary").click()
+        found.page.locator("ul.pages a").nth(1).click()
+        assert found.page.url.endswith("report/items-0002.html")
+        assert found.page.locator("#item-251").is_visible()
+        found.page.get_by_role("link", name="Next").click()
+        assert found.page.url.endswith("report/items-0003.html")
+
+
+# --- one page ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+def test_samples_that_changed_are_found_and_sorted(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_bytes(files(rich_run())["report.html"])
+    with opened(browser, path) as found:
+        view = found.page
+        view.evaluate(UNFOLD)
+        view.select_option("#flag", "worse")
+        until(view, "!document.getElementById('shown').textContent.startsWith('51 of')")
+        shown = view.locator("details.item:visible")
+        assert shown.count() > 0
+        assert all("since the baseline" in text for text in shown.all_text_contents())
+        view.select_option("#flag", "")
+        labels = view.locator("#sort option").all_text_contents()
+        view.select_option("#sort", label=next(one for one in labels if one == "quality, base: highest first"))
+        until(view, "document.querySelector('details.item').id !== 'item-1'")
+        values = view.evaluate(
+            "Array.from(document.querySelectorAll('details.item')).map((i) => i.dataset.values.split('|')[1])"
+        )
+        numbers = [float(one) for one in values if one]
+        assert numbers == sorted(numbers, reverse=True)
+        assert all(one == "" for one in values[len(numbers) :])
+
+
+def test_all_that_a_run_may_have_is_shown() -> None:
+    text = Reader(files(rich_run())["report.html"]).text
+    for words in (
+        "Gate FAIL: 3 rules against the baseline quickstart-1a2b3c",
+        "quality of sft changed by −4.2 [−6.9, −1.5], with a margin of 3.0",
+        "the limit 0.75 lies inside the interval",
+        "2 samples are in the baseline alone",
+        "asked without the parameter seed, which the server refuses (69 replies)",
+        STEP,
+        "Verdicts by status",
+        "SE of a rerun",
+        "The dashed line is chance, 25.0",
+        "learning rate went from",
+        "A shrew, I would say.",
+        "And a small one?",
+        "You are a zoo keeper.",
+        "Pearson's r",
+        "the dashed line is the gate's margin, −3.0",
+        "What changed since the baseline",
+        "captured 0.93",
+    ):
+        assert words in text.replace("\N{NARROW NO-BREAK SPACE}", " "), words
+
+
+def test_sections_stand_in_their_place_and_in_the_reports_order() -> None:
+    text = files(rich_run())["report.html"].decode()
+    found = re.findall(r'<section id="(\w+)"', text)
+    order = ["verdict", "baseline", "results", "differences", "distributions", "pairwise", "judges", "agreement",
+             "choices", "training", "samples", "errors", "method"]  # fmt: skip
+    assert found == order
+    section = judgekit.Section("mine", "Mine alone", "A sentence.", place="judges")
+    placed = dict(report(rich_run(), [section]))["report.html"].decode()
+    assert "Mine alone" in placed.partition('id="judges"')[2].partition("</section>")[0]
+
+
+def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
+    view = rich_run(12)
+    folder = RunFolder(tmp_path / "run")
+    record = view.record.model_copy(update={"gate": None})
+    folder.samples.write(view.samples)
+    folder.rows.write(view.rows)
+    for system in record.systems:
+        folder.responses(system).write([one for one in view.responses if one.system == system])
+    folder.write_record(record)
+
+    def made(*flags: str) -> bytes:
+        command = [sys.executable, "-m", "judgekit", "report", str(folder.path), "--format", "html", *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return (folder.path / "report.html").read_bytes()
+
+    plain = made()
+    assert made() == plain
+    assert b"Rewrite it in the passive voice." in plain
+    assert b"Rewrite it in the passive voice." not in made("--redact")
+    assert b"vegaEmbed" in made("--interactive")
+    assert made() == plain
+
+
+# --- the speed of a training ------------------------------------------------------------------------------------------
+
+
+class _Slow(judgekit.Trainer):
+    """Learns from a hundred tokens in no less than a twentieth of a second."""
+
+    def inputs(self) -> list[Path]:
+        return []
+
+    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+        time.sleep(0.05)
+        points = [judgekit.CurvePoint(step=n, split="train", loss=1.0, measures={"tokens": 50.0 * n}) for n in (1, 2)]
+        (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
+
+
+def test_a_trainings_speed_is_timed_beside_its_checkpoint_and_shown(tmp_path: Path) -> None:
+    planned = PlannedTraining(
+        name="sft", kind="slow", key="abc", folder=tmp_path / "sft-abc", trainer=_Slow(), inputs={}
+    )
+    made = train(planned, lambda done, total, note: None)
+    measured = speed(planned, made)
+    assert measured is not None
+    assert 100 < measured <= 2000
+    assert [path.name for path in planned.folder.iterdir()] == ["training.jsonl"], "equal trainings, equal folders"
+    assert speed(planned, train(planned, lambda done, total, note: None)) == measured, "it is not timed when found"
+    view = replace(sample_run(4, trainings=(made,)), speeds={"sft": 12345.6})
+    text = Reader(files(view)["report.html"]).text
+    assert "tokens/s 12,346, evaluations included" in text
+    assert "tokens/s" not in Reader(files(replace(view, speeds=None))["report.html"]).text
+
+
+def test_the_section_of_the_docs_is_drawn(checkout: Path) -> None:
+    text = (checkout / "docs" / "report.md").read_text("utf-8")
+    source = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/report.md", "exec"), names)
+    (section,) = names["judgekit_report_sections"](sample_run(8))
+    made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
+    spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
+    assert "How long the answers are" in spread

@@ -1,0 +1,273 @@
+"""Every judging mode in a whole run, each one line of config, over a judge that grades by rule; and what is refused."""
+
+import json
+
+import pytest
+
+from judgekit.errors import ConfigError
+from judgekit.preparation import prepare
+from judgekit.run import Run, Settings
+from judgekit.spec import RunSpec, load
+from mode_runs import config, estimates, manager, refused, run
+from probing import Prober
+
+SCORES = {
+    "grade": ({"scale": [1, 5]}, (1, 5), set()),
+    "integer": ({}, (0, 100), set()),
+    "reason_json": ({}, (0, 100), set()),
+    "rubric": ({"rubric": {1: "bad", 3: "fair", 9: "good"}}, (1, 9), set()),
+    "rubric.ko": ({}, (1, 5), set()),
+    "geval": ({"steps": ["Read it.", "Judge it."]}, (1, 5), {"mass"}),
+    "yes_no": ({"criterion": "Is it polite?"}, (0, 1), {"mass"}),
+    "reference_free": ({"scale": [1, 10]}, (1, 10), set()),
+    "criteria": ({"criteria": {"kind": "It is kind.", "true": "It is true."}}, (1, 10), {"kind", "true"}),
+}
+
+
+@pytest.mark.parametrize("mode", SCORES)
+def test_a_mode_of_scoring_is_one_line_of_config(here, mode):
+    options, (low, high), series = SCORES[mode]
+    record, rows = run(config({"main": {"mode": mode, **options}}), here)
+    found = estimates(record)
+    assert record.status == "complete"
+    assert set(found) == {"value"} | series
+    assert (found["value"].scale.low, found["value"].scale.high) == (low, high)
+    if not mode.endswith(".ko"):  # the prober reads English
+        assert {row.status for row in rows} == {"scored"}
+        assert all(low <= row.value <= high for row in rows)
+    assert all(row.verdicts[0].raw for row in rows)
+    assert record.prompts.keys() >= {f"score/{mode}"}
+
+
+def test_what_the_config_says_is_what_the_judge_is_shown(here):
+    run(config({"main": {"mode": "rubric", "rubric": {2: "a poor one", 4: "a rich one"}}}), here)
+    assert "2: a poor one\n4: a rich one\nAny integer from 2 to 4" in Prober.calls[0].prompt
+    Prober.calls.clear()
+    run(config({"main": {"mode": "geval", "steps": ["Look twice."], "criterion": "Beauty.", "scale": [0, 9]}}), here)
+    prompt = Prober.calls[0].prompt
+    assert "Criterion:\nBeauty.\n\nEvaluation steps:\n1. Look twice.\n" in prompt
+    assert "number from 0 to 9" in prompt
+    assert Prober.calls[0].top_logprobs == 20
+
+
+def test_an_expected_score_is_the_mean_over_its_levels_and_shows_the_mass(here):
+    record, rows = run(config({"main": {"mode": "geval", "steps": ["Read it."]}}), here)
+    values = {row.value for row in rows}
+    assert values & {1.25, 2.25, 3.25, 4.25}, "a quarter of the way to the next level"
+    assert estimates(record)["mass"].value == pytest.approx(0.95)
+    assert estimates(record)["mass"].scale.unit == "%"
+    assert json.loads(rows[0].verdicts[0].raw)["probabilities"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "floor", "status"),
+    [("geval", None, "unparsed"), ("geval", 0.5, "scored"), ("yes_no", None, "scored"), ("yes_no", 0.7, "unparsed")],
+)
+def test_under_its_floor_a_probability_is_no_verdict(here, mode, floor, status):
+    judge = {"mode": mode, "mass": 0.6} | ({"floor": floor} if floor else {})
+    record, rows = run(config({"main": judge | ({"steps": ["Read it."]} if mode == "geval" else {})}), here)
+    assert {row.status for row in rows} == {status}
+    assert rows[0].verdicts[0].series == {"mass": pytest.approx(0.6)}
+    if status == "unparsed":
+        assert "hold 0.6 of the probability, under the floor" in rows[0].verdicts[0].detail
+        assert estimates(record)["value"].value is None
+
+
+def test_evaluation_steps_are_written_once_and_found_again(here):
+    spec = config({"main": {"mode": "geval", "criterion": "Is it true?"}})
+    first, _ = run(spec, here)
+    asked = [request for request in Prober.calls if "Write the evaluation steps" in request.prompt]
+    assert len(asked) == 1
+    assert "Is it true?" in asked[0].prompt
+    assert "1. Read the task.\n2. Compare the response with it.\n3. Give the number." in Prober.calls[1].prompt
+    assert first.prompts.keys() >= {"score/geval", "steps/geval"}
+    assert first.steps == {"main": ("Read the task.", "Compare the response with it.", "Give the number.")}
+    calls = len(Prober.calls)
+    second, _ = run(spec, here)
+    assert len(Prober.calls) == calls
+    assert second == first
+
+
+def test_without_evaluation_steps_there_is_no_verdict_and_nothing_else_is_asked(here):
+    record, rows = run(config({"main": {"mode": "geval", "mute": True}}), here)
+    assert {row.status for row in rows} == {"unparsed"}
+    assert "the judge wrote no evaluation steps (0 numbered lines" in rows[0].verdicts[0].detail
+    assert rows[0].verdicts[0].raw == "I would rather not."
+    assert len(Prober.calls) == 2, "asked once, and once more in other words"
+    assert record.status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("judges", "calls"),
+    [
+        ({"main": {"mode": "geval"}}, 16 + 1),
+        ({"main": {"mode": "yes_no"}}, 16),
+        ({"jury": {"panel": ["a", "b"]}, "a": {"mode": "geval"}, "b": {"mode": "grade", "scale": [1, 5]}}, 32 + 1),
+    ],
+)
+def test_a_dry_run_counts_what_is_asked(here, judges, calls):
+    spec = config(judges)
+    settings = Settings(output=here / "runs", home=here / "home")
+    (line,) = [line for line in Run(spec, here, manager(), settings).plan().lines if line.stage.startswith("measuring")]
+    assert not Prober.calls
+    assert line.calls == calls
+    run(spec, here)
+    assert len(Prober.calls) == calls
+
+
+def test_steps_are_not_cut_by_a_limit_that_is_meant_for_verdicts(here):
+    run(config({"main": {"mode": "geval", "max_new_tokens": 4}}), here)
+    assert [request.sampling.max_new_tokens for request in Prober.calls[:2]] == [512, 4]
+
+
+def test_criteria_are_series_of_their_own_and_their_weighted_mean(here):
+    criteria = {"kind": "It is kind.", "true": "It is true."}
+    record, rows = run(config({"main": {"mode": "criteria", "criteria": criteria, "weights": {"true": 3}}}), here)
+    for row in rows:
+        assert row.value == pytest.approx((row.series["kind"] + 3 * row.series["true"]) / 4)
+    found = estimates(record)
+    assert (found["kind"].scale.label, found["kind"].scale.high) == ("kind", 10)
+    assert "kind: It is kind.\ntrue: It is true." in Prober.calls[0].prompt
+    assert list(Prober.calls[0].json_schema["properties"]) == ["rationale", "kind", "true", "nonce"]
+
+
+def test_a_reference_free_judge_never_sees_the_reference(here):
+    items = [{"instruction": f"Say {n}.", "output": f"secret {n}"} for n in range(3)]
+    (here / "items.json").write_text(json.dumps(items))
+    (here / "answers.json").write_text(json.dumps([item | {"answer": "x"} for item in items]))
+    (here / "others.json").write_text(json.dumps([item | {"answer": "y"} for item in items]))
+    run(config({"main": {"mode": "reference_free"}}), here)
+    run(config({"main": {"mode": "reference_free"}}, "pairwise"), here)
+    assert len(Prober.calls) == 2 * 3 + 2 * 3
+    assert not any("secret" in request.prompt for request in Prober.calls)
+
+
+def test_a_preference_is_a_probability_in_both_orders(here):
+    record, rows = run(config({"main": {"mode": "preference"}}, "pairwise"), here)
+    assert [verdict.value for verdict in rows[0].verdicts] == pytest.approx([0.75, 0.25]), "it always prefers the first"
+    assert rows[0].value == pytest.approx(0.5)
+    assert rows[0].verdicts[0].series == {"mass": pytest.approx(0.95)}
+    assert record.status == "complete"
+
+
+def test_one_judge_may_have_a_mode_for_each_task(here):
+    spec = config({"main": {"mode": {"score": "grade", "pairwise": "preference"}}})
+    metrics = {"a": {"type": "score"}, "b": {"type": "pairwise", "against": "old"}}
+    record, _ = run(spec.model_validate(spec.model_dump() | {"metrics": metrics}), here)
+    assert record.prompts.keys() >= {"score/grade", "pairwise/preference"}
+
+
+def test_a_mode_takes_the_place_of_a_presets_prompt():
+    spec = config({"main": {}}).model_dump() | {"judges": {"main": {"preset": "book", "mode": "grade"}}}
+    assert RunSpec.model_validate(spec).judges["main"].prompt is None
+
+
+REFUSED = {
+    "no mode is named 'gevl'; did you mean 'geval'?": {"mode": "gevl"},
+    "the mode 'preference' does not score; these do: book, conversation, conversation.ko": {"mode": "preference"},
+    "mode names none to score by: write it as {score: …}": {"mode": {"pairwise": "letter"}},
+    "judges.main: needs criteria:": {"mode": "criteria"},
+    "criteria: the prompt score/grade makes no use of it; mode: criteria does": {
+        "mode": "grade", "criteria": {"a": "b"}},
+    "steps: the prompt score/integer makes no use of it; mode: geval does": {"mode": "integer", "steps": ["Read."]},
+    "rubric: the prompt score/grade makes no use of it": {"mode": "grade", "rubric": {1: "a", 2: "b"}},
+    "floor: the prompt score/grade makes no use of it": {"mode": "grade", "floor": 0.5},
+    "scale: the prompt score/integer is written for 0..100": {"mode": "integer", "scale": [1, 5]},
+    "an expected score takes whole levels": {"mode": "geval", "scale": [0, 1.5], "steps": ["Read."]},
+    "at most 101 of them": {"mode": "geval", "scale": [0, 1000], "steps": ["Read."]},
+    "needs logprobs or loglikelihood, which backend mute has not": {"mode": "geval", "backend": "mute"},
+    "needs loglikelihood, which backend prober has not": {"mode": "likelihood_ratio"},
+    "unknown variable 'responce'; did you mean 'response'?": {"prompt": "typo.j2"},
+    "a scale is written low..high, such as 0..100, not '5..1'": {"prompt": "upside_down.j2"},
+    "the prompt shows a rubric, and there is none": {"prompt": "rubricless.j2"},
+    "a rubric has two levels at least": {"prompt": "one_level.j2"},
+    "the rubric has levels 1 to 3, the scale other ends": {"prompt": "other_ends.j2"},
+    "the prompt shows evaluation steps, and there are none": {"prompt": "stepless.j2"},
+    "its 3 judge repeats cannot differ: probabilities are exact": {"mode": "yes_no", "temperature": 1.0},
+}  # fmt: skip
+OWN = {
+    "typo": "{#- reading: integer -#}\n{{ responce }}",
+    "upside_down": "{#- reading: integer\n scale: 5..1 -#}\n{{ response }}",
+    "rubricless": "{#- reading: integer -#}\n{{ response }}{% for line in rubric %}{{ line.text }}{% endfor %}",
+    "one_level": "{#- reading: integer\n rubric:\n 1: bad -#}\n{{ response }}{{ rubric }}",
+    "other_ends": "{#- reading: integer\n scale: 1..5\n rubric:\n 1: bad\n 3: good -#}\n{{ response }}{{ rubric }}",
+    "stepless": "{#- reading: integer -#}\n{{ response }}{{ steps }}",
+}
+
+
+@pytest.mark.parametrize(("said", "judge"), REFUSED.items(), ids=range(len(REFUSED)))
+def test_what_cannot_be_judged_is_a_clear_error_before_any_call(here, said, judge):
+    for name, text in OWN.items():
+        (here / f"{name}.j2").write_text(text, encoding="utf-8")
+    changes = {"repeats": {"judge": 3}} if "repeats" in said else {}
+    message = refused(config({"main": judge}, **changes), here)
+    assert said in message
+    assert len(message.splitlines()) == 1, message
+
+
+BAD = {
+    "mode: grade, prompt: score/grade": "mode and prompt both name the prompt",
+    "mode: grade, scale: [5, 1]": "from its low end to its high end, not [5, 1]",
+    "mode: grade, scale: [1, 1]": "from its low end to its high end",
+    "mode: grade, scale: 5": "scale",
+    "mode: rubric, rubric: {1: bad}": "two levels at least",
+    "mode: rubric, rubric: {}": "two levels at least",
+    "mode: rubric, rubric: {one: bad, two: good}": "valid integer",
+    "mode: rubric, rubric: {1: bad, 2: ''}": "no description",
+    "mode: rubric, rubric: {1: bad, 5: good}, scale: [1, 10]": "levels 1 to 5, and the scale is [1, 10]",
+    "mode: criteria, criteria: {two words: x}": "named by letters, digits and _, not 'two words'",
+    "mode: criteria, criteria: {1st: x}": "not '1st'",
+    "mode: criteria, criteria: {nonce: x}": "nonce, rationale, value are taken",
+    "mode: criteria, criteria: {a: ''}": "no description",
+    "mode: criteria, criteria: {}": "criteria",
+    "mode: criteria, criteria: {helpful: x}, weights: {helpfull: 2}": "did you mean 'helpful'?",
+    "mode: criteria, criteria: {a: x}, weights: {a: 0}": "greater than 0",
+    "mode: geval, steps: []": "steps",
+    "mode: geval, steps: ['  ']": "a step without words",
+    "mode: geval, floor: 1.5": "floor",
+    "mode: geval, floor: .nan": "floor",
+    "mode: {scor: geval}": "score",
+    "combine: vote": "combine is for a panel",
+    "rubrik: {1: x}": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "said"), BAD.items(), ids=range(len(BAD)))
+def test_a_config_that_makes_no_sense_is_refused_where_it_stands(here, part, said):
+    path = here / "judgekit.yaml"
+    path.write_text(
+        "name: bad\ndata: {path: items.json}\nmodels: {a: {backend: responses, path: answers.json, field: answer}}\n"
+        f"judges:\n  main: {{backend: prober, {part}}}\nmetrics: {{q: {{type: score}}}}\n"
+    )
+    if said is None:  # a key of the backend's, which knows no such
+        assert "unknown key 'judges.main.rubrik'" in refused(load(path), here)
+        return
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:5: judges.main")
+
+
+def test_a_judge_without_a_backend_says_so(here):
+    path = here / "judgekit.yaml"
+    path.write_text("name: bad\ndata: {path: a}\nmodels: {a: {backend: b}}\njudges: {main: {mode: grade}}\n"
+                    "metrics: {q: {type: score}}\n")  # fmt: skip
+    with pytest.raises(ConfigError, match=r"judges.main: needs a backend \(or panel: \[judge, judge, …\]\)"):
+        load(path)
+
+
+def test_a_dumped_spec_with_every_key_is_a_config_again():
+    spec = config({
+        "main": {"mode": "rubric", "rubric": {5: "good", 1: "bad"}, "scale": [1, 5], "criterion": "x"},
+        "other": {"mode": "criteria", "criteria": {"a": "b"}, "weights": {"a": 2}},
+        "jury": {"panel": ["main", "other"], "combine": "vote"},
+    })  # fmt: skip
+    assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert RunSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+
+
+def test_a_wide_expected_score_is_warned_of(here):
+    prepared = prepare(
+        config({"main": {"mode": "geval", "scale": [0, 100], "steps": ["Read."]}}), here, manager(), here
+    )
+    assert any("several digits" in warning for warning in prepared.warnings)

@@ -1,0 +1,75 @@
+"""What a report says of the variance of its means, and of the runs that it pools."""
+
+import pytest
+
+from judgekit.records import PooledRun, Series, VarianceBudget
+from judgekit_html import report
+from judgekit_metrics.budgets import sections
+from sample_run import HOSTILE, sample_run
+
+SCORE = Series(label="score", low=0, high=100)
+RATE = Series(label="win rate", low=0, high=1, unit="%")
+
+
+def budget(system="sft", *, generation=0.5, judge=None, scale=SCORE, item=1.5, opponent=None):
+    return VarianceBudget(
+        metric="quality", system=system, opponent=opponent, scale=scale, item=item, generation=generation,
+        judge=judge, n_items=40, generations=3, judgements=1, advice=f"Buy items for {system}.",
+    )  # fmt: skip
+
+
+def view(*budgets, pooled=()):
+    return sample_run(4, 1, variance_budgets=budgets, pooled=pooled)
+
+
+def test_the_parts_and_the_advice_of_each_mean():
+    (section,) = sections(view(budget(), budget("base", generation=None, opponent="sft")))
+    assert section.place == "judges"
+    assert section.sentence.endswith("quality, sft: Buy items for sft.")
+    assert [list(row) for row in section.table.rows] == [
+        ["quality, sft", "1.41", "75%", "25%", "–", "40 × 3 × 1", "Buy items for sft."],
+        ["quality, base against sft", "1.22", "100%", "–", "–", "40 × 3 × 1", "Buy items for base."],
+    ]
+    drawn = section.chart["data"]["values"]
+    assert [(value["part"], value["share"]) for value in drawn] == [("items", 0.75), ("generation", 0.25)]
+
+
+def test_of_many_means_the_table_has_the_advice():
+    (section,) = sections(view(*[budget(f"s{number}") for number in range(5)]))
+    assert "Buy items for s1." in section.sentence
+    assert "Buy items for s2." not in section.sentence
+    assert len(section.table.rows) == 5
+
+
+def test_errors_of_shares_are_in_points():
+    (section,) = sections(view(budget(scale=RATE, item=0.0001, generation=0.0)))
+    assert section.table.rows[0][1] == "1 points"
+
+
+def test_without_repeats_there_is_no_chart_and_the_sentence_says_why():
+    (section,) = sections(view(budget(generation=None)))
+    assert section.chart is None
+    assert "answered and judged once" in section.sentence
+
+
+def test_equal_scores_have_no_shares():
+    (section,) = sections(view(budget(item=0.0, generation=0.0)))
+    assert list(section.table.rows[0])[2:5] == ["–", "–", "–"]
+
+
+def test_pooled_runs_are_named_with_their_seeds():
+    runs = (PooledRun(run_id="run-a", seed=3, repeats=(0,)), PooledRun(run_id="run-b", seed=7, repeats=()))
+    (section,) = sections(view(pooled=runs))
+    assert "2 runs" in section.sentence
+    assert [list(row) for row in section.table.rows] == [["run-a", "3", "1"], ["run-b", "7", "none"]]
+
+
+def test_a_run_of_its_own_with_nothing_to_tell_adds_nothing():
+    assert list(sections(view())) == []
+
+
+@pytest.mark.parametrize("name", HOSTILE[:6])
+def test_hostile_names_are_drawn_and_escaped(name):
+    run = view(budget(name), pooled=(PooledRun(run_id=name, seed=0, repeats=(0,)),))
+    (page,) = report(run, sections(run)).values()
+    assert name.encode("utf-8", "surrogatepass") not in page or "<" not in name

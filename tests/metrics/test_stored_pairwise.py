@@ -1,0 +1,247 @@
+"""Verdicts that were given elsewhere: files of every shape, and the published figures of LLMBar and AlpacaEval."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgekit.cli import execute
+from judgekit.errors import PreflightError
+from judgekit.records import RunRecord
+from pairwise_study import execute as run
+
+ALPACA = ("alpaca-7b", "falcon-7b-instruct", "gemma-7b-it", "vicuna-7b-v1.5")
+
+
+def record_of(folder: Path, path: Path, models: str = "one two", **options: object) -> RunRecord:
+    """The record of a run over the file's verdicts alone."""
+    tree: dict[str, Any] = {
+        "name": "stored",
+        "data": {"loader": "ids", "path": str(path)},
+        "models": {name: {"backend": "unseen"} for name in models.split()},
+        "against": models.split()[-1],
+        "metrics": {"duel": {"type": "stored_pairwise", "path": str(path), **options}},
+        "reports": ["json"],
+        "statistics": {"resamples": 199},
+    }
+    return run(folder, tree).record  # type: ignore[attr-defined, no-any-return]
+
+
+def values(record: RunRecord) -> dict[str, float | None]:
+    return {one.series: one.value for one in record.estimates}
+
+
+@pytest.mark.shared
+def test_llmbars_stored_winners_give_its_published_agreement(shared_data: Path, tmp_path: Path) -> None:
+    record = record_of(
+        tmp_path,
+        shared_data / "llmbar" / "natural.jsonl",
+        verdict="gpt4_winner",
+        swapped="gpt4_winner_swapped",
+        names={"1": "one", "2": "two"},
+        label="human_label",
+        length="output_1",
+        length_opponent="output_2",
+    )
+    found = values(record)
+    assert found["right_first"] == pytest.approx(0.95)
+    assert found["right_second"] == pytest.approx(0.96)
+    assert found["right"] == pytest.approx(0.955)
+    assert found["right_both"] == pytest.approx(0.93)
+    assert found["consistent"] == pytest.approx(0.95)
+    counted = {one.name: one.value for one in record.statistics}
+    assert counted["changed"] == 5
+    assert counted["wins"] + counted["ties"] + counted["losses"] == 100  # type: ignore[operator]
+    by_name = {one.series: one for one in record.estimates}
+    assert by_name["first"].interval.method == "wilson_neff"
+    assert by_name["consistent_only"].n_items == 95
+    assert all(one.opponent == "two" for one in record.estimates)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("model", ALPACA)
+def test_alpaca_evals_published_win_rate_and_standard_error(shared_data: Path, tmp_path: Path, model: str) -> None:
+    published = json.loads((shared_data / "alpaca_eval" / "published.json").read_text())[model]
+    record = record_of(
+        tmp_path,
+        shared_data / "alpaca_eval" / f"{model}.csv",
+        models="model baseline",
+        verdict="preference",
+        scale=[1, 2],
+        ties=[0, ""],
+        length="length_model",
+        length_opponent="length_baseline",
+    )
+    value = next(one for one in record.estimates if one.series == "value")
+    assert value.value is not None
+    assert value.se is not None
+    assert value.value * 100 == pytest.approx(published["win_rate"], abs=1e-9)
+    assert value.se * 100 == pytest.approx(published["standard_error"], abs=1e-9)
+    assert value.n_items == published["n_total"]
+    adjusted = next(one for one in record.estimates if one.series == "length_adjusted")
+    assert adjusted.value is not None
+    assert adjusted.value > value.value, "these models are shorter than the baseline"
+
+
+def battles(path: Path, rows: list[dict[str, object]]) -> Path:
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+ARENA = [
+    {"id": "i1", "model_a": "x", "model_b": "y", "winner": "model_a", "swapped": "tie", "la": 10, "lb": 4},
+    {"id": "i1", "model_a": "z", "model_b": "x", "winner": "model_b", "swapped": "model_b", "la": 3, "lb": 10},
+    {"id": "i1", "model_a": "y", "model_b": "z", "winner": "model_b", "swapped": "model_a", "la": 4, "lb": 3},
+    {"id": "i2", "model_a": "y", "model_b": "x", "winner": "y", "swapped": "model_a", "la": 7, "lb": 7},
+    {"id": "i2", "model_a": "x", "model_b": "z", "winner": "z", "swapped": "z", "la": 7, "lb": 1},
+    {"id": "i2", "model_a": "z", "model_b": "y", "winner": "tie", "swapped": "TIE", "la": 1, "lb": 7},
+]
+FIELDS: dict[str, Any] = {
+    "verdict": "winner", "swapped": "swapped", "system": "model_a", "opponent": "model_b", "length": "la",
+    "length_opponent": "lb",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["battles.csv", "battles.json", "battles.jsonl"])
+def test_a_file_of_battles_gives_the_full_matrix_and_strengths(tmp_path: Path, name: str) -> None:
+    record = record_of(tmp_path, battles(tmp_path / name, ARENA), models="z y x", **FIELDS)
+    rates = {(one.system, one.opponent): one.value for one in record.estimates if one.series == "value"}
+    assert rates == {
+        ("z", "x"): pytest.approx((0 + 1) / 2),
+        ("y", "x"): pytest.approx((0.25 + 1) / 2),
+        ("y", "z"): pytest.approx((0.5 + 0.5) / 2),
+    }
+    strengths = {one.system: one for one in record.estimates if one.series == "bradley_terry"}
+    assert set(strengths) == {"z", "y"}
+    assert {one.opponent for one in strengths.values()} == {"x"}
+    assert all(0 < (one.value or 0) < 1 for one in strengths.values())
+
+
+def test_a_turned_row_keeps_which_answer_was_shown_first(tmp_path: Path) -> None:
+    row = {"id": "i", "model_a": "two", "model_b": "one", "winner": "model_a", "swapped": "model_b", "la": 9, "lb": 2}
+    rows = [row, {**row, "id": "j"}]
+    record = record_of(tmp_path, battles(tmp_path / "b.jsonl", rows), **FIELDS)
+    found = values(record)
+    assert found["value"] == 0.5
+    assert found["first"] == 1.0, "the first one shown won both times, whoever it was"
+
+
+def test_a_verdict_that_is_missing_is_counted(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": str(n), "winner": "one" if n else None} for n in range(4)]
+    record = record_of(tmp_path, battles(tmp_path / "b.json", rows), verdict="winner")
+    (value,) = record.estimates
+    assert value.counts == {"unparsed": 1, "scored": 3}
+    assert value.bounds == (0.75, 1.0)
+
+
+def test_one_order_alone_has_no_consistency(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"id": str(n), "p": n / 4} for n in range(5)]
+    record = record_of(tmp_path, battles(tmp_path / "b.csv", rows), verdict="p", scale=[0, 1])
+    assert set(values(record)) == {"value"}
+    assert values(record)["value"] == 0.5
+    assert {one.name for one in record.statistics} == {"wins", "ties", "losses"}
+
+
+GOOD: list[dict[str, object]] = [{"id": "a", "winner": "one"}, {"id": "b", "winner": "two"}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        ([*GOOD, {"id": "c", "winner": "three"}], {}, "item 3: the winner 'three' is none of 'one', 'two', 'tie'"),
+        ([*GOOD, {"id": "a", "winner": "one"}], {}, "item 3: the sample 'a' has its verdict already in item 1"),
+        (GOOD, {"verdict": "winer"}, "no row has a field 'winer'; did you mean 'winner'?"),
+        (GOOD, {"verdict": "verdict"}, "(there are: 'id', 'winner')"),
+        (GOOD, {"scale": [0, 1]}, "item 1: the preference 'one' is no number from 0 to 1"),
+        ([{"id": "a", "winner": 1.5}], {"scale": [0, 1]}, "the preference '1.5' is no number from 0 to 1"),
+        ([{"id": "a", "winner": "nan"}], {"scale": [0, 1]}, "the preference 'nan' is no number"),
+        (GOOD, {"scale": [1, 0]}, "scale: the low end comes first"),
+        (GOOD, {"names": {"A": "nobody"}}, "names: no model is named 'nobody'"),
+        (GOOD, {"against": "nobody"}, "against: no model is named 'nobody'"),
+        (GOOD, {"system": "winner"}, "give both or neither"),
+        (GOOD, {"length": "id"}, "give both or neither"),
+        (GOOD, {"length": "id", "length_opponent": "size"}, "no row has a field 'size'"),
+    ],
+)
+def test_a_bad_file_or_option_is_named_before_anything_runs(
+    tmp_path: Path, rows: list[dict[str, object]], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PreflightError) as error:
+        record_of(tmp_path, battles(tmp_path / "b.json", rows), **{"verdict": "winner", **options})
+    assert said in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_samples_than_the_files_are_a_problem(tmp_path: Path) -> None:
+    path = battles(tmp_path / "b.json", GOOD)
+    other = battles(tmp_path / "ids.json", [{"id": "a"}, {"id": "z"}])
+    tree: dict[str, object] = {
+        "name": "stored", "data": {"loader": "ids", "path": str(other)}, "reports": [],
+        "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
+        "metrics": {"duel": {"type": "stored_pairwise", "path": str(path), "verdict": "winner"}},
+    }  # fmt: skip
+    with pytest.raises(PreflightError) as error:
+        run(tmp_path, tree)
+    assert "1 of 2 verdicts are for samples that do not exist, such as 'b'" in str(error.value)
+    assert "has no verdict for 1 samples, such as 'z'" in str(error.value)
+
+
+def test_a_limit_leaves_verdicts_out_quietly(tmp_path: Path) -> None:
+    path = battles(tmp_path / "b.json", GOOD)
+    tree: dict[str, object] = {
+        "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [], "limit": 1,
+        "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
+        "metrics": {"duel": {"type": "stored_pairwise", "path": str(path), "verdict": "winner"}},
+    }  # fmt: skip
+    record = run(tmp_path, tree).record  # type: ignore[attr-defined]
+    assert record.estimates[0].n_items == 1
+
+
+def test_an_unseen_system_is_asked_nothing(tmp_path: Path) -> None:
+    path = battles(tmp_path / "b.json", GOOD)
+    tree: dict[str, object] = {
+        "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [],
+        "models": {"one": {"backend": "unseen"}}, "metrics": {"exact": {"type": "exact_match"}},
+    }  # fmt: skip
+    with pytest.raises(PreflightError) as error:
+        run(tmp_path, tree)
+    assert "models.one" in str(error.value)
+    assert "knows nothing of 2 of the 2 samples, such as 'a', 'b'" in str(error.value)
+
+
+def test_the_terminal_prints_matrix_strengths_and_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")  # no cell is folded
+    path = battles(tmp_path / "b.jsonl", ARENA)
+    config = {
+        "name": "arena", "data": {"loader": "ids", "path": str(path)}, "reports": ["json", "html"],
+        "models": {name: {"backend": "unseen"} for name in "zyx"}, "against": "x",
+        "metrics": {"duel": {"type": "stored_pairwise", "path": str(path), **FIELDS}}, "statistics": {"resamples": 99},
+    }  # fmt: skip
+    (tmp_path / "judgekit.yaml").write_text(json.dumps(config))
+    assert execute(["run", str(tmp_path / "judgekit.yaml"), "-o", str(tmp_path / "runs"), "--progress", "none"]) == 0
+    out = capsys.readouterr().out
+    assert "duel: every system against every other" in out
+    assert "Bradley–Terry win rate" in out
+    assert "items won, tied and lost" in out
+    assert "y vs x" in out
+    (summary,) = tmp_path.glob("runs/*/summary.json")
+    tree = json.loads(summary.read_text())
+    assert {(one["system"], one["opponent"]) for one in tree["estimates"]} == {("z", "x"), ("y", "x"), ("y", "z")}
+    assert {one["name"] for one in tree["statistics"]} == {
+        "wins", "ties", "losses", "changed", "first_won", "sign_test",
+    }  # fmt: skip
+    page = next(tmp_path.glob("runs/*/report.html")).read_text()
+    assert "duel: every system against every other" in page
+    assert "duel: Bradley–Terry strengths" in page

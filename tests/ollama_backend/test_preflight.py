@@ -1,0 +1,162 @@
+"""What is found before any call: identity, warnings, `judgekit doctor ollama`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from json_server import Answer
+from ollama_emulation import OllamaEmulation, Script
+from ollama_judge import backend, emulation
+
+
+def test_identity_has_the_digest_and_is_asked_once():
+    with emulation() as server:
+        judge = backend(server, options={"num_thread": 2})
+        identity = judge.identity()
+        assert judge.identity() == identity
+        assert judge.check() == []
+    assert identity == {
+        "adapter": "ollama/1",
+        "model": "llama3",
+        "version": "0.33.0",
+        "digest": hashlib.sha256(b"llama3:latest").hexdigest(),
+        "num_ctx": 4096,
+        "think": False,
+        "options": {"num_thread": 2},
+    }
+    assert [call.path for call in server.calls] == ["/api/version", "/api/tags", "/api/show"]
+    assert server.url.rpartition(":")[2] not in json.dumps(identity)
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [
+        ("llama3", "llama3:latest"),
+        ("llama3:8b", "llama3:8b"),
+        ("Llama3:8B", "llama3:8b"),
+        ("registry.ollama.ai/library/llama3", "llama3:latest"),
+        ("hf.co/bartowski/Llama-3:Q4_K_M", "hf.co/bartowski/Llama-3:Q4_K_M"),
+        ("hf.co:443/someone/model", "hf.co:443/someone/model:latest"),
+    ],
+)
+def test_a_model_is_found_with_and_without_its_tag(asked, served):
+    with emulation(models=["other:latest", served]) as server:
+        assert backend(server, model=asked).check() == []
+
+
+def test_a_tag_that_is_not_there_is_missing():
+    with emulation(models=["llama3:8b"]) as server:
+        assert backend(server).check() != []
+
+
+def test_doctor_in_one_screen():
+    with emulation() as server:
+        lines = list(backend(server).doctor())
+    assert [line[:2] for line in lines] == [
+        ("server", True),
+        ("version", True),
+        ("model", True),
+        ("context length", True),
+        ("JSON schema", True),
+        ("log-probabilities", True),
+    ]
+    assert [chat["options"]["num_predict"] for chat in server.chats] == [1]
+    assert lines[3][2] == "8192 by the model, num_ctx is 4096"
+
+
+def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
+    with emulation(version="0.4.9", context_length=2048) as server:
+        lines = {name: (good, words) for name, good, words in backend(server).doctor()}
+    assert lines["version"][0] is False
+    assert "cuts long prompts silently" in lines["version"][1]
+    assert lines["context length"] == (False, "2048 by the model, num_ctx is 4096: lower num_ctx to 2048 or less")
+    assert lines["JSON schema"] == (False, "needs Ollama 0.5.0 or later")
+    assert lines["log-probabilities"] == (False, "needs Ollama 0.12.11 or later")
+
+
+def test_doctor_does_not_judge_a_build_from_source():
+    with emulation(version="0.0.0") as server:
+        lines = {name: good for name, good, _ in backend(server, num_ctx=64).doctor()}
+    assert lines["version"] is None
+    assert lines["JSON schema"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "good", "words"),
+    [
+        ({}, True, "given with a reply of one token"),
+        ({"drops": ["logprobs"]}, False, "without the log-probabilities that it was asked for"),
+        ({"faults": [Answer({"error": "out of memory"}, 400)]}, None, "a question of one word failed: .*out of memory"),
+        ({"faults": [Answer({"error": "it does not support chat"}, 400)]}, False, "cannot use 'llama3'"),
+    ],
+)
+def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settings, good, words):
+    with emulation(**settings) as server:
+        *_, (what, found, finding) = backend(server).doctor()
+    assert (what, found) == ("log-probabilities", good)
+    assert re.search(words, finding)
+
+
+def test_an_old_server_is_warned_about_before_any_call():
+    with emulation(version="0.12.3") as server:
+        [problem] = backend(server).check()
+    assert problem.severity == "warning"
+    assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
+    assert server.chats == []
+
+
+@pytest.mark.parametrize(("version", "lacks"), [("0.12.10", True), ("0.12.11", False), ("0.0.0", False)])
+def test_log_probabilities_that_the_version_does_not_have_are_known_before_any_call(version, lacks):
+    with emulation(version=version) as server:
+        judge = backend(server)
+        assert bool(judge.lacks("logprobs")) is lacks
+        assert judge.lacks("schema") == ""
+    assert server.chats == []
+
+
+def test_a_server_that_tells_nothing_of_the_model_is_no_problem():
+    class Terse(OllamaEmulation):
+        def respond(self, call):
+            return Answer({}) if call.path == "/api/show" else super().respond(call)
+
+    with Terse(Script("85")) as server:
+        assert backend(server).check() == []
+        lines = {name: (good, words) for name, good, words in backend(server).doctor()}
+    assert lines["context length"] == (None, "not told by the server; num_ctx is 4096")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/api/version", {}, "tells no version"),
+        ("/api/version", [], "is not Ollama's"),
+        ("/api/tags", {"models": None}, "has no model 'llama3'"),
+        ("/api/tags", {"models": ["llama3:latest", {"name": None}]}, "has no model 'llama3'"),
+        ("/api/tags", {"models": [{"name": "llama3:latest"}]}, "gives no digest of 'llama3'"),
+    ],
+)
+def test_a_strange_server_is_found_in_preflight(path, body, words):
+    class Strange(OllamaEmulation):
+        def respond(self, call):
+            return Answer(body) if call.path == path else super().respond(call)
+
+    with Strange(Script("85")) as server:
+        [problem] = backend(server).check()
+    assert (problem.severity, problem.exit_code) == ("error", 4)
+    assert words in problem.message
+
+
+def test_doctor_on_a_model_that_cannot_think():
+    with emulation() as server:
+        thinking = {what: (good, words) for what, good, words in backend(server, think=True).doctor()}["thinking"]
+    assert thinking == (False, "llama3 cannot: `think: true` will be left out")
+
+
+def test_doctor_gives_the_pull_command():
+    with emulation(models=[]) as server:
+        *_, last = backend(server).doctor()
+    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")

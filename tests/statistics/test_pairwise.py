@@ -1,0 +1,32 @@
+"""Counts of wins and the sign test of positions."""
+
+import pytest
+from scipy.stats import binomtest
+
+from judgekit.statistics.items import ItemTable
+from judgekit.statistics.pairwise import Outcomes, outcomes, position_test, sign_test
+
+
+def table(*items: tuple[float | None, ...]) -> ItemTable:
+    """One tuple of repeats an item."""
+    found = ItemTable()
+    for number, repeats in enumerate(items):
+        for repeat, value in enumerate(repeats):
+            found.add(str(number), repeat, 0, value, "scored" if value is not None else "unparsed")
+    return found
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(0, 1), (3, 2), (5, 5), (17, 4), (4, 17), (900, 800), (2, 0)])
+def test_the_sign_test_is_the_exact_binomial_one(wins: int, losses: int) -> None:
+    assert sign_test(wins, losses) == pytest.approx(binomtest(wins, wins + losses).pvalue, rel=1e-9)
+
+
+def test_without_a_changed_verdict_there_is_no_test() -> None:
+    test = position_test(table((0.5,), (0.5,)))
+    assert (test.changed, test.first, test.p) == (0, 0, None)
+
+
+def test_an_item_counts_once_whatever_its_repeats() -> None:
+    assert outcomes(table((1, 1, 0), (0.5, 0.5), (0, 1), (0.25, 0.5), (None, 1), (None,))) == Outcomes(2, 2, 1)
+    test = position_test(table((1, 0.5, 1), (0.5, 0), (1, 0), (0.75,)))
+    assert (test.changed, test.first) == (3, 2)

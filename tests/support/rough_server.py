@@ -1,0 +1,279 @@
+"""A chat server in a process of its own that lets in only so many calls, or fails in many ways; it keeps account.
+
+Its right answer to a question about "mouse N" is `truth(N)`. Limits: a token bucket of `rate` a second that holds
+`burst`, or (with `window`) rate × window calls in each window; with `slots`, so many calls at once. Turned away is a
+call with 429 and a Retry-After of `after`: "exact" (the time until one would be let in, in ms), "whole" (the same in
+whole seconds), or "none".
+Faults: with the chance `faults`, by question and attempt, one of FAULTS happens instead of an answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import math
+import re
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server said to wait
+HANG = 3.0
+
+# Below HTTP, each attempt anew: the network ate it.
+BELOW = ("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip")
+# By status, each attempt anew.
+STATUS = ("408", "429", "500", "503", "502 page")
+# Under status 200, the same for every attempt: the question has no answer that could be read as a score.
+CONTENT = (
+    *("cut JSON", "page", "no choices", "error", "strange end"),
+    *("refusal", "filtered", "truncated", "babble", "list"),
+)
+FAULTS = (*BELOW, *STATUS, *CONTENT)
+
+
+def truth(number: int) -> int:
+    return number * 37 % 101
+
+
+def fault_of(number: int, attempt: int, share: float) -> str | None:
+    """Which fault the server shows. The kinds under status 200 are drawn by question alone."""
+
+    def drawn(*what: object) -> float:
+        return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:6], "big") / 2**48
+
+    kinds = len(CONTENT) / len(FAULTS)
+    if drawn(number) < share * kinds:
+        return CONTENT[int(drawn(number, "content") * len(CONTENT))]
+    passing = (*BELOW, *STATUS)
+    if drawn(number, attempt) < share * (1 - kinds):
+        return passing[int(drawn(number, attempt, "passing") * len(passing))]
+    return None
+
+
+def completion(content: Any, **changes: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content, **changes.pop("message", {})}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", **changes}
+    usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
+    return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+
+
+@dataclass
+class Account:
+    asked: Counter[int] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    notices: deque[tuple[float, float]] = field(default_factory=deque)  # (said at, nothing before)
+    let_in: list[float] = field(default_factory=list)
+    turned_away: int = 0
+    early: int = 0
+    under_way: int = 0
+    most_under_way: int = 0
+
+
+class Gate:
+    """Token bucket or fixed window; `wait` is 0 for a call that is let in, else the seconds until one would be."""
+
+    def __init__(self, rate: float, burst: float, window: float) -> None:
+        self.rate, self.burst, self.window = rate, burst, window
+        self.tokens, self.at = rate * window or burst, time.monotonic()
+
+    def wait(self) -> float:
+        now = time.monotonic()
+        if self.window:
+            if now - self.at >= self.window:
+                self.at += (now - self.at) // self.window * self.window
+                self.tokens = self.rate * self.window
+            if self.tokens < 1:
+                return self.at + self.window - now
+        else:
+            self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+            self.at = now
+            if self.tokens < 1:
+                return (1 - self.tokens) / self.rate
+        self.tokens -= 1
+        return 0.0
+
+
+class Chat(asyncio.Protocol):
+    def __init__(self, options: argparse.Namespace, account: Account, gate: Gate | None) -> None:
+        self.options, self.account, self.gate = options, account, gate
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end]
+            at = head.lower().find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
+            if head.startswith(b"POST"):
+                self.ask(body)
+            else:
+                self.tell()
+
+    def tell(self) -> None:
+        account = self.account
+        self.send(
+            {
+                "data": [],
+                "asked": account.asked,
+                "faults": account.faults,
+                "let_in": account.let_in,
+                "turned_away": account.turned_away,
+                "early": account.early,
+                "most_under_way": account.most_under_way,
+            }
+        )
+
+    def ask(self, body: bytes) -> None:
+        account, now = self.account, time.monotonic()
+        number = int(re.search(rb"mouse (\d+)", body)[1])  # type: ignore[index]
+        account.asked[number] += 1
+        account.early += any(said + IN_FLIGHT < now < until - 0.002 for said, until in account.notices)
+        while account.notices and account.notices[0][1] < now:
+            account.notices.popleft()
+        wait = self.gate.wait() if self.gate is not None else 0.0
+        if self.options.slots and account.under_way >= self.options.slots:
+            wait = self.options.delay
+        if wait:
+            self.turn_away(now, wait)
+            return
+        account.let_in.append(now)
+        account.under_way += 1
+        account.most_under_way = max(account.most_under_way, account.under_way)
+        later = asyncio.get_running_loop().call_later
+        later(self.options.delay, self.answer, number, account.asked[number] - 1)
+
+    def turn_away(self, now: float, wait: float) -> None:
+        self.account.turned_away += 1
+        headers = {}
+        if self.options.after != "none":
+            exact = self.options.after == "exact"
+            seconds = math.ceil(wait * 1000) / 1000 if exact else max(1, math.ceil(wait))
+            headers = {"retry-after-ms": f"{seconds * 1000:.0f}"} if exact else {"retry-after": str(seconds)}
+            self.account.notices.append((now, now + seconds))
+        self.send({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, 429, **headers)
+
+    def answer(self, number: int, attempt: int) -> None:
+        self.account.under_way -= 1
+        fault = fault_of(number, attempt, self.options.faults)
+        if fault is None:
+            self.send(completion(str(truth(number))))
+            return
+        self.account.faults[fault] += 1
+        if fault in BELOW:
+            self.below(fault)
+        elif fault in STATUS:
+            page = "<html><h1>502 Bad Gateway, score: 77</h1></html>"
+            wait = {"retry-after-ms": "20"} if fault in ("429", "503") else {}
+            self.send(page if "page" in fault else {"error": {"message": "busy: 55"}}, int(fault[:3]), **wait)
+        else:
+            self.send(CONTENTS[fault])
+
+    def below(self, fault: str) -> None:
+        whole = response(json.dumps(completion("99")))
+        if fault == "reset":
+            handle = self.transport.get_extra_info("socket")
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif fault == "cut head":
+            self.transport.write(whole[:30])
+        elif fault == "cut body":
+            self.transport.write(whole[:-20])
+        elif fault == "not HTTP":
+            self.transport.write(b"SSH-2.0-99\r\n\r\n")
+        elif fault in ("hang", "drip"):
+            self.drip(b"" if fault == "hang" else whole, time.monotonic() + HANG)
+            return
+        self.transport.close()
+
+    def drip(self, left: bytes, end: float) -> None:
+        if self.transport.is_closing() or time.monotonic() > end:
+            self.transport.close()
+            return
+        self.transport.write(left[:1])
+        asyncio.get_running_loop().call_later(0.1, self.drip, left[1:], end)
+
+    def send(self, body: Any, status: int = 200, **headers: str) -> None:
+        if not self.transport.is_closing():
+            text = body if isinstance(body, str) else json.dumps(body)
+            self.transport.write(response(text, status, headers))
+
+
+CONTENTS: dict[str, Any] = {
+    "cut JSON": json.dumps(completion("99"))[:-9],
+    "page": "<html>Log in. Score: 88</html>",
+    "no choices": {**completion("99"), "choices": []},
+    "error": {"error": {"message": "overloaded, 66"}},
+    "strange end": completion("99", finish_reason="tool_calls"),
+    "refusal": completion(None, message={"refusal": "I cannot give 44."}),
+    "filtered": completion("9", finish_reason="content_filter"),
+    "truncated": completion("10", finish_reason="length"),
+    "babble": completion("downgrade: CI; 1O0 or so"),
+    "list": completion([{"type": "image", "score": 99}]),
+}
+
+
+def response(body: str, status: int = 200, headers: dict[str, str] | None = None) -> bytes:
+    data = body.encode()
+    fields = {"content-type": "application/json", "content-length": str(len(data)), **(headers or {})}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + data
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    account = Account()
+    gate = Gate(options.rate, options.burst, options.window) if options.rate else None
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Chat(options, account, gate), "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)  # the parent's death closes the pipe
+
+
+class RoughServer:
+    """`with RoughServer(rate=50) as server: … server.url … server.account()`."""
+
+    def __init__(self, **options: object) -> None:
+        self.options = [f"--{name}={value}" for name, value in options.items()]
+
+    def __enter__(self) -> RoughServer:
+        command = [sys.executable, __file__, *self.options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/v1"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def account(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/account", timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=float, default=0.0)
+    parser.add_argument("--burst", type=float, default=1.0)
+    parser.add_argument("--window", type=float, default=0.0)
+    parser.add_argument("--slots", type=int, default=0)
+    parser.add_argument("--after", choices=("exact", "whole", "none"), default="exact")
+    parser.add_argument("--faults", type=float, default=0.0)
+    parser.add_argument("--delay", type=float, default=0.0)
+    asyncio.run(_serve(parser.parse_args()))
