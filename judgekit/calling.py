@@ -27,6 +27,7 @@ from judgekit.transport import stoppable
 from judgekit.turns import Lane, Paces
 
 _POLL = 0.1  # seconds between two looks at the stop event
+_LONG = 3.0  # seconds: a shorter pause is not worth a word
 _LOOK_AHEAD = 4096  # items, or one batch for each thread where that is more
 
 
@@ -148,6 +149,7 @@ class Caller:
         self._queue: queue.SimpleQueue[tuple[_Run, list[_Call]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._closing = False
+        self._pausing = False
         self._grace_end: float | None = None
 
     @cached_property
@@ -254,7 +256,7 @@ class Caller:
     def _hand_out(self, run: _Run, call: _Call, new: bool) -> Reply:
         """Wait for the call's reply and count it."""
         while not self._halted() and not call.done.acquire(timeout=_POLL):
-            pass
+            self._tell_of_a_pause()
         if self._halted() or call.reply is None:
             self._give_up(run)
         call.done.release()  # the same call may be waited for once more
@@ -270,6 +272,15 @@ class Caller:
         if self.on_done is not None:
             self.on_done(not new)
         return call.reply
+
+    def _tell_of_a_pause(self) -> None:
+        """Nothing moves for a while, and the user may wonder."""
+        left = self._lane.pace.hold
+        if left > _LONG and not self._pausing:
+            self.report("waiting", 0, 0, f"the server asks to be left alone for {left:.0f} s")
+        elif left <= 0 and self._pausing:
+            self.report("waiting", 0, 0, "going on")
+        self._pausing = left > _LONG or (left > 0 and self._pausing)
 
     def _halted(self) -> bool:
         return self._closing or self._failure is not None or self.stop.is_set()

@@ -263,7 +263,8 @@ Derived = Literal["outcomes", "position", "length_adjusted", "bradley_terry", "c
 """What the core makes of the rows of a metric, besides the means of its series:
 
 outcomes         items won, tied and lost
-position         a sign test of which position wins where the order of the two changes the verdict (series `first`)
+position         a sign test of which position wins where the order of the two changes the verdict (series `first` and
+                 `consistent`)
 length_adjusted  the win rate if the answers were as long as the opponent's (series `longer`, in characters)
 bradley_terry    for three or more systems, each one's probability to win against the anchor
 choices          of multiple choice: the macro average and cluster error over categories, the degenerate baselines, and

@@ -32,7 +32,7 @@ LONGEST_WAIT = 120.0  # seconds: a server that asks for more is not waited for
 POLL = 0.1  # seconds between two looks at whether the run was stopped
 _SLACK = 0.05  # seconds of lateness that an evenly spread limit lets a run make up for
 _BACK_OFF = 0.9  # of what the server was busy with when it turned a call away
-_COSTLY = 0.1  # share of the time (or of the calls) lost to being turned away, from which the rate gives way
+_COSTLY = 0.1  # share of the time that goes into pauses, from which the rate gives way
 _START = 8.0  # a rate that is still being found grows by this factor a second
 _CURVE, _CURVE_SECONDS = 0.1, 4.0  # the cubic curve: how far below the last failure it starts, and how long it takes
 
@@ -248,9 +248,8 @@ class Pace:
         pause = min(max(0.0, self._hold - now), LONGEST_WAIT)
         length = max(now - self._cycle, 1e-3)
         let_in = self._answers - self._marks[-1][1] + busy
-        lost = max(pause / (length + pause), 1.0 if let_in < 3 else 0.0)
         if self._learned is None:
-            if lost >= 2 * _COSTLY:
+            if let_in < 3 or pause >= 2 * _COSTLY * (length + pause):
                 self._learned = _Learned(self._marks[-1][1], length + pause, now + pause)
         else:
             recent = [moment for moment in self._recent if moment >= self._cycle]
@@ -258,12 +257,14 @@ class Pace:
             most = (len(recent) + busy) / max(span, 1e-3)  # what it let in before it turned calls away: too much
             sustained = self._sustained(now)
             rate = self._learned.now(now) or most
-            if lost < _COSTLY and not self._learned.beyond(rate):
-                self._learned.touched(max(sustained, 0.98 * rate), now + pause)
-            else:
+            # A pause until the next call would be due anyway costs nothing.
+            costly = let_in < 3 or pause - 1.5 / max(rate, 0.01) >= _COSTLY * (length + pause)
+            if costly or self._learned.beyond(rate):
                 between = math.sqrt(most * max(let_in, 1) / (length + pause))  # with the pause: it can do no less
                 peak = max(sustained, min(between, 2 * sustained or between), rate / 4)
                 self._learned.failed(min(rate, peak), now + pause)
+            else:
+                self._learned.touched(min(rate, max(sustained, 1.1 * self._lately(now))), now + pause)
         self._marks.append((now, self._answers))
         self._episode = now
         self._cycle = now + pause

@@ -330,15 +330,16 @@ class Measurements:
         tables = {
             series: {(key.system, key.opponent): table for key, table in self.tables.items()
                      if key.metric == planned.name and key.series == series}
-            for series in ("value", "first", LONGER, NATS, TOKENS)
+            for series in ("value", "first", "consistent", LONGER, NATS, TOKENS)
         }  # fmt: skip
         found: list[Estimate] = []
         statistics: list[Statistic] = []
         for pair, values in tables["value"].items():
             if "outcomes" in kinds:
                 statistics += derived.outcome_statistics(planned.name, pair, values)
-            if "position" in kinds and pair in tables["first"]:
-                statistics += derived.position_statistics(planned.name, pair, tables["first"][pair])
+            if "position" in kinds and pair in tables["first"] and pair in tables["consistent"]:
+                first, consistent = tables["first"][pair], tables["consistent"][pair]
+                statistics += derived.position_statistics(planned.name, pair, first, consistent)
             if "length_adjusted" in kinds and pair in tables[LONGER]:
                 found.append(derived.length_estimate(setting, pair, values, tables[LONGER][pair]))
             if "perplexity" in kinds and pair in tables[NATS]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -50,6 +51,12 @@ def write_reports(
             write_atomically(folder.path / relative, content)
             written.append(folder.path / relative)
     return written
+
+
+def in_short(written: Sequence[Path], folder: RunFolder) -> list[str]:
+    """The files, those of a folder within the run's in one line."""
+    said = Counter(path if path.parent == folder.path else path.parent for path in written)
+    return [str(path) if count == 1 else f"{path} ({count} files)" for path, count in said.items()]
 
 
 def _view(folder: RunFolder, wishes: Wishes) -> RunView:

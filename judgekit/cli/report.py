@@ -39,14 +39,15 @@ def command(
     """
     from judgekit.folder import RunFolder
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.report import Wishes, write_reports
+    from judgekit.report import Wishes, in_short, write_reports
     from judgekit.spec import RunSpec
 
     manager = build_manager(block=blocked_by_environment())
     folder = RunFolder(runs[0]) if len(runs) == 1 else _pooled(runs, manager)
     names = formats or RunSpec.model_validate(folder.view().record.spec).reports
-    for path in write_reports(folder, names, manager, Wishes(redact, interactive, baseline)):
-        click.echo(path)
+    written = write_reports(folder, names, manager, Wishes(redact, interactive, baseline))
+    for line in in_short(written, folder):
+        click.echo(line)
 
 
 def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:

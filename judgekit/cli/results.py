@@ -29,6 +29,7 @@ NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of t
 def print_results(outcome: Outcome, again: str = "") -> None:
     """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
     from judgekit.cli.costs import how_to_go_on, use_lines
+    from judgekit.report import in_short
 
     record = outcome.record
     if record.status == "incomplete":
@@ -44,8 +45,8 @@ def print_results(outcome: Outcome, again: str = "") -> None:
     for line in use_lines(outcome.use):
         click.echo(printable(line))
     click.echo(f"{outcome.asked} calls made, {outcome.from_ledger} answered by the ledger")
-    for path in outcome.reports:
-        click.echo(f"wrote {path}")
+    for line in in_short(outcome.reports, outcome.folder):
+        click.echo(f"wrote {line}")
     click.echo(f"record {outcome.folder.path / 'record.json'}")
 
 

@@ -91,9 +91,9 @@ def outcome_statistics(metric: str, pair: Pair, preferences: ItemTable) -> list[
     ]
 
 
-def position_statistics(metric: str, pair: Pair, first: ItemTable) -> list[Statistic]:
+def position_statistics(metric: str, pair: Pair, first: ItemTable, consistent: ItemTable) -> list[Statistic]:
     """The sign test of "first wins" among the items whose verdict changed with the order."""
-    test = position_test(first)
+    test = position_test(first, consistent)
     changed = "of the items whose verdict changed with the order"
     why = "two-sided and exact, " + changed if test.p is not None else "no verdict changed with the order"
     return [

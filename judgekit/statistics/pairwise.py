@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
-from judgekit.statistics.items import Floats, ItemTable
+from judgekit.statistics.items import ItemTable
+
+_NOISE = 1e-12  # of the mean of a few preferences
 
 
 @dataclass(frozen=True)
@@ -33,23 +35,25 @@ class PositionTest:
 
 def outcomes(preferences: ItemTable) -> Outcomes:
     _, means = preferences.means()
-    wins, losses = int(np.sum(means > 0.5 + 1e-12)), int(np.sum(means < 0.5 - 1e-12))
+    wins, losses = int(np.sum(means > 0.5 + _NOISE)), int(np.sum(means < 0.5 - _NOISE))
     return Outcomes(wins, len(means) - wins - losses, losses)
 
 
-def position_test(first: ItemTable) -> PositionTest:
-    """`first`: the preference for the position shown first, a half where the verdict did not change with the order.
+def position_test(first: ItemTable, consistent: ItemTable) -> PositionTest:
+    """`first`: the preference for the position shown first; `consistent`: whether both orders name the same winner.
 
-    An item judged several times counts once, by the mean of its preferences.
+    A soft verdict may move with the order and still name the same winner: such an item did not change. An item judged
+    several times counts once, as changed if any of its verdicts did, by the mean of its preferences.
     """
-    _, means = first.means()
-    return position_test_of(means)
+    changed = {item for item, mean in _means(consistent).items() if mean < 1}
+    means = [mean for item, mean in _means(first).items() if item in changed]
+    won, lost = sum(mean > 0.5 + _NOISE for mean in means), sum(mean < 0.5 - _NOISE for mean in means)
+    return PositionTest(len(changed), won, sign_test(won, lost))
 
 
-def position_test_of(means: Floats) -> PositionTest:
-    """The same for item means in [0, 1]."""
-    won, lost = int(np.sum(means > 0.5 + 1e-12)), int(np.sum(means < 0.5 - 1e-12))
-    return PositionTest(won + lost, won, sign_test(won, lost))
+def _means(table: ItemTable) -> dict[str, float]:
+    ids, (present, means) = table.ids, table.means()
+    return {ids[index]: float(mean) for index, mean in zip(present, means, strict=True)}
 
 
 def sign_test(wins: int, losses: int) -> float | None:

@@ -72,6 +72,15 @@ _CONFIG: dict[str, Any] = {
     "point": {"color": COLOURS[0]},
     "area": {"color": COLOURS[0]},
 }
+# Vega finds the parts of a chart by their names in plain JavaScript objects, which have these from birth: a system of
+# such a name could not be drawn. A joiner at its end is not seen.
+_EVERY_OBJECTS = frozenset(
+    (
+        "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString",
+        "valueOf", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
+    )
+)  # fmt: skip
+_JOINER = "\N{ZERO WIDTH JOINER}"
 _SVG = "http://www.w3.org/2000/svg"
 # Names for readers of inline SVG, and marks of interaction: without use in a picture.
 _UNUSED = ("aria-label", "aria-hidden", "aria-roledescription", "role", "pointer-events", "class")
@@ -129,7 +138,7 @@ def explored_style() -> str:
 def _shown(value: Any) -> Any:
     """The tree with hidden characters made visible: most of them are not even allowed in XML."""
     if isinstance(value, str):
-        return visible(value)
+        return f"{value}{_JOINER}" if value in _EVERY_OBJECTS else visible(value)
     if isinstance(value, Mapping):
         return {visible(key): _shown(item) for key, item in value.items()}
     return [_shown(item) for item in value] if isinstance(value, list | tuple) else value

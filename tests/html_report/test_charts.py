@@ -37,6 +37,12 @@ def test_a_hostile_label_is_text_in_a_well_formed_svg(text: str) -> None:
     assert not any(name.lower().startswith("on") for element in root.iter() for name in element.attrib)
 
 
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString"])
+def test_a_name_that_every_javascript_object_has_is_drawn(name: str) -> None:
+    points = [CurvePoint(step=step, split=name, loss=1.0) for step in range(3)]
+    assert name in svg(drawing.data_uri(charts.curve(points), "named"))
+
+
 def test_drawing_again_gives_the_same_bytes_whatever_was_drawn_before() -> None:
     clipped = {
         "mark": {"type": "point", "clip": True},

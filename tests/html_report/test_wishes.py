@@ -16,6 +16,7 @@ import pytest
 import judgekit
 from judgekit.folder import RunFolder
 from judgekit.redaction import redacted
+from judgekit.report import in_short
 from judgekit.training import PlannedTraining, speed, train
 from judgekit_html import page, report
 from report_pages import UNFOLD, Reader, foreign, opened, until
@@ -335,3 +336,9 @@ def test_the_section_of_the_docs_is_drawn(checkout: Path) -> None:
     made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
     spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
     assert "How long the answers are" in spread
+
+
+def test_a_folder_of_pages_is_told_in_one_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    written = [tmp_path / "report" / f"items-{n}.html" for n in range(400)] + [tmp_path / "report.html"]
+    assert in_short(written, folder) == [f"{tmp_path / 'report'} (400 files)", str(tmp_path / "report.html")]

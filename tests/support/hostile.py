@@ -147,6 +147,7 @@ _CONTEXTS = (
     "signal|pipe|0|",
     "a.b[0]['c']",
     "__proto__",
+    "toString",
     "constructor",
 )
 _CHARACTERS = (
