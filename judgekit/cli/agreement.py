@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.cli.options import as_json
 from judgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _ends(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 )
 @click.option("--correct", is_flag=True, help="The mean over all items, the judge corrected by the labels (PPI++).")
 @click.option("--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), help="Default: the run's.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def command(
     runs: tuple[Path, ...],
     labels: Path | None,

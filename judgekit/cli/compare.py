@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.options import as_json
 from judgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ LONGEST = 240  # characters of a text that are shown
 @click.option(
     "--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), default=0.95, show_default=True
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def command(
     runs: tuple[Path, ...],
     systems: tuple[str, ...],

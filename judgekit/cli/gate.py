@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from judgekit.cli.options import home
+from judgekit.cli.options import as_json, home
 from judgekit.cli.outlets import outlets
 from judgekit.errors import ConfigError, UsageError
 
@@ -32,7 +32,7 @@ ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "si
 @click.option("--max", "most", type=float, help="The mean is at most this.")
 @click.option("--system", "systems", multiple=True, metavar="NAME", help="Only this system; repeatable.")
 @click.option("--waive", multiple=True, metavar="NAME", help="Accept the failed card of this judge, or a failed check.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 @home
 @outlets
 def command(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import home, output
+from judgekit.cli.options import dry_run, fresh, home, jobs, output, progress, retry_failed
 
 
 @click.command("rescore")
@@ -15,28 +15,13 @@ from judgekit.cli.options import home, output
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Take the judges: block of this file instead of the run's own."
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 1024),
-    default=8,
-    show_default=True,
-    envvar="JUDGEKIT_JOBS",
-    help="Calls under way at once.",
-)
-@click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
-@click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
-@click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
+@jobs
+@fresh
+@retry_failed
+@dry_run
 @output
 @home
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "plain", "none"]),
-    default="auto",
-    show_default=True,
-    envvar="JUDGEKIT_PROGRESS",
-    help="Progress on stderr; auto draws bars on a terminal.",
-)
+@progress
 def command(
     run: Path,
     judge: str,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import home, output, overrides
+from judgekit.cli.options import dry_run, fresh, home, jobs, output, overrides, progress, retry_failed
 from judgekit.errors import UsageError
 
 
@@ -20,40 +20,25 @@ from judgekit.errors import UsageError
 @click.option(
     "--seed", type=click.IntRange(min=0), envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap."
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(1, 1024),
-    default=8,
-    show_default=True,
-    envvar="JUDGEKIT_JOBS",
-    help="Calls under way at once.",
-)
+@jobs
 @overrides
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     help="File of people's labels, to be compared with the judge's verdicts.",
 )
-@click.option("--fresh", is_flag=True, help="Ask everything anew instead of using earlier replies.")
-@click.option("--retry-failed", is_flag=True, help="Ask again where the stored reply was truncated or refused.")
+@fresh
+@retry_failed
 @click.option(
     "--offline",
     is_flag=True,
     envvar="JUDGEKIT_OFFLINE",
     help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
+@dry_run
 @output
 @home
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "plain", "none"]),
-    default="auto",
-    show_default=True,
-    envvar="JUDGEKIT_PROGRESS",
-    help="Progress on stderr; auto draws bars on a terminal.",
-)
+@progress
 def command(
     config: Path,
     limit: int | None,

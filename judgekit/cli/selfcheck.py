@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.options import as_json
+
 if TYPE_CHECKING:
     from judgekit.selfcheck import Checked, Share
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     "--simulations", type=click.IntRange(min=20), help="Simulated studies, and gates (default: seconds' worth)."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def command(
     run: Path, metrics: tuple[str, ...], baseline: Path | None, simulations: int | None, seed: int, as_json: bool
 ) -> None:
