@@ -14,13 +14,13 @@ import hashlib
 import json
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
+
+from keep_alive import KeepAlive, ServerProcess, serve
 
 
 def answer(body: bytes) -> str:
@@ -54,33 +54,17 @@ def chat_reply(body: bytes, model: str) -> bytes:
     return json.dumps(reply).encode()
 
 
-class _Chat(asyncio.Protocol):
-    """HTTP/1.1 by hand, with keep-alive: as little work a request as Python allows."""
-
+class _Chat(KeepAlive):
     def __init__(self, counts: Counter[str], delay: float) -> None:
+        super().__init__()
         self.counts = counts
         self.delay = delay
-        self.buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end]
-            at = head.lower().find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.buffer) < end + 4 + length:
-                return
-            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
-            self.respond(head.split(b" ", 2), body)
-
-    def respond(self, head: list[bytes], body: bytes) -> None:
-        if head[0] != b"POST":
+    def respond(self, head: bytes, body: bytes) -> None:
+        method = head.split(b" ", 1)[0]
+        if method != b"POST":
             self.send(json.dumps({"data": [], "counts": self.counts}).encode())
-            if head[0] == b"DELETE":
+            if method == b"DELETE":
                 self.counts.clear()
             return
         asked = json.loads(body)
@@ -97,36 +81,11 @@ class _Chat(asyncio.Protocol):
             self.transport.write(head.encode() + payload)
 
 
-async def _serve(port: int, delay: float) -> None:
-    counts: Counter[str] = Counter()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Chat(counts, delay), "127.0.0.1", port, backlog=512)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # the parent's death closes the pipe
-
-
-class ChatServer:
+class ChatServer(ServerProcess):
     """The chat server in a child process: `with ChatServer() as server: … server.url …`."""
 
     def __init__(self, *, delay: float = 0.0, port: int = 0) -> None:
-        self.delay = delay
-        self.port = port
-
-    def __enter__(self) -> ChatServer:
-        command = [sys.executable, __file__, "--delay", str(self.delay), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    @property
-    def url(self) -> str:
-        """The base URL, as OPENAI_BASE_URL has it."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        super().__init__(__file__, "--delay", str(delay), "--port", str(port))
 
     def counts(self, *, clear: bool = False) -> Counter[str]:
         """How often each `question` was asked; with `clear`, counting starts anew."""
@@ -242,5 +201,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0)
-    arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.port, arguments.delay))
+    options = parser.parse_args()
+    counts: Counter[str] = Counter()
+    asyncio.run(serve(lambda: _Chat(counts, options.delay), options.port))

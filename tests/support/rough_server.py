@@ -17,14 +17,13 @@ import math
 import re
 import socket
 import struct
-import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
+
+from keep_alive import KeepAlive, ServerProcess, serve
 
 IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server said to wait
 HANG = 3.0
@@ -103,28 +102,16 @@ class Gate:
         return 0.0
 
 
-class Chat(asyncio.Protocol):
+class Chat(KeepAlive):
     def __init__(self, options: argparse.Namespace, account: Account, gate: Gate | None) -> None:
+        super().__init__()
         self.options, self.account, self.gate = options, account, gate
-        self.buffer = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end]
-            at = head.lower().find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.buffer) < end + 4 + length:
-                return
-            body, self.buffer = self.buffer[end + 4 : end + 4 + length], self.buffer[end + 4 + length :]
-            if head.startswith(b"POST"):
-                self.ask(body)
-            else:
-                self.tell()
+    def respond(self, head: bytes, body: bytes) -> None:
+        if head.startswith(b"POST"):
+            self.ask(body)
+        else:
+            self.tell()
 
     def tell(self) -> None:
         account = self.account
@@ -235,31 +222,11 @@ def response(body: str, status: int = 200, headers: dict[str, str] | None = None
     return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + data
 
 
-async def _serve(options: argparse.Namespace) -> None:
-    account = Account()
-    gate = Gate(options.rate, options.burst, options.window) if options.rate else None
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Chat(options, account, gate), "127.0.0.1", 0, backlog=512)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # the parent's death closes the pipe
-
-
-class RoughServer:
+class RoughServer(ServerProcess):
     """`with RoughServer(rate=50) as server: … server.url … server.account()`."""
 
     def __init__(self, **options: object) -> None:
-        self.options = [f"--{name}={value}" for name, value in options.items()]
-
-    def __enter__(self) -> RoughServer:
-        command = [sys.executable, __file__, *self.options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/v1"
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.kill()
-        self.process.communicate()
+        super().__init__(__file__, *(f"--{name}={value}" for name, value in options.items()))
 
     def account(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/account", timeout=30) as answer:
@@ -276,4 +243,7 @@ if __name__ == "__main__":
     parser.add_argument("--after", choices=("exact", "whole", "none"), default="exact")
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--delay", type=float, default=0.0)
-    asyncio.run(_serve(parser.parse_args()))
+    options = parser.parse_args()
+    account = Account()
+    gate = Gate(options.rate, options.burst, options.window) if options.rate else None
+    asyncio.run(serve(lambda: Chat(options, account, gate)))
