@@ -142,6 +142,7 @@ class Pace:
         self._cycle = time.monotonic()  # when the last pause ended
         self._marks = deque([(self._cycle, 0)], maxlen=32)  # when calls were turned away, and answers until then
         self._ticks = deque([(self._cycle, 0)], maxlen=4)
+        self._crowd = 0  # calls that were turned away since then, and had begun before
         self._episode = 0.0  # calls that began before this and are turned away after it are of one crowd
         self.engaged = False
         if limits is not None:
@@ -230,9 +231,13 @@ class Pace:
             if self._learned is not None and pause is not None:
                 self._learned.free_at = self._hold  # the server itself says when one more is let in
             if began >= self._episode:
-                if pause is not None and self._learned is None:
-                    self._width = max(1.0, self._width / 2)
+                self._crowd = 0
                 self._learn(now, busy)
+            else:
+                self._crowd += 1
+                if self._learned is None and self._crowd >= 3:
+                    at, answers = self._marks[-1]
+                    self._find(answers, self._hold - at, self._hold)
             if pause is None:  # else the pause, and the rate that is learned from it, are what helps
                 self._width = max(1.0, min(self._width, busy * _BACK_OFF))
             self.engaged = True
@@ -250,7 +255,7 @@ class Pace:
         let_in = self._answers - self._marks[-1][1] + busy
         if self._learned is None:
             if let_in < 3 or pause >= 2 * _COSTLY * (length + pause):
-                self._learned = _Learned(self._marks[-1][1], length + pause, now + pause)
+                self._find(self._marks[-1][1], length + pause, now + pause)
         else:
             recent = [moment for moment in self._recent if moment >= self._cycle]
             span = now - recent[0] if len(recent) > 1 else length
@@ -264,10 +269,15 @@ class Pace:
                 peak = max(sustained, min(between, 2 * sustained or between), rate / 4)
                 self._learned.failed(min(rate, peak), now + pause)
             else:
-                self._learned.touched(min(rate, max(sustained, 1.1 * self._lately(now))), now + pause)
+                self._learned.touched(min(rate, max(sustained, 1.1 * self._lately(now), 0.95 * rate)), now + pause)
         self._marks.append((now, self._answers))
         self._episode = now
         self._cycle = now + pause
+
+    def _find(self, answers: int, length: float, since: float) -> None:
+        """Begin to find the rate, from what is let in over a stretch; and with half as many calls at once."""
+        self._learned = _Learned(answers, max(length, 0.05), since)
+        self._width = max(1.0, self._width / 2)
 
     def _sustained(self, now: float) -> float:
         """Answers a second, pauses included, over the best of the last few stretches."""
