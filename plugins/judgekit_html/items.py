@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -85,14 +84,6 @@ class Item:
             (LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
             for i, text in enumerate(self.sample.choices)
         ]
-
-    @property
-    def turns(self) -> list[tuple[int, str, str | None]]:
-        """(number, what the user said, the reference) of a conversation's further turns."""
-        if self.sample is None:
-            return []
-        references = self.sample.references[1:]
-        return [(2 + i, *turn) for i, turn in enumerate(zip(self.sample.turns, references, strict=True))]
 
 
 def titled(sample: judgekit.Sample) -> str:
@@ -235,12 +226,3 @@ def titles(samples: Iterable[judgekit.Sample], wanted: Iterable[str]) -> dict[st
     """The titles of some samples, by id."""
     ids = set(wanted)
     return {sample.id: titled(sample) for sample in samples if sample.id in ids} if ids else {}
-
-
-def by_flag(items: Iterable[Item]) -> dict[str, int]:
-    """How many items bear each flag."""
-    found: dict[str, int] = defaultdict(int)
-    for item in items:
-        for flag in item.flags:
-            found[flag] += 1
-    return dict(found)
