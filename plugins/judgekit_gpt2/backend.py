@@ -188,7 +188,7 @@ def _reply(
         detail=detail,
         tokens=tuple(_tokens(written, tokenizer)),
         usage=judgekit.Usage(prompt_tokens=len(prompt.ids), completion_tokens=len(written.ids)),
-        notes=() if written.finish == "stop" else ("length",),
+        notes=() if written.finish == "stop" else ("ended at the limit of new tokens",),
     )
 
 
