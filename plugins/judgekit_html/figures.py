@@ -233,6 +233,8 @@ def _measure(point: judgekit.CurvePoint, name: str) -> str:
 
 def _number(value: float, digits: int) -> str:
     """So many decimals, or as many significant digits where those would show next to nothing (learning rates)."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.01 else f"{value:.{digits}g}"
 
 

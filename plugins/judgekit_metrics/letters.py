@@ -125,7 +125,8 @@ def _ranges(lines: Sequence[Mapping[str, Any]], chance: float | None) -> dict[st
     if chance is not None:
         layers.append({"mark": {"type": "rule", "strokeDash": [3, 3]}, "encoding": {"x": {"datum": chance, **x}}})
     known = [dict(line) for line in lines if line["value"] is not None]
-    return {"data": {"values": known}, "layer": layers, "width": 400, "height": {"step": 24}}
+    padding = {"left": 24, "right": 8, "top": 4, "bottom": 4}  # the reader's font may be wider than the measured one
+    return {"data": {"values": known}, "layer": layers, "width": 300, "height": {"step": 24}, "padding": padding}
 
 
 def _letters(metric: str, tally: Tally, right: Counter[str]) -> judgekit.Section:
