@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ import judgekit
 from judgekit_gpt2.model import Block
 
 Sharding = Literal["none", "full"]
+_IN_ORDER = "gloo_in_order"
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,31 @@ def team(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Team]:
     if size == 1:
         yield Team(0, 1, place)
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("nccl" if cuda else _gloo())
     try:
         yield Team(rank, size, place)
-        # Part together. A process that ended right after its last exchange could end while torch's own thread still
-        # held a tensor of it: without an interpreter to give it back to, that thread aborts the process.
-        dist.barrier()
+        dist.barrier()  # part together
     finally:
         dist.destroy_process_group()
+
+
+def _gloo() -> str:
+    """Gloo with one thread instead of two: the name of a backend that torch knows from now on.
+
+    A thread of gloo's that still holds a tensor of the last exchange while the interpreter ends aborts the process, and
+    FSDP's caches keep those threads beyond the group's end. One thread works in order: when the barrier at the end is
+    through, it has let go of everything before.
+    """
+    if not hasattr(dist.Backend, _IN_ORDER.upper()):
+        dist.Backend.register_backend(_IN_ORDER, _start_gloo, devices=["cpu"])
+    return _IN_ORDER
+
+
+def _start_gloo(store: dist.Store, rank: int, size: int, timeout: timedelta) -> dist.ProcessGroupGloo:
+    options = dist.ProcessGroupGloo._Options()
+    options._devices = [dist.ProcessGroupGloo.create_default_device()]
+    options._threads, options._timeout = 1, timeout
+    return dist.ProcessGroupGloo(store, rank, size, options)
 
 
 def gains_from_bfloat16(device: torch.device) -> bool:
