@@ -19,7 +19,7 @@ from judgekit.judges import PlannedJudge, check_repeats, plan_judge, plan_panel
 from judgekit.judging import LLMJudge
 from judgekit.ledger import Ledger
 from judgekit.panels import Panel
-from judgekit.plugins import Catalogue, blocked_by_environment, build_manager, did_you_mean
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager, one_of
 from judgekit.preparation import Problems, check_backend, substitute
 from judgekit.records import Gate, Interval, RunView, Sample, Series, Verdict
 from judgekit.rules import Reference
@@ -196,8 +196,7 @@ class Scorer:
         if judge is None:
             raise UsageError(f"name the judge: {', '.join(known)}" if known else "the config has no judges: block")
         if judge not in known:
-            hint = f"{did_you_mean(judge, known)} (there are: {', '.join(known) or 'none'})"
-            raise UsageError(f"no judge is named {judge!r}{hint}")
+            raise UsageError(f"no judge is named {judge!r}{one_of(judge, known)}")
         return judge
 
     def _judge(self, name: str) -> tuple[LLMJudge | Panel, Series]:

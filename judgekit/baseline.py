@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from judgekit.errors import DataError, IncompleteError
 from judgekit.folder import RECORD, RunFolder, write_atomically
-from judgekit.records import Finite, Noun, Row, RunRecord, RunView, Sample, Series, VerdictStatus
+from judgekit.records import Finite, Noun, Place, Row, RunRecord, RunView, Sample, Series, VerdictStatus
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -126,10 +126,6 @@ def scales_of(record: RunRecord) -> dict[str, Series]:
     return {estimate.metric: estimate.scale for estimate in record.estimates if estimate.series == "value"}
 
 
-Place = tuple[str, str, str]
-"""(metric, system, opponent)"""
-
-
 def item_tables(rows: Iterable[Row], metrics: Collection[str]) -> tuple[dict[Place, ItemTable], dict[str, set[str]]]:
     """(item values by place, without skipped rows; the ids that each metric has rows for)"""
     from judgekit.statistics.items import ItemTable
@@ -140,7 +136,7 @@ def item_tables(rows: Iterable[Row], metrics: Collection[str]) -> tuple[dict[Pla
         if row.metric not in metrics:
             continue
         used.setdefault(row.metric, set()).add(row.sample_id)
-        table = tables.setdefault((row.metric, row.system, row.opponent), ItemTable())
+        table = tables.setdefault(row.place, ItemTable())
         if row.status == "skipped":
             table.counts["skipped"] += 1
             continue
@@ -156,13 +152,13 @@ def scores_of(table: ItemTable, scale: Series, answered: Mapping[str, str]) -> S
     from judgekit.statistics.repeats import components
 
     try:
-        present, means = table.means()
+        means = table.by_id()
         parts = components(table)
         ids = table.ids
         low, high = (table.means(end)[1] for end in (scale.low, scale.high))
     except ValueError as error:
         raise DataError(f"rows.jsonl: {error}") from None
-    scored = {ids[i]: rounded(float(mean)) for i, mean in zip(present, means, strict=True)}
+    scored = {sample_id: rounded(mean) for sample_id, mean in means.items()}
     noise = {"generation": parts.generation, "judge": parts.judge} if parts else {}
     return Scores(
         items={sample_id: scored.get(sample_id) for sample_id in ids},
@@ -180,7 +176,7 @@ def scores_of(table: ItemTable, scale: Series, answered: Mapping[str, str]) -> S
 
 def samples_of(record: RunRecord, metric: str, samples: Sequence[Sample], used: set[str]) -> list[Sample]:
     """The metric's samples: the run's own, which come first in their file, or those of its own data set."""
-    if _part(record.spec, "metrics", metric).get("data"):
+    if record.part("metrics", metric).get("data"):
         return [sample for sample in samples if sample.id in used]
     return list(samples[: record.n_samples])
 
@@ -203,13 +199,13 @@ def sample_hash(sample: Sample) -> str:
 
 def instrument(record: RunRecord, metric: str) -> dict[str, str]:
     """What measured: the metric's type and options, its judge (identity and how it grades), and their prompts."""
-    part = _part(record.spec, "metrics", metric)
+    part = record.part("metrics", metric)
     found = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
     data = part.get("data") or record.spec.get("data")
     if isinstance(data, Mapping) and data.get("shots") is not None:
         found["shots"] = _shown(data["shots"])
     for number, name in enumerate(_judges(record, metric, part)):
-        judge, identity = _part(record.spec, "judges", name), record.identities.get(f"judges.{name}")
+        judge, identity = record.part("judges", name), record.identities.get(f"judges.{name}")
         member = f" of {name}" if number else ""
         found |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
@@ -222,29 +218,27 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
 
 def _judges(record: RunRecord, metric: str, part: Mapping[str, JsonValue]) -> list[str]:
     """The metric's judge, and the members of a panel."""
-    judges = record.spec.get("judges")
-    known = list(judges) if isinstance(judges, Mapping) else []
+    known = list(record.part("judges"))
     asks = part.get("judge") or (known[0] if len(known) == 1 and asks_judge(record, metric) else None)
     if not isinstance(asks, str):
         return []
-    panel = _part(record.spec, "judges", asks).get("panel")
+    panel = record.part("judges", asks).get("panel")
     return [asks, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [asks]
 
 
 def judges_of(record: RunRecord, metric: str) -> list[str]:
     """Names of the judges behind a metric; none where it asks no judge."""
-    return _judges(record, metric, _part(record.spec, "metrics", metric))
+    return _judges(record, metric, record.part("metrics", metric))
 
 
 def asks_judge(record: RunRecord, metric: str) -> bool:
     """Whether the metric's verdicts came from a judge: from its type, since its part of the config may name none."""
-    return _part(record.spec, "metrics", metric).get("type") in ("score", "pairwise")
+    return record.part("metrics", metric).get("type") in ("score", "pairwise")
 
 
 def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
     """Of a record that does not say which prompts a metric has: all but those of the systems."""
-    models = record.spec.get("models")
-    parts = models.values() if isinstance(models, Mapping) else ()
+    parts = record.part("models").values()
     styles = {str(part.get("style")) for part in parts if isinstance(part, Mapping)}
     own = [name for name in record.prompts if not name.startswith(MAIN_PROMPTS) and name not in styles]
     return own if judged else [name for name in own if not name.startswith(("score/", "pairwise/", "steps/"))]
@@ -252,7 +246,7 @@ def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
 
 def answered_by(record: RunRecord, system: str) -> dict[str, str]:
     """A fingerprint of the system: its identity, and how it is asked. Seeds are left out: they tell repeats apart."""
-    part = _part(record.spec, "models", system)
+    part = record.part("models", system)
     identity = record.identities.get(f"models.{system}")
     found = {f"asked with {key}": _shown(part[key]) for key in ("temperature", "top_p", "top_k", "max_new_tokens",
              "stop", "style") if part.get(key) not in (None, [], ())}  # fmt: skip
@@ -260,12 +254,6 @@ def answered_by(record: RunRecord, system: str) -> dict[str, str]:
         found |= {str(key): _shown(value) for key, value in identity.items()}
     asked = sorted(name for name in record.prompts if name.startswith(MAIN_PROMPTS))
     return dict(sorted((found | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
-
-
-def _part(spec: Mapping[str, JsonValue], block: str, name: str) -> Mapping[str, JsonValue]:
-    parts = spec.get(block)
-    part = parts.get(name) if isinstance(parts, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
 
 
 def _shown(value: JsonValue) -> str:

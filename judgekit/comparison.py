@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from judgekit.baseline import (
-    Place,
     Scores,
     Sheet,
     dataset_hash,
@@ -25,9 +24,9 @@ from judgekit.baseline import (
     system_key,
 )
 from judgekit.errors import ConfigError, DataError, UsageError
-from judgekit.fields import clusters, groups
-from judgekit.plugins import did_you_mean
-from judgekit.records import Estimate, Finite, Noun, RunRecord, RunView, Sample, Series
+from judgekit.fields import clusters_of, groups
+from judgekit.plugins import one_of
+from judgekit.records import Estimate, Finite, Noun, Place, RunRecord, RunView, Sample, Series
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -191,7 +190,7 @@ class Side:
     def of(cls, name: str, view: RunView, system: str | None) -> Side:
         record = view.record
         if system is not None and system not in record.systems:
-            raise ConfigError(f"{record.run_id} has no system {system!r}{_known(system, record.systems)}")
+            raise ConfigError(f"{record.run_id} has no system {system!r}{one_of(system, record.systems)}")
         tables, used = item_tables(view.rows, scales_of(record))
         return cls(name, view, system, {sample.id: sample for sample in view.samples}, tables, used)
 
@@ -257,7 +256,7 @@ def _metrics(first: Side, second: Side, wanted: Sequence[str], notes: list[str])
     for metric in wanted:
         for side, names in zip((first, second), there, strict=True):
             if metric not in names:
-                raise ConfigError(f"{side.record.run_id} has no metric {metric!r}{_known(metric, names)}")
+                raise ConfigError(f"{side.record.run_id} has no metric {metric!r}{one_of(metric, names)}")
     common = [name for name in there[0] if name in there[1]]
     for side, names in zip((first, second), there, strict=True):
         if not wanted and (alone := [name for name in names if name not in common]):
@@ -294,12 +293,12 @@ def _matched(first: Side, second: Side, metric: str) -> list[tuple[Place, Place]
     ours, theirs = first.systems(metric), second.systems(metric)
     if first.system is not None and second.system is not None and first.system != second.system:
         # Two systems, each against whatever opponent both have met; a win rate against each other has no pair here.
-        return [((metric, *a), (metric, *b)) for a in ours.values() for b in theirs.values() if a[1] == b[1]]
-    common = [((metric, *ours[key]), (metric, *theirs[key])) for key in ours if key in theirs]
+        return [(Place(metric, *a), Place(metric, *b)) for a in ours.values() for b in theirs.values() if a[1] == b[1]]
+    common = [(Place(metric, *ours[key]), Place(metric, *theirs[key])) for key in ours if key in theirs]
     if common:
         return common
     if len(ours) == len(theirs) == 1:
-        return [((metric, *next(iter(ours.values()))), (metric, *next(iter(theirs.values()))))]
+        return [(Place(metric, *next(iter(ours.values()))), Place(metric, *next(iter(theirs.values()))))]
     raise UsageError(
         f"{metric}: no system is in both runs ({', '.join(ours) or 'none'}; {', '.join(theirs) or 'none'}): "
         "name one of each with --system A --system B"
@@ -310,16 +309,14 @@ def _results(
     first: Side, second: Side, metric: str, places: tuple[Place, Place], both: Sequence[str], terms: Terms
 ) -> list[Compared]:
     """The metric's comparison over all items, then by group."""
-    field = second.record.spec.get("statistics")
-    name = field.get("cluster") if isinstance(field, Mapping) else None
     samples = [second.samples[one] for one in both]
-    labels = clusters(samples, name) if isinstance(name, str) else None
+    labels = clusters_of(second.record, samples)
     tables = first.tables[places[0]].part(both, labels), second.tables[places[1]].part(both, labels)
     whole = _compared(first, second, places, tables, terms)
     found = [whole.model_copy(update={"movers": tuple(_movers(first, second, places, tables, terms.movers, whole))})]
     grouped = groups(samples, terms.by) if terms.by is not None else {}
     if len(grouped) > 1:
-        inner = labels if name != terms.by else None
+        inner = labels if second.record.part("statistics").get("cluster") != terms.by else None
         for label, ids in grouped.items():
             parts = tables[0].part(ids, inner), tables[1].part(ids, inner)
             if len(parts[0]) or len(parts[1]):
@@ -343,7 +340,7 @@ def _compared(
         )  # fmt: skip
     except ValueError as error:
         raise DataError(f"rows.jsonl: {error}") from None
-    a, b = (_by_id(table) for table in tables)
+    a, b = (table.by_id() for table in tables)
     changes = [(b[one] - a[one]) * (1 if scale.higher_is_better else -1) for one in b if one in a]
     noise = SAME * (scale.high - scale.low)
     better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
@@ -373,7 +370,7 @@ def _movers(
     whole: Compared,
 ) -> list[Mover]:  # fmt: skip
     """The items that moved furthest, `most` of them for the worse and as many for the better."""
-    a, b = (_by_id(table) for table in tables)
+    a, b = (table.by_id() for table in tables)
     changes = {one: b[one] - a[one] for one in b if one in a and b[one] != a[one]}
     sign = 1 if whole.difference.scale.higher_is_better else -1
     by_change = sorted(changes, key=lambda one: (sign * changes[one], one))
@@ -402,15 +399,5 @@ def _responses(side: Side, system: str, wanted: set[str]) -> dict[str, str]:
     return found
 
 
-def _by_id(table: ItemTable) -> dict[str, float]:
-    ids, (present, means) = table.ids, table.means()
-    return {ids[i]: float(mean) for i, mean in zip(present, means, strict=True)}
-
-
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
-
-
-def _known(name: str, known: Iterable[Any]) -> str:
-    names = [str(one) for one in known]
-    return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from judgekit.errors import UsageError
 from judgekit.plugins import did_you_mean
-from judgekit.records import Sample
+from judgekit.records import RunRecord, Sample
 
 NONE = "(none)"  # the group of the samples without the field
 MOST = 200  # groups; a field with more of them names samples rather than groups
@@ -64,6 +64,12 @@ def clusters(samples: Sequence[Sample], field: str) -> dict[str, str]:
             + ("" if found else _hint(samples, field))
         )
     return found
+
+
+def clusters_of(record: RunRecord, samples: Iterable[Sample]) -> dict[str, str] | None:
+    """The cluster of each sample in a run's intervals, or None where the run has none. Raises as `clusters` does."""
+    field = record.part("statistics").get("cluster")
+    return clusters(list(samples), field) if isinstance(field, str) else None
 
 
 def has(samples: Iterable[Sample], field: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from judgekit.baseline import system_key
 from judgekit.errors import DataError
-from judgekit.fields import clusters
+from judgekit.fields import clusters_of
 from judgekit.records import Estimate, Interval, RunView
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class Limit:
         )  # fmt: skip
         if estimate is None:
             raise DataError(f"{record.run_id} has no estimate of {metric} for {key}")
-        settings = record.spec.get("statistics")
-        settings = settings if isinstance(settings, dict) else {}
-        field = settings.get("cluster")
-        labels = clusters(list(view.samples), field) if isinstance(field, str) else None
+        settings, labels = record.part("statistics"), clusters_of(record, view.samples)
         table, low, high = ItemTable(labels), ItemTable(labels), ItemTable(labels)
         ends = (estimate.scale.low, estimate.scale.high)
         missing = 0

@@ -18,7 +18,7 @@ import numpy as np
 from judgekit.baseline import Baseline, Scores, baseline_of, judges_of
 from judgekit.comparison import SAME, Paired, Vector, paired
 from judgekit.errors import UsageError
-from judgekit.fields import clusters
+from judgekit.fields import clusters_of
 from judgekit.floors import Limit
 from judgekit.records import Gate, GateClaim, GateOutcome, Interval, Moved, RunRecord, RunView, Stop
 from judgekit.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
@@ -290,14 +290,14 @@ def _refuse_small_margins(findings: Sequence[_Finding]) -> None:
 
 def _units(view: RunView, ids: Sequence[str], values: Vector) -> Vector:
     """The values themselves, or one a cluster where the run has clusters."""
-    settings = view.record.spec.get("statistics")
-    name = settings.get("cluster") if isinstance(settings, dict) else None
-    if not isinstance(name, str) or not len(values):
+    if not len(values):
         return values
     from judgekit.statistics.clusters import cluster_values
 
     wanted = set(ids)
-    labels = clusters([sample for sample in view.samples if sample.id in wanted], name)
+    labels = clusters_of(view.record, (sample for sample in view.samples if sample.id in wanted))
+    if labels is None:
+        return values
     numbers = np.unique(np.asarray([labels[one] for one in ids], dtype=str), return_inverse=True)[1]
     return cluster_values(values, numbers)
 

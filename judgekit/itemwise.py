@@ -21,12 +21,10 @@ def item_scores(run: RunView) -> ItemScores:
     found: dict[Place, dict[str, float]] = {}
     tables, _ = item_tables(run.rows, scales_of(run.record))
     for place, table in tables.items():
-        ids = table.ids
         try:
-            present, means = table.means()
+            found[place] = {sample_id: rounded(mean) for sample_id, mean in table.by_id().items()}
         except ValueError as error:
             raise DataError(f"rows.jsonl: {error}") from None
-        found[Place(*place)] = {ids[index]: rounded(float(mean)) for index, mean in zip(present, means, strict=True)}
     return found
 
 

@@ -13,7 +13,7 @@ from judgekit.contracts import Backend
 from judgekit.errors import ConfigError, JudgekitError
 from judgekit.judging import Caller, LLMJudge
 from judgekit.panels import Combine, Panel, panel_series
-from judgekit.plugins import did_you_mean
+from judgekit.plugins import did_you_mean, one_of
 from judgekit.questions import CONVERSATION
 from judgekit.readings import Grading, Reading, Setting, Task, reading_for, task_of
 from judgekit.records import Problem, Series
@@ -252,7 +252,7 @@ def _mode(prompts: Prompts, spec: JudgeSpec, task: Task) -> Template:
         return prompts.get(f"{task}/{mode}")
     if mode in every:
         raise ConfigError(f"the mode {mode!r} does not {DOES[task]}; these do: {', '.join(mine)}")
-    raise ConfigError(f"no mode is named {mode!r}{did_you_mean(mode, every)} (there are: {', '.join(every)})")
+    raise ConfigError(f"no mode is named {mode!r}{one_of(mode, every)}")
 
 
 def grading_of(spec: JudgeSpec) -> Grading:

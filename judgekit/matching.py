@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from judgekit.errors import DataError, PreflightError, UsageError
 from judgekit.labels import Label, LabelFile, Value
-from judgekit.plugins import did_you_mean
+from judgekit.plugins import did_you_mean, one_of
 from judgekit.records import Row, RunRecord, Series
 
 Kind = Literal["score", "preference", "binary"]
@@ -73,13 +73,10 @@ def choose_metric(record: RunRecord, wanted: str | None) -> str:
     there = list(dict.fromkeys(estimate.metric for estimate in record.estimates))
     if wanted is not None:
         if wanted not in there:
-            names = ", ".join(there) or "none"
-            raise UsageError(
-                f"{record.run_id} has no metric {wanted!r}{did_you_mean(wanted, there)} (there are: {names})"
-            )
+            raise UsageError(f"{record.run_id} has no metric {wanted!r}{one_of(wanted, there)}")
         return wanted
-    judged = [name for name in there if _part(record, "metrics", name).get("type") in ("score", "pairwise")]
-    judged += [name for name in there if "judge" in _part(record, "metrics", name) and name not in judged]
+    judged = [name for name in there if record.part("metrics", name).get("type") in ("score", "pairwise")]
+    judged += [name for name in there if "judge" in record.part("metrics", name) and name not in judged]
     chosen = judged if judged else there
     if len(chosen) != 1:
         names = ", ".join(chosen) or "none"
@@ -91,8 +88,8 @@ def choose_metric(record: RunRecord, wanted: str | None) -> str:
 def measured(record: RunRecord, rows: Iterable[Row], metric: str) -> Measured:
     """The metric's values in a run. Raises UsageError where it has no rows."""
     scale = next(e.scale for e in record.estimates if e.metric == metric and e.series == "value")
-    part, judges = _part(record, "metrics", metric), record.spec.get("judges")
-    only = next(iter(judges)) if isinstance(judges, Mapping) and len(judges) == 1 else ""
+    part, judges = record.part("metrics", metric), record.part("judges")
+    only = next(iter(judges)) if len(judges) == 1 else ""
     found = Measured(record.run_id, metric, str(part.get("judge") or only or part.get("type") or metric), scale)
     against = part.get("against")
     sums: dict[Thing, list[float]] = defaultdict(list)
@@ -111,12 +108,6 @@ def measured(record: RunRecord, rows: Iterable[Row], metric: str) -> Measured:
     if not (found.values or found.missing):
         raise UsageError(f"{record.run_id} has no rows of the metric {metric!r}")
     return found
-
-
-def _part(record: RunRecord, block: str, name: str) -> Mapping[str, object]:
-    parts = record.spec.get(block)
-    part = parts.get(name) if isinstance(parts, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -225,8 +216,7 @@ def _things(label: Label, by_id: Mapping[str, Sequence[Thing]], found: Measured,
     system = label.system or only
     chosen = [thing for thing in things if system is None or thing.system == system]
     if not chosen and label.system is not None:
-        hint, names = did_you_mean(label.system, found.systems), ", ".join(found.systems)
-        raise ValueError(f"no system {label.system!r}{hint} (there are: {names})")
+        raise ValueError(f"no system {label.system!r}{one_of(label.system, found.systems)}")
     pairs = list(dict.fromkeys(thing.pair for thing in chosen))
     if isinstance(label.value, str) and len(pairs) > 1:  # the winner may tell which comparison is meant
         chosen = [thing for thing in chosen if label.value in (thing.system, thing.opponent)] or chosen

@@ -94,10 +94,7 @@ class Catalogue:
         """The factory of that name. Raises PluginError with a "did you mean"."""
         offer = self._offers[kind].get(name)
         if offer is None:
-            raise PluginError(
-                f"no {SINGULAR[kind]} is named {name!r}{did_you_mean(name, self._offers[kind])}"
-                f" (there are: {', '.join(self.names(kind)) or 'none'})"
-            )
+            raise PluginError(f"no {SINGULAR[kind]} is named {name!r}{one_of(name, self.names(kind))}")
         return offer.value
 
     def prompt_folders(self) -> dict[str, Traversable]:
@@ -166,3 +163,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """What a name could have been: the nearest of those known, and all of them."""
+    names = list(known)
+    return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"

@@ -26,13 +26,11 @@ from judgekit.folder import RunFolder
 from judgekit.measuring import Measurements
 from judgekit.plugins import Catalogue
 from judgekit.preparation import MAIN, DataSet, PlannedMetric, Prepared
-from judgekit.records import JudgeCard, PooledRun, Response, Row, RunRecord, RunView, Series
+from judgekit.records import JudgeCard, Place, PooledRun, Response, Row, RunRecord, RunView, Series
 from judgekit.rescoring import StoredSamples, spec_of
 from judgekit.spec import RunSpec, build_options
 from judgekit.templates import Prompts
 
-Place = tuple[str, str, str]
-"""(metric, system, opponent)"""
 NOT_DECISIVE = ("name", "seed", "reports", "gate", "labels")  # keys of a config that runs may differ in
 SHOWN = 3  # differences that an error names
 
@@ -207,7 +205,7 @@ def _copies(members: Sequence[Member], same: set[str]) -> set[Place]:
         digests.append({})
         for row in member.view.rows:
             if _is_same(row, same):
-                digest = digests[-1].setdefault((row.metric, row.system, row.opponent), hashlib.sha256())
+                digest = digests[-1].setdefault(row.place, hashlib.sha256())
                 content = [row.sample_id, row.repeat, row.judge_repeat, row.status, row.value, row.series]
                 digest.update(json.dumps(content, sort_keys=True).encode())
     return {
@@ -234,13 +232,10 @@ def _rows(members: Sequence[Member], same: set[str], copies: set[Place]) -> Iter
     """All rows in the order of the first run, those of one sample side by side, numbered as repeats of each other."""
     place = {member.record.run_id: number for number, member in enumerate(members)}
     judgements = members[0].spec.repeats.judge
-    blocks = [
-        groupby(member.view.rows, key=lambda row: (row.metric, row.system, row.opponent, row.sample_id))
-        for member in members
-    ]
+    blocks = [groupby(member.view.rows, key=lambda row: (row.place, row.sample_id)) for member in members]
     for member, row in _side_by_side(members, blocks):
         number = place[member.record.run_id]
-        if (row.metric, row.system, row.opponent) in copies:
+        if row.place in copies:
             if number == 0:
                 yield row
         elif _is_same(row, same):

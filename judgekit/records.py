@@ -194,6 +194,14 @@ class Verdict(Noun):
         return self
 
 
+class Place(NamedTuple):
+    """What an item's score is of. `opponent` is empty where a metric looks at one system at a time."""
+
+    metric: str
+    system: str
+    opponent: str
+
+
 class Row(Noun):
     """One measured value: a metric on one sample, in one generation repeat and one judge repeat.
 
@@ -219,6 +227,10 @@ class Row(Noun):
         if (self.value is not None) != (self.status == "scored"):
             raise ValueError(f"a row has a value exactly when it is scored, not {self.value!r} and {self.status!r}")
         return self
+
+    @property
+    def place(self) -> Place:
+        return Place(self.metric, self.system, self.opponent)
 
 
 class Series(Noun):
@@ -560,13 +572,12 @@ class RunRecord(Noun):
     errors: dict[str, int] = {}
     files: dict[str, str] = {}
 
-
-class Place(NamedTuple):
-    """What an item's score is of. `opponent` is empty where a metric looks at one system at a time."""
-
-    metric: str
-    system: str
-    opponent: str
+    def part(self, *keys: str) -> Mapping[str, JsonValue]:
+        """What stands in its config under these keys, as in part("metrics", "quality"); empty where nothing does."""
+        found: JsonValue | Mapping[str, JsonValue] = self.spec
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from judgekit.contracts import Backend, DataLoader
 from judgekit.errors import BackendError, ConfigError, DataError, UsageError
 from judgekit.folder import RunFolder
 from judgekit.judges import TASKS
-from judgekit.plugins import Catalogue, did_you_mean
+from judgekit.plugins import Catalogue, one_of
 from judgekit.preparation import MAIN, DataSet, Stored
 from judgekit.records import Reply, Request, RunRecord, Sample
 from judgekit.spec import JudgeSpec, RunSpec
@@ -61,8 +61,7 @@ def rescored(
     spec = spec_of(record, folder)
     known = spec.judges if judges is None else judges
     if judge not in known:
-        names = ", ".join(known) or "none"
-        raise UsageError(f"no judge is named {judge!r}{did_you_mean(judge, known)} (there are: {names})")
+        raise UsageError(f"no judge is named {judge!r}{one_of(judge, known)}")
     # A record's keys are sorted; what was first in the config still is first in the results.
     order = dict.fromkeys([*(estimate.metric for estimate in record.estimates), *spec.metrics])
     metrics = {
@@ -98,7 +97,7 @@ def _stored(record: RunRecord, folder: RunFolder, metrics: Sequence[str]) -> Sto
     if len(files) == 1:
         raise DataError("has no stored responses", path=folder.path)
     chosen: dict[str, list[Sample]] = {MAIN: samples[: record.n_samples]}
-    own = {name for name in metrics if _part(record.spec, "metrics", name).get("data")}
+    own = {name for name in metrics if record.part("metrics", name).get("data")}
     if own:
         ids: dict[str, set[str]] = {name: set() for name in own}
         for row in folder.rows:
@@ -110,9 +109,3 @@ def _stored(record: RunRecord, folder: RunFolder, metrics: Sequence[str]) -> Sto
         datasets={name: DataSet(name, StoredSamples(files, found), tuple(found)) for name, found in chosen.items()},
         models={system: StoredModel(record.identities.get(f"models.{system}")) for system in record.systems},
     )
-
-
-def _part(spec: Mapping[str, JsonValue], block: str, name: str) -> Mapping[str, JsonValue]:
-    parts = spec.get(block)
-    part = parts.get(name) if isinstance(parts, Mapping) else None
-    return part if isinstance(part, Mapping) else {}

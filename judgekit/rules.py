@@ -11,7 +11,7 @@ from judgekit.baseline import Baseline, Sheet, read_baseline
 from judgekit.comparison import other_samples, unlike
 from judgekit.errors import ConfigError
 from judgekit.folder import sha256_of
-from judgekit.plugins import did_you_mean
+from judgekit.plugins import did_you_mean, one_of
 from judgekit.records import RunRecord, Series
 from judgekit.spec import GateSpec
 
@@ -107,8 +107,7 @@ def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | Non
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    names = ", ".join(known) or "none"
-    return f"no {kind} named {name!r}{did_you_mean(name, known)} (there are: {names})"
+    return f"no {kind} named {name!r}{one_of(name, known)}"
 
 
 def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:

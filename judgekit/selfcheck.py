@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from judgekit.baseline import Place, item_tables, scales_of, scores_of, system_key
+from judgekit.baseline import item_tables, scales_of, scores_of, system_key
 from judgekit.comparison import SAME, Vector, paired
 from judgekit.errors import ConfigError, DataError
-from judgekit.fields import clusters
-from judgekit.records import RunView, Series
+from judgekit.fields import clusters_of
+from judgekit.records import Place, RunView, Series
 from judgekit.rules import Reference, unknown
 from judgekit.statistics import Method
 
@@ -99,14 +99,11 @@ def selfcheck(view: RunView, terms: Terms) -> list[Checked]:
     tables, _ = item_tables(view.rows, chosen)
     if not tables:
         raise DataError(f"{record.run_id} has no rows")
-    settings = record.spec.get("statistics")
-    settings = settings if isinstance(settings, dict) else {}
-    name = settings.get("cluster")
-    labels = clusters(list(view.samples), name) if isinstance(name, str) else None
+    settings, labels = record.part("statistics"), clusters_of(record, view.samples)
     rows = {place: _Rows(scales[place[0]], labels=None if labels is None else []) for place in tables}
     _gather(view, rows, labels)
     for estimate in record.estimates:
-        place = (estimate.metric, estimate.system, estimate.opponent or "")
+        place = Place(estimate.metric, estimate.system, estimate.opponent or "")
         if estimate.series == "value" and estimate.group is None and place in rows:
             rows[place].share |= estimate.interval.method.startswith("wilson")
     return [_checked(place, tables[place], rows[place], settings, terms) for place in tables]
@@ -115,7 +112,7 @@ def selfcheck(view: RunView, terms: Terms) -> list[Checked]:
 def _gather(view: RunView, rows: Mapping[Place, _Rows], labels: Mapping[str, str] | None) -> None:
     at: dict[tuple[Place, str], int] = {}
     for row in view.rows:
-        place = (row.metric, row.system, row.opponent)
+        place = row.place
         if place not in rows or row.value is None:
             continue
         mine = rows[place]

@@ -128,8 +128,7 @@ def _two(views: list[Any], metrics: tuple[str, ...], terms: Terms) -> Agreement:
 
 
 def _statistics(record: RunRecord) -> dict[str, Any]:
-    settings = record.spec.get("statistics")
-    confidence = settings.get("confidence") if isinstance(settings, dict) else None
+    confidence = record.part("statistics").get("confidence")
     seed = record.spec.get("seed")
     return {
         "confidence": confidence if isinstance(confidence, float) else 0.95,

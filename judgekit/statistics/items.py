@@ -134,3 +134,8 @@ class ItemTable:
         generations = self.generations(fill)
         present, labels = np.unique(generations.item, return_inverse=True)
         return present, group(labels, generations.judged.mean).mean
+
+    def by_id(self, fill: float | None = None) -> dict[str, float]:
+        """The item means by sample id."""
+        ids, (present, means) = self.ids, self.means(fill)
+        return {ids[index]: float(mean) for index, mean in zip(present, means, strict=True)}

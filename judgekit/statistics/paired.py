@@ -28,7 +28,7 @@ def pairs(a: ItemTable, b: ItemTable, scale: Scale) -> Pairs:
     `bounds`: the mean difference over the items of either table, with whatever is missing at the worst for a and
     the best for b, and the reverse.
     """
-    first, second = _by_id(a), _by_id(b)
+    first, second = a.by_id(), b.by_id()
     shared = [sample_id for sample_id in a.ids if sample_id in first and sample_id in second]
     number = {sample_id: i for i, sample_id in enumerate(a.ids)}
     every = sorted({*a.ids, *b.ids})
@@ -39,13 +39,8 @@ def pairs(a: ItemTable, b: ItemTable, scale: Scale) -> Pairs:
     )
 
 
-def _by_id(table: ItemTable, fill: float | None = None) -> dict[str, float]:
-    ids, (present, means) = table.ids, table.means(fill)
-    return {ids[i]: float(mean) for i, mean in zip(present, means, strict=True)}
-
-
 def _extreme(a: ItemTable, b: ItemTable, every: list[str], fill_a: float, fill_b: float) -> float:
-    first, second = _by_id(a, fill_a), _by_id(b, fill_b)
+    first, second = a.by_id(fill_a), b.by_id(fill_b)
     differences = [first.get(sample_id, fill_a) - second.get(sample_id, fill_b) for sample_id in every]
     return float(np.mean(differences)) if differences else 0.0
 

@@ -45,15 +45,10 @@ def position_test(first: ItemTable, consistent: ItemTable) -> PositionTest:
     A soft verdict may move with the order and still name the same winner: such an item did not change. An item judged
     several times counts once, as changed if any of its verdicts did, by the mean of its preferences.
     """
-    changed = {item for item, mean in _means(consistent).items() if mean < 1}
-    means = [mean for item, mean in _means(first).items() if item in changed]
+    changed = {item for item, mean in consistent.by_id().items() if mean < 1}
+    means = [mean for item, mean in first.by_id().items() if item in changed]
     won, lost = sum(mean > 0.5 + _NOISE for mean in means), sum(mean < 0.5 - _NOISE for mean in means)
     return PositionTest(len(changed), won, sign_test(won, lost))
-
-
-def _means(table: ItemTable) -> dict[str, float]:
-    ids, (present, means) = table.ids, table.means()
-    return {ids[index]: float(mean) for index, mean in zip(present, means, strict=True)}
 
 
 def sign_test(wins: int, losses: int) -> float | None:

@@ -109,9 +109,7 @@ def several_opponents(record: judgekit.RunRecord, metric: str) -> bool:
 
 def metric_spec(record: judgekit.RunRecord, metric: str) -> Mapping[str, object]:
     """The metric's part of the resolved spec."""
-    parts = record.spec.get("metrics")
-    part = parts.get(metric) if isinstance(parts, dict) else None
-    return part if isinstance(part, dict) else {}
+    return record.part("metrics", metric)
 
 
 def interval_text(estimate: judgekit.Estimate) -> str:

@@ -50,8 +50,8 @@ def _kept(verdict: judgekit.Verdict) -> dict[str, Any]:
 
 def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
     """Up to three sections a multiple-choice metric."""
-    types = {name: metric.get("type") for name, metric in _mapping(run.record.spec.get("metrics")).items() if metric}
-    tallies = {name: Tally() for name, kind in types.items() if kind == "multiple_choice"}
+    metrics = run.record.part("metrics")
+    tallies = {name: Tally() for name in metrics if run.record.part("metrics", name).get("type") == "multiple_choice"}
     if not tallies:
         return ()
     for row in run.rows:
@@ -60,10 +60,6 @@ def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
     answers = {sample.id: LETTERS[sample.answer] for sample in run.samples if sample.answer is not None}
     found = [section for name, tally in tallies.items() for section in _sections(run.record, name, tally, answers)]
     return [replace(section, place="choices") for section in found]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _sections(
