@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import read_instructions
     from judgekit.itemwise import item_differences, item_scores
+    from judgekit.plugins import command_group
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
         NO_RESPONSE,
@@ -172,6 +173,7 @@ __all__ = [
     "VerdictStatus",
     "__version__",
     "build_options",
+    "command_group",
     "decide",
     "holds_conversations",
     "hookimpl",
@@ -200,6 +202,7 @@ _HOMES = {
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
     " VarianceBudget Verdict VerdictStatus",
+    "plugins": "command_group",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",

@@ -110,6 +110,19 @@ def add_commands(manager: pluggy.PluginManager, app: click.Group) -> None:
             raise _broken(implementation.plugin_name, "judgekit_commands", error) from error
 
 
+def command_group(app: click.Group, name: str, text: str) -> click.Group:
+    """The group of commands of that name, made by whichever plugin asks first: several may add to one."""
+    import click
+
+    group = app.commands.get(name)
+    if group is None:
+        group = click.Group(name, help=text)
+        app.add_command(group)
+    if not isinstance(group, click.Group):
+        raise PluginError(f"{name!r} is a command already, and no group of commands")
+    return group
+
+
 def _broken(owner: str, hook: str, error: Exception) -> PluginError:
     return PluginError(
         f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. "

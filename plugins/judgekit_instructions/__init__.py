@@ -1,0 +1,17 @@
+"""Instruction data: the formats it comes in, and the commands `judgekit data …` that look after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import judgekit
+
+if TYPE_CHECKING:
+    import click
+
+
+@judgekit.hookimpl
+def judgekit_commands(app: click.Group) -> None:
+    from judgekit_instructions.commands import add_to
+
+    add_to(judgekit.command_group(app, "data", "Convert, split, mix, check and make instruction data."))
