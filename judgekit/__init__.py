@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
-    from judgekit.conversations import holds_conversations, read_conversations
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -43,8 +42,18 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.formats import (
+        Loss,
+        holds_conversations,
+        objects_of,
+        read_conversations,
+        read_instructions,
+        read_items,
+        write_items,
+        write_objects,
+    )
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import read_instructions
+    from judgekit.instructions import Item
     from judgekit.itemwise import item_differences, item_scores
     from judgekit.plugins import command_group
     from judgekit.probabilities import spread_of_tokens
@@ -124,9 +133,11 @@ __all__ = [
     "IncompleteError",
     "Interrupted",
     "Interval",
+    "Item",
     "Judge",
     "JudgeCard",
     "JudgekitError",
+    "Loss",
     "Message",
     "Metric",
     "ModelNotFound",
@@ -179,24 +190,29 @@ __all__ = [
     "hookimpl",
     "item_differences",
     "item_scores",
+    "objects_of",
     "read_conversations",
     "read_instructions",
+    "read_items",
     "read_run",
     "render_instruction",
     "run_config",
     "spread_of_tokens",
     "without_thoughts",
+    "write_items",
+    "write_objects",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
-    "conversations": "holds_conversations read_conversations",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
+    " write_objects",
     "hookspecs": "hookimpl",
-    "instructions": "read_instructions",
+    "instructions": "Item",
     "itemwise": "item_differences item_scores",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
