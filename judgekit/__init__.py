@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Score, Scorer, decide, read_run, run_config
+    from judgekit.cli.progress import download_progress
+    from judgekit.cli.results import print_table
     from judgekit.contracts import (
         Backend,
         DataLoader,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
+    from judgekit.downloads import RemoteFile, download
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.folder import write_atomically
     from judgekit.formats import (
         Loss,
         holds_conversations,
@@ -53,9 +57,9 @@ if TYPE_CHECKING:
         write_objects,
     )
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import Item
+    from judgekit.instructions import Item, split_sizes
     from judgekit.itemwise import item_differences, item_scores
-    from judgekit.plugins import command_group
+    from judgekit.plugins import command_group, one_of
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
         NO_RESPONSE,
@@ -153,6 +157,7 @@ __all__ = [
     "Problem",
     "PromptError",
     "QuotaError",
+    "RemoteFile",
     "Reply",
     "Reporter",
     "Request",
@@ -186,39 +191,49 @@ __all__ = [
     "build_options",
     "command_group",
     "decide",
+    "download",
+    "download_progress",
     "holds_conversations",
     "hookimpl",
     "item_differences",
     "item_scores",
     "objects_of",
+    "one_of",
+    "print_table",
     "read_conversations",
     "read_instructions",
     "read_items",
     "read_run",
     "render_instruction",
     "run_config",
+    "split_sizes",
     "spread_of_tokens",
     "without_thoughts",
+    "write_atomically",
     "write_items",
     "write_objects",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
+    "cli.progress": "download_progress",
+    "cli.results": "print_table",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
+    "downloads": "RemoteFile download",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "folder": "write_atomically",
     "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
     " write_objects",
     "hookspecs": "hookimpl",
-    "instructions": "Item",
+    "instructions": "Item split_sizes",
     "itemwise": "item_differences item_scores",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
     " VarianceBudget Verdict VerdictStatus",
-    "plugins": "command_group",
+    "plugins": "command_group one_of",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",
