@@ -99,7 +99,7 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
-    from judgekit.templates import render_instruction
+    from judgekit.styles import Span, learnt_tokens, render_instruction, render_prompt, render_training, style_named
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -168,6 +168,7 @@ __all__ = [
     "Secret",
     "Section",
     "Series",
+    "Span",
     "Statistic",
     "StorageError",
     "Study",
@@ -190,14 +191,18 @@ __all__ = [
     "hookimpl",
     "item_differences",
     "item_scores",
+    "learnt_tokens",
     "objects_of",
     "read_conversations",
     "read_instructions",
     "read_items",
     "read_run",
     "render_instruction",
+    "render_prompt",
+    "render_training",
     "run_config",
     "spread_of_tokens",
+    "style_named",
     "without_thoughts",
     "write_items",
     "write_objects",
@@ -221,7 +226,7 @@ _HOMES = {
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
-    "templates": "render_instruction",
+    "styles": "Span learnt_tokens render_instruction render_prompt render_training style_named",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }
