@@ -99,7 +99,17 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
-    from judgekit.styles import Span, learnt_tokens, render_instruction, render_prompt, render_training, style_named
+    from judgekit.styles import (
+        Span,
+        Style,
+        learnt_tokens,
+        render_instruction,
+        render_prompt,
+        render_training,
+        style_files,
+        style_named,
+    )
+    from judgekit.templates import Prompts
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -152,6 +162,7 @@ __all__ = [
     "PreflightError",
     "Problem",
     "PromptError",
+    "Prompts",
     "QuotaError",
     "Reply",
     "Reporter",
@@ -172,6 +183,7 @@ __all__ = [
     "Statistic",
     "StorageError",
     "Study",
+    "Style",
     "Table",
     "Token",
     "Trainer",
@@ -202,6 +214,7 @@ __all__ = [
     "render_training",
     "run_config",
     "spread_of_tokens",
+    "style_files",
     "style_named",
     "without_thoughts",
     "write_items",
@@ -226,7 +239,8 @@ _HOMES = {
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
-    "styles": "Span learnt_tokens render_instruction render_prompt render_training style_named",
+    "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
+    "templates": "Prompts",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }

@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Sized)
 class _Trainer(judgekit.Trainer):
     """What the trainers share: the way from a task to a checkpoint, and from a killed training on."""
 
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     resumes: ClassVar[bool] = True
     own_rate: ClassVar[float]  # the peak learning rate, if the config says none
     options: RecipeOptions
@@ -115,7 +115,8 @@ class Pretrain(_Trainer):
 
     def inputs(self) -> list[Path]:
         extra = self.options.tokenizer.instructions
-        return [*self._texts(), *([self.path(extra)] if extra else [])]
+        own = [self.path(extra), *judgekit.style_files(self.options.tokenizer.style, self.where)] if extra else []
+        return [*self._texts(), *own]
 
     def _task(self, into: Path, members: Team) -> Task:
         import torch
@@ -196,8 +197,9 @@ class Pretrain(_Trainer):
     def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
         if wanted.instructions is not None:
+            prompts = judgekit.Prompts(where=self.where)
             for item in judgekit.read_items(self.path(wanted.instructions), split="train"):
-                yield from (span.text for span in judgekit.render_training(wanted.style, item.sample))
+                yield from (span.text for span in judgekit.render_training(wanted.style, item.sample, prompts))
 
 
 class _Tuner(_Trainer):
@@ -206,10 +208,10 @@ class _Tuner(_Trainer):
     options: TuneOptions
 
     def inputs(self) -> list[Path]:
-        """The data, and the files of the checkpoint to start with if it is there already."""
+        """The data, a style of one's own, and the files of the checkpoint to start with if it is there already."""
         start = self.path(self.options.start)
         files = checkpoint.files(start) if start.is_dir() else []
-        return [self.path(self.options.data), *files]
+        return [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where), *files]
 
     def _start(self) -> tuple[GPT2, Tokenizer]:
         """The checkpoint to start with, with this training's dropout."""
@@ -269,9 +271,11 @@ class _Tuner(_Trainer):
             empty=True,
         )
         samples = [item.sample for item in items[: options.samples]]
-        prompts = [tokenizer.encode(judgekit.render_prompt(options.style, sample)) for sample in samples]
-        end = judgekit.style_named(options.style).end
-        return _writer(tokenizer, list(zip(prompts, [sample.reference for sample in samples], strict=True)), end)
+        prompts = judgekit.Prompts(where=self.where)
+        asked = [judgekit.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
+        references = [sample.reference for sample in samples]
+        end = judgekit.style_named(options.style, prompts).end
+        return _writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
 
 
 class Finetune(_Tuner):
@@ -298,6 +302,7 @@ class Finetune(_Tuner):
                 context=model.config.context,
                 truncate=options.truncate,
                 format=options.format,
+                prompts=judgekit.Prompts(where=self.where),
                 mapping=options.mapping,
             )
 
@@ -345,6 +350,7 @@ class DPO(_Tuner):
                 truncate=options.truncate,
                 skip_equal=options.skip_equal,
                 format=options.format,
+                prompts=judgekit.Prompts(where=self.where),
             )
             return preferences.with_reference(found, model, end, limit=context, size=options.batch)
 
