@@ -103,7 +103,17 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
-    from judgekit.templates import render_instruction
+    from judgekit.styles import (
+        Span,
+        Style,
+        learnt_tokens,
+        render_instruction,
+        render_prompt,
+        render_training,
+        style_files,
+        style_named,
+    )
+    from judgekit.templates import Prompts
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -156,6 +166,7 @@ __all__ = [
     "PreflightError",
     "Problem",
     "PromptError",
+    "Prompts",
     "QuotaError",
     "RemoteFile",
     "Reply",
@@ -173,9 +184,11 @@ __all__ = [
     "Secret",
     "Section",
     "Series",
+    "Span",
     "Statistic",
     "StorageError",
     "Study",
+    "Style",
     "Table",
     "Token",
     "Trainer",
@@ -197,6 +210,7 @@ __all__ = [
     "hookimpl",
     "item_differences",
     "item_scores",
+    "learnt_tokens",
     "objects_of",
     "one_of",
     "print_table",
@@ -205,9 +219,13 @@ __all__ = [
     "read_items",
     "read_run",
     "render_instruction",
+    "render_prompt",
+    "render_training",
     "run_config",
     "split_sizes",
     "spread_of_tokens",
+    "style_files",
+    "style_named",
     "without_thoughts",
     "write_atomically",
     "write_items",
@@ -236,7 +254,8 @@ _HOMES = {
     "plugins": "command_group one_of",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
-    "templates": "render_instruction",
+    "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
+    "templates": "Prompts",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }

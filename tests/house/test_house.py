@@ -29,6 +29,8 @@ ROOMS = [
     "statistics",
     "spec",
     "templates",
+    "chat_templates",
+    "styles",
     "verdicts",
     "ledger",
     "deadlines",
