@@ -50,7 +50,11 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     counts = f"{len(found.exact):,} exactly, {len(found.near):,} nearly"
     title = f"{len(tested):,} test items, of which in the {len(learnt):,} training items: {counts}"
     rows = [*_exact_rows(learnt, tested, found), *_near_rows(learnt, tested, found)]
-    judgekit.print_table(title, ("test item", "training items", "alike", "the test item's question"), rows[:MOST_SHOWN])
+    if rows:
+        columns = ("test item", "training items", "alike", "the test item's question")
+        judgekit.print_table(title, columns, rows[:MOST_SHOWN])
+    else:
+        click.echo(title)
     if len(rows) > MOST_SHOWN:
         click.echo(f"and {len(rows) - MOST_SHOWN:,} more: --json has all")
     if target is not None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import judgekit
 
-_KINDS: Mapping[str, str] = {
+_KINDS: dict[str, str] = {
     "question": "what who whom whose when where why how which is are was were do does did can could should would will",
     "writing": "write generate create compose make draft invent design develop construct produce come imagine build",
     "rewriting": "rewrite edit change convert paraphrase translate correct rephrase transform replace reword reverse "

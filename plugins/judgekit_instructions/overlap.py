@@ -53,14 +53,14 @@ def seen_in_training(
 ) -> Iterator[judgekit.Problem]:
     """A warning for each training and each of the run's data sets of which it learns items.
 
-    What a trainer learns from is the file of instruction data that its option `data` names, in the split that its
-    option `split` names, if it has one.
+    What a trainer learns from is the file of instruction data that its option `data` names: in the split, the format
+    and with the mapping that its options `split`, `format` and `mapping` name, as far as it has them.
     """
     for name, trainer in trainers.items():
         where = f"train.{name}"
         try:
             learnt = _learnt(trainer)
-        except judgekit.DataError as error:
+        except judgekit.UsageError as error:
             message = f"its data cannot be read as instructions, so nobody knows whether it has test items: {error}"
             yield judgekit.Problem(severity="warning", where=where, message=message)
             continue
@@ -72,10 +72,12 @@ def seen_in_training(
 
 def _learnt(trainer: judgekit.Trainer) -> list[judgekit.Sample]:
     options: Any = trainer.options
-    data, split = getattr(options, "data", None), getattr(options, "split", None)
+    data = getattr(options, "data", None)
     if not isinstance(data, str):
         return []
-    return [item.sample for item in judgekit.read_items(trainer.path(data), split=split, empty=True)]
+    split, format, mapping = (getattr(options, name, None) for name in ("split", "format", "mapping"))
+    items = judgekit.read_items(trainer.path(data), format, split=split, mapping=mapping, empty=True)
+    return [item.sample for item in items]
 
 
 def _told(place: str, tested: Sequence[judgekit.Sample], found: Overlap) -> str:

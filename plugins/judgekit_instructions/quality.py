@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import judgekit
-from judgekit_instructions.options import as_json, check_free, force, read, reading, threshold
+from judgekit_instructions.options import as_json, check_free, force, question_of, read, reading, threshold
 
 if TYPE_CHECKING:
     from judgekit_instructions.rules import Data, Finding, Rule
@@ -140,7 +140,9 @@ class Report:
             share = f"{len(found) / len(self.items):.1%}" if found else ""
             shown_ones = [self._example(finding) for finding in found[:examples]]
             lines = [f"line {one['line']} ({one['id']}): {one['detail']}" for one in shown_ones]
-            rows.append((rule.name, f"{len(found):,}", share, "\n".join(lines), rule.reason if found else ""))
+            asked = len({question_of(self.items[one.place].sample) for one in found})
+            count = f"{len(found):,}" + (f", {asked:,} questions" if asked < len(found) else "")
+            rows.append((rule.name, count, share, "\n".join(lines), rule.reason if found else ""))
         title = f"{source}: {len(self.items):,} items, {self.clean:,} without a finding"
         judgekit.print_table(title, ("rule", "items", "share", "such as", "why it counts"), rows)
         judgekit.print_table("how varied they are", ("", ""), _figure_rows(self.figures, len(self.items)))
