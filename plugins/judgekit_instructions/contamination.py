@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import judgekit
-from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold
+from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold, write
 from judgekit_instructions.overlap import Overlap, overlap
 
 SPLITS = click.Choice(["train", "test", "validation"])
@@ -43,7 +43,7 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     if target is not None:
         if not kept:
             raise judgekit.DataError(f"none of its {len(learnt):,} items is left", path=train)
-        judgekit.write_items(target, kept, learnt[0].format)
+        write(target, kept, learnt[0].format)
     if given["as_json"]:
         click.echo(json.dumps(_tree(learnt, tested, found), indent=1))
         return
