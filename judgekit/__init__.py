@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import read_instructions
     from judgekit.itemwise import item_differences, item_scores
+    from judgekit.lineage import Descent, descents
     from judgekit.plugins import command_group
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
@@ -112,6 +113,7 @@ __all__ = [
     "CurvePoint",
     "DataError",
     "DataLoader",
+    "Descent",
     "Errand",
     "Estimate",
     "Figure",
@@ -175,6 +177,7 @@ __all__ = [
     "build_options",
     "command_group",
     "decide",
+    "descents",
     "holds_conversations",
     "hookimpl",
     "item_differences",
@@ -198,6 +201,7 @@ _HOMES = {
     "hookspecs": "hookimpl",
     "instructions": "read_instructions",
     "itemwise": "item_differences item_scores",
+    "lineage": "Descent descents",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"

@@ -61,6 +61,7 @@ ROOMS = [
     "gatelog",
     "selfcheck",
     "training",
+    "lineage",
     "preparation",
     "rescoring",
     "generating",
