@@ -134,9 +134,11 @@ class TransformersBackend(Backend):
         yield "offers", True, ", ".join(sorted(self.capabilities)) + "; no JSON schema"
 
     def lacks(self, capability: str) -> str:
-        if capability == "chat" and not self._chat(self._facts().chat_template):
-            return "the model has no chat template (or chat: false): it reads plain text"
-        return ""
+        try:
+            plain = capability == "chat" and not self._chat(self._facts().chat_template)
+        except CheckpointError:
+            return ""  # `check` says what is wrong; and a model that is still to be trained cannot be looked at
+        return "the model has no chat template (or chat: false): it reads plain text" if plain else ""
 
     def rest(self) -> None:
         self.close()

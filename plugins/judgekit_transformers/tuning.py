@@ -36,17 +36,18 @@ class SupervisedTuning(judgekit.Trainer):
     def inputs(self) -> list[Path]:
         """The data, and the files of the checkpoint to start with if it is there already.
 
-        Raises CheckpointError for one that is nowhere and that no training is to make.
+        Raises CheckpointError for one that is nowhere and that no training is to make, BackendError without the
+        libraries.
         """
+        for name in (*LIBRARIES, "accelerate"):
+            version_of(name)
         start = self.path(self.options.start)
         # The core names the product of a training by its full path.
         to_be_made = Path(self.options.start).is_absolute() and not start.exists()
         return [self.path(self.options.data), *([] if to_be_made else deciding(self._start()))]
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
-        """Raises DataError, CheckpointError, BackendError, StorageError, and UsageError when the loss is not finite."""
-        for name in (*LIBRARIES, "accelerate"):
-            version_of(name)
+        """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart
         from judgekit_transformers.tuning_data import examples, reading_of
         from judgekit_transformers.tuning_loop import Task, device_of, fit

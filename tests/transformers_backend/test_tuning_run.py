@@ -65,6 +65,14 @@ def run(folder):
     return path.parent
 
 
+def test_what_a_dry_run_says_needs_no_trained_model(folder, tmp_path, capsys):
+    arguments = ["-o", str(tmp_path / "runs"), "--home", str(tmp_path / "home"), "--progress", "none", "--dry-run"]
+    assert execute(["run", str(folder / "judgekit.yaml"), *arguments]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in ("sft", "more", "flan"))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_the_record_pairs_each_tuned_system_with_those_that_it_comes_of(run):
     record = json.loads((run / "record.json").read_text())
     assert record["status"] == "complete"
