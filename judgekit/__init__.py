@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
-    from judgekit.conversations import holds_conversations, read_conversations
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -43,8 +42,19 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.formats import (
+        Loss,
+        holds_conversations,
+        objects_of,
+        read_conversations,
+        read_instructions,
+        read_items,
+        write_items,
+        write_objects,
+    )
+    from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import read_instructions
+    from judgekit.instructions import Item
     from judgekit.itemwise import item_differences, item_scores
     from judgekit.lineage import Descent, descents
     from judgekit.plugins import command_group
@@ -91,7 +101,7 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
-    from judgekit.templates import render_instruction
+    from judgekit.styles import Span, learnt_tokens, render_instruction, render_prompt, render_training, style_named
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -126,9 +136,11 @@ __all__ = [
     "IncompleteError",
     "Interrupted",
     "Interval",
+    "Item",
     "Judge",
     "JudgeCard",
     "JudgekitError",
+    "Loss",
     "Message",
     "Metric",
     "ModelNotFound",
@@ -159,6 +171,7 @@ __all__ = [
     "Secret",
     "Section",
     "Series",
+    "Span",
     "Statistic",
     "StorageError",
     "Study",
@@ -182,24 +195,35 @@ __all__ = [
     "hookimpl",
     "item_differences",
     "item_scores",
+    "learnt_tokens",
+    "objects_of",
+    "prompt_messages",
     "read_conversations",
     "read_instructions",
+    "read_items",
     "read_run",
     "render_instruction",
+    "render_prompt",
+    "render_training",
     "run_config",
     "spread_of_tokens",
+    "style_named",
     "without_thoughts",
+    "write_items",
+    "write_objects",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
-    "conversations": "holds_conversations read_conversations",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
+    " write_objects",
+    "generating": "prompt_messages",
     "hookspecs": "hookimpl",
-    "instructions": "read_instructions",
+    "instructions": "Item",
     "itemwise": "item_differences item_scores",
     "lineage": "Descent descents",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
@@ -209,7 +233,7 @@ _HOMES = {
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
-    "templates": "render_instruction",
+    "styles": "Span learnt_tokens render_instruction render_prompt render_training style_named",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }

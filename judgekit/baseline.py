@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 DIGITS = 9
 LONGEST = 80  # characters of a fingerprint that is shown as it is; what is longer is a hash
-MAIN_PROMPTS = "instruction/"  # prompts of the systems, which are no part of the instrument
+MAIN_PROMPTS = "instruct/"  # prompts of the systems, which are no part of the instrument
 # How a judge grades: these keys of its part of the config, with those of its identity, are the instrument.
 GRADING = (
     "mode", "prompt", "scale", "rubric", "criterion", "steps", "criteria", "weights", "floor", "panel", "combine",

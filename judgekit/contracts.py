@@ -90,7 +90,7 @@ class Backend(Configured, ABC):
     max_concurrency: int | None = None
     free: ClassVar[bool] = False  # answering costs no money and asks no server: it is not the budget's business
     limited: bool = True  # whether `limits:` of the config are for its calls
-    default_style: ClassVar[str] = "plain"  # how a sample becomes a prompt: prompts/instruction/<style>.j2
+    default_style: ClassVar[str] = "plain"  # how a sample becomes a prompt: prompts/instruct/<style>.j2
     default_prompts: ClassVar[Mapping[str, str]] = {}  # judge prompt by task: {"score": …, "pairwise": …}
 
     def identity(self) -> dict[str, JsonValue]:

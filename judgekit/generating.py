@@ -10,7 +10,8 @@ from judgekit.calling import Caller
 from judgekit.contracts import Backend
 from judgekit.preparation import Prepared
 from judgekit.records import Message, Reply, Request, Response, Sample, Sampling
-from judgekit.templates import Prompts, Template, render_instruction, style_template
+from judgekit.styles import Style, style_named, turns_of
+from judgekit.templates import Prompts
 
 DEFAULT_MAX_NEW_TOKENS = 256
 WINDOW = 256  # conversations under way at once
@@ -37,9 +38,9 @@ def style_of(prepared: Prepared, system: str) -> str:
     return prepared.spec.models[system].style or prepared.models[system].default_style
 
 
-def instruction_template(prepared: Prepared, system: str) -> Template:
-    """The prompt that a sample becomes for this system: its config's style, or its backend's own."""
-    return style_template(style_of(prepared, system), prepared.prompts)
+def asked_in(prepared: Prepared, system: str) -> Style:
+    """How a sample is put to this system: its config's style, or its backend's own."""
+    return style_named(style_of(prepared, system), prepared.prompts)
 
 
 def prompt_messages(
@@ -47,24 +48,18 @@ def prompt_messages(
 ) -> tuple[Message, ...]:
     """What the system is asked after its `answers` to the sample's first turns.
 
-    Every turn of the user is rendered in the style. With `chat` the turns are messages. Without, they are one text:
-    each prompt, the answer straight behind it, and a blank line before the next, as the model read and wrote them.
+    With `chat` the turns are messages, every turn of the user rendered in the style. Without, they are one text, which
+    is the one that training renders; whitespace at the end of an answer is left out.
     """
-    asked = [render_instruction(style, turn, prompts) for turn in _user_turns(sample)[: len(answers) + 1]]
+    found = style_named(style, prompts)
     if not chat:
-        said = [f"{prompt}{answer.rstrip()}" for prompt, answer in zip(asked, answers, strict=False)]
-        text = "\n\n".join([*([sample.system] if sample.system else []), *said, asked[-1]])
-        return (Message(role="user", content=text),)
+        said = [answer.removeprefix(found.lead).rstrip() for answer in answers]
+        return (Message(role="user", content="".join(span.text for span in found.spans(sample, said))),)
+    asked = [found.turn(turn, number == 0) for number, turn in enumerate(turns_of(sample)[: len(answers) + 1])]
     messages = [Message(role="system", content=sample.system)] if sample.system else []
     for prompt, answer in zip(asked, answers, strict=False):
         messages += [Message(role="user", content=prompt), Message(role="assistant", content=answer)]
     return (*messages, Message(role="user", content=asked[-1]))
-
-
-def _user_turns(sample: Sample) -> list[Sample]:
-    """The sample's turns, each as a sample of one turn."""
-    bare = {"input": "", "turns": (), "turn_references": ()}
-    return [sample, *(sample.model_copy(update={"instruction": turn, **bare}) for turn in sample.turns)]
 
 
 @dataclass
@@ -109,11 +104,15 @@ class Asking:
     @classmethod
     def of(cls, prepared: Prepared, system: str) -> Asking:
         backend = prepared.models[system]
+        sampling, chat = _sampling(prepared, system), takes_turns(backend)
+        end = "" if chat else asked_in(prepared, system).end.strip()
+        if end and end not in sampling.stop:  # the model was taught to write it, and no answer contains it
+            sampling = sampling.model_copy(update={"stop": (*sampling.stop, end)})
         return cls(
             style=style_of(prepared, system),
-            sampling=_sampling(prepared, system),
+            sampling=sampling,
             prompts=prepared.prompts,
-            chat=takes_turns(backend),
+            chat=chat,
             stored="stored" in backend.capabilities,
         )
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError
-from judgekit.instructions import content_id, parse_json, read_text
+from judgekit.instructions import content_id
+from judgekit.objects import lines_of_array, parse_json, read_text
 
 Value = str | float | bool
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -128,19 +128,10 @@ def _json_rows(text: str, path: Path) -> Iterator[_Row]:
         for sample_id, value in tree.items():
             yield _Row({"id": sample_id, **(value if isinstance(value, dict) else {"label": value})}, None)
     elif isinstance(tree, list):
-        for value, line in zip(tree, _lines(text), strict=True):
+        for value, line in zip(tree, lines_of_array(text), strict=True):
             yield _row(value, line, path)
     else:
         raise DataError(f"should be an array of labels or a mapping from ids, not {type(tree).__name__}", path=path)
-
-
-def _lines(text: str) -> Iterator[int]:
-    """The line on which each item of a JSON array (known to be one) begins."""
-    decoder, gap = json.JSONDecoder(), re.compile(r"[\s,]*")
-    at = text.index("[") + 1
-    while text[at := gap.match(text, at).end()] != "]":  # type: ignore[union-attr]
-        yield text.count("\n", 0, at) + 1
-        at = decoder.raw_decode(text, at)[1]
 
 
 def _row(value: Any, line: int, path: Path) -> _Row:

@@ -32,7 +32,8 @@ from judgekit.records import (
     VerdictStatus,
 )
 from judgekit.spec import RunSpec
-from judgekit.templates import Prompts, render_instruction
+from judgekit.styles import render_instruction
+from judgekit.templates import Prompts
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable

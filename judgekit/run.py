@@ -25,7 +25,7 @@ from judgekit.calling import Caller
 from judgekit.contracts import Judge
 from judgekit.errors import Interrupted, UsageError
 from judgekit.folder import SPEEDS, TIMING, RunFolder, timed, write_atomically
-from judgekit.generating import answered_samples, generate, instruction_template, is_instructed, style_of
+from judgekit.generating import answered_samples, asked_in, generate, is_instructed, style_of
 from judgekit.judge_card import control_card
 from judgekit.judges import TASKS, PlannedPanel
 from judgekit.judging import LLMJudge
@@ -234,8 +234,9 @@ class Run:
         templates = [template for judge in prepared.judges.values() for template in judge.prompts]
         templates += [template for planned in prepared.metrics for template in planned.templates]
         asked = [name for name in prepared.models if self.stored is None and is_instructed(prepared, name)]
-        templates += [instruction_template(prepared, name) for name in asked]
-        return {template.name: template.sha256 for template in sorted(templates, key=lambda template: template.name)}
+        hashes = {template.name: template.sha256 for template in templates}
+        hashes |= {style.name: style.sha256 for style in (asked_in(prepared, name) for name in asked)}
+        return dict(sorted(hashes.items()))
 
     def _unmeasured(self, prepared: Prepared, identities: dict[str, JsonValue], prompts: dict[str, str]) -> RunRecord:
         """What the record will say of how the run measures, before it has measured anything."""

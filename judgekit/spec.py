@@ -109,7 +109,7 @@ class SampledPart(Part):
 
 
 class ModelSpec(SampledPart):
-    """A system under test. `style` names the prompt under prompts/instruction/; None: the backend's own."""
+    """A system under test. `style` names the prompt under prompts/instruct/; None: the backend's own."""
 
     style: str | None = None
     repeats: int | None = Field(None, ge=1)

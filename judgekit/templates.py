@@ -12,6 +12,9 @@
         steps: steps/geval -#}
     The prompt begins here.
 
+A style (`styles`), which writes conversations, may say what its format has around an answer: `lead` before it, `end`
+behind it, and what stands `between` two turns. What begins with a quotation mark is a JSON string.
+
 A prompt of several turns marks each by a comment of its own: `{#- system -#}`, `{#- user -#}`, `{#- assistant -#}`.
 Turns are cut in the source, before anything is filled in, so that no value can open one.
 
@@ -24,6 +27,7 @@ stays as it is.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import traceback
 from collections.abc import Collection, Iterator, Mapping
@@ -42,11 +46,10 @@ from pydantic import JsonValue
 
 from judgekit.errors import PromptError
 from judgekit.plugins import did_you_mean
-from judgekit.records import Message, Role, Sample
+from judgekit.records import Message, Role
 
 Plain = JsonValue | tuple[str, ...]
 SUFFIX = ".j2"
-INSTRUCTION_VARIABLES = frozenset({"instruction", "input", "choices", "category", "metadata"})
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -67,6 +70,7 @@ class Front:
     `scale` is the range that the prompt asks for, `tokens` the most that a reply to it may take, and `needs` is
     "reference" where the prompt makes no sense without a reference answer. `rubric` says what levels of the scale
     mean, where the config says nothing else, and `steps` names the prompt by which the judge writes evaluation steps.
+    `lead`, `end` and `between` are those of a style.
     """
 
     purpose: str = ""
@@ -77,6 +81,9 @@ class Front:
     needs: str = ""
     rubric: Mapping[int, str] = field(default_factory=dict)
     steps: str = ""
+    lead: str = ""
+    end: str = ""
+    between: str = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class Prompts:
 
     def __init__(self, folders: Mapping[str, Traversable] | None = None, where: Path = Path()) -> None:
         self._folders = dict(folders or {})
-        self._where = where
+        self.where = where
         builtin = {entry.name for entry in _builtin_folder().iterdir() if entry.is_dir()}
         if clash := sorted(builtin & set(self._folders)):
             raise PromptError(f"a plugin offers prompts under the prefix '{clash[0]}', which is built in")
@@ -145,7 +152,7 @@ class Prompts:
         if shipped is not None:
             return shipped
         if name.endswith(SUFFIX):
-            path = self._where / Path(name).expanduser()
+            path = self.where / Path(name).expanduser()
             if path.is_file():
                 return parse(_read(path, name), name, str(path))
         hint = did_you_mean(name, self.names())
@@ -157,34 +164,7 @@ class Prompts:
             parts = rest.split("/")
             file = self._folders[prefix].joinpath(*parts[:-1], parts[-1] + SUFFIX)
             return None if ".." in parts or not file.is_file() else parse(_read(file, name), name, f"{name}{SUFFIX}")
-        return _builtin(name)
-
-
-def render_instruction(style: str, sample: Sample, prompts: Prompts | None = None) -> str:
-    """The prompt that a system under test gets for a sample: `prompts/instruction/<style>.j2`, rendered.
-
-    The reference answer is not in its context. Raises PromptError for an unknown style.
-    """
-    return style_template(style, prompts).render(
-        instruction=sample.instruction,
-        input=sample.input,
-        choices=sample.choices,
-        category=sample.category or "",
-        metadata=sample.metadata,
-    )
-
-
-def style_template(style: str, prompts: Prompts | None = None) -> Template:
-    """The template of an instruction style. `prompts` adds a run's own: a style with a slash, or one that ends in
-    `.j2`, is the name of any template. Raises PromptError for an unknown style."""
-    name = style if "/" in style or style.endswith(SUFFIX) else f"instruction/{style}"
-    template = _builtin(name) if prompts is None else prompts.get(name)
-    if template is None:
-        styles = [known.partition("/")[2] for known in Prompts().names() if known.startswith("instruction/")]
-        hint = did_you_mean(style, styles) or f"; there are {', '.join(styles)}"
-        raise PromptError(f"unknown instruction style '{style}'{hint}")
-    template.expect(INSTRUCTION_VARIABLES)
-    return template
+        return builtin(name)
 
 
 def parse(source: str, name: str, place: str) -> Template:
@@ -228,7 +208,7 @@ def _turns(source: str, place: str) -> Iterator[tuple[Role, str]]:
 
 
 _COMMENT = re.compile(r"\A\{#-?(.*?)-?#\}", re.DOTALL)
-_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs|rubric|steps):\s*(.*?)\s*")
+_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs|rubric|steps|lead|end|between):\s*(.*?)\s*")
 _LEVEL = re.compile(r"(-?[0-9]+):\s*(.*)")
 _SCALE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 
@@ -253,7 +233,20 @@ def _front(source: str, place: str) -> Front:
         needs=fields.get("needs", ""),
         rubric=rubric,
         steps=fields.get("steps", ""),
+        lead=_literal(fields.get("lead", ""), place),
+        end=_literal(fields.get("end", ""), place),
+        between=_literal(fields.get("between", '"\\n\\n"'), place),
     )
+
+
+def _literal(text: str, place: str) -> str:
+    """A text as it stands, or (within quotation marks) as a JSON string."""
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        raise PromptError(f"not a JSON string: {text}", path=place) from None
 
 
 def _fields(source: str, place: str) -> dict[str, str]:
@@ -302,7 +295,8 @@ def _builtin_folder() -> Traversable:
 
 
 @cache
-def _builtin(name: str) -> Template | None:
+def builtin(name: str) -> Template | None:
+    """The built-in template of that name, if there is one."""
     parts = name.split("/")
     file = _builtin_folder().joinpath(*parts[:-1], parts[-1] + SUFFIX)
     if ".." in parts or name.startswith("/") or not file.is_file():

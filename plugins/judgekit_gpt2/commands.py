@@ -109,7 +109,7 @@ def pretrain(data: tuple[str, ...], into: Path, model: str, bpe: int | None, set
 @_SET
 @_options("Finetune")
 def finetune(data: str, start: str, into: Path, preset: str | None, settings: tuple[str, ...], **given: Any) -> None:
-    """Train a checkpoint further on instruction DATA (JSON or JSONL)."""
+    """Train a checkpoint further on instruction DATA: Alpaca, Dolly, ShareGPT or OpenAI messages, JSON or JSONL."""
     _train("Finetune", into, {"data": data, "from": start, "preset": preset, **_tuning(**given)}, settings)
 
 
@@ -156,7 +156,9 @@ def generate(
         raise click.UsageError("give PROMPT or --instruction, not both")
     if instruction is not None:
         sample = judgekit.Sample(id="1", instruction=instruction, input=context)
-        prompt = judgekit.render_instruction(style, sample)
+        prompt = judgekit.render_prompt(style, sample)
+        if end := judgekit.style_named(style).end.strip():
+            sampling["stop"] = (*sampling["stop"], end)
     text = sys.stdin.read() if prompt is None else prompt
     request = judgekit.Request(
         messages=(judgekit.Message(role="user", content=text),), sampling=judgekit.Sampling(**sampling)
@@ -267,6 +269,8 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
         trainer.train(into, progress)
     if leads:
         _clear()
+        for note in trainer.notes:
+            click.echo(f"note: {note}", err=True)
         click.echo(into)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,11 +21,16 @@ S = TypeVar("S", bound=Sized)
 
 @dataclass(frozen=True)
 class Example:
-    """One text to train on: its tokens, how many of them (the prompt's) are not to be learnt, and what it is."""
+    """One text to train on: its tokens, how many of them (the prompt's) are not to be learnt, and what it is.
+
+    `targets` says otherwise what is learnt where, as of a conversation: for each token what has to follow it, or
+    IGNORED.
+    """
 
     ids: Sequence[int]
     masked: int = 0
     name: str = ""
+    targets: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,8 +61,8 @@ def collate(examples: Sequence[Example], end_of_text: int, limit: int | None = N
 
     Each text is followed by one end of text, which the model has to learn, and padded with more of them, which it
     has not: targets are the inputs shifted by one, the first pad is kept, the rest is ignored. So are the targets
-    that are tokens of the prompt (exercise 7.2). `limit`, the book's `allowed_max_length`, cuts rows to that many
-    tokens.
+    that are tokens of the prompt (exercise 7.2). An example's own targets count before this rule. `limit`, the book's
+    `allowed_max_length`, cuts rows to that many tokens.
     """
     longest = max(len(example) for example in examples)
     padded = torch.full((len(examples), longest + 1), end_of_text, dtype=torch.long)  # [B, T + 1]
@@ -67,6 +72,8 @@ def collate(examples: Sequence[Example], end_of_text: int, limit: int | None = N
     for row, example in enumerate(examples):
         targets[row, max(len(example), 1) :] = IGNORED
         targets[row, : max(example.masked - 1, 0)] = IGNORED  # the first token is no target
+        if example.targets is not None:
+            targets[row, : len(example)] = torch.tensor(example.targets, dtype=torch.long)
     names = tuple(example.name for example in examples)
     return Batch(inputs[:, :limit].contiguous(), targets[:, :limit].contiguous(), names)
 
@@ -117,25 +124,58 @@ def instruction_examples(
     mask_prompt: bool,
     context: int,
     truncate: bool = False,
+    format: str | None = None,
+    mapping: Mapping[str, str] | None = None,
 ) -> list[Example]:
-    """The items of one split as prompt and response, the prompt being rendered exactly as evaluation renders it.
+    """The items of one split, in any format, as texts to learn, rendered exactly as evaluation renders them.
 
-    Prompt and response are encoded apart, as they are when the model answers. Raises DataError for an item without
-    a response, and (unless `truncate`) for one that is longer than the model's context.
+    With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
+    without a response, and (unless `truncate`) of one that is longer than the model's context.
     """
+    ends = judgekit.style_named(style).end != ""
     examples = []
-    for item in judgekit.read_instructions(path, split):
-        sample = item.sample
-        if not sample.reference:
-            raise judgekit.DataError(f"{item.place}: no 'output' to learn from", path=path)
-        prompt = tokenizer.encode(judgekit.render_instruction(style, sample))
-        ids = prompt + tokenizer.encode(sample.reference)
-        if len(ids) > context and not truncate:
-            raise judgekit.DataError(
-                f"{item.place}: {len(ids)} tokens are more than the context of {context}; 'truncate: true' cuts them",
-                path=path,
+    for item in judgekit.read_items(path, format, split=split, mapping=mapping):
+        if (unanswered := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
+            missing = f"turn {unanswered + 1} has no answer" if item.sample.turns else "no 'output'"
+            raise item.error(f"{missing} to learn from")
+        spans = judgekit.render_training(style, item.sample)
+        example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
+        if len(example) > context and not truncate:
+            raise item.error(
+                f"{len(example)} tokens are more than the context of {context}; 'truncate: true' cuts them"
             )
-        if len(prompt) >= context:
-            raise judgekit.DataError(f"{item.place}: the prompt alone fills the context of {context}", path=path)
-        examples.append(Example(ids, len(prompt) if mask_prompt else 0, sample.id))
+        if len(tokenizer.encode(spans[0].text)) >= context:
+            raise item.error(f"the prompt alone fills the context of {context}")
+        examples.append(example)
     return examples
+
+
+def of_spans(
+    spans: Sequence[judgekit.Span], tokenizer: Tokenizer, *, mask_prompt: bool, ends: bool, name: str = ""
+) -> Example:
+    """A rendered conversation as an example. `ends`: its style has a text that ends an answer.
+
+    Each span is encoded by itself. Where a prompt ends and an answer begins is where a model begins to write: no token
+    may reach across, though the encoding of the whole text often has one there (`:"` for a quotation behind a colon).
+    So the prompt's tokens are those that evaluation gives the model, and those of the answer are the ones it can write.
+
+    In a style without a text for it, an answer ends with the end of text: that is the target behind the last token of
+    every answer, and only a target, since in evaluation no history has it. In a style with one, the end of text is no
+    part of any answer, and without `mask_prompt` it is still learnt behind the whole text.
+    """
+    while spans and not spans[-1].learn:
+        spans = spans[:-1]  # what stands behind the last answer is neither read nor learnt
+    ids: list[int] = []
+    labels: list[int] = []  # what each token is as a target
+    closed = []  # how many tokens there are after each answer
+    for span in spans:
+        new = tokenizer.encode(span.text)
+        ids += new
+        labels += new if span.learn or not mask_prompt else [IGNORED] * len(new)
+        closed += [len(ids)] if span.learn else []
+    if len(closed) == 1 and not (ends and mask_prompt):
+        return Example(ids, len(tokenizer.encode(spans[0].text)) if mask_prompt else 0, name)
+    targets = [*labels[1:], IGNORED if ends and mask_prompt else tokenizer.end_of_text]
+    for length in closed if not ends else ():
+        targets[length - 1] = tokenizer.end_of_text
+    return Example(ids, 0, name, targets)

@@ -163,11 +163,14 @@ class Adapters(judgekit.Options):
 
 
 class TuneOptions(RecipeOptions):
-    """`from`: the checkpoint to start with. `data`: JSON or JSONL; `validation` None holds nothing out. `lora` trains
-    adapters alone, which are merged into the checkpoint. `order`: batches of similar lengths, or of any."""
+    """`from`: the checkpoint to start with. `data`: JSON or JSONL; its `format` (alpaca, dolly, sharegpt, messages) is
+    seen from its items. `validation` None holds nothing out. `style`: how a conversation becomes text. Items longer
+    than the context are an error, or with `truncate` lose their end, and are counted. `lora` trains adapters alone,
+    which are merged into the checkpoint. `order`: batches of similar lengths, or of any."""
 
     start: str = Field(alias="from")
     data: str
+    format: str | None = None
     split: Split = "train"
     validation: Split | None = "validation"
     style: str = "alpaca"
@@ -179,11 +182,13 @@ class TuneOptions(RecipeOptions):
 
 
 class FinetuneOptions(TuneOptions):
-    """Instruction data. `preset: book` is the recipe of "Build a Large Language Model (From Scratch)", chapter 7; what
-    is given beside it counts before it. `mask_prompt` false also learns the prompt's tokens."""
+    """Instruction data, of one turn or several. `preset: book` is the recipe of "Build a Large Language Model (From
+    Scratch)", chapter 7; what is given beside it counts before it. `mask_prompt` learns what the assistant says alone;
+    false, all tokens. `mapping` has the data's name of a field of its format: {instruction: question}."""
 
     preset: Literal["book"] | None = None
     mask_prompt: bool = True
+    mapping: dict[str, str] = Field({})
 
     @model_validator(mode="before")
     @classmethod

@@ -7,10 +7,10 @@ Letters in shape comments: P pairs, each a chosen and a rejected response to the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -77,8 +77,9 @@ def read_pairs(
     context: int,
     truncate: bool = False,
     skip_equal: bool = False,
+    format: str | None = None,
 ) -> list[Pair]:
-    """The pairs of one split of a file of items in the Alpaca shape with the fields `chosen` and `rejected`.
+    """The pairs of one split of a file of single questions, in any format, with the fields `chosen` and `rejected`.
 
     Prompts are rendered as evaluation renders them, and encoded apart from the responses. Raises DataError for an item
     without two texts, for one that is longer than the context (unless `truncate`: its end is then cut off), and for
@@ -86,40 +87,39 @@ def read_pairs(
     """
 
     pairs = []
-    for item in judgekit.read_instructions(path, split):
-        prompt = tokenizer.encode(judgekit.render_instruction(style, item.sample))
+    ends = judgekit.style_named(style).end != ""
+    for item in judgekit.read_instructions(path, split, format):
+        prompt = tokenizer.encode(judgekit.render_prompt(style, item.sample))
         if len(prompt) >= context:
-            raise judgekit.DataError(f"{item.place}: the prompt alone fills the context of {context}", path=path)
+            raise item.error(f"the prompt alone fills the context of {context}")
         responses = []
         for field in ("chosen", "rejected"):
-            ids = prompt + tokenizer.encode(_text(path, item.place, item.fields, field))
-            if len(ids) > context and not truncate:
-                raise judgekit.DataError(
-                    f"{item.place}: with {field!r} {len(ids)} tokens are more than the context of {context}; "
-                    "'truncate: true' cuts them",
-                    path=path,
+            response = item.sample.model_copy(update={"reference": _text(item, field)})
+            spans = judgekit.render_training(style, response)
+            example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
+            if len(example) > context and not truncate:
+                raise item.error(
+                    f"with {field!r} {len(example)} tokens are more than the context of {context}; "
+                    "'truncate: true' cuts them"
                 )
-            responses.append(Example(ids, len(prompt), item.sample.id))
+            responses.append(example)
         chosen, rejected = responses
         if chosen.ids[: context + 1] != rejected.ids[: context + 1]:  # what is learnt when the end is cut off
             pairs.append(Pair(chosen, rejected))
         elif not skip_equal:
             within = "" if len(chosen.ids) <= context else f" within the context of {context}"
-            raise judgekit.DataError(
-                f"{item.place}: 'chosen' and 'rejected' are the same{within}; 'skip_equal: true' leaves such pairs out",
-                path=path,
-            )
+            raise item.error(f"'chosen' and 'rejected' are the same{within}; 'skip_equal: true' leaves such pairs out")
     if not pairs:
         raise judgekit.DataError(f"in the split {split!r} every 'chosen' is the same as its 'rejected'", path=path)
     return pairs
 
 
-def _text(path: Path, place: str, fields: Mapping[str, Any], field: str) -> str:
-    text = fields.get(field)
+def _text(item: judgekit.Item, field: str) -> str:
+    text = item.fields.get(field)
     if isinstance(text, str) and text.strip():
         return text
     fault = f"no {field!r}" if text is None else f"{field!r} is {'empty' if isinstance(text, str) else 'not a text'}"
-    raise judgekit.DataError(f"{place}: {fault}", path=path)
+    raise item.error(fault)
 
 
 def collate(pairs: Sequence[Pair], end_of_text: int, limit: int | None = None) -> PairBatch:

@@ -44,6 +44,7 @@ class _Trainer(judgekit.Trainer):
     resumes: ClassVar[bool] = True
     own_rate: ClassVar[float]  # the peak learning rate, if the config says none
     options: RecipeOptions
+    notes: tuple[str, ...] = ()  # what is to be known of the data, once they have been read
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
@@ -195,9 +196,8 @@ class Pretrain(_Trainer):
     def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
         if wanted.instructions is not None:
-            for item in judgekit.read_instructions(self.path(wanted.instructions), "train"):
-                yield judgekit.render_instruction(wanted.style, item.sample)
-                yield item.sample.reference or ""
+            for item in judgekit.read_items(self.path(wanted.instructions), split="train"):
+                yield from (span.text for span in judgekit.render_training(wanted.style, item.sample))
 
 
 class _Tuner(_Trainer):
@@ -252,12 +252,26 @@ class _Tuner(_Trainer):
         batches = [collate(ordered[at : at + size]) for at in range(0, len(ordered), size)]
         return _spread(batches, self.options.evaluate_batches)
 
+    def _note_cut(self, examples: Sequence[Sized], context: int) -> None:
+        """Say how many of the items lose their end, if any do."""
+        if cut := sum(len(example) > context for example in examples):
+            share = f"{cut:,} of {len(examples):,} items"
+            self.notes = (f"{share} are longer than the context of {context} and lose their end",)
+
     def _answers(self, tokenizer: Tokenizer) -> Respond:
         """Answers to the first held-out items (or, if none are held out, to the first that are learnt)."""
-        items = judgekit.read_instructions(self.path(self.options.data), self.options.validation or self.options.split)
-        samples = [item.sample for item in items[: self.options.samples]]
-        prompts = [tokenizer.encode(judgekit.render_instruction(self.options.style, sample)) for sample in samples]
-        return _writer(tokenizer, list(zip(prompts, [sample.reference for sample in samples], strict=True)))
+        options = self.options
+        items = judgekit.read_items(
+            self.path(options.data),
+            options.format,
+            split=options.validation or options.split,
+            mapping=getattr(options, "mapping", None),
+            empty=True,
+        )
+        samples = [item.sample for item in items[: options.samples]]
+        prompts = [tokenizer.encode(judgekit.render_prompt(options.style, sample)) for sample in samples]
+        end = judgekit.style_named(options.style).end
+        return _writer(tokenizer, list(zip(prompts, [sample.reference for sample in samples], strict=True)), end)
 
 
 class Finetune(_Tuner):
@@ -283,6 +297,8 @@ class Finetune(_Tuner):
                 mask_prompt=options.mask_prompt,
                 context=model.config.context,
                 truncate=options.truncate,
+                format=options.format,
+                mapping=options.mapping,
             )
 
         def collate(batch: Sequence[data.Example]) -> data.Batch:
@@ -290,8 +306,10 @@ class Finetune(_Tuner):
 
         learnt = examples(options.split)
         held = examples(options.validation) if options.validation else []
+        self._note_cut([*learnt, *held], model.config.context)
         self._adapt(model)
         return Task(
+            notes=self.notes,
             model=model,
             tokenizer=tokenizer,
             objective=NextToken(model),
@@ -326,6 +344,7 @@ class DPO(_Tuner):
                 context=context,
                 truncate=options.truncate,
                 skip_equal=options.skip_equal,
+                format=options.format,
             )
             return preferences.with_reference(found, model, end, limit=context, size=options.batch)
 
@@ -334,6 +353,7 @@ class DPO(_Tuner):
 
         learnt = pairs(options.split)
         held = pairs(options.validation) if options.validation else []
+        self._note_cut([*learnt, *held], context)
         self._adapt(model)
         objective = preferences.Preference(model, beta=options.beta, smoothing=options.smoothing)
 
@@ -342,6 +362,7 @@ class DPO(_Tuner):
             return {"accuracy": measures.accuracy, "margin": measures.margin}
 
         return Task(
+            notes=self.notes,
             model=model,
             tokenizer=tokenizer,
             objective=objective,
@@ -372,14 +393,19 @@ def _spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
     return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
 
 
-def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]]) -> Respond:
-    """What lets a model in training go on from each of the prompts (with their references), greedily."""
+def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]], end: str = "") -> Respond:
+    """What lets a model in training go on from each of the prompts (with their references), greedily; up to `end`."""
+
+    def ended(ids: Sequence[int]) -> bool:
+        return end in tokenizer.decode(ids)
 
     def respond(model: GPT2, step: int) -> list[judgekit.TrainingSample]:
         from judgekit_gpt2.generation import Prompt, generate
 
         fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
-        written = generate(model, [Prompt(ids, _WRITTEN) for ids, _ in fitting], tokenizer.end_of_text)
+        stopped = ended if end else None
+        asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
+        written = generate(model, asked, tokenizer.end_of_text)
         return [
             judgekit.TrainingSample(
                 step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference

@@ -99,6 +99,7 @@ class Task:
 
     `epoch(n)` are the batches of pass n, always equally many, and the same whenever it is asked. `measure` says more
     of held-out batches than the loss does. `respond` lets a model write, to be read by people at each epoch's end.
+    `notes` are said with every step.
     """
 
     model: GPT2
@@ -108,6 +109,7 @@ class Task:
     validation: Sequence[Portion] = ()
     measure: Callable[[Sequence[Any]], Mapping[str, float]] = lambda batches: {}
     respond: Respond = lambda model, step: ()
+    notes: tuple[str, ...] = ()
 
 
 class NextToken(nn.Module):
@@ -190,7 +192,8 @@ class Fitting:
             patience = (
                 ", no better for long enough" if self._is_over() and self.counters.step < self.recipe.steps else ""
             )
-            self.progress(self.counters.step, self.recipe.steps, f"loss {self.last_loss:.3f}{patience}")
+            said = "; ".join([f"loss {self.last_loss:.3f}{patience}", *self.task.notes])
+            self.progress(self.counters.step, self.recipe.steps, said)
         except judgekit.Interrupted as error:
             interrupted = error
         if self.team.total(float(interrupted is not None))[0]:

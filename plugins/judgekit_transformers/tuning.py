@@ -54,9 +54,7 @@ class SupervisedTuning(judgekit.Trainer):
 
         options, start, data = self.options, self._start(), self.path(self.options.data)
         loaded = load_apart(start, "float32", device_of(options.device))
-        reading = reading_of(
-            loaded, options.style, options.chat, options.mask_prompt, options.max_length, options.truncate
-        )
+        reading = reading_of(loaded, options)
         learnt = examples(data, options.split, loaded, reading)
         held = examples(data, options.validation, loaded, reading) if options.validation else []
         recipe = self._recipe(loaded, len(learnt))
@@ -91,13 +89,15 @@ class SupervisedTuning(judgekit.Trainer):
 
     def _respond(self, loaded: Loaded, reading: Reading) -> Respond:
         """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
-        options = self.options
-        items = judgekit.read_instructions(self.path(options.data), options.validation or options.split)
+        options, style = self.options, judgekit.style_named(self.options.style)
+        path, split = self.path(options.data), options.validation or options.split
+        items = judgekit.read_items(path, options.format, split=split, mapping=options.mapping)
         samples = [item.sample for item in items[: options.samples]]
+        stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(
-                messages=(judgekit.Message(role="user", content=judgekit.render_instruction(options.style, sample)),),
-                sampling=judgekit.Sampling(max_new_tokens=_WRITTEN, temperature=0),
+                messages=judgekit.prompt_messages(options.style, sample, (), None, chat=reading.chat),
+                sampling=judgekit.Sampling(max_new_tokens=_WRITTEN, temperature=0, stop=stop),
             )
             for sample in samples
         ]

@@ -7,8 +7,8 @@ reach beyond that is not made, for there the text is cut too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,33 @@ from judgekit_transformers.prompts import (
     prompt_text,
     rendered,
 )
+from judgekit_transformers.tuning_options import TuningOptions
 
 IGNORED = -100  # a target that the loss leaves out
-Span = tuple[int, int]  # characters of a text, the last one not included
+Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 
 @dataclass(frozen=True)
 class Reading:
     """How items become tokens: the prompt's style, whether it goes into the chat template, the most tokens that the
-    model reads (None: no limit), and what is done with more."""
+    model reads (None: no limit), and what is done with more. `format` and `mapping`: of the file."""
 
     style: str
     chat: bool
     mask_prompt: bool
     limit: int | None
     truncate: bool
+    format: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a text, which of them the model writes, and how many there are after each of its answers."""
+
+    ids: list[int]
+    learnt: list[bool]
+    closed: list[int]
 
 
 @dataclass(frozen=True)
@@ -61,49 +73,92 @@ class Example:
 
 
 def examples(path: Path, split: Any, loaded: Loaded, reading: Reading) -> list[Example]:
-    """The items of a file (or of one split of it) as the model reads them.
+    """The items of a file (or of one split of it), of one turn or several, as the model reads them.
 
-    Raises DataError for an item without a response, for one that leaves nothing to learn, and (unless `truncate`) for
-    one that is longer than the model reads, with how many are.
+    Raises DataError with the line of an item that has a turn without an answer, of one that leaves nothing to learn,
+    and (unless `truncate`) of one that is longer than the model reads, with how many are.
     """
     made, too_long = [], []
-    for item in judgekit.read_instructions(path, split):
-        if not item.sample.reference:
-            raise judgekit.DataError(f"{item.place}: no 'output' to learn from", path=path)
+    for item in judgekit.read_items(path, reading.format, split=split, mapping=reading.mapping):
+        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
+            raise item.error(
+                f"{f'turn {without + 1} has no answer' if item.sample.turns else 'no output'} to learn from"
+            )
         try:
-            example, length = _fitted(_example(loaded, item.sample, reading), reading)
+            found = _examples(loaded, item.sample, reading)
         except judgekit.CallError as error:  # of its template, or its tokens
-            raise judgekit.DataError(f"{item.place}: {error}", path=path) from None
-        if example.cut and not reading.truncate:
-            too_long.append((item.place, length))
-        elif not example.learnt:
-            raise judgekit.DataError(f"{item.place}: the prompt alone fills the {reading.limit} tokens", path=path)
-        made.append(example)
+            raise item.error(str(error)) from None
+        for whole in found:
+            example, length = _fitted(whole, reading)
+            if example.cut and not reading.truncate:
+                too_long.append((item, length))
+            elif not example.learnt:
+                raise item.error(f"the prompt alone fills the {reading.limit} tokens that are read")
+            made.append(example)
     if too_long:
-        place, length = too_long[0]
+        item, length = too_long[0]
         more = f" ({len(too_long) - 1} more are too long)" if len(too_long) > 1 else ""
         problem = f"{length} tokens are more than the {reading.limit} that are read{more}"
-        raise judgekit.DataError(f"{place}: {problem}; 'truncate: true' cuts them", path=path)
+        raise item.error(f"{problem}; 'truncate: true' cuts them")
     return made
 
 
-def _example(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> Example:
-    asked = (judgekit.Message(role="user", content=judgekit.render_instruction(reading.style, sample)),)
-    response, end = sample.reference or "", end_of_answer(loaded, reading.chat)
+def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[Example]:
+    """One for a causal model, and for a decoder one for each answer."""
     if loaded.kind == "seq2seq":
-        ids = prompt_of(loaded, judgekit.Request(messages=asked), reading.chat).ids
-        said = [*continuation_ids(loaded, response), end]
-        forced = loaded.beginning[1:]
-        return Example(ids, [*[IGNORED] * len(forced), *said], [*loaded.beginning, *said[:-1]], sample.id)
-    prompt, _ = prompt_text(loaded.tokenizer, asked, reading.chat)
-    text = prompt + response
-    ids, learnt = tokens(loaded, text, [(len(prompt), len(text))], chat=reading.chat)
-    ids, learnt = [*ids, end], [*learnt, True]
-    if not reading.mask_prompt:
-        learnt = [False, *[True] * (len(ids) - 1)]  # nothing comes before the first to say it from
-    return Example(
-        ids, [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)], (), sample.id
-    )
+        return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
+    text, spans, end = _in_chat(loaded, sample, reading) if reading.chat else _as_text(loaded, sample, reading)
+    read = tokens(loaded, text, spans, chat=reading.chat)
+    ids, learnt = read.ids, read.learnt if reading.mask_prompt else [True] * len(read.ids)
+    targets = [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)]
+    if end is not None:
+        # Behind the last answer it is read too. Behind the others it is only to be said: no history has it.
+        ids, targets = [*ids, end], [*targets, end]
+        for place in read.closed[:-1]:
+            targets[place] = end
+    return [Example(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
+
+
+def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
+    """What comes before an answer for the encoder, and the answer for the decoder."""
+    said = [text or "" for text in sample.references]
+    asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=reading.chat)
+    style = judgekit.style_named(reading.style)
+    answer = said[number] if reading.chat else style.lead + said[number] + style.end
+    ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
+    forced = [IGNORED] * (len(loaded.beginning) - 1)
+    prompt = prompt_of(loaded, judgekit.Request(messages=asked), reading.chat).ids
+    return Example(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
+
+
+def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+    """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
+    ends an answer if the style has no text for that."""
+    text, spans = "", []
+    for span in judgekit.render_training(reading.style, sample):
+        if span.learn:
+            spans.append((len(text), len(text) + len(span.text)))
+        text += span.text
+    end = None if judgekit.style_named(reading.style).end else end_of_answer(loaded, False)[0]
+    return text[: spans[-1][1]], spans, end
+
+
+def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+    """The same by the chat template: what it shows before each answer is what it shows when that is asked for."""
+    said = [text or "" for text in sample.references]
+    end, shown = end_of_answer(loaded, True)
+    text, spans = "", list[Stretch]()
+    for number, answer in enumerate(said):
+        asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=True)
+        prompt, _ = prompt_text(loaded.tokenizer, asked, True)
+        if not prompt.startswith(text):
+            raise judgekit.CallError(
+                f"the model's chat template does not show answer {number} as it stands, with its end {shown!r}; "
+                "learn such a conversation in another style, with chat: false"
+            )
+        text = prompt + answer + shown
+        spans.append((len(prompt), len(text)))
+    return text, spans, None if shown else end
 
 
 def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
@@ -115,20 +170,28 @@ def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
     return Example(example.ids[:limit], targets, answer, example.name, cut=True), length
 
 
-def reading_of(loaded: Loaded, style: str, chat: Any, mask_prompt: bool, limit: int | None, truncate: bool) -> Reading:
+def reading_of(loaded: Loaded, options: TuningOptions) -> Reading:
     """`chat` auto: by whether the tokenizer has a template. Raises UsageError for what this model cannot do."""
     template = bool(loaded.tokenizer.chat_template)
-    if chat is True and not template:
+    if options.chat is True and not template:
         raise judgekit.UsageError("chat: true, and the model has no chat template; chat: auto asks in plain text")
-    if loaded.kind == "seq2seq" and not mask_prompt:
+    if loaded.kind == "seq2seq" and not options.mask_prompt:
         raise judgekit.UsageError("mask_prompt: false, and an encoder's prompt is read, never learnt")
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
-    return Reading(style, template if chat == "auto" else chat, mask_prompt, limit_of(loaded, limit), truncate)
+    return Reading(
+        style=options.style,
+        chat=template if options.chat == "auto" else options.chat,
+        mask_prompt=options.mask_prompt,
+        limit=limit_of(loaded, options.max_length),
+        truncate=options.truncate,
+        format=options.format,
+        mapping=options.mapping,
+    )
 
 
-def tokens(loaded: Loaded, text: str, spans: Sequence[Span], *, chat: bool) -> tuple[list[int], list[bool]]:
-    """The tokens of a text in whose `spans` (one at least) the model writes, and which of them it writes.
+def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -> Tokens:
+    """The tokens of a text in whose `spans` (one at least) the model writes.
 
     The first part, up to the first span, has the tokens of a prompt of that text: the model's special tokens about it,
     or with `chat` those that the template put there.
@@ -136,19 +199,21 @@ def tokens(loaded: Loaded, text: str, spans: Sequence[Span], *, chat: bool) -> t
     first, ends = spans[0][0], [*(start for start, _ in spans[1:]), len(text)]
     ids = _part(loaded, text[:first], special=not chat, follows=False)[0]
     learnt = [False] * len(ids)
+    closed = []
     for (start, stop), end in zip(spans, ends, strict=True):
         part, places = _part(loaded, text[start:end])
         written = [last <= stop - start for _, last in places]
         if any(begun < stop - start < last for begun, last in places):
             head, tail = (_part(loaded, one)[0] for one in (text[start:stop], text[stop:end]))
             part, written = head + tail, [True] * len(head) + [False] * len(tail)
+        closed.append(len(ids) + sum(written))
         ids, learnt = ids + part, learnt + written
-    return known(loaded, ids), learnt
+    return Tokens(known(loaded, ids), learnt, closed)
 
 
 def _part(
     loaded: Loaded, text: str, *, special: bool = False, follows: bool = True
-) -> tuple[list[int], Sequence[Span]]:
+) -> tuple[list[int], Sequence[Stretch]]:
     """The tokens of a part of a text, each with its characters' places; `follows`: it goes on from another part."""
     line = line_before(loaded, text) if follows else 0
     before = "\n" if line else ""
@@ -157,19 +222,22 @@ def _part(
     return list(made["input_ids"])[line:], places[line:]
 
 
-def end_of_answer(loaded: Loaded, chat: bool) -> int:
-    """The token that ends an answer: the one that the chat template puts behind it, else the tokenizer's own."""
-    own = loaded.tokenizer.eos_token_id
+def end_of_answer(loaded: Loaded, chat: bool) -> tuple[int, str]:
+    """The token that ends an answer, and how a chat template writes it: "" where it does not.
+
+    Raises UsageError for a model that has none.
+    """
     if chat:
         turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]
-        behind = rendered(loaded.tokenizer, turns, asked=False)[len(rendered(loaded.tokenizer, turns[:1])) :]
-        found = loaded.tokenizer(behind, add_special_tokens=False).input_ids
-        own = next((token for token in found if token in loaded.ends), own)
-    if own is None:
-        own = loaded.ends[0] if loaded.ends else None
-    if own is None:
+        asked, whole = rendered(loaded.tokenizer, turns[:1]) + "a", rendered(loaded.tokenizer, turns, asked=False)
+        behind = whole.removeprefix(asked) if whole.startswith(asked) else ""
+        for token in loaded.tokenizer(behind, add_special_tokens=False).input_ids[:1]:
+            if token in loaded.ends:
+                return token, str(loaded.tokenizer.convert_ids_to_tokens(token))
+    own = loaded.tokenizer.eos_token_id
+    if own is None and not loaded.ends:
         raise judgekit.UsageError("neither tokenizer nor config names a token that ends an answer (eos_token)")
-    return int(own)
+    return (loaded.ends[0] if own is None else int(own)), ""
 
 
 def collate(batch: Sequence[tuple[int, Example]]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ Split = Literal["train", "test", "validation"]
 
 class TuningOptions(judgekit.Options):
     """`from`: what the backend's `model` may be: a model folder, a GGUF file, "smollm2", a hub id in the cache on this
-    machine (at `revision`), or "train:NAME". `data`: instruction data; `split` None is all of it, `validation` None
-    holds nothing out. `style` and `chat` make prompts as they do for the backend. `mask_prompt` false also learns the
-    prompt's tokens. An item with more than `max_length` tokens (by default what the model reads) is an error, or with
-    `truncate` cut.
+    machine (at `revision`), or "train:NAME". `data`: instruction data, of one turn or several; its `format` (alpaca,
+    dolly, sharegpt, messages) is seen from its items, `mapping` has its names of the format's fields. `split` None is
+    all of it, `validation` None holds nothing out. `style` and `chat` make prompts as they do for the backend.
+    `mask_prompt` learns what the assistant says alone; false, all tokens. An item with more than `max_length` tokens
+    (by default what the model reads) is an error, or with `truncate` cut.
 
     How long: one of `epochs` (1, if neither is given) and `steps`; a step takes `accumulate` batches of `batch` items.
     `lr` None is 5e-5, and for an encoder with a decoder 3e-4; `warmup` is a share of the steps; `clip` is the largest
@@ -29,6 +30,8 @@ class TuningOptions(judgekit.Options):
     start: str = Field(alias="from", min_length=1)
     revision: str | None = Field(None, min_length=1)
     data: str
+    format: str | None = None
+    mapping: dict[str, str] = Field({})
     split: Split | None = "train"
     validation: Split | None = "validation"
     style: str = "plain"

@@ -111,7 +111,7 @@ BAD = {
     "item 1: 'messages' should be a list of turns, not str": [{"messages": "Hi."}],
     "item 1: 'conversations' has no turn": [{"conversations": []}],
     "item 1: the user says nothing": [{"messages": [{"role": "system", "content": "Be brief."}]}],
-    "item 1: no 'conversations' (ShareGPT), 'messages' (OpenAI) or 'turns'; did you mean": [{"message": [USER]}],
+    "(ShareGPT), 'messages' (OpenAI) or 'turns' (MT-Bench); did you mean 'messages'": [{"message": [USER]}],
     "item 2: the id 'a' is already that of item 1": [{"id": "a", "messages": [USER]}] * 2,
     "item 1: 'id' should be a string, not list": [{"id": [1], "messages": [USER]}],
     "item 1: 'reference' should be a list of 2 texts, one a turn": [{"turns": ["a", "b"], "reference": ["x"]}],
@@ -132,5 +132,5 @@ def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path: Path, said
 
 
 def test_a_line_of_jsonl_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 2, message 1: the conversation begins with the assistant"):
+    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
         read_conversations(file(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))

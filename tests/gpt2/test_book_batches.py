@@ -57,6 +57,39 @@ def test_prompt_and_response_have_the_tokens_of_the_books_one_text(path, items, 
     assert ours == [tokenizer.encode(whole_text(item)) for item in items]
 
 
+PRINTED = {
+    50: """\
+Below is an instruction that describes a task. Write a response that appropriately completes the request.
+
+### Instruction:
+Identify the correct spelling of the following word.
+
+### Input:
+Ocassion
+
+### Response:
+The correct spelling is 'Occasion.'""",
+    999: """\
+Below is an instruction that describes a task. Write a response that appropriately completes the request.
+
+### Instruction:
+What is an antonym of 'complicated'?
+
+### Response:
+An antonym of 'complicated' is 'simple'.""",
+}
+
+
+@pytest.mark.parametrize("number", PRINTED)
+def test_the_rendering_that_the_book_prints(path, number):
+    item = judgekit.read_items(path)[number]
+    spans = judgekit.render_training("book", item.sample)
+    assert "".join(span.text for span in spans) == PRINTED[number]
+    assert [span.text for span in spans if span.learn] == [item.sample.reference]
+    prompt = judgekit.render_prompt("book", item.sample)
+    assert PRINTED[number] == prompt + (item.sample.reference or "")
+
+
 def test_the_books_training_batches(training, tokenizer):
     batches = [data.collate(batch, tokenizer.end_of_text, 1024) for batch in _first_epoch(training)]
     shapes = [list(batch.inputs.shape) for batch in batches]

@@ -108,14 +108,14 @@ def test_splits_are_the_items_own_or_the_books(tmp_path, tokenizer):
 )
 def test_a_pair_needs_two_texts(tmp_path, tokenizer, field, value, problem):
     path = _file(tmp_path, {**ITEM, "split": "train"}, {**ITEM, "split": "train", field: value})
-    with pytest.raises(judgekit.DataError, match=rf"pairs\.json: item 2: {problem.format(repr(field))}$"):
+    with pytest.raises(judgekit.DataError, match=rf"pairs\.json:1: item 2: {problem.format(repr(field))}$"):
         _read(path, tokenizer)
 
 
 def test_a_missing_response_is_placed_by_its_line(tmp_path, tokenizer):
     broken = {key: value for key, value in ITEM.items() if key != "rejected"}
     path = _file(tmp_path, {**ITEM, "split": "train"}, {**broken, "split": "train"}, name="pairs.jsonl")
-    with pytest.raises(judgekit.DataError, match=r"pairs\.jsonl: line 2: no 'rejected'$"):
+    with pytest.raises(judgekit.DataError, match=r"pairs\.jsonl:2: no 'rejected'$"):
         _read(path, tokenizer)
 
 

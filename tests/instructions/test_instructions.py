@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import DataError
-from judgekit.instructions import read_instructions
+from judgekit.formats import read_instructions
 
 
 def write(tmp_path: Path, content: object, name: str = "items.json") -> Path:

@@ -4,7 +4,8 @@ import pytest
 
 import judgekit
 from judgekit.records import Sample
-from judgekit.templates import INSTRUCTION_VARIABLES, Prompts, parse, render_instruction
+from judgekit.styles import VARIABLES, render_instruction
+from judgekit.templates import Prompts, parse
 
 ALPACA_WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -23,7 +24,7 @@ GOLDEN = {
         ALPACA_WITHOUT_INPUT.replace("### Response:", "### Input:\nmouse\n\n### Response:\n"),
     ),
     "plain": ("Give the plural.", "Give the plural.\n\nmouse"),
-    "phi3": ("<|user|>\nGive the plural.\n<|assistant|>\n", "<|user|>\nGive the plural.\nmouse\n<|assistant|>\n"),
+    "book_phi3": ("<|user|>\nGive the plural.\n<|assistant|>\n", "<|user|>\nGive the plural.\nmouse\n<|assistant|>\n"),
     "chatml": (
         "<|im_start|>user\nGive the plural.<|im_end|>\n<|im_start|>assistant\n",
         "<|im_start|>user\nGive the plural.\n\nmouse<|im_end|>\n<|im_start|>assistant\n",
@@ -39,7 +40,7 @@ def test_instruction_styles(style, alpaca_sample):
     assert judgekit.render_instruction(style, alpaca_sample.model_copy(update={"input": ""})) == without
 
 
-@pytest.mark.parametrize("name", [name for name in Prompts().names() if name.startswith("instruction/")])
+@pytest.mark.parametrize("name", [name for name in Prompts().names() if name.startswith("instruct/")])
 def test_no_style_shows_the_reference(name, alpaca_sample):
     text = render_instruction(name, alpaca_sample)
     assert "Give the plural." in text
@@ -54,9 +55,9 @@ def test_a_style_of_the_users_own(tmp_path, alpaca_sample):
 
 
 def test_a_style_cannot_name_the_reference():
-    assert "reference" not in INSTRUCTION_VARIABLES
+    assert "reference" not in VARIABLES
     with pytest.raises(judgekit.PromptError, match="unknown variable 'reference'"):
-        parse("{{ reference }}", "s", "s.j2").expect(INSTRUCTION_VARIABLES)
+        parse("{{ reference }}", "s", "s.j2").expect(VARIABLES)
 
 
 def test_values_pass_through_a_style_untouched():

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.templates import Prompts, parse, render_instruction
+from judgekit.styles import render_instruction
+from judgekit.templates import Prompts, parse
 
 PROMPTS = Prompts()
 SHIPPED = PROMPTS.names()
@@ -15,12 +16,12 @@ def test_every_shipped_prompt_says_what_it_is_for_and_where_its_idea_comes_from(
     front = PROMPTS.get(name).front
     assert len(front.purpose) > 20
     assert front.idea
-    assert bool(front.reading) != name.startswith("instruction/")
+    assert bool(front.reading) != name.startswith("instruct/")
 
 
 def test_the_promised_prompts_are_shipped():
     assert {
-        "instruction/alpaca", "instruction/alpaca.ko", "instruction/plain", "multiple_choice/mmlu", "pairwise/letter",
+        "instruct/alpaca", "instruct/alpaca_ko", "instruct/plain", "multiple_choice/mmlu", "pairwise/letter",
         "pairwise/reason_json", "pairwise/reason_json.ko", "score/book", "score/integer", "score/integer.ko",
         "score/likelihood_ratio", "score/reason_json", "score/reason_json.ko",
     } <= set(SHIPPED)  # fmt: skip

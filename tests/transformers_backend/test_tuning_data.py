@@ -10,6 +10,7 @@ import tiny_models
 from judgekit_transformers.loading import load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
 from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens
+from judgekit_transformers.tuning_options import TuningOptions
 
 ITEMS = [
     {"id": "plain", "instruction": "Name the colour of grass.", "output": "green"},
@@ -42,14 +43,16 @@ def file(tmp_path):
     return write
 
 
-def read(loaded, path, style="alpaca", chat="auto", mask_prompt=True, limit=1024, truncate=False):
-    return examples(path, None, loaded, reading_of(loaded, style, chat, mask_prompt, limit, truncate))
+def read(loaded, path, **options):
+    settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
+    chosen = judgekit.build_options(TuningOptions, settings, "train.x")
+    return examples(path, None, loaded, reading_of(loaded, chosen))
 
 
-def asked(style, item):
+def asked(style, item, chat):
+    """What the evaluation asks."""
     sample = judgekit.Sample(id=item["id"], instruction=item["instruction"], input=item.get("input", ""))
-    message = judgekit.Message(role="user", content=judgekit.render_instruction(style, sample))
-    return judgekit.Request(messages=(message,))
+    return judgekit.Request(messages=judgekit.prompt_messages(style, sample, (), None, chat=chat))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,13 @@ def asked(style, item):
     [("llama", True, "<|im_end|>"), ("llama", False, "<|im_end|>"), ("gpt2", False, "<|endoftext|>"),
      ("spaced", False, "</s>")],
 )  # fmt: skip
-@pytest.mark.parametrize("style", ["plain", "alpaca", "alpaca.ko", "book", "qa"])
+@pytest.mark.parametrize("style", ["plain", "alpaca", "alpaca_ko", "book", "qa", "flan"])
 def test_a_causal_model_learns_the_response_and_its_end_after_the_prompt_of_the_evaluation(
     models, file, kind, chat, end, style
 ):
     loaded = models[kind]
     for item, example in zip(ITEMS, read(loaded, file(ITEMS), style=style, chat=chat), strict=True):
-        prompt = prompt_of(loaded, asked(style, item), chat).ids
+        prompt = prompt_of(loaded, asked(style, item, chat), chat).ids
         assert example.ids[: len(prompt)] == prompt
         assert example.ids[len(prompt) : -1] == continuation_ids(loaded, item["output"])
         assert example.targets == [IGNORED] * len(prompt) + example.ids[len(prompt) :]
@@ -71,12 +74,75 @@ def test_a_causal_model_learns_the_response_and_its_end_after_the_prompt_of_the_
         assert loaded.tokenizer.decode(learnt) == item["output"] + end
 
 
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "한국의 수도는?"},
+    {"role": "assistant", "content": "서울 👍🏽"},
+    {"role": "user", "content": "the end?"},
+    {"role": "assistant", "content": "the end"},
+]
+ENDS = {"chatml": "<|im_end|>", "vicuna": "</s>", "llama2": " </s>", "llama3": "<|eot_id|>", "phi3": "<|end|>"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "chat", "style"),
+    [("llama", True, "plain"), *(("spaced", False, style) for style in (*ENDS, "alpaca", "qa")),
+     *(("gpt2", False, style) for style in (*ENDS, "alpaca"))],
+)  # fmt: skip
+def test_of_a_conversation_every_answer_and_its_end_is_learnt_and_nothing_else(models, file, kind, chat, style):
+    loaded = models[kind]
+    (example,) = read(loaded, file([{"id": "talk", "messages": TALK}]), style=style, chat=chat)
+    lead = "" if chat else judgekit.style_named(style).lead
+    end = "<|im_end|>" if chat else ENDS.get(style) or loaded.tokenizer.eos_token
+    runs, last = [], IGNORED
+    for target in example.targets:
+        if target != IGNORED:
+            runs = [*runs[:-1], [*runs[-1], target]] if last != IGNORED else [*runs, [target]]
+        last = target
+    said = [lead + turn["content"] + end for turn in TALK if turn["role"] == "assistant"]
+    decoded = [loaded.tokenizer.decode(run) for run in runs]
+    if kind == "spaced" and lead:  # such a tokenizer decodes a text without the space that it begins with
+        assert [loaded.tokenizer.convert_ids_to_tokens(run[0])[0] for run in runs] == ["▁"] * len(runs)
+        decoded = [" " + text for text in decoded]
+    assert decoded == said
+
+    sample = judgekit.Sample(id="talk", system="Be brief.", instruction=TALK[1]["content"], turns=(TALK[3]["content"],))
+    for number, answers in enumerate([(), (TALK[2]["content"],)]):
+        request = judgekit.Request(messages=judgekit.prompt_messages(style, sample, answers, None, chat=chat))
+        prompt = loaded.tokenizer.decode(prompt_of(loaded, request, chat).ids)
+        before = loaded.tokenizer.decode(example.ids)
+        assert before.startswith(prompt), f"answer {number + 1} is asked for as it was taught"
+
+
+def test_a_decoder_learns_each_answer_of_a_conversation_after_what_came_before(models, file):
+    talk = [{"from": who, "value": text} for who, text in
+            (("human", "the cat"), ("gpt", "a b"), ("human", "at 2"), ("gpt", "in"))]  # fmt: skip
+    loaded = models["t5"]
+    first, second = read(loaded, file([{"conversations": talk}]), style="plain")
+    decode = loaded.tokenizer.decode
+    assert [decode(e.targets, skip_special_tokens=True) for e in (first, second)] == ["a b", "in"]
+    assert decode(first.ids, skip_special_tokens=True) == "the cat"
+    assert decode(second.ids, skip_special_tokens=True).split() == ["the", "cata", "b", "at", "2"]
+
+
+def test_a_template_that_does_not_show_an_answer_as_it_stands_is_said(models, file):
+    talk = [{"role": role, "content": f" {role} "} for role in ("user", "assistant", "user", "assistant")]
+    loaded = models["llama"]
+    before = loaded.tokenizer.chat_template
+    loaded.tokenizer.chat_template = before.replace("m['content']", "m['content'] | trim")
+    try:
+        with pytest.raises(judgekit.DataError, match="does not show answer 1 as it stands"):
+            read(loaded, file([{"messages": talk}]), style="plain")
+    finally:
+        loaded.tokenizer.chat_template = before
+
+
 def test_an_encoder_reads_the_prompt_and_its_decoder_learns_the_response(models, file):
     items = [{"id": "a", "instruction": "name the thing", "output": "the cat, in 2 at"}]
     for kind, forced in (("t5", []), ("bart", [IGNORED])):
         loaded = models[kind]
         (example,) = read(loaded, file(items), style="plain")
-        assert example.ids == prompt_of(loaded, asked("plain", items[0]), False).ids
+        assert example.ids == prompt_of(loaded, asked("plain", items[0], False), False).ids
         said = [*continuation_ids(loaded, items[0]["output"]), loaded.tokenizer.eos_token_id]
         assert example.targets == forced + said
         assert list(example.answer) == [*loaded.beginning, *said[:-1]]
@@ -88,12 +154,13 @@ def test_a_token_over_the_edge_of_what_is_learnt_is_not_made(models):
     loaded = models["gpt2"]  # whose vocabulary has "th" and "the"
     text = "say: t" + "he t" + "he end; t" + "he" + "re"
     spans = [(6, 10), (19, 21)]
-    ids, learnt = tokens(loaded, text, spans, chat=False)
-    assert loaded.tokenizer.decode(ids) == text
-    written = [token for token, counts in zip(ids, learnt, strict=True) if counts]
-    assert loaded.tokenizer.decode(written) == "he the"
+    made = tokens(loaded, text, spans, chat=False)
+    assert loaded.tokenizer.decode(made.ids) == text
+    written = [token for token, counts in zip(made.ids, made.learnt, strict=True) if counts]
+    assert loaded.tokenizer.decode(written) == text[6:10] + text[19:21]
+    assert [loaded.tokenizer.decode(made.ids[:place]) for place in made.closed] == [text[:10], text[:21]]
     whole = loaded.tokenizer(text).input_ids
-    assert whole != ids, "in one go the edges would lie within tokens"
+    assert whole != made.ids, "in one go the edges would lie within tokens"
 
 
 def test_the_prompt_may_be_learnt_too(models, file):
@@ -106,19 +173,18 @@ def test_the_prompt_may_be_learnt_too(models, file):
 def test_an_item_longer_than_is_read_is_an_error_with_its_place_or_cut_and_counted(models, file):
     loaded, items = models["llama"], [*ITEMS[:1], *({"instruction": "Say a.", "output": "a" * n} for n in (99, 999))]
     with pytest.raises(judgekit.DataError) as error:
-        read(loaded, file(items), chat=False, style="plain", limit=64)
+        read(loaded, file(items), chat=False, style="plain", max_length=64)
     assert str(error.value).endswith(
-        "items.json: item 2: 105 tokens are more than the 64 that are read (1 more are too long); "
-        "'truncate: true' cuts them"
+        "item 2: 105 tokens are more than the 64 that are read (1 more are too long); 'truncate: true' cuts them"
     )
-    made = read(loaded, file(items), chat=False, style="plain", limit=64, truncate=True)
+    made = read(loaded, file(items), chat=False, style="plain", max_length=64, truncate=True)
     assert [(example.cut, len(example.ids) == 64) for example in made] == [(False, False), (True, True), (True, True)]
     with pytest.raises(judgekit.DataError, match="item 1: the prompt alone fills the 8 tokens"):
-        read(loaded, file(items), chat=False, limit=8, truncate=True)
+        read(loaded, file(items), chat=False, max_length=8, truncate=True)
 
 
 def test_no_response_no_template_and_a_template_that_refuses_are_named(models, file):
-    with pytest.raises(judgekit.DataError, match="item 2: no 'output' to learn from"):
+    with pytest.raises(judgekit.DataError, match="item 2"):
         read(models["gpt2"], file([ITEMS[0], {"instruction": "Name it.", "output": ""}]))
     with pytest.raises(judgekit.UsageError, match="chat: true, and the model has no chat template"):
         read(models["gpt2"], file(ITEMS), chat=True)

@@ -1,0 +1,200 @@
+"""A tokenizer's own chat template: read from its files, rendered in a sandbox, and cut at the edges of the answers.
+
+Such a template writes a whole conversation at once, and does not say which part of it is an answer. It is therefore
+rendered twice, once with marks in the place of the answers. What it writes behind every answer, wherever in the
+conversation that stands, is what ends an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from judgekit.errors import PromptError
+
+CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
+_NO_MARK = "this chat template does not write what the assistant says as it stands"
+# Templates that print today's date get one and the same: the same conversation, the same text.
+_DATES = {"%Y-%m-%d": "2024-07-26", "%B %d, %Y": "July 26, 2024"}
+
+
+class _Generation(Extension):
+    """`{% generation %}`, by which some templates mark what the assistant says: read over."""
+
+    tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """One chat template. `end` is what ends an answer; `lead` is what stands before one, and not in its prompt."""
+
+    def __init__(self, source: str, special: Mapping[str, str], place: str) -> None:
+        self.place, self._special = place, dict(special)
+        content = json.dumps([source, self._special], sort_keys=True)
+        self.sha256 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        try:
+            self._template = _environment().from_string(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from None
+
+    @cached_property
+    def end(self) -> str:
+        return self._around[1]
+
+    @cached_property
+    def lead(self) -> str:
+        return self._around[0]
+
+    def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
+        """The conversation in pieces, by turns read and learnt; one more turn is asked than is answered, or as many.
+
+        Raises PromptError where the template refuses the conversation, or writes an answer otherwise than it stands.
+        """
+        told = self._told(system, asked, answers)
+        whole, between = self._render(told), self._split(told)
+        said: Sequence[str] = answers
+        if _joined(between, said) != whole:
+            said = [answer.strip() for answer in answers]  # many templates trim
+        if _joined(between, said) != whole:
+            raise PromptError(_NO_MARK, path=self.place)
+        pieces = [between[0]]
+        for answer, after in zip(said, between[1:], strict=True):
+            if not after.startswith(self.end):
+                raise PromptError(f"not every answer ends with {self.end!r} in this chat template", path=self.place)
+            lead = self.lead if pieces[-1].endswith(self.lead) else ""  # some have it in the last turn alone
+            pieces[-1] = pieces[-1].removesuffix(lead)
+            pieces += [lead + answer + self.end, after.removeprefix(self.end)]
+        return pieces
+
+    @cached_property
+    def _around(self) -> tuple[str, str]:
+        """What leads an answer and what ends it, from a conversation that says nothing."""
+        asked, answers = ["Hello.", "Hello again."], ["Yes.", "No."]
+        _, middle, last = self._split(self._told("", asked, answers))
+        shared = next((at for at, pair in enumerate(zip(middle, last, strict=False)) if pair[0] != pair[1]), len(last))
+        end = last[:shared]
+        if end not in (middle, last) and end.rfind("<") > end.rfind(">"):
+            end = end[: end.rfind("<")]  # the beginning of two different special tokens
+        prompt = self._render(self._told("", asked[:1], []))
+        before = self._split(self._told("", asked[:1], answers[:1]))[0]
+        if not before.startswith(prompt):
+            raise PromptError("this chat template asks for an answer otherwise than it begins one", path=self.place)
+        return before.removeprefix(prompt), end.rstrip()
+
+    def _told(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
+        """The messages. Templates that refuse system messages, or leave them out, get them before the first turn."""
+        told = [{"role": "user", "content": asked[0]}]
+        for answer, user in zip(answers, [*asked[1:], None], strict=False):
+            told.append({"role": "assistant", "content": answer})
+            told += [{"role": "user", "content": user}] if user is not None else []
+        if not system:
+            return told
+        with_system = [{"role": "system", "content": system}, *told]
+        try:
+            if system.strip() in self._render(with_system):
+                return with_system
+        except PromptError:
+            pass
+        return [{"role": "user", "content": f"{system}\n\n{asked[0]}"}, *told[1:]]
+
+    def _split(self, told: Sequence[Mapping[str, str]]) -> list[str]:
+        """What the template writes around the answers: one piece more than there are answers."""
+        content = json.dumps(list(told)).encode()
+        mark = f"mark{hashlib.sha256(content).hexdigest()[:16]}"
+        answers = sum(message["role"] == "assistant" for message in told)
+        marked = [{**message, "content": mark} if message["role"] == "assistant" else message for message in told]
+        pieces = self._render(marked).split(mark)
+        if len(pieces) != answers + 1:
+            raise PromptError(_NO_MARK, path=self.place)
+        return pieces
+
+    def _render(self, told: Sequence[Mapping[str, str]]) -> str:
+        """The text: up to where an answer begins, if the user spoke last."""
+        try:
+            return self._template.render(
+                messages=[dict(message) for message in told],
+                add_generation_prompt=told[-1]["role"] == "user",
+                **self._special,
+            )
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise PromptError(f"the chat template refuses the conversation: {error}", path=self.place) from None
+
+
+def read_chat_template(path: Path) -> ChatTemplate:
+    """The chat template of a tokenizer's folder, or in a file. Raises PromptError where there is none."""
+    try:
+        state = tuple((file.name, file.stat().st_mtime_ns) for file in _files(path))
+    except OSError as error:
+        raise PromptError(f"cannot be read: {error.strerror}", path=path) from None
+    return _read(path, state)
+
+
+def _files(path: Path) -> list[Path]:
+    """The files that say something of the template at this place: the template's own first."""
+    folder = path if path.is_dir() else path.parent
+    own = [folder / TEMPLATE] if path.is_dir() else [path]
+    found = [file for file in (*own, folder / CONFIG) if file.is_file()]
+    if not found or (not path.is_dir() and found[0] != path):
+        raise PromptError(f"no chat template: neither a {TEMPLATE} nor a {CONFIG} is here", path=path)
+    return found
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, state: object) -> ChatTemplate:
+    """`state` tells versions of the files apart."""
+    found = _files(path)
+    config: dict[str, Any] = {}
+    try:
+        if found[-1].name == CONFIG:
+            config = json.loads(found[-1].read_text("utf-8"))
+        source = found[0].read_text("utf-8") if found[0].name != CONFIG else config.get("chat_template")
+    except (OSError, ValueError) as error:
+        raise PromptError(f"cannot be read: {error}", path=path) from None
+    if isinstance(source, list):  # several, by name
+        source = next((one.get("template") for one in source if one.get("name") == "default"), None)
+    if not isinstance(source, str):
+        raise PromptError("the tokenizer has no chat template", path=found[0])
+    special = {name: _text(config[name]) for name in _SPECIAL if config.get(name) is not None}
+    return ChatTemplate(source, special, str(found[0]))
+
+
+def _text(token: Any) -> str:
+    """A special token, which the files spell as a text or with its properties."""
+    return str(token["content"]) if isinstance(token, dict) else str(token)
+
+
+def _joined(between: Sequence[str], said: Sequence[str]) -> str:
+    return between[0] + "".join(answer + after for answer, after in zip(said, between[1:], strict=True))
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    """As `transformers` has it: its whitespace, its functions, nothing of the machine."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+
+    def refuse(message: str) -> NoReturn:
+        raise jinja2.TemplateError(message)
+
+    def to_json(value: Any, **options: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, **options)
+
+    del environment.globals["lipsum"]
+    del environment.filters["random"]
+    environment.filters["tojson"] = to_json
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: _DATES.get(form, "26 Jul 2024")}
+    return environment

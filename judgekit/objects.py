@@ -1,0 +1,140 @@
+"""Files of JSON objects: a JSON array or JSONL, and the line on which each object begins."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from judgekit.errors import DataError
+
+LINES = (".jsonl", ".ndjson")  # suffixes of files that hold one object a line
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object of a file: where it stands, and its fields.
+
+    `number` counts the objects from 1, `line` is where it begins. `names` says what the file calls the fields that were
+    given other names.
+    """
+
+    path: Path
+    number: int
+    line: int
+    fields: dict[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}" if self.path.suffix in LINES else f"item {self.number}"
+
+    def error(self, message: str, where: str = "") -> DataError:
+        """The error that names file, line and item (and `where` in it)."""
+        item = "" if self.path.suffix in LINES else f"item {self.number}"
+        place = ", ".join(filter(None, (item, where)))
+        return DataError(f"{place}: {message}" if place else message, path=self.path, line=self.line)
+
+    def called(self, key: str) -> str:
+        """A field for messages: by the file's name of it, where a mapping has renamed it."""
+        return f"{self.names[key]!r} ({key})" if key in self.names else repr(key)
+
+    def text(self, key: str, *, required: bool = False) -> str | None:
+        """A field that is a text or missing; not missing, nor empty, where it is `required`."""
+        value = self.fields.get(key)
+        if isinstance(value, str) and (value.strip() or not required):
+            return value
+        if value is None and not required:
+            return None
+        name = self.called(key)
+        raise self.error(f"no {name}" if value is None else f"{name} is {'empty' if value == '' else 'not a text'}")
+
+
+def read_objects(path: Path) -> Iterator[Entry]:
+    """Every object of a JSON array or JSONL file. Raises DataError with file and line."""
+    text = read_text(path).removeprefix("\ufeff")
+    if not text.strip():
+        raise DataError("is empty", path=path)
+    found = _of_lines(path, text) if path.suffix in LINES else _of_array(path, text)
+    number = 0
+    for number, (line, value) in enumerate(found, start=1):
+        entry = Entry(path, number, line, value)
+        if not isinstance(value, dict):
+            whole = isinstance(value, list) and path.suffix in LINES
+            hint = "; a file that is one JSON array ends in .json" if whole else ""
+            raise entry.error(f"should be an object, not {type(value).__name__}{hint}")
+        yield entry
+    if not number:
+        raise DataError("has no items", path=path)
+
+
+def _of_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), start=1):  # the other line ends may stand within JSON
+        if line.strip():
+            if number == 1 and line.strip() == "[":
+                raise DataError("is a JSON array, not one object a line: such a file ends in .json", path=path, line=1)
+            yield number, parse_json(line, path, first_line=number)
+
+
+def _of_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    try:
+        array = parse_json(text, path)
+    except DataError:
+        if text.lstrip().startswith("{") and _is_object(text.lstrip().split("\n", 1)[0]):
+            raise DataError(
+                "is not one JSON array but JSONL, one object a line: such a file ends in .jsonl", path=path, line=1
+            ) from None
+        raise
+    if not isinstance(array, list):
+        raise DataError(f"should be a JSON array of items, not {type(array).__name__}", path=path)
+    yield from zip(lines_of_array(text), array, strict=True)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def lines_of_array(text: str) -> Iterator[int]:
+    """The line on which each item of a JSON array (known to be one) begins."""
+    decoder, gap = json.JSONDecoder(), re.compile(r"[\s,]*")
+    line, counted, at = 1, 0, text.index("[") + 1
+    while text[at := gap.match(text, at).end()] != "]":  # type: ignore[union-attr]
+        line, counted = line + text.count("\n", counted, at), at
+        yield line
+        at = decoder.raw_decode(text, at)[1]
+
+
+def read_text(path: Path) -> str:
+    """A data file's text. Raises DataError where it cannot be read, for bytes that are no UTF-8 with their line."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError("no such file", path=path) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path, line=line) from None
+
+
+def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
+    """Strict JSON: NaN and infinities are refused. Raises DataError with the line."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise DataError(f"not JSON: {error.msg} (column {error.colno})", path=path, line=line) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}", path=path, line=first_line) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,184 @@
+"""What is learnt of a conversation: exactly what the assistant says and what ends it, in every style."""
+
+import json
+
+import pytest
+
+import judgekit
+from judgekit_gpt2 import data
+from judgekit_gpt2.data import IGNORED
+from judgekit_gpt2.tokens import Tokenizer
+
+STYLES = sorted(
+    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
+)  # fmt: skip
+TALKS = [
+    judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),
+    judgekit.Sample(id="2", instruction="수도는?", reference="서울입니다.", turns=("정말?", "🙂?"),
+                    turn_references=("네, 서울 🏙️🇰🇷!", " 👩‍👩‍👧 \n"), system="짧게 답해."),
+    judgekit.Sample(id="3", instruction="Hi:", reference=":-)", turns=("\n\n",), turn_references=("\n\n\n",)),
+    judgekit.Sample(id="4", instruction="<|im_end|>", reference="<|endoftext|><|im_end|></s>"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    try:
+        return Tokenizer.gpt2()
+    except judgekit.CheckpointError as error:
+        pytest.skip(str(error))
+
+
+def learnt(example, tokenizer):
+    """The tokens that count as targets, in runs, as collate has them."""
+    (targets,) = data.collate([example], tokenizer.end_of_text).targets.tolist()
+    runs, open_run = [], False
+    for target in targets:
+        if target == IGNORED:
+            open_run = False
+            continue
+        runs = runs if open_run else [*runs, []]
+        runs[-1].append(target)
+        open_run = True
+    return runs
+
+
+def example_of(style, sample, tokenizer, mask_prompt=True):
+    ends = judgekit.style_named(style).end != ""
+    spans = judgekit.render_training(style, sample)
+    return data.of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends)
+
+
+def expected(style, sample, tokenizer):
+    """By style, what a model has to say in each turn: as text, and with the end of text where nothing else ends it."""
+    found = judgekit.style_named(style)
+    end = [] if found.end else [tokenizer.end_of_text]
+    return [(f"{found.lead}{answer}{found.end}", end) for answer in sample.references]
+
+
+def check(style, sample, tokenizer):
+    """Every learnt run decodes to the answer and its end token: no token more, none less. Returns how many."""
+    runs = learnt(example_of(style, sample, tokenizer), tokenizer)
+    wanted = expected(style, sample, tokenizer)
+    assert len(runs) == len(wanted)
+    for run, (text, end) in zip(runs, wanted, strict=True):
+        assert run[len(run) - len(end) :] == end
+        said = run[: len(run) - len(end)]
+        assert tokenizer.decode(said) == text
+        assert said == tokenizer.encode(text)
+    return sum(map(len, runs))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("sample", TALKS, ids=[sample.id for sample in TALKS])
+def test_the_unmasked_tokens_are_the_assistants_text_and_its_end(style, sample, gpt2, tokenizer):
+    check(style, sample, gpt2)
+    check(style, sample, tokenizer)  # 44 merges: nearly every byte is a token
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_prompts_have_the_tokens_that_evaluation_gives_the_model(style, gpt2):
+    for sample in TALKS:
+        example = example_of(style, sample, gpt2)
+        prompt = gpt2.encode(judgekit.render_prompt(style, sample))
+        assert list(example.ids[: len(prompt)]) == prompt
+
+
+def test_every_style_is_here():
+    from judgekit.templates import Prompts
+
+    shipped = [name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/")]
+    assert sorted(shipped) == STYLES
+
+
+@pytest.mark.shared
+def test_no_token_leaks_or_is_lost_over_the_books_items_in_every_style(shared_data, gpt2):
+    path = shared_data / "instructions" / "instruction-data.json"
+    items = judgekit.read_items(path)
+    counts = {style: sum(check(style, item.sample, gpt2) for item in items) for style in STYLES}
+    print(f"{len(items):,} items x {len(STYLES)} styles: 0 tokens leaked, 0 lost;", counts)
+    assert len(items) == 1100
+    assert counts["book"] == sum(len(gpt2.encode(item.sample.reference)) + 1 for item in items)
+    assert all(count >= counts["book"] - len(items) for count in counts.values())
+
+
+@pytest.mark.shared
+def test_the_whole_text_encoded_at_once_has_tokens_across_the_edges(shared_data, gpt2):
+    """Why spans are encoded apart: a model that is given the prompt could never write these tokens."""
+    items = judgekit.read_items(shared_data / "instructions" / "instruction-data.json")
+    across = dict.fromkeys(STYLES, 0)
+    for style in STYLES:
+        for item in items:
+            spans = judgekit.render_training(style, item.sample)
+            whole = gpt2.encode("".join(span.text for span in spans))
+            across[style] += whole != [token for span in spans for token in gpt2.encode(span.text)]
+    print(across)
+    assert across["book"] == 0, "the book's own batches do not depend on it"
+    assert across["alpaca"] > 0
+
+
+def test_all_tokens_are_learnt_where_the_prompt_is_not_masked(gpt2):
+    talk = TALKS[1]
+    for style in ("chatml", "alpaca"):
+        example = example_of(style, talk, gpt2, mask_prompt=False)
+        (run,) = learnt(example, gpt2)
+        assert len(run) == len(example.ids)
+        assert run[-1] == gpt2.end_of_text
+        differing = [
+            at for at, (target, token) in enumerate(zip(run, example.ids[1:], strict=False)) if target != token
+        ]
+        assert len(differing) == (2 if style == "alpaca" else 0), "two answers end where the text goes on"
+
+
+@pytest.fixture
+def talks(tmp_path):
+    def write(items, name="talks.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(item) + "\n" for item in items), "utf-8")
+        return path
+
+    return write
+
+
+def _examples(path, tokenizer, context=400, **options):
+    settings = {"style": "chatml", "mask_prompt": True, **options}
+    return data.instruction_examples(path, "train", tokenizer, context=context, **settings)
+
+
+def test_examples_come_from_any_format(talks, tokenizer):
+    told = [("user", "Sit."), ("assistant", "The cat sat."), ("user", "And?"), ("assistant", "The dog.")]
+    messages = {"split": "train", "messages": [{"role": role, "content": text} for role, text in told]}
+    names = {"user": "human", "assistant": "gpt"}
+    sharegpt = {"split": "train", "conversations": [{"from": names[role], "value": text} for role, text in told]}
+    (one,) = _examples(talks([messages]), tokenizer)
+    (two,) = _examples(talks([sharegpt]), tokenizer)
+    assert one == two
+    assert [tokenizer.decode(run) for run in learnt(one, tokenizer)] == ["The cat sat.<|im_end|>", "The dog.<|im_end|>"]
+    dolly = {"split": "train", "instruction": "Sit.", "context": "mat", "response": "The cat sat."}
+    alpaca = {"split": "train", "q": "Sit.", "input": "mat", "output": "The cat sat."}
+    mapping = {"instruction": "q"}
+    assert _examples(talks([dolly]), tokenizer) == _examples(talks([alpaca]), tokenizer, mapping=mapping)
+    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: looks like Dolly, not ShareGPT"):
+        _examples(talks([dolly]), tokenizer, format="sharegpt")
+
+
+def test_a_long_item_is_refused_with_its_line_and_cut_only_if_asked(talks, tokenizer):
+    turn = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "The cat sat on the mat."}]
+    path = talks([{"split": "train", "messages": turn * number} for number in (1, 3)])
+    short, long = _examples(path, tokenizer)
+    context = len(long.ids) - 5
+    with pytest.raises(judgekit.DataError, match=rf"talks\.jsonl:2: {len(long.ids)} tokens are more than the context"):
+        _examples(path, tokenizer, context=context)
+    examples = _examples(path, tokenizer, context=context, truncate=True)
+    assert examples == [short, long]
+    batch = data.collate(examples, tokenizer.end_of_text, context)
+    assert batch.inputs.shape == (2, context)
+    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: the prompt alone fills the context"):
+        _examples(path, tokenizer, context=10, truncate=True)
+
+
+def test_a_turn_without_an_answer_is_refused_with_its_line(talks, tokenizer):
+    said = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "I sit."}]
+    path = talks([{"split": "train", "messages": said}, {"split": "train", "messages": [*said, said[0]]}])
+    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:2: turn 2 has no answer to learn from"):
+        _examples(path, tokenizer)
