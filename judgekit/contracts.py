@@ -177,6 +177,9 @@ class Trainer(Configured, ABC):
     def inputs(self) -> list[Path]:
         """The files whose content decides the weights, besides other trainers' checkpoints."""
 
+    def check(self) -> None:
+        """Preflight: raise what would end the training, found cheaply: data that cannot be learnt from, say."""
+
     @abstractmethod
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Write the checkpoint into a folder: empty, or (if the trainer `resumes`) as a killed training left it.

@@ -57,6 +57,7 @@ def plan_trainings(
         )
         if training is not None:
             planned[name] = training
+            problems.attempt(f"train.{name}", training.trainer.check)
     return list(planned.values())
 
 

@@ -46,17 +46,26 @@ class SupervisedTuning(judgekit.Trainer):
         to_be_made = Path(self.options.start).is_absolute() and not start.exists()
         return [self.path(self.options.data), *([] if to_be_made else deciding(self._start()))]
 
+    def check(self) -> None:
+        """Raises DataError for items without an answer, PromptError for an unknown style."""
+        from judgekit_transformers.tuning_data import items_of
+
+        options = self.options
+        judgekit.style_named(options.style)
+        for split in (options.split, *([options.validation] if options.validation else [])):
+            items_of(self.path(options.data), split, options)
+
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart
-        from judgekit_transformers.tuning_data import examples, reading_of
+        from judgekit_transformers.tuning_data import examples, items_of, reading_of
         from judgekit_transformers.tuning_loop import Task, device_of, fit
 
         options, start, data = self.options, self._start(), self.path(self.options.data)
         loaded = load_apart(start, "float32", device_of(options.device))
         reading = reading_of(loaded, options)
-        learnt = examples(data, options.split, loaded, reading)
-        held = examples(data, options.validation, loaded, reading) if options.validation else []
+        learnt = examples(items_of(data, options.split, options), loaded, reading)
+        held = examples(items_of(data, options.validation, options), loaded, reading) if options.validation else []
         recipe = self._recipe(loaded, len(learnt))
         task = Task(loaded, start, learnt, held, self._respond(loaded, reading), _summary(learnt, held, reading))
         fit(task, recipe, into, self._origin(recipe), progress)
@@ -89,10 +98,11 @@ class SupervisedTuning(judgekit.Trainer):
 
     def _respond(self, loaded: Loaded, reading: Reading) -> Respond:
         """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
+        from judgekit_transformers.tuning_data import items_of
+
         options, style = self.options, judgekit.style_named(self.options.style)
         path, split = self.path(options.data), options.validation or options.split
-        items = judgekit.read_items(path, options.format, split=split, mapping=options.mapping)
-        samples = [item.sample for item in items[: options.samples]]
+        samples = [item.sample for item in items_of(path, split, options)[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(

