@@ -52,9 +52,11 @@ if TYPE_CHECKING:
         write_items,
         write_objects,
     )
+    from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import Item
     from judgekit.itemwise import item_differences, item_scores
+    from judgekit.lineage import Descent, descents
     from judgekit.plugins import command_group
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
@@ -131,6 +133,7 @@ __all__ = [
     "CurvePoint",
     "DataError",
     "DataLoader",
+    "Descent",
     "Errand",
     "Estimate",
     "Figure",
@@ -199,12 +202,14 @@ __all__ = [
     "build_options",
     "command_group",
     "decide",
+    "descents",
     "holds_conversations",
     "hookimpl",
     "item_differences",
     "item_scores",
     "learnt_tokens",
     "objects_of",
+    "prompt_messages",
     "read_conversations",
     "read_instructions",
     "read_items",
@@ -229,9 +234,11 @@ _HOMES = {
     " StorageError Unreachable UsageError",
     "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
     " write_objects",
+    "generating": "prompt_messages",
     "hookspecs": "hookimpl",
     "instructions": "Item",
     "itemwise": "item_differences item_scores",
+    "lineage": "Descent descents",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"

@@ -15,6 +15,7 @@ from judgekit.fields import clusters, groups, has, in_order
 from judgekit.folder import RunFolder
 from judgekit.gateplan import Looking
 from judgekit.generating import prompt_messages, takes_turns
+from judgekit.lineage import descents
 from judgekit.preparation import DataSet, PlannedMetric, Prepared
 from judgekit.records import (
     Breakdown,
@@ -161,13 +162,14 @@ class Measurements:
         return None if field is None else clusters(planned.data.samples, field)
 
     def estimates(self, metrics: Sequence[PlannedMetric]) -> tuple[list[Estimate], list[Estimate]]:
-        """(estimates, paired differences against the run's `against` system), in the order of the config."""
+        """(estimates, paired differences), in the order of the config. Systems are compared with the run's `against`
+        system, and trained ones with those that they were trained from."""
         from judgekit.statistics.estimates import difference, estimate
 
         found: list[Estimate] = []
         differences: list[Estimate] = []
         settings, seed = self.spec.statistics, self.spec.seed
-        against = self.spec.against or next(iter(self.spec.models))
+        compared = self._compared()
         by_name = {planned.name: planned for planned in metrics}
         for key in self._in_order(by_name):
             table, (metric, system, opponent, name) = self.tables[key], key
@@ -188,8 +190,10 @@ class Measurements:
                 share=name in by_name[metric].metric.shares,
                 names=(opponent,) if self._several_opponents(metric) else (),
             )
-            other = self.tables.get(Key(metric, against, opponent, name))
-            if name == "value" and system != against and other is not None:
+            for against in compared[system] if name == "value" else ():
+                other = self.tables.get(Key(metric, against, opponent, name))
+                if other is None:
+                    continue
                 paired = difference(
                     table,
                     other,
@@ -204,6 +208,19 @@ class Measurements:
                 )
                 differences.append(paired)
         return found, differences
+
+    def _compared(self) -> dict[str, tuple[str, ...]]:
+        """By system, those that it is compared with."""
+        models, trained = self.spec.models, descents(self.spec.work())
+        against = self.spec.against or next(iter(models))
+        return {
+            system: tuple(dict.fromkeys(
+                other
+                for other in (against, *(trained[system].compared if system in trained else ()))
+                if other != system
+            ))
+            for system in models
+        }  # fmt: skip
 
     def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
         """What the standard errors of the headline means are made of, in the order of the estimates."""

@@ -35,11 +35,11 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     pairwise = is_pairwise(record, metric)
     even = (scale.low + scale.high) / 2 if pairwise else None
     if not pairwise:
-        scores = _joined([f"{e.system} scores {_figures(e)}" for e in estimates])
+        scores = joined([f"{e.system} scores {_figures(e)}" for e in estimates])
         low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
         words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
-        wins = _joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
+        wins = joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
         words = f"{wins}. Even odds are marked."
     sentence = f"On {metric}, {words}"
     chart = charts.intervals(estimates, Styles(record.systems), even, several_opponents(record, metric))
@@ -53,7 +53,7 @@ def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | N
         return None
     words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in found]
     margin = margin_of(record, metric, found[0].scale)
-    sentence = f"On {metric}, {_joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
+    sentence = f"On {metric}, {joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
     chart = charts.intervals(found, Styles(record.systems), 0, margin=margin)
     return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
 
@@ -97,7 +97,7 @@ def _figures(estimate: judgekit.Estimate) -> str:
     return f"{figure} {found}" if found.startswith("[") else f"{figure} ({found})"
 
 
-def _joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 

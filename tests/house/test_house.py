@@ -65,6 +65,7 @@ ROOMS = [
     "gatelog",
     "selfcheck",
     "training",
+    "lineage",
     "preparation",
     "rescoring",
     "generating",
