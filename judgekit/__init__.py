@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Score, Scorer, decide, read_run, run_config
+    from judgekit.cli.progress import download_progress
+    from judgekit.cli.results import print_table
     from judgekit.contracts import (
         Backend,
         DataLoader,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
+    from judgekit.downloads import RemoteFile, download
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.folder import write_atomically
     from judgekit.formats import (
         Loss,
         holds_conversations,
@@ -54,10 +58,10 @@ if TYPE_CHECKING:
     )
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import Item
+    from judgekit.instructions import Item, split_sizes
     from judgekit.itemwise import item_differences, item_scores
     from judgekit.lineage import Descent, descents
-    from judgekit.plugins import command_group
+    from judgekit.plugins import command_group, one_of
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
         NO_RESPONSE,
@@ -167,6 +171,7 @@ __all__ = [
     "PromptError",
     "Prompts",
     "QuotaError",
+    "RemoteFile",
     "Reply",
     "Reporter",
     "Request",
@@ -203,12 +208,16 @@ __all__ = [
     "command_group",
     "decide",
     "descents",
+    "download",
+    "download_progress",
     "holds_conversations",
     "hookimpl",
     "item_differences",
     "item_scores",
     "learnt_tokens",
     "objects_of",
+    "one_of",
+    "print_table",
     "prompt_messages",
     "read_conversations",
     "read_instructions",
@@ -218,32 +227,38 @@ __all__ = [
     "render_prompt",
     "render_training",
     "run_config",
+    "split_sizes",
     "spread_of_tokens",
     "style_files",
     "style_named",
     "without_thoughts",
+    "write_atomically",
     "write_items",
     "write_objects",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
+    "cli.progress": "download_progress",
+    "cli.results": "print_table",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
+    "downloads": "RemoteFile download",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "folder": "write_atomically",
     "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
     " write_objects",
     "generating": "prompt_messages",
     "hookspecs": "hookimpl",
-    "instructions": "Item",
+    "instructions": "Item split_sizes",
     "itemwise": "item_differences item_scores",
     "lineage": "Descent descents",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
     " VarianceBudget Verdict VerdictStatus",
-    "plugins": "command_group",
+    "plugins": "command_group one_of",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
     "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
