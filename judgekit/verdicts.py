@@ -256,10 +256,13 @@ def _answer(text: str, label: str, asked: Asked) -> str:
 def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
     """Whether the line also is a line of one of the responses, or of what is left of an echo of them when its thoughts
     are cut off; `cut`: whether it is the beginning of one."""
+    fold = len(_heard(line)) > 1  # "A" is no echo of the response "a"
+    said, begun = _heard(line, fold), line.strip(FRAME) if cut else ""
     texts = {text for response in responses for text in (response, without_thoughts(response))}
     lines = [other for text in texts for other in text.splitlines()]
-    said, begun = _heard(line), line.strip(FRAME) if cut else ""
-    return any(_heard(other) == said or (begun and other.strip(FRAME).startswith(begun)) for other in lines)
+    return any(
+        (said and _heard(other, fold) == said) or (begun and other.strip(FRAME).startswith(begun)) for other in lines
+    )
 
 
 def _stands_in(claim: str, responses: Iterable[str]) -> bool:
@@ -272,11 +275,11 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u20
 _WORD = re.compile(r"[^\W_]+|:")
 
 
-def _heard(text: str) -> str:
-    """The words and colons of a text, without what an echo may lose or change: case, marks, widths of letters,
-    characters that are not seen."""
-    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
-    return " ".join(_WORD.findall(folded.replace("=", ":")))
+def _heard(text: str, fold: bool = True) -> str:
+    """The words and colons of a text, without what an echo may lose or change: case (`fold`), marks, widths of
+    letters, characters that are not seen."""
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("=", ":")
+    return " ".join(_WORD.findall(plain.casefold() if fold else plain))
 
 
 def _integer(answer: str, scale: Scale) -> float:
@@ -374,7 +377,7 @@ def _load(source: str) -> dict[str, Any]:
     except Unreadable:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not one JSON object: {_short(error)}") from None
+        raise Unreadable(f"not one JSON object: {_short(str(error))}") from None
     if not isinstance(found, dict):
         raise Unreadable("not a JSON object")
     return found
