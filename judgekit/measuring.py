@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,12 +17,14 @@ from judgekit.folder import RunFolder
 from judgekit.gateplan import Looking
 from judgekit.generating import prompt_messages, takes_turns
 from judgekit.lineage import descents
+from judgekit.judging import ASKED_TWICE
 from judgekit.preparation import DataSet, PlannedMetric, Prepared
 from judgekit.records import (
     Breakdown,
     Estimate,
     Group,
     Message,
+    Place,
     Reply,
     Request,
     Response,
@@ -117,10 +120,13 @@ def _entry(row: Row, series: str) -> tuple[float | None, VerdictStatus]:
 
 @dataclass
 class Measurements:
-    """Tables of item values by metric, system, opponent and series, filled row by row."""
+    """Tables of item values by metric, system, opponent and series, filled row by row; beside them, how many verdicts
+    there were, and how many took a second asking."""
 
     spec: RunSpec
     tables: dict[Key, ItemTable] = field(default_factory=dict)
+    verdicts: Counter[Place] = field(default_factory=Counter)
+    asked_twice: Counter[Place] = field(default_factory=Counter)
 
     def rows(self, planned: PlannedMetric, study: RunStudy, looking: Looking | None = None) -> Iterator[Row]:
         """The metric's rows, named and counted on their way to the disk; `looking` may end them before the last."""
@@ -133,6 +139,9 @@ class Measurements:
 
     def added(self, planned: PlannedMetric, row: Row) -> Row:
         """The row, counted. Raises PluginError for a value off its series' scale."""
+        place = Place(planned.name, row.system, row.opponent)
+        self.verdicts[place] += len(row.verdicts)
+        self.asked_twice[place] += sum(ASKED_TWICE in verdict.detail for verdict in row.verdicts)
         for name, series in planned.series.items():
             value, status = _entry(row, name)
             if value is not None and not series.low <= value <= series.high:
@@ -312,11 +321,27 @@ class Measurements:
                 )
                 statistics += counted
             found += mine
+            statistics += self._asked_twice(planned.name)
             if "choices" in planned.metric.derived:
                 added, counted = self._of_choices(planned, estimates)
                 found += added
                 statistics += counted
         return found, statistics
+
+    def _asked_twice(self, metric: str) -> list[Statistic]:
+        return [
+            Statistic(
+                metric=metric,
+                system=place.system,
+                opponent=place.opponent or None,
+                name="asked_twice",
+                label="verdicts that took a second asking",
+                value=count,
+                note=f"of {self.verdicts[place]}: the first reply could not be read",
+            )
+            for place, count in self.asked_twice.items()
+            if count and place.metric == metric
+        ]
 
     def _of_choices(
         self, planned: PlannedMetric, estimates: Sequence[Estimate]

@@ -169,10 +169,15 @@ STATUSES: tuple[judgekit.VerdictStatus, ...] = ("scored", "unparsed", "refused",
 def statuses(record: judgekit.RunRecord) -> judgekit.Table:
     """Verdicts by status, a line a headline number."""
     used = [e for e in record.estimates if e.series == "value" and e.estimand == NEW and e.group is None]
+    again = {
+        (one.metric, one.system, one.opponent): one.value for one in record.statistics if one.name == "asked_twice"
+    }
     rows: list[list[str | float | int | None]] = [
-        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES)] for e in used if any(e.counts.values())
-    ]
-    return judgekit.Table(["metric", "system", *STATUSES], rows)
+        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES),
+         *([again.get((e.metric, e.system, e.opponent), 0)] if again else [])]
+        for e in used if any(e.counts.values())
+    ]  # fmt: skip
+    return judgekit.Table(["metric", "system", *STATUSES, *(["asked twice"] if again else [])], rows)
 
 
 def reruns(record: judgekit.RunRecord) -> judgekit.Table:
