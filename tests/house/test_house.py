@@ -31,6 +31,7 @@ ROOMS = [
     "verdicts",
     "ledger",
     "deadlines",
+    "admission",
     "limits",
     "retries",
     "turns",
