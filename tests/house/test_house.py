@@ -34,6 +34,7 @@ ROOMS = [
     "verdicts",
     "ledger",
     "deadlines",
+    "admission",
     "limits",
     "retries",
     "turns",
