@@ -289,6 +289,43 @@ def waterfall(
     return _top(height=150, data={"values": bars}, layer=layers)
 
 
+def calibration(found: judgekit.Agreement) -> dict[str, Any]:
+    """The labels' mean over the judge's, with the labels' interval; the dashed line is where they are the same."""
+    scale = found.scale
+    ends = [_scaled(scale.low, scale), _scaled(scale.high, scale)]
+    unit = numbers.unit(scale).strip()
+    both = {"type": "quantitative", "scale": {"domain": ends, "nice": False}}
+    axis = {"tickCount": 5}
+    suffix = f" ({unit})" if unit else ""
+    x = {**both, "axis": {**axis, "title": f"the judge{suffix}"}}
+    y = {**both, "axis": {**axis, "title": f"the labels{suffix}"}}
+    values = [
+        {
+            "judge": _scaled(one.judge, scale),
+            "label": _scaled(one.label, scale),
+            "low": _scaled(one.interval.low, scale),
+            "high": _scaled(one.interval.high, scale),
+        }
+        for one in found.calibration
+    ]
+    same = [{"judge": end, "label": end} for end in ends]
+    place = {"x": {"field": "judge", **x}, "y": {"field": "label", **y}}
+    return _top(
+        height=220,
+        layer=[
+            {"data": {"values": same}, "mark": {"type": "line", "strokeDash": [5, 3], "color": MUTED, "strokeWidth": 1},
+             "encoding": place},
+            {"data": {"values": values}, "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+             "mark": {"type": "rule", "color": COLOURS[0], "strokeWidth": 5, "opacity": 0.5, "strokeCap": "round"},
+             "encoding": {"x": place["x"], "y": {"field": "low", **y}, "y2": {"field": "high"}}},
+            {"data": {"values": values},
+             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1, "stroke": PAPER, "strokeWidth": 2,
+                      "color": COLOURS[0]},
+             "encoding": place},
+        ],
+    )  # fmt: skip
+
+
 OUTCOMES = ("wins", "ties", "losses", "no verdict")
 
 
