@@ -95,7 +95,9 @@ def with_labels(found: Measured, file: LabelFile, terms: Terms) -> Agreement:
         figures=figures(pairs, meaning.kind, ends, **terms.settings),
         ceiling=_ceiling(matched, meaning.kind, ends, terms),
         calibration=calibration(
-            ((r.thing.sample_id, r.judge, r.label) for r in ratings), _scale(found.scale, meaning.kind), **terms.settings
+            ((r.thing.sample_id, r.judge, r.label) for r in ratings),
+            _scale(found.scale, meaning.kind),
+            **terms.settings,
         ),
         corrected=tuple(_corrected(found, meaning, terms, ratings)) if terms.correct else (),
         notes=tuple(_notes(found, file, meaning, terms, matched, ratings)),

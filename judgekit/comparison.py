@@ -242,7 +242,10 @@ def compare(first: Side, second: Side, terms: Terms) -> Comparison:
         for places in _matched(first, second, metric):
             results += _results(first, second, metric, places, shared, terms, notes)
     return Comparison(
-        first=_side_name(first, second), second=_side_name(second, first), results=tuple(results), notes=tuple(dict.fromkeys(notes))
+        first=_side_name(first, second),
+        second=_side_name(second, first),
+        results=tuple(results),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

@@ -205,13 +205,14 @@ def _print_calibration(found: Agreement) -> None:
     from judgekit.cli.results import interval, number, print_table
 
     def row(one: Calibration) -> tuple[str, ...]:
-        ends = dict.fromkeys(number(end, found.scale) for end in (one.low, one.high))
+        values = dict.fromkeys(number(end, found.scale) for end in (one.low, one.high))
         return (
-            " – ".join(ends), str(one.n_pairs), number(one.judge, found.scale), number(one.label, found.scale),
+            " – ".join(values), str(one.n_pairs), number(one.judge, found.scale), number(one.label, found.scale),
             interval(one.interval, found.scale),
         )  # fmt: skip
 
-    columns = ("judge's value", "responses", "its mean there", "the labels' mean", f"{100 * found.confidence:g} % interval")
+    ends = f"{100 * found.confidence:g} % interval"
+    columns = ("judge's value", "responses", "its mean there", "the labels' mean", ends)
     print_table(f"{found.metric}: what the judge's values are worth", columns, [row(one) for one in found.calibration])
 
 

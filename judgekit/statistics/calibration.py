@@ -1,5 +1,5 @@
-"""Is a judge's score worth what it says? Beside labels: their mean where the judge gave about the same score, which is a
-reliability diagram (Murphy and Winkler 1977) for scores of any scale."""
+"""Is a judge's score worth what it says? The labels' mean where the judge gave about the same score: a reliability
+diagram (Murphy and Winkler 1977), for scores of any scale."""
 
 from __future__ import annotations
 
