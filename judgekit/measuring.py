@@ -16,8 +16,8 @@ from judgekit.fields import clusters, groups, has, in_order
 from judgekit.folder import RunFolder
 from judgekit.gateplan import Looking
 from judgekit.generating import prompt_messages, takes_turns
-from judgekit.lineage import descents
 from judgekit.judging import ASKED_TWICE
+from judgekit.lineage import descents
 from judgekit.preparation import DataSet, PlannedMetric, Prepared
 from judgekit.records import (
     Breakdown,

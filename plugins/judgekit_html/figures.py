@@ -82,10 +82,15 @@ def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, fl
     if len(column.values) > charts.BARS:
         words += f"; {charts.BARS} of the {numbers.whole(len(column.values))} items are drawn, evenly spaced"
     margin = margin_of(record, column.metric, scale)
-    chart = charts.waterfall(list(column.values.values()), scale, "difference", margin)
+    bars = charts.ranked(column.values, scale)
+    chart = charts.waterfall([value for _, value in bars], scale, "difference", margin)
     sentence = f"{words}. The bars go from the largest gain to the largest loss{margin_words(margin, scale)}."
+    table = judgekit.Table(
+        ["sample", "difference"],
+        [[sample_id, numbers.amount(value, scale, difference=True)] for sample_id, value in bars],
+    )
     name = f"waterfall-{column.kind}-{column.metric}"
-    return judgekit.Section(name, column.label, sentence, chart if column.values else None)
+    return judgekit.Section(name, column.label, sentence, chart if column.values else None, table)
 
 
 def _figures(estimate: judgekit.Estimate) -> str:
@@ -249,8 +254,11 @@ def measures(training: judgekit.Training) -> list[judgekit.Section]:
             f"{training.name}: {name.replace('_', ' ')} went from {_number(first.measures[name], 3)} at step "
             f"{first.step:,} to {_number(last.measures[name], 3)} at step {last.step:,}."
         )
+        words = name.replace("_", " ")
+        rows = [[one.split, one.step, _measure(one, name)] for one in charts.thinned(points, TABLE_ROWS)]
+        table = judgekit.Table(["split", "step", words], rows)
         chart = charts.measure(charts.thinned(points), name)
-        found.append(judgekit.Section(f"training-{training.name}-{name}", name.replace("_", " "), sentence, chart))
+        found.append(judgekit.Section(f"training-{training.name}-{name}", words, sentence, chart, table))
     return found
 
 

@@ -167,7 +167,9 @@ class Report:
             "training": [[draw(section) for section in found] for found in own["training"]],
             "placed": {place: [draw(one) for one in placed if _place(one) == place] for place in PLACES},
             "speeds": {name: f"{speed:,.0f}" for name, speed in (run.speeds or {}).items()},
-            "agreements": agreements.blocks(record),
+            "agreements": [
+                (block, draw(block.section) if block.section else None) for block in agreements.blocks(record)
+            ],
             "cards": [(card, tables.checks(card)) for card in record.cards],
             "statuses": tables.statuses(record),
             "reruns": tables.reruns(record),
