@@ -37,7 +37,8 @@ def _made(
         inside = [one for one in ratings if low <= one[1] < high or (one[1] == high and (last or low == high))]
         if not inside:
             continue
-        judged, labelled = (_mean([(one[0], one[side]) for one in inside], scale, settings) for side in (1, 2))
+        judged = _mean([(item, judge) for item, judge, _ in inside], scale, settings)
+        labelled = _mean([(item, label) for item, _, label in inside], scale, settings)
         yield Calibration(
             low=low, high=high, n_pairs=len(inside), n_items=labelled.n_items, judge=judged.value,
             label=labelled.value, interval=labelled.interval,
