@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Score, Scorer, decide, read_run, run_config
+    from judgekit.asking import Asker, Model
+    from judgekit.cli.asking import asks_backends
     from judgekit.contracts import (
         Backend,
         DataLoader,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.folder import write_atomically
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import read_instructions
     from judgekit.itemwise import item_differences, item_scores
@@ -89,7 +92,8 @@ if TYPE_CHECKING:
         Verdict,
         VerdictStatus,
     )
-    from judgekit.spec import RunSpec, build_options
+    from judgekit.rouge import rouge_l, rouge_words
+    from judgekit.spec import RunSpec, build_options, read_overrides
     from judgekit.templates import render_instruction
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
@@ -98,6 +102,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agreement",
+    "Asker",
     "AuthError",
     "Backend",
     "BackendError",
@@ -129,6 +134,7 @@ __all__ = [
     "JudgekitError",
     "Message",
     "Metric",
+    "Model",
     "ModelNotFound",
     "Moved",
     "NO_RESPONSE",
@@ -172,6 +178,7 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "__version__",
+    "asks_backends",
     "build_options",
     "command_group",
     "decide",
@@ -181,20 +188,27 @@ __all__ = [
     "item_scores",
     "read_conversations",
     "read_instructions",
+    "read_overrides",
     "read_run",
     "render_instruction",
+    "rouge_l",
+    "rouge_words",
     "run_config",
     "spread_of_tokens",
     "without_thoughts",
+    "write_atomically",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
+    "asking": "Asker Model",
+    "cli.asking": "asks_backends",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
     "conversations": "holds_conversations read_conversations",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "folder": "write_atomically",
     "hookspecs": "hookimpl",
     "instructions": "read_instructions",
     "itemwise": "item_differences item_scores",
@@ -204,7 +218,8 @@ _HOMES = {
     " VarianceBudget Verdict VerdictStatus",
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
-    "spec": "RunSpec build_options",
+    "rouge": "rouge_l rouge_words",
+    "spec": "RunSpec build_options read_overrides",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
