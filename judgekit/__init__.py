@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Score, Scorer, decide, read_run, run_config
+    from judgekit.asking import Asker, Model
+    from judgekit.cli.asking import asks_backends
     from judgekit.cli.progress import download_progress
     from judgekit.cli.results import print_table
-    from judgekit.contracts import (
-        Backend,
-        DataLoader,
-        Errand,
-        Judge,
-        Metric,
-        Options,
-        Reporter,
-        Study,
-        Trainer,
-    )
+    from judgekit.contracts import Backend, DataLoader, Errand, Judge, Metric, Options, Reporter, Study, Trainer
     from judgekit.downloads import RemoteFile, download
     from judgekit.errors import (
         AuthError,
@@ -104,7 +96,8 @@ if TYPE_CHECKING:
         Verdict,
         VerdictStatus,
     )
-    from judgekit.spec import RunSpec, build_options
+    from judgekit.rouge import rouge_l, rouge_words
+    from judgekit.spec import RunSpec, build_options, read_overrides
     from judgekit.styles import (
         Span,
         Style,
@@ -123,6 +116,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Agreement",
+    "Asker",
     "AuthError",
     "Backend",
     "BackendError",
@@ -157,6 +151,7 @@ __all__ = [
     "Loss",
     "Message",
     "Metric",
+    "Model",
     "ModelNotFound",
     "Moved",
     "NO_RESPONSE",
@@ -204,6 +199,7 @@ __all__ = [
     "Verdict",
     "VerdictStatus",
     "__version__",
+    "asks_backends",
     "build_options",
     "command_group",
     "decide",
@@ -222,10 +218,13 @@ __all__ = [
     "read_conversations",
     "read_instructions",
     "read_items",
+    "read_overrides",
     "read_run",
     "render_instruction",
     "render_prompt",
     "render_training",
+    "rouge_l",
+    "rouge_words",
     "run_config",
     "split_sizes",
     "spread_of_tokens",
@@ -239,6 +238,8 @@ __all__ = [
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
+    "asking": "Asker Model",
+    "cli.asking": "asks_backends",
     "cli.progress": "download_progress",
     "cli.results": "print_table",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
@@ -254,13 +255,14 @@ _HOMES = {
     "instructions": "Item split_sizes",
     "itemwise": "item_differences item_scores",
     "lineage": "Descent descents",
-    "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
-    " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
-    " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
-    " VarianceBudget Verdict VerdictStatus",
     "plugins": "command_group one_of",
     "probabilities": "spread_of_tokens",
-    "spec": "RunSpec build_options",
+    "records": "Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure Gate"
+    " GateClaim Group Interval JudgeCard Message Moved NO_RESPONSE Place PooledRun Problem Reply Request"
+    " Response Row RunRecord RunView Sample Sampling Section Series Statistic Table Token Training"
+    " TrainingSample Usage VarianceBudget Verdict VerdictStatus",
+    "rouge": "rouge_l rouge_words",
+    "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
     "transport": "Http HttpResult HttpStatusError Secret",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import dry_run, fresh, home, jobs, output, overrides, progress, retry_failed
+from judgekit.cli.options import dry_run, fresh, home, jobs, offline, output, overrides, progress, retry_failed
 from judgekit.errors import UsageError
 
 
@@ -29,12 +29,7 @@ from judgekit.errors import UsageError
 )
 @fresh
 @retry_failed
-@click.option(
-    "--offline",
-    is_flag=True,
-    envvar="JUDGEKIT_OFFLINE",
-    help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
-)
+@offline
 @dry_run
 @output
 @home
