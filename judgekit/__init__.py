@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         Verdict,
         VerdictStatus,
     )
+    from judgekit.secret import variable
     from judgekit.spec import RunSpec, build_options
     from judgekit.templates import render_instruction
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
@@ -185,6 +186,7 @@ __all__ = [
     "render_instruction",
     "run_config",
     "spread_of_tokens",
+    "variable",
     "without_thoughts",
 ]
 
@@ -204,6 +206,7 @@ _HOMES = {
     " VarianceBudget Verdict VerdictStatus",
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
+    "secret": "variable",
     "spec": "RunSpec build_options",
     "templates": "render_instruction",
     "transport": "Http HttpResult HttpStatusError Secret",

@@ -9,7 +9,8 @@ import click
 def command() -> int:
     """List the installed plugins, their versions, and what each offers. Plugins run with your full rights.
 
-    A broken one is listed as such, and ends this with 2. JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out; `plugins: {only: [...]}` in a config pins them.
+    A broken one is listed as such, and ends this with 2. JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out; `plugins:
+    {only: [...]}` in a config pins them.
     """
     from judgekit.cli import complain
     from judgekit.cli.results import print_table

@@ -24,9 +24,9 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from judgekit import (
     AuthError,
@@ -36,6 +36,7 @@ from judgekit import (
     ConfigError,
     Errand,
     Http,
+    HttpStatusError,
     JudgekitError,
     Options,
     Problem,
@@ -43,12 +44,14 @@ from judgekit import (
     Request,
     Secret,
     Unreachable,
+    variable,
 )
 from judgekit_openai.batch_api import MOST_LINES, BatchApi
 from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
 
+Variable = Annotated[str, AfterValidator(variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 OPENAI_URL = "https://api.openai.com/v1"
 _TRANSFER = 3600.0  # seconds that the transfer of a batch's file may take
@@ -66,9 +69,9 @@ class OpenAIOptions(Options):
 
     model: str = Field(min_length=1)
     base_url: str | None = None
-    key_env: str | None = Field(None, min_length=1)
-    organization_env: str = Field("OPENAI_ORG_ID", min_length=1)
-    project_env: str = Field("OPENAI_PROJECT_ID", min_length=1)
+    key_env: Variable | None = None
+    organization_env: Variable = "OPENAI_ORG_ID"
+    project_env: Variable = "OPENAI_PROJECT_ID"
     response_format: ResponseFormat = "auto"
     max_tokens_field: Literal["auto", "max_completion_tokens", "max_tokens"] = "auto"
     deadline: float = Field(120.0, gt=0)
@@ -253,7 +256,9 @@ class OpenAIBackend(Backend):
         except AuthError as error:
             # A restricted key may lack the scope to list models and still be good for chat.
             return ([] if "scope" in error.message else [error]), []
-        except CallError:
+        except CallError as error:
+            if isinstance(error, HttpStatusError) and 300 <= error.status < 400:
+                return [BackendError(f"{error.message}; set base_url to where it leads, if you trust that server")], []
             return [], []  # it answers; a server need not list its models
         except JudgekitError as error:
             azure = "; Azure's is https://NAME.openai.azure.com/openai/v1, without api-version"
