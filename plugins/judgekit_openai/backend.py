@@ -64,7 +64,7 @@ class OpenAIOptions(Options):
     """`extra` holds further body fields, such as `reasoning_effort` or llama.cpp's `cache_prompt: false`; `deadline`
     bounds an attempt, in seconds.
 
-    `mode: batch` (or `batch: true`, where a judge has a mode of its own) puts up to `batch_size` requests into one batch
+    `mode: batch` (`batch: true`, where a judge has a mode of its own) puts up to `batch_size` requests into one batch
     of the Batch API: half the price, an answer within 24 hours. It looks at a batch every `poll` seconds (more often at
     first).
     """
