@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.rouge import rouge_l, rouge_words
+    from judgekit.secret import variable
     from judgekit.spec import RunSpec, build_options, read_overrides
     from judgekit.styles import (
         Span,
@@ -230,6 +231,7 @@ __all__ = [
     "spread_of_tokens",
     "style_files",
     "style_named",
+    "variable",
     "without_thoughts",
     "write_atomically",
     "write_items",
@@ -262,6 +264,7 @@ _HOMES = {
     " Response Row RunRecord RunView Sample Sampling Section Series Statistic Table Token Training"
     " TrainingSample Usage VarianceBudget Verdict VerdictStatus",
     "rouge": "rouge_l rouge_words",
+    "secret": "variable",
     "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
