@@ -163,7 +163,9 @@ def ngrams(texts: Sequence[str]) -> csr_array:
 def _once(numbers: Ints) -> Ints:
     """The different numbers, in order. (numpy's `unique` hashes them first, which takes twenty times as long.)"""
     numbers = np.sort(numbers)
-    return numbers[np.concatenate([numbers[:1] == numbers[:1], numbers[1:] != numbers[:-1]])]
+    first = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers[first]
 
 
 def _numbered(codes: NDArray[Any], size: int) -> tuple[NDArray[np.int32], int]:

@@ -60,6 +60,11 @@ def question_of(sample: judgekit.Sample) -> str:
     return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
 
 
+def where(item: judgekit.Item) -> str:
+    """Where an item stands: its line, and in a JSON array its number too."""
+    return item.place if item.place.startswith("line") else f"{item.place}, line {item.line}"
+
+
 def shown(text: str, most: int = 60) -> str:
     """A text's beginning, in one line."""
     line = " ".join(text.split())

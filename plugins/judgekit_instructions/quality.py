@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import judgekit
-from judgekit_instructions.options import as_json, check_free, force, question_of, read, reading, threshold, write
+from judgekit_instructions.options import (
+    as_json,
+    check_free,
+    force,
+    question_of,
+    read,
+    reading,
+    threshold,
+    where,
+    write,
+)
 
 if TYPE_CHECKING:
     from judgekit_instructions.rules import Data, Finding, Rule
@@ -133,7 +143,7 @@ class Report:
 
     def _example(self, finding: Finding) -> dict[str, Any]:
         item = self.items[finding.place]
-        return {"id": item.sample.id, "line": item.line, "place": item.place, "detail": finding.detail}
+        return {"id": item.sample.id, "line": item.line, "place": where(item), "detail": finding.detail}
 
     def print(self, source: Path, examples: int) -> None:
         """The report for people."""
@@ -141,7 +151,7 @@ class Report:
         for rule, found in self.found:
             share = f"{len(found) / len(self.items):.1%}" if found else ""
             shown_ones = [self._example(finding) for finding in found[:examples]]
-            lines = [f"line {one['line']} ({one['id']}): {one['detail']}" for one in shown_ones]
+            lines = [f"{one['place']} ({one['id']}): {one['detail']}" for one in shown_ones]
             asked = len({question_of(self.items[one.place].sample) for one in found})
             count = f"{len(found):,}" + (f", {asked:,} questions" if asked < len(found) else "")
             rows.append((rule.name, count, share, "\n".join(lines), rule.reason if found else ""))
