@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.cli import execute
+from judgekit.cli import app, execute
 
 HOOK = "import judgekit\n@judgekit.hookimpl\n"
 BACKENDS = f"{HOOK}def judgekit_backends():\n    "
@@ -56,9 +56,12 @@ def test_a_broken_plugin_is_listed_with_its_error_beside_the_others(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_other_commands_stop_at_it_with_one_line(name: str, plugin, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_commands_stop_at_it_with_one_line(
+    name: str, plugin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, _ = BROKEN[name]
     plugin(name, source)
+    monkeypatch.setattr(app, "_plugins_added", False)  # another test of this process may have added them
     code = execute(["list", "backends"]) if name != "bad_command" else execute(["--help"])
     assert code == 2
     err = capsys.readouterr().err
