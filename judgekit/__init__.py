@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
+    from judgekit.conversion import Loss, objects_of, write_items, write_objects
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -42,16 +43,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
-    from judgekit.formats import (
-        Loss,
-        holds_conversations,
-        objects_of,
-        read_conversations,
-        read_instructions,
-        read_items,
-        write_items,
-        write_objects,
-    )
+    from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import Item
     from judgekit.itemwise import item_differences, item_scores
@@ -227,8 +219,8 @@ _HOMES = {
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
-    "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
-    " write_objects",
+    "conversion": "Loss objects_of write_items write_objects",
+    "formats": "holds_conversations read_conversations read_instructions read_items",
     "hookspecs": "hookimpl",
     "instructions": "Item",
     "itemwise": "item_differences item_scores",
