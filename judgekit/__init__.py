@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Score, Scorer, decide, read_run, run_config
+    from judgekit.cli.progress import download_progress
+    from judgekit.cli.results import print_table
     from judgekit.contracts import (
         Backend,
         DataLoader,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         Trainer,
     )
     from judgekit.conversion import Loss, objects_of, write_items, write_objects
+    from judgekit.downloads import RemoteFile, download
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -43,11 +46,14 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from judgekit.folder import write_atomically
     from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
+    from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import Item
+    from judgekit.instructions import Item, split_sizes
     from judgekit.itemwise import item_differences, item_scores
-    from judgekit.plugins import command_group
+    from judgekit.lineage import Descent, descents
+    from judgekit.plugins import command_group, one_of
     from judgekit.probabilities import spread_of_tokens
     from judgekit.records import (
         NO_RESPONSE,
@@ -123,6 +129,7 @@ __all__ = [
     "CurvePoint",
     "DataError",
     "DataLoader",
+    "Descent",
     "Errand",
     "Estimate",
     "Figure",
@@ -156,6 +163,7 @@ __all__ = [
     "PromptError",
     "Prompts",
     "QuotaError",
+    "RemoteFile",
     "Reply",
     "Reporter",
     "Request",
@@ -191,12 +199,18 @@ __all__ = [
     "build_options",
     "command_group",
     "decide",
+    "descents",
+    "download",
+    "download_progress",
     "holds_conversations",
     "hookimpl",
     "item_differences",
     "item_scores",
     "learnt_tokens",
     "objects_of",
+    "one_of",
+    "print_table",
+    "prompt_messages",
     "read_conversations",
     "read_instructions",
     "read_items",
@@ -205,30 +219,38 @@ __all__ = [
     "render_prompt",
     "render_training",
     "run_config",
+    "split_sizes",
     "spread_of_tokens",
     "style_files",
     "style_named",
     "without_thoughts",
+    "write_atomically",
     "write_items",
     "write_objects",
 ]
 
 _HOMES = {
     "api": "Score Scorer decide read_run run_config",
+    "cli.progress": "download_progress",
+    "cli.results": "print_table",
     "contracts": "Backend DataLoader Errand Judge Metric Options Reporter Study Trainer",
+    "downloads": "RemoteFile download",
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
     "conversion": "Loss objects_of write_items write_objects",
+    "folder": "write_atomically",
     "formats": "holds_conversations read_conversations read_instructions read_items",
+    "generating": "prompt_messages",
     "hookspecs": "hookimpl",
-    "instructions": "Item",
+    "instructions": "Item split_sizes",
     "itemwise": "item_differences item_scores",
+    "lineage": "Descent descents",
     "records": "NO_RESPONSE Agreement Breakdown Check Continuation Conversation Corrected CurvePoint Estimate Figure"
     " Gate GateClaim Group Interval JudgeCard Message Moved Place PooledRun Problem Reply Request Response Row"
     " RunRecord RunView Sample Sampling Section Series Statistic Table Token Training TrainingSample Usage"
     " VarianceBudget Verdict VerdictStatus",
-    "plugins": "command_group",
+    "plugins": "command_group one_of",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
     "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",

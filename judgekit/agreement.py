@@ -72,6 +72,7 @@ def check_labels(found: Measured, file: LabelFile, terms: Terms) -> None:
 def with_labels(found: Measured, file: LabelFile, terms: Terms) -> Agreement:
     """The agreement of a judge with labels. Raises PreflightError with every problem of the file, and UsageError."""
     from judgekit.statistics.agreement import Ratings
+    from judgekit.statistics.calibration import calibration
     from judgekit.statistics.figures import figures
 
     meaning = Meaning.of(found, file, terms.threshold, terms.label_scale)
@@ -93,6 +94,11 @@ def with_labels(found: Measured, file: LabelFile, terms: Terms) -> Agreement:
         labellers=len({one.label.labeller for one in matched}),
         figures=figures(pairs, meaning.kind, ends, **terms.settings),
         ceiling=_ceiling(matched, meaning.kind, ends, terms),
+        calibration=calibration(
+            ((r.thing.sample_id, r.judge, r.label) for r in ratings),
+            _scale(found.scale, meaning.kind),
+            **terms.settings,
+        ),
         corrected=tuple(_corrected(found, meaning, terms, ratings)) if terms.correct else (),
         notes=tuple(_notes(found, file, meaning, terms, matched, ratings)),
     )

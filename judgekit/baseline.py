@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from judgekit.errors import DataError, IncompleteError
-from judgekit.folder import RECORD, RunFolder, write_atomically
+from judgekit.folder import RECORD, RunFolder, damage, write_atomically
 from judgekit.records import Finite, Noun, Place, Row, RunRecord, RunView, Sample, Series, VerdictStatus
 
 if TYPE_CHECKING:
@@ -311,14 +311,12 @@ def read_baseline(path: Path) -> Baseline:
         baseline = Baseline.model_validate_json(content, strict=True)
     except FileNotFoundError:
         raise DataError("no such file; `judgekit baseline set RUN FILE` writes one", path=path) from None
+    except IsADirectoryError:
+        raise DataError("is a folder; `judgekit baseline set RUN FILE` writes a baseline file", path=path) from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", path=path) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"damaged: {where}: {str(first['msg']).lower()}", path=path) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"damaged: {error}", path=path) from None
+        raise DataError(damage(error), path=path) from None
     for metric, sheet in baseline.metrics.items():
         _check_scale(path, metric, sheet)
     return baseline

@@ -24,7 +24,7 @@ from judgekit.baseline import (
     system_key,
 )
 from judgekit.errors import ConfigError, DataError, UsageError
-from judgekit.fields import clusters_of, groups
+from judgekit.fields import NONE, clusters_of, groups
 from judgekit.plugins import one_of
 from judgekit.records import Estimate, Finite, Noun, Place, RunRecord, RunView, Sample, Series
 
@@ -240,9 +240,12 @@ def compare(first: Side, second: Side, terms: Terms) -> Comparison:
     for metric in _metrics(first, second, terms.metrics, notes):
         shared = _shared_samples(first, second, metric, notes)
         for places in _matched(first, second, metric):
-            results += _results(first, second, metric, places, shared, terms)
+            results += _results(first, second, metric, places, shared, terms, notes)
     return Comparison(
-        first=_side_name(first, second), second=_side_name(second, first), results=tuple(results), notes=tuple(notes)
+        first=_side_name(first, second),
+        second=_side_name(second, first),
+        results=tuple(results),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -306,8 +309,9 @@ def _matched(first: Side, second: Side, metric: str) -> list[tuple[Place, Place]
 
 
 def _results(
-    first: Side, second: Side, metric: str, places: tuple[Place, Place], both: Sequence[str], terms: Terms
-) -> list[Compared]:
+    first: Side, second: Side, metric: str, places: tuple[Place, Place], both: Sequence[str], terms: Terms,
+    notes: list[str],
+) -> list[Compared]:  # fmt: skip
     """The metric's comparison over all items, then by group."""
     samples = [second.samples[one] for one in both]
     labels = clusters_of(second.record, samples)
@@ -315,6 +319,8 @@ def _results(
     whole = _compared(first, second, places, tables, terms)
     found = [whole.model_copy(update={"movers": tuple(_movers(first, second, places, tables, terms.movers, whole))})]
     grouped = groups(samples, terms.by) if terms.by is not None else {}
+    if set(grouped) == {NONE} and terms.by != Terms.by:
+        notes.append(f"{metric}: no sample has the field {terms.by!r}: there are no groups")
     if len(grouped) > 1:
         inner = labels if second.record.part("statistics").get("cluster") != terms.by else None
         for label, ids in grouped.items():

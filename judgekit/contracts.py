@@ -177,14 +177,17 @@ class Trainer(Configured, ABC):
     def inputs(self) -> list[Path]:
         """The files whose content decides the weights, besides other trainers' checkpoints."""
 
+    def check(self) -> None:
+        """Preflight: raise what would end the training, found cheaply: data that cannot be learnt from, say."""
+
     @abstractmethod
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Write the checkpoint into a folder: empty, or (if the trainer `resumes`) as a killed training left it.
 
-        Two files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
-        lines) and `samples.jsonl` (TrainingSample lines). A measure `tokens` in the former, of the targets learnt from
-        so far, gives the report the training's speed. `progress(done, total, note)` may be called at every step;
-        it raises Interrupted when the run is to end.
+        Three files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
+        lines), `samples.jsonl` (TrainingSample lines) and `summary.json` (facts by name, such as how many items were
+        cut). A measure `tokens` in the first, of the targets learnt from so far, gives the report the training's speed.
+        `progress(done, total, note)` may be called at every step; it raises Interrupted when the run is to end.
         """
 
 

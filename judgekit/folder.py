@@ -62,6 +62,15 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def damage(error: ValueError | RecursionError) -> str:
+    """What is wrong with a file's content, on one line and without the content."""
+    if not isinstance(error, ValidationError):
+        return f"damaged: {error}"
+    first = error.errors(include_url=False, include_input=False)[0]
+    where, what = ".".join(map(str, first["loc"])), str(first["msg"])
+    return f"damaged: {f'{where}: ' if where else ''}{what[:1].lower()}{what[1:]}"
+
+
 @dataclass(frozen=True)
 class JsonLines(Generic[N]):
     """A file of nouns, one a line, read again each time it is iterated over."""
@@ -75,8 +84,10 @@ class JsonLines(Generic[N]):
                 for number, line in enumerate(file, start=1):
                     try:
                         yield self.noun.model_validate(json.loads(line))
-                    except (ValueError, ValidationError) as error:
-                        raise DataError(f"damaged: {error}", path=self.path, line=number) from None
+                    except (ValueError, RecursionError) as error:
+                        raise DataError(damage(error), path=self.path, line=number) from None
+        except UnicodeDecodeError as error:
+            raise DataError(damage(error), path=self.path) from None
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path=self.path) from None
 
@@ -151,8 +162,8 @@ class RunFolder:
             raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from None
-        except ValueError as error:
-            raise DataError(f"damaged: {error}", path=path) from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(damage(error), path=path) from None
         return RunView(record, self.samples, _Responses(self, record.systems), self.rows)
 
 

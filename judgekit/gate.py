@@ -280,9 +280,22 @@ def _refuse_small_margins(findings: Sequence[_Finding]) -> None:
             f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
         )
         needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
-        lines.append(f"{finding.target.named}: this gate cannot decide a margin of {margin:g}: {needed} ({found})")
+        lines.append(
+            f"{finding.target.named}: this gate cannot decide a margin of {margin:g}: {needed} ({found})"
+            f"{_seen(finding.claim)}"
+        )
     if lines:
         raise UsageError("\n".join(lines))
+
+
+def _seen(claim: GateClaim) -> str:
+    """What the data show all the same, for who has to decide now."""
+    low, high = claim.interval.low, claim.interval.high
+    if claim.value is None or low is None or high is None:
+        return ""
+    lost = high < 0 if claim.scale.higher_is_better else low > 0
+    said = "a loss is shown, of whatever size" if lost else "neither a loss nor its absence is shown"
+    return f". These show a change of {claim.value:+.3g} [{low:+.3g}, {high:+.3g}]: {said}"
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from judgekit.contracts import Backend, DataLoader, Metric, Reporter, Trainer
-    from judgekit.records import Problem, Row, RunRecord, RunView, Section
+    from judgekit.records import Problem, Row, RunRecord, RunView, Sample, Section
     from judgekit.spec import RunSpec
 
 hookspec = pluggy.HookspecMarker("judgekit")
@@ -56,8 +56,11 @@ def judgekit_prompts() -> Mapping[str, Traversable]:  # type: ignore[empty-body]
 
 
 @hookspec
-def judgekit_check(spec: RunSpec) -> Sequence[Problem]:  # type: ignore[empty-body]
-    """Preflight: problems of the whole spec that no single part can see."""
+def judgekit_check(  # type: ignore[empty-body]
+    spec: RunSpec, trainers: Mapping[str, Trainer], samples: Mapping[str, Sequence[Sample]]
+) -> Sequence[Problem]:
+    """Preflight: problems of the whole spec that no single part can see. `trainers` are those of the `train:` block by
+    name, `samples` those that the run reads, by their place in the config ("data", "metrics.NAME.data")."""
 
 
 @hookspec

@@ -103,8 +103,22 @@ def in_split(items: Sequence[Item], split: Split, path: Path) -> list[Item]:
 
 def book_split(items: Sequence[Item], split: Split) -> Sequence[Item]:
     """85 % train, 10 % test, 5 % validation by file order (LLMs from Scratch, chapter 7)."""
-    train, test = int(len(items) * 0.85), int(len(items) * 0.1)
+    sizes = split_sizes(len(items))
+    train, test = sizes["train"], sizes["test"]
     return {"train": items[:train], "test": items[train : train + test], "validation": items[train + test :]}[split]
+
+
+BOOK_SHARES = {"train": 0.85, "test": 0.1, "validation": 0.05}
+
+
+def split_sizes(count: int, shares: Mapping[str, float] = BOOK_SHARES) -> dict[str, int]:
+    """How many of `count` items each part gets: its share of them, rounded down; the last part gets the rest.
+
+    It is the book's arithmetic: 1,100 items are 935, 110 and 55.
+    """
+    *names, last = shares
+    sizes = {name: int(count * shares[name]) for name in names}
+    return {**sizes, last: count - sum(sizes.values())}
 
 
 LONGEST_LABEL = 200  # characters; a longer text is an answer or a document, not a label

@@ -139,12 +139,18 @@ def check_repeats(place: str, judge: PlannedJudge, repeats: int) -> Iterator[Pro
 
 
 def judging_itself(place: str, judge: str, spec: JudgeSpec, models: Mapping[str, ModelSpec]) -> Iterator[Problem]:
-    same = [name for name, model in models.items() if (model.backend, model.options) == (spec.backend, spec.options)]
+    same = [name for name, model in models.items() if _answers(model) == _answers(spec)]
     if same:
         member = f"its member {judge} " if place != f"judges.{judge}" else ""
         yield _warning(
             place, f"{member}judges itself: models.{same[0]} is the same model; a model prefers its own answers"
         )
+
+
+def _answers(part: JudgeSpec | ModelSpec) -> object:
+    """What answers, whatever serves it and however it is asked: the model by its name, or all that the config says."""
+    name = part.options.get("model") or part.options.get("checkpoint")
+    return str(name).casefold().removesuffix(":latest") if name else (part.backend, part.options)
 
 
 def plan_panel(

@@ -19,6 +19,7 @@ from judgekit.records import Conversation, Reply, Request, Sample, Sampling, Ver
 from judgekit.templates import Template
 from judgekit.verdicts import CUT_PROMPT, read_steps
 
+ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
 
 
@@ -186,7 +187,7 @@ def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:
 
 def _of_both(first: Verdict, second: Verdict) -> Verdict:
     """The second verdict, with the first reply kept and counted."""
-    detail = f"asked twice; the first reply: {first.detail}" + (
+    detail = f"{ASKED_TWICE}; the first reply: {first.detail}" + (
         f"; the second: {second.detail}" if second.detail else ""
     )
     return second.model_copy(update={"raw": f"{first.raw}\n\n[asked again]\n\n{second.raw}", "detail": detail})

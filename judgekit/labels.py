@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -193,17 +194,18 @@ def _id(value: Any, row: _Row, path: Path) -> str:
 def _value(value: Any, row: _Row, path: Path) -> Value:
     if isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
-        return float(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str | int | float):
         raise DataError(
             f"a label is a number, a text or true/false, not {type(value).__name__}", path=path, line=row.line
         )
-    if value.strip().lower() in NOT_A_NUMBER:
+    text = str(value).strip()
+    number = float(text) if NUMBER.fullmatch(text) else None
+    if text.lower() in NOT_A_NUMBER or (number is not None and not math.isfinite(number)):
+        said = text if len(text) <= 40 else f"{text[:37]}…"
         raise DataError(
-            f"the label {value!r} is no number; leave it empty where there is none", path=path, line=row.line
+            f"the label {said!r} is no number; leave it empty where there is none", path=path, line=row.line
         )
-    return float(value) if NUMBER.fullmatch(value.strip()) else value.strip()
+    return text if number is None else number
 
 
 def _text(value: Any, column: str, row: _Row, path: Path) -> str:

@@ -7,8 +7,8 @@ came. Four things hold them back:
 - Retry-After: nothing is sent to the server before it has passed, by any call;
 - the headers x-ratelimit-remaining-* and -reset-*: what is used up is not asked for again before its reset;
 - AIMD, after answers 429, 503 and 529: fewer calls under way, by what the server was busy with, and one more for every
-  round that went well; and, where pauses eat the time up, a rate that grows back along a cubic curve (as in CUBIC,
-  RFC 9438) to where the last one failed, and past it.
+  round that went well; and, where pauses eat the time up, the rate that admission.py learns. An answer without
+  Retry-After holds everyone back too, for a tenth of a second that doubles while nobody is let in.
 
 Without limits and before the first of such answers a call passes without taking a lock.
 """
@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from judgekit.admission import SLACK, Admission
 from judgekit.errors import Interrupted, NotSent
 
 if TYPE_CHECKING:
@@ -30,11 +31,9 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 120.0  # seconds: a server that asks for more is not waited for
 POLL = 0.1  # seconds between two looks at whether the run was stopped
-_SLACK = 0.05  # seconds of lateness that an evenly spread limit lets a run make up for
+_PAUSE, _DOUBLINGS = 0.1, 6  # seconds of the pause after an answer without Retry-After, and how often it doubles
 _BACK_OFF = 0.9  # of what the server was busy with when it turned a call away
 _COSTLY = 0.1  # share of the time that goes into pauses, from which the rate gives way
-_START = 8.0  # a rate that is still being found grows by this factor a second
-_CURVE, _CURVE_SECONDS = 0.1, 4.0  # the cubic curve: how far below the last failure it starts, and how long it takes
 
 
 # --- what holds calls back -------------------------------------------------------------------------------------------
@@ -47,11 +46,8 @@ class _Even:
         self.seconds = 60.0 / per_minute
         self.free_at = 0.0
 
-    def wait(self, now: float) -> float:
-        return self.free_at - now
-
     def take(self, units: float, now: float) -> None:
-        self.free_at = max(self.free_at, now - _SLACK) + units * self.seconds
+        self.free_at = max(self.free_at, now - SLACK) + units * self.seconds
 
 
 class _Window:
@@ -70,63 +66,17 @@ class _Window:
         self.left, self.until = remaining, now + reset
 
 
-class _Learned:
-    """The rate at which a server lets calls in, in calls a second, found by what it turned away.
-
-    Until it failed for the first time it grows fast. Then it follows a cubic curve: from a little below where it
-    failed, flat around that, and past it; from there on it doubles every few seconds.
-    """
-
-    def __init__(self, answers: int, length: float, since: float) -> None:
-        self.first = answers, length  # answers before the first stretch, and its seconds
-        self.rate = 0.0  # of that stretch: known when it is over
-        self.peak: float | None = None  # where it failed
-        self.ceiling = math.inf  # a rate that nothing came near says nothing
-        self.span = _CURVE_SECONDS / 8  # of the curve from below the peak up to it; longer as the peak is known better
-        self.since = self.free_at = since
-
-    def now(self, now: float) -> float:
-        time_on = max(0.0, now - self.since)
-        if self.peak is None:
-            return float(min(self.rate * _START ** min(time_on, 9.0), max(self.ceiling, self.rate)))
-        rounds = time_on / self.span - 1.0
-        curve = self.peak * (1.0 + _CURVE * min(rounds, 1.0) ** 3) * 4.0 ** min(max(0.0, rounds - 1.0), 9.0)
-        return min(float(curve), max(self.ceiling, (1.0 - _CURVE) * self.peak))
-
-    def failed(self, peak: float, resume: float) -> None:
-        """It was too much: back to below the peak."""
-        self.peak, self.since = max(peak, 0.01), resume
-        self.span = min(2 * self.span, _CURVE_SECONDS)
-
-    def touched(self, peak: float, resume: float) -> None:
-        """It was about right: stay there for a while."""
-        self.peak, self.since = max(peak, 0.01), resume - self.span
-
-    def beyond(self, rate: float) -> bool:
-        """Whether the curve has left the neighbourhood of the peak."""
-        return self.peak is not None and rate > (1.0 + 2 * _CURVE) * self.peak
-
-    def wait(self, now: float) -> float:
-        return self.free_at - now
-
-    def take(self, now: float, answers: int) -> None:
-        if not self.rate:
-            before, length = self.first
-            self.rate = max(answers - before, 1) / length
-        self.free_at = max(self.free_at, now - _SLACK) + 1.0 / self.now(now)
-
-    def over(self, now: float) -> bool:
-        """Whether it has grown so far past its last failure that it says nothing any more."""
-        return self.peak is not None and self.now(now) > 8.0 * self.peak
-
-
 # --- the pace of one server ------------------------------------------------------------------------------------------
 
 
 class Pace:
-    """Lets calls to one server start, first come, first served. `width`: the most calls under way at once."""
+    """Lets calls to one server start, first come, first served. `width`: the most calls under way at once; `clock`:
+    seconds that never run backwards."""
 
-    def __init__(self, width: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, width: int, limits: Limits | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._line: deque[threading.Event] = deque()
         self._flying: set[int] = set()  # tickets of the calls under way; add and discard are atomic
@@ -136,12 +86,14 @@ class Pace:
         self._requests: _Even | None = None
         self._tokens: _Even | None = None
         self._windows = {"requests": _Window(), "tokens": _Window()}
-        self._learned: _Learned | None = None
+        self._learned: Admission | None = None
         self._answers = 0
-        self._recent: deque[float] = deque(maxlen=20)  # when the last of them came
-        self._cycle = time.monotonic()  # when the last pause ended
+        self._answered = -math.inf  # when the last of them came
+        self._cycle = self._clock()  # when the last pause ended
         self._marks = deque([(self._cycle, 0)], maxlen=32)  # when calls were turned away, and answers until then
         self._ticks = deque([(self._cycle, 0)], maxlen=4)
+        self._walls = 0  # pauses of our own in a row, with nothing let in between them
+        self._walled = 0.0  # when the first of them began
         self._crowd = 0  # calls that were turned away since then, and had begun before
         self._episode = 0.0  # calls that began before this and are turned away after it are of one crowd
         self.engaged = False
@@ -174,10 +126,9 @@ class Pace:
             while True:
                 with self._lock:
                     turn.clear()
-                    wait = self._wait(cost) if self._line[0] is turn else math.inf
-                    if wait <= 0:
-                        self._take(ticket, cost)
-                        return
+                    wait = self._try(ticket, cost) if self._line[0] is turn else math.inf
+                if wait <= 0:
+                    return
                 if stopping():
                     raise Interrupted("stopped while waiting for a turn")
                 turn.wait(min(wait, POLL))
@@ -197,20 +148,24 @@ class Pace:
         """So many tokens more (or fewer) were used than was thought when the call started."""
         if self._tokens is not None:
             with self._lock:
-                self._tokens.free_at += tokens * self._tokens.seconds
+                # No minute's limit holds anyone back for longer than a minute, whatever a server says of its tokens.
+                free_at = self._tokens.free_at + tokens * self._tokens.seconds
+                self._tokens.free_at = min(free_at, max(self._tokens.free_at, self._clock() + 60.0))
                 self._wake()
 
     def answered(self, headers: Mapping[str, str], tokens: Callable[[], float]) -> None:
         """The server took a call: one more may be under way for every round of these."""
+        self._answered = self._clock()
         told = "x-ratelimit-remaining-requests" in headers or "x-ratelimit-remaining-tokens" in headers
         if not self.engaged and not told:
             self._answers += 1  # near enough without the lock
             return
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             self._answers += 1
-            self._recent.append(now)
-            self._width = min(float(self._ceiling), self._width + 1.0 / self._width)
+            self._walls = 0
+            if self._learned is None or not self._learned.settled(now):
+                self._width = min(float(self._ceiling), self._width + 1.0 / self._width)
             for name, units in (("requests", 1.0), ("tokens", tokens())) if told else ():
                 remaining = _positive(headers.get(f"x-ratelimit-remaining-{name}"))
                 reset = _seconds(headers.get(f"x-ratelimit-reset-{name}"))
@@ -224,29 +179,37 @@ class Pace:
     def turned_away(self, ticket: int, began: float, pause: float | None) -> None:
         """The server answered 429, 503 or 529; `pause` is its Retry-After in seconds, if it sent one."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             self._flying.discard(ticket)
-            busy = len(self._flying)
-            self._hold = max(self._hold, now + (pause or 0.0))
-            if self._learned is not None and pause is not None:
+            busy, first, wait = len(self._flying), began >= self._episode, pause
+            if wait is None and first:
+                self._walled = now if not self._walls else self._walled
+                wait = _PAUSE * 2.0 ** min(self._walls, _DOUBLINGS)
+                self._walls += 1
+            self._hold = max(self._hold, now + (wait or 0.0))
+            if self._learned is not None and wait is not None:
                 self._learned.free_at = self._hold  # the server itself says when one more is let in
-            if began >= self._episode:
+            if first:
                 self._crowd = 0
                 self._learn(now, busy)
             else:
-                self._crowd += 1
-                if self._learned is None and self._crowd >= 3:
-                    at, answers = self._marks[-1]
-                    self._find(answers, self._hold - at, self._hold)
-            if pause is None:  # else the pause, and the rate that is learned from it, are what helps
+                self._one_more_of_the_crowd()
+            if pause is None:
                 self._width = max(1.0, min(self._width, busy * _BACK_OFF))
+            elif self._learned is not None and self._learned.failing:  # else the pause is what helps
+                self._width = max(1.0, min(self._width, busy + 1.0))
             self.engaged = True
             self._wake()
 
     @property
+    def lively(self) -> bool:
+        """Whether the server has answered a call within the time that anyone waits for."""
+        return self._clock() - self._answered <= LONGEST_WAIT
+
+    @property
     def hold(self) -> float:
         """Seconds until the server wants to hear of anyone again."""
-        return self._hold - time.monotonic()
+        return self._hold - self._clock()
 
     def _learn(self, now: float, busy: int) -> None:
         """Find the rate, where being turned away cost much since the last time: time in pauses, or calls."""
@@ -255,28 +218,31 @@ class Pace:
         let_in = self._answers - self._marks[-1][1] + busy
         if self._learned is None:
             if let_in < 3 or pause >= 2 * _COSTLY * (length + pause):
-                self._find(self._marks[-1][1], length + pause, now + pause)
+                self._find(self._marks[-1][1], length, length + pause, now + pause)
         else:
-            recent = [moment for moment in self._recent if moment >= self._cycle]
-            span = now - recent[0] if len(recent) > 1 else length
-            most = (len(recent) + busy) / max(span, 1e-3)  # what it let in before it turned calls away: too much
-            sustained = self._sustained(now)
-            rate = self._learned.now(now) or most
+            rate = self._learned.at(now) or self._lately(now)
             # A pause until the next call would be due anyway costs nothing.
             costly = let_in < 3 or pause - 1.5 / max(rate, 0.01) >= _COSTLY * (length + pause)
             if costly or self._learned.beyond(rate):
-                between = math.sqrt(most * max(let_in, 1) / (length + pause))  # with the pause: it can do no less
-                peak = max(sustained, min(between, 2 * sustained or between), rate / 4)
-                self._learned.failed(min(rate, peak), now + pause)
+                self._learned.failed(now, pause, self._answers + busy)
             else:
-                self._learned.touched(min(rate, max(sustained, 1.1 * self._lately(now), 0.95 * rate)), now + pause)
+                about = max(self._sustained(now), 1.1 * self._lately(now), 0.95 * rate)
+                self._learned.touched(min(rate, about), now + pause)
         self._marks.append((now, self._answers))
         self._episode = now
         self._cycle = now + pause
 
-    def _find(self, answers: int, length: float, since: float) -> None:
+    def _one_more_of_the_crowd(self) -> None:
+        self._crowd += 1
+        if self._learned is not None:
+            self._learned.turned_away()
+        elif self._crowd >= 3:
+            at, answers = self._marks[-1]
+            self._find(answers, self._clock() - at, self._hold - at, self._hold)
+
+    def _find(self, answers: int, active: float, length: float, since: float) -> None:
         """Begin to find the rate, from what is let in over a stretch; and with half as many calls at once."""
-        self._learned = _Learned(answers, max(length, 0.05), since)
+        self._learned = Admission(answers, active, max(length, 0.05), since)
         self._width = max(1.0, self._width / 2)
 
     def _sustained(self, now: float) -> float:
@@ -291,22 +257,35 @@ class Pace:
         at, answers = self._ticks[0]
         return (self._answers - answers) / max(now - at, 0.5)
 
+    def try_once(self, ticket: int, tokens: float) -> float:
+        """For callers that keep their own line and clock: 0 if the call may start, else seconds as `_wait` has them."""
+        with self._lock:
+            return self._try(ticket, tokens)
+
+    def _try(self, ticket: int, tokens: float) -> float:
+        wait = max(0.0, self._wait(tokens)) if self.engaged else 0.0
+        if not wait:
+            self._take(ticket, tokens)
+        return wait
+
     def _wait(self, tokens: float) -> float:
         """Seconds until the first in line may start, as far as that is known; infinite while it hangs on others."""
-        now = time.monotonic()
+        now = self._clock()
         held = self._hold - now
         if held > LONGEST_WAIT:
             raise NotSent(f"not sent: the server asks to be left alone for {held:.0f} s")
+        if self._walls > _DOUBLINGS and now - self._walled > LONGEST_WAIT and not self._flying:
+            raise NotSent(f"not sent: the server has turned all calls away for {now - self._walled:.0f} s")
         if len(self._flying) >= max(1, int(self._width)):
             return math.inf
         if self._learned is not None and self._learned.over(now):
             self._learned = None
         waits = [held, self._windows["requests"].wait(1.0, now), self._windows["tokens"].wait(tokens, now)]
-        waits += [even.wait(now) for even in (self._requests, self._tokens, self._learned) if even is not None]
+        waits += [even.free_at - now for even in (self._requests, self._tokens, self._learned) if even is not None]
         return max(waits)
 
     def _take(self, ticket: int, tokens: float) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._flying.add(ticket)
         self._windows["requests"].take(1.0)
         self._windows["tokens"].take(tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,12 +16,15 @@ from judgekit.fields import clusters, groups, has, in_order
 from judgekit.folder import RunFolder
 from judgekit.gateplan import Looking
 from judgekit.generating import prompt_messages, takes_turns
+from judgekit.judging import ASKED_TWICE
+from judgekit.lineage import descents
 from judgekit.preparation import DataSet, PlannedMetric, Prepared
 from judgekit.records import (
     Breakdown,
     Estimate,
     Group,
     Message,
+    Place,
     Reply,
     Request,
     Response,
@@ -116,10 +120,13 @@ def _entry(row: Row, series: str) -> tuple[float | None, VerdictStatus]:
 
 @dataclass
 class Measurements:
-    """Tables of item values by metric, system, opponent and series, filled row by row."""
+    """Tables of item values by metric, system, opponent and series, filled row by row; beside them, how many verdicts
+    there were, and how many took a second asking."""
 
     spec: RunSpec
     tables: dict[Key, ItemTable] = field(default_factory=dict)
+    verdicts: Counter[Place] = field(default_factory=Counter)
+    asked_twice: Counter[Place] = field(default_factory=Counter)
 
     def rows(self, planned: PlannedMetric, study: RunStudy, looking: Looking | None = None) -> Iterator[Row]:
         """The metric's rows, named and counted on their way to the disk; `looking` may end them before the last."""
@@ -132,6 +139,9 @@ class Measurements:
 
     def added(self, planned: PlannedMetric, row: Row) -> Row:
         """The row, counted. Raises PluginError for a value off its series' scale."""
+        place = Place(planned.name, row.system, row.opponent)
+        self.verdicts[place] += len(row.verdicts)
+        self.asked_twice[place] += sum(ASKED_TWICE in verdict.detail for verdict in row.verdicts)
         for name, series in planned.series.items():
             value, status = _entry(row, name)
             if value is not None and not series.low <= value <= series.high:
@@ -161,13 +171,14 @@ class Measurements:
         return None if field is None else clusters(planned.data.samples, field)
 
     def estimates(self, metrics: Sequence[PlannedMetric]) -> tuple[list[Estimate], list[Estimate]]:
-        """(estimates, paired differences against the run's `against` system), in the order of the config."""
+        """(estimates, paired differences), in the order of the config. Systems are compared with the run's `against`
+        system, and trained ones with those that they were trained from."""
         from judgekit.statistics.estimates import difference, estimate
 
         found: list[Estimate] = []
         differences: list[Estimate] = []
         settings, seed = self.spec.statistics, self.spec.seed
-        against = self.spec.against or next(iter(self.spec.models))
+        compared = self._compared()
         by_name = {planned.name: planned for planned in metrics}
         for key in self._in_order(by_name):
             table, (metric, system, opponent, name) = self.tables[key], key
@@ -188,8 +199,10 @@ class Measurements:
                 share=name in by_name[metric].metric.shares,
                 names=(opponent,) if self._several_opponents(metric) else (),
             )
-            other = self.tables.get(Key(metric, against, opponent, name))
-            if name == "value" and system != against and other is not None:
+            for against in compared[system] if name == "value" else ():
+                other = self.tables.get(Key(metric, against, opponent, name))
+                if other is None:
+                    continue
                 paired = difference(
                     table,
                     other,
@@ -204,6 +217,19 @@ class Measurements:
                 )
                 differences.append(paired)
         return found, differences
+
+    def _compared(self) -> dict[str, tuple[str, ...]]:
+        """By system, those that it is compared with."""
+        models, trained = self.spec.models, descents(self.spec.work())
+        against = self.spec.against or next(iter(models))
+        return {
+            system: tuple(dict.fromkeys(
+                other
+                for other in (against, *(trained[system].compared if system in trained else ()))
+                if other != system
+            ))
+            for system in models
+        }  # fmt: skip
 
     def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
         """What the standard errors of the headline means are made of, in the order of the estimates."""
@@ -295,11 +321,27 @@ class Measurements:
                 )
                 statistics += counted
             found += mine
+            statistics += self._asked_twice(planned.name)
             if "choices" in planned.metric.derived:
                 added, counted = self._of_choices(planned, estimates)
                 found += added
                 statistics += counted
         return found, statistics
+
+    def _asked_twice(self, metric: str) -> list[Statistic]:
+        return [
+            Statistic(
+                metric=metric,
+                system=place.system,
+                opponent=place.opponent or None,
+                name="asked_twice",
+                label="verdicts that took a second asking",
+                value=count,
+                note=f"of {self.verdicts[place]}: the first reply could not be read",
+            )
+            for place, count in self.asked_twice.items()
+            if count and place.metric == metric
+        ]
 
     def _of_choices(
         self, planned: PlannedMetric, estimates: Sequence[Estimate]

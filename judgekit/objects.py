@@ -126,9 +126,9 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
-    """Strict JSON: NaN and infinities are refused. Raises DataError with the line."""
+    """Strict JSON: NaN, infinities and a key twice in an object are refused. Raises DataError with the line."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise DataError(f"not JSON: {error.msg} (column {error.colno})", path=path, line=line) from None
@@ -138,3 +138,11 @@ def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice in one object")
+    return found

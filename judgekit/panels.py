@@ -72,7 +72,8 @@ def combined(verdicts: Mapping[str, Verdict], combine: Combine, preference: bool
     voted = list(values.values())
     if combine == "vote":
         voted = _lead([_side(value) for value in voted] if preference else voted)
-    return Verdict(status="scored", value=_mean(voted), raw=raw, rationale=reasons, series=values)
+    details = "; ".join(f"{name}: {verdict.detail}" for name, verdict in verdicts.items() if verdict.detail)
+    return Verdict(status="scored", value=_mean(voted), raw=raw, rationale=reasons, detail=details, series=values)
 
 
 def panel_series(members: Iterable[str], value: Series) -> dict[str, Series]:

@@ -82,7 +82,7 @@ def controlled(judge: PlannedJudge) -> list[Task]:
 def _control(prepared: Prepared, judge: PlannedJudge, task: Task) -> PlanLine:
     questions_of = control_questions if task == "score" else pair_questions
     samples = len(prepared.datasets[MAIN].samples)
-    questions, arms = questions_of(judge.reading(task), samples, judge.spec.control_items)
+    questions, arms = questions_of(judge.reading(task), samples, judge.spec.controls(samples))
     requests, note = judge.planned(task)
     return PlanLine(f"controlling {judge.name}{CARD_OF[task]}", questions * requests, None, f"{arms}; {note}")
 

@@ -57,16 +57,16 @@ def build_manager(
             manager.register(point.load(), name)
         except Exception as error:
             owner = point.dist.name if point.dist else "unknown distribution"
-            raise PluginError(
-                f"plugin {name!r} ({owner}) is broken: {type(error).__name__}: {error}. "
-                f"Mend it, or leave it out with JUDGEKIT_BLOCK_PLUGINS={name}"
-            ) from error
+            why = f"is broken: {type(error).__name__}: {error}"
+            raise PluginError(f"plugin {name!r} ({owner}) {why}. {_way_out(name)}") from error
     for plugin in extra:
         manager.register(plugin)
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"a plugin has a function that is no hook of judgekit: {error}") from error
+        name = manager.get_name(error.plugin) or "?"
+        why = f"plugin {name!r} has a function that is no hook of judgekit: {error}"
+        raise PluginError(f"{why}. {_way_out(name)}") from error
     return manager
 
 
@@ -124,10 +124,11 @@ def command_group(app: click.Group, name: str, text: str) -> click.Group:
 
 
 def _broken(owner: str, hook: str, error: Exception) -> PluginError:
-    return PluginError(
-        f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. "
-        f"Mend it, or leave it out with JUDGEKIT_BLOCK_PLUGINS={owner}"
-    )
+    return PluginError(f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. {_way_out(owner)}")
+
+
+def _way_out(name: str) -> str:
+    return f"Mend it, or leave it out with JUDGEKIT_BLOCK_PLUGINS={name}"
 
 
 def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
@@ -137,6 +138,8 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
         owner = implementation.plugin_name
         try:
             offered = implementation.function()
+            if not isinstance(offered, Mapping):
+                raise TypeError(f"it returned {type(offered).__name__}, where a mapping of names was due")
         except Exception as error:
             raise _broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
@@ -168,6 +171,30 @@ def describe(manager: pluggy.PluginManager) -> tuple[PluginInfo, ...]:
         ]
         described.append(PluginInfo(name=name, distribution=dist.name, version=dist.version, offers=tuple(offers)))
     return tuple(described)
+
+
+def survey(block: Collection[str]) -> tuple[tuple[PluginInfo, ...], dict[str, str]]:
+    """The plugins that are not blocked: what `describe` tells of those that work, and what is wrong with the others, by
+    name. Each is tried alone, so that one that is broken hides no other; of two that clash, both are told."""
+    import click
+
+    wrong: dict[str, str] = {}
+    owners: dict[tuple[str, str], str] = {}
+    for name in sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)} - set(block)):
+        try:
+            manager = build_manager(only=[name])
+            catalogue = Catalogue(manager)
+            add_commands(manager, click.Group())
+        except PluginError as error:
+            wrong[name] = error.message
+            continue
+        for kind in KINDS:
+            for offered in catalogue.names(kind):
+                other = owners.setdefault((kind, offered), name)
+                if other != name:
+                    for one, two in ((name, other), (other, name)):
+                        wrong[one] = f"plugin {two!r} offers the {SINGULAR[kind]} {offered!r} too. {_way_out(one)}"
+    return describe(build_manager(block={*block, *wrong})), wrong
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

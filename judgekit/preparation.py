@@ -212,7 +212,9 @@ def prepare(
     _check_fields(prepared, problems)
     for report in spec.reports:
         problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
-    for found in manager.hook.judgekit_check(spec=spec):
+    samples = {_data_label(name): data.samples for name, data in prepared.datasets.items()}
+    trainers = {training.name: training.trainer for training in prepared.trainings}
+    for found in manager.hook.judgekit_check(spec=spec, trainers=trainers, samples=samples):
         problems.found.extend(found)
     _check_budget(prepared, problems)
     problems.raise_errors()
@@ -275,7 +277,7 @@ def _check_fields(prepared: Prepared, problems: Problems) -> None:
     """The fields of the samples that the statistics are by must be there."""
     settings = prepared.spec.statistics
     measured = {planned.data.name: planned.data.samples for planned in prepared.metrics}
-    named = {f"metrics.{name}.data" if name != MAIN else "data": samples for name, samples in measured.items()}
+    named = {_data_label(name): samples for name, samples in measured.items()}
     for samples in measured.values() if settings.cluster is not None else ():
         problems.attempt("statistics.cluster", lambda samples=samples: clusters(samples, settings.cluster or ""))  # type: ignore[misc]
     for field_name in settings.by if measured else ():
@@ -317,12 +319,17 @@ def _some(ids: Sequence[str]) -> str:
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]
 
 
+def _data_label(name: str) -> str:
+    """A data set's place in the config."""
+    return "data" if name == MAIN else f"metrics.{name}.data"
+
+
 def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
     wanted: dict[str, DataSpec] = {MAIN: prepared.spec.data}
     wanted |= {name: metric.data for name, metric in prepared.spec.metrics.items() if metric.data is not None}
     seen: dict[str, tuple[str, Sample]] = {}
     for name, data in wanted.items():
-        label = "data" if name == MAIN else f"metrics.{name}.data"
+        label = _data_label(name)
         loader = build("datasets", data.loader, data.options, label)
         if loader is None:
             continue

@@ -66,7 +66,8 @@ def spread_of_tokens(
     tokens, through white space and Markdown marks, as long as they are the beginning of an answer. An alternative
     beside the way counts where it is an answer by itself. Where it could also be the beginning of a longer one (`1` of
     `10`), it counts only if the longer one stands beside it as one token; otherwise its share is unknown, and not
-    captured. Raises Unreadable for probabilities that are none, and where the text goes on as another number (`4.5`).
+    captured. Raises Unreadable for probabilities that are none, and where the text goes on as another number (`4.5`,
+    `4 out of 10`) or names a second answer (`A or B`).
     """
     known = {fold(answer): answer for answer in answers}
     spread, share, said = Spread(), 1.0, ""
@@ -174,7 +175,9 @@ def _beside(
         spread.add(known[answer], share)
 
 
-_GOES_ON = re.compile(r"\s*[.,][0-9]|\s*[/–-]\s*[0-9]")
+_GOES_ON = re.compile(r"\s*[.,][0-9]|\s*[/–-]\s*[0-9]|\s*%")  # a number: 4.5, 4/10, 4-5, 4%
+_OUT_OF = re.compile(r"\s+out of\s+([0-9]+)")
+_BESIDE = re.compile(r"\s*(?:[/–-]|\b(?:or|and|to)\b)\s*(\w+)", re.IGNORECASE)  # A or B
 
 
 def _ended(
@@ -188,7 +191,12 @@ def _ended(
 ) -> None:
     """The answer on the way, if it ends here: what goes on as a word or a number is another one."""
     following = said[len(answer) :] + "".join(token.text for token in rest)
-    if answer[-1].isdigit() and _GOES_ON.match(following):
+    number, top, other = answer[-1].isdigit(), _OUT_OF.match(following), _BESIDE.match(fold(following))
+    if (
+        (number and _GOES_ON.match(following))
+        or (number and top and top[1] not in known)
+        or (other and other[1] in known)
+    ):
         raise Unreadable(f"not one of the answers asked for: {(answer + following)[:40]}")
     # Servers do not list the end of the reply among the alternatives: a reply that ends here counts whole.
     choices = _choices(rest[0]) if rest and answer == said else {}

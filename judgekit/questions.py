@@ -11,7 +11,7 @@ from typing import Literal
 
 from judgekit.records import Conversation, Sample, Sampling
 from judgekit.templates import Plain, Template
-from judgekit.verdicts import Scale
+from judgekit.verdicts import THOUGHTS, Scale
 
 Task = Literal["score", "pairwise"]
 
@@ -67,13 +67,12 @@ class Question:
 
     @property
     def quotable(self) -> tuple[str, ...]:
-        """What a judge may quote and is no verdict of its own: the texts under judgement, as they are and as shown."""
-        texts = list(self.shown)
-        if self.earlier or self.sample.system:
-            sample, answers = self.sample, [answer for earlier in self.earlier for answer in earlier]
-            said = [sample.system, sample.instruction, sample.input, *sample.turns[: self.turns - 1], *answers]
-            texts += [text for text in said if text.strip()]
-        return (*texts, *map(harmless, texts))
+        """What a judge may quote and is no verdict of its own: the texts under judgement and those that they answer, as
+        they are and as shown."""
+        sample, answers = self.sample, [answer for earlier in self.earlier for answer in earlier]
+        said = [sample.system, sample.instruction, sample.input, *sample.turns[: self.turns - 1], *answers]
+        texts = [*self.shown, *(text for text in said if text.strip())]
+        return tuple(dict.fromkeys([*texts, *map(harmless, texts)]))
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,9 @@ def _number(value: float) -> int | float:
 
 
 def mark(purpose: Literal["fence", "nonce"], setting: Setting, question: Question) -> str:
-    """A mark that no response can contain: it is a hash of the response itself. The same question gives the same
-    mark, so that the ledger finds its reply again."""
+    """A mark that no text of the question contains: it is a hash of them all, made anew as long as one of them holds
+    it, so that searching for a text that holds its own is in vain. The same question gives the same mark, so that the
+    ledger finds its reply again."""
     sample = question.sample
     parts = [purpose, setting.judge, setting.template.sha256, question.repeat, question.swapped, list(question.shown)]
     if setting.grading != Grading():
@@ -190,10 +190,19 @@ def mark(purpose: Literal["fence", "nonce"], setting: Setting, question: Questio
         turns = [list(sample.turns), list(sample.turn_references), sample.system]
         parts += [[list(answers) for answers in question.earlier], question.whole, turns]
     content = json.dumps([*parts, sample.id, sample.instruction, sample.input, sample.reference])
-    return hashlib.sha256(content.encode("ascii")).hexdigest()[: 16 if purpose == "fence" else 8]
+    while (found := _hash(content)[: 16 if purpose == "fence" else 8]) in content:
+        content += found
+    return found
 
 
-_CONTROL = re.compile(r"<(?=\|)|<(?=/?(?:think|s|bos|eos|start_of_turn|end_of_turn)>)|<(?=<SYS>>)|\[(?=/?INST\])")
+def _hash(content: str) -> str:
+    return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+
+_CONTROL = re.compile(
+    rf"<(?=[|｜])|<(?=/?(?:{THOUGHTS}|s|bos|eos|pad|unk|sop|start_of_turn|end_of_turn)>)|<(?=/?seed:)|<(?=<SYS>>)"
+    r"|\[(?=\||gMASK\]|/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\])"
+)
 
 
 def harmless(text: str) -> str:

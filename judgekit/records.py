@@ -407,11 +407,23 @@ class Corrected(Noun):
     note: str = ""
 
 
+class Calibration(Noun):
+    """Responses to which the judge gave `low` to `high`: its own mean there, and the labels' with its interval."""
+
+    low: Finite
+    high: Finite
+    n_pairs: int
+    n_items: int
+    judge: Finite
+    label: Finite
+    interval: Interval
+
+
 class Agreement(Noun):
     """How far two ratings of the same responses agree: `first` (a judge) and `second` (labels, or another judge).
 
     `kind` says what is compared: scores, preferences (win, tie, loss), or yes/no. `ceiling`: the same figures between
-    the labellers, where there are several.
+    the labellers, where there are several. `calibration`: what the labels say where the judge gave about the same.
     """
 
     metric: str
@@ -425,6 +437,7 @@ class Agreement(Noun):
     labellers: int = 1
     figures: tuple[Figure, ...]
     ceiling: tuple[Figure, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
     corrected: tuple[Corrected, ...] = ()
     notes: tuple[str, ...] = ()
 

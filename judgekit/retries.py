@@ -27,14 +27,20 @@ class Tries:
         self._timeouts += timed_out
         return None if self._timeouts > 1 else self._failed(None)
 
-    def after_status(self, status: int, headers: Mapping[str, str], *, patient: bool) -> float | None:
-        """`patient`: an answer that says when to come back is no failure yet."""
+    def after_status(
+        self, status: int, headers: Mapping[str, str], *, patient: bool, busy: bool = False
+    ) -> float | None:
+        """`patient`: an answer that says when to come back is no failure yet; nor is a 429 that does not say it, where
+        the server is `busy` with others: it lets calls in, and this one came at a bad moment."""
         asked = retry_after(headers)
         if not _may_retry(status, headers) or (asked is not None and asked > LONGEST_WAIT):
             return None
         if patient and asked is not None and status in TURNED_AWAY and self._sent_back < _PATIENCE:
             self._sent_back += 1
             return asked
+        if busy and asked is None and status == 429 and self._sent_back < _PATIENCE:
+            self._sent_back += 1
+            return backoff(self._sent_back - 1)
         return self._failed(asked)
 
     def _failed(self, asked: float | None) -> float | None:

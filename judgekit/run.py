@@ -350,7 +350,8 @@ class Run:
             for task in controlled(planned):
                 self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
                 make = control_card if task == "score" else pair_card
-                cards.append(make(judge, prepared.datasets[MAIN].samples, planned.spec.control_items))
+                samples = prepared.datasets[MAIN].samples
+                cards.append(make(judge, samples, planned.spec.controls(len(samples))))
         return cards
 
     def _errors(self, prepared: Prepared, folder: RunFolder, cards: list[JudgeCard]) -> dict[str, int]:

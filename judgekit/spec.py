@@ -6,6 +6,7 @@ Options model checks them when the part is built.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -121,7 +122,8 @@ class JudgeSpec(SampledPart):
 
     What the prompt shows of how to grade: `scale`, `rubric` (a description for levels of it), `criterion` (what alone
     is judged), `steps` (how; G-Eval), `criteria` (several, each by name) with `weights`. `floor`: the least captured
-    mass of a reading by probabilities. `control_items`: how many samples each control arm of the judge card reads.
+    mass of a reading by probabilities. `control_items`: how many samples each control arm of the judge card reads, or
+    (below 1) which share of them.
 
     `panel` makes it a panel of other judges, which `combine` by their mean or by vote.
     """
@@ -138,7 +140,12 @@ class JudgeSpec(SampledPart):
     floor: float | None = Field(None, gt=0, le=1)
     panel: tuple[Name, ...] | None = None
     combine: Literal["mean", "vote"] | None = None
-    control_items: int = Field(20, ge=0)
+    control_items: Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)] = 20
+
+    def controls(self, samples: int) -> int:
+        """How many of so many samples each control arm reads."""
+        asked = self.control_items
+        return min(samples, asked if isinstance(asked, int) else math.ceil(asked * samples))
 
     @model_validator(mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from judgekit.contracts import Trainer
 from judgekit.errors import CheckpointError, UsageError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CURVE = "training.jsonl"
 TOKENS = "tokens"  # the measure of a training's curve that says how many targets it has learnt from so far
 SAMPLES = "samples.jsonl"
+SUMMARY = "summary.json"
 N = TypeVar("N", bound=Noun)
 Progress = Callable[[int, int, str], None]
 
@@ -56,6 +57,7 @@ def plan_trainings(
         )
         if training is not None:
             planned[name] = training
+            problems.attempt(f"train.{name}", training.trainer.check)
     return list(planned.values())
 
 
@@ -158,6 +160,7 @@ def train(planned: PlannedTraining, progress: Progress) -> Training:
         identity=planned.key,
         curve=_lines(planned.folder / CURVE, CurvePoint),
         samples=_lines(planned.folder / SAMPLES, TrainingSample),
+        summary=_summary(planned.folder / SUMMARY),
     )
 
 
@@ -206,5 +209,14 @@ def _lines(path: Path, noun: type[N]) -> tuple[N, ...]:
         return ()
     try:
         return tuple(noun.model_validate_json(line) for line in path.read_text("utf-8").split("\n") if line)
+    except ValueError as error:
+        raise CheckpointError(f"damaged: {error}", path=path) from None
+
+
+def _summary(path: Path) -> dict[str, JsonValue]:
+    if not path.is_file():
+        return {}
+    try:
+        return TypeAdapter(dict[str, JsonValue]).validate_json(path.read_bytes())
     except ValueError as error:
         raise CheckpointError(f"damaged: {error}", path=path) from None

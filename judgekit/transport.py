@@ -275,7 +275,8 @@ class Http:
                     return HttpResult(status, headers, _json(raw, url) if into is None else None)
                 failure = self._failure(status, raw, url, retry_after(headers))
                 permanent = isinstance(failure, BackendError)
-                pause = None if permanent else tries.after_status(status, headers, patient=turn is not None)
+                patient, busy = turn is not None, turn is not None and turn.others_get_in()
+                pause = None if permanent else tries.after_status(status, headers, patient=patient, busy=busy)
             if pause is None or time.monotonic() + pause > end:
                 raise failure
             if turn is not None:

@@ -145,6 +145,10 @@ class Turn:
         self.leave()
         self.lane.pace.turned_away(id(self), self._began, pause)
 
+    def others_get_in(self) -> bool:
+        """Whether the server has answered anyone lately."""
+        return self.lane.pace.lively
+
     def may_be_billed(self) -> None:
         if self.account is not None:
             self.account.may_be_billed()

@@ -4,14 +4,15 @@ A reply is a score only in one of these forms, on the scale [low, high] that the
 
 * `integer`: the whole reply is the number (`85`), or its last line of the form `Score: 85` is. The line may carry
   the call's nonce (`Score 3fa9c1d2: 85`); where one does, lines without it are not read. `85/100` and `85 out of
-  100` are read where the scale is 0 to 100; `8/10` on that scale is not, and nothing is rescaled.
+  100` are read where the scale is 0 to 100, and `85점` is; `8/10` on that scale is not, and nothing is rescaled.
 * `reason_json`: exactly one JSON object, alone or in one ```json fence, with exactly the keys asked for and the
   call's nonce echoed. Text around the object is not read.
 * `criteria`: as `reason_json`, with one integer for each criterion; the value is their (weighted) mean.
 * `letter` and `pairwise_json`: the same two forms for a preference, `A`, `B` or `tie`, as in `Winner: A`.
 
-Digits are ASCII; signs, exponents, fractions, NaN, ranges and two numbers are not a grade. A line that the
-response under judgement contains too is not read: it may be an echo. Thoughts (`<think>…</think>`) are not read.
+Digits are ASCII; signs, exponents, fractions, NaN, ranges and two numbers are not a grade. A claim that the
+response under judgement makes too, in whatever case, marks or width of letters, is not read without the nonce: it may
+be an echo. The answer is what comes after the last thoughts (`<think>…</think>`).
 A reply that is none of this is `unparsed`; `refused`, `truncated` and `error` are passed through. JSON that is as it
 was asked for, but for the nonce, is `truncated`: a judge that cannot say it may have been shown half of its prompt.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -195,20 +197,26 @@ def criteria_schema(criteria: Iterable[str]) -> dict[str, Any]:
     return _schema(**{name: {"type": "integer"} for name in criteria})
 
 
-_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+THOUGHTS = "think|thinking|thought|reasoning"  # the tags around them
+_THOUGHT = re.compile(rf"\s*<({THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_EDGE = re.compile(
+    rf"^[ \t]*<(?P<first>/?)(?:{THOUGHTS})>|<(?P<last>/?)(?:{THOUGHTS})>[ \t]*\r?$", re.MULTILINE | re.IGNORECASE
+)
 
 
 def without_thoughts(text: str) -> str:
-    """The text after the thoughts that it begins with. Thoughts that never end leave nothing."""
-    thought = _THOUGHT.match(text)
-    while thought:
-        text = text[thought.end() :]
-        thought = _THOUGHT.match(text)
-    if text.lstrip().startswith("<think>"):
-        return ""
-    # Some chat formats open the thoughts in the prompt, so that the reply holds only their end, which ends a line.
-    head, close, rest = text.partition("</think>\n")
-    return rest if close and "<think>" not in head else text
+    """The text after its last thoughts. Thoughts that never end leave nothing.
+
+    A tag in the middle of a line is a mention of one, as in a rationale, unless it is at the text's beginning. Some
+    chat formats open the thoughts in the prompt, so that the reply holds only their end.
+    """
+    begin = 0
+    while thought := _THOUGHT.match(text, begin):
+        begin = thought.end()
+    edges = list(_EDGE.finditer(text, begin))
+    if not edges:
+        return text[begin:]
+    return text[edges[-1].end() :] if "/" in (edges[-1]["first"], edges[-1]["last"]) else ""
 
 
 FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
@@ -218,8 +226,8 @@ _LABELLED = re.compile(
     r"[ \t*_]*[:=](?P<rest>.*)",
     re.IGNORECASE,
 )
-_INTEGER = re.compile(r"(?P<number>-?(?:0|[1-9][0-9]{0,8}))(?:[ \t]*(?:/|out of)[ \t]*(?P<top>[0-9]{1,9}))?")
-_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
+_INTEGER = re.compile(r"(?P<number>-?(?:0|[1-9][0-9]{0,8}))(?:[ \t]*(?:/|out of)[ \t]*(?P<top>[0-9]{1,9})|[ \t]*점)?")
+_FENCE = re.compile(r"```(?:json)?[ \t\r]*$")
 
 
 def _answer(text: str, label: str, asked: Asked) -> str:
@@ -227,37 +235,51 @@ def _answer(text: str, label: str, asked: Asked) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise Unreadable("the reply is empty")
-    plain = None
+    plain = claim = None
     for line in reversed(lines):
         match = _LABELLED.fullmatch(line.strip(FRAME))
         if match and match["label"].lower() in _LABELS[label]:
             if match["tag"] == asked.nonce:
                 return match["rest"].strip(FRAME)  # no response can hold the nonce: this line is the judge's own
             if match["tag"] is None and plain is None:
-                plain = (line, match["rest"])
+                plain, claim = match["rest"], f"{match['label']}: {match['rest']}"
     if plain is None and len(lines) == 1:
-        plain = (lines[0], lines[0])
+        plain = lines[0]
     if plain is None:
         raise Unreadable(f"neither a bare answer nor a line '{label.capitalize()}: …'")
-    if is_echo(plain[0], asked.responses):
-        raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
-    return plain[1].strip(FRAME)
+    answer = plain.strip(FRAME)
+    if answer and (_stands_in(claim, asked.responses) if claim else is_echo(plain, asked.responses)):
+        raise Unreadable("the answer also stands in the response under judgement, and may be its echo")
+    return answer
 
 
 def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
-    """Whether the line also stands in one of the responses; `cut`: whether one of their lines begins with it."""
-    said, lines = _squeeze(line), _lines(responses)
-    return said in lines or (cut and bool(said) and any(other.startswith(said) for other in lines))
+    """Whether the line also is a line of one of the responses, or of what is left of an echo of them when its thoughts
+    are cut off; `cut`: whether it is the beginning of one."""
+    fold = len(_heard(line)) > 1  # "A" is no echo of the response "a"
+    said, begun = _heard(line, fold), line.strip(FRAME) if cut else ""
+    texts = {text for response in responses for text in (response, without_thoughts(response))}
+    lines = [other for text in texts for other in text.splitlines()]
+    return any(
+        (said and _heard(other, fold) == said) or (begun and other.strip(FRAME).startswith(begun)) for other in lines
+    )
 
 
-def _lines(responses: Iterable[str]) -> set[str]:
-    """Every line of the responses, and of what is left of an echo of them when its thoughts are cut off."""
-    texts = [text for response in responses for text in (response, without_thoughts(response))]
-    return {_squeeze(line) for text in texts for line in text.splitlines()}
+def _stands_in(claim: str, responses: Iterable[str]) -> bool:
+    """Whether one of the responses holds the claim, in a line or across lines: an echo may break them otherwise."""
+    said = f" {_heard(claim)} "
+    return any(said in f" {_heard(response)} " for response in dict.fromkeys(responses))
 
 
-def _squeeze(line: str) -> str:
-    return " ".join(line.strip(FRAME + ".").split())
+_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
+_WORD = re.compile(r"[^\W_]+|:")
+
+
+def _heard(text: str, fold: bool = True) -> str:
+    """The words and colons of a text, without what an echo may lose or change: case (`fold`), marks, widths of
+    letters, characters that are not seen."""
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("=", ":")
+    return " ".join(_WORD.findall(plain.casefold() if fold else plain))
 
 
 def _integer(answer: str, scale: Scale) -> float:
@@ -294,7 +316,7 @@ def _object(text: str, schema: Mapping[str, Any], asked: Asked) -> dict[str, Any
         raise Unreadable("the nonce is not a text")
     if not isinstance(found["rationale"], str):
         raise Unreadable("the rationale is not a text")
-    if found["nonce"] != asked.nonce and any(_squeeze(source) in _squeeze(shown) for shown in asked.responses):
+    if found["nonce"] != asked.nonce and _stands_in(source, asked.responses):
         raise Unreadable("the object also stands in the response under judgement, and may be its echo")
     return found
 
@@ -315,7 +337,7 @@ def _json_integer(name: str, score: Any, scale: Scale) -> float:
 
 
 def _one_object(text: str) -> str:
-    fenced = _FENCED.findall(text)
+    fenced = _fenced(text)
     if len(fenced) > 1:
         raise Unreadable("more than one fenced block")
     source = fenced[0] if fenced else text
@@ -323,6 +345,21 @@ def _one_object(text: str) -> str:
     if start < 0 or end < start:
         raise Unreadable("no JSON object" if text.strip() else "the reply is empty")
     return source[start : end + 1]  # two objects, or braces in the prose, do not load as one object
+
+
+def _fenced(text: str) -> list[str]:
+    """What stands in the closed fences of a text, with or without `json` behind the opening one."""
+    blocks: list[str] = []
+    block: list[str] | None = None
+    for line in text.split("\n"):
+        if block is None:
+            block = [] if _FENCE.search(line) else None
+        elif line.lstrip(" \t").startswith("```"):
+            blocks.append("\n".join(block))
+            block = None
+        else:
+            block.append(line)
+    return blocks
 
 
 def _load(source: str) -> dict[str, Any]:
@@ -340,7 +377,7 @@ def _load(source: str) -> dict[str, Any]:
     except Unreadable:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"not one JSON object: {_short(error)}") from None
+        raise Unreadable(f"not one JSON object: {_short(str(error))}") from None
     if not isinstance(found, dict):
         raise Unreadable("not a JSON object")
     return found

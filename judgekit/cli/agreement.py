@@ -14,7 +14,7 @@ from judgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from judgekit.agreement import Terms
-    from judgekit.records import Agreement, Corrected, Figure, Interval, RunRecord
+    from judgekit.records import Agreement, Calibration, Corrected, Figure, Interval, RunRecord
 
 SHARES = ("agreement", "agreement_no_ties", "majority")
 POINTS = ("bias", "mae")
@@ -157,6 +157,8 @@ def print_agreement(found: Agreement) -> None:
             row[3:3] = [_value(other, found), _interval(other.interval, other, found)] if other else ["", ""]
         rows.append(row)
     print_table(title, columns, rows)
+    if found.calibration:
+        _print_calibration(found)
     if found.corrected:
         _print_corrected(found)
     for note in found.notes:
@@ -197,6 +199,21 @@ def _interval(found: Interval, figure: Figure, agreement: Agreement) -> str:
     if found.low is None or found.high is None:
         return found.note
     return f"[{_number(found.low, figure.name, agreement)}, {_number(found.high, figure.name, agreement)}]"
+
+
+def _print_calibration(found: Agreement) -> None:
+    from judgekit.cli.results import interval, number, print_table
+
+    def row(one: Calibration) -> tuple[str, ...]:
+        values = dict.fromkeys(number(end, found.scale) for end in (one.low, one.high))
+        return (
+            " – ".join(values), str(one.n_pairs), number(one.judge, found.scale), number(one.label, found.scale),
+            interval(one.interval, found.scale),
+        )  # fmt: skip
+
+    ends = f"{100 * found.confidence:g} % interval"
+    columns = ("judge's value", "responses", "its mean there", "the labels' mean", ends)
+    print_table(f"{found.metric}: what the judge's values are worth", columns, [row(one) for one in found.calibration])
 
 
 def _print_corrected(found: Agreement) -> None:

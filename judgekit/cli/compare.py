@@ -53,7 +53,7 @@ def command(
     if len(runs) == 1 and systems[0] == systems[1]:
         raise UsageError(f"{systems[0]} against itself: name two systems")
     views = [open_run(run).view() for run in runs]
-    if len(runs) == 2 and len(systems) < 2 and views[0].record.files == views[1].record.files and views[0].record.files:
+    if len(runs) == 2 and len(systems) < 2 and views[0].record.run_id == views[1].record.run_id:
         raise UsageError("that is the same run twice")
     wanted = systems * 2 if len(systems) == 1 else systems or (None, None)
     first = Side.of("A", views[0], wanted[0])

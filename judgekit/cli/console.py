@@ -14,5 +14,5 @@ def printable(text: str) -> str:
 
 
 def _hidden(character: str) -> bool:
-    # Cc: ESC and friends; Cf: bidi marks; Cs: lone surrogates, which no terminal can encode.
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
+    # Cc: ESC and friends; Cf: bidi marks; Cs: lone surrogates, which no terminal can encode; Zl, Zp: breaks of a line.
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

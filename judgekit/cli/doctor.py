@@ -30,7 +30,7 @@ def command(backend: str | None, options: tuple[str, ...]) -> int:
 
 def _installation() -> int:
     import judgekit
-    from judgekit.plugins import blocked_by_environment, build_manager, describe
+    from judgekit.plugins import blocked_by_environment, survey
 
     _say("judgekit", True, f"{judgekit.__version__} on Python {platform.python_version()}")
     for package, install in INSTALL.items():
@@ -38,9 +38,12 @@ def _installation() -> int:
             _say(package, True, importlib.metadata.version(package))
         except importlib.metadata.PackageNotFoundError:
             _say(package, None, f"not installed; {install}")
-    for info in describe(build_manager(block=blocked_by_environment())):
+    working, wrong = survey(blocked_by_environment())
+    for info in working:
         _say(f"plugin {info.name}", True, f"{info.distribution} {info.version}")
-    return 0
+    for name, why in wrong.items():
+        _say(f"plugin {name}", False, why)
+    return 2 if wrong else 0
 
 
 def _backend(name: str, options: tuple[str, ...]) -> int:

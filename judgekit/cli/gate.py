@@ -207,7 +207,7 @@ def _row(claim: GateClaim) -> tuple[str, ...]:
         number(claim.value, claim.scale, signed=margin),
         interval(claim.interval, claim.scale, signed=margin),
         counts,
-        "" if claim.p_holm is None else f"{claim.p_holm:.3f}",
+        "" if claim.p_holm is None else "<0.001" if claim.p_holm < 0.001 else f"{claim.p_holm:.3f}",
         "" if claim.detectable is None else number(claim.detectable, claim.scale),
     )
 

@@ -70,13 +70,18 @@ metrics:
     "finetune": """\
 name: my-finetune
 data: {loader: instructions, path: data/samples.json}
-# A checkpoint to start from: the hub's layout (config.json, model.safetensors), or one of your own by
-#   judgekit gpt2 pretrain TEXT.txt --into checkpoints/gpt2
+# A checkpoint to start from: any causal or encoder-decoder model folder in the hub's layout (config.json,
+# model.safetensors, tokenizer.json). The same model answers before and after, and the report says what tuning bought.
 train:
-  tuned: {trainer: gpt2-finetune, from: checkpoints/gpt2, data: data/train.json, validation: null, epochs: 2}
+  tuned: {trainer: transformers-sft, from: checkpoints/model, data: data/train.json, validation: null, epochs: 2,
+          style: alpaca, chat: false}     # chat: auto puts the prompt into the model's own chat template
 models:
-  base:  {backend: gpt2, checkpoint: checkpoints/gpt2, style: alpaca, max_new_tokens: 64}
-  tuned: {backend: gpt2, checkpoint: train:tuned, style: alpaca, max_new_tokens: 64}
+  base:  {backend: transformers, model: checkpoints/model, style: alpaca, chat: false, max_new_tokens: 64}
+  tuned: {backend: transformers, model: train:tuned, style: alpaca, chat: false, max_new_tokens: 64}
+# The same with a GPT-2 from scratch (judgekit gpt2 fetch, or gpt2 pretrain TEXT.txt --into checkpoints/gpt2):
+#   tuned: {trainer: gpt2-finetune, from: checkpoints/gpt2, data: data/train.json, validation: null, epochs: 2}
+#   base:  {backend: gpt2, checkpoint: checkpoints/gpt2, style: alpaca, max_new_tokens: 64}
+#   tuned: {backend: gpt2, checkpoint: train:tuned, style: alpaca, max_new_tokens: 64}
 against: base
 """
     + JUDGE

@@ -6,18 +6,25 @@ import click
 
 
 @click.command("plugins")
-def command() -> None:
+def command() -> int:
     """List the installed plugins, their versions, and what each offers. Plugins run with your full rights.
 
-    JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out; `plugins: {only: [...]}` in a config pins them.
+    A broken one is listed as such, and ends this with 2. JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out;
+    `plugins: {only: [...]}` in a config pins them.
     """
+    from judgekit.cli import complain
     from judgekit.cli.results import print_table
-    from judgekit.plugins import blocked_by_environment, build_manager, describe
+    from judgekit.plugins import blocked_by_environment, survey
 
     blocked = blocked_by_environment()
+    working, wrong = survey(blocked)
     rows = [
         (info.name, f"{info.distribution} {info.version}", ", ".join(info.offers) or "commands or watchers only")
-        for info in describe(build_manager(block=blocked))
+        for info in working
     ]
+    rows += [(name, "", "BROKEN") for name in wrong]
     rows += [(name, "", "blocked by JUDGEKIT_BLOCK_PLUGINS") for name in sorted(blocked)]
     print_table("plugins", ("name", "from", "offers"), rows)
+    for why in wrong.values():
+        complain(why)
+    return 2 if wrong else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -86,3 +88,25 @@ class Progress:
             self._bars.console.print(text, highlight=False, markup=False)
         elif self.mode == "plain":
             click.echo(text, err=True)
+
+
+@contextmanager
+def download_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """What `judgekit.download` reports to, on stderr: one line that renews itself on a terminal, else every tenth."""
+    shown: dict[str, int] = {}  # tenths, by file
+    terminal = sys.stderr.isatty()
+
+    def show(name: str, done: int, total: int) -> None:
+        text = f"{name}  {done / 1e6:,.1f} MB" + (f" of {total / 1e6:,.1f}" if total else "")
+        tenth = 10 * done // total if total else 0
+        if terminal:
+            click.echo(f"\r\033[K{text}", nl=False, err=True)
+        elif tenth > shown.get(name, 0):
+            click.echo(text, err=True)
+        shown[name] = tenth
+
+    try:
+        yield show
+    finally:
+        if terminal:
+            click.echo("\r\033[K", nl=False, err=True)

@@ -86,6 +86,10 @@ def print_record(record: RunRecord) -> None:
     for statistic in record.statistics:
         if statistic.name == "letter_bias":
             click.echo(f"{printable(f'{statistic.metric}, {statistic.system}')}: {printable(statistic.note)}")
+        if statistic.name == "asked_twice":
+            pair = " vs ".join(filter(None, (statistic.system, statistic.opponent)))
+            said = f"{statistic.value:.0f} {statistic.label} ({statistic.note})"
+            click.echo(printable(f"{statistic.metric}, {pair}: {said}"))
     if record.differences:
         columns = ("metric", "difference", "estimate", confidence, "method", "items", "")
         print_table(

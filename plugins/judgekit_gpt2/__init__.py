@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import judgekit
@@ -30,10 +30,3 @@ def judgekit_trainers() -> Mapping[str, type[judgekit.Trainer]]:
     from judgekit_gpt2.trainers import DPO, Finetune, Pretrain
 
     return {"gpt2-dpo": DPO, "gpt2-finetune": Finetune, "gpt2-pretrain": Pretrain}
-
-
-@judgekit.hookimpl
-def judgekit_check(spec: judgekit.RunSpec) -> Sequence[judgekit.Problem]:
-    from judgekit_gpt2.overlap import seen_in_training
-
-    return list(seen_in_training(spec))

@@ -227,11 +227,12 @@ def convert(
 )
 def fetch(name: str, into: Path | None, mirror: str) -> None:
     """Download the published model NAME; each file is checked by its sha256."""
+    import judgekit
     from judgekit_gpt2 import fetch as fetching
 
     folder = into or Path("checkpoints") / name
-    fetching.fetch(name, folder, mirror, _show_download())
-    _clear()
+    with judgekit.download_progress() as progress:
+        fetching.fetch(name, folder, mirror, progress)
     click.echo(folder)
 
 
@@ -309,22 +310,6 @@ def _show(done: int, total: int, note: str) -> None:
         click.echo(f"\r\033[Kstep {done}/{total}  {note}", nl=False, err=True)
     elif done == total or done % max(1, total // 10) == 0:
         click.echo(f"step {done}/{total}  {note}", err=True)
-
-
-def _show_download() -> Callable[[str, int, int], None]:
-    """The same for a download, whose steps are bytes."""
-    shown: dict[str, int] = {}  # tenths, by file
-
-    def show(name: str, done: int, total: int) -> None:
-        text = f"{name}  {done / 1e6:,.1f} MB" + (f" of {total / 1e6:,.1f}" if total else "")
-        tenth = 10 * done // total if total else 0
-        if sys.stderr.isatty():
-            click.echo(f"\r\033[K{text}", nl=False, err=True)
-        elif tenth > shown.get(name, 0):
-            click.echo(text, err=True)
-        shown[name] = tenth
-
-    return show
 
 
 def _clear() -> None:

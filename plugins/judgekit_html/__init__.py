@@ -4,6 +4,7 @@ have pages of their own, in the folder `report` beside it.
 page      RunView → files: the order of the sections, the templates, the content security policy
 findings  what the numbers say, in words: the verdict strip
 changes   what changed since the baseline: the gate's rules, and the items that moved
+tuned     every trained system beside those that it was trained from
 tables    estimates as rows of formatted cells
 breakdowns  every metric by the groups of a field of the samples
 charts    the report's own charts, as Sections of Vega-Lite dicts

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import judgekit
-from judgekit_html import numbers
+from judgekit_html import charts, numbers
 
 SHARES = ("agreement", "agreement_no_ties", "majority")
 POINTS = ("bias", "mae", "mean")
@@ -24,6 +24,7 @@ class Block:
     corrected_columns: Sequence[str]
     corrected: Sequence[Sequence[str]]
     notes: Sequence[str]
+    section: judgekit.Section | None
 
 
 def blocks(record: judgekit.RunRecord) -> list[Block]:
@@ -58,7 +59,30 @@ def _block(found: judgekit.Agreement) -> Block:
         ],
         corrected=[_corrected(one, found) for one in found.corrected],
         notes=found.notes,
+        section=_calibration(found) if found.calibration else None,
     )
+
+
+def _calibration(found: judgekit.Agreement) -> judgekit.Section:
+    """What the judge's values are worth: the labels' mean where it gave about the same."""
+    scale = found.scale
+    said = [" – ".join(dict.fromkeys(numbers.plain(end, scale) for end in (one.low, one.high)))
+            for one in found.calibration]  # fmt: skip
+    table = judgekit.Table(
+        ["judge's value", "responses", "its mean there", "the labels' mean", "interval"],
+        [[name, one.n_pairs, numbers.amount(one.judge, scale), numbers.amount(one.label, scale),
+          numbers.span(one.interval.low, one.interval.high, scale) or one.interval.note]
+         for name, one in zip(said, found.calibration, strict=True)],
+    )  # fmt: skip
+    name, worst = max(zip(said, found.calibration, strict=True), key=lambda one: abs(one[1].judge - one[1].label))
+    span = numbers.span(worst.interval.low, worst.interval.high, scale)
+    sentence = (
+        f"Labels lie furthest from the judge where it says {name} ({numbers.counted(worst.n_pairs, 'response')}): its "
+        f"mean there is {numbers.amount(worst.judge, scale)}, the labels' {numbers.amount(worst.label, scale)}"
+        f"{f' {span}' if span else ''}. On the dashed line a value is worth what it says."
+    )
+    title = f"Calibration of {found.first} on {found.metric}"
+    return judgekit.Section(f"calibration-{found.metric}", title, sentence, charts.calibration(found), table)
 
 
 def _figure(figure: judgekit.Figure, found: judgekit.Agreement) -> list[str]:

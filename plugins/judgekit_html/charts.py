@@ -68,6 +68,7 @@ def intervals(
         mark = {"type": "rule", "strokeDash": [5, 3], "color": MARGIN}
         through = {"y": {"value": 0}, "y2": {"value": "height"}}
         layers.append({"mark": mark, "encoding": {"x": {"datum": _scaled(margin, scale), **x}, **through}})
+    left = {"align": "left", "fontWeight": 600}
     return _top(
         height={"step": 52},
         data={"values": [_line(index, estimate, styles, opponents) for index, estimate in enumerate(estimates)]},
@@ -77,7 +78,9 @@ def intervals(
             _rule(x, "min", "max", stroke=MUTED, strokeDash=[1, 4], strokeWidth=2),
             _rule(x, "low", "high", strokeWidth=6, opacity=0.6),
             _point(x),
-            _text("name", 0, align="left", fontWeight=600),
+            # What a margin's line runs behind stays readable.
+            *([_text("name", 0, stroke=PAPER, strokeWidth=5, **left)] if margin is not None else []),
+            _text("name", 0, **left),
             _text("figures", "width", align="right"),
         ],
     )
@@ -235,14 +238,20 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
     }
 
 
+def ranked(values: Mapping[str, float], scale: judgekit.Series) -> list[tuple[str, float]]:
+    """Items with their values from the largest gain to the largest loss; of more than BARS as many, evenly spaced."""
+    good = 1 if scale.higher_is_better else -1
+    found = sorted(values.items(), key=lambda item: (-good * item[1], item[0]))
+    if len(found) > BARS:
+        found = [found[round(i * (len(found) - 1) / (BARS - 1))] for i in range(BARS)]
+    return found
+
+
 def waterfall(
     values: Sequence[float], scale: judgekit.Series, label: str, margin: float | None = None
 ) -> dict[str, Any]:
-    """A bar an item, from the largest gain to the largest loss: upwards where it is better. Of more than BARS items as
-    many are drawn, evenly spaced. `margin` (on the scale of differences) is a dashed line."""
-    ranked = sorted(values, reverse=scale.higher_is_better)
-    if len(ranked) > BARS:
-        ranked = [ranked[round(i * (len(ranked) - 1) / (BARS - 1))] for i in range(BARS)]
+    """A bar an item, in the order of `ranked`: upwards where it is better. `margin` (on the scale of differences) is a
+    dashed line."""
     good = 1 if scale.higher_is_better else -1
     bars = [
         {
@@ -252,7 +261,7 @@ def waterfall(
             "none": 0,
             "shade": BETTER if value * good > 0 else WORSE,
         }
-        for place, value in enumerate(ranked)
+        for place, value in enumerate(values)
     ]
     unit = numbers.unit(scale, difference=True).strip()
     y = {
@@ -278,6 +287,43 @@ def waterfall(
         mark = {"type": "rule", "strokeDash": [5, 3], "color": MARGIN}
         layers.append({"mark": mark, "encoding": {"y": {"datum": _scaled(margin, scale), **y}}})
     return _top(height=150, data={"values": bars}, layer=layers)
+
+
+def calibration(found: judgekit.Agreement) -> dict[str, Any]:
+    """The labels' mean over the judge's, with the labels' interval; the dashed line is where they are the same."""
+    scale = found.scale
+    ends = [_scaled(scale.low, scale), _scaled(scale.high, scale)]
+    unit = numbers.unit(scale).strip()
+    both = {"type": "quantitative", "scale": {"domain": ends, "nice": False}}
+    axis = {"tickCount": 5}
+    suffix = f" ({unit})" if unit else ""
+    x = {**both, "axis": {**axis, "title": f"the judge{suffix}"}}
+    y = {**both, "axis": {**axis, "title": f"the labels{suffix}"}}
+    values = [
+        {
+            "judge": _scaled(one.judge, scale),
+            "label": _scaled(one.label, scale),
+            "low": _scaled(one.interval.low, scale),
+            "high": _scaled(one.interval.high, scale),
+        }
+        for one in found.calibration
+    ]
+    same = [{"judge": end, "label": end} for end in ends]
+    place = {"x": {"field": "judge", **x}, "y": {"field": "label", **y}}
+    return _top(
+        height=220,
+        layer=[
+            {"data": {"values": same}, "mark": {"type": "line", "strokeDash": [5, 3], "color": MUTED, "strokeWidth": 1},
+             "encoding": place},
+            {"data": {"values": values}, "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+             "mark": {"type": "rule", "color": COLOURS[0], "strokeWidth": 5, "opacity": 0.5, "strokeCap": "round"},
+             "encoding": {"x": place["x"], "y": {"field": "low", **y}, "y2": {"field": "high"}}},
+            {"data": {"values": values},
+             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1, "stroke": PAPER, "strokeWidth": 2,
+                      "color": COLOURS[0]},
+             "encoding": place},
+        ],
+    )  # fmt: skip
 
 
 OUTCOMES = ("wins", "ties", "losses", "no verdict")
@@ -354,21 +400,39 @@ def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
 
 
 def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> dict[str, Any]:
+    largest = max((abs(value["value"]) for value in values), default=0.0)
+    tiny = {"format": "~e"} if 0 < largest < 0.001 else {}  # learning rates: 1e−5, not 0.000010
+    points = Counter(value["split"] for value in values)
+    dots = [  # of one point there is no line
+        {
+            "transform": [{"filter": {"field": "split", "equal": split}}],
+            "mark": {"type": "point", "filled": True, "size": 40, "color": COLOURS[place % len(COLOURS)]},
+        }
+        for place, split in enumerate(points)
+        if points[split] == 1
+    ]
     return _top(
         height=height,
         data={"values": values},
-        mark={"type": "line", "interpolate": "linear"},
         encoding={
             "x": {"field": "step", "type": "quantitative", "axis": {"title": "step", "tickCount": 6}},
             "y": {
                 "field": "value",
                 "type": "quantitative",
                 "scale": {"zero": False},
-                "axis": {"title": title, "tickCount": 5 if height > 100 else 3},
+                "axis": {"title": title, "tickCount": 5 if height > 100 else 3, **tiny},
             },
-            "color": {"field": "split", "type": "nominal", "sort": None},
-            "strokeDash": {"field": "split", "type": "nominal", "sort": None},
         },
+        layer=[
+            {
+                "mark": {"type": "line", "interpolate": "linear"},
+                "encoding": {
+                    "color": {"field": "split", "type": "nominal", "sort": None},
+                    "strokeDash": {"field": "split", "type": "nominal", "sort": None},
+                },
+            },
+            *dots,
+        ],
     )
 
 

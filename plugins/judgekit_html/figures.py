@@ -35,11 +35,11 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     pairwise = is_pairwise(record, metric)
     even = (scale.low + scale.high) / 2 if pairwise else None
     if not pairwise:
-        scores = _joined([f"{e.system} scores {_figures(e)}" for e in estimates])
+        scores = joined([f"{e.system} scores {_figures(e)}" for e in estimates])
         low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
         words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
-        wins = _joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
+        wins = joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
         words = f"{wins}. Even odds are marked."
     sentence = f"On {metric}, {words}"
     chart = charts.intervals(estimates, Styles(record.systems), even, several_opponents(record, metric))
@@ -53,7 +53,7 @@ def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | N
         return None
     words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in found]
     margin = margin_of(record, metric, found[0].scale)
-    sentence = f"On {metric}, {_joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
+    sentence = f"On {metric}, {joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
     chart = charts.intervals(found, Styles(record.systems), 0, margin=margin)
     return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
 
@@ -82,10 +82,15 @@ def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, fl
     if len(column.values) > charts.BARS:
         words += f"; {charts.BARS} of the {numbers.whole(len(column.values))} items are drawn, evenly spaced"
     margin = margin_of(record, column.metric, scale)
-    chart = charts.waterfall(list(column.values.values()), scale, "difference", margin)
+    bars = charts.ranked(column.values, scale)
+    chart = charts.waterfall([value for _, value in bars], scale, "difference", margin)
     sentence = f"{words}. The bars go from the largest gain to the largest loss{margin_words(margin, scale)}."
+    table = judgekit.Table(
+        ["sample", "difference"],
+        [[sample_id, numbers.amount(value, scale, difference=True)] for sample_id, value in bars],
+    )
     name = f"waterfall-{column.kind}-{column.metric}"
-    return judgekit.Section(name, column.label, sentence, chart if column.values else None)
+    return judgekit.Section(name, column.label, sentence, chart if column.values else None, table)
 
 
 def _figures(estimate: judgekit.Estimate) -> str:
@@ -97,7 +102,7 @@ def _figures(estimate: judgekit.Estimate) -> str:
     return f"{figure} {found}" if found.startswith("[") else f"{figure} ({found})"
 
 
-def _joined(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
@@ -249,8 +254,13 @@ def measures(training: judgekit.Training) -> list[judgekit.Section]:
             f"{training.name}: {name.replace('_', ' ')} went from {_number(first.measures[name], 3)} at step "
             f"{first.step:,} to {_number(last.measures[name], 3)} at step {last.step:,}."
         )
+        words = name.replace("_", " ")
+        rows: list[list[str | float | int | None]] = [
+            [one.split, one.step, _measure(one, name)] for one in charts.thinned(points, TABLE_ROWS)
+        ]
+        table = judgekit.Table(["split", "step", words], rows)
         chart = charts.measure(charts.thinned(points), name)
-        found.append(judgekit.Section(f"training-{training.name}-{name}", name.replace("_", " "), sentence, chart))
+        found.append(judgekit.Section(f"training-{training.name}-{name}", words, sentence, chart, table))
     return found
 
 

@@ -76,7 +76,7 @@ def _finding(record: judgekit.RunRecord, metric: str) -> Finding:
     if pairwise:
         # Of three or more systems the strengths say it all in a few lines; every pair is among the results.
         shown = sorted(strengths(record, metric), key=lambda e: -(e.value or 0)) or estimates
-        contrasts = [_preference(estimate, opponent(record, estimate) or "") for estimate in shown]
+        contrasts = [preference(estimate, opponent(record, estimate) or "") for estimate in shown]
     return Finding(
         metric=metric,
         label=scale.label if scale else "",
@@ -143,7 +143,7 @@ def conclude(estimate: judgekit.Estimate, middle: float = 0.0) -> tuple[str, Ton
     return f"{word}, which is {'worse' if higher else 'better'} here", "bad" if higher else "good"
 
 
-def _preference(estimate: judgekit.Estimate, against: str) -> Contrast:
+def preference(estimate: judgekit.Estimate, against: str) -> Contrast:
     """A win rate against even odds, the middle of its scale."""
     middle = (estimate.scale.low + estimate.scale.high) / 2
     word, tone = conclude(estimate, middle)

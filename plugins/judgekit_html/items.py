@@ -76,6 +76,14 @@ class Item:
         return "this sample is not part of the run's data" if self.sample is None else titled(self.sample)
 
     @property
+    def columns(self) -> list[list[Answer]]:
+        """The answers of each system, side by side with those of the others."""
+        found: dict[str, list[Answer]] = {}
+        for answer in self.answers:
+            found.setdefault(answer.system, []).append(answer)
+        return list(found.values())
+
+    @property
     def choices(self) -> list[tuple[str, str, bool]]:
         """(letter, text, whether it is the answer) of a multiple-choice question."""
         if self.sample is None:

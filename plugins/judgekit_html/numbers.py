@@ -72,6 +72,17 @@ def cell(value: str | float | int | None) -> str:
     return whole(value).replace("-", "−") if isinstance(value, int) else value
 
 
+def alike(*values: float | None) -> list[str]:
+    """Values that belong together, with as many decimals: four significant digits of the largest, ends of noughts cut
+    where all have them."""
+    known = [abs(value) for value in values if value is not None]
+    whole_digits = len(f"{max(known, default=0.0):.0f}")
+    texts = [NONE if value is None else f"{value:,.{max(0, 4 - whole_digits)}f}" for value in values]
+    while any("." in text for text in texts) and all(text.endswith(("0", NONE)) for text in texts):
+        texts = [text if text == NONE else text[:-1].removesuffix(".") for text in texts]
+    return [text.replace("-", "−") for text in texts]
+
+
 def chance(p: float) -> str:
     """A p-value: three decimals, <0.001 below."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 import judgekit
-from judgekit_html import agreements, breakdowns, changes, drawing, figures, findings, method, numbers, tables
+from judgekit_html import agreements, breakdowns, changes, drawing, figures, findings, method, numbers, tables, tuned
 from judgekit_html.board import MARKS, Board
 from judgekit_html.items import Item, Items, titles
 from judgekit_html.visible import visible
@@ -162,10 +162,14 @@ class Report:
                 for metric in dict.fromkeys(difference.metric for difference in record.differences)
             ],
             "waterfalls": [(draw(one.section), one) for one in changes.movements(record, self.board.differences, link)],
+            "bought": tuned.bought(record, self.board),
+            "bought_columns": tuned.COLUMNS,
             "training": [[draw(section) for section in found] for found in own["training"]],
             "placed": {place: [draw(one) for one in placed if _place(one) == place] for place in PLACES},
             "speeds": {name: f"{speed:,.0f}" for name, speed in (run.speeds or {}).items()},
-            "agreements": agreements.blocks(record),
+            "agreements": [
+                (block, draw(block.section) if block.section else None) for block in agreements.blocks(record)
+            ],
             "cards": [(card, tables.checks(card)) for card in record.cards],
             "statuses": tables.statuses(record),
             "reruns": tables.reruns(record),

@@ -141,25 +141,20 @@ class CheckLine:
     counts: str
 
 
-def _ends(check: judgekit.Check) -> str:
-    if check.low is None or check.high is None:
-        return ""
-    return f"[{numbers.cell(check.low)}, {numbers.cell(check.high)}]"
-
-
 def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
+    found = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
     return [
         CheckLine(
             label=check.label,
-            value=numbers.cell(check.value),
-            interval=_ends(check),
+            value=value,
+            interval="" if numbers.NONE in (low, high) else f"[{low}, {high}]",
             expected=check.expected,
             passed=check.passed,
             note=check.note,
             items=numbers.whole(check.n_items) if check.n_items else "",
             counts=counts(check.counts) if set(check.counts) - {"scored"} else "",
         )
-        for check in card.checks
+        for check, (value, low, high) in zip(card.checks, found, strict=True)
     ]
 
 
@@ -169,10 +164,16 @@ STATUSES: tuple[judgekit.VerdictStatus, ...] = ("scored", "unparsed", "refused",
 def statuses(record: judgekit.RunRecord) -> judgekit.Table:
     """Verdicts by status, a line a headline number."""
     used = [e for e in record.estimates if e.series == "value" and e.estimand == NEW and e.group is None]
+    again = {
+        (one.metric, one.system, one.opponent): one.value for one in record.statistics if one.name == "asked_twice"
+    }
     rows: list[list[str | float | int | None]] = [
-        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES)] for e in used if any(e.counts.values())
-    ]
-    return judgekit.Table(["metric", "system", *STATUSES], rows)
+        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES),
+         *([again.get((e.metric, e.system, e.opponent), 0)] if again else [])]
+        for e in used if any(e.counts.values())
+    ]  # fmt: skip
+    names = [*(status.capitalize() for status in STATUSES), *(["Asked twice"] if again else [])]
+    return judgekit.Table(["Metric", "System", *names], rows)
 
 
 def reruns(record: judgekit.RunRecord) -> judgekit.Table:
@@ -183,7 +184,7 @@ def reruns(record: judgekit.RunRecord) -> judgekit.Table:
             found = _range(e.interval, e)
             rows.append([e.metric, _pair(e), e.repeats, numbers.amount(e.value, e.scale), _error(e),
                          f"{found.text} {found.note}".strip()])  # fmt: skip
-    return judgekit.Table(["metric", "system", "repeats", "value", "SE of a rerun", "interval of a rerun"], rows)
+    return judgekit.Table(["Metric", "System", "Repeats", "Value", "SE of a rerun", "Interval of a rerun"], rows)
 
 
 def _pair(estimate: judgekit.Estimate) -> str:

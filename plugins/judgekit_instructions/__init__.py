@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import judgekit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import click
 
 
@@ -15,3 +17,12 @@ def judgekit_commands(app: click.Group) -> None:
     from judgekit_instructions.commands import add_to
 
     add_to(judgekit.command_group(app, "data", "Convert, split, mix, check and make instruction data."))
+
+
+@judgekit.hookimpl
+def judgekit_check(
+    trainers: Mapping[str, judgekit.Trainer], samples: Mapping[str, Sequence[judgekit.Sample]]
+) -> Sequence[judgekit.Problem]:
+    from judgekit_instructions.overlap import seen_in_training
+
+    return list(seen_in_training(trainers, samples))

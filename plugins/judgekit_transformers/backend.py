@@ -18,7 +18,7 @@ from judgekit_transformers.facts import Facts, facts, refuse_vocabulary
 ADAPTER = 2  # part of the identity; raise it when the same request would get another answer
 SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32, whose answers version 2 did not change
 BATCH = 8  # answers written at once, where the config does not say
-_LIBRARIES = ("torch", "transformers", "tokenizers")
+LIBRARIES = ("torch", "transformers", "tokenizers")
 _INSTALL = "is not installed: pip install 'judgekit[hf]'"
 
 
@@ -83,7 +83,7 @@ class TransformersBackend(Backend):
     def identity(self) -> dict[str, JsonValue]:
         """Raises CheckpointError without the model, BackendError without the libraries."""
         options = self.options
-        versions = {name: _version(name) for name in _LIBRARIES}
+        versions = {name: version_of(name) for name in LIBRARIES}
         as_ever = options.model == SMOLLM2 and options.dtype == "float32"
         identity: dict[str, JsonValue] = {
             "adapter": f"transformers/{SMOLLM2_ADAPTER if as_ever else ADAPTER}",
@@ -102,7 +102,7 @@ class TransformersBackend(Backend):
     def check(self) -> list[Problem]:
         """The libraries are installed, and a model is there that can do what the options ask."""
         problems = []
-        looks: list[Callable[[], object]] = [*(lambda name=name: _version(name) for name in _LIBRARIES)]
+        looks: list[Callable[[], object]] = [*(lambda name=name: version_of(name) for name in LIBRARIES)]
         for look in [*looks, self._check_device, self._facts]:
             try:
                 look()
@@ -122,7 +122,7 @@ class TransformersBackend(Backend):
         if any(problem.severity == "error" for problem in problems):
             return
         known, path = self._facts(), self._path()
-        yield "libraries", True, ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+        yield "libraries", True, ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
         kind = "an encoder and a decoder" if known.kind == "seq2seq" else "causal"
         yield "model", True, f"{known.name} ({kind}) in {path}"
         limit = self._max_length or known.window
@@ -134,9 +134,11 @@ class TransformersBackend(Backend):
         yield "offers", True, ", ".join(sorted(self.capabilities)) + "; no JSON schema"
 
     def lacks(self, capability: str) -> str:
-        if capability == "chat" and not self._chat(self._facts().chat_template):
-            return "the model has no chat template (or chat: false): it reads plain text"
-        return ""
+        try:
+            plain = capability == "chat" and not self._chat(self._facts().chat_template)
+        except CheckpointError:
+            return ""  # `check` says what is wrong; and a model that is still to be trained cannot be looked at
+        return "the model has no chat template (or chat: false): it reads plain text" if plain else ""
 
     def rest(self) -> None:
         self.close()
@@ -156,8 +158,8 @@ class TransformersBackend(Backend):
     def _ready(self) -> Any:
         with self._lock:
             if self._loaded is None:
-                for name in _LIBRARIES:
-                    _version(name)
+                for name in LIBRARIES:
+                    version_of(name)
                 from judgekit_transformers.loading import load
 
                 self._check_device()
@@ -179,7 +181,7 @@ class TransformersBackend(Backend):
             options = self.options
             path = located(options.model, self.path(options.model), options.revision)
             if path.is_file():
-                _version("gguf")
+                version_of("gguf")
             self._found = path
         return self._found
 
@@ -215,7 +217,7 @@ class TransformersBackend(Backend):
             raise UsageError(f"device {self.options.device!r} cannot be used: {reason}") from None
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
     """Raises BackendError where the library is not installed."""
     if importlib.util.find_spec(name) is None:
         raise BackendError(f"{name} {_INSTALL}")

@@ -118,9 +118,15 @@ def sha256(path: Path) -> str:
     """Hex digest of the GGUF's bytes, or of the names and bytes of a folder's deciding files. 0.1 to 0.5 s a 100 MB."""
     if path.is_file():
         return _digest(path)
-    files = sorted({file for pattern in _DECIDING for file in path.glob(pattern) if file.is_file()})
-    listing = "".join(f"{file.name}\0{_digest(file)}\n" for file in files)
+    listing = "".join(f"{file.name}\0{_digest(file)}\n" for file in deciding(path))
     return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def deciding(path: Path) -> list[Path]:
+    """The files of a model that change an answer: a GGUF file itself, or those of a folder."""
+    if path.is_file():
+        return [path]
+    return sorted({file for pattern in _DECIDING for file in path.glob(pattern) if file.is_file()})
 
 
 def _digest(path: Path) -> str:

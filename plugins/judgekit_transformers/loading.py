@@ -67,11 +67,12 @@ def load(path: Path, sha256: str, dtype: str, device: str) -> Loaded:
         key = (sha256, dtype, device)
         loaded = _loaded.get(key)
         if loaded is None:
-            loaded = _loaded[key] = _load(path, dtype, device)
+            loaded = _loaded[key] = load_apart(path, dtype, device)
         return loaded
 
 
-def _load(path: Path, dtype: str, device: str) -> Loaded:
+def load_apart(path: Path, dtype: str, device: str) -> Loaded:
+    """The same, shared with nobody: its weights may be changed."""
     import torch
 
     transformers = _transformers()

@@ -42,17 +42,17 @@ def attempt(action: Callable[[], T]) -> T | Reply:
 
 def prompt_of(loaded: Loaded, request: Request, chat: bool) -> Prompt:
     """The prompt's tokens, at least one. A chat template brings its own special tokens, plain text gets the model's."""
-    text, notes = _text(loaded.tokenizer, request.messages, chat)
+    text, notes = prompt_text(loaded.tokenizer, request.messages, chat)
     ids: list[int] = loaded.tokenizer(text, add_special_tokens=not chat).input_ids
     start = loaded.tokenizer.bos_token_id
     if start is None:
         start = loaded.tokenizer.eos_token_id
     if not ids and start is None:
         raise CallError("an empty prompt, and the model has no token to begin with")
-    return Prompt(_known(loaded, ids or [start]), notes)
+    return Prompt(known(loaded, ids or [start]), notes)
 
 
-def _text(tokenizer: Any, messages: Sequence[Message], chat: bool) -> tuple[str, tuple[str, ...]]:
+def prompt_text(tokenizer: Any, messages: Sequence[Message], chat: bool) -> tuple[str, tuple[str, ...]]:
     """The model's chat template up to where its answer begins, or the plain contents; and notes for the reply.
 
     Templates that refuse system messages, or leave them out, get them at the head of the first user message.
@@ -61,20 +61,21 @@ def _text(tokenizer: Any, messages: Sequence[Message], chat: bool) -> tuple[str,
         return "\n\n".join(message.content for message in messages), ()
     turns = [{"role": message.role, "content": message.content} for message in messages]
     systems = [turn["content"] for turn in turns if turn["role"] == "system"]
-    text = attempt(lambda: _rendered(tokenizer, turns))
+    text = attempt(lambda: rendered(tokenizer, turns))
     if systems and (isinstance(text, Reply) or any(one.strip() not in text for one in systems)):
-        return _rendered(tokenizer, _folded(turns)), (_FOLDED,)
+        return rendered(tokenizer, _folded(turns)), (_FOLDED,)
     if isinstance(text, Reply):
         raise CallError(text.detail)
     return text, ()
 
 
-def _rendered(tokenizer: Any, turns: list[dict[str, str]]) -> str:
+def rendered(tokenizer: Any, turns: list[dict[str, str]], *, asked: bool = True) -> str:
+    """The chat template, filled; `asked`: up to where the model's answer begins. Raises CallError."""
     template: str | None = None  # the tokenizer's own
     if isinstance(tokenizer.chat_template, str) and "strftime_now" in tokenizer.chat_template:
         template = _TODAY + tokenizer.chat_template
     try:
-        made = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+        made = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=asked)
         return str(made)
     except Exception as error:  # templates are programs of the model's makers and raise what they like
         raise CallError(f"the model's chat template refuses these messages: {error}") from error
@@ -98,19 +99,22 @@ def continuation_ids(loaded: Loaded, text: str) -> list[int]:
     mark the beginning of a text as if a space stood there (those of Llama 2 or Gemma) are given a line before it, or
     "A" would become " A". An encoder-decoder's answer is a text of its own.
     """
-    encode = loaded.tokenizer
-    ids: list[int] = encode(text, add_special_tokens=False).input_ids
-    if loaded.kind == "causal" and text:
-        line: list[int] = encode("\n", add_special_tokens=False).input_ids
-        letter: list[int] = encode("a", add_special_tokens=False).input_ids
-        both: list[int] = encode("\na", add_special_tokens=False).input_ids
-        after: list[int] = encode("\n" + text, add_special_tokens=False).input_ids
-        if line and both != line + letter and both[: len(line)] == line and after[: len(line)] == line:
-            ids = after[len(line) :]
-    return _known(loaded, ids)
+    line = line_before(loaded, text) if loaded.kind == "causal" else 0
+    ids: list[int] = loaded.tokenizer("\n" + text if line else text, add_special_tokens=False).input_ids
+    return known(loaded, ids[line:])
 
 
-def _known(loaded: Loaded, ids: list[int]) -> list[int]:
+def line_before(loaded: Loaded, text: str) -> int:
+    """How many tokens the line takes that must stand before a text which goes on from another; mostly 0, for none."""
+    line, letter, both, after = (
+        loaded.tokenizer(one, add_special_tokens=False).input_ids for one in ("\n", "a", "\na", "\n" + text)
+    )
+    if text and line and both != line + letter and both[: len(line)] == line and after[: len(line)] == line:
+        return len(line)
+    return 0
+
+
+def known(loaded: Loaded, ids: list[int]) -> list[int]:
     """The same tokens, if the model knows each of them; added tokens may lie outside of what it was trained with."""
     strange = next((token for token in ids if token >= loaded.rows), None)
     if strange is not None:

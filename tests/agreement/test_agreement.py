@@ -235,6 +235,18 @@ def test_the_correction_is_ppi_by_system_and_says_what_it_needs(labels):
     assert "random sample of all items" in agreement.notes[0]
 
 
+def test_calibration_has_the_labels_mean_where_the_judge_gave_about_the_same(found, labels):
+    judged = [float(n * 5) for n in range(21)]
+    made = compared(found(judged), labels, [{"id": f"s{n}", "label": value / 2} for n, value in enumerate(judged)])
+    assert [(one.low, one.high, one.n_pairs) for one in made.calibration] == [
+        (0, 20, 4), (20, 40, 4), (40, 60, 4), (60, 80, 4), (80, 100, 5),
+    ]  # fmt: skip
+    assert [(one.judge, one.label) for one in made.calibration][::4] == [(7.5, 3.75), (90, 45)]
+    assert all(0 <= one.interval.low < one.label < one.interval.high <= 100 for one in made.calibration)
+    made = compared(found([0, 100] * 10), labels, [{"id": f"s{n}", "label": 40} for n in range(20)])
+    assert [(one.low, one.high, one.n_items) for one in made.calibration] == [(0, 0, 10), (100, 100, 10)]
+
+
 def test_few_yes_or_no_labels_are_warned_about(found, labels):
     content = "id,label\ns0,1\ns1,1\ns2,0\ns3,0\n"
     notes = compared(found(JUDGE), labels, content, threshold=50.0, correct=True).notes

@@ -89,6 +89,17 @@ def test_tokens_a_minute_are_held_to_by_what_calls_take_in_the_end(ledger: Ledge
     assert backend.times[-1] - backend.times[0] < 6
 
 
+def test_a_nonsensical_number_of_tokens_holds_nobody_back_for_ever() -> None:
+    now = [1000.0]
+    pace = Pace(1, Limits(tokens_per_minute=600), clock=lambda: now[0])
+    assert pace.try_once(0, 10.0) == 0
+    pace.leave(0)
+    pace.correct(1e30)
+    assert 59 <= pace.try_once(1, 10.0) <= 60
+    now[0] += 60
+    assert pace.try_once(1, 10.0) == 0
+
+
 @pytest.mark.parametrize("most", [1, 3])
 def test_no_more_at_once_than_the_limit(ledger: Ledger, most: int) -> None:
     backend = Timed(work=0.02)

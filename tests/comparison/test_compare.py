@@ -200,6 +200,40 @@ def test_hostile_texts_stay_texts(tmp_path, capsys):
         assert character not in out
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said_of_it"),
+    [
+        ("rows.jsonl", b'{"metric": "quality", "system": "sft", "sample_id": "s0", "status": "scored", "value": NaN}\n',
+         "rows.jsonl:1: damaged: value: input should be a finite number"),
+        ("rows.jsonl", b"\xff\n", "rows.jsonl: damaged: 'ascii' codec"),
+        ("rows.jsonl", b"[" * 100_000, "rows.jsonl:1: damaged: "),
+        ("samples.jsonl", b'{"id": 3}\n', "samples.jsonl:1: damaged: id: "),
+        ("record.json", b"[1]", "record.json: damaged: input should be a valid dictionary"),
+        ("record.json", b"{", "record.json: damaged: Expecting property name"),
+        ("record.json", b'{"schema_version": 99}', "record.json: written by a newer judgekit (schema 99)"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named_in_one_line(tmp_path, capsys, file, content, said_of_it):
+    a, b = run_of(tmp_path, "a", BASE), run_of(tmp_path, "b", BASE)
+    (b / file).write_bytes(content)
+    code, out, err = said(capsys, a, b)
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert said_of_it in err
+
+
+def test_a_field_that_no_sample_has_is_said(tmp_path, capsys):
+    a, b = run_of(tmp_path, "a", BASE), run_of(tmp_path, "b", moved(BASE, -5, 2))
+    code, out, _ = said(capsys, a, b, "--by", "nosuch")
+    assert code == 0
+    assert "no sample has the field 'nosuch'" in out
+
+
+def test_another_run_with_the_same_scores_is_no_error(tmp_path, capsys):
+    code, out, _ = said(capsys, run_of(tmp_path, "a", BASE), run_of(tmp_path, "b", BASE))
+    assert code == 0
+    assert "+0.0" in out
+
+
 def test_wrong_usage_is_2(tmp_path, capsys):
     a = run_of(tmp_path, "a", BASE)
     for words in (

@@ -75,6 +75,9 @@ def test_every_checkpoint_is_a_system_with_its_interval(folder: Path) -> None:
     (page,) = folder.glob("runs/*/report.html")
     text = page.read_text()
     assert text.count("What it wrote while it learnt") == 3
+    chain = "base (gpt2-pretrain, 4 steps), then sft (gpt2-finetune, 6 steps), then dpo (gpt2-dpo, 3 steps)."
+    assert chain in text
+    assert all(f"{system}, trained from base" in text for system in ("epoch-1", "epoch-3", "dpo"))
     assert "margin at the end" in text
 
 

@@ -125,7 +125,7 @@ def test_truncated_and_missing_files_are_refused(file, tmp_path):
         read_baseline(file)
     with pytest.raises(DataError, match="no such file; `judgekit baseline set RUN FILE` writes one"):
         read_baseline(tmp_path / "nowhere.json")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a folder"):
         read_baseline(tmp_path)
 
 

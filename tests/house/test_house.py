@@ -35,6 +35,7 @@ ROOMS = [
     "verdicts",
     "ledger",
     "deadlines",
+    "admission",
     "limits",
     "retries",
     "turns",
@@ -54,6 +55,7 @@ ROOMS = [
     "pair_card",
     "folder",
     "conversion",
+    "downloads",
     "labels",
     "matching",
     "agreement",
@@ -66,6 +68,7 @@ ROOMS = [
     "gatelog",
     "selfcheck",
     "training",
+    "lineage",
     "preparation",
     "rescoring",
     "generating",
@@ -130,7 +133,8 @@ def test_a_room_imports_only_rooms_above_it(core: Path) -> None:
 def test_only_the_transport_imports_http(core: Path) -> None:
     for path in core.rglob("*.py"):
         text = path.read_text("utf-8")
-        if path.name not in ("transport.py", "deadlines.py"):  # the latter is the transport's clock
+        # deadlines.py is the transport's clock; downloads.py streams public files to the disk
+        if path.name not in ("transport.py", "deadlines.py", "downloads.py"):
             assert "import httpx" not in text, path
             assert "import httpcore" not in text, path
 

@@ -12,6 +12,7 @@ import pytest
 import judgekit
 from judgekit.records import CurvePoint
 from judgekit_html import charts, drawing, figures
+from judgekit_html.board import Column
 from judgekit_html.charts import Bin, Styles
 from sample_run import HOSTILE, SCORE, WIN_RATE, sample_run
 
@@ -102,6 +103,26 @@ def test_long_curves_are_thinned_with_both_ends_kept() -> None:
         steps = [point.step for point in kept if point.split == split]
         assert (len(steps), steps[0], steps[-1]) == (50, 0, 999)
         assert steps == sorted(set(steps))
+
+
+def test_a_curve_of_one_point_is_a_dot() -> None:
+    points = [CurvePoint(step=step, split="train", loss=1.0 + step) for step in range(3)]
+    points.append(CurvePoint(step=2, split="validation", loss=2.0))
+    assert len(charts.curve(points)["layer"]) == 2
+    assert len(charts.curve(points[:-1])["layer"]) == 1
+    assert "aria" not in svg(drawing.data_uri(charts.curve(points), "dots"))
+
+
+def test_a_waterfall_has_its_bars_in_its_table() -> None:
+    values = {"c": -3.0, "a": 2.0, "b": 2.0, "d": 0.0}
+    column = Column("difference", "quality", "quality, sft − base", SCORE, values, {}, {})
+    found = figures.waterfall(sample_run().record, column, column.moved)
+    assert found.table is not None
+    assert found.table.rows == [["a", "+2.0"], ["b", "+2.0"], ["d", "0.0"], ["c", "−3.0"]]
+    assert "2 better, 1 worse, 1 equal" in found.sentence
+    errors = SCORE.model_copy(update={"higher_is_better": False})
+    assert [one for one, _ in charts.ranked(values, errors)] == ["c", "d", "a", "b"]
+    assert len(charts.ranked({str(n): float(n) for n in range(999)}, SCORE)) == charts.BARS
 
 
 def test_systems_differ_in_colour_and_in_shape() -> None:

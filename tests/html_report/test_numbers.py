@@ -39,6 +39,21 @@ def test_a_difference_has_its_sign_and_shares_differ_by_percentage_points() -> N
     assert numbers.amount(0.0, SCORE, difference=True) == "0.0"
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((1.2, 0, 2.6), ["1.2", "0.0", "2.6"]),
+        ((98.4, 96.94, 99.6), ["98.4", "96.9", "99.6"]),
+        ((100.0, 100.0, 100.0), ["100", "100", "100"]),
+        ((0.5, 0.3412, None), ["0.500", "0.341", "–"]),
+        ((-3.25, -4, 1234.5), ["−3", "−4", "1,234"]),
+        ((None, None, None), ["–"] * 3),
+    ],
+)
+def test_values_that_belong_together_have_as_many_decimals(values: tuple[float | None, ...], texts: list[str]) -> None:
+    assert numbers.alike(*values) == texts
+
+
 def test_an_interval_needs_both_ends() -> None:
     assert numbers.span(37.0, 49.24, SCORE) == "[37.0, 49.2]"
     assert numbers.span(-0.05, 0.1, SHARE_CHANGE, difference=True) == "[−5.0, +10.0]"

@@ -257,6 +257,8 @@ def test_all_that_a_run_may_have_is_shown() -> None:
         "the dashed line is the gate's margin, −3.0",
         "What changed since the baseline",
         "captured 0.93",
+        "Labels lie furthest from the judge where it says 80.0 – 100.0 (14 responses): its mean there is 92.0, the "
+        "labels' 74.0 [65.0, 82.0].",
     ):
         assert words in text.replace("\N{NARROW NO-BREAK SPACE}", " "), words
 

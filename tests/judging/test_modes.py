@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from judgekit.cli.results import print_record
 from judgekit.errors import ConfigError
+from judgekit.judges import judging_itself
 from judgekit.preparation import prepare
 from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec, load
+from judgekit.spec import JudgeSpec, ModelSpec, RunSpec, load
 from mode_runs import config, estimates, manager, refused, run
 from probing import Prober
 
@@ -271,3 +273,49 @@ def test_a_wide_expected_score_is_warned_of(here):
         config({"main": {"mode": "geval", "scale": [0, 100], "steps": ["Read."]}}), here, manager(), here
     )
     assert any("several digits" in warning for warning in prepared.warnings)
+
+
+def test_second_askings_are_counted_by_metric_and_system(here, capsys):
+    said = {"number 3": "I would rather not.", "number 5": "It depends."}
+    record, rows = run(config({"main": {"backend": "parrot", "mode": "integer", "answers": said}}), here)
+    counted = {(one.system, one.value, one.note.partition(":")[0]) for one in record.statistics}
+    assert counted == {("new", 2, "of 8"), ("old", 2, "of 8")}
+    assert {row.verdicts[0].detail.partition(";")[0] for row in rows if row.status == "unparsed"} == {"asked twice"}
+    print_record(record)
+    assert "quality, new: 2 verdicts that took a second asking (of 8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("asked", "read"), [(0.3, 3), (0.2, 2), (3, 3), (20, 8)])
+def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read):
+    spec = config({"main": {"mode": "integer", "control_items": asked}})
+    plan = Run(spec, here, manager(), Settings(output=here / "runs", home=here / "home")).plan()
+    (line,) = [line for line in plan.lines if line.stage.startswith("controlling")]
+    record, _ = run(spec, here)
+    assert {check.n_items for check in record.cards[0].checks if check.name == "gold"} == {read}
+    assert line.calls == len(Prober.calls) - 16 == 8 * read
+
+
+@pytest.mark.parametrize("asked", [-1, -0.5, 1.5, "some"])
+def test_what_is_no_number_of_control_items_is_refused(asked):
+    with pytest.raises(ValueError, match="control_items"):
+        config({"main": {"mode": "integer", "control_items": asked}})
+
+
+@pytest.mark.parametrize(
+    ("model", "judge", "same"),
+    [
+        ({"backend": "ollama", "model": "llama3", "num_ctx": 512}, {"backend": "ollama", "model": "llama3"}, True),
+        ({"backend": "ollama", "model": "llama3"}, {"preset": "book"}, True),
+        ({"backend": "ollama", "model": "llama3:latest"}, {"backend": "openai", "model": "Llama3"}, True),
+        ({"backend": "gpt2", "checkpoint": "a", "style": "alpaca"}, {"backend": "gpt2", "checkpoint": "a"}, True),
+        ({"backend": "gpt2", "checkpoint": "a"}, {"backend": "gpt2", "checkpoint": "b"}, False),
+        ({"backend": "ollama", "model": "llama3"}, {"backend": "ollama", "model": "llama3.1"}, False),
+        ({"backend": "ollama", "model": "llama3:8b"}, {"backend": "ollama", "model": "llama3:70b"}, False),
+        ({"backend": "prober"}, {"backend": "prober", "bias": 1}, False),
+        ({"backend": "prober"}, {"backend": "prober", "temperature": 0.7}, True),
+    ],
+)
+def test_a_judge_that_judges_itself_is_warned_of_by_the_model(model, judge, same):
+    models = {"mine": ModelSpec.model_validate(model)}
+    found = list(judging_itself("judges.main", "main", JudgeSpec.model_validate(judge), models))
+    assert [problem.severity for problem in found] == ["warning"] * same

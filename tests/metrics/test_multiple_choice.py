@@ -334,6 +334,12 @@ def test_a_letter_is_held_to_a_schema_where_the_backend_can() -> None:
         "",
         "{}",
         '{"answer": "AB"}',
+        '{"answer": "A", "answer": "B"}',
+        '[["answer", "B"]]',
+        '{"answer": "B"} {"answer": "B"}',
+        '{"answer": {"answer": "B"}}',
+        '{"answer": "Ｂ"}',
+        '```json\n{"answer": "B"}\n```\n```json\n{"answer": "C"}\n```',
     ],
 )
 def test_nothing_but_the_object_asked_for_is_read(text: str) -> None:

@@ -13,6 +13,7 @@ from gated_runs import hostile as gated_hostile
 from judgekit.records import (
     Agreement,
     Breakdown,
+    Calibration,
     Corrected,
     Estimate,
     Figure,
@@ -194,6 +195,9 @@ def hostile_everywhere(text: str) -> RunView:
         metric=text, first=text, second=text, kind="score", scale=series, confidence=0.95, n_items=3, n_pairs=3,
         labellers=2, figures=(figure,), ceiling=(figure,), corrected=(corrected,), notes=(text,),
     )  # fmt: skip
+    none = Interval(method=text, low=None, high=None, note=text)
+    unknown = Calibration(low=0, high=20, n_pairs=1, n_items=1, judge=10, label=15, interval=none)
+    agreement = agreement.model_copy(update={"calibration": (unknown,)})
     groups = (Group(name=text, n_samples=2), Group(name=f"{text} 2", n_samples=2))
     grouped = tuple(estimate.model_copy(update={"group": group.name}) for group in groups)
     statistics = [

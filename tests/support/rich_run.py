@@ -10,6 +10,7 @@ from judgekit.itemwise import item_scores
 from judgekit.records import (
     Agreement,
     Breakdown,
+    Calibration,
     Corrected,
     CurvePoint,
     Figure,
@@ -122,9 +123,14 @@ def agreement() -> Agreement:
         system="sft", value=75.0, interval=points, weight=0.8, judge_only=points, judge_mean=77.3, labels_only=points,
         labels_mean=74.2, n_labels=30, n_unlabelled=10,
     )  # fmt: skip
+    calibrated = tuple(
+        Calibration(low=low, high=low + 20, n_pairs=n, n_items=n, judge=low + 12.0, label=low + shift,
+                    interval=Interval(method="plus_two_t", low=low + shift - 9, high=low + shift + 8))
+        for low, n, shift in ((20, 6, 15.0), (60, 10, 4.0), (80, 14, -6.0))
+    )  # fmt: skip
     return Agreement(
         metric="quality", first="main", second="labels", kind="score", scale=SCORE, confidence=0.95, n_items=30,
-        n_pairs=30, figures=(figure,), corrected=(corrected,), notes=("fewer than 50 labels",),
+        n_pairs=30, figures=(figure,), calibration=calibrated, corrected=(corrected,), notes=("fewer than 50 labels",),
     )  # fmt: skip
 
 

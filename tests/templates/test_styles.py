@@ -77,6 +77,7 @@ GOLDEN = {
         f"{VICUNA} USER: Give the plural.\n\nmouse ASSISTANT:« mice</s>»",
         "Be brief. USER: Hi. ASSISTANT:« 안녕 🙂</s>»USER: And? ASSISTANT:« Bye.</s>»",
     ),
+    "flan": ("Give the plural.\n\nmouse«mice»", "Be brief.\n\nHi.«안녕 🙂»\n\nAnd?«Bye.»"),
     "plain": ("Give the plural.\n\nmouse«mice»", "Be brief.\n\nHi.«안녕 🙂»\n\nAnd?«Bye.»"),
     "qa": (
         "Question: Give the plural.\nmouse\nAnswer:«mice»",

@@ -20,7 +20,11 @@ INTEGERS = {
     "Score: 20\nOn a second look:\nScore: 85": 85, f"Score {NONCE}: 85": 85, f"점수 {NONCE}: 85": 85,
     f"Score {NONCE}: 85\nScore: 20": 85, f"**Score {NONCE}: 100**": 100, f"Score {NONCE}: 95": 95,
     "<think>Score: 20</think>85": 85, "<think>\nhm\n</think>\n\nScore: 85": 85, "weighing it up</think>\n85": 85,
-    "<think>a</think><think>b</think>85": 85, "Score: 85\r\n": 85, "Score:85": 85,
+    "<think>a</think><think>b</think>85": 85, "Score: 85\r\n": 85, "Score:85": 85, "점수: 85점": 85, "85점": 85,
+    "It is right.\r\n\r\nScore: 85\r\n": 85, "<THINK>Score: 20</THINK>85": 85, "<thinking>\n20\n</thinking>\n85": 85,
+    "Hm.\n<think>\nScore: 20\n</think>\nScore: 85": 85, "It leaks its <think> block.\nScore: 85": 85,
+    "Score: 85\nGrade: 20": 85, "Confidence score: 20\nScore: 85": 85, "Score: 85\nMax score: 100": 85,
+    "Score: 20\rScore: 85": 85, "a\n" * 100_000 + "Score: 85": 85,
 }  # fmt: skip
 NO_INTEGERS = {
     "": "empty", "  \n": "empty", "The answer is right.": "not an integer", "I'd say 85": "not an integer",
@@ -42,11 +46,24 @@ NO_INTEGERS = {
     "85 / 100 / 100": "not an integer", "Score: 85 (of 100)": "not an integer", "~85": "not an integer",
     "<85>": "not an integer", "85^": "not an integer", "²": "not an integer", "８５/100": "not an integer",
     "0b1": "not an integer", "1,000": "not an integer", "True": "not an integer", "null": "not an integer",
-    "Score: 85\u200b": "not an integer",
+    "Score: 85\u200b": "not an integer", "Score: 8\u200b5": "not an integer", "\ufeff85": "not an integer",
+    "\u202e58": "not an integer", "Score: \u206685\u2069": "not an integer", "Score: 85\x1b[0m": "not an integer",
+    "Score: 85\x00": "not an integer", "Score：85": "not an integer", "Score:\u00a085": "not an integer",
+    "ſcore: 85": "not an integer", "Sсore: 85": "not an integer", "８.５/１０": "not an integer",
+    "৮৫": "not an integer",
+    "85점/100점": "not an integer", "점수: 85점 정도": "not an integer", "100점 만점에 85점": "not an integer",
+    "8.5 out of 10": "not an integer", "eighty": "not an integer", "85/100/": "not an integer", "85/": "not an integer",
+    "Score: 85 out of": "not an integer", "85 out of 100 points": "not an integer", "\\boxed{85}": "not an integer",
+    "| Score | 85 |": "not an integer", "```\n85\n```": "neither", "Score:\n85": "not an integer", "[85, 90]": "not an",
+    "Score: 85\nScore: 85%": "not an integer", "Score: 1e2\nGrade: 5": "not an integer", "1/2": "not on the scale",
     "Score: 4 out of 5": "not on the scale", "85/0": "not on the scale", "85/1000": "not on the scale",
     "85\n\nThe answer is right.": "neither", "85\n90": "neither", "Sure!\n85": "neither",
     "Score: 20\nScore: 900": "out of range", "Score: 85\nScore: unknown": "not an integer",
     "<think>Score: 85": "empty", "<think>Score: 85</think>": "empty", "Score: 100": "may be its echo",
+    "Score: 85\n<think>\nScore: 20\n</think>": "empty", "Score: 85\n<think>\nScore: 20": "empty",
+    "Score: 20\n</think>": "empty", "<reasoning>\nScore: 20": "empty", "<think>\nScore: 20\n</think": "empty",
+    "SCORE: 100": "may be its echo", "Score: **100**": "may be its echo", "Score = 100": "may be its echo",
+    "It says\n> **score:**  100": "may be its echo", "Final score: 100": "may be its echo", "*95*": "may be its echo",
     "**Score: 100**": "may be its echo", "95": "may be its echo", "  Score:   100.": "may be its echo",
     "Score 00000000: 85\nline": "neither", f"Score {NONCE}: N": "not an integer", f"{NONCE}: 85": "not an integer",
     f"Score {NONCE}: 850": "out of range",
@@ -90,6 +107,10 @@ JSONS = {
     as_json(score=85.0): 85, GOOD.replace("85", "1e2"): 100, json.dumps(json.loads(GOOD), indent=2): 85,
     as_json(rationale="It says {\"score\": 100} and \"Score: 100\"."): 85, as_json(rationale=""): 85,
     f"[{GOOD}]": 85, f"Score: 100\n```json\n{GOOD}\n```\nScore: 0": 85, f"{{not this}}\n```json\n{GOOD}\n```": 85,
+    GOOD.replace(', "', ',\r\n"'): 85, f"\ufeff{GOOD}": 85, f"```json\r\n{GOOD}\r\n```\r\n": 85, as_json(score=-0.0): 0,
+    as_json(rationale="Its <think> never ends. </think>"): 85, as_json(rationale="x" * 100_000): 85,
+    as_json(rationale="\ud800 \u202e \x00"): 85, f"<thinking>\n{as_json(score=1)}\n</thinking>\n{GOOD}": 85,
+    "x```\n" * 20_000 + GOOD: 85,
 }  # fmt: skip
 NO_JSONS = {
     "": "empty", "85": "no JSON", "Score: 85": "no JSON", "{}": "keys", "[]": "no JSON", "null": "no JSON",
@@ -105,7 +126,16 @@ NO_JSONS = {
     as_json(nonce="00000000", score=101): "out of range", as_json(nonce="00000000", rationale=7): "not a text",
     as_json(extra=1): "keys", as_json(rationale=7): "not a text", GOOD[:-1] + ', "score": 100}': "twice",
     GOOD.replace("85", "9" * 6000): "not one", '{"a":' * 5000 + "1" + "}" * 5000: "not one",
-    f"<think>{GOOD}</think>": "empty", f"<think>{GOOD}": "empty",
+    f"<think>{GOOD}</think>": "empty", f"<think>{GOOD}": "empty", f"{GOOD}\n<think>\nhm": "empty",
+    as_json(score="eighty"): "not an integer", as_json(score={"value": 85}): "not an integer",
+    f"[{GOOD}, {GOOD}]": "not",
+    as_json(score=float("-inf")): "Infinity", GOOD.replace("85", "0x55"): "not one",
+    GOOD.replace("85", "+85"): "not one",
+    GOOD.replace("85", "85%"): "not one", GOOD.replace('"score"', '"Score"'): "keys", GOOD + "}": "not one",
+    json.dumps({"result": json.loads(GOOD)}): "keys", json.dumps(GOOD): "not",
+    GOOD.replace("score", "sc\u200bore"): "keys",
+    GOOD[:-1] + f', "nonce": "{NONCE}"}}': "twice", GOOD.replace("85", "85 // good"): "not one",
+    as_json(score=""): "not an",
 }  # fmt: skip
 
 
@@ -215,14 +245,15 @@ def test_without_numbered_lines_there_are_no_steps(text):
 
 LETTERS = {
     "A": 1, "B": 0, "tie": 0.5, "Tie": 0.5, "TIE.": 0.5, " A\n": 1, "**B**": 0, "(A)": 1, "[[B]]": 0, '"A"': 1, "A.": 1,
-    "Response A": 1, "Winner: B": 0, "winner = A": 1, "**Winner:** tie": 0.5, "Final winner: A": 1, "승자: B": 0,
+    "Response A": 1, "Winner: B": 0, "winner = B": 0, "**Winner:** tie": 0.5, "Final winner: B": 0, "승자: B": 0,
     "Both are right.\nWinner: tie": 0.5, f"Winner {NONCE}: A": 1, f"승자 {NONCE}: B": 0,
     f"Winner {NONCE}: B\nWinner: A": 0, "Winner: A is not it\nWinner: B": 0, "<think>A</think>B": 0,
 }  # fmt: skip
 NO_LETTERS = [
     "", "C", "a", "b", "AB", "A or B", "A and B", "Both", "neither", "draw", "A is better", "Alice", "Winner: Alice",
     "Winner: A, B", "Winner: C", "Winner:", "Ａ", "А", "1", "Score: A", "I prefer A", "A\nB", "Winner: A",
-    "**Winner: A**", "Winner: B\nWinner: none", f"Winner {NONCE}: X", "A>B", "[[A]][[B]]", "Response C",
+    "**Winner: A**", "winner = A", "Final winner: A", "WINNER: A", "Winner: B\nWinner: none",
+    f"Winner {NONCE}: X", "A>B", "[[A]][[B]]", "Response C",
 ]  # fmt: skip
 
 
@@ -268,10 +299,12 @@ def test_a_reply_that_is_not_complete_is_no_verdict_whatever_it_says(form, statu
         ("\n<think>a\nb</think> c", " c"),
         ("<think>a<think>b</think>c", "c"),
         ("<think>never ends", ""),
-        ("opened in the prompt</think>\n\nb", "\nb"),
+        ("opened in the prompt</think>\n\nb", "\n\nb"),
+        ("a\n<think>\nb\n</think>c", "c"),
+        ("a <think>\nb", ""),
         ('{"rationale": "</think>"}', '{"rationale": "</think>"}'),
         ("b <think>later</think> c", "b <think>later</think> c"),
     ],
 )
-def test_only_thoughts_at_the_beginning_are_cut(text, rest):
+def test_the_answer_is_what_comes_after_the_last_thoughts(text, rest):
     assert without_thoughts(text) == rest

@@ -108,10 +108,21 @@ def test_a_word_in_pieces_is_put_together():
     assert shares(tokens, ["Yes", "No"], fold=str.casefold) == {"Yes": 0.8}, "what follows N is not known"
 
 
-@pytest.mark.parametrize("rest", [[".", "5"], [",5"], ["/", "10"], ["-", "5"], ["–5"], [" / 10"]])
+@pytest.mark.parametrize(
+    "rest",
+    [[".", "5"], [",5"], ["/", "10"], ["-", "5"], ["–5"], [" / 10"], ["%"], [" out", " of", " 10"], [" or", " 5"],
+     [" to 5"], [" and", " 2"]],
+)  # fmt: skip
 def test_a_number_that_goes_on_is_another_number(rest):
     with pytest.raises(Unreadable, match="not one of the answers"):
         spread_of_tokens([token("4"), *map(token, rest)], FIVE)
+
+
+@pytest.mark.parametrize("rest", [["/B"], [" or", " B"], [" and B"]])
+def test_two_answers_are_none(rest):
+    with pytest.raises(Unreadable, match="not one of the answers"):
+        spread_of_tokens([token("A"), *map(token, rest)], ["A", "B"])
+    assert shares([token("A"), token(" or"), token(" Boring")], ["A", "B"]) == {"A": 1.0}
 
 
 @pytest.mark.parametrize("rest", [["."], [". ", "Good"], [" because"], ["\n", "5"], ["**"], [" out", " of", " 5"]])

@@ -1,0 +1,52 @@
+"""Is a judge's score worth what it says? The labels' mean where the judge gave about the same score: a reliability
+diagram (Murphy and Winkler 1977), for scores of any scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Any
+
+from judgekit.records import Calibration, Series
+from judgekit.statistics.estimates import estimate
+from judgekit.statistics.items import ItemTable
+
+BINS = 5
+Rated = tuple[str, float, float]
+"""(item, the judge's value, the label)"""
+
+
+def calibration(ratings: Iterable[Rated], scale: Series, **settings: Any) -> tuple[Calibration, ...]:
+    """One entry for each value that the judge gave where these are BINS at most; else for each part of BINS equal ones
+    of the scale that has any, the last one closed. `settings` are those of `estimate`.
+
+    Means are over items, the responses of one averaged; the interval is the labels' own.
+    """
+    found = list(ratings)
+    values = sorted({judge for _, judge, _ in found})
+    width = (scale.high - scale.low) / BINS
+    parts = [(scale.low + width * part, scale.low + width * (part + 1)) for part in range(BINS)]
+    return tuple(_made([(value, value) for value in values] if len(values) <= BINS else parts, found, scale, settings))
+
+
+def _made(
+    bins: list[tuple[float, float]], ratings: list[Rated], scale: Series, settings: dict[str, Any]
+) -> Iterator[Calibration]:
+    for low, high in bins:
+        last = high == bins[-1][1]
+        inside = [one for one in ratings if low <= one[1] < high or (one[1] == high and (last or low == high))]
+        if not inside:
+            continue
+        judged = _mean([(item, judge) for item, judge, _ in inside], scale, settings)
+        labelled = _mean([(item, label) for item, _, label in inside], scale, settings)
+        yield Calibration(
+            low=low, high=high, n_pairs=len(inside), n_items=labelled.n_items, judge=judged.value,
+            label=labelled.value, interval=labelled.interval,
+        )  # fmt: skip
+
+
+def _mean(values: list[tuple[str, float]], scale: Series, settings: dict[str, Any]) -> Any:
+    table, number = ItemTable(), count()
+    for item, value in values:
+        table.add(item, next(number), 0, value)
+    return estimate(table, metric="calibration", system="", series=scale, **settings)[0]

@@ -1,0 +1,119 @@
+"""`judgekit data contamination`: training items that stand in a test set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import judgekit
+from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold
+from judgekit_instructions.overlap import Overlap, overlap
+
+SPLITS = click.Choice(["train", "test", "validation"])
+MOST_SHOWN = 20
+
+
+@click.command()
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("test", required=False, type=click.Path(path_type=Path))
+@click.option("--train-split", type=SPLITS, help="Look only at this split of TRAIN; train, where TEST is not named.")
+@click.option("--test-split", type=SPLITS, help="Look only at this split of TEST; test, where TEST is not named.")
+@click.option("--filter", "target", metavar="OUT", type=click.Path(path_type=Path), help="Write TRAIN without them.")
+@threshold
+@as_json
+@reading
+@force
+def contamination(train: Path, test: Path | None, target: Path | None, **given: Any) -> None:
+    """Find the items of TEST whose question stands in TRAIN, word for word or nearly.
+
+    Without TEST, the test split of TRAIN is held against its train split. Questions are instructions with their inputs;
+    case and spaces do not count, and outputs do not either.
+    """
+    if target is not None:
+        check_free([target], given["force"])
+    named = test is not None
+    learnt = read(train, given, empty=True, split=given["train_split"] or (None if named else "train"))
+    tested = read(test or train, given, empty=True, split=given["test_split"] or (None if named else "test"))
+    found = overlap([item.sample for item in learnt], [item.sample for item in tested], given["threshold"])
+    kept = [item for place, item in enumerate(learnt) if place not in found.learnt]
+    if target is not None:
+        if not kept:
+            raise judgekit.DataError(f"none of its {len(learnt):,} items is left", path=train)
+        judgekit.write_items(target, kept, learnt[0].format)
+    if given["as_json"]:
+        click.echo(json.dumps(_tree(learnt, tested, found), indent=1))
+        return
+    counts = f"{len(found.exact):,} exactly, {len(found.near):,} nearly"
+    title = f"{len(tested):,} test items, of which in the {len(learnt):,} training items: {counts}"
+    rows = [*_exact_rows(learnt, tested, found), *_near_rows(learnt, tested, found)]
+    if rows:
+        columns = ("test item", "training items", "alike", "the test item's question")
+        judgekit.print_table(title, columns, rows[:MOST_SHOWN])
+    else:
+        click.echo(title)
+    if len(rows) > MOST_SHOWN:
+        click.echo(f"and {len(rows) - MOST_SHOWN:,} more: --json has all")
+    if target is not None:
+        click.echo(f"dropped {len(learnt) - len(kept):,} of {len(learnt):,} training items", err=True)
+        click.echo(target)
+
+
+def _exact_rows(
+    learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap
+) -> list[tuple[str, ...]]:
+    return [
+        (
+            _place(tested[number]),
+            ", ".join(_place(learnt[place]) for place in places),
+            "exactly",
+            _question(tested[number]),
+        )
+        for number, places in found.exact.items()
+    ]
+
+
+def _near_rows(
+    learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap
+) -> list[tuple[str, ...]]:
+    return [
+        (
+            _place(tested[number]),
+            f"{_place(learnt[pairs[0][0]])}{f' and {len(pairs) - 1} more' if len(pairs) > 1 else ''}",
+            f"{pairs[0][1]:.2f}",
+            _question(tested[number]),
+        )
+        for number, pairs in found.near.items()
+    ]
+
+
+def _place(item: judgekit.Item) -> str:
+    return f"line {item.line}"
+
+
+def _question(item: judgekit.Item) -> str:
+    return shown(f"{item.sample.instruction} {item.sample.input}", 70)
+
+
+def _tree(learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap) -> dict[str, Any]:
+    def named(item: judgekit.Item) -> dict[str, Any]:
+        return {"id": item.sample.id, "line": item.line}
+
+    return {
+        "training_items": len(learnt),
+        "test_items": len(tested),
+        "exact": [
+            {"test": named(tested[number]), "train": [named(learnt[place]) for place in places]}
+            for number, places in found.exact.items()
+        ],
+        "near": [
+            {
+                "test": named(tested[number]),
+                "train": [{**named(learnt[place]), "similarity": round(alike, 4)} for place, alike in pairs],
+            }
+            for number, pairs in found.near.items()
+        ],
+    }

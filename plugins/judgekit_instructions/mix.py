@@ -1,0 +1,313 @@
+"""`judgekit data mix`: one file made of several, in shares that are kept and told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+import judgekit
+from judgekit_instructions import mixing
+from judgekit_instructions.mixing import Drawn, Pool
+from judgekit_instructions.options import allow_empty, check_free, force, read, reading
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="FILE[=WEIGHT]…")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="File to write (.json or .jsonl).")
+@click.option("--examples-proportional", is_flag=True, help="Shares as the sizes of the files, instead of weights.")
+@click.option("--task-proportional", is_flag=True, help="Equal shares for all tasks, wherever their items stand.")
+@click.option("--task-field", default="category", show_default=True, help="The field that names an item's task.")
+@click.option("--temperature", type=float, metavar="T", help="Shares as min(n, cap)^(1/T) of the files' sizes n.")
+@click.option("--cap", type=click.IntRange(1), metavar="K", help="Sizes count as at most K: T5's and FLAN's maximum.")
+@click.option("--most", "limits", multiple=True, metavar="[FILE=]N", help="Use at most N items of a file, or of each.")
+@click.option("--cot-share", type=click.FloatRange(0, 1), help="The share of items with a chain of thought.")
+@click.option("--cot-file", "cot_files", multiple=True, metavar="FILE", help="A source that is all chain of thought.")
+@click.option("--cot-field", metavar="FIELD", help="A field that says of an item whether it is.")
+@click.option("--total", type=click.IntRange(1), help="Items to write; without it, the most without repeating any.")
+@click.option("--repeat", is_flag=True, help="Repeat the items of a source that is exhausted, instead of an error.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--to", "format", metavar="FORMAT", help="Format of the file; without it, that of the first source.")
+@reading
+@allow_empty
+@force
+def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
+    """Mix instruction FILEs: by weights, by size, by task, or by size with a temperature.
+
+    Items are drawn without replacement. The same seed gives the same file, byte for byte. Beside it, FILE.mix.json says
+    what came from where.
+    """
+    named = _sources(sources)
+    record = into.with_name(f"{into.name}.mix.json")
+    check_free([into, record], given["force"])
+    mixture = mixed(named, Request(**{key: given[key] for key in Request.__dataclass_fields__}), given)
+    judgekit.write_items(into, mixture.items, given["format"] or mixture.format)
+    judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1, ensure_ascii=False) + "\n").encode())
+    judgekit.print_table(*mixture.table)
+    click.echo(f"wrote {into} ({len(mixture.items):,} items) and {record}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the options ask for."""
+
+    examples_proportional: bool = False
+    task_proportional: bool = False
+    task_field: str = "category"
+    temperature: float | None = None
+    cap: int | None = None
+    limits: tuple[str, ...] = ()
+    cot_share: float | None = None
+    cot_files: tuple[str, ...] = ()
+    cot_field: str | None = None
+    total: int | None = None
+    repeat: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The items in order, and the format of the first source; a record of what came from where; and the same as a table
+    (title, columns, rows)."""
+
+    items: Sequence[judgekit.Item]
+    format: str
+    record: Mapping[str, Any]
+    table: tuple[str, Sequence[str], Sequence[Sequence[str]]]
+
+
+def mixed(named: Mapping[str, float | None], request: Request, given: Mapping[str, Any]) -> Mixture:
+    """Read the sources and mix them. Raises UsageError and DataError."""
+    how = _manner(named, request)
+    items: list[judgekit.Item] = []
+    source_of: list[str] = []
+    for name in named:
+        found = read(Path(name), given)
+        items += found
+        source_of += [name] * len(found)
+    pools = _pools(named, request, items, source_of)
+    total = mixing.most_without_repeats(pools) if request.total is None else request.total
+    if not total:
+        raise judgekit.UsageError("no item can be drawn without repeating another: give --total and --repeat")
+    counts = mixing.apportioned(pools, total)
+    if not request.repeat:
+        _check_enough(pools, counts, total)
+    drawn = mixing.draw(pools, counts, request.seed)
+    order = mixing.order(drawn, request.seed)
+    record = {
+        "how": how,
+        "seed": request.seed,
+        "total": total,
+        "pools": [_line(one, total) for one in drawn],
+        "sources": _sources_record(named, source_of, order),
+    }
+    chosen = _with_own_ids([items[place] for place in order])
+    return Mixture(chosen, items[0].format, record, _table(how, drawn, total))
+
+
+def _sources(arguments: Sequence[str]) -> dict[str, float | None]:
+    """Files and their weights. A file whose own name has a "=" in it is named with its weight, or is there."""
+    named: dict[str, float | None] = {}
+    for argument in arguments:
+        name, separator, text = argument.rpartition("=")
+        weight: float | None = None
+        if not separator or Path(argument).exists():
+            name = argument
+        else:
+            try:
+                weight = float(text)
+            except ValueError:
+                raise judgekit.UsageError(
+                    f"{argument}: {text!r} is no weight: write FILE=WEIGHT, as {name}=3"
+                ) from None
+        if name in named:
+            raise judgekit.UsageError(f"{name} is named twice")
+        named[name] = weight
+    return named
+
+
+def _manner(named: Mapping[str, float | None], request: Request) -> str:
+    """How the shares are found, in words. Raises UsageError for two ways at once, or none."""
+    weighted = [name for name, weight in named.items() if weight is not None]
+    by_size = request.temperature is not None or request.examples_proportional
+    ways = {
+        "weights (FILE=WEIGHT)": bool(weighted),
+        "--temperature": request.temperature is not None,
+        "--examples-proportional": request.examples_proportional,
+        "--task-proportional": request.task_proportional,
+    }
+    chosen = [way for way, wanted in ways.items() if wanted]
+    if len(chosen) > 1:
+        raise judgekit.UsageError(f"{' and '.join(chosen)}: each says what the shares are; give one")
+    if not chosen and len(named) > 1:
+        raise judgekit.UsageError(f"what are the shares? Give {', or '.join(ways)}")
+    if weighted and len(weighted) < len(named):
+        raise judgekit.UsageError(f"{next(name for name in named if named[name] is None)} has no weight, and others do")
+    if request.temperature is not None and not 0 < request.temperature < float("inf"):
+        raise judgekit.UsageError(f"--temperature is a number above 0, not {request.temperature:g}")
+    if request.cap is not None and not by_size:
+        raise judgekit.UsageError(
+            "--cap is for shares that follow from sizes: --examples-proportional or --temperature"
+        )
+    if (request.cot_share is None) != (not request.cot_files and request.cot_field is None):
+        raise judgekit.UsageError("a share of chain of thought needs both: --cot-share, and --cot-file or --cot-field")
+    if request.temperature is not None:
+        return f"temperature {request.temperature:g}" + (f", sizes capped at {request.cap:,}" if request.cap else "")
+    if request.examples_proportional:
+        return "examples-proportional" + (f", sizes capped at {request.cap:,}" if request.cap else "")
+    return "task-proportional" if request.task_proportional else "weights"
+
+
+def _pools(
+    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.Item], source_of: Sequence[str]
+) -> list[Pool]:
+    usable = _limited(named, request, source_of)
+    thinks = _thinking(named, request, items, source_of)
+    key_of = [_task(items[place], request.task_field) for place in usable] if request.task_proportional else None
+    members: dict[str, list[int]] = {} if key_of else {name: [] for name in named}
+    for number, place in enumerate(usable):
+        members.setdefault(key_of[number] if key_of else source_of[place], []).append(place)
+    sizes = {name: len(places) for name, places in members.items()}
+    if request.task_proportional:
+        shares = mixing.by_weight(dict.fromkeys(sizes, 1.0))
+    elif request.temperature is not None or request.examples_proportional:
+        shares = mixing.by_size(sizes, request.temperature or 1, request.cap)
+    else:
+        shares = mixing.by_weight({name: 1.0 if weight is None else weight for name, weight in named.items()})
+    if request.cot_share is None:
+        return [mixing.Pool(name, places, shares[name]) for name, places in members.items()]
+    pools = []
+    for name, places in members.items():
+        for kind in (False, True):
+            part = [place for place in places if thinks[place] == kind]
+            if part:
+                label = f"{name} (chain of thought)" if kind else name
+                pools.append(mixing.Pool(label, part, shares[name] * len(part) / len(places), kind))
+    return mixing.with_thoughts(pools, request.cot_share)
+
+
+def _limited(named: Mapping[str, float | None], request: Request, source_of: Sequence[str]) -> list[int]:
+    """The places of the items that may be used: at most so many of each source, chosen by the seed."""
+    most: dict[str, int] = {}
+    for text in request.limits:
+        name, _, number = text.rpartition("=")
+        if not number.isascii() or not number.isdigit() or not int(number):
+            raise judgekit.UsageError(f"--most {text}: write a number from 1 on, or FILE=NUMBER")
+        _check_source(name, named, "--most")
+        most |= {one: int(number) for one in ([name] if name else named) if name or one not in most}
+    places: dict[str, list[int]] = {name: [] for name in named}
+    for place, name in enumerate(source_of):
+        places[name].append(place)
+    for name, limit in most.items():
+        if limit < len(places[name]):
+            places[name] = sorted(random.Random(f"most {request.seed} {name}").sample(places[name], limit))
+    return [place for name in named for place in places[name]]
+
+
+def _check_source(name: str, named: Mapping[str, float | None], option: str) -> None:
+    if name and name not in named:
+        raise judgekit.UsageError(f"{option}: no source is {name!r}{judgekit.one_of(name, named)}")
+
+
+def _thinking(
+    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.Item], source_of: Sequence[str]
+) -> list[bool]:
+    """Of every item whether it is chain of thought: its file is, or its field says so (any value but false and "")."""
+    for name in request.cot_files:
+        _check_source(name, named, "--cot-file")
+    field = request.cot_field
+    if field is not None and not any(field in item.fields for item in items):
+        known = dict.fromkeys(key for item in items for key in item.fields)
+        raise judgekit.UsageError(f"--cot-field: no item has a field {field!r}{judgekit.one_of(field, known)}")
+    return [
+        source in request.cot_files or (field is not None and bool(item.fields.get(field)))
+        for item, source in zip(items, source_of, strict=True)
+    ]
+
+
+def _task(item: judgekit.Item, field: str) -> str:
+    value = item.sample.category if field == "category" else item.fields.get(field)
+    if value in (None, "") or not isinstance(value, str | int | float):
+        raise item.error(f"has no {field!r}, which is to name its task (--task-field)")
+    return str(value)
+
+
+def _check_enough(pools: Sequence[Pool], counts: Sequence[int], total: int) -> None:
+    """Raises UsageError that names every pool that would be exhausted."""
+    short = [
+        f"{pool.name} has {len(pool.members):,} items, and {count:,} are wanted"
+        for pool, count in zip(pools, counts, strict=True)
+        if count > len(pool.members)
+    ]
+    if short:
+        most = mixing.most_without_repeats(pools)
+        raise judgekit.UsageError(
+            f"{'; '.join(short)}. Repeat them (--repeat), or take at most {most:,} items in all (--total {most})"
+        )
+
+
+def _with_own_ids(items: Sequence[judgekit.Item]) -> list[judgekit.Item]:
+    """The items, those renamed whose given id another one before them has: files number their items from 1, all."""
+    taken: set[str] = set()
+    result = []
+    for item in items:
+        given = next((key for key in ("id", "question_id", "conversation_id") if item.rest.get(key) is not None), None)
+        if given is not None:
+            unique, count = str(item.rest[given]), 1
+            while unique in taken:
+                count += 1
+                unique = f"{item.rest[given]}-{count}"
+            taken.add(unique)
+            if count > 1:
+                item = replace(item, rest={**item.rest, given: unique})
+        result.append(item)
+    return result
+
+
+def _line(one: Drawn, total: int) -> dict[str, Any]:
+    return {
+        "name": one.pool.name,
+        "available": len(one.pool.members),
+        "requested": round(one.pool.share, 9),
+        "realised": round(one.count / total, 9),
+        "items": one.count,
+        "repeated": one.repeated,
+    }
+
+
+def _sources_record(
+    named: Mapping[str, float | None], source_of: Sequence[str], order: Sequence[int]
+) -> list[dict[str, Any]]:
+    used = Counter(source_of[place] for place in order)
+    return [
+        {
+            "file": name,
+            "sha256": hashlib.sha256(Path(name).read_bytes()).hexdigest(),
+            "available": source_of.count(name),
+            "items": used[name],
+            "different": len({place for place in order if source_of[place] == name}),
+        }
+        for name in named
+    ]
+
+
+def _table(how: str, drawn: Sequence[Drawn], total: int) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    rows = [
+        (
+            one.pool.name,
+            f"{len(one.pool.members):,}",
+            f"{one.pool.share:.2%}",
+            f"{one.count / total:.2%}",
+            f"{one.count:,}",
+            f"{one.repeated:,}" if one.repeated else "",
+        )
+        for one in drawn
+    ]
+    return f"{total:,} items by {how}", ("", "there are", "requested", "realised", "items", "of them repeated"), rows

@@ -1,0 +1,58 @@
+"""What the commands share: how a file is read, what makes two questions the same, and that nothing is overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+import judgekit
+from judgekit_instructions.converting import FORMATS, MAP
+
+Split = Literal["train", "test", "validation"]
+
+force = click.option("--force", is_flag=True, help="Replace files that are there.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+allow_empty = click.option("--allow-empty", is_flag=True, help="Take items with an empty output as they are.")
+threshold = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.8,
+    show_default=True,
+    help="From which similarity on two questions are nearly the same: Jaccard, of 4-grams of characters.",
+)
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of how a file is read: for `read`."""
+    read_as = click.option("--from", "read_as", metavar="FORMAT", help=f"{FORMATS}; without it, as the file looks.")
+    return read_as(MAP(command))
+
+
+def read(
+    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: Split | None = None
+) -> list[judgekit.Item]:
+    """The items of a file, or of one split of it, read as the options say. Raises DataError with file and line."""
+    empty = empty or given.get("allow_empty", False)
+    return judgekit.read_items(path, given["read_as"], split=split, mapping=given["names"], empty=empty)
+
+
+def check_free(paths: Sequence[Path], force: bool) -> None:
+    """Raises UsageError naming a file that would be overwritten."""
+    if there := [path for path in paths if path.exists() and not force]:
+        raise judgekit.UsageError("is there already; --force replaces it", path=there[0])
+
+
+def question_of(sample: judgekit.Sample) -> str:
+    """All that an item asks, without case and with single spaces: what makes two questions the same."""
+    from judgekit_instructions.near import normalised
+
+    return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
+
+
+def shown(text: str, most: int = 60) -> str:
+    """A text's beginning, in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"

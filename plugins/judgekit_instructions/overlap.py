@@ -1,0 +1,95 @@
+"""Which questions of a test set stand in training data, word for word or nearly; and that as a check before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import judgekit
+from judgekit_instructions.options import question_of, shown
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """`exact`: the place of each training item whose question a test item asks, by the test item's place. `near`: for
+    other test items the training items that ask nearly the same, with their similarities, the most similar first."""
+
+    exact: Mapping[int, Sequence[int]]
+    near: Mapping[int, Sequence[tuple[int, float]]]
+
+    @property
+    def learnt(self) -> set[int]:
+        """The places of all training items that a test item is equal or near to."""
+        exact = {place for places in self.exact.values() for place in places}
+        return exact | {place for pairs in self.near.values() for place, _ in pairs}
+
+
+def overlap(learnt: Sequence[judgekit.Sample], tested: Sequence[judgekit.Sample], threshold: float) -> Overlap:
+    """What of `tested` stands in `learnt`, by the questions (instruction, input, further turns, options), in which case
+    and numbers of spaces count for nothing. Near is a Jaccard similarity of `threshold` of their 4-grams."""
+    from judgekit_instructions.near import near_between
+
+    questions = [question_of(sample) for sample in learnt]
+    asked = [question_of(sample) for sample in tested]
+    places: dict[str, list[int]] = {}
+    for place, question in enumerate(questions):
+        places.setdefault(question, []).append(place)
+    exact = {number: places[question] for number, question in enumerate(asked) if question in places}
+    others = [number for number in range(len(asked)) if number not in exact]
+    near: dict[int, list[tuple[int, float]]] = {}
+    for pair in near_between([asked[number] for number in others], questions, threshold):
+        near.setdefault(others[pair.first], []).append((pair.second, pair.similarity))
+    for pairs in near.values():
+        pairs.sort(key=lambda pair: (-pair[1], pair[0]))
+    return Overlap(exact, near)
+
+
+NEAR = 0.8
+
+
+def seen_in_training(
+    trainers: Mapping[str, judgekit.Trainer], samples: Mapping[str, Sequence[judgekit.Sample]]
+) -> Iterator[judgekit.Problem]:
+    """A warning for each training and each of the run's data sets of which it learns items.
+
+    What a trainer learns from is the file of instruction data that its option `data` names: in the split, the format
+    and with the mapping that its options `split`, `format` and `mapping` name, as far as it has them.
+    """
+    for name, trainer in trainers.items():
+        where = f"train.{name}"
+        try:
+            learnt = _learnt(trainer)
+        except judgekit.UsageError as error:
+            message = f"its data cannot be read as instructions, so nobody knows whether it has test items: {error}"
+            yield judgekit.Problem(severity="warning", where=where, message=message)
+            continue
+        for place, tested in samples.items() if learnt else ():
+            found = overlap(learnt, tested, NEAR)
+            if found.exact or found.near:
+                yield judgekit.Problem(severity="warning", where=where, message=_told(place, tested, found))
+
+
+def _learnt(trainer: judgekit.Trainer) -> list[judgekit.Sample]:
+    options: Any = trainer.options
+    data = getattr(options, "data", None)
+    if not isinstance(data, str):
+        return []
+    split, format, mapping = (getattr(options, name, None) for name in ("split", "format", "mapping"))
+    items = judgekit.read_items(trainer.path(data), format, split=split, mapping=mapping, empty=True)
+    return [item.sample for item in items]
+
+
+def _told(place: str, tested: Sequence[judgekit.Sample], found: Overlap) -> str:
+    """How many of the data set's items, and the first of them."""
+    parts = []
+    if found.exact:
+        parts.append(f"{len(found.exact):,} of the {len(tested):,} samples of {place}")
+    if found.near:
+        also = "and nearly" if found.exact else f"nearly, of the {len(tested):,} samples of {place},"
+        parts.append(f"{also} {len(found.near):,}{' more' if found.exact else ''}")
+    first = tested[min(found.exact or found.near)]
+    return (
+        f"learns {' '.join(parts)} (such as {shown(first.instruction)!r}): scores on them say what it remembers; "
+        "`judgekit data contamination` lists them"
+    )

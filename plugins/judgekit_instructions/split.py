@@ -1,0 +1,124 @@
+"""`judgekit data split`: one file into train, test and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import judgekit
+from judgekit_instructions import splitting
+from judgekit_instructions.options import allow_empty, check_free, force, question_of, read, reading, threshold
+
+PARTS = ("train", "test", "validation")
+
+
+def _shares(context: click.Context, option: click.Parameter, text: str) -> dict[str, float]:
+    """A/B/C in percent as shares of train, test and validation; a part with nothing is left out."""
+    try:
+        percents = [float(number) for number in text.split("/")]
+    except ValueError:
+        percents = []
+    if not 2 <= len(percents) <= 3 or not all(0 <= percent <= 100 for percent in percents):
+        raise click.BadParameter(f"{text!r}: write the percents of train/test/validation, as 85/10/5 or 80/20")
+    if abs(sum(percents) - 100) > 1e-6:
+        raise click.BadParameter(f"{text!r} sums to {sum(percents):g} %, not to 100 %")
+    return {part: percent / 100 for part, percent in zip(PARTS, percents, strict=False) if percent}
+
+
+@click.command()
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder for the parts.")
+@click.option(
+    "--shares", default="85/10/5", show_default=True, callback=_shares, help="Percents of train/test/validation."
+)
+@click.option("--seed", type=int, help="Choose the items by chance; without it, by file order.")
+@click.option("--grouped", is_flag=True, help="Keep questions together that are nearly the same.")
+@click.option("--group-by", metavar="FIELD", help="Keep items together that agree in this field.")
+@threshold
+@reading
+@allow_empty
+@force
+def split(source: Path, into: Path, **given: Any) -> None:
+    """Split the items of IN into train, test and validation, each a file of the same format.
+
+    By file order it is the split of "LLMs from Scratch"; items with a field `split` of their own go where it says. With
+    --grouped or --group-by no two parts share a group.
+    """
+    items = read(source, given)
+    shares = given["shares"]
+    ending = source.suffix if source.suffix in (".json", ".jsonl", ".ndjson") else ".json"
+    groups = _groups(items, given)
+    order = range(len(items)) if given["seed"] is None else splitting.shuffled(len(items), given["seed"])
+    if groups is not None:
+        parts = splitting.grouped(order, groups, shares)
+    elif given["seed"] is None and any("split" in item.fields for item in items):
+        parts = _own(items)
+    else:
+        parts = splitting.in_order(order, shares)
+    if empty := [part for part, places in parts.items() if not places]:
+        raise judgekit.DataError(f"{len(items)} items leave none for {' and '.join(empty)}", path=source)
+    targets = {part: into / f"{part}{ending}" for part in parts}
+    check_free(list(targets.values()), given["force"])
+    for part, places in parts.items():
+        judgekit.write_items(targets[part], [_told(items[place], part) for place in places], items[0].format)
+    _print(items, parts, groups)
+    click.echo(into)
+
+
+def _groups(items: Sequence[judgekit.Item], given: dict[str, Any]) -> list[Hashable] | None:
+    """The group of every item: the cluster of its question, what its field says, or both joined; None: no groups."""
+    from judgekit_instructions import near
+
+    field = given["group_by"]
+    if not given["grouped"] and field is None:
+        return None
+    pairs = []
+    if given["grouped"]:
+        pairs = near.near_duplicates([question_of(item.sample) for item in items], given["threshold"])
+    first: dict[str, int] = {}
+    for place, item in enumerate(items) if field is not None else ():
+        value = item.sample.category if field == "category" else item.fields.get(field)
+        if value is None:
+            known = dict.fromkeys(key for one in items for key in one.fields)
+            raise item.error(f"no field {field!r} to group by{judgekit.one_of(field, known)}")
+        pairs.append(near.Pair(first.setdefault(str(value), place), place, 1.0))
+    return list(near.clusters(len(items), pairs))
+
+
+def _own(items: Sequence[judgekit.Item]) -> dict[str, list[int]]:
+    """The parts that the items themselves name."""
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for place, item in enumerate(items):
+        part = item.fields.get("split")
+        if part not in parts:
+            named = "no 'split', and others have one" if part is None else f"'split' is {part!r}, not one of {PARTS}"
+            raise item.error(f"{named}; --seed or --grouped pass it over")
+        parts[part].append(place)
+    return {part: places for part, places in parts.items() if places}
+
+
+def _told(item: judgekit.Item, part: str) -> judgekit.Item:
+    """The item, a `split` field of its own set right."""
+    from dataclasses import replace
+
+    return replace(item, rest={**item.rest, "split": part}) if "split" in item.rest else item
+
+
+def _print(items: Sequence[judgekit.Item], parts: dict[str, list[int]], groups: Sequence[Hashable] | None) -> None:
+    """The table; and how many questions of the other parts stand in train too."""
+    questions = [question_of(item.sample) for item in items]
+    learnt = {questions[place] for place in parts.get("train", ())}
+    rows = []
+    for part, places in parts.items():
+        seen = sum(questions[place] in learnt for place in places) if part != "train" else 0
+        counted = [f"{len({groups[place] for place in places}):,}"] if groups is not None else []
+        rows.append(
+            [part, f"{len(places):,}", f"{len(places) / len(items):.2%}", *counted, f"{seen:,}" if seen else ""]
+        )
+    columns = ["", "items", "share", *(["groups"] if groups is not None else []), "asked in train too"]
+    judgekit.print_table(f"{len(items):,} items", columns, rows)
+    if groups is None and any(row[-1] for row in rows):
+        click.echo("some questions stand in train and elsewhere: --grouped keeps them together", err=True)

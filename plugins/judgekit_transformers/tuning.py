@@ -1,0 +1,143 @@
+"""The trainer `transformers-sft`: supervised tuning of a causal model, or of one with an encoder and a decoder, on
+instruction data. The Hugging Face Trainer does the loop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import JsonValue
+
+import judgekit
+from judgekit_transformers.backend import LIBRARIES, version_of
+from judgekit_transformers.checkpoint import deciding, located
+from judgekit_transformers.tuning_options import TuningOptions
+
+if TYPE_CHECKING:
+    from judgekit_transformers.loading import Loaded
+    from judgekit_transformers.tuning_data import Example, Reading
+    from judgekit_transformers.tuning_loop import Recipe, Respond
+
+_POINTS = 20  # on a curve, if the config does not say how often to evaluate
+_WRITTEN = 64  # tokens that a model in training writes, at most
+_RATES = {"causal": 5e-5, "seq2seq": 3e-4}  # T5 wants more: https://huggingface.co/docs/transformers/model_doc/t5
+
+
+class SupervisedTuning(judgekit.Trainer):
+    """Trains a checkpoint further on instructions and their responses, and saves it in the hub's layout."""
+
+    Options: ClassVar[type[judgekit.Options]] = TuningOptions
+    version: ClassVar[str] = "1"
+    resumes: ClassVar[bool] = True
+    options: TuningOptions
+
+    def inputs(self) -> list[Path]:
+        """The data, and the files of the checkpoint to start with if it is there already.
+
+        Raises CheckpointError for one that is nowhere and that no training is to make, BackendError without the
+        libraries.
+        """
+        for name in (*LIBRARIES, "accelerate"):
+            version_of(name)
+        start = self.path(self.options.start)
+        # The core names the product of a training by its full path.
+        to_be_made = Path(self.options.start).is_absolute() and not start.exists()
+        return [self.path(self.options.data), *([] if to_be_made else deciding(self._start()))]
+
+    def check(self) -> None:
+        """Raises DataError for items without an answer, PromptError for an unknown style."""
+        from judgekit_transformers.tuning_data import items_of
+
+        options = self.options
+        judgekit.style_named(options.style)
+        for split in (options.split, *([options.validation] if options.validation else [])):
+            items_of(self.path(options.data), split, options)
+
+    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+        """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
+        from judgekit_transformers.loading import load_apart
+        from judgekit_transformers.tuning_data import examples, items_of, reading_of
+        from judgekit_transformers.tuning_loop import Task, device_of, fit
+
+        options, start, data = self.options, self._start(), self.path(self.options.data)
+        loaded = load_apart(start, "float32", device_of(options.device))
+        reading = reading_of(loaded, options)
+        learnt = examples(items_of(data, options.split, options), loaded, reading)
+        held = examples(items_of(data, options.validation, options), loaded, reading) if options.validation else []
+        recipe = self._recipe(loaded, len(learnt))
+        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), _summary(learnt, held, reading))
+        fit(task, recipe, into, self._origin(recipe), progress)
+
+    def _start(self) -> Path:
+        return located(self.options.start, self.path(self.options.start), self.options.revision)
+
+    def _recipe(self, loaded: Loaded, items: int) -> Recipe:
+        from judgekit_transformers.tuning_loop import Precision, Recipe, gains_from_bfloat16
+
+        options, device = self.options, loaded.model.device
+        per_epoch = -(-items // (options.batch * options.accumulate))
+        steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
+        fast: Precision = "bfloat16" if gains_from_bfloat16(device) else "float32"
+        return Recipe(
+            steps=steps,
+            per_epoch=per_epoch,
+            batch=options.batch,
+            accumulate=options.accumulate,
+            lr=options.lr or _RATES[loaded.kind],
+            warmup=round(options.warmup * steps),
+            schedule=options.schedule,
+            weight_decay=options.weight_decay,
+            clip=options.clip,
+            precision=fast if options.precision == "auto" else options.precision,
+            evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
+            save_every=options.save_every,
+            seed=options.seed,
+        )
+
+    def _respond(self, loaded: Loaded, reading: Reading) -> Respond:
+        """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
+        from judgekit_transformers.tuning_data import items_of
+
+        options, style = self.options, judgekit.style_named(self.options.style)
+        path, split = self.path(options.data), options.validation or options.split
+        samples = [item.sample for item in items_of(path, split, options)[: options.samples]]
+        stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
+        requests = [
+            judgekit.Request(
+                messages=judgekit.prompt_messages(options.style, sample, (), None, chat=reading.chat),
+                sampling=judgekit.Sampling(max_new_tokens=_WRITTEN, temperature=0, stop=stop),
+            )
+            for sample in samples
+        ]
+
+        def respond(step: int) -> list[judgekit.TrainingSample]:
+            from judgekit_transformers.generation import generate
+
+            loaded.margin, loaded.prefix = "not tried", None  # of the weights as they were
+            replies = generate(loaded, requests, reading.chat, reading.limit)
+            return [
+                judgekit.TrainingSample(step=step, prompt=request.prompt, text=reply.text, reference=sample.reference)
+                for sample, request, reply in zip(samples, requests, replies, strict=True)
+            ]
+
+        return respond
+
+    def _origin(self, recipe: Recipe) -> str:
+        """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
+        be gone on from."""
+        total = hashlib.sha256(f"{self.version} {recipe.precision} {self.options.model_dump_json()}".encode())
+        for path in [self.path(self.options.data), *deciding(self._start())]:
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        return total.hexdigest()
+
+
+def _summary(learnt: Sequence[Example], held: Sequence[Example], reading: Reading) -> dict[str, JsonValue]:
+    """What the report says of the data: how many items, and how many of them were cut."""
+    cut = sum(example.cut for example in (*learnt, *held))
+    facts: dict[str, JsonValue] = {"items": len(learnt), "held out": len(held)}
+    if reading.limit is not None:
+        facts[f"cut to {reading.limit:,} tokens"] = cut
+    return facts

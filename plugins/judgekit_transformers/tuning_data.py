@@ -1,0 +1,271 @@
+"""Instruction data → tokens and targets: what a model reads in training is what it reads when it is asked.
+
+The text of an item is cut where the model begins to write, since there a prompt ends when the model is asked; each part
+is tokenised in one go. A token is learnt where its characters lie within what the model is to write; one that would
+reach beyond that is not made, for there the text is cut too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import judgekit
+from judgekit_transformers.loading import Loaded
+from judgekit_transformers.prompts import (
+    continuation_ids,
+    known,
+    limit_of,
+    line_before,
+    prompt_of,
+    prompt_text,
+    rendered,
+)
+from judgekit_transformers.tuning_options import TuningOptions
+
+IGNORED = -100  # a target that the loss leaves out
+Stretch = tuple[int, int]  # characters of a text, the last one not included
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How items become tokens: the prompt's style, whether it goes into the chat template, the most tokens that the
+    model reads (None: no limit), and what is done with more."""
+
+    style: str
+    chat: bool
+    mask_prompt: bool
+    limit: int | None
+    truncate: bool
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a text, which of them the model writes, and how many there are after each of its answers."""
+
+    ids: list[int]
+    learnt: list[bool]
+    closed: list[int]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item: what the model reads, and what it is to say.
+
+    Of a causal model `ids` are the whole text and `targets` the same ids, IGNORED where they are not learnt. An encoder
+    reads `ids`, its decoder reads `answer`, and `targets` are what comes after each of `answer`'s tokens.
+    """
+
+    ids: Sequence[int]
+    targets: Sequence[int]
+    answer: Sequence[int] = ()
+    name: str = ""
+    cut: bool = False
+
+    @property
+    def learnt(self) -> int:
+        """How many targets count."""
+        return sum(target != IGNORED for target in self.targets)
+
+
+def items_of(path: Path, split: Any, options: TuningOptions) -> list[judgekit.Item]:
+    """The items of a file, or of one split of it. Raises DataError with the line of one that has a turn without an
+    answer to learn."""
+    items = judgekit.read_items(path, options.format, split=split, mapping=options.mapping)
+    for item in items:
+        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
+            missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
+            raise item.error(f"{missing} to learn from")
+    return items
+
+
+def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[Example]:
+    """Items of one turn or several as the model reads them.
+
+    Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
+    than the model reads, with how many are.
+    """
+    made, too_long = [], []
+    for item in items:
+        try:
+            found = _examples(loaded, item.sample, reading)
+        except judgekit.CallError as error:  # of its template, or its tokens
+            raise item.error(str(error)) from None
+        for whole in found:
+            example, length = _fitted(whole, reading)
+            if example.cut and not reading.truncate:
+                too_long.append((item, length))
+            elif not example.learnt:
+                raise item.error(f"the prompt alone fills the {reading.limit} tokens that are read")
+            made.append(example)
+    if too_long:
+        item, length = too_long[0]
+        more = f" ({len(too_long) - 1} more are too long)" if len(too_long) > 1 else ""
+        problem = f"{length} tokens are more than the {reading.limit} that are read{more}"
+        raise item.error(f"{problem}; 'truncate: true' cuts them")
+    return made
+
+
+def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[Example]:
+    """One for a causal model, and for a decoder one for each answer."""
+    if loaded.kind == "seq2seq":
+        return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
+    text, spans, end = _in_chat(loaded, sample, reading) if reading.chat else _as_text(loaded, sample, reading)
+    read = tokens(loaded, text, spans, chat=reading.chat)
+    ids, learnt = read.ids, read.learnt if reading.mask_prompt else [True] * len(read.ids)
+    targets = [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)]
+    if end is not None:
+        # Behind the last answer it is read too. Behind the others it is only to be said: no history has it.
+        ids, targets = [*ids, end], [*targets, end]
+        for place in read.closed[:-1]:
+            targets[place] = end
+    return [Example(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
+
+
+def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
+    """What comes before an answer for the encoder, and the answer for the decoder."""
+    said = [text or "" for text in sample.references]
+    asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=reading.chat)
+    style = judgekit.style_named(reading.style)
+    answer = said[number] if reading.chat else style.lead + said[number] + style.end
+    ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
+    forced = [IGNORED] * (len(loaded.beginning) - 1)
+    prompt = prompt_of(loaded, judgekit.Request(messages=asked), reading.chat).ids
+    return Example(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
+
+
+def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+    """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
+    ends an answer if the style has no text for that."""
+    text, spans = "", []
+    for span in judgekit.render_training(reading.style, sample):
+        if span.learn:
+            spans.append((len(text), len(text) + len(span.text)))
+        text += span.text
+    end = None if judgekit.style_named(reading.style).end else end_of_answer(loaded, False)[0]
+    return text[: spans[-1][1]], spans, end
+
+
+def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+    """The same by the chat template: what it shows before each answer is what it shows when that is asked for."""
+    said = [text or "" for text in sample.references]
+    end, shown = end_of_answer(loaded, True)
+    text, spans = "", list[Stretch]()
+    for number, answer in enumerate(said):
+        asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=True)
+        prompt, _ = prompt_text(loaded.tokenizer, asked, True)
+        if not prompt.startswith(text):
+            raise judgekit.CallError(
+                f"the model's chat template does not show answer {number} as it stands, with its end {shown!r}; "
+                "learn such a conversation in another style, with chat: false"
+            )
+        text = prompt + answer + shown
+        spans.append((len(prompt), len(text)))
+    return text, spans, None if shown else end
+
+
+def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
+    """The example cut to what is read, and how long its longer side was."""
+    limit, length = reading.limit, max(len(example.ids), len(example.answer))
+    if limit is None or length <= limit:
+        return example, length
+    targets, answer = example.targets[:limit], example.answer[:limit]
+    return Example(example.ids[:limit], targets, answer, example.name, cut=True), length
+
+
+def reading_of(loaded: Loaded, options: TuningOptions) -> Reading:
+    """`chat` auto: by whether the tokenizer has a template. Raises UsageError for what this model cannot do."""
+    template = bool(loaded.tokenizer.chat_template)
+    if options.chat is True and not template:
+        raise judgekit.UsageError("chat: true, and the model has no chat template; chat: auto asks in plain text")
+    if loaded.kind == "seq2seq" and not options.mask_prompt:
+        raise judgekit.UsageError("mask_prompt: false, and an encoder's prompt is read, never learnt")
+    if not getattr(loaded.tokenizer, "is_fast", False):
+        raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
+    return Reading(
+        style=options.style,
+        chat=template if options.chat == "auto" else options.chat,
+        mask_prompt=options.mask_prompt,
+        limit=limit_of(loaded, options.max_length),
+        truncate=options.truncate,
+    )
+
+
+def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -> Tokens:
+    """The tokens of a text in whose `spans` (one at least) the model writes.
+
+    The first part, up to the first span, has the tokens of a prompt of that text: the model's special tokens about it,
+    or with `chat` those that the template put there.
+    """
+    first, ends = spans[0][0], [*(start for start, _ in spans[1:]), len(text)]
+    ids = _part(loaded, text[:first], special=not chat, follows=False)[0]
+    learnt = [False] * len(ids)
+    closed = []
+    for (start, stop), end in zip(spans, ends, strict=True):
+        part, places = _part(loaded, text[start:end])
+        written = [last <= stop - start for _, last in places]
+        if any(begun < stop - start < last for begun, last in places):
+            head, tail = (_part(loaded, one)[0] for one in (text[start:stop], text[stop:end]))
+            part, written = head + tail, [True] * len(head) + [False] * len(tail)
+        closed.append(len(ids) + sum(written))
+        ids, learnt = ids + part, learnt + written
+    return Tokens(known(loaded, ids), learnt, closed)
+
+
+def _part(
+    loaded: Loaded, text: str, *, special: bool = False, follows: bool = True
+) -> tuple[list[int], Sequence[Stretch]]:
+    """The tokens of a part of a text, each with its characters' places; `follows`: it goes on from another part."""
+    line = line_before(loaded, text) if follows else 0
+    before = "\n" if line else ""
+    made = loaded.tokenizer(before + text, add_special_tokens=special, return_offsets_mapping=True)
+    places = [(begun - len(before), last - len(before)) for begun, last in made["offset_mapping"]]
+    return list(made["input_ids"])[line:], places[line:]
+
+
+def end_of_answer(loaded: Loaded, chat: bool) -> tuple[int, str]:
+    """The token that ends an answer, and how a chat template writes it: "" where it does not.
+
+    Raises UsageError for a model that has none.
+    """
+    if chat:
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]
+        asked, whole = rendered(loaded.tokenizer, turns[:1]) + "a", rendered(loaded.tokenizer, turns, asked=False)
+        behind = whole.removeprefix(asked) if whole.startswith(asked) else ""
+        for token in loaded.tokenizer(behind, add_special_tokens=False).input_ids[:1]:
+            if token in loaded.ends:
+                return token, str(loaded.tokenizer.convert_ids_to_tokens(token))
+    own = loaded.tokenizer.eos_token_id
+    if own is None and not loaded.ends:
+        raise judgekit.UsageError("neither tokenizer nor config names a token that ends an answer (eos_token)")
+    return (loaded.ends[0] if own is None else int(own)), ""
+
+
+def collate(batch: Sequence[tuple[int, Example]]) -> dict[str, Any]:
+    """Tensors of one batch of (number, example), padded on the right; the mask hides what pads. `rows`: the numbers.
+
+    input_ids, attention_mask [B, T]; labels [B, T] of a causal model, and [B, A] beside decoder_input_ids [B, A].
+    """
+    import torch
+
+    found = [example for _, example in batch]
+    made = {
+        "input_ids": _padded([example.ids for example in found], 0),
+        "attention_mask": _padded([[1] * len(example.ids) for example in found], 0),
+        "labels": _padded([example.targets for example in found], IGNORED),
+        "rows": torch.tensor([number for number, _ in batch]),
+    }
+    if any(example.answer for example in found):
+        made["decoder_input_ids"] = _padded([example.answer for example in found], 0)
+    return made
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> Any:
+    import torch
+
+    made = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+    for at, row in enumerate(rows):
+        made[at, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return made

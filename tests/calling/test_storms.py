@@ -1,0 +1,96 @@
+"""How much of what a server admits is used in a storm of 429, by the real pace in a clock of its own.
+
+Real servers in real time are in tests/end_to_end/test_rough_servers.py.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from judgekit.errors import NotSent
+from judgekit.retries import Tries
+from storms import Admits, Storm, Story
+
+# 60 calls a second, or 20, in buckets and windows of every kind. Retry-After exact, in whole seconds, or left out.
+TOLD = {
+    "bucket, large": Admits(60, burst=60, after="whole"),
+    "bucket, exact": Admits(60, burst=5),
+    "bucket": Admits(60, burst=5, after="whole"),
+    "bucket, slow": Admits(20, burst=2, after="whole"),
+    "window of 2 s, exact": Admits(60, window=2),
+    "window of 1 s": Admits(60, window=1, after="whole"),
+    "sliding window of 10 s": Admits(20, window=10, sliding=True, after="whole"),
+    "a server that takes its time": Admits(40, burst=4, delay=0.4),
+}
+UNTOLD = {
+    "bucket, large": Admits(60, burst=60, after="none"),
+    "bucket": Admits(60, burst=5, after="none"),
+    "window of 60 s": Admits(10, window=60, after="none"),
+    "bucket of one": Admits(20, burst=1, after="none"),
+    "window of 10 s": Admits(20, window=10, after="none"),
+    "a server that takes its time": Admits(40, burst=4, delay=0.4, after="none"),
+}
+LONG = {  # Retry-After, in seconds, where the next call would be let in within 20 ms
+    "bucket, 5 s": Admits(60, burst=5, after=5),
+    "bucket, large, 5 s": Admits(60, burst=60, after=5),
+    "bucket, 20 s": Admits(60, burst=5, after=20),
+}
+
+
+def storm(server: Admits, calls: int, width: int) -> Story:
+    random.seed(width)  # of the backoff's jitter
+    story = Storm(server, calls, width, seed=width).run()
+    assert story.turned_away > 0
+    assert story.early == 0, "sent before Retry-After had passed"
+    assert len(story.let_in) + story.lost == calls
+    return story
+
+
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize("kind", TOLD)
+def test_four_fifths_of_what_the_server_admits(kind: str, width: int) -> None:
+    story = storm(TOLD[kind], 3000, width)
+    assert story.lost == 0
+    assert story.share(TOLD[kind]) >= 0.8
+
+
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize("kind", UNTOLD)
+def test_four_fifths_where_it_does_not_say_when_to_come_back(kind: str, width: int) -> None:
+    story = storm(UNTOLD[kind], 3000, width)
+    assert story.lost == 0, "a call that is turned away while others are let in has not failed"
+    assert story.share(UNTOLD[kind]) >= 0.8
+
+
+@pytest.mark.parametrize("calls", [1500, 6000])
+@pytest.mark.parametrize("kind", LONG)
+def test_four_fifths_of_what_a_far_too_long_pause_leaves(kind: str, calls: int) -> None:
+    """Nothing may be sent in a pause, and no client knows the limit before it was turned away twice: once by the
+    burst, and once by the rate."""
+    server = LONG[kind]
+    story = storm(server, calls, 32)
+    seconds = story.let_in[-1] - story.let_in[0]
+    possible = calls / server.rate + 2 * float(server.after)
+    assert story.lost == 0
+    assert possible / seconds >= 0.8
+
+
+def test_a_server_that_lets_nobody_in_is_given_up_after_two_minutes() -> None:
+    server = Admits(1e-9, burst=0, after="none")
+    storm = Storm(server, 1000, 8)
+    with pytest.raises(NotSent, match=r"turned all calls away for 1[2-9]\d s"):
+        storm.run()
+    assert storm.story.turned_away < 100
+    assert storm.now < 140
+
+
+def test_a_call_that_is_turned_away_while_others_get_in_is_patient() -> None:
+    away = Tries(0).after_status(429, {}, patient=True, busy=False)
+    assert away is None
+    tries = Tries(0)
+    pauses = [tries.after_status(429, {}, patient=True, busy=True) for _ in range(13)]
+    assert pauses[-1] is None
+    assert all(pause is not None and 0.37 <= pause <= 8 for pause in pauses[:-1])
+    assert Tries(0).after_status(503, {}, patient=True, busy=True) is None, "which may be broken"

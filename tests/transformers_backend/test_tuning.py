@@ -1,0 +1,200 @@
+"""Tuning by the Hugging Face Trainer: it learns, silently, to the same weights every time, and can be stopped."""
+
+import json
+import resource
+import shutil
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import judgekit
+import tiny_llama
+import tiny_models
+from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from judgekit_transformers.tuning import SupervisedTuning
+
+COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
+FILES = {"config.json", "generation_config.json", "model.safetensors", "samples.jsonl", "summary.json",
+         "tokenizer.json", "tokenizer_config.json", "training.jsonl"}  # fmt: skip
+
+
+class Killed(BaseException):
+    """Stands for a kill -9: nothing catches it."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("tuning")
+    items = [
+        {"id": f"{thing} {split}", "instruction": f"colour of {thing}", "output": colour, "split": split}
+        for thing, colour in COLOURS.items()
+        for split in ("train", "validation")
+    ]
+    (made / "items.json").write_text(json.dumps(items))
+    tiny_llama.folder(made / "llama")
+    tiny_models.t5(made / "t5", dropout_rate=0.1)
+    return made
+
+
+def trainer(folder, kind, **options):
+    settings = {"from": kind, "data": "items.json", "epochs": 3, "batch": 3, "lr": 0.01, "precision": "float32"}
+    settings |= {"evaluate_every": 3, "samples": 1} | options
+    settings = {key: value for key, value in settings.items() if value is not None or key in ("clip", "validation")}
+    return SupervisedTuning(judgekit.build_options(SupervisedTuning.Options, settings, "train.sft"), folder)
+
+
+def train(folder, into, kind, stop=None, error=judgekit.Interrupted, **options):
+    """Train, or end when the step `stop` is done; the steps that were made."""
+    into.mkdir(exist_ok=True)
+    steps = []
+
+    def progress(done, total, note):
+        steps.append(done)
+        if done == stop:
+            raise error("stopped")
+
+    trainer(folder, kind, **options).train(into, progress)
+    return steps
+
+
+def curve(into, split):
+    points = map(json.loads, (into / "training.jsonl").read_text().splitlines())
+    return [point for point in points if point["split"] == split]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def tuned(folder, tmp_path_factory):
+    """A folder of each kind, trained to the end; random numbers of the process before and after."""
+    made = {}
+    for kind in ("llama", "t5"):
+        made[kind] = tmp_path_factory.mktemp("tuned") / kind
+        before = torch.random.get_rng_state()
+        train(folder, made[kind], kind)
+        assert torch.equal(torch.random.get_rng_state(), before), "what others draw is as if nothing had been trained"
+    return made
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_it_learns_and_leaves_a_checkpoint_that_the_backend_reads(tuned, kind):
+    losses = [point["loss"] for point in curve(tuned[kind], "validation")]
+    assert [point["step"] for point in curve(tuned[kind], "validation")] == [0, 3, 6]
+    assert losses[2] < losses[1] < losses[0] / 1.2
+    assert {path.name for path in tuned[kind].iterdir()} - {"chat_template.jinja"} == FILES, "no state, no pickle"
+    samples = [json.loads(line) for line in (tuned[kind] / "samples.jsonl").read_text().splitlines()]
+    assert [(sample["step"], sample["reference"]) for sample in samples] == [(2, "green"), (4, "green"), (6, "green")]
+    assert json.loads((tuned[kind] / "summary.json").read_text())["items"] == 6
+    backend = TransformersBackend(TransformersOptions(model=str(tuned[kind])))
+    assert backend.check() == []
+    message = judgekit.Message(role="user", content=samples[-1]["prompt"])
+    sampling = judgekit.Sampling(max_new_tokens=64, temperature=0)
+    (reply,) = backend.generate([judgekit.Request(messages=(message,), sampling=sampling)])
+    assert reply.text == samples[-1]["text"], "what it wrote in training is what it answers"
+
+
+def test_the_curve_is_the_mean_over_targets(folder, tuned):
+    """The last validation loss, from the log-likelihoods of the backend: those of the responses, without their ends."""
+    backend = TransformersBackend(TransformersOptions(model=str(tuned["t5"])))
+    items = [item for item in json.loads((folder / "items.json").read_text()) if item["split"] == "validation"]
+    total = count = 0.0
+    for item in items:
+        message = judgekit.Message(role="user", content=item["instruction"])
+        request = judgekit.Request(messages=(message,), continuations=(item["output"] + "</s>",))
+        values = backend.loglikelihood([request])[0].continuations[0].token_logprobs
+        total, count = total - sum(values), count + len(values)
+    assert curve(tuned["t5"], "validation")[-1]["loss"] == pytest.approx(total / count, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_stopped_or_killed_it_goes_on_to_the_same_bytes_and_prints_nothing(folder, tuned, tmp_path, kind, capfd):
+    into = tmp_path / "run"
+    with pytest.raises(judgekit.Interrupted):
+        train(folder, into, kind, stop=3)  # Ctrl-C, within the second epoch: the state is saved
+    with pytest.raises(Killed):
+        train(folder, into, kind, stop=5, error=Killed)  # lost are the steps since
+    half = into / "state" / "checkpoint-9"
+    shutil.copytree(into / "state" / "checkpoint-3", half)
+    (half / "judgekit.json").unlink()  # a state that was being written when the process died
+    assert train(folder, into, kind) == [4, 5, 6]
+    assert contents(into) == contents(tuned[kind])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_seed_gives_other_weights_and_a_state_of_it_is_not_gone_on_from(folder, tuned, tmp_path):
+    into = tmp_path / "run"
+    with pytest.raises(judgekit.Interrupted):
+        train(folder, into, "llama", stop=2, seed=1)
+    assert train(folder, into, "llama", steps=6, epochs=None, samples=0, seed=2) == [1, 2, 3, 4, 5, 6]
+    assert (into / "model.safetensors").read_bytes() != (tuned["llama"] / "model.safetensors").read_bytes()
+
+
+def test_batches_accumulate_to_one_step_whatever_their_lengths(folder, tmp_path):
+    """The mean is over the targets of the step, not over its batches."""
+    for name, batch, accumulate in (("a", 6, 1), ("b", 2, 3)):
+        options = {"batch": batch, "accumulate": accumulate, "epochs": None, "steps": 1, "samples": 0, "lr": 1e-3}
+        train(folder, tmp_path / name, "llama", **options)
+    (a,), (b,) = (curve(tmp_path / name, "train") for name in "ab")
+    assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+    assert a["measures"]["tokens"] == b["measures"]["tokens"]
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in "ab"]
+    start = load_file(folder / "llama" / "model.safetensors")
+    for name, tensor in weights[0].items():
+        # Adam's first step is the gradient's sign, by the learning rate
+        assert (torch.sign(tensor - start[name]) == torch.sign(weights[1][name] - start[name])).float().mean() > 0.98
+
+
+def test_bfloat16_learns_and_keeps_float32_weights(folder, tmp_path):
+    train(folder, tmp_path / "low", "llama", precision="bfloat16", steps=4, epochs=None, evaluate_every=4, samples=0)
+    first, last = curve(tmp_path / "low", "validation")
+    assert last["loss"] < first["loss"] / 1.2
+    assert {tensor.dtype for tensor in load_file(tmp_path / "low" / "model.safetensors").values()} == {torch.float32}
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_step_and_items(folder, tmp_path):
+    where = r"the loss became nan at step [23] \(epoch [12]: items \w+ train, \w+ train, \w+ train\); .* learning rate"
+    with pytest.raises(judgekit.UsageError, match=where):
+        train(folder, tmp_path / "run", "llama", lr=1e30, clip=None, validation=None, samples=0, warmup=0)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_no_checkpoint(folder, tmp_path):
+    """RLIMIT_FSIZE makes every write past a size fail as a full disk does."""
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        with pytest.raises(judgekit.StorageError, match="the state cannot be written"):
+            train(folder, tmp_path / "a", "llama", save_every=1, samples=0)
+        with pytest.raises(judgekit.StorageError, match="the checkpoint cannot be written"):
+            train(folder, tmp_path / "b", "llama", steps=1, epochs=None, samples=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert train(folder, tmp_path / "a", "llama", save_every=1, samples=0)[-1] == 6
+
+
+def test_it_opens_no_connection_and_needs_none(folder, tmp_path, monkeypatch):
+    import socket
+
+    def refuse(*_):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    train(folder, tmp_path / "run", "llama", steps=1, epochs=None, samples=0)
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_what_is_wrong_is_found_before_anything_is_trained(folder, tmp_path):
+    with pytest.raises(judgekit.ConfigError, match="did you mean 'epochs'"):
+        trainer(folder, "llama", epoch=3)
+    with pytest.raises(judgekit.ConfigError, match="not both"):
+        trainer(folder, "llama", steps=3)
+    with pytest.raises(judgekit.CheckpointError, match="no model folder or GGUF file is there"):
+        trainer(folder, "lama").inputs()
+    assert trainer(folder, str(tmp_path / "made-later")).inputs() == [folder / "items.json"]
+    assert folder / "llama" / "model.safetensors" in trainer(folder, "llama").inputs()
