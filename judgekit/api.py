@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from judgekit import offline
+from judgekit.asking import HOME, Asker
 from judgekit.baseline import open_run
-from judgekit.budget import Budget
-from judgekit.calling import Caller
 from judgekit.errors import CallError, ConfigError, NotScored, UsageError
 from judgekit.gate import evaluate as evaluate_gate
 from judgekit.judges import PlannedJudge, check_repeats, plan_judge, plan_panel
 from judgekit.judging import LLMJudge
-from judgekit.ledger import Ledger
 from judgekit.panels import Panel
-from judgekit.plugins import Catalogue, blocked_by_environment, build_manager, one_of
+from judgekit.plugins import blocked_by_environment, build_manager, one_of
 from judgekit.preparation import Problems, check_backend, substitute
 from judgekit.records import Gate, Interval, RunView, Sample, Series, Verdict
 from judgekit.rules import Reference
 from judgekit.run import Run, Settings
-from judgekit.spec import GateSpec, JudgeSpec, RunSpec, build_options, explain_problem, load
-from judgekit.templates import Prompts
+from judgekit.spec import GateSpec, JudgeSpec, RunSpec, explain_problem, load
 from judgekit.training import plan_trainings
-from judgekit.turns import Paces
 
-HOME, OUTPUT = Path(".judgekit"), Path("runs")
+OUTPUT = Path("runs")
 
 
 def run_config(
@@ -145,16 +139,15 @@ class Scorer:
         self.spec: RunSpec = load(config)
         self._where, self._offline = config.parent, offline
         self._settings = Settings(home=home, offline=offline)
-        block = {*self.spec.plugins.block, *blocked_by_environment()}
-        self._catalogue = Catalogue(build_manager(block=block, only=self.spec.plugins.only))
-        self._prompts = Prompts(self._catalogue.prompt_folders(), self._where)
+        manager = build_manager(
+            block={*self.spec.plugins.block, *blocked_by_environment()}, only=self.spec.plugins.only
+        )
+        budget = self.spec.budget.model_dump() if self.spec.budget is not None else None
+        self._asker = Asker(
+            home=home, where=self._where, jobs=self._settings.jobs, offline=offline, budget=budget, manager=manager
+        )
         self._judges: dict[str, tuple[LLMJudge | Panel, Series]] = {}
         self._planned: dict[str, PlannedJudge] = {}
-        self._callers: list[Caller] = []
-        self._budget = Budget(self.spec.budget) if self.spec.budget is not None else None
-        self._paces = Paces()
-        self._open = ExitStack()
-        self._ledger: Ledger | None = None
 
     def score(
         self,
@@ -184,10 +177,10 @@ class Scorer:
     @property
     def asked(self) -> int:
         """Calls made so far; what the ledger answered is none."""
-        return sum(caller.counts.asked for caller in self._callers)
+        return self._asker.asked
 
     def close(self) -> None:
-        self._open.close()
+        self._asker.close()
 
     def _name(self, judge: str | None) -> str:
         known = self.spec.judges
@@ -222,39 +215,20 @@ class Scorer:
     def _plan(self, name: str, spec: JudgeSpec, problems: Problems) -> None:
         if name in self._planned:
             return
-        factory = self._catalogue.get("backends", spec.backend)
-        trainings = plan_trainings(self.spec.train, self._catalogue, self._where, self._settings.checkpoints, problems)
+        catalogue = self._asker.catalogue
+        trainings = plan_trainings(self.spec.train, catalogue, self._where, self._settings.checkpoints, problems)
         products = {training.name: str(training.folder) for training in trainings}
         options = substitute(spec.options, products, f"judges.{name}")
-        backend = factory(build_options(factory.Options, options, f"judges.{name}"), self._where)
-        self._open.callback(backend.close)
-        planned = plan_judge(name, spec, backend, ["score"], self._prompts, problems.found)
+        backend = self._asker.build(spec, f"judges.{name}", options)
+        planned = plan_judge(name, spec, backend, ["score"], self._asker.prompts, problems.found)
         if not self._offline:
             check_backend(f"judges.{name}", backend, problems)
         self._planned[name] = planned
 
     def _ask_through(self, name: str) -> LLMJudge:
         planned = self._planned[name]
-        if self._ledger is None:
-            self._ledger = self._open.enter_context(Ledger(self._settings.ledger))
-        if self._offline:
-            identity = offline.identities({f"judges.{name}": planned.backend}, self._ledger)[f"judges.{name}"]
-        else:
-            identity = planned.backend.identity()
-        make = offline.OfflineCaller if self._offline else Caller
-        caller = make(
-            planned.backend,
-            self._ledger,
-            concurrency=self._settings.jobs,
-            identity=identity,
-            limits=planned.spec.limits,
-            paces=self._paces,
-            price=planned.spec.price,
-            budget=None if planned.backend.free else self._budget,
-        )
-        self._open.callback(caller.close)
-        self._callers.append(caller)
-        return planned.ask_through(caller)
+        caller = self._asker.caller(f"judges.{name}", planned.backend, planned.spec, count_free=False)
+        return self._asker.ask_through(planned, caller)
 
     def _rerun(self, verdicts: Sequence[Verdict], scale: Series) -> Interval:
         """t over the judge's repeats of this one answer."""

@@ -12,6 +12,7 @@ import pluggy
 
 from judgekit import hookspecs
 from judgekit.errors import PluginError
+from judgekit.secret import know_environment
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -44,6 +45,7 @@ def build_manager(
 
     Raises PluginError naming the plugin that is broken, misspelt or unknown.
     """
+    know_environment()  # before any plugin can say a key in an error
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     points = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}

@@ -67,12 +67,18 @@ class Question:
 
     @property
     def quotable(self) -> tuple[str, ...]:
-        """What a judge may quote and is no verdict of its own: the texts under judgement and those that they answer, as
-        they are and as shown."""
-        sample, answers = self.sample, [answer for earlier in self.earlier for answer in earlier]
-        said = [sample.system, sample.instruction, sample.input, *sample.turns[: self.turns - 1], *answers]
-        texts = [*self.shown, *(text for text in said if text.strip())]
+        """What a judge may quote and is no verdict of its own: the texts under judgement, as they are and as shown."""
+        texts = list(self.shown)
+        if self.earlier or self.sample.system:
+            sample, answers = self.sample, [answer for earlier in self.earlier for answer in earlier]
+            said = [sample.system, *self.task, *sample.turns[: self.turns - 1], *answers]
+            texts += [text for text in said if text.strip()]
         return tuple(dict.fromkeys([*texts, *map(harmless, texts)]))
+
+    @property
+    def task(self) -> tuple[str, str]:
+        """What was asked: a claim in it is no verdict either, though a word of it may well be one."""
+        return self.sample.instruction, self.sample.input
 
 
 @dataclass(frozen=True)

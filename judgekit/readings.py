@@ -151,7 +151,8 @@ class Written(Reading):
         if not replies:
             return _NO_REFERENCE
         setting = self.setting
-        asked = Asked(mark("nonce", setting, question), setting.scale, question.quotable, setting.weights)
+        nonce = mark("nonce", setting, question)
+        asked = Asked(nonce, setting.scale, question.quotable, setting.weights, question.task)
         return _turned(read(self.form, replies[0], asked), question)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import pluggy
 
-from judgekit.errors import PluginError
+from judgekit.errors import DataError, PluginError
 from judgekit.folder import BASELINE, SPEEDS, RunFolder, timed, write_atomically
-from judgekit.itemwise import baseline_scores
+from judgekit.itemwise import baseline_scores, item_scores
 from judgekit.plugins import Catalogue
 from judgekit.records import RunView, Section
 from judgekit.redaction import redacted
@@ -64,7 +64,15 @@ def _view(folder: RunFolder, wishes: Wishes) -> RunView:
     kept = wishes.baseline or folder.path / BASELINE
     if wishes.baseline is not None or kept.is_file():
         view = replace(view, baseline=baseline_scores(kept))
+        if wishes.baseline is not None and not _shared(view):
+            raise DataError("has no item of this run's metrics and systems: nothing can have changed since", path=kept)
     return redacted(view) if wishes.redact else view
+
+
+def _shared(view: RunView) -> bool:
+    """Whether the run and its baseline have an item in common."""
+    before = view.baseline or {}
+    return any(not scores.keys().isdisjoint(before.get(place, {})) for place, scores in item_scores(view).items())
 
 
 def _speeds(folder: RunFolder) -> dict[str, float]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _SHORTEST = 8  # characters: placeholders such as "ollama" or "EMPTY" are words, and stay
+_LONG = 16  # characters: a value of a variable that is named like a key's is one, and no word
+_HOLDS_A_KEY = re.compile(r"(?:API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 
 _known: list[str] = []  # every spelling of every secret, longest first
 _known_lock = threading.Lock()
@@ -44,6 +46,22 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError(f"{self!r} cannot be pickled")
+
+
+def variable(name: str) -> str:
+    """The name, if it is one of an environment variable. Raises ValueError, which does not show it: a key that was put
+    in the name's place by mistake must not be seen either."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("this is no name of an environment variable; a key itself must not stand in a config")
+    return name
+
+
+def know_environment() -> None:
+    """Take every key in the environment out of every text from now on, also those that nothing here sends: a server, or
+    a library in its error, may say them."""
+    for name, value in os.environ.items():
+        if _HOLDS_A_KEY.search(name) and len(value.strip()) >= _LONG:
+            Secret(value.strip(), name)
 
 
 def _spellings(value: str) -> Iterator[str]:

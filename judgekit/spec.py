@@ -418,12 +418,21 @@ def load_judges(path: Path) -> dict[str, JudgeSpec]:
         raise _explain(error, path, lines) from None
 
 
-def parse_override(override: str) -> tuple[str, JsonValue]:
+def parse_override(override: str, option: str = "--set") -> tuple[str, JsonValue]:
     """The key and value of "dotted.key=YAML value". Raises ConfigError."""
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigError(f"--set {override!r}: write it as key.path=value")
-    return key, _parse_yaml(text, Path(f"--set {key}"))[0]
+        raise ConfigError(f"{option} {override!r}: write it as key.path=value")
+    return key, _parse_yaml(text, Path(f"{option} {key}"))[0]
+
+
+def read_overrides(overrides: Iterable[str], option: str = "--set") -> dict[str, JsonValue]:
+    """All "dotted.key=YAML value" of a command line as one tree. Raises ConfigError."""
+    tree: dict[str, JsonValue] = {}
+    for override in overrides:
+        key, value = parse_override(override, option)
+        _assign(tree, key.split("."), value)
+    return tree
 
 
 Lines = dict[tuple[str, ...], int]

@@ -44,7 +44,10 @@ if TYPE_CHECKING:
     import httpcore
     from pydantic import JsonValue
 
-_NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_LONGEST_PAGE = 100_000  # characters of an error page that are looked at
+_NO_CREDIT = re.compile(rb"insufficient_quota|billing_hard_limit_reached")  # whatever the body's shape
+_BAD_KEY = re.compile(rb"\b(?:invalid_api_key|API_KEY_INVALID)\b")  # some say so with status 400
+_FLAGGED = re.compile(rb'"(?:flagged_input|content_policy_violation|content_filter)"')  # 403, but of this prompt alone
 
 __all__ = ["Http", "HttpResult", "HttpStatusError", "Secret", "scrub", "stoppable"]
 
@@ -90,19 +93,25 @@ class HttpStatusError(CallError):
 
     `body` is the parsed JSON, or the text where it is none. `error_code` is the server's own code (a string, an
     int or None; its `type` where there is no code), `error_message` its explanation in one line, scrubbed. `pause`:
-    the seconds that the server wants to be left alone, where that is longer than anyone waits.
+    the seconds that the server wants to be left alone, where that is longer than anyone waits. `moved_to`: where a
+    redirect leads.
     """
 
-    def __init__(self, status: int, body: Any, url: str, pause: float | None = None) -> None:
+    def __init__(self, status: int, body: Any, url: str, pause: float | None = None, *, moved_to: str = "") -> None:
         self.status = status
         self.body = body
         self.error_message, self.error_code = _explanation(status, body)
+        if 300 <= status < 400:
+            leads = f" to {one_line(moved_to)}" if moved_to else ""
+            self.error_message = f"a redirect{leads}, which is not followed: a key stays with its server"
         asks = "" if pause is None else f"; it asks to be left alone for {pause:.0f} s"
         super().__init__(f"{url} answered {status}: {self.error_message}{asks}")
 
 
 def _explanation(status: int, body: Any) -> tuple[str, str | int | None]:
     """(message, code) from the many shapes of an error body; see HttpStatusError."""
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and body[0].get("error"):
+        body = body[0]
     error = body.get("error") if isinstance(body, dict) and body.get("error") else body
     code: Any = None
     message: Any = error
@@ -112,12 +121,29 @@ def _explanation(status: int, body: Any) -> tuple[str, str | int | None]:
     if not isinstance(message, str):
         message = json.dumps(message) if message else ""
     if isinstance(body, str):  # a proxy's HTML page: its words
-        message = re.sub(r"(?s)<(script|style|head)\b.*?</\1>|<[^>]*>", " ", message)
+        message = _words_of(message)
     known = code if isinstance(code, str | int) else None
     if not one_line(message):
         with contextlib.suppress(ValueError):
             message = http.HTTPStatus(status).phrase
     return one_line(message) or "no explanation", known
+
+
+_TAG = re.compile(r"<(/?)([a-z]*)[^<>]*>", re.IGNORECASE)
+
+
+def _words_of(page: str) -> str:
+    """What a page says, without its tags, scripts and head; one look at each character, whatever stands there."""
+    words, unseen, begin = [], "", 0
+    for tag in _TAG.finditer(page[:_LONGEST_PAGE]):
+        closing, name = tag[1], tag[2].lower()
+        if not unseen:
+            words.append(page[begin : tag.start()])
+            unseen = name if name in ("script", "style", "head") and not closing else ""
+        elif closing and name == unseen:
+            unseen = ""
+        begin = tag.end()
+    return " ".join([*words, "" if unseen else page[begin:_LONGEST_PAGE]])
 
 
 class _Lost(Exception):
@@ -273,7 +299,7 @@ class Http:
                     _tell(turn, status, headers, counts=counts)
                 if 200 <= status < 300:
                     return HttpResult(status, headers, _json(raw, url) if into is None else None)
-                failure = self._failure(status, raw, url, retry_after(headers))
+                failure = self._failure(status, raw, url, headers)
                 permanent = isinstance(failure, BackendError)
                 patient, busy = turn is not None, turn is not None and turn.others_get_in()
                 pause = None if permanent else tries.after_status(status, headers, patient=patient, busy=busy)
@@ -340,17 +366,17 @@ class Http:
                 into.write(chunk)
         return b"".join(chunks)
 
-    def _failure(self, status: int, raw: bytes, url: str, asked: float | None) -> BackendError | HttpStatusError:
+    def _failure(self, status: int, raw: bytes, url: str, headers: Mapping[str, str]) -> BackendError | HttpStatusError:
+        asked = retry_after(headers)
         try:
             body = clean(json.loads(raw))
         except (ValueError, RecursionError):
             body = scrub(raw.decode("utf-8", "replace"))
-        error = HttpStatusError(status, body, url, asked if asked is not None and asked > LONGEST_WAIT else None)
-        inner = body.get("error") if isinstance(body, dict) else None
-        kind = inner.get("type") if isinstance(inner, dict) else None
-        if status == 402 or error.error_code in _NO_CREDIT or kind in _NO_CREDIT:
+        long = asked if asked is not None and asked > LONGEST_WAIT else None
+        error = HttpStatusError(status, body, url, long, moved_to=headers.get("location", ""))
+        if status == 402 or (status in (400, 403, 429) and _NO_CREDIT.search(raw)):
             return QuotaError(f"out of credit: {error.message}")
-        if status in (401, 403):
+        if status == 401 or (status == 403 and not _FLAGGED.search(raw)) or (status == 400 and _BAD_KEY.search(raw)):
             held = f"the key in {self.key.name}" if self.key else "a call without a key"
             return AuthError(f"{held} was refused: {error.message}")
         return error
@@ -383,7 +409,8 @@ def _parse(base_url: str) -> urllib.parse.SplitResult:
     if "@" in parts.netloc:
         raise ConfigError("a server's address must not hold a user name or password: name an environment variable")
     if not valid or parts.fragment or parts.query:
-        raise ConfigError(f"not an http:// or https:// address of a server: {base_url!r}")
+        shown = f"{base_url.partition('?')[0].partition('#')[0]}?…" if parts.query or parts.fragment else base_url
+        raise ConfigError(f"not an http:// or https:// address of a server: {shown!r}")
     return parts
 
 
@@ -438,18 +465,45 @@ def _chunks(parts: Sequence[bytes | Path]) -> Iterator[bytes]:
 
 
 def _json(raw: bytes, url: str) -> Any:
-    """Strict JSON (no NaN); lone surrogates are let through, since models do write them."""
+    """Strict JSON (no NaN, no key with two values); lone surrogates are let through, since models do write them."""
+    text = raw.decode("utf-8", "replace")
     try:
-        text = raw.decode("utf-8", "surrogatepass")
+        text = raw.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
         body = _DECODER.decode(text)
         return body if scrub(text) is text else clean(body)
     except (ValueError, RecursionError) as error:
-        start = one_line(raw[:80].decode("utf-8", "replace"))
-        raise CallError(one_line(f"{url} answered with something that is not JSON, or cut: {start!r}")) from error
+        if said := _last_error(text):
+            raise CallError(one_line(f"{url} broke off its answer with an error: {said}")) from error
+        why = f" ({error})" if isinstance(error, _NotOurs) else ""
+        start = one_line(text[:80])
+        raise CallError(one_line(f"{url} answered with something that is not JSON, or cut{why}: {start!r}")) from error
+
+
+def _last_error(text: str) -> str:
+    """What the last line says, if it is an error: servers that stream have no other way to say it under status 200."""
+    lines = text[-_LONGEST_PAGE:].rstrip().splitlines()
+    if len(lines) < 2:
+        return ""
+    try:
+        body = json.loads(lines[-1].removeprefix("data:"))
+    except (ValueError, RecursionError):
+        return ""
+    return _explanation(200, body)[0] if isinstance(body, dict) and body.get("error") else ""
+
+
+class _NotOurs(ValueError):
+    """JSON to Python's reader, but not one meaning to everyone."""
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _NotOurs(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs) and (twice := [key for key, value in pairs if found[key] != value]):
+        raise _NotOurs(f"the key {twice[0]!r} with two values")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_one_meaning)

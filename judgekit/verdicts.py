@@ -46,13 +46,14 @@ class CutPrompt(Unreadable):
 
 @dataclass(frozen=True)
 class Asked:
-    """What the prompt asked for: the scale, the call's nonce, the texts under judgement as they were shown, and the
-    weight of each criterion, where it asked for several."""
+    """What the prompt asked for: the scale, the call's nonce, the texts under judgement as they were shown, the weight
+    of each criterion, where it asked for several, and the task that the responses are to."""
 
     nonce: str
     scale: Scale = (0.0, 100.0)
     responses: tuple[str, ...] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    task: tuple[str, ...] = ()
 
 
 class Found(NamedTuple):
@@ -248,7 +249,7 @@ def _answer(text: str, label: str, asked: Asked) -> str:
     if plain is None:
         raise Unreadable(f"neither a bare answer nor a line '{label.capitalize()}: …'")
     answer = plain.strip(FRAME)
-    if answer and (_stands_in(claim, asked.responses) if claim else is_echo(plain, asked.responses)):
+    if answer and (_stands_in(claim, (*asked.responses, *asked.task)) if claim else is_echo(plain, asked.responses)):
         raise Unreadable("the answer also stands in the response under judgement, and may be its echo")
     return answer
 

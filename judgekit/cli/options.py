@@ -49,3 +49,9 @@ retry_failed = click.option(
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Check everything and print what would be done; call nothing.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+offline = click.option(
+    "--offline",
+    is_flag=True,
+    envvar="JUDGEKIT_OFFLINE",
+    help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
+)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import dry_run, fresh, home, jobs, output, overrides, progress, retry_failed
-from judgekit.errors import UsageError
+from judgekit.cli.options import dry_run, fresh, home, jobs, offline, output, overrides, progress, retry_failed
+from judgekit.errors import BackendError, PreflightError, UsageError
 
 
 @click.command("run")
@@ -29,12 +29,7 @@ from judgekit.errors import UsageError
 )
 @fresh
 @retry_failed
-@click.option(
-    "--offline",
-    is_flag=True,
-    envvar="JUDGEKIT_OFFLINE",
-    help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
-)
+@offline
 @dry_run
 @output
 @home
@@ -90,7 +85,12 @@ def command(
             watcher.close()
             print_plan(plan)
             return 0
-        outcome = run.execute()
+        try:
+            outcome = run.execute()
+        except PreflightError as error:
+            if error.exit_code == BackendError.exit_code and settings.ledger.is_file():
+                click.echo("note: a run that the ledger answers whole needs no server: --offline", err=True)
+            raise
     print_results(outcome, command_line(click.get_current_context()))
     gated = run_gate(outcome.record, home)
     if spec.gate is not None or "markdown" in spec.reports:

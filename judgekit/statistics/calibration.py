@@ -4,7 +4,6 @@ diagram (Murphy and Winkler 1977), for scores of any scale."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 from typing import Any
 
 from judgekit.records import Calibration, Series
@@ -37,16 +36,14 @@ def _made(
         inside = [one for one in ratings if low <= one[1] < high or (one[1] == high and (last or low == high))]
         if not inside:
             continue
-        judged = _mean([(item, judge) for item, judge, _ in inside], scale, settings)
-        labelled = _mean([(item, label) for item, _, label in inside], scale, settings)
+        judged, labelled = ItemTable(), ItemTable()
+        for repeat, (item, judge, label) in enumerate(inside):
+            judged.add(item, repeat, 0, judge)
+            labelled.add(item, repeat, 0, label)
+        there = judged.by_id().values()
+        mean = estimate(labelled, metric="calibration", system="", series=scale, **settings)[0]
+        assert mean.value is not None
         yield Calibration(
-            low=low, high=high, n_pairs=len(inside), n_items=labelled.n_items, judge=judged.value,
-            label=labelled.value, interval=labelled.interval,
+            low=low, high=high, n_pairs=len(inside), n_items=mean.n_items, judge=sum(there) / len(there),
+            label=mean.value, interval=mean.interval,
         )  # fmt: skip
-
-
-def _mean(values: list[tuple[str, float]], scale: Series, settings: dict[str, Any]) -> Any:
-    table, number = ItemTable(), count()
-    for item, value in values:
-        table.add(item, next(number), 0, value)
-    return estimate(table, metric="calibration", system="", series=scale, **settings)[0]

@@ -91,10 +91,10 @@ class RougeL(_ReferenceMetric):
     series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="ROUGE-L", low=0, high=1)}
 
     def value(self, response: str, reference: str) -> float:
-        ours, theirs = _words(response), _words(reference)
+        ours, theirs = judgekit.rouge_words(response), judgekit.rouge_words(reference)
         if not ours and not theirs:  # symbols alone, such as "+": nothing to align
             return float(_folded(response) == _folded(reference))
-        return 2 * longest_common_subsequence(ours, theirs) / (len(ours) + len(theirs))
+        return judgekit.rouge_l(ours, theirs)
 
 
 class ReferenceLikelihood(judgekit.Metric):
@@ -166,10 +166,6 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
 # Scripts that are written without spaces, and Hangul, whose words carry their particles: only as syllables do 서울 and
 # 서울은 share tokens.
 _BY_CHARACTER = (
@@ -198,15 +194,3 @@ def token_f1(response: str, reference: str) -> float:
         return float(ours == theirs)
     shared = sum((Counter(ours) & Counter(theirs)).values())
     return 2 * shared / (len(ours) + len(theirs))
-
-
-def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest common subsequence, by rows; time len(a)·len(b), memory len(b)."""
-    row = [0] * (len(b) + 1)
-    for x in a:
-        diagonal = 0
-        for column, y in enumerate(b, start=1):
-            above = row[column]
-            row[column] = diagonal + 1 if x == y else max(above, row[column - 1])
-            diagonal = above
-    return row[-1]

@@ -10,9 +10,9 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from judgekit import (
     AuthError,
@@ -29,6 +29,7 @@ from judgekit import (
     Request,
     Sampling,
     Unreachable,
+    variable,
 )
 from judgekit_ollama.chat import chat_body, check_option_names, read_reply
 from judgekit_ollama.cut import NUM_KEEP, falls_short, fills
@@ -54,7 +55,7 @@ class OllamaOptions(Options):
 
     model: str = Field("llama3", min_length=1)
     host: str | None = None
-    key_env: str | None = Field(None, min_length=1)
+    key_env: Annotated[str, AfterValidator(variable)] | None = None
     num_ctx: int = Field(4096, ge=16)
     keep_alive: str | int = "10m"
     think: bool | Literal["low", "medium", "high", "max"] = False
@@ -169,7 +170,8 @@ class OllamaBackend(Backend):
             try:
                 result = self._chat.post("api/chat", body)
             except HttpStatusError as error:
-                if error.status == 400 and "think" in error.error_message.lower() and "think" in body:
+                words = error.error_message.lower()
+                if error.status == 400 and "think" in words and "think" in body and not _TOO_LONG.search(words):
                     self._think_refused = error.error_message
                     continue
                 return self._without_answer(error)
@@ -235,6 +237,8 @@ class OllamaBackend(Backend):
         if error.status in (400, 413, 500) and _TOO_LONG.search(words):
             context = f"num_ctx = {self.options.num_ctx}"
             return Reply(status="truncated", detail=f"the prompt does not fit into {context}: {error.error_message}")
+        if 300 <= error.status < 400:
+            raise BackendError(f"{error.message}; set host to where it leads, if you trust that server") from error
         if any(sign in words for sign in _HOPELESS):
             raise BackendError(f"Ollama cannot use {self.options.model!r}: {error.error_message}") from error
         raise CallError(error.message) from error

@@ -7,8 +7,9 @@
 - The cap on new tokens is `max_completion_tokens` for OpenAI and Azure, `max_tokens` for every other server.
 - Other servers take defaults from the model's own generation_config, so to them an open temperature or top_p is
   sent as 1, which is the API's documented default.
-- `mode: batch` sends the same requests by the Batch API. The identity does not tell the modes apart: the model, the
-  bodies and so the answers are the same, and what one mode has paid for the other finds in the ledger.
+- `mode: batch`, or `batch: true` beside a judge's own mode, sends the same requests by the Batch API. The identity does
+  not tell the modes apart: the model, the bodies and so the answers are the same, and what one mode has paid for the
+  other finds in the ledger.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator
 
 from judgekit import (
     AuthError,
@@ -36,6 +37,7 @@ from judgekit import (
     ConfigError,
     Errand,
     Http,
+    HttpStatusError,
     JudgekitError,
     Options,
     Problem,
@@ -43,12 +45,14 @@ from judgekit import (
     Request,
     Secret,
     Unreachable,
+    variable,
 )
 from judgekit_openai.batch_api import MOST_LINES, BatchApi
 from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
 
+Variable = Annotated[str, AfterValidator(variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 OPENAI_URL = "https://api.openai.com/v1"
 _TRANSFER = 3600.0  # seconds that the transfer of a batch's file may take
@@ -60,23 +64,29 @@ class OpenAIOptions(Options):
     """`extra` holds further body fields, such as `reasoning_effort` or llama.cpp's `cache_prompt: false`; `deadline`
     bounds an attempt, in seconds.
 
-    `mode: batch` puts up to `batch_size` requests into one batch of the Batch API: half the price, an answer within
-    24 hours. It looks at a batch every `poll` seconds (more often at first).
+    `mode: batch` (`batch: true`, where a judge has a mode of its own) puts up to `batch_size` requests into one batch
+    of the Batch API: half the price, an answer within 24 hours. It looks at a batch every `poll` seconds (more often at
+    first).
     """
 
     model: str = Field(min_length=1)
     base_url: str | None = None
-    key_env: str | None = Field(None, min_length=1)
-    organization_env: str = Field("OPENAI_ORG_ID", min_length=1)
-    project_env: str = Field("OPENAI_PROJECT_ID", min_length=1)
+    key_env: Variable | None = None
+    organization_env: Variable = "OPENAI_ORG_ID"
+    project_env: Variable = "OPENAI_PROJECT_ID"
     response_format: ResponseFormat = "auto"
     max_tokens_field: Literal["auto", "max_completion_tokens", "max_tokens"] = "auto"
     deadline: float = Field(120.0, gt=0)
     retries: int = Field(4, ge=0, le=20)
     mode: Literal["live", "batch"] = "live"
+    batch: bool = False
     batch_size: int = Field(20_000, ge=1, le=MOST_LINES)
     poll: float = Field(60.0, gt=0, le=3600)
     extra: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def in_batches(self) -> bool:
+        return self.batch or self.mode == "batch"
 
     @field_validator("extra")
     @classmethod
@@ -101,16 +111,16 @@ class OpenAIBackend(Backend):
         )
         self._lock = threading.Lock()
         self._client: ChatClient | None = None
-        if self.options.mode == "batch":
+        if self.options.in_batches:
             self.max_batch, self.max_concurrency, self.limited = self.options.batch_size, 1, False
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        return self.carry_out(requests, Errand(_names(requests) if self.options.mode == "batch" else ()))
+        return self.carry_out(requests, Errand(_names(requests) if self.options.in_batches else ()))
 
     def carry_out(self, requests: Sequence[Request], errand: Errand) -> list[Reply]:
         client = self._connect()
         try:
-            if self.options.mode == "live":
+            if not self.options.in_batches:
                 return [client.ask(request) for request in requests]
             with contextlib.closing(self._batch_api()) as api:
                 return Batching(client, api, requests, errand, self.options.poll).run()
@@ -132,7 +142,7 @@ class OpenAIBackend(Backend):
     def check(self) -> list[Problem]:
         """The key is there, the address is one, something answers at it, and it has a Batch API if that is wanted."""
         trouble, listed = self._look()
-        if not trouble and self.options.mode == "batch":
+        if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
         found = [
             Problem(severity="error", where="openai", message=error.message, exit_code=error.exit_code)
@@ -253,7 +263,9 @@ class OpenAIBackend(Backend):
         except AuthError as error:
             # A restricted key may lack the scope to list models and still be good for chat.
             return ([] if "scope" in error.message else [error]), []
-        except CallError:
+        except CallError as error:
+            if isinstance(error, HttpStatusError) and 300 <= error.status < 400:
+                return [BackendError(f"{error.message}; set base_url to where it leads, if you trust that server")], []
             return [], []  # it answers; a server need not list its models
         except JudgekitError as error:
             azure = "; Azure's is https://NAME.openai.azure.com/openai/v1, without api-version"

@@ -165,11 +165,13 @@ class ChatClient:
         if error.status in (400, 413, 422) and refusals.of_length(error):
             detail = f"the prompt does not fit the model's context: {error.error_message}"
             return Reply(status="truncated", detail=detail, notes=notes)
-        if error.status == 400 and refusals.of_content(error):
+        if error.status in (400, 403) and refusals.of_content(error):
             return Reply(status="refused", detail=f"refused by the server's policy: {error.error_message}", notes=notes)
         if request.top_logprobs and error.status in (400, 422) and refusals.of_logprobs(error):
             raise self._no_logprobs(error.error_message) from error
         server = self.http.base_url
+        if 300 <= error.status < 400:
+            raise BackendError(f"{error.message}; set base_url to where it leads, if you trust that server") from error
         if refusals.of_model(error):
             raise ModelNotFound(f"{server} has no model {self.model!r}: {error.error_message}") from error
         if error.status in (404, 405):

@@ -61,7 +61,8 @@ def of_length(error: HttpStatusError) -> bool:
 
 
 def of_content(error: HttpStatusError) -> bool:
-    return bool(_codes(error) & _POLICY_CODES)
+    flagged = any("flagged_input" in found for found in _objects(error.body))  # OpenRouter's moderation
+    return flagged or bool(_codes(error) & _POLICY_CODES)
 
 
 def of_model(error: HttpStatusError) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from judgekit import CallError, Reply, Token, Usage
 
+_MOST = 2**31  # tokens; a server that tells more is out of its mind, and nothing is reckoned with it
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
 
@@ -57,7 +58,9 @@ def read_tokens(body: Any) -> tuple[Token, ...]:
 
 
 def _token(item: Any) -> Token:
-    tops = tuple((_string(top["token"]), _logprob(top["logprob"])) for top in item.get("top_logprobs") or ())
+    # JSON has no −∞: some servers write null for an alternative that cannot be.
+    listed = [top for top in item.get("top_logprobs") or () if top["logprob"] is not None]
+    tops = tuple((_string(top["token"]), _logprob(top["logprob"])) for top in listed)
     return Token(text=_string(item["token"]), logprob=_logprob(item["logprob"]), top=tops)
 
 
@@ -118,7 +121,7 @@ def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MOST for count in counts):
         return None
     return Usage(prompt_tokens=usage["prompt_tokens"], completion_tokens=usage["completion_tokens"])
 

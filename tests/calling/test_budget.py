@@ -1,14 +1,17 @@
 """A budget is reserved before a call is sent and settled after it; where it ends, calls are not sent, and say so."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import judgekit
-from judgekit.budget import Budget, dollars, most_tokens
+from judgekit.budget import Budget, Cost, dollars, most_tokens
 from judgekit.calling import Caller
 from judgekit.errors import CallError, Interrupted
 from judgekit.ledger import Ledger
@@ -244,3 +247,58 @@ def test_a_schema_and_given_texts_are_part_of_the_bound() -> None:
 )
 def test_money_in_words(usd: float, text: str) -> None:
     assert dollars(usd) == text
+
+
+class Erratic(judgekit.Backend):
+    """Takes any of what it may, at any speed, and fails now and then; keeps what it really took."""
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__()
+        self.draw, self.lock = draw, threading.Lock()
+        self.calls = self.tokens = 0
+
+    def generate(self, requests):
+        with self.lock:
+            self.calls += 1
+            fate, part, share = self.draw.random(), self.draw.random(), self.draw.random()
+        time.sleep(part / 500)
+        if fate < 0.1:
+            raise CallError("lost on the way")
+        usage = Usage(prompt_tokens=int(share * 148), completion_tokens=int(share * 10))
+        with self.lock:
+            self.tokens += usage.prompt_tokens + usage.completion_tokens
+        return [Reply(text="1", usage=None if fate < 0.2 else usage)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    jobs=st.integers(1, 16),
+    calls=st.none() | st.integers(0, 60),
+    tokens=st.none() | st.integers(0, 9000),
+    usd=st.none() | st.floats(0, 0.01),
+)
+def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    jobs: int,
+    calls: int | None,
+    tokens: int | None,
+    usd: float | None,
+) -> None:
+    spec = BudgetSpec(calls=calls, tokens=tokens, usd=usd)
+    budget, backend = Budget(spec), Erratic(random.Random(seed))
+    with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:
+        replies = run(backend, ledger, budget, count=40, jobs=jobs)
+    assert len(replies) == 40
+    spent = budget.spent
+    assert spent.calls == backend.calls
+    if budget.bounds_tokens:
+        assert spent.tokens >= backend.tokens, "what was not told counts at its most"
+    assert calls is None or spent.calls <= calls
+    assert tokens is None or spent.tokens <= tokens
+    assert usd is None or spent.usd <= usd
+    assert (budget._reserved, budget._open) == (Cost(), 0)
+    assert all("not sent" in reply.detail or "lost" in reply.detail for reply in replies if reply.status == "error")
+    if calls is None and tokens is None and usd is None:
+        assert backend.calls == 40

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import judgekit
+from judgekit.spec import load
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 
 
@@ -89,3 +90,15 @@ def test_all_of_mmlu(shared_data: Path) -> None:
     assert len(dev) == 285
     shares = [100 * sum(sample.answer == letter for sample in samples) / len(samples) for letter in range(4)]
     assert [round(share, 2) for share in shares] == [22.95, 24.65, 25.51, 26.89]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("per_subject", "questions"), [(20, 200), (None, 2071)])
+def test_the_example_asks_ten_subjects(
+    shared_data: Path, checkout: Path, per_subject: int | None, questions: int
+) -> None:
+    spec = load(checkout / "examples" / "multiple_choice" / "mmlu.yaml", [f"data.path={shared_data / 'mmlu'}"])
+    assert spec.data.options["per_subject"] == 20
+    options = MMLUOptions.model_validate(spec.data.options | {"per_subject": per_subject})
+    samples = list(MMLU(options).load())
+    assert (len(samples), len({sample.category for sample in samples})) == (questions, 10)

@@ -94,3 +94,16 @@ def test_a_server_that_is_not_there_is_found_before_the_first_call(tmp_path: Pat
     assert done.returncode == 4
     assert "judges.main" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "--offline" not in done.stderr, "there is no ledger yet"
+
+
+def test_a_finished_run_is_made_again_while_the_server_is_down(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        command = prepare(tmp_path, server.url, 20, JOBS)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        before = record(tmp_path)
+    down = subprocess.run(command, capture_output=True, text=True)
+    assert down.returncode == 4
+    assert "a run that the ledger answers whole needs no server: --offline" in down.stderr
+    subprocess.run([*command, "--offline"], check=True, stdout=subprocess.DEVNULL)
+    assert record(tmp_path) == before

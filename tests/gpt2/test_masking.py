@@ -12,7 +12,7 @@ from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
 STYLES = sorted(
-    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
+    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
 )  # fmt: skip
 TALKS = [
     judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import judgekit
+from gate_folders import a_run
+from judgekit.cli import execute
 from judgekit.folder import RunFolder
 from judgekit.redaction import redacted
 from judgekit.report import in_short
@@ -296,6 +298,16 @@ def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
     assert b"Rewrite it in the passive voice." not in made("--redact")
     assert b"vegaEmbed" in made("--interactive")
     assert made() == plain
+
+
+def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, other = (a_run(tmp_path / name, {name: {"sft": [50.0, 60.0]}}) for name in ("quality", "rouge"))
+    for folder in (run, other):
+        assert execute(["baseline", "set", str(folder), str(tmp_path / f"{folder.name}.json")]) == 0
+    words = ("report", str(run), "--format", "json", "--baseline")
+    assert execute([*words, str(tmp_path / "quality.json")]) == 0
+    assert execute([*words, str(tmp_path / "rouge.json")]) == 2
+    assert "rouge.json: has no item of this run's metrics and systems" in capsys.readouterr().err
 
 
 # --- the speed of a training ------------------------------------------------------------------------------------------

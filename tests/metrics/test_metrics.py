@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import judgekit
 from judgekit import Response, Sample, Verdict
-from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL, longest_common_subsequence
+from judgekit.rouge import longest_common_subsequence
+from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL
 from judgekit_metrics.score import Score
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,11 +11,6 @@ import real_model
 from judgekit.plugins import build_manager
 from judgekit.run import Outcome, Run, Settings
 from judgekit.spec import RunSpec, load
-
-TEN = (
-    "abstract_algebra", "astronomy", "college_chemistry", "global_facts", "high_school_geography", "management",
-    "marketing", "miscellaneous", "sociology", "us_foreign_policy",
-)  # fmt: skip
 
 
 def execute(spec: RunSpec, where: Path, here: Path) -> Outcome:
@@ -32,10 +26,9 @@ def shots(outcome: Outcome) -> list[int]:
 def test_ten_subjects_of_mmlu_with_five_shots_and_smollm2(shared_data: Path, checkout: Path, tmp_path: Path) -> None:
     real_model.gguf()
     pytest.importorskip("transformers")
-    config = checkout / "examples" / "multiple_choice" / "judgekit.yaml"
-    data = {"loader": "mmlu", "path": str(shared_data / "mmlu"), "shots": 5, "subjects": list(TEN), "per_subject": 2}
-    changes: dict[str, Any] = {"data": data, "metrics": {"letters": {"type": "multiple_choice"}}, "reports": ["json"]}
-    spec = RunSpec.model_validate(load(config).model_dump(mode="json") | changes)
+    config = checkout / "examples" / "multiple_choice" / "mmlu.yaml"
+    path = shared_data / "mmlu"
+    spec = load(config, [f"data.path={path}", "data.per_subject=2", "reports=[json]"])
     outcome = execute(spec, config.parent, tmp_path)
     assert outcome.record.status == "complete"
     whole = next(each for each in outcome.record.estimates if each.series == "value")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from judgekit import Message, Request
+from judgekit import ConfigError, Message, Request, build_options
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
 from loopback import closed_port
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
@@ -248,3 +248,11 @@ def test_the_plugin_modules_load_nothing_heavy():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", ["key_env", "organization_env", "project_env"])
+@pytest.mark.parametrize("value", ["sk-proj-value-canary", "", "A B", "KEY=1"])
+def test_a_key_in_the_place_of_its_name_is_refused_unseen(field, value):
+    with pytest.raises(ConfigError, match="no name of an environment variable") as caught:
+        build_options(OpenAIOptions, {"model": "m", field: value}, "judges.main")
+    assert "canary" not in str(caught.value)

@@ -132,6 +132,15 @@ def test_all_that_was_not_understood_is_asked_again_in_one_batch(tmp_path: Path)
     assert 0 < again[0] < CALLS
 
 
+def test_a_judge_with_a_mode_of_its_own_takes_batches_too(tmp_path: Path) -> None:
+    with OpenAIFake(grade) as fake:
+        command = prepare(tmp_path, fake, mode="grade", batch="true")
+        config = tmp_path / "judgekit.yaml"
+        config.write_text(config.read_text().replace("prompt: score/integer, ", "scale: [0, 100], "))
+        assert run(command) == 0
+    assert (len(fake.batches.created), fake.bodies) == (1, [])
+
+
 def test_the_modes_share_the_ledger(tmp_path: Path) -> None:
     with OpenAIFake(grade) as fake:
         assert run(prepare(tmp_path, fake)) == 0

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from json_server import JsonServer
 from judgekit import (
     AuthError,
     BackendError,
@@ -427,12 +428,25 @@ def test_a_prompt_that_does_not_fit_is_a_truncated_reply(answer):
         failure(400, "The prompt triggered the content policy", code="content_filter"),
         failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"),
         Answer(AZURE_FILTER, 400),
+        Answer({"error": {"code": 403, "message": "Your input was flagged",
+                          "metadata": {"reasons": ["violence"], "flagged_input": "Grade"}}}, 403),
     ],
-)
+)  # fmt: skip
 def test_a_prompt_that_the_policy_forbids_is_a_refused_reply(answer):
     with OpenAIFake([answer]) as fake:
         [reply] = ask(fake)
     assert (reply.status, reply.text) == ("refused", "")
+
+
+def test_a_server_that_has_moved_ends_the_run_with_its_new_address():
+    moved = Answer("", 308, headers={"location": "https://elsewhere.example/v1/chat/completions"})
+    words = r"redirect to https://elsewhere.example/.*set base_url"
+    with OpenAIFake([moved]) as fake, pytest.raises(BackendError, match=words):
+        ask(fake)
+    with JsonServer(lambda call: moved) as server:
+        [problem] = OpenAIBackend(OpenAIOptions(model="m", base_url=f"{server.url}/v1")).check()
+    assert (problem.severity, problem.exit_code) == ("error", 4)
+    assert "https://elsewhere.example" in problem.message
 
 
 def test_nothing_listens():

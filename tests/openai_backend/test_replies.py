@@ -75,7 +75,8 @@ def test_a_limit_that_went_into_reasoning_says_so():
 
 NO_USAGE = [None, {}, {"prompt_tokens": -1, "completion_tokens": 1}, "many", {"prompt_tokens": 3},
             {"prompt_tokens": None}, {"prompt_tokens": True, "completion_tokens": 1},
-            {"prompt_tokens": 3, "completion_tokens": None}]  # fmt: skip
+            {"prompt_tokens": 3, "completion_tokens": None}, {"prompt_tokens": 10**30, "completion_tokens": 1},
+            {"prompt_tokens": 12.5, "completion_tokens": 1}]  # fmt: skip
 
 
 @pytest.mark.parametrize("usage", NO_USAGE)
@@ -121,6 +122,11 @@ def test_tokens_come_with_their_alternatives():
     first, second = read_tokens(completion("85", logprobs=listed).body)
     assert (first.text, first.logprob, first.top) == ("8", -0.5, (("8", -0.5), ("9", -1.5)))
     assert second.top[1] == ("0", -9999.0), "the API's word for very unlikely"
+
+
+def test_an_alternative_that_cannot_be_is_left_out():
+    listed = [token("8", -0.5, ("8", -0.5), ("9", None))]
+    assert read_tokens(completion("8", logprobs=listed).body)[0].top == (("8", -0.5),)
 
 
 @pytest.mark.parametrize("found", [None, {}, {"content": None, "refusal": []}, {"content": []}])

@@ -20,6 +20,7 @@ PRICE = {"input": 3.0, "output": 9.0}
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
+    (tmp_path / "questions.json").write_text(json.dumps(QUESTIONS))
     Parrot.calls.clear()
     return tmp_path
 
@@ -50,6 +51,10 @@ def executed(spec: RunSpec, here: Path, **settings: Any) -> Outcome:
     return run_of(spec, here, **settings).execute()
 
 
+EXAM = {"loader": "choices", "path": "questions.json"}
+QUESTIONS = [
+    {"question": f"Question {number}?", "choices": ["one", "two", "three"], "answer": number % 3} for number in range(5)
+]
 BABBLER = JUDGE | {"answers": {"": "I would rather not say"}}
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "score": ({"main": BABBLER}, {"quality": {"type": "score", "judge": "main"}}),
@@ -61,7 +66,37 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"a": BABBLER, "b": BABBLER | {"seed": 7}, "both": {"panel": ["a", "b"]}},
         {"quality": {"type": "score", "judge": "both"}},
     ),
-    "no judge": ({}, {"exact": {"type": "exact_match"}}),
+    "no judge": ({}, {"exact": {"type": "exact_match"}, "f1": {"type": "f1"}, "rouge": {"type": "rouge_l"}}),
+    "weighed references": ({}, {"ppl": {"type": "perplexity"}, "likely": {"type": "reference_likelihood"}}),
+    "likelihood ratio": (
+        {"main": BABBLER | {"prompt": "score/likelihood_ratio"}},
+        {"quality": {"type": "score", "judge": "main"}},
+    ),
+    "several criteria": (
+        {"main": BABBLER | {"prompt": "score/criteria", "criteria": {"helpful": "It helps.", "true": "It is true."}}},
+        {"quality": {"type": "score", "judge": "main"}},
+    ),
+    "steps, then a score": (
+        {
+            "main": JUDGE
+            | {"prompt": "score/geval", "criterion": "Coherence.", "answers": {"": "- Read it.\n- Rate it."}}
+        },
+        {"quality": {"type": "score", "judge": "main"}},
+    ),
+    "yes or no": (
+        {"main": JUDGE | {"prompt": "score/yes_no", "criterion": "Is it polite?"}},
+        {"quality": {"type": "score", "judge": "main"}},
+    ),
+    "preference": (
+        {"main": JUDGE | {"prompt": "pairwise/preference"}},
+        {"duel": {"type": "pairwise", "judge": "main"}},
+    ),
+    "letters that are weighed": ({}, {"exam": {"type": "multiple_choice", "data": EXAM}}),
+    "whole answers that are weighed": ({}, {"exam": {"type": "multiple_choice", "data": EXAM, "mode": "acc_byte"}}),
+    "letters that are written, in every order": (
+        {},
+        {"exam": {"type": "multiple_choice", "data": EXAM, "reading": "text", "order_probe": True}},
+    ),
 }
 
 
@@ -70,10 +105,11 @@ def test_with_a_judge_that_nobody_understands_the_most_is_what_is_asked(here: Pa
     spec = config(*CASES[case])
     plan = planned(spec, here)
     assert Parrot.calls == []
-    assert sorted(path.name for path in here.iterdir()) == ["items.json"]
+    assert sorted(path.name for path in here.iterdir()) == ["items.json", "questions.json"]
     outcome = executed(spec, here)
     # Two systems may say the same, which is asked once; before they have spoken nobody knows.
     assert outcome.asked <= plan.total.left <= outcome.asked + outcome.from_ledger
+    assert len(Parrot.calls) == outcome.asked
     assert planned(spec, here).total.left == 0, "all of it is in the ledger now"
 
 

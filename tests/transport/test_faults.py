@@ -243,3 +243,54 @@ def test_a_secure_server_is_reached_through_the_proxys_tunnel(
     assert proxy.requests[0].startswith(b"CONNECT judge.example:443 HTTP/1.1")
     assert b"canary" not in proxy.requests[0]  # the proxy sees the tunnel only
     assert b"sk-tunnel-canary-5" in inner[0]
+
+
+STRANGE = [
+    ('{"a": NaN}', "NaN is not JSON"),
+    ('{"a": -Infinity}', "-Infinity is not JSON"),
+    ('{"content": "5", "content": "9"}', "the key 'content' with two values"),
+    ('{"message": {"content": "5"}, "done": false}\n{"error": "out of memory"}\n', "with an error: out of memory"),
+    ('data: {"choices": []}\n\ndata: {"error": {"message": "overloaded"}}\n', "with an error: overloaded"),
+    ('{"message": {"content": "5"}, "done": false}\n{"message": {"content": "9"}}\n', "not JSON, or cut"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), STRANGE)
+def test_an_answer_of_two_meanings_is_none_and_says_why(body: str, words: str) -> None:
+    with replies(http(200, body)) as server, pytest.raises(CallError) as caught:
+        Http(server.url).post("chat", {})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        http(200, '\ufeff{"a": 1}'),
+        http(200, '{"a": 1, "a": 1}'),
+        http(200, '{"a": 1}', content_type="text/html"),
+        http(200, '{"a": 1}', content_encoding="identity"),
+        b'HTTP/1.0 200 OK\r\n\r\n{"a": 1}',
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 300 + http(200, '{"a": 1}'),
+        b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n{"a\r\n5;x=y\r\n": 1}\r\n0\r\n\r\n',
+    ],
+)
+def test_what_is_merely_odd_is_read(raw: bytes) -> None:
+    with replies(raw) as server:
+        assert Http(server.url).post("chat", {}).body == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n{}\r\n",
+        b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"cho',
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n{}",
+        b"HTTP/1.1 99 X\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000 + b"\r\ncontent-length: 2\r\n\r\n{}",
+        b'{"a": 1}',
+    ],
+)
+def test_what_is_no_http_is_a_lost_connection(raw: bytes) -> None:
+    with replies(raw) as server, pytest.raises(CallError, match="the connection was lost"):
+        Http(server.url, retries=0).post("chat", {})

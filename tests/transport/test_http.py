@@ -55,6 +55,18 @@ def test_a_bad_address_is_refused_at_once(address: str) -> None:
         Http(address)
 
 
+def test_a_query_in_the_address_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="not an http") as caught:
+        Http("https://host/v1?key=query-canary")
+    assert "query-canary" not in str(caught.value)
+
+
+def test_a_prompt_that_is_flagged_with_403_is_no_refusal_of_the_key() -> None:
+    body = '{"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "hm"}}}'
+    with replies(http(403, body)) as server, pytest.raises(HttpStatusError, match="flagged"):
+        Http(server.url, key=KEY).post("chat", {})
+
+
 def test_a_password_in_the_address_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="must not hold") as caught:
         Http("http://user:pass-canary@host/v1")
@@ -120,6 +132,8 @@ ERROR_BODIES = [
     ('{"error": {"message": "n < 4 and m > 5", "code": {}}}', "n < 4 and m > 5", None),
     ("[" * 5000, "[" * 299 + "…", None),
     (b"\xff\xfe raw", "�� raw", None),
+    ('[{"error": {"code": 400, "message": "API key expired"}}]', "API key expired", 400),
+    ("<html><script>var a = '<p>';</script><style>p {}</style><p>Down<br>for now", "Down for now", None),
 ]
 
 
@@ -145,6 +159,12 @@ BACKEND_ERRORS = [
     ),
     (429, '{"error": {"message": "You exceeded", "type": "insufficient_quota", "code": "other"}}', QuotaError),
     (400, '{"error": {"message": "limit", "code": "billing_hard_limit_reached"}}', QuotaError),
+    (429, '{"object": "error", "message": "no", "type": "insufficient_quota", "code": 429}', QuotaError),
+    (429, '{"error": "insufficient_quota"}', QuotaError),
+    (429, '{"detail": {"code": "insufficient_quota"}}', QuotaError),
+    (429, '{"error": {"message": "litellm: {\'code\': \'insufficient_quota\'}", "code": "429"}}', QuotaError),
+    (400, '{"error": {"message": "no", "code": "invalid_api_key"}}', AuthError),
+    (400, '[{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}]', AuthError),
 ]
 
 
@@ -266,7 +286,18 @@ def test_a_redirect_is_not_followed() -> None:
         with pytest.raises(HttpStatusError) as caught:
             Http(server.url, key=KEY).post("chat", {})
         assert caught.value.status == 307
+        assert f"a redirect to {other.url}/steal, which is not followed" in str(caught.value)
     assert other.requests == []
+
+
+@pytest.mark.parametrize("unit", ["<script ", "<", "<style>", "<a <b", "</", "<head><", "&#", "[", '{"error":'])
+def test_no_error_page_takes_long_to_read(unit: str) -> None:
+    page = unit * (1_000_000 // len(unit))
+    before = time.process_time()
+    with replies(http(400, page)) as server, pytest.raises(HttpStatusError) as caught:
+        Http(server.url).post("chat", {})
+    assert time.process_time() - before < 2
+    assert len(str(caught.value)) < 400
 
 
 def test_the_environments_proxy_is_used_but_never_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

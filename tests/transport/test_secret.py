@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from judgekit.secret import Secret, clean, one_line, scrub
+from judgekit.secret import Secret, clean, know_environment, one_line, scrub
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='
 
@@ -141,3 +141,15 @@ def test_parsed_json_is_cleaned_to_its_last_string() -> None:
     Secret(KEY, "ESCAPED_KEY")
     tree = {"a": [KEY, 1, None, {"b": f"x {KEY}", KEY: True}], "c": "fine"}
     assert clean(tree) == {"a": ["[secret]", 1, None, {"b": "x [secret]", "[secret]": True}], "c": "fine"}
+
+
+def test_keys_in_the_environment_are_known_although_nothing_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"OPENAI_API_KEY": "sk-env-canary-000000001", "HF_TOKEN": "hf_env_canary_000000002"}
+    words = {"MY_TOKEN": "short", "HOME_OF_KEYS": "a-long-value-that-is-none", "TOKENIZERS": "a-long-value-of-another"}
+    for name, value in {**values, **words}.items():
+        monkeypatch.setenv(name, value)
+    know_environment()
+    for name, value in values.items():
+        assert scrub(f"{name} was {value}") == f"{name} was [secret]"
+    for value in words.values():
+        assert scrub(value) == value

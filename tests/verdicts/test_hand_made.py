@@ -84,6 +84,13 @@ def test_no_integer_is_made_up(text, reason):
     assert reason in verdict.detail
 
 
+def test_a_claim_in_the_task_is_no_verdict_and_a_word_of_it_may_be():
+    asked = Asked(NONCE, responses=("Mice.",), task=("Rewrite this line:\nScore: 100", "85"))
+    assert read("integer", Reply(text="It says:\nScore: 100"), asked).status == "unparsed"
+    assert read("integer", Reply(text="Score: 90"), asked).value == 90
+    assert read("integer", Reply(text="85"), asked).value == 85
+
+
 def test_the_table_is_large():
     tables = (INTEGERS, NO_INTEGERS, JSONS, NO_JSONS, CUT, CRITERIA, NO_CRITERIA, STEPS, NO_STEPS, LETTERS, NO_LETTERS)
     assert sum(map(len, tables)) >= 250

@@ -1,0 +1,120 @@
+"""A response, criticised and written again by a model, and both scored by a judge: the better one is chosen.
+
+After Self-Refine (Madaan et al., 2023) and Reflection-Tuning (Li et al., 2023); the judge has the last word on whether
+the new response is better, and pairs in which it is not are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import judgekit
+from judgekit_synthesis import filters, work
+from judgekit_synthesis.making import Fields, Maker, digest
+
+
+def command(
+    asker: judgekit.Asker,
+    source: Path,
+    into: Path,
+    backend: str,
+    settings: tuple[str, ...],
+    judge: str,
+    judge_set: tuple[str, ...],
+    margin: float,
+    seed: int,
+    batch: int,
+    skip_failed: bool,
+) -> int:
+    """`judgekit data reflect FILE`."""
+    items = work.read_items(source)
+    maker = work.maker_for(asker, backend, settings, seed, skip_failed)
+    part = {**judgekit.read_overrides(judge_set), "backend": judge}
+    reflection = Reflection(maker, asker.judge(part, name="--judge-set"), items, margin, batch)
+    decides = {"items": digest(items), "margin": margin, "batch": batch, "judge": digest(part)}
+    return work.carry_out("reflect", maker, into, decides, None, reflection.run)
+
+
+@dataclass
+class Reflection:
+    """The work: every item with an output is criticised, written again and judged, `batch` of them at a time."""
+
+    maker: Maker
+    judge: judgekit.Judge
+    items: Sequence[Fields]
+    margin: float = 0.0
+    batch: int = 8
+
+    def run(self) -> bool:
+        """Raises CallFailed."""
+        tally = self.maker.tally
+        answered = [item for item in self.items if str(item["output"]).strip()]
+        tally.reject("an item without an output", len(self.items) - len(answered))
+        for start in range(0, len(answered), self.batch):
+            self._improve(answered[start : start + self.batch])
+            done = min(start + self.batch, len(answered))
+            self.maker.asker.progress("reflect", done, len(answered), f"{len(tally.kept)} kept")
+        return True
+
+    def _improve(self, items: Sequence[Fields]) -> None:
+        written = [(item, text) for item, text in zip(items, self._written(items), strict=True) if text]
+        responses = [text for item, improved in written for text in (str(item["output"]), improved)]
+        samples = [_sample(item) for item, _ in written for _ in range(2)]
+        verdicts = list(self.judge.score((sample, text, 0) for sample, text in zip(samples, responses, strict=True)))
+        self.maker.look_for_failure(verdict.detail for verdict in verdicts if verdict.status == "error")
+        for place, (item, improved) in enumerate(written):
+            was, now = verdicts[2 * place].value, verdicts[2 * place + 1].value
+            self._take(item, improved, None if was is None or now is None else now - was)
+
+    def _take(self, item: Fields, improved: str, gain: float | None) -> None:
+        tally = self.maker.tally
+        if gain is None:
+            tally.reject("not scored by the judge")
+        elif gain <= 0:
+            tally.reject("no better, as judged")
+        elif gain < self.margin:
+            tally.reject("a difference below the margin")
+        else:
+            asked = {key: item[key] for key in ("id", "instruction", "input", "output")}
+            tally.kept.append({**asked, "chosen": improved, "rejected": item["output"], "margin": gain})
+
+    def _written(self, items: Sequence[Fields]) -> list[str]:
+        """The new responses; "" where there is none, or the old one again."""
+        critiques = self._ask("critiques", "synthesis/critique", [_shown(item) for item in items])
+        shown = [
+            {**_shown(item), "critique": critique} for item, critique in zip(items, critiques, strict=True) if critique
+        ]
+        texts = iter(self._ask("responses", "synthesis/improve", shown))
+        found = [next(texts) if critique else "" for critique in critiques]
+        self.maker.tally.written += sum(map(bool, found))
+        same = [
+            filters.folded(text) == filters.folded(str(item["output"])) for item, text in zip(items, found, strict=True)
+        ]
+        self.maker.tally.reject("the same response again", sum(same))
+        return ["" if again else text for text, again in zip(found, same, strict=True)]
+
+    def _ask(self, stage: str, prompt: str, contexts: Sequence[dict[str, str]]) -> list[str]:
+        """One text for each; "" for a reply that was cut off, refused or empty, which is counted."""
+        maker = self.maker
+        first = maker.tally.asked[stage]
+        requests = [
+            maker.writer.request(prompt, context, seed=maker.seed + first + place)
+            for place, context in enumerate(contexts)
+        ]
+        texts = []
+        for reply in maker.ask(stage, requests):
+            fault = filters.reply_fault(reply) or ("" if reply.text.strip() else "reply empty")
+            maker.tally.reject(f"{stage}: {fault}", bool(fault))
+            texts.append("" if fault else reply.text.strip())
+        return texts
+
+
+def _sample(item: Fields) -> judgekit.Sample:
+    """What the judge is shown beside a response: not the output, which is one of the two."""
+    return judgekit.Sample(id=str(item["id"]), instruction=str(item["instruction"]), input=str(item["input"]))
+
+
+def _shown(item: Fields) -> dict[str, str]:
+    return {key: str(item[key]) for key in ("instruction", "input")} | {"response": str(item["output"])}

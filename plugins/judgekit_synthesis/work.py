@@ -1,0 +1,84 @@
+"""From the options of a command to its work, and from the work to the terminal: what the commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+import judgekit
+from judgekit_synthesis.making import CallFailed, Fields, Maker, Product, Tally
+
+WRITES = {"temperature": 0.8, "top_p": 0.95}  # a writer that always says the likeliest repeats itself
+
+
+def read_items(path: Path) -> list[Fields]:
+    """The items of an instruction file: id, instruction, input, output ("" without one), classification."""
+    return [
+        {
+            "id": item.sample.id,
+            "instruction": item.sample.instruction,
+            "input": item.sample.input,
+            "output": item.sample.reference or "",
+            "classification": item.fields.get("classification") is True,
+        }
+        for item in judgekit.read_instructions(path)
+    ]
+
+
+def maker_for(asker: judgekit.Asker, backend: str, settings: tuple[str, ...], seed: int, skip_failed: bool) -> Maker:
+    part = {**WRITES, **judgekit.read_overrides(settings), "backend": backend}
+    return Maker(asker, asker.model(part, "--set"), seed, skip_failed)
+
+
+def told(model: judgekit.Model) -> dict[str, Any]:
+    """What of a model decides its replies."""
+    sampling = model.spec.sampling.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return {"identity": model.identity, "sampling": sampling}
+
+
+def carry_out(
+    command: str, maker: Maker, into: Path, work: Mapping[str, Any], keep: int | None, run: Callable[[], bool]
+) -> int:
+    """Do the work, write what there is, and say what it came to; the exit code."""
+    asker, tally = maker.asker, maker.tally
+    product = product_of(command, into, {"seed": maker.seed, **work, "writer": told(maker.writer)})
+    stopped = ""
+    try:
+        complete = run()
+    except CallFailed as failed:
+        complete, stopped = False, str(failed)
+    except judgekit.JudgekitError as error:
+        product.write(tally, asker.prompts_used, False, type(error).__name__)
+        raise
+    written = product.write(tally, asker.prompts_used, complete, stopped)
+    if not complete:
+        why = stopped or "too few were kept"
+        click.echo(click.style("INCOMPLETE", fg="red", bold=True) + f": {why}")
+    for line in summary(tally, product.path, keep, written):
+        click.echo(line)
+    if stopped:
+        larger = ", with the same budget again or a larger one" if asker.stopped else ""
+        click.echo(f"The same command goes on from there{larger}.")
+    return 0 if complete else 3
+
+
+def product_of(command: str, into: Path, work: Mapping[str, Any]) -> Product:
+    """The file to be made. Raises UsageError where it cannot be."""
+    plain: dict[str, Any] = json.loads(json.dumps({"command": command, **work}))  # as it is read back from JSON
+    product = Product(into, plain)
+    product.claim()
+    return product
+
+
+def summary(tally: Tally, path: Path, keep: int | None, written: bool, made: str = "written") -> Iterator[str]:
+    """The yield, with the reasons why the rest was left out; `made`: what was done to get them."""
+    wanted = f" of {keep:,} wanted" if keep is not None else ""
+    calls = ", ".join(f"{count:,} for {stage}" for stage, count in tally.asked.items())
+    yield f"{len(tally.kept):,} kept{wanted}; {tally.written:,} {made}" + (f" (calls: {calls})" if calls else "")
+    for reason, count in tally.rejected.most_common():
+        yield f"  {count:6,} left out: {reason}"
+    yield f"wrote {path}" if written else f"{path} stays as it is: an earlier start got further"
