@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import judgekit
-from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold
+from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold, where, write
 from judgekit_instructions.overlap import Overlap, overlap
 
 SPLITS = click.Choice(["train", "test", "validation"])
@@ -43,7 +43,7 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     if target is not None:
         if not kept:
             raise judgekit.DataError(f"none of its {len(learnt):,} items is left", path=train)
-        judgekit.write_items(target, kept, learnt[0].format)
+        write(target, kept, learnt[0].format)
     if given["as_json"]:
         click.echo(json.dumps(_tree(learnt, tested, found), indent=1))
         return
@@ -67,8 +67,8 @@ def _exact_rows(
 ) -> list[tuple[str, ...]]:
     return [
         (
-            _place(tested[number]),
-            ", ".join(_place(learnt[place]) for place in places),
+            where(tested[number]),
+            ", ".join(where(learnt[place]) for place in places),
             "exactly",
             _question(tested[number]),
         )
@@ -81,17 +81,13 @@ def _near_rows(
 ) -> list[tuple[str, ...]]:
     return [
         (
-            _place(tested[number]),
-            f"{_place(learnt[pairs[0][0]])}{f' and {len(pairs) - 1} more' if len(pairs) > 1 else ''}",
+            where(tested[number]),
+            f"{where(learnt[pairs[0][0]])}{f' and {len(pairs) - 1} more' if len(pairs) > 1 else ''}",
             f"{pairs[0][1]:.2f}",
             _question(tested[number]),
         )
         for number, pairs in found.near.items()
     ]
-
-
-def _place(item: judgekit.Item) -> str:
-    return f"line {item.line}"
 
 
 def _question(item: judgekit.Item) -> str:

@@ -16,7 +16,7 @@ import click
 import judgekit
 from judgekit_instructions import mixing
 from judgekit_instructions.mixing import Drawn, Pool
-from judgekit_instructions.options import allow_empty, check_free, force, read, reading
+from judgekit_instructions.options import allow_empty, check_free, force, read, reading, write
 
 
 @click.command()
@@ -48,8 +48,8 @@ def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
     record = into.with_name(f"{into.name}.mix.json")
     check_free([into, record], given["force"])
     mixture = mixed(named, Request(**{key: given[key] for key in Request.__dataclass_fields__}), given)
-    judgekit.write_items(into, mixture.items, given["format"] or mixture.format)
-    judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1, ensure_ascii=False) + "\n").encode())
+    write(into, mixture.items, given["format"] or mixture.format)
+    judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1) + "\n").encode())
     judgekit.print_table(*mixture.table)
     click.echo(f"wrote {into} ({len(mixture.items):,} items) and {record}")
 

@@ -71,8 +71,9 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD, seed: in
 def near_between(texts: Sequence[str], others: Sequence[str], threshold: float = THRESHOLD) -> list[Pair]:
     """All (place in `texts`, place in `others`, similarity) with a similarity of at least `threshold`; none is missed.
 
-    Whoever shares the share `threshold` of a text's n-grams has one at least of any 1 − `threshold` of them and one
-    more: so only those others are counted that have one of a text's rarest (Chaudhuri, Ganti & Kaushik 2006).
+    Whoever lacks at most so many of a text's n-grams has k at least of any so many and k of them: so only those others
+    are counted that have k of a text's rarest (the prefix filter: Chaudhuri, Ganti & Kaushik 2006; with k: Wang, Li &
+    Feng 2012).
     """
     if not texts or not others:
         return []
@@ -80,27 +81,31 @@ def near_between(texts: Sequence[str], others: Sequence[str], threshold: float =
     ours, theirs = both[: len(texts)], both[len(texts) :]
     columns = theirs.T.tocsr()
     common = np.diff(columns.indptr)  # how many of the others have each n-gram
-    rare = _rarest(ours, common, threshold)
+    rare, least = _rarest(ours, common, threshold)
     cost = np.cumsum(rare @ common)
     found: list[Pair] = []
     for rows in np.split(np.arange(len(texts)), np.flatnonzero(np.diff(cost // _PRODUCTS)) + 1):
         product = (rare[rows] @ columns).tocoo()
         pairs = np.stack([rows[product.coords[0]], product.coords[1].astype(np.int64)])
+        pairs = pairs[:, product.data >= least[pairs[0]]]
         found += (Pair(*pair) for pair in counted(ours, theirs, pairs, threshold))
     return sorted(found)
 
 
-def _rarest(grams: csr_array, common: NDArray[Any], threshold: float) -> csr_array:
-    """Of every text the n-grams that fewest others have: as many as a near text cannot lack all of."""
+def _rarest(grams: csr_array, common: NDArray[Any], threshold: float) -> tuple[csr_array, Ints]:
+    """Of every text the n-grams that fewest others have, and how many of them a near text must have: an eighth of all
+    that the text has, so that few others are counted in vain."""
     from scipy.sparse import csr_array
 
-    sizes = np.diff(grams.indptr)
+    sizes = np.diff(grams.indptr).astype(np.int64)
+    least = np.maximum(1, np.minimum(sizes // 8, np.ceil(threshold * sizes - 1e-9).astype(np.int64)))
+    lacking = sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64)  # at most, of a near text
     row = np.repeat(np.arange(len(sizes)), sizes)
     order = np.lexsort((common[grams.indices], row))
     rank = np.arange(len(order)) - np.repeat(grams.indptr[:-1], sizes)
-    keep = rank < np.repeat(sizes - np.ceil(threshold * sizes - 1e-9) + 1, sizes)
+    keep = rank < np.repeat(lacking + least, sizes)
     chosen = (row[keep], grams.indices[order[keep]])
-    return csr_array((np.ones(int(keep.sum()), dtype=np.int32), chosen), shape=grams.shape)
+    return csr_array((np.ones(int(keep.sum()), dtype=np.int32), chosen), shape=grams.shape), least
 
 
 def clusters(count: int, pairs: Sequence[Pair]) -> list[int]:
@@ -149,10 +154,18 @@ def ngrams(texts: Sequence[str]) -> csr_array:
     for place in range(1, GRAM):
         begins[ends - place] = False
     owners = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
-    cells = np.unique(owners * width + grams[begins[: len(grams)]])  # each n-gram once a text
+    cells = _once(owners * width + grams[begins[: len(grams)]])  # each n-gram once a text
     indptr = np.searchsorted(cells, np.arange(len(texts) + 1) * width).astype(np.int32)
     cells %= width
     return csr_array((np.ones(len(cells), dtype=np.int32), cells.astype(np.int32), indptr), shape=(len(texts), width))
+
+
+def _once(numbers: Ints) -> Ints:
+    """The different numbers, in order. (numpy's `unique` hashes them first, which takes twenty times as long.)"""
+    numbers = np.sort(numbers)
+    first = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers[first]
 
 
 def _numbered(codes: NDArray[Any], size: int) -> tuple[NDArray[np.int32], int]:
@@ -214,9 +227,9 @@ def _candidates(signatures: NDArray[np.uint32], plan: Bands) -> Iterator[Ints]:
         # Within a bucket those stand together that agree in the next bands too.
         order = np.lexsort((keys[(band + 2) % plan.bands], keys[(band + 1) % plan.bands], key))
         parts = list(_neighbours(key[order], order, count))
-        fresh = np.unique(np.concatenate(parts)) if parts else seen[:0]
+        fresh = _once(np.concatenate(parts)) if parts else seen[:0]
         fresh = np.setdiff1d(fresh, seen, assume_unique=True)
-        seen = np.union1d(seen, fresh)
+        seen = np.sort(np.concatenate([seen, fresh]))
         for start in range(0, len(fresh), _PAIRS):
             chunk = fresh[start : start + _PAIRS]
             yield np.stack([chunk // count, chunk % count])

@@ -39,6 +39,14 @@ def read(
     return judgekit.read_items(path, given["read_as"], split=split, mapping=given["names"], empty=empty)
 
 
+def write(path: Path, items: Sequence[judgekit.Item], format: str) -> None:
+    """Write items in a format. Raises DataError where that loses something, StorageError."""
+    try:
+        judgekit.write_items(path, items, format)
+    except judgekit.DataError as error:
+        raise judgekit.DataError(f"{error}; `judgekit data convert --lossy` drops it") from None
+
+
 def check_free(paths: Sequence[Path], force: bool) -> None:
     """Raises UsageError naming a file that would be overwritten."""
     if there := [path for path in paths if path.exists() and not force]:
@@ -50,6 +58,11 @@ def question_of(sample: judgekit.Sample) -> str:
     from judgekit_instructions.near import normalised
 
     return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
+
+
+def where(item: judgekit.Item) -> str:
+    """Where an item stands: its line, and in a JSON array its number too."""
+    return item.place if item.place.startswith("line") else f"{item.place}, line {item.line}"
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import judgekit
-from judgekit_instructions.options import as_json, check_free, force, question_of, read, reading, threshold
+from judgekit_instructions.options import (
+    as_json,
+    check_free,
+    force,
+    question_of,
+    read,
+    reading,
+    threshold,
+    where,
+    write,
+)
 
 if TYPE_CHECKING:
     from judgekit_instructions.rules import Data, Finding, Rule
@@ -29,7 +39,9 @@ def _list(context: click.Context, option: click.Parameter, wanted: bool) -> None
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.option("--rules", metavar="RULE,…", help="Only these rules; --list-rules names them.")
-@click.option("--list-rules", is_flag=True, is_eager=True, expose_value=False, callback=_list)
+@click.option(
+    "--list-rules", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="Every rule with its reason."
+)
 @click.option("--filter", "target", metavar="OUT", type=click.Path(path_type=Path), help="Write what is kept to OUT.")
 @click.option("--drop", metavar="RULE,…", help="With --filter: the rules whose items are dropped.")
 @click.option("--examples", default=2, show_default=True, type=click.IntRange(0), help="How many to show of each rule.")
@@ -63,7 +75,7 @@ def quality(source: Path, rules: str | None, target: Path | None, drop: str | No
         kept, dropped = filtered_by(dropping, data)
         if not kept:
             raise judgekit.DataError(f"--drop {drop} leaves none of its {len(items):,} items", path=source)
-        judgekit.write_items(target, [items[place] for place in kept], items[0].format)
+        write(target, [items[place] for place in kept], items[0].format)
         filtered = {"kept": len(kept), "dropped": {rule.name: len(found) for rule, found in dropped}}
     if given["as_json"]:
         click.echo(json.dumps(report.tree(given["examples"]) | ({"filter": filtered} if filtered else {}), indent=1))
@@ -131,7 +143,7 @@ class Report:
 
     def _example(self, finding: Finding) -> dict[str, Any]:
         item = self.items[finding.place]
-        return {"id": item.sample.id, "line": item.line, "place": item.place, "detail": finding.detail}
+        return {"id": item.sample.id, "line": item.line, "place": where(item), "detail": finding.detail}
 
     def print(self, source: Path, examples: int) -> None:
         """The report for people."""
@@ -139,7 +151,7 @@ class Report:
         for rule, found in self.found:
             share = f"{len(found) / len(self.items):.1%}" if found else ""
             shown_ones = [self._example(finding) for finding in found[:examples]]
-            lines = [f"line {one['line']} ({one['id']}): {one['detail']}" for one in shown_ones]
+            lines = [f"{one['place']} ({one['id']}): {one['detail']}" for one in shown_ones]
             asked = len({question_of(self.items[one.place].sample) for one in found})
             count = f"{len(found):,}" + (f", {asked:,} questions" if asked < len(found) else "")
             rows.append((rule.name, count, share, "\n".join(lines), rule.reason if found else ""))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import judgekit
 from judgekit_instructions import scripts
 from judgekit_instructions.near import near_duplicates, normalised
-from judgekit_instructions.options import question_of, shown
+from judgekit_instructions.options import question_of, shown, where
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _duplicate(data: Data, places: Sequence[int]) -> Iterator[Finding]:
     for place in places:
         earlier = first.setdefault((data.questions[place], data.answers[place]), place)
         if earlier != place:
-            yield Finding(place, f"as line {data.items[earlier].line}")
+            yield Finding(place, f"as {where(data.items[earlier])}")
 
 
 @among("conflict", "the same question, answered otherwise before: which of them is right?")
@@ -286,7 +286,7 @@ def _conflict(data: Data, places: Sequence[int]) -> Iterator[Finding]:
         earlier = known.setdefault(data.answers[place], place)
         if earlier == place and len(known) > 1:
             other = data.items[next(iter(known.values()))]
-            yield Finding(place, f"line {other.line} says {shown(other.sample.reference or '', 40)!r}")
+            yield Finding(place, f"{where(other)} says {shown(other.sample.reference or '', 40)!r}")
 
 
 @among("near_duplicate", "nearly the same question as an earlier one that is kept: it teaches little that is new")
@@ -299,4 +299,4 @@ def _near_duplicate(data: Data, places: Sequence[int]) -> Iterator[Finding]:
             other, similarity = max(near, key=lambda one: (one[1], -one[0]))
             left_out.add(place)
             asked = shown(data.items[place].sample.instruction)
-            yield Finding(place, f"{similarity:.2f} alike line {data.items[other].line}: {asked!r}")
+            yield Finding(place, f"{similarity:.2f} alike {where(data.items[other])}: {asked!r}")

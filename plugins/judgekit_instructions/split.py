@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import judgekit
 from judgekit_instructions import splitting
-from judgekit_instructions.options import allow_empty, check_free, force, question_of, read, reading, threshold
+from judgekit_instructions.options import allow_empty, check_free, force, question_of, read, reading, threshold, write
+
+if TYPE_CHECKING:
+    from judgekit_instructions.near import Pair
 
 PARTS = ("train", "test", "validation")
 
@@ -50,10 +54,10 @@ def split(source: Path, into: Path, **given: Any) -> None:
     items = read(source, given)
     shares = given["shares"]
     ending = source.suffix if source.suffix in (".json", ".jsonl", ".ndjson") else ".json"
-    groups = _groups(items, given)
     order = range(len(items)) if given["seed"] is None else splitting.shuffled(len(items), given["seed"])
-    if groups is not None:
-        parts = splitting.grouped(order, groups, shares)
+    groups = None
+    if given["grouped"] or given["group_by"] is not None:
+        parts, groups = _grouped(items, order, given)
     elif given["seed"] is None and any("split" in item.fields for item in items):
         parts = _own(items)
     else:
@@ -63,29 +67,58 @@ def split(source: Path, into: Path, **given: Any) -> None:
     targets = {part: into / f"{part}{ending}" for part in parts}
     check_free(list(targets.values()), given["force"])
     for part, places in parts.items():
-        judgekit.write_items(targets[part], [_told(items[place], part) for place in places], items[0].format)
+        write(targets[part], [_told(items[place], part) for place in places], items[0].format)
     _print(items, parts, groups)
     click.echo(into)
 
 
-def _groups(items: Sequence[judgekit.Item], given: dict[str, Any]) -> list[Hashable] | None:
-    """The group of every item: the cluster of its question, what its field says, or both joined; None: no groups."""
-    from judgekit_instructions import near
+def _grouped(
+    items: Sequence[judgekit.Item], order: Sequence[int], given: dict[str, Any]
+) -> tuple[dict[str, list[int]], list[int]]:
+    """The parts, and the group of every item: the cluster of its question, what its field says, or both joined.
 
-    field = given["group_by"]
-    if not given["grouped"] and field is None:
-        return None
-    pairs = []
+    The rare pair that near_duplicates missed is looked for between the parts, where none is missed, and joined.
+    """
+    from judgekit_instructions.near import clusters, near_duplicates
+
+    questions = [question_of(item.sample) for item in items]
+    pairs = [] if given["group_by"] is None else _agreeing(items, given["group_by"])
     if given["grouped"]:
-        pairs = near.near_duplicates([question_of(item.sample) for item in items], given["threshold"])
+        pairs += near_duplicates(questions, given["threshold"])
+    while True:
+        groups = clusters(len(items), pairs)
+        parts = splitting.grouped(order, groups, given["shares"])
+        missed = _across(list(parts.values()), questions, given["threshold"]) if given["grouped"] else []
+        if not missed:
+            return parts, groups
+        pairs += missed
+
+
+def _across(parts: Sequence[Sequence[int]], questions: Sequence[str], threshold: float) -> list[Pair]:
+    """The pairs of near questions that stand in two parts."""
+    from judgekit_instructions.near import Pair, near_between
+
+    found = []
+    for number, places in enumerate(parts):
+        for others in parts[:number]:
+            pairs = near_between([questions[p] for p in places], [questions[p] for p in others], threshold)
+            found += [Pair(places[pair.first], others[pair.second], pair.similarity) for pair in pairs]
+    return found
+
+
+def _agreeing(items: Sequence[judgekit.Item], field: str) -> list[Pair]:
+    """Each item and the first one that says the same in a field."""
+    from judgekit_instructions.near import Pair
+
     first: dict[str, int] = {}
-    for place, item in enumerate(items) if field is not None else ():
+    pairs = []
+    for place, item in enumerate(items):
         value = item.sample.category if field == "category" else item.fields.get(field)
         if value is None:
             known = dict.fromkeys(key for one in items for key in one.fields)
             raise item.error(f"no field {field!r} to group by{judgekit.one_of(field, known)}")
-        pairs.append(near.Pair(first.setdefault(str(value), place), place, 1.0))
-    return list(near.clusters(len(items), pairs))
+        pairs.append(Pair(first.setdefault(str(value), place), place, 1.0))
+    return pairs
 
 
 def _own(items: Sequence[judgekit.Item]) -> dict[str, list[int]]:
@@ -102,8 +135,6 @@ def _own(items: Sequence[judgekit.Item]) -> dict[str, list[int]]:
 
 def _told(item: judgekit.Item, part: str) -> judgekit.Item:
     """The item, a `split` field of its own set right."""
-    from dataclasses import replace
-
     return replace(item, rest={**item.rest, "split": part}) if "split" in item.rest else item
 
 

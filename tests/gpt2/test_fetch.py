@@ -237,8 +237,6 @@ def test_a_full_disk_keeps_what_came(hub, tmp_path):
 import resource, signal, sys
 from pathlib import Path
 import judgekit
-from hub import nobody_there, serving
-from judgekit import downloads
 from judgekit_gpt2 import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))

@@ -149,10 +149,10 @@ def test_items_beside_each_other(tmp_path):
         name: [(finding.place, finding.detail) for finding in RULES[name].find(data, range(6))]
         for name in ("duplicate", "conflict", "near_duplicate")
     }
-    assert found["duplicate"] == [(1, "as line 1")]
-    assert found["conflict"] == [(2, "line 1 says 'Paris'"), (5, "line 1 says 'a b'")]
+    assert found["duplicate"] == [(1, "as item 1, line 1")]
+    assert found["conflict"] == [(2, "item 1, line 1 says 'Paris'"), (5, "item 5, line 1 says 'a b'")]
     assert [place for place, _ in found["near_duplicate"]] == [3]
-    assert "alike line 1" in found["near_duplicate"][0][1]
+    assert "alike item 1, line 1" in found["near_duplicate"][0][1]
 
 
 def test_of_a_chain_of_near_duplicates_one_in_two_is_kept(tmp_path):
@@ -173,8 +173,8 @@ def test_the_report_names_items_by_id_and_line(data, tmp_path):
     code, out, _ = data("quality", "items.json", "--rules", "refusal,empty-output")
     assert code == 0
     assert "items.json: 7 items, 5 without a finding" in out
-    assert "line 1 (" in out
-    assert "I cannot create pictures." in out
+    assert "item 6, line 1 (" in out
+    assert "I cannot" in out
     assert "near_duplicate" not in out
     assert "kinds of task" in out
 
