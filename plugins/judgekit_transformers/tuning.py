@@ -4,7 +4,7 @@ instruction data. The Hugging Face Trainer does the loop."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +17,7 @@ from judgekit_transformers.tuning_options import TuningOptions
 
 if TYPE_CHECKING:
     from judgekit_transformers.loading import Loaded
-    from judgekit_transformers.tuning_data import Example, Reading
+    from judgekit_transformers.tuning_data import Reading
     from judgekit_transformers.tuning_loop import Recipe, Respond
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
@@ -67,7 +67,10 @@ class SupervisedTuning(judgekit.Trainer):
         learnt = examples(items_of(data, options.split, options), loaded, reading)
         held = examples(items_of(data, options.validation, options), loaded, reading) if options.validation else []
         recipe = self._recipe(loaded, len(learnt))
-        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), _summary(learnt, held, reading))
+        cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
+        lost = f"{cut:,} of {items:,} items are longer than {reading.limit} tokens and lose their end" if cut else ""
+        summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
+        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
 
     def _start(self) -> Path:
@@ -132,12 +135,3 @@ class SupervisedTuning(judgekit.Trainer):
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()
-
-
-def _summary(learnt: Sequence[Example], held: Sequence[Example], reading: Reading) -> dict[str, JsonValue]:
-    """What the report says of the data: how many items, and how many of them were cut."""
-    cut = sum(example.cut for example in (*learnt, *held))
-    facts: dict[str, JsonValue] = {"items": len(learnt), "held out": len(held)}
-    if reading.limit is not None:
-        facts[f"cut to {reading.limit:,} tokens"] = cut
-    return facts
