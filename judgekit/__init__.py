@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Study,
         Trainer,
     )
+    from judgekit.conversion import Loss, objects_of, write_items, write_objects
     from judgekit.errors import (
         AuthError,
         BackendError,
@@ -42,16 +43,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
-    from judgekit.formats import (
-        Loss,
-        holds_conversations,
-        objects_of,
-        read_conversations,
-        read_instructions,
-        read_items,
-        write_items,
-        write_objects,
-    )
+    from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import Item
@@ -101,7 +93,17 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.spec import RunSpec, build_options
-    from judgekit.styles import Span, learnt_tokens, render_instruction, render_prompt, render_training, style_named
+    from judgekit.styles import (
+        Span,
+        Style,
+        learnt_tokens,
+        render_instruction,
+        render_prompt,
+        render_training,
+        style_files,
+        style_named,
+    )
+    from judgekit.templates import Prompts
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -155,6 +157,7 @@ __all__ = [
     "PreflightError",
     "Problem",
     "PromptError",
+    "Prompts",
     "QuotaError",
     "Reply",
     "Reporter",
@@ -175,6 +178,7 @@ __all__ = [
     "Statistic",
     "StorageError",
     "Study",
+    "Style",
     "Table",
     "Token",
     "Trainer",
@@ -207,6 +211,7 @@ __all__ = [
     "render_training",
     "run_config",
     "spread_of_tokens",
+    "style_files",
     "style_named",
     "without_thoughts",
     "write_items",
@@ -219,8 +224,8 @@ _HOMES = {
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
-    "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
-    " write_objects",
+    "conversion": "Loss objects_of write_items write_objects",
+    "formats": "holds_conversations read_conversations read_instructions read_items",
     "generating": "prompt_messages",
     "hookspecs": "hookimpl",
     "instructions": "Item",
@@ -233,7 +238,8 @@ _HOMES = {
     "plugins": "command_group",
     "probabilities": "spread_of_tokens",
     "spec": "RunSpec build_options",
-    "styles": "Span learnt_tokens render_instruction render_prompt render_training style_named",
+    "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
+    "templates": "Prompts",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }

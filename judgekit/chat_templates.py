@@ -137,14 +137,14 @@ class ChatTemplate:
 def read_chat_template(path: Path) -> ChatTemplate:
     """The chat template of a tokenizer's folder, or in a file. Raises PromptError where there is none."""
     try:
-        state = tuple((file.name, file.stat().st_mtime_ns) for file in _files(path))
+        state = tuple((file.name, file.stat().st_mtime_ns) for file in chat_template_files(path))
     except OSError as error:
         raise PromptError(f"cannot be read: {error.strerror}", path=path) from None
     return _read(path, state)
 
 
-def _files(path: Path) -> list[Path]:
-    """The files that say something of the template at this place: the template's own first."""
+def chat_template_files(path: Path) -> list[Path]:
+    """The files that the template at this place is read from, its own first. Raises PromptError for none."""
     folder = path if path.is_dir() else path.parent
     own = [folder / TEMPLATE] if path.is_dir() else [path]
     found = [file for file in (*own, folder / CONFIG) if file.is_file()]
@@ -156,7 +156,7 @@ def _files(path: Path) -> list[Path]:
 @lru_cache(maxsize=32)
 def _read(path: Path, state: object) -> ChatTemplate:
     """`state` tells versions of the files apart."""
-    found = _files(path)
+    found = chat_template_files(path)
     config: dict[str, Any] = {}
     try:
         if found[-1].name == CONFIG:

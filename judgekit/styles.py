@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from judgekit.chat_templates import ChatTemplate, read_chat_template
+from judgekit.chat_templates import ChatTemplate, chat_template_files, read_chat_template
 from judgekit.errors import PromptError
 from judgekit.plugins import did_you_mean
 from judgekit.records import Sample
@@ -124,6 +124,15 @@ def style_named(name: str, prompts: Prompts | None = None) -> Style:
         hint = did_you_mean(name, styles) or f"; there are {', '.join(styles)}, and {CHAT_TEMPLATE}FOLDER"
         raise PromptError(f"unknown instruction style '{name}'{hint}")
     return TurnStyle(template)
+
+
+def style_files(name: str, where: Path = Path()) -> list[Path]:
+    """The files that a style of the user's own is read from; none for a shipped one. Raises PromptError for a chat
+    template that is not there."""
+    if name.startswith(CHAT_TEMPLATE):
+        return chat_template_files(where / Path(name.removeprefix(CHAT_TEMPLATE)).expanduser())
+    path = where / Path(name).expanduser()
+    return [path] if name.endswith(SUFFIX) and path.is_file() else []
 
 
 def render_instruction(style: str, sample: Sample, prompts: Prompts | None = None) -> str:

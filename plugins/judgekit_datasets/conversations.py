@@ -16,9 +16,11 @@ import judgekit
 
 
 class ConversationOptions(judgekit.Options):
-    """`most_turns`: each conversation is cut after so many turns of the user; None: whole."""
+    """`most_turns`: each conversation is cut after so many turns of the user; None: whole. `format` (sharegpt,
+    messages, mt-bench, alpaca, dolly) is seen from the items where it is not named."""
 
     path: str
+    format: str | None = None
     most_turns: int | None = Field(None, ge=1)
 
 
@@ -32,5 +34,6 @@ class Conversations(judgekit.DataLoader):
         return [self.path(self.options.path)]
 
     def load(self) -> Iterator[judgekit.Sample]:
-        talks = judgekit.read_conversations(self.path(self.options.path), self.options.most_turns)
+        options = self.options
+        talks = judgekit.read_conversations(self.path(options.path), options.most_turns, options.format)
         return (talk.sample for talk in talks)

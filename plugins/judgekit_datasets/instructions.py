@@ -1,4 +1,4 @@
-"""`loader: instructions`: a JSON array or JSONL of {"instruction", "input", "output"} items."""
+"""`loader: instructions`: single questions in any format of instruction data, a JSON array or JSONL."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import judgekit
 
 
 class InstructionOptions(judgekit.Options):
+    """`format` (alpaca, dolly, sharegpt, messages) is seen from the items where it is not named."""
+
     path: str
+    format: str | None = None
     split: Literal["train", "test", "validation"] | None = None
 
 
 class Instructions(judgekit.DataLoader):
-    """Instruction items in the Alpaca shape: a JSON array or JSONL."""
+    """Instruction items, JSON or JSONL: Alpaca, Dolly, or messages of one turn."""
 
     Options: ClassVar[type[judgekit.Options]] = InstructionOptions
     options: InstructionOptions
@@ -24,5 +27,6 @@ class Instructions(judgekit.DataLoader):
         return [self.path(self.options.path)]
 
     def load(self) -> Iterator[judgekit.Sample]:
-        items = judgekit.read_instructions(self.path(self.options.path), self.options.split)
+        options = self.options
+        items = judgekit.read_instructions(self.path(options.path), options.split, options.format)
         return (item.sample for item in items)

@@ -126,19 +126,20 @@ def instruction_examples(
     truncate: bool = False,
     format: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    prompts: judgekit.Prompts | None = None,
 ) -> list[Example]:
     """The items of one split, in any format, as texts to learn, rendered exactly as evaluation renders them.
 
     With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
     without a response, and (unless `truncate`) of one that is longer than the model's context.
     """
-    ends = judgekit.style_named(style).end != ""
+    ends = judgekit.style_named(style, prompts).end != ""
     examples = []
     for item in judgekit.read_items(path, format, split=split, mapping=mapping):
         if (unanswered := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
             missing = f"turn {unanswered + 1} has no answer" if item.sample.turns else "no 'output'"
             raise item.error(f"{missing} to learn from")
-        spans = judgekit.render_training(style, item.sample)
+        spans = judgekit.render_training(style, item.sample, prompts)
         example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
         if len(example) > context and not truncate:
             raise item.error(

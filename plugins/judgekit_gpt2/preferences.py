@@ -78,6 +78,7 @@ def read_pairs(
     truncate: bool = False,
     skip_equal: bool = False,
     format: str | None = None,
+    prompts: judgekit.Prompts | None = None,
 ) -> list[Pair]:
     """The pairs of one split of a file of single questions, in any format, with the fields `chosen` and `rejected`.
 
@@ -87,15 +88,15 @@ def read_pairs(
     """
 
     pairs = []
-    ends = judgekit.style_named(style).end != ""
+    ends = judgekit.style_named(style, prompts).end != ""
     for item in judgekit.read_instructions(path, split, format):
-        prompt = tokenizer.encode(judgekit.render_prompt(style, item.sample))
+        prompt = tokenizer.encode(judgekit.render_prompt(style, item.sample, prompts=prompts))
         if len(prompt) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")
         responses = []
         for field in ("chosen", "rejected"):
             response = item.sample.model_copy(update={"reference": _text(item, field)})
-            spans = judgekit.render_training(style, response)
+            spans = judgekit.render_training(style, response, prompts)
             example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
             if len(example) > context and not truncate:
                 raise item.error(

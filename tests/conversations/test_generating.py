@@ -103,6 +103,15 @@ def test_messages_begin_with_what_the_system_is_told() -> None:
     )
 
 
+def test_a_text_models_answer_ends_where_its_style_says(execute) -> None:
+    """What training taught it to write at the end of an answer is no part of one."""
+    execute(config(models={"one": {"backend": "plain_talker", "style": "chatml"}}))
+    assert {request.sampling.stop for request in Talker.asked} == {("<|im_end|>",)}
+    Talker.asked.clear()
+    execute(config(models={"one": {"backend": "talker", "style": "chatml"}}))
+    assert {request.sampling.stop for request in Talker.asked} == {()}, "a server ends its turns itself"
+
+
 def test_a_single_question_is_asked_as_ever() -> None:
     single = Sample(id="1", instruction="One?")
     for chat in (True, False):

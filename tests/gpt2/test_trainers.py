@@ -133,6 +133,66 @@ def test_the_vocabulary_is_learnt_from_the_instructions_too(folder):
     assert len(tokenizer.encode("Question:")) < len("Question:") / 2
 
 
+def _talks(folder, *counts):
+    """Conversations of so many turns each, as OpenAI messages."""
+    turns = [
+        [{"role": "user", "content": f"Colour of {thing}?"}, {"role": "assistant", "content": colour}]
+        for thing, colour in COLOURS.items()
+    ]
+    items = [
+        {
+            "id": str(number),
+            "split": "validation" if number == 0 else "train",
+            "messages": [one for turn in turns[:count] for one in turn],
+        }
+        for number, count in enumerate(counts)
+    ]
+    (folder / "talks.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+
+
+def test_conversations_are_learnt_the_assistants_turns_alone(folder):
+    _train(_pretrain(folder, model={**SMALL, "context": 256}, validation=0), folder / "base")
+    _talks(folder, 1, 2, 3, 2)
+    trainer = _finetune(folder, "base", data="talks.jsonl", style="chatml", epochs=1, batch=8, samples=1)
+    _, curve = _train(trainer, folder / "sft")
+    tokenizer = Tokenizer.of_checkpoint(folder / "base", 300)
+    learnt = [f"{colour}<|im_end|>" for count in (2, 3, 2) for colour in list(COLOURS.values())[:count]]
+    assert curve[-2].measures["tokens"] == sum(len(tokenizer.encode(text)) for text in learnt)
+    assert trainer.notes == ()
+
+
+def test_a_style_of_ones_own_is_an_input(folder):
+    """As a file beside the config, and as a tokenizer's chat template: another style is another training."""
+    _train(_pretrain(folder), folder / "base")
+    (folder / "own.j2").write_text("{#- end: <end> -#}\nQ: {{ instruction }}\nA:")
+    (folder / "chat.jinja").write_text("{% for m in messages %}{{ m.role[0] }}: {{ m.content }}\n{% endfor %}"
+                                       "{% if add_generation_prompt %}{{ 'a: ' }}{% endif %}")  # fmt: skip
+    for style, name in (("own.j2", "own.j2"), ("chat_template:chat.jinja", "chat.jinja")):
+        trainer = _finetune(folder, "base", style=style, epochs=1, samples=1)
+        assert trainer.inputs()[:2] == [folder / "instructions.json", folder / name]
+        _train(trainer, folder / f"tuned {name}")
+        (sample,) = map(json.loads, (folder / f"tuned {name}" / "samples.jsonl").read_text().splitlines())
+        assert sample["prompt"] == {
+            "own.j2": "Q: Name the colour of sky.\nA:", "chat.jinja": "u: Name the colour of sky.\na: ",
+        }[name]  # fmt: skip
+
+
+def test_an_item_that_is_cut_is_counted_and_said_at_every_step(folder):
+    _train(_pretrain(folder, model={**SMALL, "context": 96}, validation=0), folder / "base")
+    _talks(folder, 1, 1, 6, 1)
+    cut = {"data": "talks.jsonl", "style": "plain", "epochs": 1}
+    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:3: \d+ tokens are more than the context of 96"):
+        _train(_finetune(folder, "base", **cut), folder / "refused")
+    trainer = _finetune(folder, "base", **cut, truncate=True)
+    (folder / "sft").mkdir()
+    notes = []
+    trainer.train(folder / "sft", lambda done, total, note: notes.append(note))
+    said = "1 of 4 items are longer than the context of 96 and lose their end"
+    assert trainer.notes == (said,)
+    assert notes
+    assert all(note.endswith(f"; {said}") for note in notes)
+
+
 def test_inputs_are_the_files_that_decide(folder):
     assert _finetune(folder, "nowhere").inputs() == [folder / "instructions.json"]
     _train(_pretrain(folder), folder / "base")
