@@ -255,7 +255,9 @@ def measures(training: judgekit.Training) -> list[judgekit.Section]:
             f"{first.step:,} to {_number(last.measures[name], 3)} at step {last.step:,}."
         )
         words = name.replace("_", " ")
-        rows = [[one.split, one.step, _measure(one, name)] for one in charts.thinned(points, TABLE_ROWS)]
+        rows: list[list[str | float | int | None]] = [
+            [one.split, one.step, _measure(one, name)] for one in charts.thinned(points, TABLE_ROWS)
+        ]
         table = judgekit.Table(["split", "step", words], rows)
         chart = charts.measure(charts.thinned(points), name)
         found.append(judgekit.Section(f"training-{training.name}-{name}", words, sentence, chart, table))
