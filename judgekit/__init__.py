@@ -38,10 +38,7 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
-<<<<<<< HEAD
     from judgekit.folder import write_atomically
-=======
->>>>>>> hftune
     from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
