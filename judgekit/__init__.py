@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from judgekit.cli.progress import download_progress
     from judgekit.cli.results import print_table
     from judgekit.contracts import Backend, DataLoader, Errand, Judge, Metric, Options, Reporter, Study, Trainer
+    from judgekit.conversion import Loss, objects_of, write_items, write_objects
     from judgekit.downloads import RemoteFile, download
     from judgekit.errors import (
         AuthError,
@@ -38,16 +39,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from judgekit.folder import write_atomically
-    from judgekit.formats import (
-        Loss,
-        holds_conversations,
-        objects_of,
-        read_conversations,
-        read_instructions,
-        read_items,
-        write_items,
-        write_objects,
-    )
+    from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
     from judgekit.instructions import Item, split_sizes
@@ -249,9 +241,9 @@ _HOMES = {
     "errors": "AuthError BackendError CallError CheckpointError ConfigError DataError IncompleteError Interrupted"
     " JudgekitError ModelNotFound NotInLedger NotScored PluginError PreflightError PromptError QuotaError"
     " StorageError Unreachable UsageError",
+    "conversion": "Loss objects_of write_items write_objects",
     "folder": "write_atomically",
-    "formats": "Loss holds_conversations objects_of read_conversations read_instructions read_items write_items"
-    " write_objects",
+    "formats": "holds_conversations read_conversations read_instructions read_items",
     "generating": "prompt_messages",
     "hookspecs": "hookimpl",
     "instructions": "Item split_sizes",

@@ -36,7 +36,7 @@ from judgekit.preparation import Problems, check_backend
 from judgekit.readings import Task
 from judgekit.records import Reply, Request, Sampling
 from judgekit.spec import BudgetSpec, JudgeSpec, ModelSpec, Price, SampledPart, build_options, explain_problem
-from judgekit.templates import Plain, Prompts, Template
+from judgekit.templates import Prompts, Template
 from judgekit.turns import Paces
 
 HOME = Path(".judgekit")
@@ -222,11 +222,9 @@ class Model:
     def identity(self) -> JsonValue:
         return self.caller.identity
 
-    def request(
-        self, prompt: str, context: Mapping[str, Plain], *, seed: int | None = None, **sampling: Any
-    ) -> Request:
-        """The template `prompt`, filled in. Tokens are drawn as the part says, except for what `sampling` says; where
-        neither does, the template says how long a reply may get. Raises PromptError."""
+    def request(self, prompt: str, context: Mapping[str, Any], *, seed: int | None = None, **sampling: Any) -> Request:
+        """The template `prompt`, filled in (plain values). Tokens are drawn as the part says, but for what `sampling`
+        says; where neither does, the template says how long a reply may get. Raises PromptError."""
         template = self.asker.template(prompt)
         template.expect(context.keys())
         drawn = self.spec.sampling.model_dump()

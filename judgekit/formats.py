@@ -6,9 +6,7 @@ one is seen from its fields; where a format is named, a file in another one is r
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any, NamedTuple
 
 from judgekit import conversations as talks
 from judgekit.errors import DataError, UsageError
-from judgekit.folder import write_atomically
 from judgekit.instructions import (
     ALPACA,
     DOLLY,
@@ -30,7 +27,7 @@ from judgekit.instructions import (
     said_at_once,
     written_at_once,
 )
-from judgekit.objects import LINES, Entry, read_objects
+from judgekit.objects import Entry, read_objects
 from judgekit.plugins import did_you_mean, one_of
 from judgekit.records import Sample
 
@@ -136,7 +133,7 @@ def read_items(
         if not items:
             _check_mapping(mapping or {}, chosen)
         own = _own_format(entry, chosen, named is not None)
-        item = _item(entry, own, place_of)
+        item = item_of(entry, own, place_of)
         if not empty and any(answer is not None and not answer.strip() for answer in item.sample.references):
             raise item.error(f"{entry.called(_output(chosen))} is empty")
         place_of[item.sample.id] = item
@@ -184,9 +181,6 @@ def read_conversations(path: Path, most_turns: int | None = None, format: str | 
 def holds_conversations(path: Path) -> bool:
     """Whether the items of a file are conversations, by the first of them. Raises DataError where it cannot be read."""
     return _seen(next(read_objects(path))) in _TALKS
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def _seen(entry: Entry) -> str | None:
@@ -266,7 +260,8 @@ def _check_mapping(mapping: Mapping[str, str], chosen: str) -> None:
             raise UsageError(f"{FORMATS[chosen].title} has no field {field!r} to map to{one_of(field, known)}")
 
 
-def _item(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
+def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
+    """The item that an object of a chosen format is; `place_of` has those before it, by id. Raises DataError."""
     format = FORMATS[chosen]
     said = format.read(entry)
     rest = {key: value for key, value in entry.fields.items() if key not in said.used}
@@ -314,91 +309,3 @@ def _unused(digest: str, taken: Mapping[str, Any]) -> str:
 
 def _output(chosen: str) -> str:
     return {"alpaca": "output", "dolly": "response"}.get(chosen, "reference")
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Loss:
-    """A field that a format cannot hold: of how many items, and the first of them."""
-
-    field: str
-    count: int
-    first: Item
-
-
-def objects_of(items: Sequence[Item], format: str) -> tuple[list[dict[str, Any]], list[Loss]]:
-    """The items as a format's objects, and all that is lost on the way: each object is read again and held against its
-    item. Raises UsageError for a format that is only read."""
-    name = format_named(format)
-    write = FORMATS[name].write
-    if write is None:
-        raise UsageError(f"{FORMATS[name].title} can be read, and not written")
-    lost: Counter[str] = Counter()
-    first: dict[str, Item] = {}
-    objects = []
-    for item in items:
-        written = write(item)
-        ids = {key: item.rest[key] for key in FORMATS[name].ids if key in item.rest and key not in written}
-        whole = {**ids, **written, **{key: value for key, value in item.rest.items() if key not in written}}
-        objects.append(whole)
-        again = _item(Entry(item.entry.path, item.entry.number, item.line, whole), name, {})
-        for field in dict.fromkeys((*item.lost, *_differing(item, again))):
-            lost[field] += 1
-            first.setdefault(field, item)
-    return objects, [Loss(field, count, first[field]) for field, count in lost.items()]
-
-
-def write_items(path: Path, items: Sequence[Item], format: str, *, lossy: bool = False) -> list[Loss]:
-    """Write items in a format: JSONL if the file's name ends so, else a JSON array. Returns what was lost.
-    Raises DataError, unless `lossy`, if something would be; nothing is written then. StorageError if it cannot be."""
-    objects, losses = objects_of(items, format)
-    if losses and not lossy:
-        one = losses[0]
-        raise one.first.error(
-            f"{FORMATS[format_named(format)].title} cannot hold {', '.join(loss.field for loss in losses)}"
-        )
-    write_objects(path, objects)
-    return losses
-
-
-def write_objects(path: Path, objects: Sequence[Mapping[str, Any]]) -> None:
-    """Write JSON objects, as JSONL or as an array by the file's name; whole or not at all. Raises StorageError."""
-    if path.suffix in LINES:
-        text = "".join(f"{_json(one)}\n" for one in objects)
-    else:
-        indented = [_json(one, indent=2).replace("\n", "\n  ") for one in objects]
-        text = "[\n  " + ",\n  ".join(indented) + "\n]\n" if indented else "[]\n"
-    write_atomically(path, text.encode())
-
-
-def _json(value: Mapping[str, Any], indent: int | None = None) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a character, which only an escape can spell
-        text = json.dumps(value, allow_nan=False, indent=indent)
-    return text
-
-
-def _differing(item: Item, again: Item) -> Iterator[str]:
-    """The fields in which an item and what was read again of it differ."""
-    mine, theirs = _content(item), _content(again)
-    yield from (key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key))
-
-
-def _content(item: Item) -> dict[str, Any]:
-    """All that an item says, by names for people; what it does not say is left out."""
-    sample = item.sample
-    content: dict[str, Any] = {
-        "instruction": sample.instruction,
-        "input": sample.input or None,
-        "output": sample.reference,
-        "system": sample.system or None,
-        "turns after the first": (sample.turns, sample.references[1:]) if sample.turns else None,
-    }
-    for number, mark in enumerate(item.marks):
-        for key, value in mark.items():
-            content.setdefault(f"{key!r} of messages", []).append((number, value))
-    return content | {f"the field {key!r}": value for key, value in item.rest.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
 
 from judgekit.calling import Caller
 from judgekit.contracts import Backend
@@ -49,12 +49,14 @@ def prompt_messages(
     """What the system is asked after its `answers` to the sample's first turns.
 
     With `chat` the turns are messages, every turn of the user rendered in the style. Without, they are one text, which
-    is the one that training renders; whitespace at the end of an answer is left out.
+    is the one that training renders, with its edges; whitespace at the end of an answer is left out.
     """
     found = style_named(style, prompts)
     if not chat:
         said = [answer.removeprefix(found.lead).rstrip() for answer in answers]
-        return (Message(role="user", content="".join(span.text for span in found.spans(sample, said))),)
+        texts = [span.text for span in found.spans(sample, said)]
+        edges = tuple(accumulate(map(len, texts[:-1])))
+        return (Message(role="user", content="".join(texts), cuts=edges),)
     asked = [found.turn(turn, number == 0) for number, turn in enumerate(turns_of(sample)[: len(answers) + 1])]
     messages = [Message(role="system", content=sample.system)] if sample.system else []
     for prompt, answer in zip(asked, answers, strict=False):

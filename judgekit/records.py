@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -31,8 +32,12 @@ class Noun(BaseModel):
 
 
 class Message(Noun):
+    """`cuts`: characters of the content where, for a backend that reads it as one text, tokens end: the edges of the
+    answers in the history of a conversation. They are no part of what a server is sent."""
+
     role: Role
     content: str
+    cuts: tuple[int, ...] = Field((), exclude=True)
 
 
 class Sample(Noun):
@@ -95,6 +100,13 @@ class Request(Noun):
     def prompt(self) -> str:
         """The messages as plain text: their contents, joined by a blank line."""
         return "\n\n".join(message.content for message in self.messages)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The prompt in the parts that are to be encoded apart."""
+        cuts = self.messages[0].cuts if len(self.messages) == 1 else ()
+        edges = (0, *cuts, len(self.prompt))
+        return tuple(self.prompt[start:end] for start, end in pairwise(edges))
 
 
 class Continuation(Noun):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -116,6 +117,15 @@ class ModelSpec(SampledPart):
     repeats: int | None = Field(None, ge=1)
 
 
+def _controls(value: Any) -> int | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value >= 0 and float(value).is_integer():
+            return int(value)
+        if 0 < value < 1:
+            return value
+    raise ValueError(f"is a number of samples, or a share of them below 1, not {value!r}")
+
+
 class JudgeSpec(SampledPart):
     """A judge. `prompt` names a template for its task, or templates by task; None: the backend's own. `mode` names a
     shipped prompt by its last part: `geval` is score/geval.
@@ -140,7 +150,7 @@ class JudgeSpec(SampledPart):
     floor: float | None = Field(None, gt=0, le=1)
     panel: tuple[Name, ...] | None = None
     combine: Literal["mean", "vote"] | None = None
-    control_items: Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)] = 20
+    control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
 
     def controls(self, samples: int) -> int:
         """How many of so many samples each control arm reads."""

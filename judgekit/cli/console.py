@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
+
+# What a CI system obeys in a job's output: ::add-mask:: and ##[…] (GitHub), ##vso[…] (Azure), ##teamcity[…].
+_COMMANDS = re.compile(r"::|##(?=\w*\[)")
 
 
 def printable(text: str) -> str:
-    """The text with terminal controls and bidirectional marks shown as escapes; line breaks and tabs stay."""
-    return "".join(
+    """The text with terminal controls and bidirectional marks shown as escapes; line breaks and tabs stay. In a CI job
+    the marks of workflow commands are taken apart."""
+    shown = "".join(
         character if character in "\n\t" or not _hidden(character) else character.encode("unicode_escape").decode()
         for character in text
     )
+    if any(os.environ.get(name) for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")):
+        shown = _COMMANDS.sub(lambda mark: " ".join(mark.group()), shown)
+    return shown
 
 
 def _hidden(character: str) -> bool:

@@ -165,8 +165,8 @@ class GPT2Backend(judgekit.Backend):
 
 
 def _encode(request: judgekit.Request, tokenizer: Tokenizer) -> list[int]:
-    """The prompt's tokens; an empty prompt is the beginning of a text."""
-    return tokenizer.encode(request.prompt) or [tokenizer.end_of_text]
+    """The prompt's tokens, as training has them; an empty prompt is the beginning of a text."""
+    return [token for part in request.parts for token in tokenizer.encode(part)] or [tokenizer.end_of_text]
 
 
 def _seed(request: judgekit.Request) -> int:

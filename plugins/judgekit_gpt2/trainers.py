@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import judgekit
 from judgekit_gpt2 import checkpoint
@@ -19,10 +19,9 @@ from judgekit_gpt2.options import (
     TuneOptions,
     Vocabulary,
 )
+from judgekit_gpt2.passes import Lazy, drawing, order_of, spread, writer
 
 if TYPE_CHECKING:
-    import torch
-
     from judgekit_gpt2.corpus import Corpus
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.parallel import Team
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
 _OPENING = 16  # tokens of a held-out document that a model in pretraining goes on from
 _HELD_OUT = 0.05  # of the documents of a pretraining, if the config does not say
-_WRITTEN = 64  # tokens that a model in training writes, at most
 
 R = TypeVar("R", bound=Sized)
 
@@ -126,11 +124,11 @@ class Pretrain(_Trainer):
         from judgekit_gpt2.training import NextToken, Task
 
         options = self.options
-        generator = torch.Generator().manual_seed(options.seed)
+        first = torch.Generator().manual_seed(options.seed)
         tokenizer = self._tokenizer()
         config = options.model.config(tokenizer.size)
         share = _HELD_OUT if options.validation is None else options.validation
-        learnt, kept = self._corpus(tokenizer, into, members).split(share, generator)
+        learnt, kept = self._corpus(tokenizer, into, members).split(share, first)
         if options.validation and not len(kept):
             raise judgekit.DataError(
                 f"{len(learnt)} documents leave none for 'validation: {options.validation}'; lines of <|endoftext|> "
@@ -142,10 +140,10 @@ class Pretrain(_Trainer):
             self._require(kept, config.context, "the validation share")
         validation = corpus.packed_batches(kept.rows(config.context), options.batch, None)
         model = GPT2(config)
-        model.initialise(generator)
+        model.initialise(first)
 
         def epoch(number: int) -> Sequence[Portion]:
-            order = _order(options.seed, number)
+            order = order_of(options.seed, number)
             rows = learnt.rows(config.context, options.stride, order)
             return corpus.packed_batches(rows, options.batch, order)
 
@@ -158,8 +156,8 @@ class Pretrain(_Trainer):
             tokenizer=tokenizer,
             objective=NextToken(model),
             epoch=epoch,
-            validation=_spread(validation, options.evaluate_batches),
-            respond=_writer(tokenizer, [(ids, None) for ids in openings]),
+            validation=spread(validation, options.evaluate_batches),
+            respond=writer(tokenizer, [(ids, None) for ids in openings]),
         )
 
     def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
@@ -232,7 +230,7 @@ class _Tuner(_Trainer):
             from judgekit_gpt2 import lora
 
             settings = lora.LoRA(**self.options.lora.model_dump())
-            lora.attach(model, settings, _generator(self.options.seed))
+            lora.attach(model, settings, drawing(self.options.seed))
 
     def _epoch(
         self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion], number: int
@@ -240,19 +238,19 @@ class _Tuner(_Trainer):
         """The batches of pass `number` over the examples, made when they are asked for."""
         from judgekit_gpt2 import data
 
-        options, order = self.options, _order(self.options.seed, number)
+        options, order = self.options, order_of(self.options.seed, number)
         if options.order == "shuffled":
             groups = data.shuffled(examples, options.batch, order, options.drop_last)
         else:
             groups = data.bucketed(examples, options.batch, order, options.drop_last)
-        return _Lazy(groups, collate)
+        return Lazy(groups, collate)
 
     def _held_out(self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion]) -> Sequence[Portion]:
         """Batches of similar lengths to evaluate on."""
         size = self.options.batch
         ordered = sorted(examples, key=len)
         batches = [collate(ordered[at : at + size]) for at in range(0, len(ordered), size)]
-        return _spread(batches, self.options.evaluate_batches)
+        return spread(batches, self.options.evaluate_batches)
 
     def _note_cut(self, examples: Sequence[Sized], context: int) -> None:
         """Say how many of the items lose their end, if any do."""
@@ -275,7 +273,7 @@ class _Tuner(_Trainer):
         asked = [judgekit.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
         end = judgekit.style_named(options.style, prompts).end
-        return _writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
+        return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
 
 
 class Finetune(_Tuner):
@@ -377,59 +375,3 @@ class DPO(_Tuner):
             measure=measure,
             respond=self._answers(tokenizer),
         )
-
-
-class _Lazy(Sequence[Any]):
-    """Batches that are made when they are asked for."""
-
-    def __init__(self, groups: Sequence[Sequence[R]], collate: Callable[[Sequence[R]], Portion]) -> None:
-        self._groups, self._collate = groups, collate
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._collate(self._groups[index])
-
-
-def _spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
-    """At most so many of the batches, from all over them."""
-    if most is None or len(batches) <= most:
-        return batches
-    return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
-
-
-def _writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]], end: str = "") -> Respond:
-    """What lets a model in training go on from each of the prompts (with their references), greedily; up to `end`."""
-
-    def ended(ids: Sequence[int]) -> bool:
-        return end in tokenizer.decode(ids)
-
-    def respond(model: GPT2, step: int) -> list[judgekit.TrainingSample]:
-        from judgekit_gpt2.generation import Prompt, generate
-
-        fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
-        stopped = ended if end else None
-        asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
-        written = generate(model, asked, tokenizer.end_of_text)
-        return [
-            judgekit.TrainingSample(
-                step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
-            )
-            for (ids, reference), new in zip(fitting, written, strict=True)
-        ]
-
-    return respond
-
-
-def _order(seed: int, number: int) -> torch.Generator:
-    """What draws the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
-    hash, so that no two seeds share a pass."""
-    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
-    return _generator(int.from_bytes(digest[:7], "little") if number else seed)
-
-
-def _generator(seed: int) -> torch.Generator:
-    import torch
-
-    return torch.Generator().manual_seed(seed)

@@ -233,7 +233,7 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
 
 
 def _failing(check: judgekit.Check) -> str:
-    value = numbers.cell(check.value)
+    value = numbers.NONE if check.value is None else f"{check.value:,.3g}".replace("-", "−")
     return f"{check.label} reads {value}" + (f", expected {check.expected}" if check.expected else "")
 
 

@@ -21,8 +21,8 @@ def decimals(scale: judgekit.Series) -> int:
 
 def plain(value: float, scale: judgekit.Series, *, signed: bool = False) -> str:
     """The number without its unit: 43.1, −2.0, +37.9."""
-    text = f"{value * factor(scale):.{decimals(scale)}f}"
-    if float(text) == 0:
+    text = f"{value * factor(scale):,.{decimals(scale)}f}"
+    if not text.strip("-0.,"):
         return text.removeprefix("-")
     return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
 

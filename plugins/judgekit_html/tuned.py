@@ -89,10 +89,10 @@ def _sentence(record: judgekit.RunRecord, descent: judgekit.Descent, before: str
     parts = []
     for tone, words in (("good", "better"), ("bad", "worse")):
         names = [row[0].partition(",")[0] for row, found in claims if found == tone]
-        parts += [f"{words} by {figures.joined(names)}"] if names else []
-    said = " and ".join(parts) or "neither better nor worse by any metric"
+        parts += [f"{words} than {before} by {figures.joined(names)}"] if names else []
+    said = " and ".join(parts) or f"neither better nor worse than {before} by any metric"
     return (
-        f"{descent.system} is {said} than {before}, as far as the intervals of the paired differences tell: an item is "
+        f"{descent.system} is {said}, as far as the intervals of the paired differences tell: an item is "
         f"compared with itself, before and after. {_way(record, descent)}."
     )
 

@@ -125,7 +125,8 @@ class BatchApi:
                     return {}
                 raise
             items = page.get("data") if isinstance(page, dict) else None
-            batches = [_batch(item) for item in items or [] if isinstance(item, dict) and item.get("id")]
+            shown = [item for item in items or [] if isinstance(item, dict) and item.get("id") and item.get("status")]
+            batches = [_batch(item) for item in shown]
             for batch in batches:
                 for name in {batch.digest, batch.input_file} & digests - found.keys():
                     if batch.id not in but and batch.status != "failed":
@@ -193,6 +194,8 @@ class _NoBatches:
 def _batch(body: Any) -> Batch:
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a batch was due")
+    if not isinstance(body.get("status"), str):
+        raise CallError("the server sent a batch without a status")
     metadata, counts, errors = ((body.get(key) or {}) for key in ("metadata", "request_counts", "errors"))
     listed = errors.get("data") if isinstance(errors, dict) else None
     faults = [fault for fault in listed or [] if isinstance(fault, dict)]
@@ -200,7 +203,7 @@ def _batch(body: Any) -> Batch:
     done = [counts.get(key) for key in ("completed", "failed")]
     return Batch(
         id=_identifier(body, "a batch"),
-        status=str(body.get("status")).lower().replace("canceled", "cancelled"),
+        status=body["status"].lower().replace("canceled", "cancelled"),
         input_file=str(body.get("input_file_id") or ""),
         output_file=str(body.get("output_file_id") or ""),
         error_file=str(body.get("error_file_id") or ""),

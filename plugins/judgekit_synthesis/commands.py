@@ -32,10 +32,10 @@ _BATCH = click.option(
 )
 _FORM = click.option(
     "--form",
-    type=click.Choice(["chat", "open"]),
+    type=click.Choice(["chat", "ko", "open"]),
     default="chat",
     show_default=True,
-    help="open: prompts that a small or base model goes on with.",
+    help="Of the prompts. ko: in Korean; open: for a small or base model, which goes on with them.",
 )
 
 
@@ -46,8 +46,6 @@ def add_to(group: click.Group) -> None:
 
 
 def _self_instruct() -> click.Command:
-    shown, words = {"type": click.IntRange(0)}, {"type": click.IntRange(1)}
-
     @click.command("self-instruct")
     @click.option("--seeds", type=_FILE, required=True, help="Tasks to start from, in the Alpaca shape.")
     @_BACKEND
@@ -59,9 +57,21 @@ def _self_instruct() -> click.Command:
     @_FORM
     @click.option("--wanted", type=click.IntRange(1), default=4, show_default=True, help="Tasks to ask for in a call.")
     @click.option(
-        "--show", nargs=2, default=(6, 2), show_default=True, help="Seeds and kept tasks in a prompt.", **shown
+        "--show",
+        nargs=2,
+        type=click.IntRange(0),
+        default=(6, 2),
+        show_default=True,
+        help="Seeds and kept tasks in a prompt.",
     )
-    @click.option("--words", nargs=2, default=(4, 150), show_default=True, help="Fewest and most of a task.", **words)
+    @click.option(
+        "--words",
+        nargs=2,
+        type=click.IntRange(1),
+        default=(4, 150),
+        show_default=True,
+        help="Fewest and most words of a task.",
+    )
     @click.option(
         "--near",
         type=click.FloatRange(0, 1, min_open=True),

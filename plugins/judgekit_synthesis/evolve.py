@@ -13,7 +13,7 @@ from typing import Literal
 
 import judgekit
 from judgekit_synthesis import filters, reading
-from judgekit_synthesis.making import Fields, Form, Maker, open_suffix
+from judgekit_synthesis.making import Fields, Form, Maker, prompt_name
 
 OPERATIONS = ("deepen", "constrain", "concretise", "reason", "complicate", "breadth")
 
@@ -171,4 +171,4 @@ class Evolve:
                 yield place, Change(change.parent, change.operation, change.text, answer)
 
     def _prompt(self, name: str) -> str:
-        return f"synthesis/{name}{open_suffix(self.form)}"
+        return prompt_name(name, self.form)

@@ -21,13 +21,13 @@ from pydantic import JsonValue
 import judgekit
 
 KIND = "judgekit synthesis"
-Form = Literal["chat", "open"]  # of prompts: for a chat model, or an open turn that a small or base model goes on with
+Form = Literal["chat", "ko", "open"]  # of prompts: for a chat model, in Korean, or an open turn to be gone on with
+_SUFFIXES: Mapping[Form, str] = {"chat": "", "ko": ".ko", "open": "_open"}
 Fields = dict[str, JsonValue]
 
 
-def open_suffix(form: Form) -> str:
-    """How the names of prompts of this form end."""
-    return "_open" if form == "open" else ""
+def prompt_name(name: str, form: Form) -> str:
+    return f"synthesis/{name}{_SUFFIXES[form]}"
 
 
 class CallFailed(Exception):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import judgekit
 from judgekit_synthesis import filters, reading
-from judgekit_synthesis.making import Fields, Form, Maker, open_suffix
+from judgekit_synthesis.making import Fields, Form, Maker, prompt_name
 from judgekit_synthesis.novelty import Novelty
 
 STOPS = ("\nTask:", "\n\n")  # where the example of an open turn ends
@@ -24,7 +24,7 @@ class Recipe:
     """What decides the items. A prompt shows `shown[0]` seeds and `shown[1]` kept tasks (seeds, until there are so
     many) and asks for `wanted` new ones; `batch` such calls are made from what was kept before. `words`: the fewest and
     the most of a task. `near`: the ROUGE-L to an earlier task from which a new one is none. `form`: prompts for a chat
-    model, or ones that a small or base model goes on with.
+    model, in English or Korean, or ones that a small or base model goes on with.
     """
 
     form: Form = "chat"
@@ -44,7 +44,7 @@ class Recipe:
             raise judgekit.UsageError("--show: a prompt shows one seed at least")
 
     def prompt(self, name: str) -> str:
-        return f"synthesis/{name}{open_suffix(self.form)}"
+        return prompt_name(name, self.form)
 
 
 @dataclass

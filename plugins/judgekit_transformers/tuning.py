@@ -4,7 +4,7 @@ instruction data. The Hugging Face Trainer does the loop."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +17,7 @@ from judgekit_transformers.tuning_options import TuningOptions
 
 if TYPE_CHECKING:
     from judgekit_transformers.loading import Loaded
-    from judgekit_transformers.tuning_data import Example, Reading
+    from judgekit_transformers.tuning_data import Reading
     from judgekit_transformers.tuning_loop import Recipe, Respond
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
@@ -34,7 +34,7 @@ class SupervisedTuning(judgekit.Trainer):
     options: TuningOptions
 
     def inputs(self) -> list[Path]:
-        """The data, and the files of the checkpoint to start with if it is there already.
+        """The data, a style of one's own, and the files of the checkpoint to start with if it is there already.
 
         Raises CheckpointError for one that is nowhere and that no training is to make, BackendError without the
         libraries.
@@ -44,14 +44,15 @@ class SupervisedTuning(judgekit.Trainer):
         start = self.path(self.options.start)
         # The core names the product of a training by its full path.
         to_be_made = Path(self.options.start).is_absolute() and not start.exists()
-        return [self.path(self.options.data), *([] if to_be_made else deciding(self._start()))]
+        own = [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where)]
+        return [*own, *([] if to_be_made else deciding(self._start()))]
 
     def check(self) -> None:
         """Raises DataError for items without an answer, PromptError for an unknown style."""
         from judgekit_transformers.tuning_data import items_of
 
         options = self.options
-        judgekit.style_named(options.style)
+        judgekit.style_named(options.style, judgekit.Prompts(where=self.where))
         for split in (options.split, *([options.validation] if options.validation else [])):
             items_of(self.path(options.data), split, options)
 
@@ -63,11 +64,14 @@ class SupervisedTuning(judgekit.Trainer):
 
         options, start, data = self.options, self._start(), self.path(self.options.data)
         loaded = load_apart(start, "float32", device_of(options.device))
-        reading = reading_of(loaded, options)
+        reading = reading_of(loaded, options, self.where)
         learnt = examples(items_of(data, options.split, options), loaded, reading)
         held = examples(items_of(data, options.validation, options), loaded, reading) if options.validation else []
         recipe = self._recipe(loaded, len(learnt))
-        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), _summary(learnt, held, reading))
+        cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
+        lost = f"{cut:,} of {items:,} items are longer than {reading.limit} tokens and lose their end" if cut else ""
+        summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
+        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
 
     def _start(self) -> Path:
@@ -100,13 +104,13 @@ class SupervisedTuning(judgekit.Trainer):
         """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
         from judgekit_transformers.tuning_data import items_of
 
-        options, style = self.options, judgekit.style_named(self.options.style)
+        options, style = self.options, judgekit.style_named(self.options.style, reading.prompts)
         path, split = self.path(options.data), options.validation or options.split
         samples = [item.sample for item in items_of(path, split, options)[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(
-                messages=judgekit.prompt_messages(options.style, sample, (), None, chat=reading.chat),
+                messages=judgekit.prompt_messages(options.style, sample, (), reading.prompts, chat=reading.chat),
                 sampling=judgekit.Sampling(max_new_tokens=_WRITTEN, temperature=0, stop=stop),
             )
             for sample in samples
@@ -128,16 +132,7 @@ class SupervisedTuning(judgekit.Trainer):
         """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
         be gone on from."""
         total = hashlib.sha256(f"{self.version} {recipe.precision} {self.options.model_dump_json()}".encode())
-        for path in [self.path(self.options.data), *deciding(self._start())]:
+        for path in self.inputs():
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         return total.hexdigest()
-
-
-def _summary(learnt: Sequence[Example], held: Sequence[Example], reading: Reading) -> dict[str, JsonValue]:
-    """What the report says of the data: how many items, and how many of them were cut."""
-    cut = sum(example.cut for example in (*learnt, *held))
-    facts: dict[str, JsonValue] = {"items": len(learnt), "held out": len(held)}
-    if reading.limit is not None:
-        facts[f"cut to {reading.limit:,} tokens"] = cut
-    return facts

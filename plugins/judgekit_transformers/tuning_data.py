@@ -31,10 +31,11 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 @dataclass(frozen=True)
 class Reading:
-    """How items become tokens: the prompt's style, whether it goes into the chat template, the most tokens that the
-    model reads (None: no limit), and what is done with more."""
+    """How items become tokens: the prompt's style and where styles are found, whether it goes into the chat template,
+    the most tokens that the model reads (None: no limit), and what is done with more."""
 
     style: str
+    prompts: judgekit.Prompts
     chat: bool
     mask_prompt: bool
     limit: int | None
@@ -127,8 +128,8 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
 def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
     """What comes before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
-    asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=reading.chat)
-    style = judgekit.style_named(reading.style)
+    asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
+    style = judgekit.style_named(reading.style, reading.prompts)
     answer = said[number] if reading.chat else style.lead + said[number] + style.end
     ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
     forced = [IGNORED] * (len(loaded.beginning) - 1)
@@ -140,11 +141,11 @@ def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
     ends an answer if the style has no text for that."""
     text, spans = "", []
-    for span in judgekit.render_training(reading.style, sample):
+    for span in judgekit.render_training(reading.style, sample, reading.prompts):
         if span.learn:
             spans.append((len(text), len(text) + len(span.text)))
         text += span.text
-    end = None if judgekit.style_named(reading.style).end else end_of_answer(loaded, False)[0]
+    end = None if judgekit.style_named(reading.style, reading.prompts).end else end_of_answer(loaded, False)[0]
     return text[: spans[-1][1]], spans, end
 
 
@@ -154,7 +155,7 @@ def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     end, shown = end_of_answer(loaded, True)
     text, spans = "", list[Stretch]()
     for number, answer in enumerate(said):
-        asked = judgekit.prompt_messages(reading.style, sample, said[:number], None, chat=True)
+        asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=True)
         prompt, _ = prompt_text(loaded.tokenizer, asked, True)
         if not prompt.startswith(text):
             raise judgekit.CallError(
@@ -175,8 +176,11 @@ def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
     return Example(example.ids[:limit], targets, answer, example.name, cut=True), length
 
 
-def reading_of(loaded: Loaded, options: TuningOptions) -> Reading:
-    """`chat` auto: by whether the tokenizer has a template. Raises UsageError for what this model cannot do."""
+def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
+    """`where`: the config's folder. `chat` auto: by whether the tokenizer has a template.
+
+    Raises UsageError for what this model cannot do.
+    """
     template = bool(loaded.tokenizer.chat_template)
     if options.chat is True and not template:
         raise judgekit.UsageError("chat: true, and the model has no chat template; chat: auto asks in plain text")
@@ -186,6 +190,7 @@ def reading_of(loaded: Loaded, options: TuningOptions) -> Reading:
         raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
     return Reading(
         style=options.style,
+        prompts=judgekit.Prompts(where=where),
         chat=template if options.chat == "auto" else options.chat,
         mask_prompt=options.mask_prompt,
         limit=limit_of(loaded, options.max_length),

@@ -65,7 +65,7 @@ class Recipe:
 @dataclass(frozen=True)
 class Task:
     """What is trained: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read by
-    people at each epoch's end; `summary` says of the data what a report shows."""
+    people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
 
     loaded: Loaded
     start: Path
@@ -73,6 +73,7 @@ class Task:
     held: Sequence[Example]
     respond: Respond
     summary: Mapping[str, JsonValue] = field(default_factory=dict)
+    note: str = ""
 
 
 def fit(task: Task, recipe: Recipe, into: Path, origin: str, progress: Progress) -> None:
@@ -206,7 +207,7 @@ class _Watch(transformers.TrainerCallback):
         if step % recipe.per_epoch == 0 or step == recipe.steps:
             self._write(step)
         try:
-            self.progress(step, recipe.steps, f"loss {loss:.3f}")
+            self.progress(step, recipe.steps, "; ".join(filter(None, (f"loss {loss:.3f}", self.task.note))))
         except judgekit.Interrupted as error:
             self.interrupted = error
         if self.interrupted or self._due(step):

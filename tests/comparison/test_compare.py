@@ -1,6 +1,7 @@
 """Two runs, or two systems of one, item by item: what is compared, what is said, and what is refused."""
 
 import json
+import re
 
 import pytest
 
@@ -198,6 +199,18 @@ def test_hostile_texts_stay_texts(tmp_path, capsys):
     assert "\\x1b[2J" in out
     for character in ("\x1b", "\x07", "\u202e"):
         assert character not in out
+
+
+def test_no_text_is_a_command_of_a_ci_system(tmp_path, capsys, monkeypatch):
+    orders = "::add-mask::a", "##[add-matcher]x.json", "##vso[task.setvariable variable=a]b"
+    bad = [sample.model_copy(update={"category": orders[n % 3], "instruction": orders[n % 3]})
+           for n, sample in enumerate(samples_of(120))]  # fmt: skip
+    a, b = run_of(tmp_path, "a", BASE, samples=bad), run_of(tmp_path, "b", moved(BASE, -5, 2), samples=bad)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    code, out, err = said(capsys, a, b)
+    assert code == 0
+    assert ": :add-mask: :a" in out
+    assert not re.search(r"::|##\w*\[", out + err)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.cli import execute
+from judgekit_openai.backend import OpenAIBackend
 from loopback import ChatServer, FaultServer, http
 from rough_server import CONTENT, RoughServer, fault_of, truth
 from scoring import prepare
@@ -293,17 +295,96 @@ def test_a_key_that_the_server_says_out_loud_is_found_nowhere(tmp_path: Path) ->
 
     with FaultServer(handler) as server:
         env = {"JUDGE_KEY": CANARY}
-        sets = ("judges.main.key_env=JUDGE_KEY", "judges.main.retries=0", "reports=[html, json]")
+        sets = ("judges.main.key_env=JUDGE_KEY", "judges.main.retries=0", REPORTS)
         done = start(tmp_path, f"{server.url}/v1", 6 * len(spelt), 4, *sets, env=env)
     assert done.returncode == 3, done.stderr
+    said = found_nowhere(tmp_path, done)
+    assert any("[secret]" in text for name, text in said.items() if name.endswith("record.json"))
+
+
+REPORTS = "reports=[html, json, junit, junit-items, markdown, gitlab, github, openmetrics]"
+
+
+def found_nowhere(folder: Path, done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """All that was said and written, in which the key is in no spelling."""
     said = {"stdout": done.stdout, "stderr": done.stderr}
-    for path in tmp_path.rglob("*"):
+    for path in folder.rglob("*"):
         if path.is_file():
             said[str(path)] = path.read_bytes().decode("latin-1")
-    assert any("[secret]" in text for name, text in said.items() if name.endswith("record.json"))
     for name, text in said.items():
         for how, spelling in spellings(CANARY).items():
             for form in {spelling, json.dumps(spelling)[1:-1], json.dumps(json.dumps(spelling))[3:-3]}:
                 assert form not in text, f"{how} in {name}"
         assert "Canary" not in text, name
         assert base64.b64encode(b"Canary")[1:-2].decode() not in text, name
+    return said
+
+
+OLLAMA = ["judges.main={backend: ollama, model: m, prompt: score/integer, control_items: 0, retries: 0}"]
+WAYS = {
+    "key_env": (["judges.main.key_env=JUDGE_KEY"], {"JUDGE_KEY": CANARY}),
+    "a key that is not sent": ([], {"OPENAI_API_KEY": CANARY}),
+    "OPENAI_BASE_URL": (["judges.main.base_url=null"], {"OPENAI_API_KEY": CANARY, "OPENAI_BASE_URL": "URL/v1"}),
+    "batches": (
+        ["judges.main.key_env=JUDGE_KEY", "judges.main.batch=true", "judges.main.poll=0.05"],
+        {"JUDGE_KEY": CANARY},
+    ),
+    "ollama": (OLLAMA, {"OLLAMA_API_KEY": CANARY, "OLLAMA_HOST": "URL"}),
+    "organisation": (["judges.main.key_env=JUDGE_KEY"], {"JUDGE_KEY": CANARY, "OPENAI_ORG_ID": "org"}),
+}
+
+
+SLOW = [pytest.param(status, marks=pytest.mark.slow) for status in (400, 404, 429, 500)]
+
+
+@pytest.mark.parametrize("status", [200, 401, *SLOW])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_key_said_in_preflight_and_by_every_answer_is_found_nowhere(
+    tmp_path: Path, way: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is asked, the answer is the key in every spelling, as JSON, as a page, or as an error in a reply."""
+    sets, env = WAYS[way]
+    spelt = " ".join(spellings(CANARY).values())
+    error = {"error": {"message": spelt, "code": CANARY}, "id": CANARY, "version": spelt, "data": [{"id": spelt}]}
+    bodies = [json.dumps(error), f"<html>{spelt}</html>", json.dumps({"error": spelt})]
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(http(status, bodies[before % len(bodies)], x_echo=CANARY, location=f"http://h/?k={CANARY}"))
+
+    with FaultServer(handler) as server:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value.replace("URL", server.url))
+        command = prepare(tmp_path, f"{server.url}/v1", 3, 2)
+        for one in (*sets, REPORTS, "judges.main.retries=0"):
+            command += ["--set", one]
+        run_code = execute(command[command.index("run") :])
+        doctor = ["doctor", "ollama" if way == "ollama" else "openai", "--set", "model=m"]
+        doctor += ["--set", "key_env=JUDGE_KEY"] if "JUDGE_KEY" in env else []
+        doctor += [] if "URL" in str(env) else ["--set", f"base_url={server.url}/v1"]
+        doctor_code = execute(doctor)
+        server_was_asked = len(server.requests)
+    out, err = capsys.readouterr()
+    assert run_code in (3, 4), err
+    assert doctor_code in (0, 4), err
+    assert server_was_asked > 1
+    assert "Traceback" not in err
+    found_nowhere(tmp_path, subprocess.CompletedProcess(command, run_code, out, err))
+
+
+@pytest.mark.parametrize("where", ["generate", "identity", "check"])
+def test_a_key_in_a_bug_of_a_plugin_is_found_nowhere(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(f"could not use {' '.join(spellings(CANARY).values())}")
+
+    monkeypatch.setenv("JUDGE_API_KEY", CANARY)
+    monkeypatch.setattr(OpenAIBackend, "carry_out" if where == "generate" else where, broken)
+    command = prepare(tmp_path, "http://127.0.0.1:9/v1", 3, 2)
+    if where != "check":
+        monkeypatch.setattr(OpenAIBackend, "check", lambda self: [])
+    code = execute(command[command.index("run") :])
+    out, err = capsys.readouterr()
+    assert code in (2, 70)
+    assert "RuntimeError" in err
+    found_nowhere(tmp_path, subprocess.CompletedProcess(command, code, out, err))

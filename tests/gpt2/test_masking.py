@@ -5,12 +5,14 @@ import json
 import pytest
 
 import judgekit
+from judgekit.generating import prompt_messages
 from judgekit_gpt2 import data
+from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
 STYLES = sorted(
-    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
+    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
 )  # fmt: skip
 TALKS = [
     judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),
@@ -82,6 +84,17 @@ def test_prompts_have_the_tokens_that_evaluation_gives_the_model(style, gpt2):
         example = example_of(style, sample, gpt2)
         prompt = gpt2.encode(judgekit.render_prompt(style, sample))
         assert list(example.ids[: len(prompt)]) == prompt
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_history_of_a_conversation_has_the_tokens_of_training(style, gpt2):
+    """The second turn as the backend reads it, and as training did: also where an answer begins with a quotation."""
+    talk = TALKS[0].model_copy(update={"input": "", "turns": ("Sure?",), "turn_references": ("Yes.",)})
+    asked = prompt_messages(style, talk, [talk.reference], None, chat=False)
+    read = _encode(judgekit.Request(messages=asked), gpt2)
+    example = example_of(style, talk, gpt2)
+    assert list(example.ids[: len(read)]) == read
+    assert "".join(judgekit.Request(messages=asked).parts) == asked[0].content
 
 
 def test_every_style_is_here():

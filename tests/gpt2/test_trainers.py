@@ -343,11 +343,11 @@ def test_documents_too_few_to_hold_one_out_are_an_error_only_if_that_was_asked_f
 
 
 def test_a_few_batches_of_validation_are_from_all_over_them():
-    from judgekit_gpt2.trainers import _spread
+    from judgekit_gpt2.passes import spread
 
-    assert _spread(range(6), 5) == [0, 1, 3, 4, 5]
-    assert _spread(range(101), 3) == [16, 50, 84]
-    assert list(_spread(range(4), 9)) == [0, 1, 2, 3]
+    assert spread(range(6), 5) == [0, 1, 3, 4, 5]
+    assert spread(range(101), 3) == [16, 50, 84]
+    assert list(spread(range(4), 9)) == [0, 1, 2, 3]
 
 
 def test_no_gpu_is_an_error(folder):
@@ -356,10 +356,10 @@ def test_no_gpu_is_an_error(folder):
 
 
 def test_no_two_seeds_share_the_order_of_a_pass():
-    from judgekit_gpt2.trainers import _order
+    from judgekit_gpt2.passes import order_of
 
     def order(seed, number):
-        return tuple(torch.randperm(50, generator=_order(seed, number)).tolist())
+        return tuple(torch.randperm(50, generator=order_of(seed, number)).tolist())
 
     assert order(123, 0) == tuple(torch.randperm(50, generator=torch.Generator().manual_seed(123)).tolist())
     assert len({order(seed, number) for seed in range(4) for number in range(4)}) == 16

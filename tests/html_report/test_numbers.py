@@ -26,6 +26,7 @@ ROUGE = Series(label="ROUGE-L", low=0, high=1)
         (1.0, SHARE, "100.0\N{NARROW NO-BREAK SPACE}%"),
         (3.456, GRADE, "3.46"),
         (0.43149, ROUGE, "0.431"),
+        (12345.67, SCORE, "12,345.7"),
         (None, SCORE, "–"),
     ],
 )

@@ -295,9 +295,9 @@ def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read)
     assert line.calls == len(Prober.calls) - 16 == 8 * read
 
 
-@pytest.mark.parametrize("asked", [-1, -0.5, 1.5, "some"])
+@pytest.mark.parametrize("asked", [-1, -0.5, 1.5, "some", True, float("nan"), float("inf"), None])
 def test_what_is_no_number_of_control_items_is_refused(asked):
-    with pytest.raises(ValueError, match="control_items"):
+    with pytest.raises(ValueError, match="a number of samples, or a share of them below 1, not"):
         config({"main": {"mode": "integer", "control_items": asked}})
 
 

@@ -27,12 +27,12 @@ OTHER_SAMPLING = {
     "seed": 2,
     "stop": ("\n",),
 }
-OTHER_MESSAGE = {"role": "system", "content": "hello "}
+OTHER_MESSAGE = {"role": "system", "content": "hello ", "cuts": (2,)}
 # The key leaves defaults out, so that a new field keeps old keys. Changing a default would change their meaning.
 DEFAULTS = {
     Request: {"sampling": Sampling(), "json_schema": None, "continuations": (), "sample_id": "", "top_logprobs": 0},
     Sampling: {"max_new_tokens": None, "temperature": None, "top_p": None, "top_k": None, "seed": None, "stop": ()},
-    Message: {},
+    Message: {"cuts": ()},
 }
 
 
@@ -77,7 +77,7 @@ def test_every_field_changes_the_key() -> None:
         {"namespace": "fresh"},
     ):
         keys[str(change)] = key(**change)
-    assert len(set(keys.values())) == len(keys) == 20
+    assert len(set(keys.values())) == len(keys) == 21
 
 
 def test_the_key_is_the_same_in_every_process_and_version() -> None:

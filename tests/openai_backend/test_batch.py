@@ -290,6 +290,19 @@ def test_looking_grows_rarer_and_tells_how_far_it_is(tmp_path):
     assert said[-1] == ("batch batch_0000", 3, 3, "completed")
 
 
+def test_an_error_in_a_batchs_place_is_not_waited_for(tmp_path):
+    with OpenAIFake(echo) as fake:
+        respond = fake.respond
+
+        def odd(call):
+            looks = call.method == "GET" and call.path.startswith("/v1/batches/")
+            return Answer({"id": "batch_0001", "error": "no such thing"}) if looks else respond(call)
+
+        fake.respond = odd
+        with pytest.raises(Unreachable, match=r"a batch without a status; .* goes on without us"):
+            backend(fake).carry_out(QUESTIONS, errand(tmp_path))
+
+
 def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path, monkeypatch):
     with OpenAIFake(echo) as fake:
         respond = fake.respond

@@ -274,3 +274,23 @@ def test_what_an_earlier_start_made_is_not_cut_short(here: Path, writer: list[st
     assert make(writer, "made.json", "--home", "empty", "--budget", "calls=3") == 3
     assert "made.json stays as it is" in capsys.readouterr().out
     assert Path("made.json").read_bytes() == was
+
+
+def test_ctrl_c_keeps_what_there_is(here: Path, server: OpenAIFake, writer: list[str]) -> None:
+    assert make(writer, "whole.json", "--home", "whole") == 0
+    most = sum(report("whole.report.json")["calls"].values()) * 4 // 5  # within the second of two batches
+    server.calls.clear()
+    server._function = lambda body: Answer(completion(write(body)).body, pause=0.02)
+    command = [sys.executable, "-m", "judgekit", *WORK, *writer, "--into", "made.json", "--keep", "20", "-j", "2"]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while len(server.bodies) < most:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"every reply so far is in the ledger: the same command goes on from there" in err
+    assert items() == items("whole.json")[: len(items())]
+    assert items()
+    assert make(writer) == 0
+    assert Path("made.json").read_bytes() == Path("whole.json").read_bytes()

@@ -88,7 +88,7 @@ def test_it_learns_and_leaves_a_checkpoint_that_the_backend_reads(tuned, kind):
     assert {path.name for path in tuned[kind].iterdir()} - {"chat_template.jinja"} == FILES, "no state, no pickle"
     samples = [json.loads(line) for line in (tuned[kind] / "samples.jsonl").read_text().splitlines()]
     assert [(sample["step"], sample["reference"]) for sample in samples] == [(2, "green"), (4, "green"), (6, "green")]
-    assert json.loads((tuned[kind] / "summary.json").read_text())["items"] == 6
+    assert json.loads((tuned[kind] / "summary.json").read_text())["learnt"] == 6
     backend = TransformersBackend(TransformersOptions(model=str(tuned[kind])))
     assert backend.check() == []
     message = judgekit.Message(role="user", content=samples[-1]["prompt"])
@@ -175,6 +175,22 @@ def test_a_full_disk_is_said_and_leaves_no_checkpoint(folder, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert train(folder, tmp_path / "a", "llama", save_every=1, samples=0)[-1] == 6
+
+
+def test_items_that_are_cut_are_counted_in_the_report_and_while_it_trains(folder, tmp_path):
+    said = []
+    tuned = trainer(folder, "llama", max_length=40, truncate=True, steps=1, epochs=None, samples=0, chat=False)
+    (tmp_path / "run").mkdir()
+    tuned.train(tmp_path / "run", lambda done, total, note: said.append(note))
+    assert "items" not in said[0]
+    counts = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert counts == {"learnt": 6, "held out": 6, "cut short": 0}
+    tuned = trainer(folder, "llama", max_length=20, truncate=True, steps=1, epochs=None, samples=0, chat=False)
+    (tmp_path / "cut").mkdir()
+    tuned.train(tmp_path / "cut", lambda done, total, note: said.append(note))
+    counts = json.loads((tmp_path / "cut" / "summary.json").read_text())
+    assert 0 < counts["cut short"] < 12
+    assert said[1].endswith(f"; {counts['cut short']} of 12 items are longer than 20 tokens and lose their end")
 
 
 def test_it_opens_no_connection_and_needs_none(folder, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def file(tmp_path):
 def read(loaded, path, **options):
     settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
     chosen = judgekit.build_options(TuningOptions, settings, "train.x")
-    return examples(items_of(path, None, chosen), loaded, reading_of(loaded, chosen))
+    return examples(items_of(path, None, chosen), loaded, reading_of(loaded, chosen, path.parent))
 
 
 def asked(style, item, chat):
@@ -151,6 +151,14 @@ def test_an_encoder_reads_the_prompt_and_its_decoder_learns_the_response(models,
         assert list(example.answer) == [*loaded.beginning, *said[:-1]]
         assert loaded.tokenizer.decode(said, skip_special_tokens=True) == items[0]["output"]
         assert example.learnt == len(said)
+
+
+def test_a_style_of_ones_own_is_found_beside_the_config(models, file, tmp_path):
+    (tmp_path / "own.j2").write_text("{#- for: a test\n    end: . -#}\nQ: {{ instruction }} A:\n")
+    loaded = models["gpt2"]
+    (example,) = read(loaded, file(ITEMS[:1]), style="own.j2")
+    assert loaded.tokenizer.decode(example.ids) == "Q: Name the colour of grass. A:green."
+    assert loaded.tokenizer.decode([token for token in example.targets if token != IGNORED]) == "green."
 
 
 def test_a_token_over_the_edge_of_what_is_learnt_is_not_made(models):

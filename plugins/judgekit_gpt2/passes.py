@@ -1,0 +1,77 @@
+"""Passes over examples: their batches, their order, and what a model in training writes at the end of one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import judgekit
+
+if TYPE_CHECKING:
+    import torch
+
+    from judgekit_gpt2.model import GPT2
+    from judgekit_gpt2.tokens import Tokenizer
+    from judgekit_gpt2.training import Portion, Respond
+
+_WRITTEN = 64  # tokens that a model in training writes, at most
+
+R = TypeVar("R")
+
+
+class Lazy(Sequence[Any]):
+    """Batches that are made when they are asked for."""
+
+    def __init__(self, groups: Sequence[Sequence[R]], collate: Callable[[Sequence[R]], Portion]) -> None:
+        self._groups, self._collate = groups, collate
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._collate(self._groups[index])
+
+
+def spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
+    """At most so many of the batches, from all over them."""
+    if most is None or len(batches) <= most:
+        return batches
+    return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
+
+
+def writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]], end: str = "") -> Respond:
+    """What lets a model in training go on from each of the prompts (with their references), greedily; up to `end`."""
+
+    def ended(ids: Sequence[int]) -> bool:
+        return end in tokenizer.decode(ids)
+
+    def respond(model: GPT2, step: int) -> list[judgekit.TrainingSample]:
+        from judgekit_gpt2.generation import Prompt, generate
+
+        fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
+        stopped = ended if end else None
+        asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
+        written = generate(model, asked, tokenizer.end_of_text)
+        return [
+            judgekit.TrainingSample(
+                step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
+            )
+            for (ids, reference), new in zip(fitting, written, strict=True)
+        ]
+
+    return respond
+
+
+def order_of(seed: int, number: int) -> torch.Generator:
+    """What draws the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
+    hash, so that no two seeds share a pass."""
+    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    return drawing(int.from_bytes(digest[:7], "little") if number else seed)
+
+
+def drawing(seed: int) -> torch.Generator:
+    """What draws at random from a seed."""
+    import torch
+
+    return torch.Generator().manual_seed(seed)

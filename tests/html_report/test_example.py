@@ -1,0 +1,40 @@
+"""The committed example is what this code makes of the record beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from judgekit.folder import RunFolder
+from judgekit.plugins import build_manager
+from judgekit.report import write_reports
+
+PICTURE = re.compile(rb"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
+MACHINE = re.compile(r"(?<![\w.])/(home|root|work|tmp|Users|var)/\w")
+
+
+@pytest.fixture
+def example(checkout: Path) -> Path:
+    return checkout / "reports" / "examples" / "quickstart"
+
+
+def test_the_example_report_is_that_of_its_record(example: Path, tmp_path: Path) -> None:
+    """Its words and numbers; the pictures, which another vl-convert may draw otherwise, are left out."""
+    folder = tmp_path / "quickstart"
+    for path in example.rglob("*.json*"):
+        (folder / path.relative_to(example)).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path.relative_to(example)).write_bytes(path.read_bytes())
+    write_reports(RunFolder(folder), ["html"], build_manager())
+    made, kept = (PICTURE.sub(b"", (one / "report.html").read_bytes()) for one in (folder, example))
+    assert made == kept, "make example-report"
+
+
+def test_the_example_names_no_machine_and_is_a_real_run(example: Path, checkout: Path) -> None:
+    record = RunFolder(example).view().record
+    assert (record.name, record.status) == ("quickstart", "complete")
+    for path in (path for path in example.rglob("*") if path.suffix in (".json", ".jsonl", ".html")):
+        assert not MACHINE.search(path.read_text("utf-8")), path.name
+    assert "reports/examples/quickstart/report.png" in (checkout / "README.md").read_text("utf-8")
+    assert (example / "report.html").stat().st_size < 5_000_000
