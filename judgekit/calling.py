@@ -104,7 +104,7 @@ class Caller:
     Use one Caller a backend, from one thread, and close it before the ledger.
     """
 
-    grace = 5.0  # seconds that calls in flight get after an interrupt
+    grace = 4.0  # seconds that calls in flight get after an interrupt, so that all is over within 5
 
     def __init__(
         self,
@@ -138,7 +138,8 @@ class Caller:
         self.name = f"{type(backend).__module__}.{type(backend).__qualname__}"
         most = [concurrency, backend.max_concurrency, limits.concurrency if limits is not None else None]
         self._width = max(1, min(width for width in most if width is not None))
-        self._lane = Lane(paces or Paces(), self._width, limits if backend.limited else None)
+        self._paces = paces or Paces()
+        self._lane = Lane(self._paces, self._width, limits if backend.limited else None)
         self.batch = self._batch = backend.max_batch
         if self._batch < 1:
             raise PluginError(f"the backend {self.name} has a max_batch of {self._batch}")
@@ -150,7 +151,6 @@ class Caller:
         self._threads: list[threading.Thread] = []
         self._closing = False
         self._pausing = False
-        self._grace_end: float | None = None
 
     @cached_property
     def identity(self) -> JsonValue:
@@ -286,10 +286,10 @@ class Caller:
         return self._closing or self._failure is not None or self.stop.is_set()
 
     def _grace_left(self) -> float:
-        """Seconds; the clock starts with the first question."""
-        if self._grace_end is None:
-            self._grace_end = time.monotonic() + self.grace
-        return max(0.0, self._grace_end - time.monotonic())
+        """Seconds; the clock starts with the first question by any caller of the run."""
+        if self._paces.grace_end is None:
+            self._paces.grace_end = time.monotonic() + self.grace
+        return max(0.0, self._paces.grace_end - time.monotonic())
 
     def _settled(self, call: _Call) -> bool:
         """Wait for the call's end; after a stop, only for what is left of the grace period."""

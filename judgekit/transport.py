@@ -165,7 +165,7 @@ def _tell(turn: Turn, status: int, headers: Mapping[str, str], *, counts: bool) 
         turn.may_be_billed()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Channel:
     pool: httpcore.ConnectionPool
     clock: Clock
@@ -227,6 +227,8 @@ class Http:
         secrets = (value.name for value in (key, *fields.values()) if isinstance(value, Secret))
         self._place = (f"{parts.scheme}://{parts.netloc.lower()}", next(secrets, ""))
         self._idle: list[_Channel] = []  # append and pop are atomic
+        self._busy: set[_Channel] = set()  # so are add and discard
+        self._closed = 0  # times
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
@@ -252,7 +254,13 @@ class Http:
         _wait(seconds)
 
     def close(self) -> None:
-        """Close the idle connections. The client stays usable."""
+        """Close the idle connections and end the calls under way: they raise Interrupted. The client stays usable."""
+        self._closed += 1
+        for channel in list(self._busy):
+            channel.clock.stop()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().pool.close()
 
@@ -274,7 +282,7 @@ class Http:
         url = f"{self.base_url}/{path.lstrip('/')}"
         target = urllib.parse.quote(f"{self._root}/{path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~#[]").encode("ascii")
         turn = current_turn() if self.paced else None
-        tries, counts = Tries(self.retries), data is not None
+        tries, counts, closed = Tries(self.retries), data is not None, self._closed
         end: float | None = None
         while True:
             if turn is not None:
@@ -282,18 +290,20 @@ class Http:
             end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
             seconds = max(0.01, min(self.deadline, end - time.monotonic()))
             try:
-                status, headers, raw = self._attempt(method, target, data, content_type, into, seconds)
+                status, headers, raw = self._attempt(method, target, data, content_type, into, seconds, closed)
             except CallError:  # an answer that cannot be taken
                 if turn is not None and counts:
                     turn.may_be_billed()
                 raise
             except _Lost as lost:
+                if turn is not None and counts and not lost.refused:
+                    turn.may_be_billed()
+                if closed != self._closed:
+                    raise Interrupted(f"{url}: closed while a call was under way") from lost
                 kind = Unreachable if lost.refused else CallError
                 failure: JudgekitError = kind(one_line(f"{url}: {lost}"))
                 failure.__cause__ = lost.__cause__
                 pause = tries.after_loss(timed_out=lost.timed_out)
-                if turn is not None and counts and not lost.refused:
-                    turn.may_be_billed()
             else:
                 if turn is not None:
                     _tell(turn, status, headers, counts=counts)
@@ -317,8 +327,9 @@ class Http:
         content_type: str,
         into: BinaryIO | None,
         seconds: float,
+        closed: int,
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request and its whole response: (status, headers, body)."""
+        """One request and its whole response: (status, headers, body). `closed`: as it was when the call began."""
         import httpcore
 
         headers = self._headers
@@ -329,7 +340,10 @@ class Http:
         url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
         channel = self._idle.pop() if self._idle else self._channel()
         channel.clock.start(seconds)
+        self._busy.add(channel)
         try:
+            if closed != self._closed:  # looked at after the clock's start, which would undo an earlier stop
+                raise _Lost("closed", refused=True)
             response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=content))
             try:
                 fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
@@ -346,7 +360,10 @@ class Http:
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise _Lost(f"the connection was lost: {error or type(error).__name__}") from error
         finally:
+            self._busy.discard(channel)
             self._idle.append(channel)
+            if closed != self._closed:
+                self._close_idle()
 
     def _body(self, response: httpcore.Response, headers: Mapping[str, str], into: BinaryIO | None) -> bytes:
         encoding = headers.get("content-encoding", "identity")

@@ -24,9 +24,13 @@ Place = tuple[str, str]  # a server's origin, and the name of the key
 
 
 class Paces:
-    """The paces of a run, by place: parts of the config that ask the same server with the same key share one."""
+    """The paces of a run, by place: parts of the config that ask the same server with the same key share one.
+
+    `grace_end`: when calls under way are waited for no longer, once the run is to end; of all parts, not of each.
+    """
 
     def __init__(self) -> None:
+        self.grace_end: float | None = None
         self._lock = threading.Lock()
         self._by_place: dict[Place, Pace] = {}
 

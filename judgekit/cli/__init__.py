@@ -88,7 +88,12 @@ def app() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: errors.py, and 0 / 1 for gates."""
-    sys.exit(execute(args))
+    code = execute(args)
+    if code == Interrupted.exit_code:
+        from judgekit.cli.interrupts import leave
+
+        leave()
+    sys.exit(code)
 
 
 def execute(args: Sequence[str] | None = None) -> int:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import click
+
+from judgekit.errors import Interrupted
 
 
 @contextmanager
@@ -19,7 +24,7 @@ def interruptible() -> Iterator[threading.Event]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            os._exit(130)  # every committed reply is already on disk; threads in a call cannot be joined
+            os._exit(Interrupted.exit_code)  # every committed reply is on disk; threads in a call cannot be joined
         stop.set()
         click.echo("\nstopping: calls under way may end (a few seconds); Ctrl-C again stops at once", err=True)
 
@@ -29,3 +34,14 @@ def interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def leave() -> NoReturn:
+    """The end of an interrupted process, without the interpreter's own, which waits for or breaks threads in C code.
+
+    What was open is closed by now. A model in this process may still compute what nobody waits for any more.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(Interrupted.exit_code)

@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from pydantic import Field, JsonValue
 from judgekit import (
     Backend,
     BackendError,
+    CallError,
     Http,
     JudgekitError,
     Message,
@@ -41,6 +43,7 @@ from judgekit_openai.chat import ChatClient, Dialect
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently
 _INSTALL = "llama.cpp is not installed: pip install 'judgekit[local]'"
+_SOON = 0.5  # seconds that `close` waits for the end of the server
 _NO_SEED = 2**32 - 1  # llama.cpp reads 32 bits of a seed, and this one as "draw one at random"
 
 
@@ -129,10 +132,20 @@ class LocalBackend(Backend):
         self.close()
 
     def close(self) -> None:
+        """End the calls under way and stop the server: at once, or seconds later, when llama.cpp has seen who left.
+
+        Dropping the server stops all of Python, signals included, until llama.cpp computes no more, and for ever if
+        a client still waits. So it is left to a thread that drops it at rest.
+        """
         with self._lock:
-            if self._client is not None:
-                self._client.http.close()
-            self._client = self._server = None
+            if self._client is None:
+                return
+            self._client.http.close()
+            key = self._client.http.key
+            closing = threading.Thread(target=_wait_for_rest, args=(self._server, key), name="judgekit-local-close")
+            self._client = self._server = None  # the thread's is now the last reference
+        closing.start()
+        closing.join(_SOON)
 
     def _started(self) -> ChatClient:
         with self._lock:
@@ -141,7 +154,10 @@ class LocalBackend(Backend):
             return self._client
 
     def _start(self) -> ChatClient:
-        """Load the model and listen on a free port of 127.0.0.1. Takes 0.4 to 1.5 s for a small model."""
+        """Load the model and listen on a free port of 127.0.0.1. Takes 0.4 to 1.5 s for a small model.
+
+        All of Python stands still meanwhile, so Ctrl-C is heard when the model is loaded.
+        """
         path = self._gguf()
         _version()
         import xllamacpp
@@ -156,6 +172,7 @@ class LocalBackend(Backend):
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = 0  # nothing on the user's terminal
         params.warmup = params.ui = False
+        params.endpoint_slots = True  # tells when it is at rest
         params.cache_ram_mib = 0
         try:
             self._server = xllamacpp.Server(params)
@@ -197,6 +214,24 @@ def _seeded(request: Request) -> Request:
     if sampling.seed is None or sampling.seed < _NO_SEED:
         return request
     return request.model_copy(update={"sampling": sampling.model_copy(update={"seed": sampling.seed % _NO_SEED})})
+
+
+def _wait_for_rest(server: Any, key: Secret | None) -> None:
+    """Until the server computes nothing. Raises nothing; when nobody listens any more, that is rest too.
+
+    llama.cpp looks whether a client is still there only when it has answered nobody for a second: to ask it more
+    often would keep it computing to the end of the reply.
+    """
+    with Http(server.listening_address, key=key, deadline=60.0, retries=0, paced=False) as http:
+        while True:
+            try:
+                if not any(slot["is_processing"] for slot in http.get("slots").body):
+                    return
+            except CallError:
+                pass  # it is busy for longer than the deadline
+            except BackendError:
+                return
+            time.sleep(1.5)
 
 
 def _version() -> str:

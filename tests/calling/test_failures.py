@@ -1,5 +1,6 @@
 """A call that fails is a value; a backend that cannot serve opens the circuit; a stop is soon over."""
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from judgekit.calling import Caller, Counts
 from judgekit.errors import AuthError, CallError, Interrupted, PluginError, StorageError
 from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Message, Reply, Request
+from judgekit.turns import Paces
 from loopback import FaultServer, http
 
 
@@ -247,7 +249,27 @@ def test_a_call_that_hangs_delays_a_stop_by_the_grace_period_only(ledger: Ledger
             list(caller.calls("generate", items(1000)))
         assert 0.35 < time.monotonic() - start < 1.5
     assert time.monotonic() - start < 1.5  # closing grants no second grace
-    assert Caller.grace == 5.0
+    assert Caller.grace < 5.0, "an interrupt ends the process within 5 s"
+    never.set()
+
+
+def test_callers_of_one_run_share_the_grace_period(ledger: Ledger) -> None:
+    """A panel whose members all hang is waited for once, and not once for each."""
+    stop, never, paces = threading.Event(), threading.Event(), Paces()
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for number in range(4):
+            backend = Scripted(lambda i: ONE if i == 0 else never.wait(20) and ONE)
+            caller = Caller(backend, ledger, concurrency=2, stop=stop, paces=paces, identity=number)
+            caller.grace = 0.5
+            runs.append(stack.enter_context(caller).calls("generate", items(10)))
+            next(runs[-1])
+        stop.set()
+        start = time.monotonic()
+        with pytest.raises(Interrupted):
+            next(runs[0])
+        stack.close()
+        assert 0.4 < time.monotonic() - start < 1.5
     never.set()
 
 

@@ -65,7 +65,7 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
         while "stopping" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=4) == 130, "the grace for calls under way is longer than this"
+        assert process.wait(timeout=2) == 130, "the grace for calls under way is longer than this"
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:

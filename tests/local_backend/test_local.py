@@ -7,12 +7,15 @@ import json
 import math
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from judgekit import Backend, BackendError, CheckpointError, Http, Message, Request, Sampling
+from judgekit import Backend, BackendError, CheckpointError, Http, Interrupted, Message, Request, Sampling
 from judgekit_local import gguf as gguf_of_ours
 from judgekit_local.backend import LocalBackend, LocalOptions
 from real_model import gguf
@@ -139,6 +142,24 @@ def test_close_stops_the_server_and_the_next_request_starts_another(local):
     local.generate([request(max_new_tokens=1)])
     address = local._server.listening_address
     local.close()
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(f"{address}/health", timeout=10)
+    assert local.generate([request(max_new_tokens=1)])[0].usage.completion_tokens == 1
+
+
+def test_close_ends_the_call_under_way_and_then_the_server(local):
+    local.generate([request(max_new_tokens=1)])
+    address = local._server.listening_address
+    long = request("Tell me a story.", max_new_tokens=400, json_schema={"type": "string", "minLength": 2000})
+    with ThreadPoolExecutor() as pool:
+        call = pool.submit(local.generate, [long])
+        time.sleep(0.5)
+        local.close()
+        with pytest.raises(Interrupted):
+            call.result(5)
+    for thread in threading.enumerate():
+        if thread.name == "judgekit-local-close":
+            thread.join(10)
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(f"{address}/health", timeout=10)
     assert local.generate([request(max_new_tokens=1)])[0].usage.completion_tokens == 1

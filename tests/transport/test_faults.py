@@ -9,11 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from judgekit.errors import CallError, JudgekitError, Unreachable
+from judgekit.errors import CallError, Interrupted, JudgekitError, Unreachable
 from judgekit.transport import Http, Secret
 from loopback import FaultServer, http, read_request, replies, reset
 
@@ -210,6 +211,20 @@ def test_a_trusted_certificate_is_accepted(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     assert Http(tls_server).get("x").body == {"ok": True}
+
+
+def test_close_ends_a_call_under_way_over_tls(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        client = Http(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        call = pool.submit(client.get, "x")
+        with context.wrap_socket(listener.accept()[0], server_side=True) as secure:
+            assert secure.recv(65536).startswith(b"GET /x ")
+            client.close()
+            with pytest.raises(Interrupted):
+                call.result(5)
 
 
 def test_a_server_that_never_shakes_hands_is_unreachable_within_the_connect_timeout() -> None:

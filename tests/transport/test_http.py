@@ -94,6 +94,62 @@ def test_a_connection_is_kept_and_used_again() -> None:
     assert seen == [0, 0, 0]
 
 
+def ended_by_close(client: Http, begun: threading.Event) -> BaseException | None:
+    """What a call raises when the client is closed as soon as the server has begun with it."""
+    raised: list[BaseException | None] = [None]
+
+    def call() -> None:
+        try:
+            client.post("x", {})
+        except BaseException as error:
+            raised[0] = error
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert begun.wait(10)
+    time.sleep(0.1)
+    client.close()
+    thread.join(5)
+    assert not thread.is_alive(), "close must end the call"
+    return raised[0]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\n\r\n{}"],  # nothing, a part, what could be all
+)
+def test_close_ends_a_call_under_way_and_the_server_sees_it(start: bytes) -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        if before:
+            connection.sendall(http(200, "[2]"))
+            return
+        connection.sendall(start)
+        begun.set()
+        if connection.recv(1) == b"":
+            left.set()
+
+    with FaultServer(handler) as server:
+        client = Http(server.url)
+        assert isinstance(ended_by_close(client, begun), Interrupted)
+        assert left.wait(5)
+        assert len(server.requests) == 1, "it is not tried again"
+        assert client.get("x").body == [2], "the client stays usable"
+
+
+def test_close_ends_a_call_that_waits_to_try_again() -> None:
+    begun = threading.Event()
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(http(503, "{}", Retry_After="1"))
+        begun.set()
+
+    with FaultServer(handler) as server:
+        assert isinstance(ended_by_close(Http(server.url), begun), Interrupted)
+        assert len(server.requests) == 1
+
+
 def test_each_thread_has_a_connection_of_its_own() -> None:
     together = threading.Barrier(4, timeout=10)
 
