@@ -98,7 +98,7 @@ def test_two_processes_pretrain_as_one(folder, sharding):
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         pytest.param({"lora": {"rank": 2}}, marks=pytest.mark.slow),
         {"lora": {"rank": 2}, "sharding": "full"},
     ],

@@ -213,7 +213,7 @@ Pretrain(options).train(into, lambda done, total, note: print(done, flush=True))
 
 def test_a_real_kill_9_changes_no_byte(folder):
     """Processes that are killed after a step each, wherever they then are: in a step, or saving."""
-    (folder / "options.json").write_text(_pretrain(folder, steps=200, save_every=3).options.model_dump_json())
+    (folder / "options.json").write_text(_pretrain(folder, steps=120, save_every=3).options.model_dump_json())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(name):
@@ -223,9 +223,10 @@ def test_a_real_kill_9_changes_no_byte(folder):
     whole = start("whole")
     whole.communicate()
     lives = 0
-    for delay in (0.0, 0.05, 0.111):
+    for steps, delay in ((1, 0.0), (4, 0.005), (7, 0.011)):
         process = start("killed")
-        process.stdout.readline()
+        for _ in range(steps):
+            process.stdout.readline()
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -39,8 +39,14 @@ def broken_rules() -> Callable[[Page], list[str]]:
     return run
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        (1280, "dark"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((390, "dark"), (1280, "light"))),
+    ],
+)
 def test_axe_finds_nothing(
     browser: Browser, file: Path, broken_rules: Callable[[Page], list[str]], scheme: str, width: int
 ) -> None:
