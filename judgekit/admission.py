@@ -1,4 +1,4 @@
-"""The rate at which a server lets calls in, found by what it turned away. Pure but for what it remembers.
+"""What a server lets in, a rate or so many calls at once, found by what it turned away. Pure but for what it remembers.
 
 A server that turns calls away is thought of as a bucket: it lets in `burst` calls at once, and `rate` a second. Two
 stretches tell both. The first ends after the burst; the next starts at what that stretch let in a second, its pause
@@ -10,6 +10,8 @@ are found by what whole stretches let in.
 From then on the rate follows a cubic curve (as in CUBIC, RFC 9438): from a little below where it failed, flat around
 that, and past it; from there on it doubles every few seconds. The longer the server's pauses, the longer the curve, so
 that looking for more costs a small share of the time.
+
+A server that limits the calls at once has no such rate: AtOnce tells it apart by what was under way.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ _BRIEF = 0.3  # seconds of what is now
 _SHORTEST, _STEADY = 0.25, 0.5  # seconds from which on calls are a rate: of one that grows fast, and of a slow one
 _ROUGH, _AGAIN = 0.98, 0.95  # of a peak that was found while it grew fast, and of one that failed below the last
 _MANY = 8  # calls that tell a rate
+_LESS, _MORE = 0.95, 1.1  # of a limit on the calls at once: what counts as the same, for some are always on their way
+_FEW = 0.5  # answers beyond such a limit that say nothing, as a share of it
+_LONG = 3.0  # seconds that no server asks for until fewer calls are under way
 _WHOLE = 0.8  # of the first burst: a stretch that lets in as many is one that began anew, as windows do
 
 
@@ -154,3 +159,62 @@ class Admission:
             since = ((len(sent) - place - burst) / -time for place, time in enumerate(sent) if time <= -least)
             rate = max(since, default=0.0)
         return max(rate, 0.0)
+
+
+class AtOnce:
+    """Tells a limit on the calls at once from one on the rate.
+
+    Such a server turns calls away when the same number is under way, at any rate, and in between lets in none beyond
+    that number. Twice the same number is taken for the limit. Where calls are turned away at another number after all,
+    it was a rate, and twice as many times are needed from then on.
+    """
+
+    def __init__(self) -> None:
+        self.holds = False  # whether that is what it limits, as far as is known
+        self._limit = math.inf  # calls under way when it last turned calls away
+        self._let_in: float = math.inf  # the same of those turned away since, not judged yet; infinite without any
+        self._answers = self._beyond = 0  # in between, and while clearly more were under way
+        self._times, self._needed = 0, 1  # how often it was the number of last time, and how often that is to be
+        self._pause = 0.0
+        self._settled = -math.inf
+
+    @property
+    def failing(self) -> bool:
+        """Whether calls were turned away since `judge` was asked."""
+        return self._let_in < math.inf
+
+    def answered(self, under_way: int) -> None:
+        """The server took one of so many calls."""
+        self._answers += 1
+        self._beyond += under_way - 1 > _MORE * self._limit
+
+    def failed(self, others: int, pause: float) -> None:
+        """A call was turned away while so many others were under way, and no rate that is known explains it."""
+        self._let_in, self._pause = min(self._let_in, others), pause
+
+    def turned_away(self, let_in: int) -> None:
+        """So was one that had begun before; `let_in`: those that had too and may have been let in."""
+        if self.failing:
+            self._let_in = min(self._let_in, let_in)
+
+    def judge(self, now: float) -> int:
+        """The calls at once that it lets in, when the pause is over; 0 where nothing new is known of that."""
+        let_in, self._let_in = self._let_in, math.inf
+        if self._answers < self._limit < math.inf:  # most of those under way are the same calls as last time
+            return 0
+        same = let_in >= 1 and _LESS * self._limit <= let_in <= _MORE * self._limit
+        same = same and self._beyond <= _FEW * self._limit and self._pause <= _LONG
+        self._times = self._times + 1 if same else 0
+        if self.holds and not same:
+            self._needed *= 2
+        self._limit = let_in
+        self._answers = self._beyond = 0
+        self.holds = self._times >= self._needed
+        if not self.holds:
+            return 0
+        self._settled = now + max(_CURVE_SECONDS, _CURVE_PAUSES * self._pause)
+        return int(self._limit)
+
+    def settled(self, now: float) -> bool:
+        """Whether it is too early to look for more."""
+        return self.holds and now < self._settled

@@ -7,8 +7,8 @@ came. Four things hold them back:
 - Retry-After: nothing is sent to the server before it has passed, by any call;
 - the headers x-ratelimit-remaining-* and -reset-*: what is used up is not asked for again before its reset;
 - AIMD, after answers 429, 503 and 529: fewer calls under way, by what the server was busy with, and one more for every
-  round that went well; and, where pauses eat the time up, the rate that admission.py learns. An answer without
-  Retry-After holds everyone back too, for a tenth of a second that doubles while nobody is let in.
+  round that went well; and, where pauses eat the time up, what admission.py learns: a rate, or the calls at once. An
+  answer without Retry-After holds everyone back too, for a tenth of a second that doubles while nobody is let in.
 
 Without limits and before the first of such answers a call passes without taking a lock.
 """
@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from judgekit.admission import SLACK, Admission
+from judgekit.admission import SLACK, Admission, AtOnce
 from judgekit.errors import Interrupted, NotSent
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Pace:
         self._clock = clock
         self._lock = threading.Lock()
         self._line: deque[threading.Event] = deque()
-        self._flying: set[int] = set()  # tickets of the calls under way; add and discard are atomic
+        self._flying: dict[int, int] = {}  # tickets of the calls under way, and how many others were then; atomic
         self._ceiling = width
         self._width = float(width)
         self._hold = 0.0
@@ -87,6 +87,7 @@ class Pace:
         self._tokens: _Even | None = None
         self._windows = {"requests": _Window(), "tokens": _Window()}
         self._learned: Admission | None = None
+        self._at_once = AtOnce()
         self._answers = 0
         self._answered = -math.inf  # when the last of them came
         self._cycle = self._clock()  # when the last pause ended
@@ -117,7 +118,7 @@ class Pace:
     def enter(self, ticket: int, tokens: Callable[[], float], stopping: Callable[[], bool]) -> None:
         """Wait until the call may start. Raises Interrupted, or NotSent where the server wants too long a pause."""
         if not self.engaged:
-            self._flying.add(ticket)
+            self._flying[ticket] = len(self._flying)
             return
         turn, cost = threading.Event(), tokens()
         with self._lock:
@@ -139,7 +140,7 @@ class Pace:
 
     def leave(self, ticket: int) -> None:
         """The call is over, or waits to be sent again."""
-        self._flying.discard(ticket)
+        self._flying.pop(ticket, None)
         if self._line:
             with self._lock:
                 self._wake()
@@ -164,7 +165,8 @@ class Pace:
             now = self._clock()
             self._answers += 1
             self._walls = 0
-            if self._learned is None or not self._learned.settled(now):
+            self._at_once.answered(len(self._flying))
+            if not (self._at_once.settled(now) or (self._learned is not None and self._learned.settled(now))):
                 self._width = min(float(self._ceiling), self._width + 1.0 / self._width)
             for name, units in (("requests", 1.0), ("tokens", tokens())) if told else ():
                 remaining = _positive(headers.get(f"x-ratelimit-remaining-{name}"))
@@ -180,7 +182,7 @@ class Pace:
         """The server answered 429, 503 or 529; `pause` is its Retry-After in seconds, if it sent one."""
         with self._lock:
             now = self._clock()
-            self._flying.discard(ticket)
+            others = self._flying.pop(ticket, 0)
             busy, first, wait = len(self._flying), began >= self._episode, pause
             if wait is None and first:
                 self._walled = now if not self._walls else self._walled
@@ -191,8 +193,9 @@ class Pace:
                 self._learned.free_at = self._hold  # the server itself says when one more is let in
             if first:
                 self._crowd = 0
-                self._learn(now, busy)
+                self._learn(now, busy, max(busy, others))
             else:
+                self._at_once.turned_away(busy + self._answers - self._marks[-1][1])
                 self._one_more_of_the_crowd()
             if pause is None:
                 self._width = max(1.0, min(self._width, busy * _BACK_OFF))
@@ -211,26 +214,42 @@ class Pace:
         """Seconds until the server wants to hear of anyone again."""
         return self._hold - self._clock()
 
-    def _learn(self, now: float, busy: int) -> None:
-        """Find the rate, where being turned away cost much since the last time: time in pauses, or calls."""
+    def _learn(self, now: float, busy: int, others: int) -> None:
+        """Find the rate, where being turned away cost much since the last time: time in pauses, or calls. `others`: the
+        calls that were under way beside the one that was turned away."""
         pause = min(max(0.0, self._hold - now), LONGEST_WAIT)
         length = max(now - self._cycle, 1e-3)
         let_in = self._answers - self._marks[-1][1] + busy
-        if self._learned is None:
+        explained = False  # by a rate that is known
+        if self._at_once.holds:
+            pass
+        elif self._learned is None:
             if let_in < 3 or pause >= 2 * _COSTLY * (length + pause):
                 self._find(self._marks[-1][1], length, length + pause, now + pause)
         else:
             rate = self._learned.at(now) or self._lately(now)
             # A pause until the next call would be due anyway costs nothing.
             costly = let_in < 3 or pause - 1.5 / max(rate, 0.01) >= _COSTLY * (length + pause)
-            if costly or self._learned.beyond(rate):
+            beyond = self._learned.beyond(rate)
+            explained = not beyond and (self._learned.peak is not None or not costly)
+            if costly or beyond:
                 self._learned.failed(now, pause, self._answers + busy)
             else:
                 about = max(self._sustained(now), 1.1 * self._lately(now), 0.95 * rate)
                 self._learned.touched(min(rate, about), now + pause)
+        if not explained:
+            self._at_once.failed(others, pause)
         self._marks.append((now, self._answers))
         self._episode = now
         self._cycle = now + pause
+
+    def _judge(self, now: float) -> None:
+        """Once the pause is over: where it is the calls at once that the server limits, no rate holds them back."""
+        held = self._at_once.holds
+        if at_once := self._at_once.judge(now):
+            self._width = float(min(at_once, self._ceiling))
+        elif held and not self._at_once.holds and self._learned is not None and self._learned.peak is not None:
+            self._learned.touched(self._learned.peak, now)
 
     def _one_more_of_the_crowd(self) -> None:
         self._crowd += 1
@@ -276,17 +295,20 @@ class Pace:
             raise NotSent(f"not sent: the server asks to be left alone for {held:.0f} s")
         if self._walls > _DOUBLINGS and now - self._walled > LONGEST_WAIT and not self._flying:
             raise NotSent(f"not sent: the server has turned all calls away for {now - self._walled:.0f} s")
-        if len(self._flying) >= max(1, int(self._width)):
-            return math.inf
+        if self._at_once.failing and held <= 0:
+            self._judge(now)
         if self._learned is not None and self._learned.over(now):
             self._learned = None
+        if len(self._flying) >= max(1, int(self._width)):
+            return math.inf
         waits = [held, self._windows["requests"].wait(1.0, now), self._windows["tokens"].wait(tokens, now)]
-        waits += [even.free_at - now for even in (self._requests, self._tokens, self._learned) if even is not None]
+        learned = None if self._at_once.holds else self._learned
+        waits += [even.free_at - now for even in (self._requests, self._tokens, learned) if even is not None]
         return max(waits)
 
     def _take(self, ticket: int, tokens: float) -> None:
         now = self._clock()
-        self._flying.add(ticket)
+        self._flying[ticket] = len(self._flying)
         self._windows["requests"].take(1.0)
         self._windows["tokens"].take(tokens)
         if self._requests is not None:

@@ -146,8 +146,8 @@ class Turn:
         self.lane.pace.answered(headers, self._tokens)
 
     def turned_away(self, pause: float | None) -> None:
-        self.leave()
         self.lane.pace.turned_away(id(self), self._began, pause)
+        self.leave()
 
     def others_get_in(self) -> bool:
         """Whether the server has answered anyone lately."""

@@ -23,6 +23,7 @@ TOLD = {
     "window of 1 s": Admits(60, window=1, after="whole"),
     "sliding window of 10 s": Admits(20, window=10, sliding=True, after="whole"),
     "a server that takes its time": Admits(40, burst=4, delay=0.4),
+    "bucket of one": Admits(20, burst=1, after="whole"),
 }
 UNTOLD = {
     "bucket, large": Admits(60, burst=60, after="none"),
@@ -37,6 +38,7 @@ LONG = {  # Retry-After, in seconds, where the next call would be let in within 
     "bucket, large, 5 s": Admits(60, burst=60, after=5),
     "bucket, 20 s": Admits(60, burst=5, after=20),
 }
+UNLIMITED = 1e9  # calls a second
 
 
 def storm(server: Admits, calls: int, width: int) -> Story:
@@ -62,6 +64,23 @@ def test_four_fifths_where_it_does_not_say_when_to_come_back(kind: str, width: i
     story = storm(UNTOLD[kind], 3000, width)
     assert story.lost == 0, "a call that is turned away while others are let in has not failed"
     assert story.share(UNTOLD[kind]) >= 0.8
+
+
+@pytest.mark.parametrize("after", ["none", 1.0])
+@pytest.mark.parametrize("delay", [0.05, 0.4, 2.0])
+@pytest.mark.parametrize("slots", [1, 4, 16, 64])
+def test_four_fifths_of_what_a_limit_on_the_calls_at_once_admits(slots: int, delay: float, after: str | float) -> None:
+    server = Admits(UNLIMITED, burst=UNLIMITED, slots=slots, delay=delay, after=after)
+    story = storm(server, max(1000, int(40 * server.most)), 64 if slots < 64 else 80)
+    assert story.lost == 0
+    assert story.share(server) >= 0.8
+
+
+def test_as_many_calls_as_it_takes_at_once_are_never_turned_away() -> None:
+    server = Admits(UNLIMITED, burst=UNLIMITED, slots=64, delay=0.05)
+    story = Storm(server, 5000, 64).run()
+    assert story.turned_away == 0
+    assert story.share(server) >= 0.95
 
 
 @pytest.mark.parametrize("calls", [1500, 6000])

@@ -168,7 +168,6 @@ class Storm:
         self._next(worker)
 
     def _turned_away(self, worker: int, tries: Tries, began: float, told: float | None) -> None:
-        self.pace.leave(worker)
         self.pace.turned_away(worker, began, told)
         self._forbidden = max(self._forbidden, self.now + (told or 0.0))
         headers = {} if told is None else {"retry-after-ms": f"{told * 1000:.0f}"}
