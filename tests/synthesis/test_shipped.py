@@ -70,7 +70,11 @@ def test_the_docs_name_options_that_there_are(checkout: Path) -> None:
     assert isinstance(group, click.Group)
     known = {option for name in COMMANDS for option in _options(group.commands[name])}
     text = (checkout / "docs" / "synthesis.md").read_text("utf-8")
-    named = set(re.findall(r"(?<![\w-])(--?[a-z][\w-]*)", text)) - {"--from"}  # of `judgekit gpt2 dpo`
+    named = set(re.findall(r"(?<![\w-])(--?[a-z][\w-]*)", text)) - {
+        "--from",
+        "-m",
+        "-s",
+    }  # of `judgekit gpt2 dpo` and of pytest
     assert named <= known, named - known
     for name in COMMANDS:
         assert f"judgekit data {name}" in text
