@@ -117,7 +117,7 @@ def _full(batches: list[list[T]], size: int) -> list[list[T]]:
 
 def instruction_examples(
     path: Path,
-    split: Literal["train", "test", "validation"],
+    split: Literal["train", "test", "validation"] | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -128,7 +128,8 @@ def instruction_examples(
     mapping: Mapping[str, str] | None = None,
     prompts: judgekit.Prompts | None = None,
 ) -> list[Example]:
-    """The items of one split, in any format, as texts to learn, rendered exactly as evaluation renders them.
+    """The items of one split (None: of all the file), in any format, as texts to learn, rendered exactly as evaluation
+    renders them.
 
     With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
     without a response, and (unless `truncate`) of one that is longer than the model's context, with how many are.

@@ -195,6 +195,20 @@ def test_an_item_that_is_cut_is_counted_and_said_at_every_step(folder):
     assert json.loads((folder / "sft" / "summary.json").read_text()) == {"learnt": 4, "held out": 1, "cut short": 2}
 
 
+def test_a_file_that_is_all_for_training_is_learnt_whole(folder):
+    _train(_pretrain(folder), folder / "base")
+    items = [{"instruction": f"Name the colour of {thing}.", "output": colour} for thing, colour in COLOURS.items()]
+    (folder / "all.json").write_text(json.dumps(items))
+    _train(_finetune(folder, "base", data="all.json", split=None, validation=None, epochs=1), folder / "sft")
+    counts = json.loads((folder / "sft" / "summary.json").read_text())
+    assert counts == {"learnt": len(COLOURS), "held out": 0, "cut short": 0}
+    for split in (None, "validation"):
+        with pytest.raises(
+            ValidationError, match="learns what 'validation: validation' holds out; give 'validation: null'"
+        ):
+            _finetune(folder, "base", split=split)
+
+
 def test_inputs_are_the_files_that_decide(folder):
     assert _finetune(folder, "nowhere").inputs() == [folder / "instructions.json"]
     _train(_pretrain(folder), folder / "base")
