@@ -93,11 +93,12 @@ def in_split(items: Sequence[Item], split: Split, path: Path) -> list[Item]:
     """The items of one split: by their own `split` field where they have one; otherwise the book's.
     Raises DataError where there is none."""
     if any("split" in item.fields for item in items):
-        chosen = [item for item in items if item.fields.get("split") == split]
+        chosen, why = [item for item in items if item.fields.get("split") == split], ""
     else:
         chosen = list(book_split(items, split))
+        why = f": too few items ({len(items)}) for 85/10/5 percent in file order, and none has a field 'split'"
     if not chosen:
-        raise DataError(f"has no item in the split {split!r}", path=path)
+        raise DataError(f"has no item in the split {split!r}{why}", path=path)
     return chosen
 
 

@@ -33,6 +33,7 @@ from judgekit.plugins import Catalogue, did_you_mean
 from judgekit.readings import Task
 from judgekit.records import Problem, Sample, Series
 from judgekit.spec import DataSpec, JudgeSpec, MetricSpec, ModelSpec, RunSpec, build_options
+from judgekit.styles import style_named
 from judgekit.templates import Prompts, Template
 from judgekit.training import PlannedTraining, named_product, plan_trainings, trained_by
 
@@ -202,6 +203,8 @@ def prepare(
         if backend := build("backends", model.backend, model.options, f"models.{name}"):
             prepared.models[name] = backend
             _check_repeats(f"models.{name}", model, backend, prepared.repeats(name), problems)
+        if (style := model.style) is not None:
+            problems.attempt(f"models.{name}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
     for name, metric in spec.metrics.items():
         if built := build("metrics", metric.type, metric.options, f"metrics.{name}"):
             _plan_metric(prepared, name, metric, built, problems)

@@ -117,8 +117,9 @@ def style_named(name: str, prompts: Prompts | None = None) -> Style:
     if name.startswith(CHAT_TEMPLATE):
         where = Path() if prompts is None else prompts.where
         return ChatStyle(name, read_chat_template(where / Path(name.removeprefix(CHAT_TEMPLATE)).expanduser()))
-    full = name if "/" in name or name.endswith(SUFFIX) else f"{FOLDER}{name}"
-    template = builtin(full) if prompts is None else prompts.get(full)
+    any_prompt = "/" in name or name.endswith(SUFFIX)
+    full = name if any_prompt else f"{FOLDER}{name}"
+    template = prompts.get(full) if any_prompt and prompts is not None else builtin(full)
     if template is None:
         styles = [known.removeprefix(FOLDER) for known in Prompts().names() if known.startswith(FOLDER)]
         hint = did_you_mean(name, styles) or f"; there are {', '.join(styles)}, and {CHAT_TEMPLATE}FOLDER"

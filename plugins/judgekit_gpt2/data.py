@@ -117,7 +117,7 @@ def _full(batches: list[list[T]], size: int) -> list[list[T]]:
 
 def instruction_examples(
     path: Path,
-    split: Literal["train", "test", "validation"],
+    split: Literal["train", "test", "validation"] | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -128,13 +128,14 @@ def instruction_examples(
     mapping: Mapping[str, str] | None = None,
     prompts: judgekit.Prompts | None = None,
 ) -> list[Example]:
-    """The items of one split, in any format, as texts to learn, rendered exactly as evaluation renders them.
+    """The items of one split (None: of all the file), in any format, as texts to learn, rendered exactly as evaluation
+    renders them.
 
     With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
-    without a response, and (unless `truncate`) of one that is longer than the model's context.
+    without a response, and (unless `truncate`) of one that is longer than the model's context, with how many are.
     """
     ends = judgekit.style_named(style, prompts).end != ""
-    examples = []
+    examples, too_long = [], []
     for item in judgekit.read_items(path, format, split=split, mapping=mapping):
         if (unanswered := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
             missing = f"turn {unanswered + 1} has no answer" if item.sample.turns else "no 'output'"
@@ -142,12 +143,14 @@ def instruction_examples(
         spans = judgekit.render_training(style, item.sample, prompts)
         example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
         if len(example) > context and not truncate:
-            raise item.error(
-                f"{len(example)} tokens are more than the context of {context}; 'truncate: true' cuts them"
-            )
-        if len(tokenizer.encode(spans[0].text)) >= context:
+            too_long.append((item, len(example)))
+        elif len(tokenizer.encode(spans[0].text)) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")
         examples.append(example)
+    if too_long:
+        item, length = too_long[0]
+        more = f" ({len(too_long) - 1} more are too long)" if len(too_long) > 1 else ""
+        raise item.error(f"{length} tokens are more than the context of {context}{more}; 'truncate: true' cuts them")
     return examples
 
 

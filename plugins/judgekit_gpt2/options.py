@@ -164,14 +164,14 @@ class Adapters(judgekit.Options):
 
 class TuneOptions(RecipeOptions):
     """`from`: the checkpoint to start with. `data`: JSON or JSONL; its `format` (alpaca, dolly, sharegpt, messages) is
-    seen from its items. `validation` None holds nothing out. `style`: how a conversation becomes text. Items longer
-    than the context are an error, or with `truncate` lose their end, and are counted. `lora` trains adapters alone,
-    which are merged into the checkpoint. `order`: batches of similar lengths, or of any."""
+    seen from its items. `split` None learns all of it, `validation` None holds nothing out. `style`: how a conversation
+    becomes text. Items longer than the context are an error, or with `truncate` lose their end, and are counted. `lora`
+    trains adapters alone, which are merged into the checkpoint. `order`: batches of similar lengths, or of any."""
 
     start: str = Field(alias="from")
     data: str
     format: str | None = None
-    split: Split = "train"
+    split: Split | None = "train"
     validation: Split | None = "validation"
     style: str = "alpaca"
     truncate: bool = False
@@ -179,6 +179,15 @@ class TuneOptions(RecipeOptions):
     order: Literal["bucketed", "shuffled"] = "bucketed"
     drop_last: bool = False
     lora: Adapters | None = None
+
+    @model_validator(mode="after")
+    def _held_out_is_not_learnt(self) -> TuneOptions:
+        if self.validation is not None and self.split in (None, self.validation):
+            raise ValueError(
+                f"'split: {self.split or 'null'}' learns what 'validation: {self.validation}' holds out; "
+                "give 'validation: null'"
+            )
+        return self
 
 
 class FinetuneOptions(TuneOptions):

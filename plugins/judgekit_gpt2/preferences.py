@@ -70,7 +70,7 @@ class PairBatch:
 
 def read_pairs(
     path: Path,
-    split: Literal["train", "test", "validation"],
+    split: Literal["train", "test", "validation"] | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -80,7 +80,8 @@ def read_pairs(
     format: str | None = None,
     prompts: judgekit.Prompts | None = None,
 ) -> list[Pair]:
-    """The pairs of one split of a file of single questions, in any format, with the fields `chosen` and `rejected`.
+    """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
+    `rejected`.
 
     Prompts are rendered as evaluation renders them, and encoded apart from the responses. Raises DataError for an item
     without two texts, for one that is longer than the context (unless `truncate`: its end is then cut off), and for
@@ -111,7 +112,8 @@ def read_pairs(
             within = "" if len(chosen.ids) <= context else f" within the context of {context}"
             raise item.error(f"'chosen' and 'rejected' are the same{within}; 'skip_equal: true' leaves such pairs out")
     if not pairs:
-        raise judgekit.DataError(f"in the split {split!r} every 'chosen' is the same as its 'rejected'", path=path)
+        within = f"in the split {split!r} " if split else ""
+        raise judgekit.DataError(f"{within}every 'chosen' is the same as its 'rejected'", path=path)
     return pairs
 
 

@@ -8,6 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from pydantic import JsonValue
+
 import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.options import (
@@ -252,11 +254,13 @@ class _Tuner(_Trainer):
         batches = [collate(ordered[at : at + size]) for at in range(0, len(ordered), size)]
         return spread(batches, self.options.evaluate_batches)
 
-    def _note_cut(self, examples: Sequence[Sized], context: int) -> None:
-        """Say how many of the items lose their end, if any do."""
+    def _counts(self, learnt: Sequence[Sized], held: Sequence[Sized], context: int) -> dict[str, JsonValue]:
+        """What the report says of the data; that some items lose their end, if any do, is noted too."""
+        examples = [*learnt, *held]
         if cut := sum(len(example) > context for example in examples):
             share = f"{cut:,} of {len(examples):,} items"
             self.notes = (f"{share} are longer than the context of {context} and lose their end",)
+        return {"learnt": len(learnt), "held out": len(held), "cut short": cut}
 
     def _answers(self, tokenizer: Tokenizer) -> Respond:
         """Answers to the first held-out items (or, if none are held out, to the first that are learnt)."""
@@ -290,7 +294,7 @@ class Finetune(_Tuner):
         options = self.options
         model, tokenizer = self._start()
 
-        def examples(split: Split) -> list[data.Example]:
+        def examples(split: Split | None) -> list[data.Example]:
             return data.instruction_examples(
                 self.path(options.data),
                 split,
@@ -309,10 +313,11 @@ class Finetune(_Tuner):
 
         learnt = examples(options.split)
         held = examples(options.validation) if options.validation else []
-        self._note_cut([*learnt, *held], model.config.context)
+        summary = self._counts(learnt, held, model.config.context)
         self._adapt(model)
         return Task(
             notes=self.notes,
+            summary=summary,
             model=model,
             tokenizer=tokenizer,
             objective=NextToken(model),
@@ -337,7 +342,7 @@ class DPO(_Tuner):
         model, tokenizer = self._start()
         context, end = model.config.context, tokenizer.end_of_text
 
-        def pairs(split: Split) -> list[preferences.Pair]:
+        def pairs(split: Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
             found = preferences.read_pairs(
                 self.path(options.data),
@@ -357,7 +362,7 @@ class DPO(_Tuner):
 
         learnt = pairs(options.split)
         held = pairs(options.validation) if options.validation else []
-        self._note_cut([*learnt, *held], context)
+        summary = self._counts(learnt, held, context)
         self._adapt(model)
         objective = preferences.Preference(model, beta=options.beta, smoothing=options.smoothing)
 
@@ -367,6 +372,7 @@ class DPO(_Tuner):
 
         return Task(
             notes=self.notes,
+            summary=summary,
             model=model,
             tokenizer=tokenizer,
             objective=objective,

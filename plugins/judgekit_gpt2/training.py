@@ -12,11 +12,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -99,7 +100,7 @@ class Task:
 
     `epoch(n)` are the batches of pass n, always equally many, and the same whenever it is asked. `measure` says more
     of held-out batches than the loss does. `respond` lets a model write, to be read by people at each epoch's end.
-    `notes` are said with every step.
+    `notes` are said with every step, and `summary` is what a report says of the data.
     """
 
     model: GPT2
@@ -110,6 +111,7 @@ class Task:
     measure: Callable[[Sequence[Any]], Mapping[str, float]] = lambda batches: {}
     respond: Respond = lambda model, step: ()
     notes: tuple[str, ...] = ()
+    summary: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 class NextToken(nn.Module):
@@ -347,7 +349,7 @@ class Fitting:
                 best, _ = weights.load(folder / "best")
                 weights.save(folder, best, self.task.tokenizer)
         if self.leads:
-            self.workspace.clear()
+            self.workspace.conclude(self.task.summary)
 
     # --- the state to go on from ---
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,6 +25,7 @@ from judgekit_gpt2.checkpoint import STATES
 
 CURVE = "training.jsonl"
 SAMPLES = "samples.jsonl"
+SUMMARY = "summary.json"
 _KEPT = 2  # states on disk: should the newest be damaged, the one before it will do
 
 
@@ -94,8 +96,13 @@ class Workspace:
         except OSError as error:
             raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
 
-    def clear(self) -> None:
-        """The training is done: no state is needed any more."""
+    def conclude(self, summary: Mapping[str, JsonValue]) -> None:
+        """The training is done: its summary is written if there is one, and no state is needed any more.
+
+        Raises StorageError.
+        """
+        if summary:
+            checkpoint.write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
         shutil.rmtree(self.folder / STATES, ignore_errors=True)
 
     def _lengths(self) -> dict[str, int]:

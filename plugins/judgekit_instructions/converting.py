@@ -69,7 +69,7 @@ def convert(
     judgekit.write_objects(target, objects)
     if losses:
         click.echo(f"dropped: {_listed(losses)}", err=True)
-    click.echo(f"{len(items):,} items, {items[0].format} → {write_as}", err=True)
+    click.echo(f"{len(items):,} item{'s' * (len(items) > 1)}, {items[0].format} → {write_as}", err=True)
     click.echo(target)
 
 

@@ -162,10 +162,10 @@ class Report:
 
 def _figure_rows(figures: dict[str, Any], count: int) -> list[tuple[str, str]]:
     roots = figures["roots"]
-    top = ", ".join(f"{verb} {noun} {number}" for verb, noun, number in roots["top"])
+    top = "".join(f", {verb} {noun} {number}" for verb, noun, number in roots["top"]).replace(",", ";", 1)
     rows = [
         ("kinds of task", ", ".join(f"{kind} {number / count:.0%}" for kind, number in figures["kinds"].items())),
-        ("verb–noun roots", f"{roots['different']:,} different of {roots['with_root']:,}; {top}"),
+        ("verb–noun roots", f"{roots['different']:,} different of {roots['with_root']:,}{top}"),
     ]
     for part, lengths in figures["words"].items():
         text = ", ".join(f"{name} {length:g}" for name, length in lengths.items()) if lengths else "none"

@@ -206,6 +206,8 @@ def _reflect() -> click.Command:
         """
         from judgekit_synthesis import pairs, reflection
 
+        if not source.exists():
+            raise judgekit.UsageError("no such folder of a run, nor file of instructions", path=source)
         if source.is_dir() or source.name == "record.json":
             if backend is not None or judge is not None or settings or judge_set:
                 raise judgekit.UsageError(

@@ -15,8 +15,8 @@ from judgekit import Backend, BackendError, CheckpointError, JudgekitError, Opti
 from judgekit_transformers.checkpoint import SMOLLM2, located, sha256
 from judgekit_transformers.facts import Facts, facts, refuse_vocabulary
 
-ADAPTER = 2  # part of the identity; raise it when the same request would get another answer
-SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32, whose answers version 2 did not change
+ADAPTER = 3  # part of the identity; raise it when the same request would get another answer
+SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32 with its template, whose answers have not changed since
 BATCH = 8  # answers written at once, where the config does not say
 LIBRARIES = ("torch", "transformers", "tokenizers")
 _INSTALL = "is not installed: pip install 'judgekit[hf]'"
@@ -84,7 +84,7 @@ class TransformersBackend(Backend):
         """Raises CheckpointError without the model, BackendError without the libraries."""
         options = self.options
         versions = {name: version_of(name) for name in LIBRARIES}
-        as_ever = options.model == SMOLLM2 and options.dtype == "float32"
+        as_ever = options.model == SMOLLM2 and options.dtype == "float32" and options.chat is not False
         identity: dict[str, JsonValue] = {
             "adapter": f"transformers/{SMOLLM2_ADAPTER if as_ever else ADAPTER}",
             "sha256": self._digest(),

@@ -41,9 +41,17 @@ def attempt(action: Callable[[], T]) -> T | Reply:
 
 
 def prompt_of(loaded: Loaded, request: Request, chat: bool) -> Prompt:
-    """The prompt's tokens, at least one. A chat template brings its own special tokens, plain text gets the model's."""
+    """The prompt's tokens, at least one. A chat template brings its own special tokens, plain text gets the model's.
+
+    The text of a conversation is tokenised apart at the edges of its answers (`Message.cuts`), as training has it; an
+    encoder reads it whole, in both.
+    """
     text, notes = prompt_text(loaded.tokenizer, request.messages, chat)
-    ids: list[int] = loaded.tokenizer(text, add_special_tokens=not chat).input_ids
+    further = request.parts[1:] if loaded.kind == "causal" and not chat else ()
+    first = text[: len(text) - sum(map(len, further))]
+    ids: list[int] = list(loaded.tokenizer(first, add_special_tokens=not chat).input_ids)
+    for part in further:
+        ids += continuation_ids(loaded, part)
     start = loaded.tokenizer.bos_token_id
     if start is None:
         start = loaded.tokenizer.eos_token_id

@@ -29,7 +29,7 @@ class SupervisedTuning(judgekit.Trainer):
     """Trains a checkpoint further on instructions and their responses, and saves it in the hub's layout."""
 
     Options: ClassVar[type[judgekit.Options]] = TuningOptions
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     resumes: ClassVar[bool] = True
     options: TuningOptions
 

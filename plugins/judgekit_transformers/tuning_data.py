@@ -202,7 +202,8 @@ def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -
     """The tokens of a text in whose `spans` (one at least) the model writes.
 
     The first part, up to the first span, has the tokens of a prompt of that text: the model's special tokens about it,
-    or with `chat` those that the template put there.
+    or with `chat` those that the template put there. Without, the text is cut where an answer ends too, as a prompt
+    is; with it a prompt is tokenised whole, and cut is only a token that reaches across.
     """
     first, ends = spans[0][0], [*(start for start, _ in spans[1:]), len(text)]
     ids = _part(loaded, text[:first], special=not chat, follows=False)[0]
@@ -211,7 +212,7 @@ def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -
     for (start, stop), end in zip(spans, ends, strict=True):
         part, places = _part(loaded, text[start:end])
         written = [last <= stop - start for _, last in places]
-        if any(begun < stop - start < last for begun, last in places):
+        if not chat or any(begun < stop - start < last for begun, last in places):
             head, tail = (_part(loaded, one)[0] for one in (text[start:stop], text[stop:end]))
             part, written = head + tail, [True] * len(head) + [False] * len(tail)
         closed.append(len(ids) + sum(written))

@@ -60,3 +60,12 @@ class TuningOptions(judgekit.Options):
         if self.epochs is not None and self.steps is not None:
             raise ValueError("give 'epochs' or 'steps', not both")
         return self
+
+    @model_validator(mode="after")
+    def _held_out_is_not_learnt(self) -> TuningOptions:
+        if self.validation is not None and self.split in (None, self.validation):
+            raise ValueError(
+                f"'split: {self.split or 'null'}' learns what 'validation: {self.validation}' holds out; "
+                "give 'validation: null'"
+            )
+        return self

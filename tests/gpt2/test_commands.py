@@ -112,7 +112,8 @@ def test_dpo_and_adapters(base, tmp_path):
     tuned = _run("finetune", tmp_path / "pairs.json", "--from", base, "--into", tmp_path / "sft", *options)
     assert tuned.exit_code == 0
     names = {path.name for path in (tmp_path / "dpo").iterdir()}
-    assert names == {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "best"}
+    files = {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "summary.json"}
+    assert names == {*files, "best"}
 
 
 def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(base, tmp_path, monkeypatch):

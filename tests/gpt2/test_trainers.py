@@ -179,18 +179,34 @@ def test_a_style_of_ones_own_is_an_input(folder):
 
 def test_an_item_that_is_cut_is_counted_and_said_at_every_step(folder):
     _train(_pretrain(folder, model={**SMALL, "context": 96}, validation=0), folder / "base")
-    _talks(folder, 1, 1, 6, 1)
+    _talks(folder, 1, 1, 6, 1, 8)
     cut = {"data": "talks.jsonl", "style": "plain", "epochs": 1}
-    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:3: \d+ tokens are more than the context of 96"):
+    said = r"talks\.jsonl:3: \d+ tokens are more than the context of 96 \(1 more are too long\); 'truncate: true' cuts"
+    with pytest.raises(judgekit.DataError, match=said):
         _train(_finetune(folder, "base", **cut), folder / "refused")
     trainer = _finetune(folder, "base", **cut, truncate=True)
     (folder / "sft").mkdir()
     notes = []
     trainer.train(folder / "sft", lambda done, total, note: notes.append(note))
-    said = "1 of 4 items are longer than the context of 96 and lose their end"
+    said = "2 of 5 items are longer than the context of 96 and lose their end"
     assert trainer.notes == (said,)
     assert notes
     assert all(note.endswith(f"; {said}") for note in notes)
+    assert json.loads((folder / "sft" / "summary.json").read_text()) == {"learnt": 4, "held out": 1, "cut short": 2}
+
+
+def test_a_file_that_is_all_for_training_is_learnt_whole(folder):
+    _train(_pretrain(folder), folder / "base")
+    items = [{"instruction": f"Name the colour of {thing}.", "output": colour} for thing, colour in COLOURS.items()]
+    (folder / "all.json").write_text(json.dumps(items))
+    _train(_finetune(folder, "base", data="all.json", split=None, validation=None, epochs=1), folder / "sft")
+    counts = json.loads((folder / "sft" / "summary.json").read_text())
+    assert counts == {"learnt": len(COLOURS), "held out": 0, "cut short": 0}
+    for split in (None, "validation"):
+        with pytest.raises(
+            ValidationError, match="learns what 'validation: validation' holds out; give 'validation: null'"
+        ):
+            _finetune(folder, "base", split=split)
 
 
 def test_inputs_are_the_files_that_decide(folder):

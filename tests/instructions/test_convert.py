@@ -23,7 +23,7 @@ def test_a_file_is_converted_and_converted_back(tmp_path, convert):
     items = [{"id": "a", "instruction": "Give the plural.", "input": "mouse", "output": "mice"}]
     (tmp_path / "a.json").write_text(json.dumps(items))
     done = convert("a.json", "b.jsonl", "--to", "sharegpt")
-    assert done == (0, "b.jsonl\n", "1 items, alpaca → sharegpt\n")
+    assert done == (0, "b.jsonl\n", "1 item, alpaca → sharegpt\n")
     assert convert("b.jsonl", "c.json", "--from", "vicuna", "--to", "alpaca")[0] == 0
     assert json.loads((tmp_path / "c.json").read_text()) == items
 

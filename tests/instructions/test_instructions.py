@@ -56,6 +56,9 @@ def test_a_split_field_decides_where_there_is_one(tmp_path: Path) -> None:
     assert [item.sample.instruction for item in read_instructions(path, "test")] == ["3"]
     with pytest.raises(DataError, match="no item in the split 'validation'"):
         read_instructions(path, "validation")
+    path = write(tmp_path, [{"instruction": "a"}])
+    with pytest.raises(DataError, match=r"no item in the split 'train': too few items \(1\) for 85/10/5 percent"):
+        read_instructions(path, "train")
 
 
 @pytest.mark.parametrize(

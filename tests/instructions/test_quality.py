@@ -272,3 +272,10 @@ def test_type_token_does_not_fall_with_the_length():
     texts = [f"w{number % 400}" for number in range(4000)]
     assert diversity.type_token(texts[:1000]) == diversity.type_token(texts) == 0.4
     assert diversity.type_token(texts[:999]) is None
+
+
+def test_data_without_verbs_has_no_roots_to_show(data, written):
+    code, out, _ = data("quality", written([{"instruction": "A", "input": "", "output": "a"}]))
+    assert code == 0
+    assert "0 different of 0;" not in out
+    assert "0 different of 0" in out

@@ -182,7 +182,7 @@ def test_training_is_done_once_and_found_again(here: Path) -> None:
 
 def test_every_problem_is_found_at_once(here: Path) -> None:
     spec = config(
-        models={"good": {"backend": "parot"}, "bad": {"backend": "parrot", "answer": {}}},
+        models={"good": {"backend": "parot", "style": "alpca"}, "bad": {"backend": "parrot", "answer": {}}},
         metrics={
             "quality": {"type": "score", "judge": "mian"},
             "duel": {"type": "pairwise", "against": "nobody", "judge": "main"},
@@ -195,6 +195,7 @@ def test_every_problem_is_found_at_once(here: Path) -> None:
     text = str(caught.value)
     for expected in (
         "'parot'; did you mean 'parrot'",
+        "models.good.style: unknown instruction style 'alpca'; did you mean 'alpaca'?",
         "'models.bad.answer'; did you mean 'answers'",
         "'mian'; did you mean 'main'",
         "no model is named 'nobody'",

@@ -212,3 +212,8 @@ def test_a_budget_ends_it_early_and_the_margin_counts(
 def test_what_is_refused_of_a_file(here: Path, server: OpenAIFake, more: list[str], said: str, capsys: Any) -> None:
     assert reflect("seeds.json", *more, "--set", f"base_url={server.base_url}") == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_source_that_is_not_there_is_said(here: Path, capsys: Any) -> None:
+    assert reflect("runs/none") == 2
+    assert "error: runs/none: no such folder of a run, nor file of instructions" in capsys.readouterr().err

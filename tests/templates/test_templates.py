@@ -203,7 +203,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 
 def test_an_unknown_style_gets_a_guess_or_the_list(alpaca_sample):
-    with pytest.raises(PromptError, match=r"unknown instruction style 'alpca'; did you mean 'alpaca'\?"):
+    with pytest.raises(PromptError, match=r"^unknown instruction style 'alpca'; did you mean 'alpaca'\?$"):
         render_instruction("alpca", alpaca_sample)
+    with pytest.raises(PromptError, match=r"^unknown instruction style 'alpca'; did you mean 'alpaca'\?$"):
+        render_instruction("alpca", alpaca_sample, Prompts())
     with pytest.raises(PromptError, match="there are alpaca, "):
         render_instruction("x", alpaca_sample)

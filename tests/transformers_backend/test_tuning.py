@@ -210,6 +210,8 @@ def test_what_is_wrong_is_found_before_anything_is_trained(folder, tmp_path):
         trainer(folder, "llama", epoch=3)
     with pytest.raises(judgekit.ConfigError, match="not both"):
         trainer(folder, "llama", steps=3)
+    with pytest.raises(judgekit.ConfigError, match="'split: test' learns what 'validation: test' holds out"):
+        trainer(folder, "llama", split="test", validation="test")
     with pytest.raises(judgekit.CheckpointError, match="no model folder or GGUF file is there"):
         trainer(folder, "lama").inputs()
     assert trainer(folder, str(tmp_path / "made-later")).inputs() == [folder / "items.json"]

@@ -112,9 +112,26 @@ def test_of_a_conversation_every_answer_and_its_end_is_learnt_and_nothing_else(m
     sample = judgekit.Sample(id="talk", system="Be brief.", instruction=TALK[1]["content"], turns=(TALK[3]["content"],))
     for number, answers in enumerate([(), (TALK[2]["content"],)]):
         request = judgekit.Request(messages=judgekit.prompt_messages(style, sample, answers, None, chat=chat))
-        prompt = loaded.tokenizer.decode(prompt_of(loaded, request, chat).ids)
-        before = loaded.tokenizer.decode(example.ids)
-        assert before.startswith(prompt), f"answer {number + 1} is asked for as it was taught"
+        prompt = prompt_of(loaded, request, chat).ids
+        assert example.ids[: len(prompt)] == prompt, f"answer {number + 1} is asked for as it was taught"
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "spaced"])
+def test_a_history_is_read_as_it_was_taught_where_a_token_would_reach_across_the_edge_of_an_answer(
+    models, file, kind, tmp_path
+):
+    loaded, prompts = models[kind], Prompts(where=tmp_path)
+    (tmp_path / "own.j2").write_text("{{ instruction }}: t")
+    turns = [{"from": who, "value": text} for asked, said in (("a", "he"), ("in", "he at"), ("b", "c"))
+             for who, text in (("human", asked), ("gpt", said))]  # fmt: skip
+    (example,) = read(loaded, file([{"id": "talk", "conversations": turns}]), style="own.j2", chat=False)
+    sample = judgekit.Sample(id="talk", instruction="a", turns=("in", "b"))
+    for answers in ((), ("he",), ("he", "he at")):
+        request = judgekit.Request(messages=judgekit.prompt_messages("own.j2", sample, answers, prompts, chat=False))
+        prompt = prompt_of(loaded, request, False).ids
+        assert example.ids[: len(prompt)] == prompt
+    whole = loaded.tokenizer("".join(request.parts), add_special_tokens=True).input_ids
+    assert whole != prompt  # "the" is one token there
 
 
 def test_a_decoder_learns_each_answer_of_a_conversation_after_what_came_before(models, file):

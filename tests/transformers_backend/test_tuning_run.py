@@ -133,7 +133,10 @@ def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(fo
     (folder / "bad.json").write_text(json.dumps(items, indent=1))
     path, first = folder / "other.yaml", "from: train:sft, data: items.json, style: qa"
     for second, problem in (
-        ("from: train:sft, data: items.json, style: aq", "'instruct/aq'; did you mean 'instruct/qa'?"),
+        (
+            "from: train:sft, data: items.json, style: aq",
+            "train.more: unknown instruction style 'aq'; there are ",
+        ),
         ("from: train:sft, data: bad.json, style: qa", f"{folder}/bad.json:7: item 2: no output to learn from"),
         ("from: nowhere, data: items.json, style: qa", f"{folder}/nowhere: no model folder or GGUF file is there"),
     ):
