@@ -169,6 +169,7 @@ def test_a_retry_after_holds_back_everyone(ledger: Ledger) -> None:
     assert not early, "0.1 s: what was on its way when the server spoke"
 
 
+@pytest.mark.slow
 def test_a_long_pause_is_told(ledger: Ledger) -> None:
     told: list[str] = []
 

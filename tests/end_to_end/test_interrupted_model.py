@@ -90,6 +90,7 @@ def test_ctrl_c_twice_ends_at_once(busy: subprocess.Popen[str]) -> None:
     assert busy.wait(timeout=2) == 130, "the grace for calls under way is longer than this"
 
 
+@pytest.mark.slow
 def test_ctrl_c_again_while_the_model_is_stopped_ends_at_once(busy: subprocess.Popen[str]) -> None:
     busy.send_signal(signal.SIGINT)
     read_until(busy, "stopping")

@@ -116,6 +116,7 @@ def test_dpo_and_adapters(base, tmp_path):
     assert names == {*files, "best"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(base, tmp_path, monkeypatch):
     (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(4)]))
     command = [sys.executable, "-m", "judgekit", "gpt2", "finetune", "data.json", "--from", "base", "--into", "sft"]

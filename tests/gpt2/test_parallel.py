@@ -82,7 +82,7 @@ def _close(ours, theirs):
     assert [loss for *_, loss in ours] == pytest.approx([loss for *_, loss in theirs], abs=1e-4)
 
 
-@pytest.mark.parametrize("sharding", ["none", "full"])
+@pytest.mark.parametrize("sharding", ["none", pytest.param("full", marks=pytest.mark.slow)])
 def test_two_processes_pretrain_as_one(folder, sharding):
     name = f"pretrained {sharding}"
     alone = _run(folder, "Pretrain", f"alone {sharding}", 1, PRETRAIN)
@@ -112,7 +112,8 @@ def test_two_processes_fine_tune_as_one(folder, options):
     assert (Path(folder) / f"{name} together" / "samples.jsonl").read_text().count("\n") > 0
 
 
-@pytest.mark.parametrize("sharding", [pytest.param("none", marks=pytest.mark.slow), "full"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["none", "full"])
 def test_two_processes_go_on_from_their_state(folder, sharding):
     options = {**PRETRAIN, "sharding": sharding, "save_every": 1}
     whole = _run(folder, "Pretrain", f"whole {sharding}", 2, options)

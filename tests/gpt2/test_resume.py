@@ -211,6 +211,7 @@ Pretrain(options).train(into, lambda done, total, note: print(done, flush=True))
 """
 
 
+@pytest.mark.slow
 def test_a_real_kill_9_changes_no_byte(folder):
     """Processes that are killed after a step each, wherever they then are: in a step, or saving."""
     (folder / "options.json").write_text(_pretrain(folder, steps=120, save_every=3).options.model_dump_json())

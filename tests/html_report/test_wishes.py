@@ -109,7 +109,7 @@ def test_the_letters_of_multiple_choice_are_no_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_charts_can_be_explored_under_the_same_policy(browser: Browser, tmp_path: Path, scheme: str) -> None:
     made = files(replace(rich_run(), interactive=True))["report.html"]
     assert files(replace(rich_run(), interactive=True))["report.html"] == made
@@ -276,6 +276,7 @@ def test_sections_stand_in_their_place_and_in_the_reports_order() -> None:
     assert "Mine alone" in placed.partition('id="judges"')[2].partition("</section>")[0]
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
     view = rich_run(12)
     folder = RunFolder(tmp_path / "run")

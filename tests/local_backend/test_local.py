@@ -222,6 +222,7 @@ def test_doctor_in_one_screen(local):
     assert lines[3][2] == f"8192 by the model, n_ctx is {N_CTX}"
 
 
+@pytest.mark.slow
 def test_doctor_on_a_context_that_the_model_was_not_made_for():
     gguf()
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")

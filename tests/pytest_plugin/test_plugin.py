@@ -345,6 +345,7 @@ def test_workers_share_one_run_and_ask_nothing_twice(project: pytest.Pytester, s
     assert len(list((project.path / "runs").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_outcomes_and_exit_codes_are_the_same_among_workers(project: pytest.Pytester) -> None:
     inconclusive = marked(metric="exact", min=0.5)
     found = run(project, inconclusive, "-n", "2")

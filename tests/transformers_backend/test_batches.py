@@ -20,7 +20,12 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+SLOW = ("spaced", "bart")  # of a kind with the others in all that a batch may change
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in KINDS]
+)
 def backend(request, tmp_path_factory):
     folder = KINDS[request.param](tmp_path_factory.mktemp(request.param))
     backend = TransformersBackend(TransformersOptions(model=str(folder)))
