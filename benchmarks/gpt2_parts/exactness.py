@@ -33,7 +33,7 @@ def figures(rounds: int) -> Iterator[Figure]:
     for form, model in (
         ("float32", ours),
         ("bfloat16", prepare(copy_of(theirs, config), dtype=torch.bfloat16)),
-        ("int8", prepare(copy_of(theirs, config), dtype=torch.bfloat16, quantise="int8")),
+        ("int8", prepare(copy_of(theirs, config), quantise="int8")),
     ):
         yield Figure(f"samples equal alone and in a batch, of 12, {form}", [equal_alone(model)], at_least=12)
 

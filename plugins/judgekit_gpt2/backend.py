@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 import judgekit
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.config import GPT2Config
 
 if TYPE_CHECKING:
     from judgekit_gpt2.generation import Generation, Prompt
@@ -19,14 +18,17 @@ if TYPE_CHECKING:
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.tokens import Tokenizer
 
-ADAPTER_VERSION = 2  # part of the identity; raise it when the same weights would answer otherwise
-INT8_WIDTH = 16  # the kernel for int8 reads so many weights at once
+ADAPTER_VERSION = 3  # part of the identity; raise it when the same weights would answer otherwise
 MAX_NEW_TOKENS = 256  # where a request sets none
 
 
 class GPT2Options(judgekit.Options):
     """`checkpoint` is a folder in the hub's layout. `quantise: int8` keeps the matrices in a quarter of the memory,
-    rounded. `threads` None leaves torch's own choice; `batch` is how many sequences grow together."""
+    rounded. `threads` None leaves torch's own choice; `batch` is how many sequences grow together.
+
+    `compile` writes one sequence at a time, each of its tokens two to three times as fast: for few prompts or long
+    responses. It needs a CPU, a C++ compiler, and some seconds at the start.
+    """
 
     checkpoint: str
     device: str = "cpu"
@@ -34,6 +36,13 @@ class GPT2Options(judgekit.Options):
     quantise: Literal["int8"] | None = None
     threads: int | None = Field(None, ge=1)
     batch: int = Field(32, ge=1)
+    compile: bool = False
+
+    @model_validator(mode="after")
+    def _compiled_for_a_cpu(self) -> GPT2Options:
+        if self.compile and self.device != "cpu":
+            raise ValueError("'compile' is for device: cpu")
+        return self
 
 
 class GPT2Backend(judgekit.Backend):
@@ -60,7 +69,7 @@ class GPT2Backend(judgekit.Backend):
         self._folder = self.path(self.options.checkpoint)
         self._identity: str | None = None
         self._loaded: tuple[GPT2, Tokenizer] | None = None
-        self._margin: float | None = None
+        self._written_by: tuple[GPT2, int, float] | None = None
         self._scorer: Scorer | None = None
 
     def identity(self) -> dict[str, JsonValue]:
@@ -73,25 +82,27 @@ class GPT2Backend(judgekit.Backend):
             "dtype": self.options.dtype,
             "quantise": self.options.quantise,
             "device": self.options.device,
+            "compile": self.options.compile,
         }
 
     def check(self) -> list[judgekit.Problem]:
         try:
             checkpoint.require_torch()
-            self._check_width(checkpoint.check(self._folder))
+            if self.options.compile:
+                checkpoint.require_compiler()
+            checkpoint.check(self._folder)
         except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
         return []
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
-        from judgekit_gpt2 import generation, inference
+        from judgekit_gpt2.generation import generate
 
         model, tokenizer = self._load()
-        if self._margin is None:
-            self._margin = inference.margin(model)
+        writer, rows, margin = self._writing()
         prompts = [self._prompt(request, tokenizer) for request in requests]
         fitting = [prompt for prompt in prompts if len(prompt.ids) < model.config.context]
-        written = iter(generation.generate(model, fitting, tokenizer.end_of_text, self.options.batch, self._margin))
+        written = iter(generate(writer, fitting, tokenizer.end_of_text, rows, margin))
         return [
             _reply(request, prompt, next(written), model.config.context, tokenizer)
             if len(prompt.ids) < model.config.context
@@ -120,14 +131,21 @@ class GPT2Backend(judgekit.Backend):
         ]
 
     def close(self) -> None:
-        self._loaded = self._margin = self._scorer = None
+        self._loaded = self._written_by = self._scorer = None
 
-    def _check_width(self, config: GPT2Config) -> None:
-        if self.options.quantise and config.width % INT8_WIDTH:
-            raise judgekit.CheckpointError(
-                f"quantise: int8 needs a width that is a multiple of {INT8_WIDTH}; this model's is {config.width}",
-                path=self._folder,
-            )
+    def _writing(self) -> tuple[GPT2, int, float]:
+        """What writes, so many sequences together, and the margin of a choice (see `inference.margin`)."""
+        if self._written_by is None:
+            model, _ = self._load()
+            if self.options.compile:
+                from judgekit_gpt2.compiled import compiled
+
+                self._written_by = compiled(model), 1, 0.0  # alone, a sequence has no batch to depend on
+            else:
+                from judgekit_gpt2.inference import margin
+
+                self._written_by = model, self.options.batch, margin(model)
+        return self._written_by
 
     def _load(self) -> tuple[GPT2, Tokenizer]:
         if self._loaded is None:
@@ -144,9 +162,9 @@ class GPT2Backend(judgekit.Backend):
             if self.options.threads is not None:
                 torch.set_num_threads(self.options.threads)
             model, tokenizer = weights.load(self._folder)
-            self._check_width(model.config)
             dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
-            self._loaded = inference.prepare(model, self.options.device, dtype, self.options.quantise), tokenizer
+            form = self.options.device, dtype, self.options.quantise, self.options.compile
+            self._loaded = inference.prepare(model, *form), tokenizer
         return self._loaded
 
     def _prompt(self, request: judgekit.Request, tokenizer: Tokenizer) -> Prompt:

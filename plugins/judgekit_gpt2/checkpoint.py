@@ -13,6 +13,9 @@ import json
 import math
 import os
 import re
+import shutil
+import sys
+import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,16 @@ def require_torch() -> None:
     missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     if missing:
         raise judgekit.UsageError(f"{missing[0]} is not installed; `pip install 'judgekit[gpt2]'` brings it")
+
+
+def require_compiler() -> None:
+    """Raises UsageError where torch's compiler would not find a C++ compiler, or no Python headers."""
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as torch has it
+    if shutil.which(compiler) is None:
+        raise judgekit.UsageError(f"compile: true needs a C++ compiler; {compiler} is not there (CXX names another)")
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.is_file():
+        raise judgekit.UsageError(f"compile: true needs Python's headers (Debian: python3-dev); {header} is not there")
 
 
 def read_config(folder: Path) -> GPT2Config:

@@ -7,7 +7,9 @@ that is so here, to the last bit, and `margin` says what to do where it is not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 import torch
@@ -22,35 +24,38 @@ LOW_PRECISION_MARGIN = 0.5  # as LOGIT_MARGIN, for bfloat16 and int8
 
 
 def prepare(
-    model: GPT2, device: str = "cpu", dtype: torch.dtype = torch.float32, quantise: Literal["int8"] | None = None
+    model: GPT2,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    quantise: Literal["int8"] | None = None,
+    compiled: bool = False,
 ) -> GPT2:
     """Make a model (float32, on the CPU) ready in place: afterwards it cannot be trained or saved.
 
-    Activations, norms and embeddings are of `dtype`; `quantise` keeps every matrix as int8 (see `Int8Linear`), for
-    which the width must be a multiple of 16 (its kernel would read beyond the end of a row).
+    Activations, norms and embeddings are of `dtype`; `quantise` keeps every matrix as int8 (see `Int8Linear`).
+    `compiled` leaves the matrices in an order that torch's compiler can read (see `compiled.py`).
     """
-    assert not quantise or model.config.width % 16 == 0, f"a width of {model.config.width} does not fit int8"
     output = model.output_weight.detach()
     if quantise or dtype != torch.float32:
         # A softmax does not see what is added to all logits. In GPT-2 that is large: without it, bfloat16 has room
         # for the differences.
         output = output - output.mean(0)
     model.requires_grad_(False)
+
+    def ready(weight: Tensor, bias: Tensor | None) -> nn.Module:
+        if quantise:
+            return Int8Linear(weight, bias)
+        weight, bias = weight.to(device, dtype), bias if bias is None else bias.to(device, dtype)
+        return PackedLinear(weight, bias) if _has_onednn(weight) and not compiled else PlainLinear(weight, bias)
+
     for block in model.blocks:
         assert isinstance(block, Block)
         for parent in (block.attention, block.mlp):
             for name, layer in parent.named_children():
                 assert isinstance(layer, nn.Linear), f"{name} is {type(layer).__name__}: merge adapters first"
-                setattr(parent, name, _ready(layer.weight, layer.bias, device, dtype, quantise))
-    model.head, model.output = _ready(output, None, device, dtype, quantise), None
+                setattr(parent, name, ready(layer.weight, layer.bias))
+    model.head, model.output = ready(output, None), None
     return model.to(device, dtype).eval()
-
-
-def _ready(weight: Tensor, bias: Tensor | None, device: str, dtype: torch.dtype, quantise: str | None) -> nn.Module:
-    if quantise:
-        return Int8Linear(weight, bias)
-    weight, bias = weight.to(device, dtype), bias if bias is None else bias.to(device, dtype)
-    return PackedLinear(weight, bias) if _has_onednn(weight) else PlainLinear(weight, bias)
 
 
 def _has_onednn(weight: Tensor) -> bool:
@@ -71,6 +76,9 @@ class PlainLinear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            y = _one_row(x, self.weight).to(x.dtype)
+            return y if self.bias is None else y + self.bias
         return F.linear(x, self.weight, self.bias)
 
 
@@ -94,8 +102,8 @@ class PackedLinear(nn.Module):
 class Int8Linear(nn.Module):
     """The same with a weight of int8, one scale for each output: w ≈ scale · q, where q is from -127 to 127.
 
-    Steps of generation, which wait for the memory, read the int8 weights with bfloat16 activations. Where many tokens
-    of a sequence are read, the arithmetic is what takes time, and the weights are converted first.
+    A CPU with instructions for products of bytes multiplies it by activations of two bytes (see `_two_bytes`), in
+    exact sums of whole numbers. Elsewhere the weight is converted at each call.
     """
 
     weight: Tensor
@@ -112,13 +120,48 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cpu and (x.ndim < 3 or x.shape[1] == 1):
-            rows = x.reshape(-1, x.shape[-1]).bfloat16()
-            y = torch._weight_int8pack_mm(rows, self.weight, self.scale.bfloat16())
-            y = y.view(*x.shape[:-1], -1).to(x.dtype)
+        if torch.compiler.is_compiling():
+            y = _one_row(x, self.weight) * self.scale
+        elif x.is_cpu and multiplies_bytes():
+            y = _by_bytes(x.reshape(-1, x.shape[-1]).float(), self.weight).mul_(self.scale).view(*x.shape[:-1], -1)
         else:
-            y = F.linear(x, self.weight.to(x.dtype)) * self.scale.to(x.dtype)
-        return y if self.bias is None else y.add_(self.bias)
+            y = F.linear(x, self.weight.to(x.dtype)) * self.scale
+        y = y.to(x.dtype)
+        return y if self.bias is None else y + self.bias
+
+
+@cache
+def multiplies_bytes() -> bool:
+    """Whether the CPU has fast and exact products of bytes, summed in 32 bits.
+
+    AVX-512 VNNI and its successors have; what came before adds pairs of products in 16 bits, which overflow.
+    """
+    if not torch.cpu._is_vnni_supported() or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    most = torch.full((2, 64), 127, dtype=torch.int8)
+    return bool((torch._int_mm(most, most.T) == 64 * 127**2).all())
+
+
+def _by_bytes(x: Tensor, weight: Tensor) -> Tensor:
+    """x qᵀ for float32 rows [N, in] and int8 weights [out, in]."""
+    step = x.abs().amax(1, keepdim=True).clamp_(min=1e-30).div_(_LARGEST)
+    whole = (x / step).round_()
+    high = (whole / 128).round_()  # from -127 to 127
+    low = whole.sub_(high, alpha=128)  # from -64 to 64
+    sums = torch._int_mm(torch.cat([high, low]).to(torch.int8), weight.T).float()  # [2 N, out]
+    high, low = sums.chunk(2)
+    return high.mul_(128).add_(low).mul_(step)
+
+
+_LARGEST = 127 * 128 + 63  # of the whole numbers that two bytes, each times an int8, stand for
+
+
+def _one_row(x: Tensor, weight: Tensor) -> Tensor:
+    """x Wᵀ in float32 for a single row [..., in], written as sums: compiled, it is a loop that reads every weight once,
+    at the speed of the memory, and converts it on the way. A stride that is given keeps what makes x out of the loop.
+    """
+    x = torch.as_strided(x, (x.shape[-1],), (1,))
+    return (x.float() * weight.float()).sum(-1).view(1, 1, -1)
 
 
 @torch.inference_mode()
@@ -127,11 +170,7 @@ def independent(model: GPT2) -> bool:
 
     Tried with the first block and the output layer, on sequences of several lengths, read and then continued.
     """
-    with torch.device("meta"):
-        shallow = GPT2(replace(model.config, layers=1, tied=True))
-    shallow.tokens, shallow.positions, shallow.blocks[0] = model.tokens, model.positions, model.blocks[0]
-    shallow.norm, shallow.head = model.norm, model.head
-    shallow.eval()
+    shallow = sharing(model, list(model.blocks)[:1], model.head)
     generator = torch.Generator().manual_seed(0)
     longest = min(45, model.config.context - 1)
     lengths = [min(length, longest) for length in (45, 1, 7, 33, 20, 2, 45, 3, 16)]
@@ -141,6 +180,15 @@ def independent(model: GPT2) -> bool:
         torch.equal(_read_and_continue(shallow, sequences[row : row + 1])[0], together[row])
         for row in range(len(sequences))
     )
+
+
+def sharing(model: GPT2, blocks: Sequence[nn.Module], head: nn.Module | None) -> GPT2:
+    """A model with these blocks and output layer, and the embeddings and last norm of another, which it shares."""
+    with torch.device("meta"):
+        other = GPT2(replace(model.config, layers=len(blocks), tied=True))
+    other.tokens, other.positions, other.norm = model.tokens, model.positions, model.norm
+    other.blocks, other.head = nn.ModuleList(blocks), head
+    return other.eval()
 
 
 def _read_and_continue(model: GPT2, sequences: list[list[int]]) -> Tensor:

@@ -13,18 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from judgekit_gpt2.cache import KVCache, NextTokens, Reading, reading
+from judgekit_gpt2.cache import KVCache, NextToken, NextTokens, Reading, reading
 from judgekit_gpt2.config import GPT2Config
 
 PADDING = -1  # the position of a padding token
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
     """What all layers of one forward pass share. Neither a mask nor a cache: causal attention among the T tokens."""
 
     mask: Tensor | None = None  # [B, 1, T, T], true where a query attends to a key
-    reading: Reading | NextTokens | None = None  # through a cache
+    reading: Reading | NextTokens | NextToken | None = None  # through a cache
 
 
 class Attention(nn.Module):
@@ -34,7 +34,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, layer: int, step: _Step) -> Tensor:
+    def forward(self, x: Tensor, layer: int, step: Step) -> Tensor:
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.heads, C // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, H, T, D]
@@ -70,7 +70,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, layer: int, step: _Step) -> Tensor:
+    def forward(self, x: Tensor, layer: int, step: Step) -> Tensor:
         x = x + self.attention(self.norm1(x), layer, step)
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
@@ -114,11 +114,11 @@ class GPT2(nn.Module):
         if positions is None:
             assert cache is None, "tokens that go into a cache need positions"
             x = self.tokens(ids) + self.positions.weight[:T]
-            step = _Step()
+            step = Step()
         else:
             assert positions.shape == (B, T), f"positions {tuple(positions.shape)} for ids {(B, T)}"
             x = self.tokens(ids) + self.positions(positions.clamp(min=0))
-            step = _Step(mask=_mask(positions)) if cache is None else _Step(reading=reading(positions, cache))
+            step = Step(mask=_mask(positions)) if cache is None else Step(reading=reading(positions, cache))
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, step)

@@ -215,17 +215,6 @@ def test_a_quantised_model_has_another_identity(reference_folder, backend):
     assert rounded.identity() != backend.identity()
 
 
-def test_a_width_that_int8_cannot_read_is_found_in_preflight(make_reference, tokenizer, tmp_path):
-    make_reference(n_embd=36).save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    assert GPT2Backend(GPT2Options(checkpoint=str(tmp_path))).check() == []
-    backend = GPT2Backend(GPT2Options(checkpoint=str(tmp_path), quantise="int8"))
-    (problem,) = backend.check()
-    assert "int8 needs a width that is a multiple of 16; this model's is 36" in problem.message
-    with pytest.raises(judgekit.CheckpointError, match="multiple of 16"):
-        backend.generate([_request("a")])
-
-
 @pytest.mark.parametrize("device", ["abacus", "cuda:7"])
 def test_a_device_that_is_not_there_is_a_usage_error_of_one_line(reference_folder, device):
     backend = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), device=device))

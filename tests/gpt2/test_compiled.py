@@ -1,0 +1,103 @@
+"""Next tokens by torch's compiler: the same model, another way to compute it."""
+
+import copy
+import shutil
+
+import pytest
+import torch
+
+import judgekit
+from judgekit_gpt2 import checkpoint
+from judgekit_gpt2.backend import GPT2Backend, GPT2Options
+from judgekit_gpt2.cache import KVCache
+from judgekit_gpt2.compiled import compiled
+from judgekit_gpt2.generation import Prompt, generate
+from judgekit_gpt2.inference import prepare
+from judgekit_gpt2.model import left_pad
+
+slow = pytest.mark.slow  # each form is compiled anew
+FORMS = [
+    pytest.param({"quantise": "int8"}, 2e-3, id="int8"),
+    pytest.param({}, 1e-4, id="float32", marks=slow),
+    pytest.param({"dtype": torch.bfloat16}, 0.25, id="bfloat16", marks=slow),
+    pytest.param({"dtype": torch.bfloat16, "quantise": "int8"}, 0.25, id="int8 in bfloat16", marks=slow),
+]
+
+
+@pytest.mark.parametrize(("form", "most"), FORMS)
+@torch.inference_mode()
+def test_next_tokens_have_the_logits_of_the_model_that_is_not_compiled(model, form, most):
+    plain = prepare(copy.deepcopy(model), **form)
+    quick = compiled(prepare(copy.deepcopy(model), **form, compiled=True))
+    graphs = _graphs()
+    for start in (5, 31, 40):
+        ids = torch.randint(0, 290, (1, start + 20), generator=torch.Generator().manual_seed(start))
+        for found, want in zip(_step_by_step(quick, ids, start), _step_by_step(plain, ids, start), strict=True):
+            assert (found - want).abs().max() <= most
+    assert 0 < _graphs() - graphs <= 3, "a block for its first lengths and for all others, and the output layer"
+
+
+def _step_by_step(model, ids, start):
+    """Logits after each token from `start` on, of which the first is read with what is before it."""
+    cache = KVCache.empty(model.config, 1, ids.shape[1], model.tokens.weight)
+    read, positions = left_pad([ids[0, :start].tolist()])
+    yield model.logits(model(read, positions, cache)[:, -1]).float()
+    for at in range(start, ids.shape[1]):
+        yield model.logits(model(ids[:, at : at + 1], torch.tensor([[at]]), cache)[:, -1]).float()
+
+
+def _graphs():
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
+def test_several_sequences_are_written_as_without_the_compiler(model):
+    """Nothing is compiled for them, so no compiler is waited for either."""
+    graphs = _graphs()
+    prompts = [Prompt([1, 2, 3, 4 + at], 6) for at in range(4)]
+    quick = compiled(prepare(copy.deepcopy(model), compiled=True))
+    written = generate(quick, prompts, 999)
+    assert [one.ids for one in written] == [one.ids for one in generate(prepare(copy.deepcopy(model)), prompts, 999)]
+    assert _graphs() == graphs
+
+
+@pytest.fixture(scope="module")
+def backend(reference_folder):
+    return GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8", compile=True))
+
+
+def _request(prompt, **sampling):
+    return judgekit.Request(
+        messages=(judgekit.Message(role="user", content=prompt),),
+        sampling=judgekit.Sampling(**{"max_new_tokens": 8, **sampling}),
+        continuations=(" mat", " log."),
+    )
+
+
+def test_a_reply_does_not_depend_on_the_other_requests(backend):
+    requests = [_request("The cat " * (at + 1), temperature=at % 2, seed=at) for at in range(4)]
+    replies, scores = backend.generate(requests), backend.loglikelihood(requests)
+    assert len({reply.text for reply in replies}) > 1
+    assert [backend.generate([request])[0] for request in requests] == replies
+    assert backend.generate(requests[::-1])[::-1] == replies
+    assert [backend.loglikelihood([request])[0] for request in requests] == scores
+
+
+def test_compiled_replies_are_other_replies_to_the_ledger(backend, reference_folder):
+    plain = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8"))
+    assert plain.identity() != backend.identity()
+    assert backend.check() == []
+
+
+def test_it_is_for_a_cpu(reference_folder):
+    with pytest.raises(ValueError, match="'compile' is for device: cpu"):
+        GPT2Options(checkpoint=str(reference_folder), device="cuda", compile=True)
+
+
+def test_a_missing_compiler_is_found_in_preflight(backend, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    (problem,) = backend.check()
+    assert problem.message == "compile: true needs a C++ compiler; no-such-compiler is not there (CXX names another)"
+    monkeypatch.setenv("CXX", shutil.which("sh"))
+    monkeypatch.setattr(checkpoint.sysconfig, "get_path", lambda name: str(tmp_path))
+    (problem,) = backend.check()
+    assert "needs Python's headers (Debian: python3-dev)" in problem.message
