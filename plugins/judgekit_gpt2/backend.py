@@ -93,7 +93,16 @@ class GPT2Backend(judgekit.Backend):
             checkpoint.check(self._folder)
         except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
-        return []
+        return [judgekit.Problem(severity="warning", where="gpt2", message=slow) for slow in self._slow()]
+
+    def _slow(self) -> Iterator[str]:
+        if self.options.dtype == "bfloat16" and not (self.options.quantise or self.options.compile):
+            import torch
+
+            from judgekit_gpt2.parallel import gains_from_bfloat16
+
+            if self.options.device == "cpu" and not gains_from_bfloat16(torch.device("cpu")):
+                yield "this CPU has no arithmetic in bfloat16: float32 is faster, and so is quantise: int8"
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         from judgekit_gpt2.generation import generate

@@ -136,7 +136,10 @@ def multiplies_bytes() -> bool:
 
     AVX-512 VNNI and its successors have; what came before adds pairs of products in 16 bits, which overflow.
     """
-    if not torch.cpu._is_vnni_supported() or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.cpu, "get_capabilities"):  # type: ignore[no-untyped-call]
+        return False
+    known = torch.cpu.get_capabilities()
+    if not any(known.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8")):
         return False
     most = torch.full((2, 64), 127, dtype=torch.int8)
     return bool((torch._int_mm(most, most.T) == 64 * 127**2).all())
@@ -144,13 +147,15 @@ def multiplies_bytes() -> bool:
 
 def _by_bytes(x: Tensor, weight: Tensor) -> Tensor:
     """x qᵀ for float32 rows [N, in] and int8 weights [out, in]."""
+    rows = len(x)
     step = x.abs().amax(1, keepdim=True).clamp_(min=1e-30).div_(_LARGEST)
     whole = (x / step).round_()
     high = (whole / 128).round_()  # from -127 to 127
-    low = whole.sub_(high, alpha=128)  # from -64 to 64
-    sums = torch._int_mm(torch.cat([high, low]).to(torch.int8), weight.T).float()  # [2 N, out]
-    high, low = sums.chunk(2)
-    return high.mul_(128).add_(low).mul_(step)
+    halves = x.new_empty(2 * rows, x.shape[1], dtype=torch.int8)
+    halves[:rows] = high
+    halves[rows:] = whole.sub_(high, alpha=128)  # from -64 to 64
+    sums = torch._int_mm(halves, weight.T)  # [2 N, out]
+    return sums[:rows].float().mul_(128).add_(sums[rows:]).mul_(step)
 
 
 _LARGEST = 127 * 128 + 63  # of the whole numbers that two bytes, each times an int8, stand for

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import judgekit
-from judgekit_gpt2 import checkpoint, weights
+from judgekit_gpt2 import checkpoint, parallel, weights
 from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 
 
@@ -185,6 +185,17 @@ def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
     monkeypatch.setattr(checkpoint.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
     (problem,) = backend.check()
     assert problem.message == "torch is not installed; `pip install 'judgekit[gpt2]'` brings it"
+
+
+@pytest.mark.parametrize("gains", [True, False])
+def test_a_form_that_only_slows_this_cpu_down_is_warned_of(reference_folder, monkeypatch, gains):
+    monkeypatch.setattr(parallel, "gains_from_bfloat16", lambda device: gains)
+    found = [
+        GPT2Backend(GPT2Options(checkpoint=str(reference_folder), **options)).check()
+        for options in ({"dtype": "bfloat16"}, {}, {"dtype": "bfloat16", "quantise": "int8"})
+    ]
+    assert [len(problems) for problems in found] == [0 if gains else 1, 0, 0]
+    assert gains or found[0][0].severity == "warning"
 
 
 def test_bfloat16_is_close_to_float32(reference_folder, backend):
