@@ -88,7 +88,7 @@ class Corpus:
         finally:
             with suppress(OSError):
                 temporary.unlink()
-        checkpoint.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
+        judgekit.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return cls._map(target, manifest)
 
     @classmethod

@@ -102,7 +102,7 @@ class Workspace:
         Raises StorageError.
         """
         if summary:
-            checkpoint.write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
+            judgekit.write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
         shutil.rmtree(self.folder / STATES, ignore_errors=True)
 
     def _lengths(self) -> dict[str, int]:
