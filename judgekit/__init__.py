@@ -39,10 +39,17 @@ if TYPE_CHECKING:
         UsageError,
     )
     from judgekit.folder import write_atomically
-    from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
+    from judgekit.formats import (
+        TrainingDataOptions,
+        holds_conversations,
+        read_answered,
+        read_conversations,
+        read_instructions,
+        read_items,
+    )
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import Item, split_sizes
+    from judgekit.instructions import Item, Split, split_sizes
     from judgekit.itemwise import item_differences, item_scores
     from judgekit.lineage import Descent, descents
     from judgekit.plugins import command_group, one_of
@@ -176,6 +183,7 @@ __all__ = [
     "Section",
     "Series",
     "Span",
+    "Split",
     "Statistic",
     "StorageError",
     "Study",
@@ -184,6 +192,7 @@ __all__ = [
     "Token",
     "Trainer",
     "Training",
+    "TrainingDataOptions",
     "TrainingSample",
     "Unreachable",
     "Usage",
@@ -208,6 +217,7 @@ __all__ = [
     "one_of",
     "print_table",
     "prompt_messages",
+    "read_answered",
     "read_conversations",
     "read_instructions",
     "read_items",
@@ -243,10 +253,10 @@ _HOMES = {
     " StorageError Unreachable UsageError",
     "conversion": "Loss objects_of write_items write_objects",
     "folder": "write_atomically",
-    "formats": "holds_conversations read_conversations read_instructions read_items",
+    "formats": "TrainingDataOptions holds_conversations read_answered read_conversations read_instructions read_items",
     "generating": "prompt_messages",
     "hookspecs": "hookimpl",
-    "instructions": "Item split_sizes",
+    "instructions": "Item Split split_sizes",
     "itemwise": "item_differences item_scores",
     "lineage": "Descent descents",
     "plugins": "command_group one_of",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +70,7 @@ class PairBatch:
 
 def read_pairs(
     path: Path,
-    split: Literal["train", "test", "validation"] | None,
+    split: judgekit.Split | None,
     tokenizer: Tokenizer,
     *,
     style: str,

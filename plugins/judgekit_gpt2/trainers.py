@@ -17,7 +17,6 @@ from judgekit_gpt2.options import (
     FinetuneOptions,
     PretrainOptions,
     RecipeOptions,
-    Split,
     TuneOptions,
     Vocabulary,
 )
@@ -294,7 +293,7 @@ class Finetune(_Tuner):
         options = self.options
         model, tokenizer = self._start()
 
-        def examples(split: Split | None) -> list[data.Example]:
+        def examples(split: judgekit.Split | None) -> list[data.Example]:
             return data.instruction_examples(
                 self.path(options.data),
                 split,
@@ -342,7 +341,7 @@ class DPO(_Tuner):
         model, tokenizer = self._start()
         context, end = model.config.context, tokenizer.end_of_text
 
-        def pairs(split: Split | None) -> list[preferences.Pair]:
+        def pairs(split: judgekit.Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
             found = preferences.read_pairs(
                 self.path(options.data),
