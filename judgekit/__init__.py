@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         style_named,
     )
     from judgekit.templates import Prompts
+    from judgekit.training import TrainingLog
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
 
@@ -193,6 +194,7 @@ __all__ = [
     "Trainer",
     "Training",
     "TrainingDataOptions",
+    "TrainingLog",
     "TrainingSample",
     "Unreachable",
     "Usage",
@@ -270,6 +272,7 @@ _HOMES = {
     "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
+    "training": "TrainingLog",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
 }

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import judgekit
+from judgekit.training import CURVE
 from judgekit_gpt2.commands import gpt2
-from judgekit_gpt2.workspace import CURVE
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})
 
