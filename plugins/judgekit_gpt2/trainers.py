@@ -21,6 +21,7 @@ from judgekit_gpt2.options import (
     Vocabulary,
 )
 from judgekit_gpt2.passes import Lazy, drawing, order_of, spread, writer
+from judgekit_gpt2.preferred import read_preferred
 
 if TYPE_CHECKING:
     from judgekit_gpt2.corpus import Corpus
@@ -117,6 +118,11 @@ class Pretrain(_Trainer):
         own = [self.path(extra), *judgekit.style_files(self.options.tokenizer.style, self.where)] if extra else []
         return [*self._texts(), *own]
 
+    def check(self) -> None:
+        """Raises DataError and PromptError for instructions that no vocabulary can be learnt from."""
+        for _ in self._rendered(self.options.tokenizer):
+            pass
+
     def _task(self, into: Path, members: Team) -> Task:
         import torch
 
@@ -212,6 +218,22 @@ class _Tuner(_Trainer):
         files = checkpoint.files(start) if start.is_dir() else []
         return [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where), *files]
 
+    def check(self) -> None:
+        """Raises CheckpointError for a checkpoint to start with that is not there and that no training is to make,
+        PromptError for an unknown style, DataError for items that cannot be learnt from."""
+        start = self.path(self.options.start)
+        # The core names the product of a training by its full path.
+        if start.exists() or not Path(self.options.start).is_absolute():
+            checkpoint.check(start)
+        judgekit.style_named(self.options.style, judgekit.Prompts(where=self.where))
+        self._check_items(self.options.split)
+        if self.options.validation is not None:
+            self._check_items(self.options.validation)
+
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        """Read what is to be learnt, without tokens. Raises DataError."""
+        raise NotImplementedError
+
     def _start(self) -> tuple[GPT2, Tokenizer]:
         """The checkpoint to start with, with this training's dropout."""
         from judgekit_gpt2 import weights
@@ -286,6 +308,10 @@ class Finetune(_Tuner):
     own_rate = 5e-5
     options: FinetuneOptions
 
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        options = self.options
+        judgekit.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
+
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2 import data
         from judgekit_gpt2.training import NextToken, Task
@@ -332,6 +358,9 @@ class DPO(_Tuner):
     Options: ClassVar[type[judgekit.Options]] = DPOOptions
     own_rate = 5e-6
     options: DPOOptions
+
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        read_preferred(self.path(self.options.data), split, self.options.format)
 
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2 import preferences
