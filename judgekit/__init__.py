@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from judgekit.training import TrainingLog
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
+    from judgekit.words import counted
 
 __version__ = "0.1.0"
 
@@ -206,6 +207,7 @@ __all__ = [
     "asks_backends",
     "build_options",
     "command_group",
+    "counted",
     "decide",
     "descents",
     "download",
@@ -275,6 +277,7 @@ _HOMES = {
     "training": "TrainingLog",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
+    "words": "counted",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

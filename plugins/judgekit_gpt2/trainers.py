@@ -138,7 +138,8 @@ class Pretrain(_Trainer):
         learnt, kept = self._corpus(tokenizer, into, members).split(share, first)
         if options.validation and not len(kept):
             raise judgekit.DataError(
-                f"{len(learnt)} documents leave none for 'validation: {options.validation}'; lines of <|endoftext|> "
+                f"none is left for 'validation: {options.validation}' of {judgekit.counted(len(learnt), 'document')}; "
+                "lines of <|endoftext|> "
                 "set documents apart",
                 path=self._texts()[0],
             )
@@ -279,8 +280,8 @@ class _Tuner(_Trainer):
         """What the report says of the data; that some items lose their end, if any do, is noted too."""
         examples = [*learnt, *held]
         if cut := sum(len(example) > context for example in examples):
-            share = f"{cut:,} of {len(examples):,} items"
-            self.notes = (f"{share} are longer than the context of {context} and lose their end",)
+            share = f"{cut:,} of {judgekit.counted(len(examples), 'item')}"
+            self.notes = (f"{share} cut: longer than the context of {context}",)
         return {"learnt": len(learnt), "held out": len(held), "cut short": cut}
 
     def _answers(self, tokenizer: Tokenizer) -> Respond:

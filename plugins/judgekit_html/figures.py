@@ -154,7 +154,7 @@ def distribution(record: judgekit.RunRecord, tally: Tally, metric: str) -> judge
 
 def _total(system: str, tally: Tally, metric: str) -> str:
     missing = tally.unscored[metric, system]
-    scored = numbers.counted(tally.values[metric, system].total(), "score")
+    scored = judgekit.counted(tally.values[metric, system].total(), "score")
     return f"{system} has {scored}" + (f" and {missing} without" if missing else "")
 
 
@@ -198,7 +198,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _flips(count: int) -> str:
-    return f" ({numbers.counted(count, 'verdict')} changed with the order of the two answers)" if count else ""
+    return f" ({judgekit.counted(count, 'verdict')} changed with the order of the two answers)" if count else ""
 
 
 def curve(training: judgekit.Training) -> judgekit.Section:

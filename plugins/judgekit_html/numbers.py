@@ -58,11 +58,6 @@ def whole(count: int) -> str:
     return f"{count:,}"
 
 
-def counted(count: int, noun: str) -> str:
-    """1 item, 2 items."""
-    return f"{whole(count)} {noun}{'' if count == 1 else 's'}"
-
-
 def cell(value: str | float | int | None) -> str:
     """A cell of a plugin's table: four significant digits, a dash for nothing."""
     if value is None:

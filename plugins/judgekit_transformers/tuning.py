@@ -66,7 +66,7 @@ class SupervisedTuning(judgekit.Trainer):
         held = examples(self._held(), loaded, reading)
         recipe = self._recipe(loaded, len(learnt))
         cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
-        lost = f"{cut:,} of {items:,} items are longer than {reading.limit} tokens and lose their end" if cut else ""
+        lost = f"{cut:,} of {judgekit.counted(items, 'item')} cut: longer than {reading.limit} tokens" if cut else ""
         summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
         task = Task(loaded, start, learnt, held, self._respond(loaded, reading), summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
