@@ -152,16 +152,18 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
         yield Case("results", "results", "error", "the run has no result")
 
 
+def _reading(check: judgekit.Check) -> str:
+    """−7.3, expected −5 … +5."""
+    value = "–" if check.value is None else f"{check.value:.3g}"
+    return (value + (f", expected {check.expected}" if check.expected else "")).replace("-", "−")
+
+
 def _cards(record: judgekit.RunRecord) -> Iterator[Case]:
     """A judge that fails its card proves little. What that means for a rule, the gate has said in the rule's case."""
     for card in record.cards:
         name = f"card of {card.judge}" + ("" if card.task == "score" else " as it compares")
         failed = [check for check in card.checks if check.passed is False]
-        lines = [
-            f"{check.label}: {'–' if check.value is None else f'{check.value:.3g}'}"
-            + (f", expected {check.expected}" if check.expected else "")
-            for check in failed
-        ]
+        lines = [f"{check.label}: {_reading(check)}" for check in failed]
         labels = "; ".join(check.label for check in failed)
         if card.passed is None:
             yield Case("judges", name, "pass", "not decided: its card says nothing either way")

@@ -100,7 +100,7 @@ def _value(value: float | None, name: str, found: judgekit.Agreement) -> str:
         return numbers.amount(value, SHARE)
     if name in POINTS:
         return numbers.amount(value, found.scale, difference=name == "bias")
-    return f"{value:.3f}".replace("-", "−")
+    return numbers.minus(f"{value:.3f}")
 
 
 def _range(interval: judgekit.Interval, name: str, found: judgekit.Agreement) -> str:

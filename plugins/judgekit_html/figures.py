@@ -36,7 +36,7 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     even = (scale.low + scale.high) / 2 if pairwise else None
     if not pairwise:
         scores = joined([f"{e.system} scores {_figures(e)}" for e in estimates])
-        low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
+        low, high = (numbers.minus(f"{end * numbers.factor(scale):g}") for end in (scale.low, scale.high))
         words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
         wins = joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])

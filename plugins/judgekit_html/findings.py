@@ -232,8 +232,8 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
 
 
 def _failing(check: judgekit.Check) -> str:
-    value = numbers.NONE if check.value is None else f"{check.value:,.3g}".replace("-", "−")
-    return f"{check.label} reads {value}" + (f", expected {check.expected}" if check.expected else "")
+    value = numbers.NONE if check.value is None else numbers.minus(f"{check.value:,.3g}")
+    return f"{check.label} reads {value}" + (f", expected {numbers.minus(check.expected)}" if check.expected else "")
 
 
 def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:

@@ -148,7 +148,7 @@ def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
             label=check.label,
             value=value,
             interval="" if numbers.NONE in (low, high) else f"[{low}, {high}]",
-            expected=check.expected,
+            expected=numbers.minus(check.expected),
             passed=check.passed,
             note=check.note,
             items=numbers.whole(check.n_items) if check.n_items else "",
