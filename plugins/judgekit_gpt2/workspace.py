@@ -48,6 +48,8 @@ class Workspace:
         Raises UsageError when the folder holds the state of another training, and StorageError.
         """
         checkpoint.make_folder(self.folder / STATES)  # marks the folder as that of a training under way
+        for left in self.folder.rglob(".*.[0-9]*.[0-9]*"):
+            left.unlink(missing_ok=True)  # a small file that was being written when the process was killed
         for path in sorted((self.folder / STATES).glob("*.safetensors"), reverse=True):
             try:
                 with safe_open(path, "pt") as file:
