@@ -39,10 +39,17 @@ if TYPE_CHECKING:
         UsageError,
     )
     from judgekit.folder import write_atomically
-    from judgekit.formats import holds_conversations, read_conversations, read_instructions, read_items
+    from judgekit.formats import (
+        TrainingDataOptions,
+        holds_conversations,
+        read_answered,
+        read_conversations,
+        read_instructions,
+        read_items,
+    )
     from judgekit.generating import prompt_messages
     from judgekit.hookspecs import hookimpl
-    from judgekit.instructions import Item, split_sizes
+    from judgekit.instructions import Item, Split, split_sizes
     from judgekit.itemwise import item_differences, item_scores
     from judgekit.lineage import Descent, descents
     from judgekit.plugins import command_group, one_of
@@ -94,7 +101,6 @@ if TYPE_CHECKING:
     from judgekit.styles import (
         Span,
         Style,
-        learnt_tokens,
         render_instruction,
         render_prompt,
         render_training,
@@ -102,8 +108,10 @@ if TYPE_CHECKING:
         style_named,
     )
     from judgekit.templates import Prompts
+    from judgekit.training import TrainingLog
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
+    from judgekit.words import counted
 
 __version__ = "0.1.0"
 
@@ -176,6 +184,7 @@ __all__ = [
     "Section",
     "Series",
     "Span",
+    "Split",
     "Statistic",
     "StorageError",
     "Study",
@@ -184,6 +193,8 @@ __all__ = [
     "Token",
     "Trainer",
     "Training",
+    "TrainingDataOptions",
+    "TrainingLog",
     "TrainingSample",
     "Unreachable",
     "Usage",
@@ -195,6 +206,7 @@ __all__ = [
     "asks_backends",
     "build_options",
     "command_group",
+    "counted",
     "decide",
     "descents",
     "download",
@@ -203,11 +215,11 @@ __all__ = [
     "hookimpl",
     "item_differences",
     "item_scores",
-    "learnt_tokens",
     "objects_of",
     "one_of",
     "print_table",
     "prompt_messages",
+    "read_answered",
     "read_conversations",
     "read_instructions",
     "read_items",
@@ -243,10 +255,10 @@ _HOMES = {
     " StorageError Unreachable UsageError",
     "conversion": "Loss objects_of write_items write_objects",
     "folder": "write_atomically",
-    "formats": "holds_conversations read_conversations read_instructions read_items",
+    "formats": "TrainingDataOptions holds_conversations read_answered read_conversations read_instructions read_items",
     "generating": "prompt_messages",
     "hookspecs": "hookimpl",
-    "instructions": "Item split_sizes",
+    "instructions": "Item Split split_sizes",
     "itemwise": "item_differences item_scores",
     "lineage": "Descent descents",
     "plugins": "command_group one_of",
@@ -258,10 +270,12 @@ _HOMES = {
     "rouge": "rouge_l rouge_words",
     "secret": "variable",
     "spec": "RunSpec build_options read_overrides",
-    "styles": "Span Style learnt_tokens render_instruction render_prompt render_training style_files style_named",
+    "styles": "Span Style render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
+    "training": "TrainingLog",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
+    "words": "counted",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

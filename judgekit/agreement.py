@@ -14,6 +14,7 @@ from judgekit.matching import Kind, Matched, Meaning, Measured, Thing, choose_me
 from judgekit.plugins import did_you_mean
 from judgekit.records import Agreement, Corrected, Figure, Row, RunRecord, RunView, Series
 from judgekit.spec import LabelsSpec
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.statistics.intervals import Scale
@@ -167,9 +168,9 @@ def _notes(
     )
     if lost:
         kinds = ", ".join(f"{count} {status}" for status, count in lost.items())
-        yield f"{sum(lost.values())} labels are of responses that the judge did not score ({kinds}): left out"
+        yield f"left out: {counted(sum(lost.values()), 'label')} of responses that the judge did not score ({kinds})"
     if file.empty:
-        yield f"{file.empty} rows of {file.path.name} have no label: left out"
+        yield f"left out: {counted(file.empty, 'row')} of {file.path.name} without a label"
     if any(len(one.things) > 1 for one in matched):
         yield "the labels name no repeat: the judge's mean over the repeats is compared"
     if terms.threshold is not None:
@@ -243,7 +244,8 @@ def response_notes(first: RunView, second: RunView) -> list[str]:
         other += text not in (None, hash(response.text))
     if not other:
         return []
-    return [f"{other} of {same + other} responses differ between the runs: there the judges read other texts"]
+    differ = f"{other} of {counted(same + other, 'response')} {'differs' if other == 1 else 'differ'} between the runs"
+    return [f"{differ}: there the judges read other texts"]
 
 
 def of_two(first: Measured, second: Measured, terms: Terms, notes: Sequence[str] = ()) -> Agreement:

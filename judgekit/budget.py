@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from judgekit.errors import Interrupted, NotSent
 from judgekit.limits import POLL
 from judgekit.records import Reply, Request, Sampling, Usage
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.spec import BudgetSpec, Price
@@ -130,8 +131,8 @@ class Budget:
         """What was spent of each cap, in words."""
         spent, spec = self.spent, self.spec
         caps = [
-            (spec.calls, f"{spent.calls:,} of {spec.calls or 0:,} calls"),
-            (spec.tokens, f"{spent.tokens:,} of {spec.tokens or 0:,} tokens"),
+            (spec.calls, f"{spent.calls:,} of {counted(spec.calls or 0, 'call')}"),
+            (spec.tokens, f"{spent.tokens:,} of {counted(spec.tokens or 0, 'token')}"),
             (spec.usd, f"{dollars(spent.usd)} of {dollars(spec.usd or 0)}"),
         ]
         return [words for cap, words in caps if cap is not None]
@@ -152,9 +153,9 @@ class Budget:
         """The cap that has no room for it, and how much it would take; None where all have."""
         total, spec = self.spent + self._reserved + cost, self.spec
         if spec.calls is not None and total.calls > spec.calls:
-            return f"{spec.calls:,} calls", ""
+            return counted(spec.calls, "call"), ""
         if spec.tokens is not None and total.tokens > spec.tokens:
-            return f"{spec.tokens:,} tokens", f" (it can take up to {cost.tokens:,})"
+            return counted(spec.tokens, "token"), f" (it can take up to {cost.tokens:,})"
         if spec.usd is not None and total.pico > math.floor(spec.usd * _PICO):
             return dollars(spec.usd), f" (it can cost up to {dollars(cost.usd)})"
         return None

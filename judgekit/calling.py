@@ -25,6 +25,7 @@ from judgekit.secret import one_line
 from judgekit.spec import Limits, Price
 from judgekit.transport import stoppable
 from judgekit.turns import Lane, Paces
+from judgekit.words import counted
 
 _POLL = 0.1  # seconds between two looks at the stop event
 _LONG = 3.0  # seconds: a shorter pause is not worth a word
@@ -369,7 +370,8 @@ class Caller:
             raise PluginError(f"the backend {self.name} must return a list of replies from {kind}(), not {got}")
         if len(replies) != len(requests):
             raise PluginError(
-                f"the backend {self.name} returned {len(replies)} replies to {len(requests)} requests from {kind}()"
+                f"the backend {self.name} returned {counted(len(replies), 'reply', 'replies')} to "
+                f"{counted(len(requests), 'request')} from {kind}()"
             )
         for request, reply in zip(requests, replies, strict=True):
             wanted = len(request.continuations) if kind == "loglikelihood" and reply.status == "complete" else None

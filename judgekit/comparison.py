@@ -27,6 +27,7 @@ from judgekit.errors import ConfigError, DataError, UsageError
 from judgekit.fields import NONE, clusters_of, groups
 from judgekit.plugins import one_of
 from judgekit.records import Estimate, Finite, Noun, Place, RunRecord, RunView, Sample, Series
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -103,7 +104,7 @@ def other_samples(first: Sheet, second: Sheet, names: tuple[str, str]) -> str:
         return ""
     ours, theirs = ({sample_id for scores in sheet.systems.values() for sample_id in scores.items}
                     for sheet in (first, second))  # fmt: skip
-    said = [f"{first.n_samples} samples {names[0]}, {second.n_samples} {names[1]}"]
+    said = [f"{counted(first.n_samples, 'sample')} {names[0]}, {second.n_samples} {names[1]}"]
     said += [
         f"only {name}: {_some(ids)}" for name, ids in zip(names, (ours - theirs, theirs - ours), strict=True) if ids
     ]
@@ -285,7 +286,7 @@ def _shared_samples(first: Side, second: Side, metric: str, notes: list[str]) ->
     if len(same) < max(len(ours), len(theirs)):
         changed = f", {len(common) - len(same)} of them changed under the same id" if len(common) > len(same) else ""
         notes.append(
-            f"{metric}: another dataset: {len(ours)} samples in the first run, {len(theirs)} in the second, "
+            f"{metric}: another dataset: {counted(len(ours), 'sample')} in the first run, {len(theirs)} in the second, "
             f"{len(common)} in both{changed}; compared on the {len(same)} that are the same"
         )
     return same

@@ -187,6 +187,7 @@ class Trainer(Configured, ABC):
         Three files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
         lines), `samples.jsonl` (TrainingSample lines) and `summary.json` (facts by name, such as how many items were
         cut). A measure `tokens` in the first, of the targets learnt from so far, gives the report the training's speed.
+        `judgekit.TrainingLog` writes them.
         `progress(done, total, note)` may be called at every step; it raises Interrupted when the run is to end.
         """
 

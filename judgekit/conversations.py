@@ -18,6 +18,7 @@ from judgekit.instructions import Said
 from judgekit.objects import Entry
 from judgekit.plugins import did_you_mean
 from judgekit.records import Message, Role, Sample
+from judgekit.words import counted
 
 ROLES: dict[str, Role] = {
     "human": "user", "user": "user",
@@ -166,5 +167,5 @@ def _references(entry: Entry, turns: int) -> tuple[str | None, ...]:
         or len(given) != turns
         or not all(one is None or isinstance(one, str) for one in given)
     ):
-        raise entry.error(f"'reference' should be a list of {turns} texts, one a turn")
+        raise entry.error(f"'reference' should be a list of {counted(turns, 'text')}, one a turn")
     return tuple(one if one and one.strip() else None for one in given)

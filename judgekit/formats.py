@@ -12,7 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import model_validator
+
 from judgekit import conversations as talks
+from judgekit.contracts import Options
 from judgekit.errors import DataError, UsageError
 from judgekit.instructions import (
     ALPACA,
@@ -153,6 +156,37 @@ def read_instructions(path: Path, split: Split | None = None, format: str | None
             raise item.error(
                 f"a conversation of {len(item.sample.turns) + 1} turns; 'loader: conversations' reads them"
             )
+    return items
+
+
+class TrainingDataOptions(Options):
+    """Options of a trainer: what it learns from. `data`: a file of items in any format; its `format` is seen from them.
+    `split` None learns all of it, `validation` None holds nothing out."""
+
+    data: str
+    format: str | None = None
+    split: Split | None = "train"
+    validation: Split | None = "validation"
+
+    @model_validator(mode="after")
+    def _held_out_is_not_learnt(self) -> TrainingDataOptions:
+        if self.validation is not None and self.split in (None, self.validation):
+            raise ValueError(
+                f"'split: {self.split or 'null'}' learns what 'validation: {self.validation}' holds out; "
+                "give 'validation: null'"
+            )
+        return self
+
+
+def read_answered(
+    path: Path, format: str | None = None, *, split: Split | None = None, mapping: Mapping[str, str] | None = None
+) -> list[Item]:
+    """The items of a file to learn from. Raises DataError as `read_items` does, and for a turn without an answer."""
+    items = read_items(path, format, split=split, mapping=mapping)
+    for item in items:
+        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
+            missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
+            raise item.error(f"{missing} to learn from")
     return items
 
 

@@ -23,6 +23,7 @@ from judgekit.floors import Limit
 from judgekit.records import Gate, GateClaim, GateOutcome, Interval, Moved, RunRecord, RunView, Stop
 from judgekit.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
 from judgekit.spec import GateSpec
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.statistics.gating import Design
@@ -159,7 +160,7 @@ def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims
         }
     )
     if found.missing:
-        finding.reasons.append(f"verdicts are missing on {found.missing} items")
+        finding.reasons.append(f"verdicts are missing on {counted(found.missing, 'item')}")
     return finding
 
 
@@ -177,7 +178,7 @@ def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, cla
     if looked.decided is not None:
         spared = planned - judged
         saved = f"{spared} of {planned} ({spared / planned:.0%}) were not judged" if spared else "all had been judged"
-        note = f"decided by the look after {looked.at} items; {saved}"
+        note = f"decided by the look after {counted(looked.at, 'item')}; {saved}"
         finding.passes = finding.passes_at_worst = looked.decided == "PASS"
         finding.design = None  # it was decided: no margin was too small
         low, high = (
@@ -214,7 +215,7 @@ def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
         missed = limit.missed(limit.extreme(not upper), target.threshold, upper)
         finding.p_best = finding.p if missed else 1.0
     if limit.missing:
-        finding.reasons.append(f"{limit.missing} verdicts are missing")
+        finding.reasons.append(f"verdicts are missing: {limit.missing}")
     return finding
 
 

@@ -15,6 +15,7 @@ from judgekit.gate import ANOTHER, evaluate, in_random_order
 from judgekit.records import NOT_JUDGED, Row, RunRecord, RunView, Sample, Series, Verdict
 from judgekit.rules import Reference, Target, mismatches, targets_of
 from judgekit.spec import GateSpec
+from judgekit.words import counted
 
 LOOKS = 20  # at most so many times a sequential gate waits for what is under way, and looks
 FEWEST = 16  # samples between two looks
@@ -165,7 +166,7 @@ class Looking:
         """A row without a score in the place of each that was not measured."""
         if not left:
             return
-        verdict = Verdict(status="skipped", detail=f"{NOT_JUDGED} after {len(judged)} samples")
+        verdict = Verdict(status="skipped", detail=f"{NOT_JUDGED} after {counted(len(judged), 'sample')}")
         like = [row for row in self.rows if row.sample_id == judged[0]]
         for sample_id in left:
             for row in like:

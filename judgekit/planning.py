@@ -14,6 +14,7 @@ from judgekit.preparation import MAIN, PlannedMetric, Prepared, uses
 from judgekit.readings import Task
 from judgekit.rehearsal import Asked, Tally
 from judgekit.spec import BudgetSpec
+from judgekit.words import counted
 
 CARD_OF: Mapping[Task, str] = {"score": "", "pairwise": " as it compares"}
 
@@ -111,4 +112,4 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> PlanLine:
         return PlanLine(stage, calls, None, f"{several}both orders; {note}")
     if asked := sum(map(planned.metric.questions, planned.data.samples)) * len(planned.systems):
         return PlanLine(stage, asked, None, "asked by the metric itself")
-    return PlanLine(stage, 0, None, f"{responses} responses, no calls")
+    return PlanLine(stage, 0, None, f"{counted(responses, 'response')}, no calls")

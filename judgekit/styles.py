@@ -165,28 +165,3 @@ def turns_of(sample: Sample) -> list[Sample]:
     """The sample's turns, each as a sample of one turn."""
     bare = {"input": "", "turns": (), "turn_references": ()}
     return [sample, *(sample.model_copy(update={"instruction": turn, **bare}) for turn in sample.turns)]
-
-
-def learnt_tokens(spans: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> list[bool]:
-    """Which tokens are learnt, where the joined text was tokenised as a whole: those with all their characters in a
-    span that is learnt. `offsets` has the characters [start, end) of each token; a token without any is not learnt.
-
-    Raises ValueError for a token across the edge of an answer: what stands before the edge is given when a model
-    answers, so that it could never write this token. The two sides are then to be tokenised apart.
-    """
-    edges = [0]
-    for span in spans:
-        edges.append(edges[-1] + len(span.text))
-    learnt, at = [], 0
-    for start, end in offsets:
-        while at < len(spans) - 1 and start >= edges[at + 1]:
-            at += 1
-        last = at
-        while end > edges[last + 1]:
-            last += 1
-        kinds = {span.learn for span in spans[at : last + 1] if span.text}
-        if start < end and len(kinds) > 1:
-            text = "".join(span.text for span in spans)[start:end]
-            raise ValueError(f"the token of {text!r} lies across the edge of an answer")
-        learnt.append(start < end and spans[at].learn)
-    return learnt

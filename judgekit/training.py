@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,48 @@ class PlannedTraining:
     folder: Path
     trainer: Trainer
     inputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The files of a training that the core reads, as a trainer writes them: the curve and the samples grow while it is
+    under way, and go back to where they were when it goes on from an earlier state. All methods raise StorageError."""
+
+    folder: Path
+
+    def add(self, line: CurvePoint | TrainingSample) -> None:
+        """Append a point to the curve, or a sample to the samples."""
+        path = self.folder / (CURVE if isinstance(line, CurvePoint) else SAMPLES)
+        with storage_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(line.model_dump_json() + "\n")
+
+    def lengths(self) -> dict[str, int]:
+        """The bytes of each file so far, to be kept with a state: see `cut`."""
+        return {name: _size(self.folder / name) for name in (CURVE, SAMPLES)}
+
+    def cut(self, lengths: Mapping[str, int]) -> bool:
+        """Cut the files to these lengths; false, and nothing is cut, if one of them is shorter."""
+        here = self.lengths()
+        if any(here[name] < length for name, length in lengths.items()):
+            return False
+        for name, length in lengths.items():
+            if here[name] > length:
+                with storage_errors(self.folder / name):
+                    os.truncate(self.folder / name, length)
+        return True
+
+    def clear(self) -> None:
+        """Nothing has been logged yet."""
+        self.cut(dict.fromkeys((CURVE, SAMPLES), 0))
+
+    def sum_up(self, summary: Mapping[str, JsonValue]) -> None:
+        """Write what the report says of the data; nothing where there is nothing to say."""
+        if summary:
+            write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def plan_trainings(

@@ -11,6 +11,7 @@ import click
 
 from judgekit.cli.options import as_json
 from judgekit.errors import UsageError
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.agreement import Terms
@@ -167,14 +168,14 @@ def print_agreement(found: Agreement) -> None:
 
 def _counted(found: Agreement) -> str:
     people = f" by {found.labellers} labellers" if found.labellers > 1 else ""
-    items = f" on {found.n_items} items" if found.n_items != found.n_pairs else ""
-    return f"{found.n_pairs} {'responses' if not people else 'labels'}{people}{items}"
+    items = f" on {counted(found.n_items, 'item')}" if found.n_items != found.n_pairs else ""
+    return f"{counted(found.n_pairs, 'label' if people else 'response')}{people}{items}"
 
 
 def _note(figure: Figure, found: Agreement) -> str:
     if figure.wilson is not None:
         note = f"Wilson {_interval(figure.wilson, figure, found)}"
-        return note + (f", {figure.n_items} items" if figure.n_items != found.n_items else "")
+        return note + (f", {counted(figure.n_items, 'item')}" if figure.n_items != found.n_items else "")
     return figure.note
 
 

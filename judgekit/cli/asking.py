@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from judgekit.cli.options import home, jobs, offline, progress
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.asking import Asker
@@ -55,7 +56,7 @@ def _took(asker: Asker) -> Iterator[str]:
     if not asker.asked + asker.from_ledger and asker.budget is None:
         return
     prompts, replies = asker.tokens
-    tokens = f"; {prompts:,} tokens in and {replies:,} out" if prompts or replies else ""
-    yield f"{asker.asked:,} calls made, {asker.from_ledger:,} answered by the ledger{tokens}"
+    tokens = f"; {counted(prompts, 'token')} in and {replies:,} out" if prompts or replies else ""
+    yield f"{counted(asker.asked, 'call')} made, {asker.from_ledger:,} answered by the ledger{tokens}"
     if asker.budget is not None:
         yield f"budget: {', '.join(asker.budget.described())} spent"

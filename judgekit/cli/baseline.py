@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.words import counted
+
 if TYPE_CHECKING:
     from judgekit.baseline import Baseline, Scores, Sheet
 
@@ -38,7 +40,8 @@ def set_baseline(run: Path, file: Path) -> None:
 
 
 def _counted(name: str, sheet: Sheet) -> str:
-    return f"{name} ({', '.join(f'{system}: {len(scores.scored)} items' for system, scores in sheet.systems.items())})"
+    systems = [f"{system}: {counted(len(scores.scored), 'item')}" for system, scores in sheet.systems.items()]
+    return f"{name} ({', '.join(systems)})"
 
 
 @command.command("show")
@@ -57,7 +60,7 @@ def show(file: Path) -> None:
     columns = ("metric", "system", "mean", "items", "repeats", "not scored", "noise of one run, sd")
     print_table(f"baseline {found.run_id} (judgekit {found.judgekit_version})", columns, rows)
     for name, sheet in found.metrics.items():
-        lines = [("dataset", f"{sheet.n_samples} samples, {sheet.dataset[:12]}…"), *sheet.instrument.items()]
+        lines = [("dataset", f"{counted(sheet.n_samples, 'sample')}, {sheet.dataset[:12]}…"), *sheet.instrument.items()]
         print_table(f"{name} was measured by", ("", ""), [(key, value[:100]) for key, value in lines])
 
 
@@ -115,7 +118,9 @@ def _moved(label: str, sheet: Sheet, old: Scores, new: Scores) -> list[str]:
 
     scale = sheet.scale
     furthest = sorted(moved, key=lambda one: (-size(moved[one]), one))[:MOST_MOVED]
-    lines = [f"  {label}: mean {number(old.mean, scale)} → {number(new.mean, scale)}, {len(moved)} items moved"]
+    lines = [
+        f"  {label}: mean {number(old.mean, scale)} → {number(new.mean, scale)}, {counted(len(moved), 'item')} moved"
+    ]
     lines += [f"    {one}: {number(moved[one][0], scale)} → {number(moved[one][1], scale)}" for one in furthest]
     more = len(moved) - len(furthest)
     return [*lines, *([f"    and {more} more"] if more else [])]

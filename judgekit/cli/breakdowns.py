@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from judgekit.words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -39,9 +41,9 @@ def _table(breakdown: Breakdown, metric: str) -> Table:
     ]
     if left_out:
         half = len(shown) // 2
-        rows.insert(half, (f"… {left_out} others, in the reports", "", *("" for _ in columns)))
+        rows.insert(half, (f"… {counted(left_out, 'other')}, in the reports", "", *("" for _ in columns)))
     order = f", the lowest and the highest of {columns[0]}" if left_out else ""
-    groups = f"{len(here)} group{'' if len(here) == 1 else 's'}"
+    groups = counted(len(here), "group")
     title = f"{metric} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
     return title, (breakdown.field, "items", *columns), rows
 

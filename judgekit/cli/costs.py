@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from judgekit.words import counted
+
 if TYPE_CHECKING:
     from judgekit.budget import Cost
     from judgekit.planning import Plan, PlanLine
@@ -39,7 +41,7 @@ def plan_total(plan: Plan) -> Iterator[str]:
     total = plan.total
     out = "replies without a bound" if total.unbounded else f"{total.completion_tokens:,} out"
     cost = f"{dollars(total.cost.usd)}{' and what has no price' if total.unpriced else ''}"
-    yield f"At most {total.left:,} calls, {total.prompt_tokens:,} tokens in and {out}: {cost}"
+    yield f"At most {counted(total.left, 'call')}, {counted(total.prompt_tokens, 'token')} in and {out}: {cost}"
     if total.prompt_tokens:
         yield (
             "(re-asks, tokens in + out, and cost at their most: a token for each byte of a prompt, and max_new_tokens "
@@ -55,9 +57,9 @@ def _against(cost: Cost, budget: BudgetSpec) -> Iterator[str]:
     from judgekit.budget import dollars
 
     if budget.calls is not None and cost.calls > budget.calls:
-        yield f"{budget.calls:,} calls, of at most {cost.calls:,}"
+        yield f"{counted(budget.calls, 'call')}, of at most {cost.calls:,}"
     if budget.tokens is not None and cost.tokens > budget.tokens:
-        yield f"{budget.tokens:,} tokens, of at most {cost.tokens:,}"
+        yield f"{counted(budget.tokens, 'token')}, of at most {cost.tokens:,}"
     if budget.usd is not None and cost.usd > budget.usd:
         yield f"{dollars(budget.usd)}, of at most {dollars(cost.usd)}"
 
@@ -74,10 +76,10 @@ def use_lines(use: RunUse) -> Iterator[str]:
 def _use_line(part: PartUse) -> str:
     from judgekit.budget import dollars
 
-    calls = f"{part.calls:,} {'call' if part.calls == 1 else 'calls'}"
-    tokens = f"{part.prompt_tokens:,} tokens in and {part.completion_tokens:,} out"
+    calls = counted(part.calls, "call")
+    tokens = f"{counted(part.prompt_tokens, 'token')} in and {part.completion_tokens:,} out"
     cost = f", {dollars(part.usd)}" if part.usd is not None else ""
-    untold = f" ({part.untold:,} replies tell no usage)" if part.untold else ""
+    untold = f" (no usage told by {counted(part.untold, 'reply', 'replies')})" if part.untold else ""
     return f"{part.part} ({part.model}): {calls}, {tokens}{cost}{untold}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from judgekit.cli import options
+from judgekit.words import counted
 
 
 @click.group("ledger")
@@ -33,7 +34,7 @@ def stats(home: Path) -> None:
     path = _path(home)
     with Ledger(path) as ledger:
         found = ledger.stats()
-    click.echo(f"{path}: {found.entries} replies, {found.bytes / 1e6:.1f} MB")
+    click.echo(f"{path}: {counted(found.entries, 'reply', 'replies')}, {found.bytes / 1e6:.1f} MB")
     rows = [("backend", name, str(count)) for name, count in sorted(found.by_identity.items())]
     rows += [("status", name, str(count)) for name, count in sorted(found.by_status.items())]
     print_table("replies", ("by", "what", "count"), rows)
@@ -50,4 +51,4 @@ def prune(home: Path, older_than: int) -> None:
     from judgekit.ledger import Ledger
 
     with Ledger(_path(home)) as ledger:
-        click.echo(f"{ledger.prune(older_than=older_than)} replies forgotten")
+        click.echo(f"{counted(ledger.prune(older_than=older_than), 'reply', 'replies')} forgotten")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from judgekit.hookspecs import hookimpl
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.spec import RunSpec
@@ -57,7 +58,7 @@ class Progress:
 
     @hookimpl
     def judgekit_run_started(self, run_id: str, spec: RunSpec) -> None:
-        self._line(f"run {run_id}: {len(spec.models)} models, {len(spec.metrics)} metrics")
+        self._line(f"run {run_id}: {counted(len(spec.models), 'model')}, {counted(len(spec.metrics), 'metric')}")
 
     @hookimpl
     def judgekit_progress(self, stage: str, done: int, total: int, note: str) -> None:

@@ -15,6 +15,7 @@ from judgekit.cli.console import printable
 from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, shown_estimate
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.secret import scrub
+from judgekit.words import counted
 
 if TYPE_CHECKING:
     from judgekit.planning import Plan
@@ -44,7 +45,7 @@ def print_results(outcome: Outcome, again: str = "") -> None:
     print_record(record)
     for line in use_lines(outcome.use):
         click.echo(printable(line))
-    click.echo(f"{outcome.asked} calls made, {outcome.from_ledger} answered by the ledger")
+    click.echo(f"{counted(outcome.asked, 'call')} made, {outcome.from_ledger} answered by the ledger")
     for line in in_short(outcome.reports, outcome.folder):
         click.echo(f"wrote {line}")
     click.echo(f"record {outcome.folder.path / 'record.json'}")
@@ -57,7 +58,7 @@ def print_record(record: RunRecord) -> None:
     for warning in record.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")
     for note, count in record.notes.items():
-        click.echo(f"note: {printable(scrub(note))} ({count} {'reply' if count == 1 else 'replies'})")
+        click.echo(f"note: {printable(scrub(note))} ({counted(count, 'reply', 'replies')})")
     for card in record.cards:
         if card.passed is False:
             failed = "; ".join(check.label for check in card.checks if check.passed is False)
@@ -66,7 +67,7 @@ def print_record(record: RunRecord) -> None:
     for judge, steps in record.steps.items():
         listed = "\n".join(f"  {place}. {step}" for place, step in enumerate(steps, start=1))
         click.echo(printable(scrub(f"Judge {judge} wrote these evaluation steps for itself:\n{listed}\n")))
-    heading = f"{record.name}: {record.n_samples} samples"
+    heading = f"{record.name}: {counted(record.n_samples, 'sample')}"
     confidence = f"{record.estimates[0].confidence:.0%} interval" if record.estimates else "interval"
     columns: tuple[str, ...]
     columns = ("metric", "system", "estimate", confidence, "method", "items × repeats", NOT_SCORED, "bootstrap")

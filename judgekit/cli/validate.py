@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from judgekit.cli.options import home, overrides
+from judgekit.words import counted
 
 
 @click.command("validate")
@@ -28,8 +29,8 @@ def command(config: Path, overrides: tuple[str, ...], home: Path) -> None:
             click.secho(f"warning: {warning}", fg="yellow")
         samples = sum(len(data.samples) for data in prepared.datasets.values())
         click.echo(
-            f"{config}: good ({len(spec.models)} models, {len(spec.judges)} judges, {len(spec.metrics)} metrics, "
-            f"{samples} samples)"
+            f"{config}: good ({counted(len(spec.models), 'model')}, {counted(len(spec.judges), 'judge')}, "
+            f"{counted(len(spec.metrics), 'metric')}, {counted(samples, 'sample')})"
         )
     finally:
         prepared.close()

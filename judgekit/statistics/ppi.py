@@ -10,6 +10,7 @@ import numpy as np
 from judgekit.records import Corrected, Interval
 from judgekit.statistics.intervals import Scale, none, t_interval, t_quantile
 from judgekit.statistics.items import Floats
+from judgekit.words import counted
 
 FEWEST = 3  # labels: the interval has n − 2 degrees of freedom
 FEW_BINARY = 50  # labels under which an interval on yes/no labels covers too little
@@ -52,7 +53,7 @@ def corrected(
     n, others = len(human), len(unlabelled)
     value, weight, note = None, None, ""
     if n < FEWEST:
-        interval = none("ppi++", f"{n} labels: it takes {FEWEST} at least")
+        interval = none("ppi++", f"{counted(n, 'label')}: it takes {FEWEST} at least")
     elif others < 2:
         interval = none("ppi++", "every item has a label: the labels' own mean needs no correction")
     else:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import judgekit
-from judgekit_ci.texts import between, counted, number
+from judgekit_ci.texts import between, number
 
 Outcome = Literal["pass", "fail", "inconclusive", "error"]
 WORST: tuple[Outcome, ...] = ("fail", "error", "inconclusive", "pass")
@@ -65,7 +65,7 @@ def _troubles(run: judgekit.RunView) -> Iterator[Case]:
         return
     reasons = [f"{count} × {reason}" for reason, count in record.errors.items()]
     more = [f"and {len(reasons) - MOST_REASONS} other reasons"] if len(reasons) > MOST_REASONS else []
-    calls = counted(sum(record.errors.values()), "planned call")
+    calls = judgekit.counted(sum(record.errors.values()), "planned call")
     yield Case("run", "complete", "error", f"{calls} got no answer", (*reasons[:MOST_REASONS], *more))
 
 
@@ -99,12 +99,13 @@ def _claim(claim: judgekit.GateClaim) -> Case:
     if claim.kind == "margin":
         lines.append(
             f"baseline {number(claim.baseline, scale)}, now {number(claim.candidate, scale)}; "
-            f"{counted(claim.n_items, 'item')}: {claim.better} better, {claim.worse} worse, {claim.equal} equal"
+            f"{judgekit.counted(claim.n_items, 'item')}: "
+            f"{claim.better} better, {claim.worse} worse, {claim.equal} equal"
         )
     else:
-        lines.append(counted(claim.n_items, "item"))
+        lines.append(judgekit.counted(claim.n_items, "item"))
     if claim.n_clusters is not None:
-        lines.append(counted(claim.n_clusters, "cluster"))
+        lines.append(judgekit.counted(claim.n_clusters, "cluster"))
     if claim.p_holm is not None and claim.p is not None:
         lines.append(f"p that the rule is broken by chance: {_p(claim.p)}; by Holm over all rules {_p(claim.p_holm)}")
     if claim.detectable is not None:
@@ -140,7 +141,10 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
     for estimate in found:
         name = f"{estimate.metric}, {system_of(estimate)}"
         message = f"{number(estimate.value, estimate.scale)}, {interval_words(estimate)}"
-        lines = [message, f"{counted(estimate.n_items, 'item')}, {counted(estimate.repeats, 'repeat')}"]
+        lines = [
+            message,
+            f"{judgekit.counted(estimate.n_items, 'item')}, {judgekit.counted(estimate.repeats, 'repeat')}",
+        ]
         if missing := missing_words(estimate):
             lines.append(f"not scored: {missing}")
         yield Case("results", name, "pass" if estimate.value is not None else "error", message, tuple(lines))
@@ -148,16 +152,18 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
         yield Case("results", "results", "error", "the run has no result")
 
 
+def _reading(check: judgekit.Check) -> str:
+    """−7.3, expected −5 … +5."""
+    value = "–" if check.value is None else f"{check.value:.3g}"
+    return (value + (f", expected {check.expected}" if check.expected else "")).replace("-", "−")
+
+
 def _cards(record: judgekit.RunRecord) -> Iterator[Case]:
     """A judge that fails its card proves little. What that means for a rule, the gate has said in the rule's case."""
     for card in record.cards:
         name = f"card of {card.judge}" + ("" if card.task == "score" else " as it compares")
         failed = [check for check in card.checks if check.passed is False]
-        lines = [
-            f"{check.label}: {'–' if check.value is None else f'{check.value:.3g}'}"
-            + (f", expected {check.expected}" if check.expected else "")
-            for check in failed
-        ]
+        lines = [f"{check.label}: {_reading(check)}" for check in failed]
         labels = "; ".join(check.label for check in failed)
         if card.passed is None:
             yield Case("judges", name, "pass", "not decided: its card says nothing either way")

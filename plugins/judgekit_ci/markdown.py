@@ -21,7 +21,7 @@ from judgekit_ci.cases import (
     rule_of,
     system_of,
 )
-from judgekit_ci.texts import counted, inert, number
+from judgekit_ci.texts import inert, number
 
 MOST_BYTES = 60_000  # of the document; KB are 1000 bytes here, so that it is under 60 KB either way
 MOST_MOVERS = 10
@@ -50,7 +50,7 @@ def fitted(blocks: Sequence[str], most: int = MOST_BYTES) -> bytes:
             break
         kept.append(block)
     if left := len(blocks) - len(kept):
-        kept.append(f"*{counted(left, 'part')} left out: this summary is kept under {most // 1000} KB.*")
+        kept.append(f"*{judgekit.counted(left, 'part')} left out: this summary is kept under {most // 1000} KB.*")
     return ("\n\n".join(kept) + "\n").encode()
 
 
@@ -88,7 +88,7 @@ def _blocks(run: judgekit.RunView) -> Iterator[str]:
         yield "### Paired differences on the same items"
         yield _table(("metric", "difference", "estimate", "interval", "items"), map(_difference, differences))
     yield from _movers(run)
-    samples = counted(record.n_samples, "sample")
+    samples = judgekit.counted(record.n_samples, "sample")
     yield f"Run {inert(record.run_id)}, judgekit {inert(record.judgekit_version)}, {samples}."
 
 

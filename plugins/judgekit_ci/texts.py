@@ -80,8 +80,3 @@ def between(interval: judgekit.Interval, scale: judgekit.Series, confidence: flo
         return f"no interval: {interval.note or 'no reason recorded'}"
     low, high = (number(end, scale, signed=signed) for end in (interval.low, interval.high))
     return f"between {low} and {high} ({confidence * 100:g} % interval, {interval.method})"
-
-
-def counted(count: int, noun: str) -> str:
-    """1 item, 2 items."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -58,7 +58,7 @@ def _options(choices: Any, place: Place) -> tuple[list[str], list[str]]:
     if isinstance(choices, dict):
         texts, labels = texts_of(choices, "text", place), texts_of(choices, "label", place)
         if len(texts) != len(labels):
-            raise place.error(f"{len(texts)} options and {len(labels)} labels")
+            raise place.error(f"{judgekit.counted(len(texts), 'option')} and {judgekit.counted(len(labels), 'label')}")
         return texts, labels
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise place.error("no 'choices'" if choices is None else '\'choices\' should be a list of {"text", "label"}')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import judgekit
 
@@ -14,7 +14,7 @@ class InstructionOptions(judgekit.Options):
 
     path: str
     format: str | None = None
-    split: Literal["train", "test", "validation"] | None = None
+    split: judgekit.Split | None = None
 
 
 class Instructions(judgekit.DataLoader):

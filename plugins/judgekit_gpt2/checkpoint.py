@@ -270,18 +270,6 @@ def make_folder(folder: Path) -> None:
         raise judgekit.StorageError(f"cannot be made: {error.strerror}", path=folder) from None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all. Raises StorageError."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-        publish(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
-
-
 def publish(temporary: Path, path: Path) -> None:
     """Give a written file its name, once its bytes are on the disk."""
     with temporary.open("rb") as file:

@@ -88,7 +88,7 @@ class Corpus:
         finally:
             with suppress(OSError):
                 temporary.unlink()
-        checkpoint.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
+        judgekit.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return cls._map(target, manifest)
 
     @classmethod
@@ -282,7 +282,7 @@ def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: P
                 length = 0
             done += len(text.encode())
             if progress is not None:
-                progress(done, total, f"{len(lengths)} documents")
+                progress(done, total, f"{judgekit.counted(len(lengths), 'document')}")
     return _Manifest(vocabulary=tokenizer.size, sha256=digest.hexdigest(), lengths=lengths)
 
 

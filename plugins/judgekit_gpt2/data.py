@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -117,7 +117,7 @@ def _full(batches: list[list[T]], size: int) -> list[list[T]]:
 
 def instruction_examples(
     path: Path,
-    split: Literal["train", "test", "validation"] | None,
+    split: judgekit.Split | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -136,10 +136,7 @@ def instruction_examples(
     """
     ends = judgekit.style_named(style, prompts).end != ""
     examples, too_long = [], []
-    for item in judgekit.read_items(path, format, split=split, mapping=mapping):
-        if (unanswered := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
-            missing = f"turn {unanswered + 1} has no answer" if item.sample.turns else "no 'output'"
-            raise item.error(f"{missing} to learn from")
+    for item in judgekit.read_answered(path, format, split=split, mapping=mapping):
         spans = judgekit.render_training(style, item.sample, prompts)
         example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
         if len(example) > context and not truncate:

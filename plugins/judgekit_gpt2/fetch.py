@@ -62,4 +62,4 @@ def fetch(name: str, into: Path, server: str, progress: Progress) -> None:
     advice = ", or name a mirror as --mirror; `judgekit gpt2 convert` reads other copies"
     judgekit.download(wanted, into, progress, advice)
     content = json.dumps(to_hub(config, end_of_text=config.vocabulary - 1), indent=2) + "\n"
-    checkpoint.write_atomically(into / checkpoint.CONFIG, content.encode())  # last: only now is it a checkpoint
+    judgekit.write_atomically(into / checkpoint.CONFIG, content.encode())  # last: only now is it a checkpoint

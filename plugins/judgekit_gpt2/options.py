@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, model_validator
 import judgekit
 from judgekit_gpt2.config import GPT2_VOCABULARY, PRESETS, GPT2Config
 
-Split = Literal["train", "test", "validation"]
 Target = Literal["qkv", "out", "up", "down"]
 
 # "Build a Large Language Model (From Scratch)", chapter 7 (Raschka, 2024).
@@ -162,32 +161,19 @@ class Adapters(judgekit.Options):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class TuneOptions(RecipeOptions):
+class TuneOptions(judgekit.TrainingDataOptions, RecipeOptions):
     """`from`: the checkpoint to start with. `data`: JSON or JSONL; its `format` (alpaca, dolly, sharegpt, messages) is
     seen from its items. `split` None learns all of it, `validation` None holds nothing out. `style`: how a conversation
     becomes text. Items longer than the context are an error, or with `truncate` lose their end, and are counted. `lora`
     trains adapters alone, which are merged into the checkpoint. `order`: batches of similar lengths, or of any."""
 
     start: str = Field(alias="from")
-    data: str
-    format: str | None = None
-    split: Split | None = "train"
-    validation: Split | None = "validation"
     style: str = "alpaca"
     truncate: bool = False
     dropout: float | None = Field(None, ge=0, lt=1)
     order: Literal["bucketed", "shuffled"] = "bucketed"
     drop_last: bool = False
     lora: Adapters | None = None
-
-    @model_validator(mode="after")
-    def _held_out_is_not_learnt(self) -> TuneOptions:
-        if self.validation is not None and self.split in (None, self.validation):
-            raise ValueError(
-                f"'split: {self.split or 'null'}' learns what 'validation: {self.validation}' holds out; "
-                "give 'validation: null'"
-            )
-        return self
 
 
 class FinetuneOptions(TuneOptions):

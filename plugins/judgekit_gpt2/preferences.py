@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ import judgekit
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
 from judgekit_gpt2.model import GPT2
+from judgekit_gpt2.preferred import read_preferred
 from judgekit_gpt2.tokens import Tokenizer
 
 
@@ -70,7 +71,7 @@ class PairBatch:
 
 def read_pairs(
     path: Path,
-    split: Literal["train", "test", "validation"] | None,
+    split: judgekit.Split | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -90,13 +91,13 @@ def read_pairs(
 
     pairs = []
     ends = judgekit.style_named(style, prompts).end != ""
-    for item in judgekit.read_instructions(path, split, format):
+    for item, *texts in read_preferred(path, split, format):
         prompt = tokenizer.encode(judgekit.render_prompt(style, item.sample, prompts=prompts))
         if len(prompt) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")
         responses = []
-        for field in ("chosen", "rejected"):
-            response = item.sample.model_copy(update={"reference": _text(item, field)})
+        for field, text in zip(("chosen", "rejected"), texts, strict=True):
+            response = item.sample.model_copy(update={"reference": text})
             spans = judgekit.render_training(style, response, prompts)
             example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
             if len(example) > context and not truncate:
@@ -115,14 +116,6 @@ def read_pairs(
         within = f"in the split {split!r} " if split else ""
         raise judgekit.DataError(f"{within}every 'chosen' is the same as its 'rejected'", path=path)
     return pairs
-
-
-def _text(item: judgekit.Item, field: str) -> str:
-    text = item.fields.get(field)
-    if isinstance(text, str) and text.strip():
-        return text
-    fault = f"no {field!r}" if text is None else f"{field!r} is {'empty' if isinstance(text, str) else 'not a text'}"
-    raise item.error(fault)
 
 
 def collate(pairs: Sequence[Pair], end_of_text: int, limit: int | None = None) -> PairBatch:

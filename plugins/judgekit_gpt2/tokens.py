@@ -156,8 +156,8 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write `vocab.json` and `merges.txt`. Raises StorageError."""
         lines = ["#version: 0.2", *(f"{_spell(left)} {_spell(right)}" for left, right in self.merges)]
-        checkpoint.write_atomically(folder / checkpoint.MERGES, ("\n".join(lines) + "\n").encode())
-        checkpoint.write_atomically(folder / checkpoint.VOCABULARY, json.dumps(self.ids()).encode())
+        judgekit.write_atomically(folder / checkpoint.MERGES, ("\n".join(lines) + "\n").encode())
+        judgekit.write_atomically(folder / checkpoint.VOCABULARY, json.dumps(self.ids()).encode())
 
 
 def _spell(token: bytes) -> str:

@@ -17,11 +17,11 @@ from judgekit_gpt2.options import (
     FinetuneOptions,
     PretrainOptions,
     RecipeOptions,
-    Split,
     TuneOptions,
     Vocabulary,
 )
 from judgekit_gpt2.passes import Lazy, drawing, order_of, spread, writer
+from judgekit_gpt2.preferred import read_preferred
 
 if TYPE_CHECKING:
     from judgekit_gpt2.corpus import Corpus
@@ -118,6 +118,11 @@ class Pretrain(_Trainer):
         own = [self.path(extra), *judgekit.style_files(self.options.tokenizer.style, self.where)] if extra else []
         return [*self._texts(), *own]
 
+    def check(self) -> None:
+        """Raises DataError and PromptError for instructions that no vocabulary can be learnt from."""
+        for _ in self._rendered(self.options.tokenizer):
+            pass
+
     def _task(self, into: Path, members: Team) -> Task:
         import torch
 
@@ -133,7 +138,8 @@ class Pretrain(_Trainer):
         learnt, kept = self._corpus(tokenizer, into, members).split(share, first)
         if options.validation and not len(kept):
             raise judgekit.DataError(
-                f"{len(learnt)} documents leave none for 'validation: {options.validation}'; lines of <|endoftext|> "
+                f"none is left for 'validation: {options.validation}' of {judgekit.counted(len(learnt), 'document')}; "
+                "lines of <|endoftext|> "
                 "set documents apart",
                 path=self._texts()[0],
             )
@@ -213,6 +219,22 @@ class _Tuner(_Trainer):
         files = checkpoint.files(start) if start.is_dir() else []
         return [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where), *files]
 
+    def check(self) -> None:
+        """Raises CheckpointError for a checkpoint to start with that is not there and that no training is to make,
+        PromptError for an unknown style, DataError for items that cannot be learnt from."""
+        start = self.path(self.options.start)
+        # The core names the product of a training by its full path.
+        if start.exists() or not Path(self.options.start).is_absolute():
+            checkpoint.check(start)
+        judgekit.style_named(self.options.style, judgekit.Prompts(where=self.where))
+        self._check_items(self.options.split)
+        if self.options.validation is not None:
+            self._check_items(self.options.validation)
+
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        """Read what is to be learnt, without tokens. Raises DataError."""
+        raise NotImplementedError
+
     def _start(self) -> tuple[GPT2, Tokenizer]:
         """The checkpoint to start with, with this training's dropout."""
         from judgekit_gpt2 import weights
@@ -258,8 +280,8 @@ class _Tuner(_Trainer):
         """What the report says of the data; that some items lose their end, if any do, is noted too."""
         examples = [*learnt, *held]
         if cut := sum(len(example) > context for example in examples):
-            share = f"{cut:,} of {len(examples):,} items"
-            self.notes = (f"{share} are longer than the context of {context} and lose their end",)
+            share = f"{cut:,} of {judgekit.counted(len(examples), 'item')}"
+            self.notes = (f"{share} cut: longer than the context of {context}",)
         return {"learnt": len(learnt), "held out": len(held), "cut short": cut}
 
     def _answers(self, tokenizer: Tokenizer) -> Respond:
@@ -287,6 +309,10 @@ class Finetune(_Tuner):
     own_rate = 5e-5
     options: FinetuneOptions
 
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        options = self.options
+        judgekit.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
+
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2 import data
         from judgekit_gpt2.training import NextToken, Task
@@ -294,7 +320,7 @@ class Finetune(_Tuner):
         options = self.options
         model, tokenizer = self._start()
 
-        def examples(split: Split | None) -> list[data.Example]:
+        def examples(split: judgekit.Split | None) -> list[data.Example]:
             return data.instruction_examples(
                 self.path(options.data),
                 split,
@@ -334,6 +360,9 @@ class DPO(_Tuner):
     own_rate = 5e-6
     options: DPOOptions
 
+    def _check_items(self, split: judgekit.Split | None) -> None:
+        read_preferred(self.path(self.options.data), split, self.options.format)
+
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2 import preferences
         from judgekit_gpt2.training import Task
@@ -342,7 +371,7 @@ class DPO(_Tuner):
         model, tokenizer = self._start()
         context, end = model.config.context, tokenizer.end_of_text
 
-        def pairs(split: Split | None) -> list[preferences.Pair]:
+        def pairs(split: judgekit.Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
             found = preferences.read_pairs(
                 self.path(options.data),

@@ -34,7 +34,7 @@ from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.parallel import Sharding, Team, accumulating
 from judgekit_gpt2.tokens import Tokenizer
-from judgekit_gpt2.workspace import CURVE, SAMPLES, Workspace
+from judgekit_gpt2.workspace import Workspace
 
 Progress = Callable[[int, int, str], None]
 Respond = Callable[[GPT2, int], Sequence[judgekit.TrainingSample]]
@@ -313,7 +313,7 @@ class Fitting:
     def _point(self, split: str, loss: float, **measures: float) -> None:
         if self.leads:
             point = judgekit.CurvePoint(step=self.counters.step, split=split, loss=loss, measures=measures)
-            self.workspace.add(CURVE, point)
+            self.workspace.log.add(point)
 
     def _end_of_epoch(self, epoch: int | None) -> None:
         """`epoch` None: the training ends within one."""
@@ -321,7 +321,7 @@ class Fitting:
             self._publish(f"epoch-{epoch}")
         if model := self._plain_model():
             for sample in self.task.respond(model, self.counters.step):
-                self.workspace.add(SAMPLES, sample)
+                self.workspace.log.add(sample)
 
     # --- what is kept ---
 
@@ -349,7 +349,8 @@ class Fitting:
                 best, _ = weights.load(folder / "best")
                 weights.save(folder, best, self.task.tokenizer)
         if self.leads:
-            self.workspace.conclude(self.task.summary)
+            self.workspace.log.sum_up(self.task.summary)
+            self.workspace.conclude()
 
     # --- the state to go on from ---
 

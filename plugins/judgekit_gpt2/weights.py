@@ -152,7 +152,7 @@ def save(
     checkpoint.make_folder(folder)
     tokenizer.save(folder)
     config = json.dumps(to_hub(model.config, tokenizer.end_of_text), indent=2) + "\n"
-    checkpoint.write_atomically(folder / checkpoint.CONFIG, config.encode())
+    judgekit.write_atomically(folder / checkpoint.CONFIG, config.encode())
     weights = _Stored(model, dtype)
     shards = weights.shards(max_shard_bytes)
     _remove(folder / checkpoint.INDEX)  # with the old one, new shards and old ones could be mixed
@@ -166,7 +166,7 @@ def save(
             _write(folder / file, weights, names)
             places |= {_stored_name(name): file for name in names}
         index = {"metadata": {"total_size": weights.bytes(places)}, "weight_map": dict(sorted(places.items()))}
-        checkpoint.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
+        judgekit.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
         written = set(places.values())
     for old in folder.glob("model*.safetensors"):
         if old.name not in written and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):

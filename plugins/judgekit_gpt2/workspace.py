@@ -8,13 +8,10 @@ a training that was killed at any step ends with the very weights of one that wa
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, JsonValue
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,9 +20,6 @@ import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.checkpoint import STATES
 
-CURVE = "training.jsonl"
-SAMPLES = "samples.jsonl"
-SUMMARY = "summary.json"
 _KEPT = 2  # states on disk: should the newest be damaged, the one before it will do
 
 
@@ -46,6 +40,7 @@ class Workspace:
 
     def __init__(self, folder: Path, origin: str) -> None:
         self.folder, self.origin = folder, origin
+        self.log = judgekit.TrainingLog(folder)
 
     def restore(self) -> tuple[Counters, dict[str, Tensor]]:
         """The newest whole state of this training, or zero counters and no tensors; curve and samples cut to it.
@@ -53,6 +48,8 @@ class Workspace:
         Raises UsageError when the folder holds the state of another training, and StorageError.
         """
         checkpoint.make_folder(self.folder / STATES)  # marks the folder as that of a training under way
+        for left in self.folder.rglob(".*.[0-9]*.[0-9]*"):
+            left.unlink(missing_ok=True)  # a small file that was being written when the process was killed
         for path in sorted((self.folder / STATES).glob("*.safetensors"), reverse=True):
             try:
                 with safe_open(path, "pt") as file:
@@ -65,16 +62,16 @@ class Workspace:
                     "holds the state of another training (other data or options); delete it to start over",
                     path=self.folder / STATES,
                 )
-            if self._cut(header["lengths"]):
+            if self.log.cut(header["lengths"]):
                 return Counters(**header["counters"]), tensors
-        self._cut({CURVE: 0, SAMPLES: 0})
+        self.log.clear()
         for left in (self.folder / "best", self.folder / "last", *self.folder.glob("epoch-*")):
             shutil.rmtree(left, ignore_errors=True)  # of a training that was killed before it had a state
         return Counters(), {}
 
     def save(self, counters: Counters, tensors: dict[str, Tensor]) -> None:
         """Put a state beside those there are, whole or not at all. Raises StorageError."""
-        header = {"origin": self.origin, "counters": asdict(counters), "lengths": self._lengths()}
+        header = {"origin": self.origin, "counters": asdict(counters), "lengths": self.log.lengths()}
         states = self.folder / STATES
         target = states / f"{counters.step:09}.safetensors"
         temporary = target.with_suffix(".tmp")
@@ -87,39 +84,6 @@ class Workspace:
             temporary.unlink(missing_ok=True)
             raise judgekit.StorageError(f"cannot be written: {error}", path=target) from None
 
-    def add(self, name: str, line: BaseModel) -> None:
-        """Append a line to the curve or to the samples. Raises StorageError."""
-        path = self.folder / name
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line.model_dump_json() + "\n")
-        except OSError as error:
-            raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
-
-    def conclude(self, summary: Mapping[str, JsonValue]) -> None:
-        """The training is done: its summary is written if there is one, and no state is needed any more.
-
-        Raises StorageError.
-        """
-        if summary:
-            checkpoint.write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
+    def conclude(self) -> None:
+        """The training is done: no state is needed any more."""
         shutil.rmtree(self.folder / STATES, ignore_errors=True)
-
-    def _lengths(self) -> dict[str, int]:
-        return {name: _size(self.folder / name) for name in (CURVE, SAMPLES)}
-
-    def _cut(self, lengths: dict[str, int]) -> bool:
-        """Cut curve and samples to these lengths in bytes; false if one of them is shorter."""
-        if any(_size(self.folder / name) < length for name, length in lengths.items()):
-            return False
-        for name, length in lengths.items():
-            if _size(self.folder / name) > length:
-                try:
-                    os.truncate(self.folder / name, length)
-                except OSError as error:
-                    raise judgekit.StorageError(f"cannot be cut: {error.strerror}", path=self.folder / name) from None
-        return True
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -44,7 +44,7 @@ def _block(found: judgekit.Agreement) -> Block:
     people = f"{found.n_pairs} labels by {found.labellers} labellers" if found.labellers > 1 else ""
     return Block(
         title=f"{found.metric}: {found.first} and {found.second}",
-        facts=f"{people or numbers.counted(found.n_pairs, 'response')} on {numbers.counted(found.n_items, 'item')}; "
+        facts=f"{people or judgekit.counted(found.n_pairs, 'response')} on {judgekit.counted(found.n_items, 'item')}; "
         "items were resampled for the intervals",
         columns=columns,
         rows=rows,
@@ -77,7 +77,7 @@ def _calibration(found: judgekit.Agreement) -> judgekit.Section:
     name, worst = max(zip(said, found.calibration, strict=True), key=lambda one: abs(one[1].judge - one[1].label))
     span = numbers.span(worst.interval.low, worst.interval.high, scale)
     sentence = (
-        f"Labels lie furthest from the judge where it says {name} ({numbers.counted(worst.n_pairs, 'response')}): its "
+        f"Labels lie furthest from the judge where it says {name} ({judgekit.counted(worst.n_pairs, 'response')}): its "
         f"mean there is {numbers.amount(worst.judge, scale)}, the labels' {numbers.amount(worst.label, scale)}"
         f"{f' {span}' if span else ''}. On the dashed line a value is worth what it says."
     )
@@ -100,7 +100,7 @@ def _value(value: float | None, name: str, found: judgekit.Agreement) -> str:
         return numbers.amount(value, SHARE)
     if name in POINTS:
         return numbers.amount(value, found.scale, difference=name == "bias")
-    return f"{value:.3f}".replace("-", "−")
+    return numbers.minus(f"{value:.3f}")
 
 
 def _range(interval: judgekit.Interval, name: str, found: judgekit.Agreement) -> str:

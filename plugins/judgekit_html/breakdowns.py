@@ -80,7 +80,7 @@ def _name(estimate: judgekit.Estimate) -> str:
 def _sentence(
     title: str, heads: Sequence[judgekit.Estimate], differences: Sequence[judgekit.Estimate], groups: Sequence[str]
 ) -> str:
-    parts = [f"{title}: {numbers.counted(len(groups), 'group')}."]
+    parts = [f"{title}: {judgekit.counted(len(groups), 'group')}."]
     for name in _names(heads):
         found = sorted(
             (e for e in heads if _name(e) == name and e.value is not None), key=lambda e: e.value if e.value else 0.0
@@ -93,7 +93,8 @@ def _sentence(
     drawn = len(heads) - without
     if without:
         parts.append(
-            f"{numbers.counted(without, 'value')} {'has' if without == 1 else 'have'} no interval (its table says why)."
+            f"{judgekit.counted(without, 'value')} {'has' if without == 1 else 'have'} no interval "
+            "(its table says why)."
         )
     if drawn > 1:
         missed = (1 - heads[0].confidence) * drawn
@@ -106,7 +107,7 @@ def _sentence(
 
 def _of(estimate: judgekit.Estimate) -> str:
     figure = numbers.amount(estimate.value, estimate.scale)
-    items = numbers.counted(estimate.n_items, "item")
+    items = judgekit.counted(estimate.n_items, "item")
     return f"{_short(estimate.group)} ({figure}, {interval_text(estimate)}, {items})"
 
 
@@ -115,7 +116,7 @@ def _apart(name: str, differences: Sequence[judgekit.Estimate]) -> str:
     known = [e for e in differences if e.interval.low is not None and e.interval.high is not None]
     clear = [e for e in known if not (e.interval.low or 0.0) <= 0 <= (e.interval.high or 0.0)]
     if not clear:
-        return f"{name} is clear of zero in none of {numbers.counted(len(known), 'group')}."
+        return f"{name} is clear of zero in none of {judgekit.counted(len(known), 'group')}."
     largest = sorted(clear, key=lambda e: -abs(e.value or 0.0))[:NAMED]
     named = ", ".join(
         f"{_short(e.group)} {numbers.amount(e.value, e.scale, difference=True)} {interval_text(e)}" for e in largest
@@ -123,7 +124,7 @@ def _apart(name: str, differences: Sequence[judgekit.Estimate]) -> str:
     more = ", the largest" if len(clear) > NAMED else ""
     by_chance = (1 - known[0].confidence) * len(known)
     return (
-        f"{name} is clear of zero in {len(clear)} of {numbers.counted(len(known), 'group')} "
+        f"{name} is clear of zero in {len(clear)} of {judgekit.counted(len(known), 'group')} "
         f"(by chance alone: about {by_chance:.1f}){more}: {named}."
     )
 

@@ -43,7 +43,7 @@ def _rule(claim: judgekit.GateClaim) -> Rule:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
     asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"
-    clusters = "" if claim.n_clusters is None else f" in {numbers.counted(claim.n_clusters, 'cluster')}"
+    clusters = "" if claim.n_clusters is None else f" in {judgekit.counted(claim.n_clusters, 'cluster')}"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
     return Rule(
         what=findings.claimed(claim),

@@ -182,7 +182,7 @@ class Bin:
 def bins(values: Counter[float], unscored: int, scale: judgekit.Series) -> list[Bin]:
     """The values counted: a bar for each where they are few, else ten equal bins (the last one closed)."""
     if len(values) <= LEVELS and all(float(value * numbers.factor(scale)).is_integer() for value in values):
-        bars = [Bin(f"{value * numbers.factor(scale):g}".replace("-", "−"), values[value]) for value in sorted(values)]
+        bars = [Bin(numbers.minus(f"{value * numbers.factor(scale):g}"), values[value]) for value in sorted(values)]
     else:
         counts = [0] * BINS
         for value, count in values.items():

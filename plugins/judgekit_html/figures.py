@@ -36,7 +36,7 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     even = (scale.low + scale.high) / 2 if pairwise else None
     if not pairwise:
         scores = joined([f"{e.system} scores {_figures(e)}" for e in estimates])
-        low, high = (f"{end * numbers.factor(scale):g}".replace("-", "−") for end in (scale.low, scale.high))
+        low, high = (numbers.minus(f"{end * numbers.factor(scale):g}") for end in (scale.low, scale.high))
         words = f"{scores}. The {scale.label} runs from {low} to {high}{numbers.unit(scale)}."
     else:
         wins = joined([f"{e.system} wins {_figures(e)} against {opponent(record, e)}" for e in estimates])
@@ -154,7 +154,7 @@ def distribution(record: judgekit.RunRecord, tally: Tally, metric: str) -> judge
 
 def _total(system: str, tally: Tally, metric: str) -> str:
     missing = tally.unscored[metric, system]
-    scored = numbers.counted(tally.values[metric, system].total(), "score")
+    scored = judgekit.counted(tally.values[metric, system].total(), "score")
     return f"{system} has {scored}" + (f" and {missing} without" if missing else "")
 
 
@@ -198,7 +198,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def _flips(count: int) -> str:
-    return f" ({numbers.counted(count, 'verdict')} changed with the order of the two answers)" if count else ""
+    return f" ({judgekit.counted(count, 'verdict')} changed with the order of the two answers)" if count else ""
 
 
 def curve(training: judgekit.Training) -> judgekit.Section:

@@ -158,7 +158,10 @@ def alerts(record: judgekit.RunRecord) -> list[Alert]:
     found = [*_incomplete(record), *_cards(record), *_gate(record), *_missing(record)]
     found += [Alert("plain", _pooled(record), "more")] if record.pooled else []
     found += [Alert("warn", warning) for warning in record.warnings]
-    found += [Alert("warn", f"{note} ({_replies(count)}).", "errors") for note, count in record.notes.items()]
+    found += [
+        Alert("warn", f"{note} ({judgekit.counted(count, 'reply', 'replies')}).", "errors")
+        for note, count in record.notes.items()
+    ]
     return sorted(found, key=lambda alert: alert.tone != "bad")
 
 
@@ -169,15 +172,11 @@ def _pooled(record: judgekit.RunRecord) -> str:
 
 def _incomplete(record: judgekit.RunRecord) -> Iterator[Alert]:
     calls = sum(record.errors.values())
-    failed = f" {numbers.counted(calls, 'call')} failed." if calls else ""
+    failed = f" {judgekit.counted(calls, 'call')} failed." if calls else ""
     if record.status == "incomplete":
         yield Alert("bad", f"This run is incomplete: planned calls were left unanswered.{failed}", "errors")
     elif calls:
         yield Alert("warn", failed.strip(), "errors")
-
-
-def _replies(count: int) -> str:
-    return "1 reply" if count == 1 else f"{numbers.whole(count)} replies"
 
 
 GATE_TONES: Mapping[str, Tone] = {"PASS": "good", "FAIL": "bad", "INCONCLUSIVE": "warn"}
@@ -190,7 +189,7 @@ def _gate(record: judgekit.RunRecord) -> Iterator[Alert]:
         yield Alert("bad", f"The gate could not decide: {record.gate_trouble}", "baseline")
     if record.gate is None:
         return
-    gate, rules = record.gate, numbers.counted(len(record.gate.claims), "rule")
+    gate, rules = record.gate, judgekit.counted(len(record.gate.claims), "rule")
     against = f" against the baseline {gate.baseline}" if gate.baseline else ""
     waived = f" Waived: {', '.join(gate.waived)}." if gate.waived else ""
     yield Alert(GATE_TONES[gate.outcome], f"Gate {gate.outcome}: {rules}{against}.{waived}", "baseline")
@@ -223,7 +222,7 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
         which = "its card" if card.task == "score" else "its card as it compares"
         if card.passed:
             made = sum(check.passed is True for check in card.checks)
-            yield Alert("good", f"Judge {card.judge} passed {which} ({numbers.counted(made, 'check')}).", "judges")
+            yield Alert("good", f"Judge {card.judge} passed {which} ({judgekit.counted(made, 'check')}).", "judges")
         elif card.passed is None:
             yield Alert("warn", f"Judge {card.judge} was not tested: its card says nothing either way.", "judges")
         else:
@@ -233,8 +232,8 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
 
 
 def _failing(check: judgekit.Check) -> str:
-    value = numbers.NONE if check.value is None else f"{check.value:,.3g}".replace("-", "−")
-    return f"{check.label} reads {value}" + (f", expected {check.expected}" if check.expected else "")
+    value = numbers.NONE if check.value is None else numbers.minus(f"{check.value:,.3g}")
+    return f"{check.label} reads {value}" + (f", expected {numbers.minus(check.expected)}" if check.expected else "")
 
 
 def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
@@ -247,7 +246,7 @@ def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
             if lost:
                 total = sum(estimate.counts.values())
                 kinds = ", ".join(f"{n} {status}" for status, n in lost.items())
-                text = f"{name}: {sum(lost.values())} of {numbers.counted(total, 'verdict')} gave no score ({kinds})."
+                text = f"{name}: {sum(lost.values())} of {judgekit.counted(total, 'verdict')} gave no score ({kinds})."
                 yield Alert("warn", text + _bounds(estimate), "results")
             if estimate.value is None:
                 why = estimate.interval.note or "no reason recorded"

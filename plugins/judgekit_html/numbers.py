@@ -24,7 +24,12 @@ def plain(value: float, scale: judgekit.Series, *, signed: bool = False) -> str:
     text = f"{value * factor(scale):,.{decimals(scale)}f}"
     if not text.strip("-0.,"):
         return text.removeprefix("-")
-    return (f"+{text}" if signed and value > 0 else text).replace("-", "−")
+    return minus(f"+{text}" if signed and value > 0 else text)
+
+
+def minus(text: str) -> str:
+    """-5 … +5 → −5 … +5: a number's sign is no hyphen."""
+    return text.replace("-", "−")
 
 
 def unit(scale: judgekit.Series, *, difference: bool = False) -> str:
@@ -58,18 +63,13 @@ def whole(count: int) -> str:
     return f"{count:,}"
 
 
-def counted(count: int, noun: str) -> str:
-    """1 item, 2 items."""
-    return f"{whole(count)} {noun}{'' if count == 1 else 's'}"
-
-
 def cell(value: str | float | int | None) -> str:
     """A cell of a plugin's table: four significant digits, a dash for nothing."""
     if value is None:
         return NONE
     if isinstance(value, float):
-        return f"{value:,.4g}".replace("-", "−")
-    return whole(value).replace("-", "−") if isinstance(value, int) else value
+        return minus(f"{value:,.4g}")
+    return minus(whole(value)) if isinstance(value, int) else value
 
 
 def alike(*values: float | None) -> list[str]:
@@ -80,7 +80,7 @@ def alike(*values: float | None) -> list[str]:
     texts = [NONE if value is None else f"{value:,.{max(0, 4 - whole_digits)}f}" for value in values]
     while any("." in text for text in texts) and all(text.endswith(("0", NONE)) for text in texts):
         texts = [text if text == NONE else text[:-1].removesuffix(".") for text in texts]
-    return [text.replace("-", "−") for text in texts]
+    return [minus(text) for text in texts]
 
 
 def chance(p: float) -> str:

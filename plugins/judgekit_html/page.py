@@ -95,7 +95,7 @@ class Report:
             redacted=self.run.redacted,
             columns=[column.label for column in self.board.columns],
             flag_names=MARKS,
-            counted=numbers.counted,
+            counted=judgekit.counted,
             cell=numbers.cell,
             **context,
         )

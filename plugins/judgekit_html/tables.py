@@ -81,7 +81,7 @@ def _key(estimate: judgekit.Estimate) -> tuple[str, str, str, str | None, str | 
 def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
     scale, differ = estimate.scale, estimate.against is not None
     conclusion, tone = conclude(estimate) if differ else ("", "plain")
-    clusters = "" if estimate.n_clusters is None else f" in {numbers.counted(estimate.n_clusters, 'cluster')}"
+    clusters = "" if estimate.n_clusters is None else f" in {judgekit.counted(estimate.n_clusters, 'cluster')}"
     return Line(
         system=estimate.system,
         against=estimate.against,
@@ -148,7 +148,7 @@ def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
             label=check.label,
             value=value,
             interval="" if numbers.NONE in (low, high) else f"[{low}, {high}]",
-            expected=check.expected,
+            expected=numbers.minus(check.expected),
             passed=check.passed,
             note=check.note,
             items=numbers.whole(check.n_items) if check.n_items else "",

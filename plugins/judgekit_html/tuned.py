@@ -63,7 +63,7 @@ def _wins(record: judgekit.RunRecord, system: str, before: str) -> Iterator[Clai
         for found in findings.headlines(record, metric):
             if found.system == system and findings.opponent(record, found) == before:
                 contrast = findings.preference(found, before)
-                items = numbers.counted(found.n_items, "item")
+                items = judgekit.counted(found.n_items, "item")
                 won = (f"wins {contrast.figure}", contrast.interval, items, contrast.conclusion)
                 yield (f"{metric}, {system} against {before}", numbers.NONE, numbers.NONE, *won), contrast.tone
 
@@ -104,6 +104,6 @@ def _way(record: judgekit.RunRecord, descent: judgekit.Descent) -> str:
     for name in descent.trainings:
         training = made.get(name)
         last = max((point.step for point in training.curve), default=0) if training else 0
-        length = f", {numbers.counted(last, 'step')}" if last else ""
+        length = f", {judgekit.counted(last, 'step')}" if last else ""
         steps.append(f"{name} ({training.trainer if training else 'a training'}{length})")
     return f"Trained in this order: {', then '.join(steps)}"

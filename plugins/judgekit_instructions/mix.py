@@ -51,7 +51,7 @@ def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
     write(into, mixture.items, given["format"] or mixture.format)
     judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1) + "\n").encode())
     judgekit.print_table(*mixture.table)
-    click.echo(f"wrote {into} ({len(mixture.items):,} items) and {record}")
+    click.echo(f"wrote {into} ({judgekit.counted(len(mixture.items), 'item')}) and {record}")
 
 
 @dataclass(frozen=True)
@@ -242,14 +242,15 @@ def _task(item: judgekit.Item, field: str) -> str:
 def _check_enough(pools: Sequence[Pool], counts: Sequence[int], total: int) -> None:
     """Raises UsageError that names every pool that would be exhausted."""
     short = [
-        f"{pool.name} has {len(pool.members):,} items, and {count:,} are wanted"
+        f"{pool.name} has {judgekit.counted(len(pool.members), 'item')}, and {count:,} are wanted"
         for pool, count in zip(pools, counts, strict=True)
         if count > len(pool.members)
     ]
     if short:
         most = mixing.most_without_repeats(pools)
         raise judgekit.UsageError(
-            f"{'; '.join(short)}. Repeat them (--repeat), or take at most {most:,} items in all (--total {most})"
+            f"{'; '.join(short)}. Repeat them (--repeat), or take at most "
+            f"{judgekit.counted(most, 'item')} in all (--total {most})"
         )
 
 
@@ -310,4 +311,8 @@ def _table(how: str, drawn: Sequence[Drawn], total: int) -> tuple[str, Sequence[
         )
         for one in drawn
     ]
-    return f"{total:,} items by {how}", ("", "there are", "requested", "realised", "items", "of them repeated"), rows
+    return (
+        f"{judgekit.counted(total, 'item')} by {how}",
+        ("", "there are", "requested", "realised", "items", "of them repeated"),
+        rows,
+    )

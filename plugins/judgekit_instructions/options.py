@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 import judgekit
 from judgekit_instructions.converting import FORMATS, MAP
-
-Split = Literal["train", "test", "validation"]
 
 force = click.option("--force", is_flag=True, help="Replace files that are there.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -32,7 +30,7 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(
-    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: Split | None = None
+    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: judgekit.Split | None = None
 ) -> list[judgekit.Item]:
     """The items of a file, or of one split of it, read as the options say. Raises DataError with file and line."""
     empty = empty or given.get("allow_empty", False)

@@ -84,9 +84,9 @@ def _told(place: str, tested: Sequence[judgekit.Sample], found: Overlap) -> str:
     """How many of the data set's items, and the first of them."""
     parts = []
     if found.exact:
-        parts.append(f"{len(found.exact):,} of the {len(tested):,} samples of {place}")
+        parts.append(f"{len(found.exact):,} of the {judgekit.counted(len(tested), 'sample')} of {place}")
     if found.near:
-        also = "and nearly" if found.exact else f"nearly, of the {len(tested):,} samples of {place},"
+        also = "and nearly" if found.exact else f"nearly, of the {judgekit.counted(len(tested), 'sample')} of {place},"
         parts.append(f"{also} {len(found.near):,}{' more' if found.exact else ''}")
     first = tested[min(found.exact or found.near)]
     return (

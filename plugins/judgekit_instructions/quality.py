@@ -153,9 +153,9 @@ class Report:
             shown_ones = [self._example(finding) for finding in found[:examples]]
             lines = [f"{one['place']} ({one['id']}): {one['detail']}" for one in shown_ones]
             asked = len({question_of(self.items[one.place].sample) for one in found})
-            count = f"{len(found):,}" + (f", {asked:,} questions" if asked < len(found) else "")
+            count = f"{len(found):,}" + (f", {judgekit.counted(asked, 'question')}" if asked < len(found) else "")
             rows.append((rule.name, count, share, "\n".join(lines), rule.reason if found else ""))
-        title = f"{source}: {len(self.items):,} items, {self.clean:,} without a finding"
+        title = f"{source}: {judgekit.counted(len(self.items), 'item')}, {self.clean:,} without a finding"
         judgekit.print_table(title, ("rule", "items", "share", "such as", "why it counts"), rows)
         judgekit.print_table("how varied they are", ("", ""), _figure_rows(self.figures, len(self.items)))
 
@@ -178,5 +178,7 @@ def _figure_rows(figures: dict[str, Any], count: int) -> list[tuple[str, str]]:
 
 def _print_filter(target: Path, count: int, filtered: dict[str, Any]) -> None:
     rows = [(name, f"{dropped:,}") for name, dropped in filtered["dropped"].items()]
-    judgekit.print_table(f"kept {filtered['kept']:,} of {count:,} items", ("dropped by", "items"), rows)
+    judgekit.print_table(
+        f"kept {filtered['kept']:,} of {judgekit.counted(count, 'item')}", ("dropped by", "items"), rows
+    )
     click.echo(target)

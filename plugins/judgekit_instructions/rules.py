@@ -132,7 +132,7 @@ def _long(sample: judgekit.Sample, limits: Limits) -> str | None:
     whole = "\n".join([_asked(sample), *_outputs(sample)])
     words = len(_WORD.findall(whole))
     if words > limits.max_words or len(whole) > limits.max_chars:
-        return f"{words:,} words, {len(whole):,} characters"
+        return f"{judgekit.counted(words, 'word')}, {judgekit.counted(len(whole), 'character')}"
     return None
 
 

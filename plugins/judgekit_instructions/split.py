@@ -63,7 +63,9 @@ def split(source: Path, into: Path, **given: Any) -> None:
     else:
         parts = splitting.in_order(order, shares)
     if empty := [part for part, places in parts.items() if not places]:
-        raise judgekit.DataError(f"{len(items)} items leave none for {' and '.join(empty)}", path=source)
+        raise judgekit.DataError(
+            f"there is none for {' and '.join(empty)} in {judgekit.counted(len(items), 'item')}", path=source
+        )
     targets = {part: into / f"{part}{ending}" for part in parts}
     check_free(list(targets.values()), given["force"])
     for part, places in parts.items():
@@ -150,6 +152,6 @@ def _print(items: Sequence[judgekit.Item], parts: dict[str, list[int]], groups: 
             [part, f"{len(places):,}", f"{len(places) / len(items):.2%}", *counted, f"{seen:,}" if seen else ""]
         )
     columns = ["", "items", "share", *(["groups"] if groups is not None else []), "asked in train too"]
-    judgekit.print_table(f"{len(items):,} items", columns, rows)
+    judgekit.print_table(judgekit.counted(len(items), "item"), columns, rows)
     if groups is None and any(row[-1] for row in rows):
         click.echo("some questions stand in train and elsewhere: --grouped keeps them together", err=True)

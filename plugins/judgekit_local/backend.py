@@ -37,6 +37,7 @@ from judgekit import (
     Request,
     Sampling,
     Secret,
+    counted,
 )
 from judgekit_local.gguf import SMOLLM2, checked, sha256, smollm2
 from judgekit_openai.chat import ChatClient, Dialect
@@ -126,7 +127,7 @@ class LocalBackend(Backend):
         yield "reply", True, f"loaded, and answers {reply.text or 'nothing'}"
         yield self._context_line(trained)
         yield "JSON schema", reply.text in map(json.dumps, ("yes", "no")), f"asked for yes or no, got {reply.text}"
-        yield "log-probabilities", bool(reply.tokens), f"of {len(reply.tokens)} tokens"
+        yield "log-probabilities", bool(reply.tokens), f"of {counted(len(reply.tokens), 'token')}"
 
     def rest(self) -> None:
         self.close()

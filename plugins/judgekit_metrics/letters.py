@@ -169,7 +169,9 @@ def _shots(metric: str, tally: Tally) -> judgekit.Section:
     numbers = sorted({shots for shown in tally.shots.values() for shots in shown}, reverse=True)
     parts = []
     for system, shown in tally.shots.items():
-        had = ", ".join(f"{shown[shots]} questions with {shots}" for shots in numbers if shown[shots])
+        had = ", ".join(
+            f"{judgekit.counted(shown[shots], 'question')} with {shots}" for shots in numbers if shown[shots]
+        )
         without = f", {tally.unscored[system]} not scored" if tally.unscored[system] else ""
         parts.append(f"{system}: {had}{without}")
     rows: list[list[str | int]] = [

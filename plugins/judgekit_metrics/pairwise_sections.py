@@ -200,7 +200,7 @@ def _liking(pair: str, first: judgekit.Estimate, counts: Mapping[str, judgekit.S
     changed, won, test = (counts.get(name) for name in ("changed", "first_won", "sign_test"))
     if changed is None or won is None or not changed.value:
         return f"{said}, and no verdict changed with the order" if changed is not None else said
-    flipped = f"of {changed.value:.0f} items whose verdict changed with the order"
+    flipped = f"of {judgekit.counted(round(changed.value), 'item')} whose verdict changed with the order"
     return f"{said}; {flipped}, the first won {won.value:.0f} (p {_number(test)})"
 
 

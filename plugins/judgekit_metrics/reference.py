@@ -152,7 +152,7 @@ def _likelihood(replies: Sequence[judgekit.Reply]) -> tuple[judgekit.Verdict, di
             return judgekit.Verdict(status=reply.status, detail=reply.detail), {}
     found = [reply.continuations[0] for reply in replies]
     tokens, total = sum(one.tokens for one in found), math.fsum(one.loglikelihood for one in found)
-    detail = f"{total:.4f} nats for {tokens} tokens; perplexity {_exp(-total / tokens):.4g}"
+    detail = f"{total:.4f} nats for {judgekit.counted(tokens, 'token')}; perplexity {_exp(-total / tokens):.4g}"
     verdict = judgekit.Verdict(status="scored", value=math.exp(total / tokens), raw=detail)
     return verdict, {"nats": -total, "tokens": float(tokens)}
 

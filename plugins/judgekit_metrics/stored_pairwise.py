@@ -81,7 +81,9 @@ class StoredPairwise(judgekit.Metric):
         missing = sorted({sample.id for sample in samples} - set(known))
         if missing:
             some = ", ".join(repr(one) for one in missing[:3])
-            problems.append(f"{self.options.path} has no verdict for {len(missing)} samples, such as {some}")
+            problems.append(
+                f"{self.options.path} has no verdict for {judgekit.counted(len(missing), 'sample')}, such as {some}"
+            )
         return problems
 
     def pairs(self, systems: Sequence[str], anchor: str) -> Sequence[tuple[str, str]]:

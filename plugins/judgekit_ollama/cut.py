@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from judgekit import Message
+from judgekit import Message, counted
 
 NUM_KEEP = 4  # Ollama's default
 _MOST_BYTES = 7  # a token, with runs of one character shortened
@@ -43,7 +43,8 @@ def falls_short(read: int, messages: Iterable[Message], context: int, num_keep: 
     text = " ".join(_shown(message) for message in messages)
     words = text.split()
     if read < len(words):
-        return f"the server read {read} tokens of a prompt of {len(words)} words, so it was cut: raise num_ctx"
+        prompt = f"a prompt of {counted(len(words), 'word')}"
+        return f"the server read {counted(read, 'token')} of {prompt}, so it was cut: raise num_ctx"
     size = len(_RUN.sub(r"\1\1\1", " ".join(words)).encode("utf-8", "surrogatepass"))
     if read in half_cuts(context, num_keep) and size > _MOST_BYTES * read:
         return (

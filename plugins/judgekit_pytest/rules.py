@@ -114,7 +114,9 @@ def table(record: judgekit.RunRecord, gate: judgekit.Gate) -> str:
     for claim in gate.claims:
         place = f"{claim.metric}, {_system(claim)}"
         if claim.kind == "margin":
-            lines.append(f"{place}: {claim.better} items better, {claim.worse} worse, {claim.equal} equal")
+            lines.append(
+                f"{place}: {judgekit.counted(claim.better, 'item')} better, {claim.worse} worse, {claim.equal} equal"
+            )
         lines += [f"{place}: {reason}" for reason in claim.reasons]
         moved = [f"{one.sample_id} {one.baseline:.4g} → {one.candidate:.4g}" for one in claim.movers[:MOST_MOVED]]
         if moved:

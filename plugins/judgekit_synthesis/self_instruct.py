@@ -88,7 +88,9 @@ class SelfInstruct:
                         "classification": labels,
                     }
                 )
-            maker.asker.progress("self-instruct", len(tally.kept), keep, f"{tally.asked['tasks']} calls for tasks")
+            maker.asker.progress(
+                "self-instruct", len(tally.kept), keep, f"{judgekit.counted(tally.asked['tasks'], 'call')} for tasks"
+            )
         return len(tally.kept) == keep
 
     # --- stages -------------------------------------------------------------------------------------------------------

@@ -49,30 +49,37 @@ class SupervisedTuning(judgekit.Trainer):
 
     def check(self) -> None:
         """Raises DataError for items without an answer, PromptError for an unknown style."""
-        from judgekit_transformers.tuning_data import items_of
-
-        options = self.options
-        judgekit.style_named(options.style, judgekit.Prompts(where=self.where))
-        for split in (options.split, *([options.validation] if options.validation else [])):
-            items_of(self.path(options.data), split, options)
+        judgekit.style_named(self.options.style, judgekit.Prompts(where=self.where))
+        self._learnt()
+        self._held()
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart
-        from judgekit_transformers.tuning_data import examples, items_of, reading_of
+        from judgekit_transformers.tuning_data import examples, reading_of
         from judgekit_transformers.tuning_loop import Task, device_of, fit
 
-        options, start, data = self.options, self._start(), self.path(self.options.data)
+        options, start = self.options, self._start()
         loaded = load_apart(start, "float32", device_of(options.device))
         reading = reading_of(loaded, options, self.where)
-        learnt = examples(items_of(data, options.split, options), loaded, reading)
-        held = examples(items_of(data, options.validation, options), loaded, reading) if options.validation else []
+        learnt = examples(self._learnt(), loaded, reading)
+        held = examples(self._held(), loaded, reading)
         recipe = self._recipe(loaded, len(learnt))
         cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
-        lost = f"{cut:,} of {items:,} items are longer than {reading.limit} tokens and lose their end" if cut else ""
+        lost = f"{cut:,} of {judgekit.counted(items, 'item')} cut: longer than {reading.limit} tokens" if cut else ""
         summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
         task = Task(loaded, start, learnt, held, self._respond(loaded, reading), summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
+
+    def _learnt(self) -> list[judgekit.Item]:
+        return self._items(self.options.split)
+
+    def _held(self) -> list[judgekit.Item]:
+        return self._items(self.options.validation) if self.options.validation else []
+
+    def _items(self, split: judgekit.Split | None) -> list[judgekit.Item]:
+        options = self.options
+        return judgekit.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
 
     def _start(self) -> Path:
         return located(self.options.start, self.path(self.options.start), self.options.revision)
@@ -102,11 +109,8 @@ class SupervisedTuning(judgekit.Trainer):
 
     def _respond(self, loaded: Loaded, reading: Reading) -> Respond:
         """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
-        from judgekit_transformers.tuning_data import items_of
-
         options, style = self.options, judgekit.style_named(self.options.style, reading.prompts)
-        path, split = self.path(options.data), options.validation or options.split
-        samples = [item.sample for item in items_of(path, split, options)[: options.samples]]
+        samples = [item.sample for item in (self._held() or self._learnt())[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(

@@ -71,17 +71,6 @@ class Example:
         return sum(target != IGNORED for target in self.targets)
 
 
-def items_of(path: Path, split: Any, options: TuningOptions) -> list[judgekit.Item]:
-    """The items of a file, or of one split of it. Raises DataError with the line of one that has a turn without an
-    answer to learn."""
-    items = judgekit.read_items(path, options.format, split=split, mapping=options.mapping)
-    for item in items:
-        if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
-            missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
-            raise item.error(f"{missing} to learn from")
-    return items
-
-
 def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[Example]:
     """Items of one turn or several as the model reads them.
 

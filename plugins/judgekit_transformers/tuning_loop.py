@@ -7,7 +7,6 @@ splits, what the model writes, and how far it is.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import shutil
@@ -29,7 +28,7 @@ from torch import Tensor
 import judgekit
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.tuning_data import IGNORED, Example, collate
-from judgekit_transformers.tuning_state import CURVE, SAMPLES, SUMMARY, Counters, Workspace
+from judgekit_transformers.tuning_state import Counters, Workspace
 
 Progress = Callable[[int, int, str], None]
 Respond = Callable[[int], Sequence[judgekit.TrainingSample]]
@@ -106,6 +105,7 @@ def fit(task: Task, recipe: Recipe, into: Path, origin: str, progress: Progress)
             raise
     task.loaded.model.config.use_cache = cached
     _save(task, into)
+    workspace.log.sum_up(task.summary)
     workspace.clear()
 
 
@@ -256,13 +256,13 @@ class _Watch(transformers.TrainerCallback):
         self._point(step, "validation", loss)
 
     def _point(self, step: int, split: str, loss: float, **measures: float) -> None:
-        self.workspace.add(CURVE, judgekit.CurvePoint(step=step, split=split, loss=loss, measures=measures))
+        self.workspace.log.add(judgekit.CurvePoint(step=step, split=split, loss=loss, measures=measures))
 
     def _write(self, step: int) -> None:
         self.task.loaded.model.eval()
         with torch.random.fork_rng(devices=[]):
             for sample in self.task.respond(step):
-                self.workspace.add(SAMPLES, sample)
+                self.workspace.log.add(sample)
 
 
 def _summed(loaded: Loaded, logits: Tensor, labels: Tensor) -> Tensor:
@@ -295,7 +295,6 @@ def _save(task: Task, into: Path) -> None:
         settings = task.start / "generation_config.json"
         if settings.is_file():
             shutil.copyfile(settings, into / settings.name)
-        (into / SUMMARY).write_text(json.dumps(task.summary) + "\n", "utf-8")
     except Exception as error:  # safetensors, tokenizers and the system each raise types of their own
         raise judgekit.StorageError(f"the checkpoint cannot be written: {error}", path=into) from None
 

@@ -8,10 +8,8 @@ from pydantic import Field, model_validator
 
 import judgekit
 
-Split = Literal["train", "test", "validation"]
 
-
-class TuningOptions(judgekit.Options):
+class TuningOptions(judgekit.TrainingDataOptions):
     """`from`: what the backend's `model` may be: a model folder, a GGUF file, "smollm2", a hub id in the cache on this
     machine (at `revision`), or "train:NAME". `data`: instruction data, of one turn or several; its `format` (alpaca,
     dolly, sharegpt, messages) is seen from its items, `mapping` has its names of the format's fields. `split` None is
@@ -29,11 +27,7 @@ class TuningOptions(judgekit.Options):
 
     start: str = Field(alias="from", min_length=1)
     revision: str | None = Field(None, min_length=1)
-    data: str
-    format: str | None = None
     mapping: dict[str, str] = Field({})
-    split: Split | None = "train"
-    validation: Split | None = "validation"
     style: str = "plain"
     chat: Literal["auto"] | bool = "auto"
     mask_prompt: bool = True
@@ -59,13 +53,4 @@ class TuningOptions(judgekit.Options):
     def _one_length(self) -> TuningOptions:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("give 'epochs' or 'steps', not both")
-        return self
-
-    @model_validator(mode="after")
-    def _held_out_is_not_learnt(self) -> TuningOptions:
-        if self.validation is not None and self.split in (None, self.validation):
-            raise ValueError(
-                f"'split: {self.split or 'null'}' learns what 'validation: {self.validation}' holds out; "
-                "give 'validation: null'"
-            )
         return self

@@ -67,7 +67,7 @@ def test_verdicts_that_are_missing_are_counted_and_never_a_score(found, labels):
     agreement = compared(found([90, None, 50]), labels, "id,label\ns0,90\ns1,0\ns2,50\n")
     assert agreement.n_items == 2
     assert by_name(agreement)["mae"].value == 0
-    assert agreement.notes == ("1 labels are of responses that the judge did not score (1 unparsed): left out",)
+    assert agreement.notes == ("left out: 1 label of responses that the judge did not score (1 unparsed)",)
     with pytest.raises(DataError, match="no labelled response was scored"):
         compared(found([None, 3]), labels, "id,label\ns0,9\n")
 

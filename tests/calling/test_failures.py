@@ -150,8 +150,8 @@ def test_when_the_circuit_opens_calls_in_flight_are_committed(ledger: Ledger) ->
 
 ONE = Reply(text="x")
 BROKEN = [
-    ([], "generate", "returned 0 replies to 1 requests"),
-    ([ONE, ONE], "generate", "returned 2 replies to 1 requests"),
+    ([], "generate", "returned 0 replies to 1 request "),
+    ([ONE, ONE], "generate", "returned 2 replies to 1 request "),
     (None, "generate", r"must return a list of replies from generate\(\), not None"),
     ("x", "generate", "must return a list of replies"),
     (["x"], "generate", r"not \['x'\]"),

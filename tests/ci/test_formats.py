@@ -117,6 +117,10 @@ def test_a_failed_judge_card_is_no_pass_without_a_gate() -> None:
     record = sample_run().record
     failed = record.cards[0].model_copy(update={"passed": False})
     assert outcome([one for one in cases(gated(cards=(failed,))) if one.group == "judges"]) == "inconclusive"
+    check = failed.checks[0].model_copy(update={"value": -7.3, "expected": "-5 … +5", "passed": False})
+    below = failed.model_copy(update={"checks": (check,)})
+    (case,) = (one for one in cases(gated(cards=(below,))) if one.group == "judges")
+    assert f"{check.label}: −7.3, expected −5 … +5" in case.lines
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------

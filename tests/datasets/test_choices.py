@@ -264,7 +264,7 @@ def test_a_bad_line_of_hellaswag_is_refused(tmp_path: Path, fields: dict[str, An
         (without(ARC_PUBLISHED, "answerKey"), "no 'answerKey': a split without labels"),
         (ARC_HUB | {"answerKey": "5"}, "the answer is '5', and the options are 1, 2, 3, 4"),
         (ARC_HUB | {"answerKey": "B"}, "the answer is 'B', and the options are 1, 2, 3, 4"),
-        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A"]}}, "2 options and 1 labels"),
+        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A"]}}, "2 options and 1 label"),
         (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A", "A"]}}, "two options have the same label: A, A"),
         (ARC_HUB | {"choices": {"text": ["a"], "label": ["A"]}}, "1 option; a question has 2 to 10"),
         (ARC_HUB | {"choices": ["a", "b"]}, "'choices' should be a list of"),

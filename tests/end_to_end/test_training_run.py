@@ -95,3 +95,49 @@ def test_a_checkpoint_that_no_training_keeps_is_named(folder: Path, capsys: pyte
     errors = capsys.readouterr().err
     assert "models.epoch-3" in errors
     assert "epoch-9: no such checkpoint folder" in errors
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "problem"),
+    [
+        ("style: plain, epochs", "style: palin, epochs", "train.sft: unknown instruction style 'palin'; did you mean"),
+        (
+            "style: plain, epochs",
+            "style: xyz, epochs",
+            "train.sft: unknown instruction style 'xyz'; there are alpaca, ",
+        ),
+        ("style: plain, steps", "style: xyz, steps", "train.dpo: unknown instruction style 'xyz'; there are alpaca, "),
+        ("from: train:base", "from: nowhere", "nowhere: no such checkpoint folder"),
+        (
+            "data: items.json, style: plain, epochs",
+            "data: gone.json, style: plain, epochs",
+            "gone.json: cannot be read",
+        ),
+        ("data: items.json, style: plain, epochs", "data: text.txt, style: plain, epochs", "text.txt:1: not JSON"),
+        (
+            "data: items.json, style: plain, epochs",
+            "data: bad.json, style: plain, epochs",
+            "bad.json:7: item 2: no output to learn from",
+        ),
+        (
+            "data: items.json, style: plain, steps",
+            "data: bad.json, style: plain, steps",
+            "bad.json:2: item 1: no 'chosen'",
+        ),
+        ("{bpe: 300}", "{bpe: 300, instructions: items.json, style: xyz}", "train.base: unknown instruction style"),
+        ("{bpe: 300}", "{bpe: 300, instructions: text.txt}", "text.txt:1: not JSON"),
+    ],
+)
+def test_what_would_end_a_training_is_found_before_anything_is_trained(
+    folder: Path, capsys: pytest.CaptureFixture[str], said: str, instead: str, problem: str
+) -> None:
+    items = [{"instruction": "Sit.", "output": "Yes.", "split": "train"}, {"instruction": "Sit!", "split": "train"}]
+    (folder / "bad.json").write_text(json.dumps([*items, {**items[0], "split": "validation"}], indent=0))
+    path = folder / "judgekit.yaml"
+    assert CONFIG.count(said) == 1
+    path.write_text(CONFIG.replace(said, instead))
+    assert execute(["validate", str(path)]) == 2
+    assert problem in capsys.readouterr().err
+    assert execute(["run", str(path), "-o", str(folder / "runs"), "--home", str(folder / "home")]) == 2
+    assert problem in capsys.readouterr().err
+    assert not list((folder / "home").glob("checkpoints/*"))

@@ -242,7 +242,7 @@ def test_missing_verdicts_turn_limits_too(gated):
     claim = one(gated(quality(holes), quality(BASE), {"quality": {"min": 50}}))
     assert claim.interval.low > 50
     assert claim.outcome == "INCONCLUSIVE"
-    assert "30 verdicts are missing" in claim.reasons[0]
+    assert "verdicts are missing: 30" in claim.reasons[0]
     assert one(gated(quality(holes), quality(BASE), {"quality": {"min": 95}})).outcome == "FAIL"
 
 

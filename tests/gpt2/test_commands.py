@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 import judgekit
+from judgekit.training import CURVE
 from judgekit_gpt2.commands import gpt2
-from judgekit_gpt2.workspace import CURVE
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})
 
@@ -56,6 +56,8 @@ def test_wrong_options_are_named(tmp_path):
     with pytest.raises(judgekit.ConfigError, match=r"unknown key '\w+\.bach'; did you mean 'batch'"):
         _run("pretrain", "text.txt", "--into", tmp_path / "a", "--set", "bach=1")
     assert _run("pretrain", "text.txt", "--into", tmp_path / "a", "--set", "batch").exit_code == 2
+    with pytest.raises(judgekit.CheckpointError, match="no such checkpoint folder"):
+        _run("finetune", "data.json", "--from", "nowhere", "--into", tmp_path / "a")
     assert _run("generate", "a", "b", "--instruction", "c").exit_code == 2
     assert not (tmp_path / "a").exists()
 

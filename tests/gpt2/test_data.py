@@ -148,7 +148,7 @@ def test_a_special_token_in_the_data_is_plain_text(instructions, tokenizer):
 
 
 def test_examples_without_a_response_or_too_long_are_errors(instructions, tokenizer):
-    with pytest.raises(judgekit.DataError, match="item 3: no 'output' to learn from"):
+    with pytest.raises(judgekit.DataError, match="item 3: no output to learn from"):
         _examples(instructions, "validation", tokenizer)
     length = len(_examples(instructions, "train", tokenizer)[0].ids)
     assert _examples(instructions, "train", tokenizer, context=length)

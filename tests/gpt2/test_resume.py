@@ -189,6 +189,18 @@ def test_a_full_disk_leaves_the_state_before_it(folder, monkeypatch):
     assert _bytes(folder / "killed") == _bytes(folder / "whole")
 
 
+def test_a_file_that_was_being_written_at_a_kill_is_swept_away(folder):
+    """As `judgekit.write_atomically` leaves it when the process ends in between."""
+    _train(_pretrain(folder), folder / "whole")
+    _train(_pretrain(folder), folder / "killed", kill_at=5)
+    for place in (folder / "killed", folder / "killed" / "best"):
+        (place / ".vocab.json.1234.140225").write_text("{")
+        (place / ".mine").write_text("kept")
+    assert _train(_pretrain(folder), folder / "killed") == list(range(6, 13))
+    names = {path.relative_to(folder / "killed").as_posix() for path in (folder / "killed").rglob(".*")}
+    assert names == {".mine", "best/.mine"}
+
+
 def test_a_state_holds_adapters_alone_where_they_alone_are_trained(folder):
     _train(_pretrain(folder), folder / "base")
     _train(_finetune(folder, lora={"rank": 2}), folder / "run", kill_at=3)

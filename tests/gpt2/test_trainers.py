@@ -188,7 +188,7 @@ def test_an_item_that_is_cut_is_counted_and_said_at_every_step(folder):
     (folder / "sft").mkdir()
     notes = []
     trainer.train(folder / "sft", lambda done, total, note: notes.append(note))
-    said = "2 of 5 items are longer than the context of 96 and lose their end"
+    said = "2 of 5 items cut: longer than the context of 96"
     assert trainer.notes == (said,)
     assert notes
     assert all(note.endswith(f"; {said}") for note in notes)
@@ -354,7 +354,7 @@ def test_documents_too_few_to_hold_one_out_are_an_error_only_if_that_was_asked_f
     (folder / "text.txt").write_text("The colour of the sky is blue. " * 40)
     _, curve = _train(_pretrain(folder, tokenizer={"bpe": 270}), folder / "a")
     assert {point.split for point in curve} == {"train"}
-    with pytest.raises(judgekit.DataError, match=r"text.txt: 1 documents leave none for 'validation: 0.3'"):
+    with pytest.raises(judgekit.DataError, match=r"text.txt: none is left for 'validation: 0.3' of 1 document;"):
         _train(_pretrain(folder, tokenizer={"bpe": 270}, validation=0.3), folder / "b")
 
 

@@ -17,6 +17,7 @@ import judgekit
 # A room imports only rooms above it.
 ROOMS = [
     "errors",
+    "words",
     "records",
     "contracts",
     "hookspecs",

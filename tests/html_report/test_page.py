@@ -107,6 +107,14 @@ def test_a_missing_interval_shows_its_note() -> None:
     assert "t over clusters" in text
 
 
+def test_a_sign_is_no_hyphen_in_the_judge_card() -> None:
+    check = card(passed=False).checks[0].model_copy(update={"value": -7.3, "expected": "-5 … +5", "passed": False})
+    text = render(sample_run(cards=(card(passed=False).model_copy(update={"checks": (check,)}),))).text
+    assert f"{check.label} reads −7.3, expected −5 … +5" in text
+    assert text.count("−5 … +5") == 2
+    assert "-5 …" not in text
+
+
 def test_broken_things_lead() -> None:
     view = sample_run(status="incomplete", errors={"timeout after 60 s": 4}, cards=(card(passed=False),))
     text = render(view).text

@@ -120,7 +120,7 @@ def test_conversations_are_held_against_instructions_too(files):
     talk = [{"role": "user", "content": TRAIN[0][0]}, {"role": "assistant", "content": "Paris"}]
     (files / "talks.jsonl").write_text(json.dumps({"messages": talk}))
     (problem,) = checked(files, {"loader": "conversations", "path": "talks.jsonl"}, {})
-    assert problem.message.startswith("learns 1 of the 1 samples")
+    assert problem.message.startswith("learns 1 of the 1 sample")
 
 
 def test_a_trainer_without_a_file_of_instructions_is_passed_over(files):
@@ -157,7 +157,7 @@ def test_a_run_says_it_before_it_trains(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
     training = {"trainer": "gpt2-pretrain", "data": "text.txt", "model": {"layers": 1, "heads": 1, "width": 8}}
     (files / "text.txt").write_text("Once upon a time. " * 50)
-    config = spec_of(files, {"path": "test.json"}, {"from": "train:base"})
+    config = spec_of(files, {"path": "test.json"}, {"from": "train:base", "validation": None})
     config["train"]["base"] = {**training, "tokenizer": {"bpe": 257}}
     (files / "judgekit.yaml").write_text(json.dumps(config))
     assert execute(["run", "judgekit.yaml", "--dry-run"]) == 0

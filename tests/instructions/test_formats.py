@@ -8,7 +8,7 @@ import pytest
 
 from judgekit.conversion import objects_of, write_items
 from judgekit.errors import DataError, UsageError
-from judgekit.formats import FORMATS, read_conversations, read_instructions, read_items
+from judgekit.formats import FORMATS, read_answered, read_conversations, read_instructions, read_items
 
 WRITTEN = [name for name, format in FORMATS.items() if format.write is not None]
 ALPACA = [
@@ -254,3 +254,14 @@ def test_half_a_character_is_written_as_its_escape(tmp_path):
     source = write(tmp_path, '{"instruction": "a\\ud800", "input": ""}\n', "items.jsonl")
     write_items(tmp_path / "out.jsonl", read_items(source), "alpaca")
     assert (tmp_path / "out.jsonl").read_text("utf-8") == source.read_text("utf-8")
+
+
+def test_what_is_learnt_from_has_an_answer_in_every_turn(tmp_path):
+    answered = write(tmp_path, ALPACA[:3])
+    assert read_answered(answered) == read_items(answered)
+    assert len(read_answered(answered, split="validation")) == 1
+    with pytest.raises(DataError, match=r"items.json:\d+: item 4: no output to learn from"):
+        read_answered(write(tmp_path, ALPACA))
+    talk = {"messages": [{"role": role, "content": "Yes."} for role in ("user", "assistant", "user")]}
+    with pytest.raises(DataError, match=r"talks.jsonl:1: turn 2 has no answer to learn from"):
+        read_answered(write(tmp_path, [talk], "talks.jsonl"), "messages")

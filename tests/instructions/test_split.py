@@ -113,7 +113,7 @@ def test_shares_that_are_none_are_refused(data, written, shares, message):
 def test_too_few_items_are_refused(data, tmp_path, written):
     written(items(5))
     code, _, err = data("split", "items.json", "--into", "p")
-    assert (code, err) == (2, "error: items.json: 5 items leave none for test\n")
+    assert (code, err) == (2, "error: items.json: there is none for test in 5 items\n")
     assert not (tmp_path / "p").exists()
 
 

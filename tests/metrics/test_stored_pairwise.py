@@ -193,7 +193,7 @@ def test_other_samples_than_the_files_are_a_problem(tmp_path: Path) -> None:
     with pytest.raises(PreflightError) as error:
         run(tmp_path, tree)
     assert "1 of 2 verdicts are for samples that do not exist, such as 'b'" in str(error.value)
-    assert "has no verdict for 1 samples, such as 'z'" in str(error.value)
+    assert "has no verdict for 1 sample, such as 'z'" in str(error.value)
 
 
 def test_a_limit_leaves_verdicts_out_quietly(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from judgekit.errors import PromptError
 from judgekit.generating import prompt_messages
 from judgekit.records import Sample
-from judgekit.styles import Span, learnt_tokens, render_prompt, render_training, style_named
+from judgekit.styles import render_prompt, render_training, style_named
 from judgekit.templates import Prompts
 
 SHORT = Sample(id="1", instruction="Give the plural.", reference="mice")
@@ -252,14 +252,3 @@ def test_texts_are_those_of_transformers(tokenizer_folder):
         assert render_prompt(name, TALK, ["안녕 🙂"]) == asked
         whole = theirs.apply_chat_template([*told, {"role": "assistant", "content": "Bye."}], tokenize=False)
         assert "".join(span.text for span in render_training(name, TALK)) == whole
-
-
-# --- tokens of the whole text ---
-
-
-def test_tokens_are_learnt_where_all_their_characters_are():
-    spans = [Span("Say it:", False), Span(" yes.", True), Span("", False), Span("!", True), Span("\n", False)]
-    offsets = [(0, 0), (0, 3), (3, 7), (7, 11), (11, 13), (13, 14)]
-    assert learnt_tokens(spans, offsets) == [False, False, False, True, True, False]
-    with pytest.raises(ValueError, match="the token of ': y' lies across the edge of an answer"):
-        learnt_tokens(spans, [(0, 6), (6, 9), (9, 14)])

@@ -190,7 +190,7 @@ def test_items_that_are_cut_are_counted_in_the_report_and_while_it_trains(folder
     tuned.train(tmp_path / "cut", lambda done, total, note: said.append(note))
     counts = json.loads((tmp_path / "cut" / "summary.json").read_text())
     assert 0 < counts["cut short"] < 12
-    assert said[1].endswith(f"; {counts['cut short']} of 12 items are longer than 20 tokens and lose their end")
+    assert said[1].endswith(f"; {counts['cut short']} of 12 items cut: longer than 20 tokens")
 
 
 def test_it_opens_no_connection_and_needs_none(folder, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import tiny_models
 from judgekit.templates import Prompts
 from judgekit_transformers.loading import Loaded, load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
-from judgekit_transformers.tuning_data import IGNORED, collate, examples, items_of, reading_of, tokens
+from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens
 from judgekit_transformers.tuning_options import TuningOptions
 
 ITEMS = [
@@ -49,7 +49,8 @@ def file(tmp_path):
 def read(loaded, path, **options):
     settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
     chosen = judgekit.build_options(TuningOptions, settings, "train.x")
-    return examples(items_of(path, None, chosen), loaded, reading_of(loaded, chosen, path.parent))
+    items = judgekit.read_answered(path, chosen.format, mapping=chosen.mapping)
+    return examples(items, loaded, reading_of(loaded, chosen, path.parent))
 
 
 def asked(style, item, chat):
