@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gpt2_parts.table import Figure, copy_of, in_turns, pair, ratios
-from judgekit_gpt2.compiled import compiled
+from judgekit_gpt2.compiled import CompiledGPT2
 from judgekit_gpt2.config import PRESETS, GPT2Config
 from judgekit_gpt2.generation import Drawing, Prompt, generate
 from judgekit_gpt2.inference import margin, prepare
@@ -37,7 +37,7 @@ def forms(theirs: Any, config: GPT2Config) -> dict[str, GPT2]:
 
 def compiled_forms(theirs: Any, config: GPT2Config) -> dict[str, GPT2]:
     return {
-        weights + COMPILED: compiled(prepare(copy_of(theirs, config), **options, compiled=True))
+        weights + COMPILED: CompiledGPT2(prepare(copy_of(theirs, config), **options, compiled=True))
         for weights, options in OPTIONS.items()
     }
 

@@ -147,9 +147,9 @@ class GPT2Backend(judgekit.Backend):
         if self._written_by is None:
             model, _ = self._load()
             if self.options.compile:
-                from judgekit_gpt2.compiled import compiled
+                from judgekit_gpt2.compiled import CompiledGPT2
 
-                self._written_by = compiled(model), 1, 0.0  # alone, a sequence has no batch to depend on
+                self._written_by = CompiledGPT2(model), 1, 0.0  # alone, a sequence has no batch to depend on
             else:
                 from judgekit_gpt2.inference import margin
 

@@ -103,11 +103,6 @@ class NextTokens:
         bias = torch.zeros_like(unseen, dtype=cache.keys.dtype).masked_fill(unseen, float("-inf"))
         self.bias = bias.repeat_interleave(H, 0)[:, :, None]  # [B H, length, 1]
 
-    def alone(self, layer: int) -> NextToken:
-        """One layer of this, where there is one sequence."""
-        keys, values = self.seen_keys[layer].transpose(0, 1), self.seen_values[layer].transpose(0, 1)
-        return NextToken(keys, values, self.at[1], self.bias[0, :, 0])
-
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Written as two products: for a single query they take a fraction of the time of a fused attention."""
         B, H, _, D = q.shape
@@ -124,7 +119,7 @@ class NextTokens:
 class NextToken:
     """As `NextTokens`, for one sequence and one layer, and written as sums, which torch's compiler turns into a loop.
 
-    Shapes: `keys` and `values` [S, H, D], `position` [1], `bias` [S].
+    Shapes: `keys` and `values` [H, S, D] with all the room that there is, `position` [1], `bias` [S] of what is seen.
     """
 
     keys: Tensor
@@ -133,10 +128,10 @@ class NextToken:
     bias: Tensor
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.keys[self.position] = k[:, :, 0]
-        self.values[self.position] = v[:, :, 0]
-        scores = (q[:, :, 0] * self.keys).sum(-1) * q.shape[-1] ** -0.5 + self.bias[:, None]  # [S, H]
-        y: Tensor = (scores.softmax(0)[:, :, None] * self.values).sum(0)  # [H, D]
+        self.keys[:, self.position] = k[0]
+        self.values[:, self.position] = v[0]
+        scores = (q[0] * self.keys).sum(-1) * q.shape[-1] ** -0.5 + self.bias  # [H, S]
+        y: Tensor = (scores.softmax(-1)[:, :, None] * self.values).sum(1)  # [H, D]
         return y[None, :, None]
 
 

@@ -1,64 +1,76 @@
-"""Next tokens by torch's compiler: a block becomes one loop nest, which reads each weight once, with nothing between.
+"""Next tokens by torch's compiler: blocks become one loop nest, which reads each weight once, with nothing between.
 
-At a single sequence, where a step waits for Python and for the memory, that is two to three times as fast. It needs a
-C++ compiler, and several seconds at first; what was compiled is kept by torch for the next process.
+At a single sequence, where a step waits for Python and for the memory, that is about twice as fast. It needs a C++
+compiler, and some seconds at first; what was compiled is kept by torch for the next process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from judgekit_gpt2.cache import NextToken, NextTokens
-from judgekit_gpt2.inference import sharing
+from judgekit_gpt2.cache import KVCache, NextToken
 from judgekit_gpt2.model import GPT2, Step
 
+_TOGETHER = 4  # blocks in one graph: more of them take longer to compile, with fewer Python is between them more often
 _OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {
     "cpp.enable_floating_point_contract_flag": "fast"  # products and sums in one instruction
 }
 
 
-def compiled(model: GPT2) -> GPT2:
-    """The same model, whose tensors it shares, with the single next token of a single sequence compiled.
+class CompiledGPT2(GPT2):
+    """A model from `inference.prepare(…, compiled=True)`, whose tensors it shares, with next tokens compiled.
 
-    `model` comes from `inference.prepare(…, compiled=True)`. Whatever else is asked of the result is not compiled and
-    differs in the last bits: so let it write one sequence at a time.
+    Compiled are single tokens of single sequences. Whatever else is asked is not, and differs in the last bits: so let
+    it write one sequence at a time.
     """
-    assert model.head is not None
-    # Each shape and form of a model is compiled once or twice; torch would give up at the eighth.
-    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
-    return sharing(model, [_NextTokenBlock(block) for block in model.blocks], _OneRowHead(model.head))
 
+    def __init__(self, model: GPT2) -> None:
+        nn.Module.__init__(self)
+        self.config, self.tokens, self.positions = model.config, model.tokens, model.positions
+        self.blocks, self.norm, self.output, self.head = model.blocks, model.norm, model.output, model.head
+        self._groups = [model.blocks[at : at + _TOGETHER] for at in range(0, len(model.blocks), _TOGETHER)]
+        # Each shape and form of a model is compiled once; torch would give up at the eighth.
+        torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+        self.eval()
 
-class _NextTokenBlock(nn.Module):
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
+    def forward(self, ids: Tensor, positions: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        if positions is None or cache is None or positions.shape != (1, 1) or bool(positions < 0):
+            return super().forward(ids, positions, cache)
+        x = self.tokens(ids) + self.positions(positions)
+        unseen = torch.arange(cache.keys.shape[3]) > positions[0]
+        bias = torch.zeros_like(unseen, dtype=cache.keys.dtype).masked_fill(unseen, float("-inf"))
+        torch._dynamo.mark_dynamic(bias, 0)
+        keys, values = cache.keys[:, 0].unbind(0), cache.values[:, 0].unbind(0)  # [H, S, D] each
+        for tensor in (*keys, *values):
+            torch._dynamo.mark_dynamic(tensor, 1)
+        for at, blocks in enumerate(self._groups):
+            layers = slice(at * _TOGETHER, (at + 1) * _TOGETHER)
+            x = _next_token(blocks, x, keys[layers], values[layers], positions[0], bias)
+        return self.norm(x)  # type: ignore[no-any-return]
 
-    def forward(self, x: Tensor, layer: int, step: Step) -> Tensor:
-        if not isinstance(step.reading, NextTokens) or len(x) > 1:
-            return self.block(x, layer, step)  # type: ignore[no-any-return]
-        here = step.reading.alone(layer)
-        for tensor in (here.keys, here.values, here.bias):
-            torch._dynamo.mark_dynamic(tensor, 0)
-        return _next_token(self.block, x, here.keys, here.values, here.position, here.bias)
-
-
-class _OneRowHead(nn.Module):
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        alone = hidden.numel() == hidden.shape[-1]
-        return _one_row(self.head, hidden.flatten()).view(*hidden.shape[:-1], -1) if alone else self.head(hidden)
+    def logits(self, hidden: Tensor) -> Tensor:
+        if hidden.numel() > self.config.width:
+            return super().logits(hidden)
+        assert self.head is not None
+        return _one_row(self.head, hidden.flatten()).view(*hidden.shape[:-1], -1)
 
 
 @torch.compile(fullgraph=True, options=_OPTIONS)
-def _next_token(block: nn.Module, x: Tensor, keys: Tensor, values: Tensor, position: Tensor, bias: Tensor) -> Tensor:
-    return block(x, 0, Step(reading=NextToken(keys, values, position, bias)))  # type: ignore[no-any-return]
+def _next_token(
+    blocks: nn.ModuleList,
+    x: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    position: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """Hidden states [1, 1, C] after some blocks, to whose `keys` and `values` [H, S, D] the token's are added."""
+    for block, of_keys, of_values in zip(blocks, keys, values, strict=True):
+        x = block(x, 0, Step(reading=NextToken(of_keys, of_values, position, bias)))
+    return x
 
 
 @torch.compile(fullgraph=True, options=_OPTIONS)
