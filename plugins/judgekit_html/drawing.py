@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -118,6 +119,7 @@ def explored(chart: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key != "$schema"}
 
 
+@cache
 def bundle() -> str:
     """The script that draws such charts: Vega, Vega-Lite and vega-embed, as vl-convert ships them."""
     import vl_convert

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -223,7 +224,9 @@ def _flags(overview: Overview) -> list[str]:
     return [*sorted(set(overview.flags) - set(MARKS)), *(mark for mark in MARKS if mark in overview.flags)]
 
 
+@cache
 def _environment() -> jinja2.Environment:
+    """The templates, each compiled once a process."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("judgekit.reports", ""),
         autoescape=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,14 @@ import pytest
 from judged_runs import scores
 from judgekit.cli import execute
 from loopback import ChatServer
-from scoring import prepare
+from scoring import in_process, prepare
 
 CALLS = 12
 
 
 def test_responses_are_judged_again_over_a_real_server_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with ChatServer() as server:
-        subprocess.run(prepare(tmp_path, server.url, CALLS, 4), check=True, stdout=subprocess.DEVNULL)
+        assert in_process(prepare(tmp_path, server.url, CALLS, 4)).returncode == 0
         (first,) = (tmp_path / "runs").iterdir()
         (tmp_path / "items.json").unlink()  # the system's responses and the data
         judges = tmp_path / "judges.yaml"

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from loopback import ChatServer
-from scoring import prepare
+from scoring import in_process, prepare
 
 CALLS, JOBS = 60, 4
 
@@ -22,7 +22,7 @@ def record(folder: Path) -> bytes:
 def undisturbed(folder: Path, server: ChatServer) -> bytes:
     """The record of the same job, never stopped. The server's port is part of the config, so it is the same server."""
     folder.mkdir()
-    subprocess.run(prepare(folder, server.url, CALLS, JOBS), check=True, stdout=subprocess.DEVNULL)
+    assert in_process(prepare(folder, server.url, CALLS, JOBS)).returncode == 0
     return record(folder)
 
 
@@ -37,7 +37,7 @@ def start_and_wait_for_calls(command: list[str], server: ChatServer) -> subproce
 
 
 def test_ctrl_c_once_keeps_what_was_answered_and_says_how_to_go_on(tmp_path: Path) -> None:
-    with ChatServer(delay=0.3) as server:
+    with ChatServer(delay=0.2) as server:
         command = prepare(tmp_path, server.url, CALLS, JOBS)
         process = start_and_wait_for_calls(command, server)
         process.send_signal(signal.SIGINT)
@@ -82,7 +82,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
         assert "error: " in done.stderr
         assert "Traceback" not in done.stderr
         before = server.counts().total()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert in_process(command).returncode == 0
         assert server.counts().total() >= before
         assert record(tmp_path) == undisturbed(tmp_path / "other", server)
 
@@ -90,7 +90,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
 def test_a_server_that_is_not_there_is_found_before_the_first_call(tmp_path: Path) -> None:
     with ChatServer() as server:
         url = server.url
-    done = subprocess.run(prepare(tmp_path, url, CALLS, JOBS), capture_output=True, text=True)
+    done = in_process(prepare(tmp_path, url, CALLS, JOBS))
     assert done.returncode == 4
     assert "judges.main" in done.stderr
     assert "Traceback" not in done.stderr
@@ -100,10 +100,10 @@ def test_a_server_that_is_not_there_is_found_before_the_first_call(tmp_path: Pat
 def test_a_finished_run_is_made_again_while_the_server_is_down(tmp_path: Path) -> None:
     with ChatServer() as server:
         command = prepare(tmp_path, server.url, 20, JOBS)
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert in_process(command).returncode == 0
         before = record(tmp_path)
-    down = subprocess.run(command, capture_output=True, text=True)
+    down = in_process(command)
     assert down.returncode == 4
     assert "a run that the ledger answers whole needs no server: --offline" in down.stderr
-    subprocess.run([*command, "--offline"], check=True, stdout=subprocess.DEVNULL)
+    assert in_process([*command, "--offline"]).returncode == 0
     assert record(tmp_path) == before

@@ -21,17 +21,28 @@ from judgekit.cli import execute
 from judgekit_openai.backend import OpenAIBackend
 from loopback import ChatServer, FaultServer, http
 from rough_server import CONTENT, RoughServer, fault_of, truth
-from scoring import prepare
+from scoring import in_process, prepare
+
+
+def written(folder: Path, url: str, calls: int, jobs: int, *sets: str) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    command = prepare(folder, url, calls, jobs)
+    for one in sets:
+        command += ["--set", one]
+    return command
 
 
 def start(
     folder: Path, url: str, calls: int, jobs: int, *sets: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    folder.mkdir(exist_ok=True)
-    command = prepare(folder, url, calls, jobs)
-    for one in sets:
-        command += ["--set", one]
+    """A run in a process of its own."""
+    command = written(folder, url, calls, jobs, *sets)
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})}, timeout=280)
+
+
+def here(folder: Path, url: str, calls: int, jobs: int, *sets: str) -> subprocess.CompletedProcess[str]:
+    """A run in this process."""
+    return in_process(written(folder, url, calls, jobs, *sets))
 
 
 def record(folder: Path) -> bytes:
@@ -140,7 +151,7 @@ def test_what_no_call_gets_past_opens_the_circuit(tmp_path: Path, status: int, b
             connection.sendall(http(200, '{"data": []}'))
 
     with FaultServer(handler) as server:
-        done = start(tmp_path, f"{server.url}/v1", 200, 8)
+        done = here(tmp_path, f"{server.url}/v1", 200, 8)
     assert done.returncode == 4
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -162,7 +173,7 @@ def test_a_server_that_dies_under_way_ends_the_run_and_it_goes_on_later(tmp_path
     assert done.returncode == 4
     assert "Connection refused" in done.stderr or "connection was lost" in done.stderr
     with ChatServer(port=port) as server:
-        again = start(tmp_path, server.url, 400, 4)
+        again = here(tmp_path, server.url, 400, 4)
         assert again.returncode == 0
         assert server.counts().total() < 400, "what was answered came from the ledger"
 
@@ -173,7 +184,7 @@ PRICE = ("judges.main.price={input: 2.5, output: 10}",)
 @pytest.mark.parametrize("cap", ["calls=25", "tokens=6000", "usd=0.02"])
 def test_a_budget_ends_the_run_which_goes_on_with_a_larger_one(tmp_path: Path, cap: str) -> None:
     with ChatServer() as server:
-        done = start(tmp_path, server.url, 60, 4, *PRICE, f"budget.{cap}")
+        done = here(tmp_path, server.url, 60, 4, *PRICE, f"budget.{cap}")
         first = server.counts().total()
         assert done.returncode == 3, done.stderr
         assert 0 < first < 60
@@ -189,10 +200,10 @@ def test_a_budget_ends_the_run_which_goes_on_with_a_larger_one(tmp_path: Path, c
         key, value = cap.split("=")
         assert timing["budget"]["spent"][key] <= float(value)
         assert json.loads(record(tmp_path))["status"] == "incomplete"
-        again = start(tmp_path, server.url, 60, 4, "budget.calls=1000", "judges.main.limits.requests_per_minute=60000")
+        again = here(tmp_path, server.url, 60, 4, "budget.calls=1000", "judges.main.limits.requests_per_minute=60000")
         assert again.returncode == 0, again.stdout
         assert server.counts().total() == 60, "no call was repeated"
-        whole = start(tmp_path / "other", server.url, 60, 4)
+        whole = here(tmp_path / "other", server.url, 60, 4)
     assert whole.returncode == 0
     assert record(tmp_path) == record(tmp_path / "other"), "limits, prices and budgets change no byte"
 
@@ -200,16 +211,14 @@ def test_a_budget_ends_the_run_which_goes_on_with_a_larger_one(tmp_path: Path, c
 def test_a_dry_run_says_the_most_that_the_run_can_cost(tmp_path: Path) -> None:
     sets = (*PRICE, "judges.main.control_items=5")
     with ChatServer() as server:
-        command = prepare(tmp_path, server.url, 30, 4)
-        for one in sets:
-            command += ["--set", one]
-        dry = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True).stdout
+        command = written(tmp_path, server.url, 30, 4, *sets)
+        dry = in_process([*command, "--dry-run"]).stdout
         assert server.counts().total() == 0
         most = re.search(r"At most ([\d,]+) calls, ([\d,]+) tokens in and ([\d,]+) out: \$([\d.]+)", dry)
         assert most is not None, dry
         assert re.search(r"controlling\s+main", dry)
         assert not (tmp_path / "home").exists()
-        done = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        done = in_process(command).stdout
         usage = json.loads(next(tmp_path.glob("runs/*/timing.json")).read_text())["usage"]["judges.main"]
         calls, tokens_in, tokens_out, usd = (float(found.replace(",", "")) for found in most.groups())
         assert 0.3 * calls <= usage["calls"] <= calls
@@ -217,7 +226,7 @@ def test_a_dry_run_says_the_most_that_the_run_can_cost(tmp_path: Path) -> None:
         assert usage["completion_tokens"] <= tokens_out
         assert 0 < usage["usd"] <= usd
         assert f"judges.main (loopback): {usage['calls']} calls" in done
-        again = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True).stdout
+        again = in_process([*command, "--dry-run"]).stdout
         assert "At most 0 calls, 0 tokens in and 0 out: $0.00" in again
 
 
@@ -239,7 +248,7 @@ def test_a_dry_run_says_the_most_that_the_run_can_cost(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_before_any_call(tmp_path: Path, sets: list[str], words: str) -> None:
     (tmp_path / "mine.j2").write_text("{#- reading: integer\n scale: 0..100 -#}\n{{ instruction }} {{ response }}")
     with ChatServer() as server:
-        done = start(tmp_path, server.url, 5, 4, *sets)
+        done = here(tmp_path, server.url, 5, 4, *sets)
         if words == "score/integer":  # its prompt says how long a reply may get: all is well
             assert done.returncode == 0, done.stderr
             return
@@ -354,9 +363,7 @@ def test_a_key_said_in_preflight_and_by_every_answer_is_found_nowhere(
     with FaultServer(handler) as server:
         for name, value in env.items():
             monkeypatch.setenv(name, value.replace("URL", server.url))
-        command = prepare(tmp_path, f"{server.url}/v1", 3, 2)
-        for one in (*sets, REPORTS, "judges.main.retries=0"):
-            command += ["--set", one]
+        command = written(tmp_path, f"{server.url}/v1", 3, 2, *sets, REPORTS, "judges.main.retries=0")
         run_code = execute(command[command.index("run") :])
         doctor = ["doctor", "ollama" if way == "ollama" else "openai", "--set", "model=m"]
         doctor += ["--set", "key_env=JUDGE_KEY"] if "JUDGE_KEY" in env else []

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ from torch import nn
 from transformers import GPT2LMHeadModel
 
 import judgekit
+from full_disk import full_disk
 from judgekit_gpt2 import checkpoint, conversion, weights
 from judgekit_gpt2.commands import gpt2
 from judgekit_gpt2.config import PRESETS
@@ -355,21 +354,8 @@ def test_values_that_the_type_cannot_hold_are_an_error(state, words, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(reference_folder, tmp_path):
-    """In a process that may not write files larger than 16 KiB."""
-    code = f"""
-import resource, signal, sys
-from pathlib import Path
-import judgekit
-from judgekit_gpt2 import conversion
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
-try:
-    conversion.convert(Path({str(reference_folder)!r}), Path({str(tmp_path)!r}) / "made")
-except judgekit.StorageError as error:
-    sys.exit(error.exit_code)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 6, done.stderr
+    with full_disk(1 << 14), pytest.raises(judgekit.StorageError):
+        conversion.convert(reference_folder, tmp_path / "made")
     assert _names(tmp_path) == []
 
 

@@ -1,5 +1,6 @@
 """Two processes under torchrun give the loss curve of one, with the same global batch."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from judgekit_gpt2 import weights
+from judgekit_gpt2 import trainers, weights
 
 THINGS = {"grass": "green", "snow": "white as white can be", "coal": "black", "blood": "red", "sky": "blue or grey"}
 CODE = """
@@ -40,7 +41,7 @@ def folder(tmp_path_factory):
         for split in ("train", "validation")
     ]
     (folder / "instructions.json").write_text(json.dumps(items))
-    _run(folder, "Pretrain", "base", 1, PRETRAIN)
+    _alone(folder, "Pretrain", "base", PRETRAIN)
     return folder
 
 
@@ -64,16 +65,29 @@ FINETUNE = {
 }
 
 
-def _run(folder, trainer, into, processes, options, stop_at=None):
+def _alone(folder, trainer, into, options):
+    """Train in this process."""
+    factory = getattr(trainers, trainer)
+    with contextlib.chdir(folder):
+        Path(into).mkdir()
+        factory(factory.Options(**options)).train(Path(into), lambda done, total, note: None)
+    return _curve(folder / into)
+
+
+def _together(folder, trainer, into, options, stop_at=None):
+    """Train in two processes."""
     (folder / "options.json").write_text(json.dumps(options))
     (folder / "job.py").write_text(CODE)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(launch if processes > 1 else []), "job.py", trainer, into]
-    command += [str(stop_at)] if stop_at else []
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launch, "job.py", trainer, into, *([str(stop_at)] if stop_at else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 or stop_at, done.stderr
-    lines = (folder / into / "training.jsonl").read_text().splitlines()
+    return _curve(folder / into)
+
+
+def _curve(trained):
+    lines = (trained / "training.jsonl").read_text().splitlines()
     return [(point["step"], point["split"], point["loss"]) for point in map(json.loads, lines)]
 
 
@@ -85,11 +99,11 @@ def _close(ours, theirs):
 @pytest.mark.parametrize("sharding", ["none", pytest.param("full", marks=pytest.mark.slow)])
 def test_two_processes_pretrain_as_one(folder, sharding):
     name = f"pretrained {sharding}"
-    alone = _run(folder, "Pretrain", f"alone {sharding}", 1, PRETRAIN)
-    together = _run(folder, "Pretrain", name, 2, {**PRETRAIN, "sharding": sharding})
+    alone = _curve(folder / "base")
+    together = _together(folder, "Pretrain", name, {**PRETRAIN, "sharding": sharding})
     _close(together, alone)
     assert alone[0][2] - alone[-1][2] > 0.3, "nothing was learnt, so nothing was compared"
-    one, _ = weights.load(folder / f"alone {sharding}")
+    one, _ = weights.load(folder / "base")
     two, _ = weights.load(folder / name)
     for a, b in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-3)
@@ -106,8 +120,8 @@ def test_two_processes_pretrain_as_one(folder, sharding):
 def test_two_processes_fine_tune_as_one(folder, options):
     """Batches of three, so that one process has twice the rows; the responses differ in length."""
     name = "-".join(["tuned", *options])
-    alone = _run(folder, "Finetune", f"{name} alone", 1, {**FINETUNE, **options})
-    together = _run(folder, "Finetune", f"{name} together", 2, {**FINETUNE, **options})
+    alone = _alone(folder, "Finetune", f"{name} alone", {**FINETUNE, **options})
+    together = _together(folder, "Finetune", f"{name} together", {**FINETUNE, **options})
     _close(together, alone)
     assert (Path(folder) / f"{name} together" / "samples.jsonl").read_text().count("\n") > 0
 
@@ -116,8 +130,8 @@ def test_two_processes_fine_tune_as_one(folder, options):
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_two_processes_go_on_from_their_state(folder, sharding):
     options = {**PRETRAIN, "sharding": sharding, "save_every": 1}
-    whole = _run(folder, "Pretrain", f"whole {sharding}", 2, options)
-    _run(folder, "Pretrain", f"killed {sharding}", 2, options, stop_at=4)
-    assert _run(folder, "Pretrain", f"killed {sharding}", 2, options) == whole
+    whole = _together(folder, "Pretrain", f"whole {sharding}", options)
+    _together(folder, "Pretrain", f"killed {sharding}", options, stop_at=4)
+    assert _together(folder, "Pretrain", f"killed {sharding}", options) == whole
     files = [(folder / f"{name} {sharding}" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
     assert files[0] == files[1]

@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from transformers import GPT2Config as ReferenceConfig
 
 import judgekit
+from full_disk import full_disk
 from judgekit_gpt2 import bpe, checkpoint, weights
 from judgekit_gpt2.config import PRESETS, GPT2Config, tensor_shapes
 from judgekit_gpt2.model import GPT2
@@ -238,24 +239,9 @@ def test_the_identity_is_that_of_every_file_that_matters(folder):
 
 
 def test_a_full_disk_leaves_no_half_checkpoint(tmp_path):
-    """In a process that may not write files larger than 64 KiB."""
-    code = f"""
-import resource, signal, sys, torch
-from pathlib import Path
-import judgekit
-from judgekit_gpt2 import bpe, weights
-from judgekit_gpt2.config import GPT2Config
-from judgekit_gpt2.model import GPT2
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
-model = GPT2(GPT2Config(vocabulary=257, context=8, width=128, layers=1, heads=1))
-try:
-    weights.save(Path({str(tmp_path)!r}), model, bpe.train([], 257))
-except judgekit.StorageError as error:
-    sys.exit(error.exit_code)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 6, done.stderr
+    model = GPT2(GPT2Config(vocabulary=257, context=8, width=128, layers=1, heads=1))
+    with full_disk(1 << 16), pytest.raises(judgekit.StorageError):
+        weights.save(tmp_path, model, bpe.train([], 257))
     assert not any("safetensors" in path.name for path in tmp_path.iterdir())
 
 

@@ -20,7 +20,7 @@ from judgekit.folder import RunFolder
 from judgekit.redaction import redacted
 from judgekit.report import in_short
 from judgekit.training import PlannedTraining, speed, train
-from judgekit_html import page, report
+from judgekit_html import drawing, page, report
 from report_pages import UNFOLD, Reader, foreign, opened, until
 from rich_run import STEP, TALK, rich_run
 from sample_run import sample_run
@@ -108,27 +108,35 @@ def test_the_letters_of_multiple_choice_are_no_texts(tmp_path: Path) -> None:
 # --- charts to explore ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rich run's report with charts to explore."""
+    path = tmp_path_factory.mktemp("explored") / "report.html"
+    path.write_bytes(files(replace(rich_run(), interactive=True))["report.html"])
+    return path
+
+
+def test_charts_to_explore_are_the_same_each_time_and_small(explored: Path) -> None:
+    drawing.bundle.cache_clear()
+    made = files(replace(rich_run(), interactive=True))["report.html"]
+    assert explored.read_bytes() == made
+    assert len(made) < 2_500_000
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_charts_can_be_explored_under_the_same_policy(browser: Browser, tmp_path: Path, scheme: str) -> None:
-    made = files(replace(rich_run(), interactive=True))["report.html"]
-    assert files(replace(rich_run(), interactive=True))["report.html"] == made
-    assert len(made) < 2_500_000
-    path = tmp_path / "report.html"
-    path.write_bytes(made)
-    with opened(browser, path, color_scheme=scheme) as found:
+def test_charts_can_be_explored_under_the_same_policy(browser: Browser, explored: Path, scheme: str) -> None:
+    with opened(browser, explored, color_scheme=scheme) as found:
         charts = found.page.locator("img.chart").count()
         until(found.page, f"document.querySelectorAll('.vega svg').length === {charts}")
         assert found.page.locator("img.chart:visible").count() == 0
         found.page.locator("#results .vega svg").first.hover()
-        assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], [])
+        assert (found.noise, foreign(found.requests, explored), found.violations) == ([], [], [])
 
 
 @pytest.mark.browser
-def test_without_javascript_the_pictures_stay(browser: Browser, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_bytes(files(replace(rich_run(), interactive=True))["report.html"])
-    with opened(browser, path, watch=False, java_script_enabled=False) as found:
+def test_without_javascript_the_pictures_stay(browser: Browser, explored: Path) -> None:
+    with opened(browser, explored, watch=False, java_script_enabled=False) as found:
         assert found.page.locator("#results img.chart").first.is_visible()
 
 

@@ -20,6 +20,12 @@ def three(written):
         written(items(name, count, category=f"task {name}"), f"{name}.jsonl")
 
 
+@pytest.fixture
+def few(written):
+    for name in "abc":
+        written(items(name, 3, category=f"task {name}"), f"{name}.jsonl")
+
+
 def counted(path):
     return Counter(item.sample.instruction.split()[0] for item in judgekit.read_items(path))
 
@@ -191,7 +197,7 @@ def test_other_formats_are_mixed_into_the_first(data, tmp_path, written):
         (["a.jsonl=1", "--to", "alpacca"], "did you mean 'alpaca'?"),
     ],
 )
-def test_what_cannot_be_mixed_is_told(data, tmp_path, three, arguments, message):
+def test_what_cannot_be_mixed_is_told(data, tmp_path, few, arguments, message):
     code, _, err = data("mix", *arguments, "--into", "m.jsonl")
     assert (code, message in err) == (2, True), err
     assert not (tmp_path / "m.jsonl").exists()

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from judgekit_instructions.near import (
 )
 
 
+@cache
 def grams(text):
     padded = (text or "\0") + "\0" * (GRAM - 1)
     return {padded[place : place + GRAM] for place in range(max(1, len(text)))}

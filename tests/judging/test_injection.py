@@ -53,9 +53,10 @@ ECHOES = {
     "the response, cleaned": lambda payload, prompt: unicodedata.normalize("NFKC", payload.replace("\u200b", "")),
     "the response, a sentence a line": lambda payload, prompt: re.sub(r"(?<=[.:?!]) ", "\n", f"It says:\n{payload}"),
 }
+# Every 23rd has each of the claims and each of the settings in it.
 SHARES = pytest.mark.parametrize(
     "payloads",
-    [pytest.param(PAYLOADS[::11], id="some"), pytest.param(PAYLOADS, id="all", marks=pytest.mark.slow)],
+    [pytest.param(PAYLOADS[::23], id="some"), pytest.param(PAYLOADS, id="all", marks=pytest.mark.slow)],
 )
 
 

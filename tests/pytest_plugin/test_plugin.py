@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import scipy.special  # noqa: F401
 from junitparser import Error, Failure, JUnitXml
 
 import judgekit.api
-import judgekit.cli  # noqa: F401
+import judgekit.cli
 from judgekit.plugins import build_manager
 from loopback import ChatServer, closed_port, http, replies
 
@@ -150,7 +148,9 @@ def make_baseline(project: pytest.Pytester) -> None:
 
 
 def run_command(project: pytest.Pytester, *args: str) -> None:
-    subprocess.run([sys.executable, "-m", "judgekit", *args], cwd=project.path, check=True, capture_output=True)
+    """In this process: pytester has made the project's folder the current one."""
+    assert Path.cwd() == project.path
+    assert judgekit.cli.execute(args) == 0
 
 
 def outcomes(project: pytest.Pytester) -> list:
@@ -357,20 +357,16 @@ def test_outcomes_and_exit_codes_are_the_same_among_workers(project: pytest.Pyte
 
 
 def test_it_can_be_left_out(project: pytest.Pytester) -> None:
-    project.makepyfile(test_other="def test_other(): pass\n")
-    found = project.runpytest_subprocess("-p", "no:judgekit", "test_other.py")
-    found.assert_outcomes(passed=1)
-    assert found.ret == 0
-    project.makepyfile(test_model="def test_model(judgekit): pass\n")
-    found = project.runpytest_subprocess("-p", "no:judgekit", "test_model.py")
-    found.assert_outcomes(errors=1)
+    project.makepyfile("def test_other(): pass\ndef test_model(judgekit): pass\n")
+    found = project.runpytest_subprocess("-p", "no:judgekit")
+    found.assert_outcomes(passed=1, errors=1)
     found.stdout.fnmatch_lines(["*fixture 'judgekit' not found*"])
 
 
 def test_the_marker_is_known(project: pytest.Pytester) -> None:
     found = run(project, marked(metric="exact", min=0.2), "--strict-markers")
     found.assert_outcomes(passed=1)
-    project.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.judgekit(config, metric, min,*"])
+    project.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.judgekit(config, metric, min,*"])
 
 
 def test_a_session_without_judgekit_tests_loads_nothing_heavy(project: pytest.Pytester) -> None:

@@ -80,7 +80,7 @@ def test_yaml_is_1_2(config: Path) -> None:
         ("- a\n- b\n", r"should be a mapping of keys, not list"),
         ("", r"should be a mapping of keys, not NoneType"),
         ("a: [1, 2\nb: 3\n", r"yaml:\d: not YAML"),
-        ("a: " + 1500 * "[", r"not YAML: nested too deeply"),
+        ("a: " + 1000 * "[", r"not YAML: nested too deeply"),
         (GOOD + "seed: -1\n", r"yaml:9: seed: "),
         ("name: !!python/object/apply:os.system [ls]\n", r"name"),
         (GOOD.replace("metrics:\n  q: {type: score, judge: main}\n", ""), r"'metrics' is missing"),

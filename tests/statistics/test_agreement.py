@@ -78,7 +78,7 @@ def oracles(a, b):
         }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(arrays.arrays(np.float64, st.tuples(st.just(2), st.integers(2, 30)), elements=st.integers(0, 5)))
 def test_coefficients_are_those_of_sklearn_and_scipy(pair):
     ratings = Ratings.of(*pair)

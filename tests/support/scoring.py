@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from judgekit.cli import execute
 
 CONFIG = """\
 name: scoring
@@ -36,3 +42,11 @@ def prepare(folder: Path, url: str, calls: int, jobs: int) -> list[str]:
     (folder / "judgekit.yaml").write_text(CONFIG.replace("URL", url))
     command = [sys.executable, "-m", "judgekit", "run", str(folder / "judgekit.yaml"), "-j", str(jobs)]
     return [*command, "--progress", "none", "-o", str(folder / "runs"), "--home", str(folder / "home")]
+
+
+def in_process(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of `prepare`'s in this process, which has imported everything; what it wrote and its exit code."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = execute(command[command.index("run") :])
+    return subprocess.CompletedProcess(list(command), code, out.getvalue(), err.getvalue())

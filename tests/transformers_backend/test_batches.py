@@ -51,14 +51,19 @@ def mixed():
         {},
     ]
     return [
-        asked("the cat in the hat " * (1 + 2 * at % 5), top=at % 3, max_new_tokens=4 + 5 * at, **draw)
+        asked("the cat in the hat " * (1 + 2 * at % 5), top=at % 3, max_new_tokens=4 + 3 * at, **draw)
         for at, draw in enumerate(draws)
     ]
 
 
-def test_together_alone_and_in_another_order_are_the_same(backend):
+@pytest.fixture(scope="module")
+def alone(backend):
+    """The replies to the mixed requests, each asked for on its own."""
+    return [backend.generate([request])[0] for request in mixed()]
+
+
+def test_together_alone_and_in_another_order_are_the_same(backend, alone):
     requests = mixed()
-    alone = [backend.generate([request])[0] for request in requests]
     assert backend.generate(requests) == alone
     assert backend.generate(requests[::-1]) == alone[::-1]
     assert backend.generate(requests[:3]) == alone[:3]
@@ -90,9 +95,8 @@ def test_a_finished_answer_in_a_batch_does_not_leave_the_models_window(backend):
     assert backend.generate(requests) == [backend.generate([request])[0] for request in requests]
 
 
-def test_choices_too_close_to_call_are_made_alone(backend, monkeypatch):
+def test_choices_too_close_to_call_are_made_alone(backend, alone, monkeypatch):
     requests = mixed()
-    alone = [backend.generate([request])[0] for request in requests]
     monkeypatch.setattr(backend._loaded, "margin", 1e6)
     batches = []
     write = generation._write
@@ -103,9 +107,8 @@ def test_choices_too_close_to_call_are_made_alone(backend, monkeypatch):
     assert batches == [8] + [1] * 8
 
 
-def test_a_model_that_minds_padding_gets_one_request_at_a_time(backend, monkeypatch):
+def test_a_model_that_minds_padding_gets_one_request_at_a_time(backend, alone, monkeypatch):
     requests = mixed()
-    alone = [backend.generate([request])[0] for request in requests]
     batch, sizes = generation._batch, []
 
     def unmasked(loaded, prompts):

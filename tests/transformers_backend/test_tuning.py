@@ -1,9 +1,7 @@
 """Tuning by the Hugging Face Trainer: it learns, silently, to the same weights every time, and can be stopped."""
 
 import json
-import resource
 import shutil
-import signal
 
 import pytest
 import torch
@@ -12,6 +10,7 @@ from safetensors.torch import load_file
 import judgekit
 import tiny_llama
 import tiny_models
+from full_disk import full_disk
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 from judgekit_transformers.tuning import SupervisedTuning
 
@@ -163,17 +162,11 @@ def test_a_loss_that_is_not_finite_ends_it_with_step_and_items(folder, tmp_path)
 
 
 def test_a_full_disk_is_said_and_leaves_no_checkpoint(folder, tmp_path):
-    """RLIMIT_FSIZE makes every write past a size fail as a full disk does."""
-    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    with full_disk(20_000):
         with pytest.raises(judgekit.StorageError, match="the state cannot be written"):
             train(folder, tmp_path / "a", "llama", save_every=1, samples=0)
         with pytest.raises(judgekit.StorageError, match="the checkpoint cannot be written"):
             train(folder, tmp_path / "b", "llama", steps=1, epochs=None, samples=0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
     assert train(folder, tmp_path / "a", "llama", save_every=1, samples=0)[-1] == 6
 
 
