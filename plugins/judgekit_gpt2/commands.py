@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -140,12 +140,18 @@ def dpo(data: str, start: str, into: Path, beta: float | None, settings: tuple[s
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--stop", multiple=True, help="End before this text; may be given again.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]))
+@click.option("--quantise", type=click.Choice(["int8"]), help="Keep the matrices rounded, in a quarter of the memory.")
 def generate(
     checkpoint: str,
     prompt: str | None,
     instruction: str | None,
     context: str,
     style: str,
+    device: str,
+    dtype: Literal["float32", "bfloat16"],
+    quantise: Literal["int8"] | None,
     **sampling: Any,
 ) -> None:
     """Continue PROMPT (or standard input), or answer an instruction."""
@@ -163,7 +169,8 @@ def generate(
     request = judgekit.Request(
         messages=(judgekit.Message(role="user", content=text),), sampling=judgekit.Sampling(**sampling)
     )
-    reply = GPT2Backend(GPT2Options(checkpoint=checkpoint)).generate([request])[0]
+    options = GPT2Options(checkpoint=checkpoint, device=device, dtype=dtype, quantise=quantise)
+    reply = GPT2Backend(options).generate([request])[0]
     if reply.status != "complete" and not reply.text:
         raise judgekit.UsageError(reply.detail)
     click.echo(_printable(reply.text) if sys.stdout.isatty() else reply.text)

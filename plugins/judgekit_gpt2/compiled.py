@@ -7,10 +7,13 @@ compiler, and some seconds at first; what was compiled is kept by torch for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import BackendCompilerFailed
 
+import judgekit
 from judgekit_gpt2.cache import KVCache, NextToken
 from judgekit_gpt2.model import GPT2, Step
 
@@ -48,14 +51,23 @@ class CompiledGPT2(GPT2):
             torch._dynamo.mark_dynamic(tensor, 1)
         for at, blocks in enumerate(self._groups):
             layers = slice(at * _TOGETHER, (at + 1) * _TOGETHER)
-            x = _next_token(blocks, x, keys[layers], values[layers], positions[0], bias)
+            x = _run(_next_token, blocks, x, keys[layers], values[layers], positions[0], bias)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def logits(self, hidden: Tensor) -> Tensor:
         if hidden.numel() > self.config.width:
             return super().logits(hidden)
         assert self.head is not None
-        return _one_row(self.head, hidden.flatten()).view(*hidden.shape[:-1], -1)
+        return _run(_one_row, self.head, hidden.flatten()).view(*hidden.shape[:-1], -1)
+
+
+def _run(compiled: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Raises UsageError where the compiler is there (see `checkpoint.require_compiler`) and does not work."""
+    try:
+        return compiled(*arguments)
+    except BackendCompilerFailed as error:
+        reason = str(error).strip().splitlines()[0]
+        raise judgekit.UsageError(f"compile: true cannot be had, torch's compiler failed: {reason}") from error
 
 
 @torch.compile(fullgraph=True, options=_OPTIONS)

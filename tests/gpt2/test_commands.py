@@ -43,6 +43,11 @@ def test_pretrain_finetune_generate(base, tmp_path):
     assert told.stdout == _run("generate", tmp_path / "sft", "--max-new-tokens", 5, stdin="Sit").stdout
     drawn = [_run("generate", base, "Sit", "--temperature", 2, "--seed", seed).stdout for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
+    rounded = _run("generate", base, "Sit", "--quantise", "int8", "--max-new-tokens", 5)
+    assert rounded.exit_code == 0
+    assert rounded.stdout.startswith(_run("generate", base, "Sit", "--max-new-tokens", 5).stdout[:1])
+    with pytest.raises(judgekit.UsageError, match="device 'abacus' cannot be used"):
+        _run("generate", base, "Sit", "--device", "abacus")
 
 
 def test_a_folder_that_holds_something_is_not_trained_into(base, tmp_path):

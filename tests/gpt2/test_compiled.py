@@ -1,7 +1,10 @@
 """Next tokens by torch's compiler: the same model, another way to compute it."""
 
 import copy
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -103,3 +106,20 @@ def test_a_missing_compiler_is_found_in_preflight(backend, monkeypatch, tmp_path
     monkeypatch.setattr(checkpoint.sysconfig, "get_path", lambda name: str(tmp_path))
     (problem,) = backend.check()
     assert "needs Python's headers (Debian: python3-dev)" in problem.message
+
+
+def test_a_compiler_that_does_not_work_is_one_line():
+    """In a process of its own: torch keeps what it found out about the compiler."""
+    code = (
+        "import torch; from judgekit_gpt2.config import GPT2Config; from judgekit_gpt2.model import GPT2; "
+        "from judgekit_gpt2.inference import prepare; from judgekit_gpt2.compiled import CompiledGPT2; "
+        "from judgekit_gpt2.generation import Prompt, generate; import judgekit\n"
+        "model = GPT2(GPT2Config(300, 64, 32, 1, 4)); model.initialise(torch.Generator())\n"
+        "quick = CompiledGPT2(prepare(model, compiled=True))\n"
+        "try: generate(quick, [Prompt([1, 2, 3], 5)], 299)\n"
+        "except judgekit.UsageError as error: print(error)"
+    )
+    environment = os.environ | {"CXX": shutil.which("false"), "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("compile: true cannot be had, torch's compiler failed: InvalidCxxCompiler")
+    assert done.stdout.count("\n") == 1
