@@ -17,6 +17,9 @@ from pathlib import Path
 import torch
 from gpt2_parts.table import Figure, Missing, show
 
+from judgekit_gpt2.inference import multiplies_bytes
+from judgekit_gpt2.parallel import gains_from_bfloat16
+
 PARTS = Path(__file__).parent / "gpt2_parts"
 SECTIONS = sorted(path.stem for path in PARTS.glob("*.py") if path.stem not in ("__init__", "table"))
 
@@ -29,6 +32,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.rounds} rounds", flush=True)
+    print(f"this CPU has {_arithmetic(gains_from_bfloat16(torch.device('cpu')), multiplies_bytes())}", flush=True)
     missed = 0
     for section in arguments.only or SECTIONS:
         print(f"\n{section}", flush=True)
@@ -43,6 +47,11 @@ def main() -> int:
         missed += sum(figure.met is False for figure in figures)
     print(f"\n{missed} aims missed" if missed else "\nevery aim met")
     return 1 if missed else 0
+
+
+def _arithmetic(bfloat16: bool, bytes_: bool) -> str:
+    """What its aims in bfloat16 and int8 take for granted."""
+    return f"{'' if bfloat16 else 'no '}arithmetic in bfloat16 and {'' if bytes_ else 'no '}products of bytes"
 
 
 if __name__ == "__main__":
