@@ -27,7 +27,7 @@ class GPT2Options(judgekit.Options):
     rounded. `threads` None leaves torch's own choice; `batch` is how many sequences grow together.
 
     `compile` writes one sequence at a time, each of its tokens two to three times as fast: for few prompts or long
-    responses. It needs a CPU, a C++ compiler, and some seconds at the start.
+    responses. It needs a CPU, a C++ compiler, and half a minute the first time.
     """
 
     checkpoint: str

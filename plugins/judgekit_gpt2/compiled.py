@@ -1,7 +1,7 @@
 """Next tokens by torch's compiler: blocks become one loop nest, which reads each weight once, with nothing between.
 
 At a single sequence, where a step waits for Python and for the memory, that is about twice as fast. It needs a C++
-compiler, and some seconds at first; what was compiled is kept by torch for the next process.
+compiler, and half a minute at first; what was compiled is kept by torch for the next process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import judgekit
 from judgekit_gpt2.cache import KVCache, NextToken
 from judgekit_gpt2.model import GPT2, Step
 
-_TOGETHER = 4  # blocks in one graph: more of them take longer to compile, with fewer Python is between them more often
+_TOGETHER = 6  # blocks in one graph: more of them take longer to compile, with fewer Python is between them more often
 _OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {
     "cpp.enable_floating_point_contract_flag": "fast"  # products and sums in one instruction
 }
