@@ -93,16 +93,21 @@ class GPT2Backend(judgekit.Backend):
             checkpoint.check(self._folder)
         except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]
-        return [judgekit.Problem(severity="warning", where="gpt2", message=slow) for slow in self._slow()]
+        if not self._slowed_down():
+            return []
+        slow = "this CPU has no arithmetic in bfloat16: float32 is faster, and so is quantise: int8"
+        return [judgekit.Problem(severity="warning", where="gpt2", message=slow)]
 
-    def _slow(self) -> Iterator[str]:
-        if self.options.dtype == "bfloat16" and not (self.options.quantise or self.options.compile):
-            import torch
+    def _slowed_down(self) -> bool:
+        """Whether products are in bfloat16, on a CPU that has no instructions for them."""
+        options = self.options
+        if options.device != "cpu" or options.dtype != "bfloat16" or options.quantise or options.compile:
+            return False
+        import torch
 
-            from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.parallel import gains_from_bfloat16
 
-            if self.options.device == "cpu" and not gains_from_bfloat16(torch.device("cpu")):
-                yield "this CPU has no arithmetic in bfloat16: float32 is faster, and so is quantise: int8"
+        return not gains_from_bfloat16(torch.device("cpu"))
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         from judgekit_gpt2.generation import generate

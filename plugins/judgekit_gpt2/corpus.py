@@ -282,7 +282,7 @@ def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: P
                 length = 0
             done += len(text.encode())
             if progress is not None:
-                progress(done, total, f"{judgekit.counted(len(lengths), 'document')}")
+                progress(done, total, judgekit.counted(len(lengths), "document"))
     return _Manifest(vocabulary=tokenizer.size, sha256=digest.hexdigest(), lengths=lengths)
 
 

@@ -101,7 +101,7 @@ class PackedLinear(nn.Module):
 class Int8Linear(nn.Module):
     """The same with a weight of int8, one scale for each output: w ≈ scale · q, where q is from -127 to 127.
 
-    A CPU with instructions for products of bytes multiplies it by activations of two bytes (see `_two_bytes`), in
+    A CPU with instructions for products of bytes multiplies it by activations of two bytes (see `_by_bytes`), in
     exact sums of whole numbers. Elsewhere the weight is converted at each call.
     """
 
@@ -126,7 +126,7 @@ class Int8Linear(nn.Module):
         else:
             y = F.linear(x, self.weight.to(x.dtype)) * self.scale
         y = y.to(x.dtype)
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else y.add_(self.bias)
 
 
 @cache

@@ -4,7 +4,7 @@ instruction data. The Hugging Face Trainer does the loop."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -62,13 +62,15 @@ class SupervisedTuning(judgekit.Trainer):
         options, start = self.options, self._start()
         loaded = load_apart(start, "float32", device_of(options.device))
         reading = reading_of(loaded, options, self.where)
-        learnt = examples(self._learnt(), loaded, reading)
-        held = examples(self._held(), loaded, reading)
+        learnt_items, held_items = self._learnt(), self._held()
+        learnt = examples(learnt_items, loaded, reading)
+        held = examples(held_items, loaded, reading)
         recipe = self._recipe(loaded, len(learnt))
         cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
         lost = f"{cut:,} of {judgekit.counted(items, 'item')} cut: longer than {reading.limit} tokens" if cut else ""
         summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
-        task = Task(loaded, start, learnt, held, self._respond(loaded, reading), summary, lost)
+        respond = self._respond(loaded, reading, held_items or learnt_items)
+        task = Task(loaded, start, learnt, held, respond, summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
 
     def _learnt(self) -> list[judgekit.Item]:
@@ -107,10 +109,10 @@ class SupervisedTuning(judgekit.Trainer):
             seed=options.seed,
         )
 
-    def _respond(self, loaded: Loaded, reading: Reading) -> Respond:
-        """What lets the model in training answer the first held-out items, or if none are, the first that it learns."""
+    def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.Item]) -> Respond:
+        """What lets the model in training answer the first of these items."""
         options, style = self.options, judgekit.style_named(self.options.style, reading.prompts)
-        samples = [item.sample for item in (self._held() or self._learnt())[: options.samples]]
+        samples = [item.sample for item in items[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(

@@ -45,6 +45,13 @@ def here(folder: Path, url: str, calls: int, jobs: int, *sets: str) -> subproces
     return in_process(written(folder, url, calls, jobs, *sets))
 
 
+def succeeded(command: list[str]) -> str:
+    """What a command of this process printed that ended well."""
+    done = in_process(command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def record(folder: Path) -> bytes:
     (path,) = folder.glob("runs/*/record.json")
     return path.read_bytes()
@@ -212,13 +219,13 @@ def test_a_dry_run_says_the_most_that_the_run_can_cost(tmp_path: Path) -> None:
     sets = (*PRICE, "judges.main.control_items=5")
     with ChatServer() as server:
         command = written(tmp_path, server.url, 30, 4, *sets)
-        dry = in_process([*command, "--dry-run"]).stdout
+        dry = succeeded([*command, "--dry-run"])
         assert server.counts().total() == 0
         most = re.search(r"At most ([\d,]+) calls, ([\d,]+) tokens in and ([\d,]+) out: \$([\d.]+)", dry)
         assert most is not None, dry
         assert re.search(r"controlling\s+main", dry)
         assert not (tmp_path / "home").exists()
-        done = in_process(command).stdout
+        done = succeeded(command)
         usage = json.loads(next(tmp_path.glob("runs/*/timing.json")).read_text())["usage"]["judges.main"]
         calls, tokens_in, tokens_out, usd = (float(found.replace(",", "")) for found in most.groups())
         assert 0.3 * calls <= usage["calls"] <= calls
@@ -226,7 +233,7 @@ def test_a_dry_run_says_the_most_that_the_run_can_cost(tmp_path: Path) -> None:
         assert usage["completion_tokens"] <= tokens_out
         assert 0 < usage["usd"] <= usd
         assert f"judges.main (loopback): {usage['calls']} calls" in done
-        again = in_process([*command, "--dry-run"]).stdout
+        again = succeeded([*command, "--dry-run"])
         assert "At most 0 calls, 0 tokens in and 0 out: $0.00" in again
 
 

@@ -354,8 +354,9 @@ def test_values_that_the_type_cannot_hold_are_an_error(state, words, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(reference_folder, tmp_path):
-    with full_disk(1 << 14), pytest.raises(judgekit.StorageError):
+    with full_disk(1 << 14), pytest.raises(judgekit.StorageError) as caught:
         conversion.convert(reference_folder, tmp_path / "made")
+    assert caught.value.exit_code == 6
     assert _names(tmp_path) == []
 
 

@@ -240,8 +240,9 @@ def test_the_identity_is_that_of_every_file_that_matters(folder):
 
 def test_a_full_disk_leaves_no_half_checkpoint(tmp_path):
     model = GPT2(GPT2Config(vocabulary=257, context=8, width=128, layers=1, heads=1))
-    with full_disk(1 << 16), pytest.raises(judgekit.StorageError):
+    with full_disk(1 << 16), pytest.raises(judgekit.StorageError) as caught:
         weights.save(tmp_path, model, bpe.train([], 257))
+    assert caught.value.exit_code == 6
     assert not any("safetensors" in path.name for path in tmp_path.iterdir())
 
 

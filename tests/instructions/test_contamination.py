@@ -120,7 +120,7 @@ def test_conversations_are_held_against_instructions_too(files):
     talk = [{"role": "user", "content": TRAIN[0][0]}, {"role": "assistant", "content": "Paris"}]
     (files / "talks.jsonl").write_text(json.dumps({"messages": talk}))
     (problem,) = checked(files, {"loader": "conversations", "path": "talks.jsonl"}, {})
-    assert problem.message.startswith("learns 1 of the 1 sample")
+    assert problem.message.startswith("learns 1 of the 1 sample of data")
 
 
 def test_a_trainer_without_a_file_of_instructions_is_passed_over(files):

@@ -357,9 +357,13 @@ def test_outcomes_and_exit_codes_are_the_same_among_workers(project: pytest.Pyte
 
 
 def test_it_can_be_left_out(project: pytest.Pytester) -> None:
-    project.makepyfile("def test_other(): pass\ndef test_model(judgekit): pass\n")
-    found = project.runpytest_subprocess("-p", "no:judgekit")
-    found.assert_outcomes(passed=1, errors=1)
+    project.makepyfile(test_other="def test_other(): pass\n")
+    found = project.runpytest_subprocess("-p", "no:judgekit", "test_other.py")
+    found.assert_outcomes(passed=1)
+    assert found.ret == 0
+    project.makepyfile(test_model="def test_model(judgekit): pass\n")
+    found = project.runpytest_subprocess("-p", "no:judgekit", "test_model.py")
+    found.assert_outcomes(errors=1)
     found.stdout.fnmatch_lines(["*fixture 'judgekit' not found*"])
 
 
