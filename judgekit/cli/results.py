@@ -45,7 +45,7 @@ def print_results(outcome: Outcome, again: str = "") -> None:
     print_record(record)
     for line in use_lines(outcome.use):
         click.echo(printable(line))
-    click.echo(f"{counted(outcome.asked, 'call')} made, {outcome.from_ledger} answered by the ledger")
+    click.echo(f"{counted(outcome.asked, 'call')} made, {outcome.from_ledger:,} answered by the ledger")
     for line in in_short(outcome.reports, outcome.folder):
         click.echo(f"wrote {line}")
     click.echo(f"record {outcome.folder.path / 'record.json'}")
