@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     from judgekit.training import TrainingLog
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
-    from judgekit.words import counted
+    from judgekit.words import DISTRIBUTION, counted, install_hint
 
 __version__ = "0.1.0"
 
@@ -130,6 +130,7 @@ __all__ = [
     "Conversation",
     "Corrected",
     "CurvePoint",
+    "DISTRIBUTION",
     "DataError",
     "DataLoader",
     "Descent",
@@ -213,6 +214,7 @@ __all__ = [
     "download_progress",
     "holds_conversations",
     "hookimpl",
+    "install_hint",
     "item_differences",
     "item_scores",
     "objects_of",
@@ -275,7 +277,7 @@ _HOMES = {
     "training": "TrainingLog",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
-    "words": "counted",
+    "words": "DISTRIBUTION counted install_hint",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -161,7 +161,9 @@ def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
 
 def plugin_packages() -> list[str]:
     points = [point for group in GROUPS for point in importlib.metadata.entry_points(group=group)]
-    return sorted(point.value for point in points if point.dist is not None and point.dist.name == "judgekit")
+    return sorted(
+        point.value for point in points if point.dist is not None and point.dist.name == judgekit.DISTRIBUTION
+    )
 
 
 def test_folders_are_packages_are_entry_points(checkout: Path) -> None:
