@@ -106,6 +106,32 @@ def test_a_margin_that_these_items_cannot_decide_is_refused_with_the_number_that
         gated(quality([50.0, 60.0, 70.0]), quality([52.0, 55.0, 75.0]), {"quality": {"margin": 3}})
 
 
+def test_a_loss_that_is_shown_fails_whatever_the_power(gated):
+    gate = gated(quality(moved(BASE, -20, 2)), quality(BASE), {"quality": {"margin": 0.5}})
+    claim = one(gate)
+    assert (gate.outcome, claim.outcome, claim.reasons) == ("FAIL", "FAIL", ())
+    assert claim.interval.high < -0.5 < 0.5 < claim.detectable
+    note = gate.notes[-1]
+    assert "cannot decide a margin of 0.5: it needs" in note
+
+
+def test_a_shown_loss_under_a_failed_card_is_no_fail(gated):
+    with pytest.raises(UsageError, match="cannot decide .*: a loss is shown, of whatever size"):
+        gated(quality(moved(BASE, -20, 2)), quality(BASE), {"quality": {"margin": 0.5}}, card=False)
+
+
+@pytest.mark.parametrize("broken", [{"margin": 0.5}, {"margin": 3}, {"min": 90}])
+def test_a_rule_that_cannot_decide_hides_no_other_and_does_not_pass(gated, broken):
+    old = {"quality": {"sft": BASE}, "style": {"sft": BASE}}
+    new = {"quality": {"sft": moved(BASE, -20, 2)}, "style": {"sft": moved(BASE, 2, 3)}}
+    gate = gated(new, old, {"quality": broken, "style": {"margin": 0.5}})
+    assert gate.outcome == "FAIL"
+    failed, weak = gate.claims
+    assert (failed.outcome, weak.outcome) == ("FAIL", "INCONCLUSIVE")
+    assert weak.interval.low > -0.5
+    assert weak.reasons[0].startswith("this rule cannot decide a margin of 0.5: it needs")
+
+
 def test_limits_are_held_against_the_printed_interval(gated):
     claim = one(gated(quality(BASE), quality(BASE), {"quality": {"min": 50}}))
     assert (claim.outcome, claim.kind, claim.p) == ("PASS", "min", None)
