@@ -60,7 +60,8 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
     from judgekit.statistics.gating import holm
 
     record, own = view.record, own or baseline_of(view)
-    targets = targets_of(spec, record.spec.get("against"), own, reference)
+    unmeasured = [metric for metric in spec.rules if metric in record.part("metrics") and metric not in own.metrics]
+    targets = targets_of(spec, record.spec.get("against"), own, reference, unmeasured)
     waived = waived_names(spec, record)
     if wrong := mismatches(targets, own, reference):
         raise UsageError("\n".join([*wrong, ANOTHER]))
@@ -80,8 +81,9 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
         claims.append(_decided(finding, adjusted[number], fails_at_best, record, waived))
     weak = [_too_small(finding) if record.status == "complete" else "" for finding in findings]
     claims, said = _held_to_power(claims, findings, weak)
+    said += [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
     return Gate(
-        outcome=_worst(claim.outcome for claim in claims),
+        outcome=_worst([*(claim.outcome for claim in claims), *("INCONCLUSIVE" for _ in unmeasured)]),
         baseline=reference.scores.run_id if reference else "",
         baseline_sha256=reference.sha256 if reference else "",
         claims=tuple(claims),
@@ -91,8 +93,9 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
 
 
 def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
+    """FAIL if a rule fails; PASS if all of them pass, and there is one."""
     found = set(outcomes)
-    return "FAIL" if "FAIL" in found else "INCONCLUSIVE" if "INCONCLUSIVE" in found else "PASS"
+    return "FAIL" if "FAIL" in found else "PASS" if found == {"PASS"} else "INCONCLUSIVE"
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------

@@ -64,6 +64,15 @@ def test_a_rule_is_one_case_and_only_quality_is_a_failure() -> None:
     assert unknown.type == "inconclusive"
 
 
+@pytest.mark.parametrize("claims", [(), (claim("PASS"),)])
+def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims: tuple[GateClaim, ...]) -> None:
+    view = gated()
+    gate = Gate(outcome="INCONCLUSIVE", claims=claims, notes=("style: nothing was measured",))
+    found = cases(replace(view, record=view.record.model_copy(update={"gate": gate})))
+    assert outcome(found) == "error"
+    assert ("style: nothing was measured",) in [case.lines for case in found if case.group == "gate"]
+
+
 def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors() -> None:
     view = gated(claim("PASS"), status="incomplete", errors={"measuring quality: no answer in 60 s": 3})
     (error,) = results(document(junit(view, [])))["complete"]
