@@ -82,8 +82,9 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
     weak = [_too_small(finding) if record.status == "complete" else "" for finding in findings]
     claims, said = _held_to_power(claims, findings, weak)
     said += [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
+    undecided: list[GateOutcome] = ["INCONCLUSIVE"] * len(unmeasured)
     return Gate(
-        outcome=_worst([*(claim.outcome for claim in claims), *("INCONCLUSIVE" for _ in unmeasured)]),
+        outcome=_worst([*(claim.outcome for claim in claims), *undecided]),
         baseline=reference.scores.run_id if reference else "",
         baseline_sha256=reference.sha256 if reference else "",
         claims=tuple(claims),

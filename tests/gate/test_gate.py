@@ -237,7 +237,7 @@ def test_more_repeats_are_no_other_instrument(gated):
     assert gated(quality(new), quality(BASE), {"quality": {"margin": 3}}).outcome == "PASS"
 
 
-# --- a gate that evaluated nothing --------------------------------------------------------------------------------------
+# --- a gate that evaluated nothing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rules", [{}, {"waive": ["main"]}, {"baseline": "b.json"}, {"system": ["sft"]}])
