@@ -36,11 +36,11 @@ print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 
 def write(folder: RunFolder, items: int) -> None:
     view = sample_run(items * 4 // 5, 1)  # a fifth of as many questions come on top
-    folder.samples.write(view.samples)
-    folder.rows.write(view.rows)
+    files = {"samples.jsonl": folder.samples.write(view.samples), "rows.jsonl": folder.rows.write(view.rows)}
     for system in view.record.systems:
-        folder.responses(system).write(one for one in view.responses if one.system == system)
-    folder.write_record(view.record)
+        mine = (one for one in view.responses if one.system == system)
+        files[f"responses/{system}.jsonl"] = folder.responses(system).write(mine)
+    folder.write_record(view.record.model_copy(update={"files": files}))
 
 
 def opened(page: Path) -> str:

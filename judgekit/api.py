@@ -46,7 +46,7 @@ def run_config(
 
 
 def read_run(folder: Path) -> RunView:
-    """A finished run, from its folder. Raises DataError."""
+    """A finished run, from its folder. Raises DataError; StorageError for files that are not as the run wrote them."""
     return open_run(folder).view()
 
 
