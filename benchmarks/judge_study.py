@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sqlite3
 import time
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("JUDGEKIT_SHARED") or ROOT.parent / "shared")
 STUDY = ROOT / "docs" / "judge-study"
 CHOOSE, REPORT = 0, 1
 ARMS = ("gold", "empty", "shuffled", "response")
@@ -297,14 +299,14 @@ def metrics(score: dict[str, Floats], grade: Floats) -> dict[str, float]:
     }
 
 
-def with_intervals(score: dict[str, Floats], grade: Floats, rival: dict[str, Floats]) -> dict[str, Any]:
+def with_intervals(score: dict[str, Floats], grade: Floats, rival: dict[str, Floats], draws: int) -> dict[str, Any]:
     """Each figure with its 95 % item-bootstrap percentile interval, and its paired difference to the rival's."""
-    draws, rng, size = [], np.random.default_rng(0), len(grade)
-    for _ in range(1000):
+    drawn, rng, size = [], np.random.default_rng(0), len(grade)
+    for _ in range(draws):
         pick = rng.integers(0, size, size)
         ours, theirs = (metrics({k: v[pick] for k, v in s.items() if k in ARMS}, grade[pick]) for s in (score, rival))
-        draws.append([[ours[k], ours[k] - theirs[k]] for k in ours])
-    low, high = np.nanpercentile(np.array(draws), [2.5, 97.5], axis=0).round(3)
+        drawn.append([[ours[k], ours[k] - theirs[k]] for k in ours])
+    low, high = np.nanpercentile(np.array(drawn), [2.5, 97.5], axis=0).round(3)
     values, rivals = metrics(score, grade), metrics(rival, grade)
     return {
         name: {
@@ -420,8 +422,8 @@ def real_duels(items: Sequence[Item]) -> list[Duel]:
     return found
 
 
-def study(readings: Readings, data: Path, most: int | None) -> dict[str, Any]:
-    """The results; of the first `most` items of each file only."""
+def study(readings: Readings, data: Path, most: int | None, draws: int) -> dict[str, Any]:
+    """The results; of the first `most` items of each file only, with intervals of so many draws."""
     items = load_items(data)[:most]
     grade = np.array([GRADES.index(i.labels["response"]) for i in items])
     halves = np.array([item.half for item in items])
@@ -429,7 +431,7 @@ def study(readings: Readings, data: Path, most: int | None) -> dict[str, Any]:
     results: dict[str, Any] = {"halves": {}, "probes": {}, "pairwise": {}}
     for name, where in (("choose", halves == CHOOSE), ("report", halves == REPORT), ("all", halves >= 0)):
         cut = {reading: {arm: v[where] for arm, v in score.items()} for reading, score in scores.items()}
-        results["halves"][name] = {r: with_intervals(s, grade[where], cut["ROUGE-L"]) for r, s in cut.items()}
+        results["halves"][name] = {r: with_intervals(s, grade[where], cut["ROUGE-L"], draws) for r, s in cut.items()}
     results["unanchored"] = {r: [int(i) for i in np.flatnonzero(np.isnan(s["gold"]))] for r, s in scores.items()}
     results["scores"] = {str(n): round(float(v), 1) for n, v in enumerate(scores[f"{CHOSEN}: anchored"]["response"])}
     for n, name in enumerate(("choose", "report")):
@@ -455,7 +457,7 @@ def show(results: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "instructions")
+    parser.add_argument("--data", type=Path, default=SHARED / "data" / "instructions")
     parser.add_argument("--cache", type=Path, help="SQLite file of log-likelihoods, outside the project")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     parser.add_argument("--threads", type=int, default=2)
@@ -465,7 +467,8 @@ def main() -> None:
         parser.error("--cache is needed: the whole study takes minutes, and a second one should not")
     start = time.perf_counter()
     judge = Judge(options.cache or ":memory:", options.threads)
-    results = study(Readings(judge), options.data, SMALLEST if options.smoke else None)
+    most, draws = (SMALLEST, 10) if options.smoke else (None, 1000)
+    results = study(Readings(judge), options.data, most, draws)
     show(results)
     if options.out:
         options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -19,8 +19,10 @@ LETTERS = [317, 347, 327, 360]
 
 
 def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
-    shapes = {name: replace(preset, layers=2, dropout=0.0) for name, preset in PRESETS.items() if name != "gpt2"}
-    for name, shape in {"gpt2": config, **shapes}.items():
+    shapes = {"gpt2": config}
+    if config.width == PRESETS["gpt2"].width:  # the other published shapes beside it
+        shapes |= {name: replace(shape, layers=2, dropout=0.0) for name, shape in PRESETS.items() if name != "gpt2"}
+    for name, shape in shapes.items():
         ours, theirs = pair(shape, spread=1.0)
         for form, model in (("as trained", ours), ("ready", prepare(copy_of(theirs, shape)))):
             for way, difference in differences(model, theirs).items():
