@@ -221,9 +221,11 @@ def test_after_a_stop_nothing_is_sent_and_calls_in_flight_are_committed(ledger: 
         return Reply(text="paid for")
 
     backend = Scripted(answer)
-    with Caller(backend, ledger, concurrency=4, stop=stop) as caller:
-        with pytest.raises(Interrupted, match="the same command goes on"):
-            list(caller.calls("generate", items(1000)))
+    with (
+        Caller(backend, ledger, concurrency=4, stop=stop) as caller,
+        pytest.raises(Interrupted, match="the same command goes on"),
+    ):
+        list(caller.calls("generate", items(1000)))
     assert 11 <= len(backend.asked) <= 14
     assert ledger.stats().entries == len(backend.asked)
 
