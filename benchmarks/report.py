@@ -67,7 +67,9 @@ def opened(page: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[1_000, 100_000], help="default: 1000 100000")
-    for items in parser.parse_args().items:
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
+    arguments = parser.parse_args()
+    for items in [100] if arguments.smoke else arguments.items:
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place) / "run")
             # In a process of its own: what making the run takes is not given back.
