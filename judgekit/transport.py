@@ -344,13 +344,19 @@ class Http:
         try:
             if closed != self._closed:  # looked at after the clock's start, which would undo an earlier stop
                 raise _Lost("closed", refused=True)
+            earlier = channel.clock.stream
             response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=content))
             try:
                 fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
                 kept = into if 200 <= response.status < 300 else None
-                return response.status, fields, self._body(response, fields, kept)
+                body = self._body(response, fields, kept)
             finally:
                 response.close()
+                if unread := _unread(response):  # the next call would take them for its answer
+                    channel.pool.close()
+            if unread and channel.clock.stream is earlier:  # kept from an earlier call, whose answer this may be
+                raise _Lost("the connection held more than one response: which one answers this call is not known")
+            return response.status, fields, body
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
             if isinstance(error.__context__, ssl.SSLCertVerificationError):
                 raise Unreachable(one_line(f"{self.base_url}: no secure connection: {error}")) from error
@@ -469,6 +475,11 @@ def _proxy(scheme: str, host: str) -> tuple[str, tuple[str, str] | None] | None:
         return origin, None
     password = Secret(urllib.parse.unquote(parts.password or ""), "the proxy's password")
     return origin, (urllib.parse.unquote(parts.username), password.reveal())
+
+
+def _unread(response: httpcore.Response) -> bool:
+    """Whether bytes came after the end of the response. Only the parser, which httpcore does not show, has them."""
+    return bool(cast("Any", response.stream)._stream._connection._h11_state.trailing_data[0])
 
 
 def _chunks(parts: Sequence[bytes | Path]) -> Iterator[bytes]:
