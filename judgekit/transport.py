@@ -500,10 +500,10 @@ def _json(raw: bytes, url: str) -> Any:
         body = _DECODER.decode(text)
         return body if scrub(text) is text else clean(body)
     except (ValueError, RecursionError) as error:
-        if said := _last_error(text):
+        if said := _last_error(scrub(text)):
             raise CallError(one_line(f"{url} broke off its answer with an error: {said}")) from error
         why = f" ({error})" if isinstance(error, _NotOurs) else ""
-        start = one_line(text[:80])
+        start = one_line(text, 80)
         raise CallError(one_line(f"{url} answered with something that is not JSON, or cut{why}: {start!r}")) from error
 
 
