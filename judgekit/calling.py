@@ -20,7 +20,7 @@ from judgekit.budget import Budget
 from judgekit.contracts import Backend, Errand
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
 from judgekit.ledger import Kind, Ledger, call_key, canonical
-from judgekit.plugins import exit_of
+from judgekit.plugins import exit_of, plugin_of
 from judgekit.records import Reply, Request, Usage
 from judgekit.secret import one_line
 from judgekit.spec import Limits, Price
@@ -386,7 +386,7 @@ class Caller:
         return list(replies)
 
     def _broken(self, error: BaseException) -> PluginError:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) and plugin_of(error):
             return exit_of(error)
         places = traceback.extract_tb(error.__traceback__)
         place = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -147,22 +149,27 @@ def without_exits() -> Iterator[None]:
 
 def exit_of(error: BaseException) -> PluginError:
     """What is to be said of an exception that is no Exception, such as SystemExit: whose it is, by its traceback."""
-    import traceback
-    from pathlib import Path
-
-    frames = list(traceback.walk_tb(error.__traceback__))
-    modules = {point.module: point.name for point in importlib.metadata.entry_points(group=GROUP)}
-    packages = {module.partition(".")[0]: name for module, name in modules.items()} | modules
     what = f"raised {type(error).__name__}: {error}"
-    for frame, line in reversed(frames):
+    found = plugin_of(error)
+    if found is None:
+        return PluginError(f"code that judgekit was given {what}, which would end the process")
+    name, place = found
+    return PluginError(f"plugin {name!r} {what} ({place}). {_way_out(name)}")
+
+
+def plugin_of(error: BaseException) -> tuple[str, str] | None:
+    """The installed plugin whose code the error passed last, and where that is (file:line)."""
+    names: dict[str, str] = {}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        names[point.module] = point.name
+        names.setdefault(point.module.partition(".")[0], point.name)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__"))
-        while module and module not in packages:
+        while module and module not in names:
             module = module.rpartition(".")[0]
         if module:
-            place = f"{Path(frame.f_code.co_filename).name}:{line}"
-            return PluginError(f"plugin {packages[module]!r} {what} ({place}). {_way_out(packages[module])}")
-    frame, line = frames[-1]
-    return PluginError(f"what {frame.f_code.co_filename}:{line} calls {what}, which only a command line may do")
+            return names[module], f"{Path(frame.f_code.co_filename).name}:{line}"
+    return None
 
 
 def _way_out(name: str) -> str:
