@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http
+import ipaddress
 import json
 import logging
 import os
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import httpcore
     from pydantic import JsonValue
 
+_PORTS = {"http": 80, "https": 443}
 _LONGEST_PAGE = 100_000  # characters of an error page that are looked at
 _NO_CREDIT = re.compile(rb"insufficient_quota|billing_hard_limit_reached")  # whatever the body's shape
 _BAD_KEY = re.compile(rb"\b(?:invalid_api_key|API_KEY_INVALID)\b")  # some say so with status 400
@@ -225,12 +227,30 @@ class Http:
         if key is not None:
             self._headers.append((b"Authorization", b"Bearer " + _header("Authorization", key)))
         secrets = (value.name for value in (key, *fields.values()) if isinstance(value, Secret))
-        self._place = (f"{parts.scheme}://{parts.netloc.lower()}", next(secrets, ""))
+        self._place = (self.address(f"{parts.scheme}://{parts.netloc}"), next(secrets, ""))
         self._idle: list[_Channel] = []  # append and pop are atomic
         self._busy: set[_Channel] = set()  # so are add and discard
         self._closed = 0  # times
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
+
+    @staticmethod
+    def address(base_url: str) -> str:
+        """The address by which a server is told apart: every spelling of one is equal, and two ports are two servers.
+
+        Without user name, query, the scheme's own port and a slash at the end. localhost is 127.0.0.1; other names
+        and addresses of one machine stay apart, since what listens there may be something else.
+        """
+        parts = urllib.parse.urlsplit(base_url)
+        host = parts.hostname or ""
+        with contextlib.suppress(ValueError):
+            ip = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+            ip = getattr(ip, "ipv4_mapped", None) or ip
+            host = f"[{ip}]" if ip.version == 6 else str(ip)
+        with contextlib.suppress(ValueError):  # no number: refused where it is connected to
+            if parts.port not in (None, _PORTS.get(parts.scheme)):
+                host += f":{parts.port}"
+        return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
     def get(self, path: str) -> HttpResult:
         """GET base_url + path."""
