@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.rouge import rouge_l, rouge_words
-    from judgekit.secret import variable
+    from judgekit.secret import shortened, variable
     from judgekit.spec import RunSpec, build_options, read_overrides
     from judgekit.styles import (
         Span,
@@ -233,6 +233,7 @@ __all__ = [
     "rouge_l",
     "rouge_words",
     "run_config",
+    "shortened",
     "split_sizes",
     "spread_of_tokens",
     "style_files",
@@ -270,7 +271,7 @@ _HOMES = {
     " Response Row RunRecord RunView Sample Sampling Section Series Statistic Table Token Training"
     " TrainingSample Usage VarianceBudget Verdict VerdictStatus",
     "rouge": "rouge_l rouge_words",
-    "secret": "variable",
+    "secret": "shortened variable",
     "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",

@@ -398,3 +398,49 @@ def test_importing_the_transport_imports_no_http_library() -> None:
     code = "import judgekit.transport, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+ONE_SERVER = (
+    (
+        "https://api.openai.com/v1",
+        "https://api.openai.com/v1/",
+        "https://API.OpenAI.com:443/v1",
+        "HTTPS://api.openai.com/v1",
+    ),
+    (
+        "http://localhost:8000/v1",
+        "http://127.0.0.1:8000/v1",
+        "http://LocalHost:8000/v1//",
+        "http://[::ffff:127.0.0.1]:8000/v1",
+    ),
+    ("http://127.0.0.1:8001/v1",),
+    ("http://127.0.0.1:8000/other/v1",),
+    ("https://127.0.0.1:8000/v1",),
+    ("http://127.0.0.1/v1", "http://127.0.0.1:80/v1", "http://localhost/v1"),
+    ("http://127.0.0.2:8000/v1",),
+    ("http://a.localhost:8000/v1", "http://A.localhost:8000/v1/"),
+    ("http://b.localhost:8000/v1",),
+    ("http://[::1]:8000/v1", "http://[0:0:0:0:0:0:0:1]:8000/v1"),
+    ("http://[::1]:8001/v1",),
+    ("https://10.0.0.7:80/v1",),
+    ("https://10.0.0.7:8443/v1", "https://user@10.0.0.7:8443/v1?key=1"),
+)
+
+
+def test_an_address_tells_servers_apart_and_is_equal_in_every_spelling() -> None:
+    found = [{Http.address(spelling) for spelling in spellings} for spellings in ONE_SERVER]
+    assert [len(one) for one in found] == [1] * len(ONE_SERVER)
+    assert len(set().union(*found)) == len(ONE_SERVER)
+
+
+def test_addresses_that_ledgers_hold_already_are_found_again() -> None:
+    for known in ("https://api.openai.com/v1", "http://10.0.0.7:8000/v1", "https://me.openai.azure.com/openai/v1"):
+        assert Http.address(known) == known
+
+
+def test_a_pace_is_shared_by_all_who_ask_one_server_and_by_no_other() -> None:
+    one, same, path, other = (
+        Http(url)._place
+        for url in ("http://localhost:80/v1", "http://127.0.0.1/v1/", "http://127.0.0.1/v2", "http://127.0.0.1:81/v1")
+    )
+    assert one == same == path != other
