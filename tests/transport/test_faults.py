@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.calls.http import Http, Secret
 from judgekit.errors import CallError, Interrupted, JudgekitError, Unreachable
-from judgekit.transport import Http, Secret
 from loopback import FaultServer, http, read_request, replies, reset
 
 OK = http(200, '{"ok": true}')

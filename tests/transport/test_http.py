@@ -9,9 +9,11 @@ import time
 import pytest
 
 import judgekit
+from judgekit.calls.http import Http, Secret
+from judgekit.calls.http_errors import HttpStatusError
+from judgekit.calls.retries import backoff, retry_after
+from judgekit.calls.waiting import stoppable
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
-from judgekit.retries import backoff, retry_after
-from judgekit.transport import Http, HttpStatusError, Secret, stoppable
 from loopback import ChatServer, FaultServer, closed_port, http, read_request, replies
 
 KEY = Secret("sk-http-canary-77", "HTTP_KEY")
@@ -390,6 +392,6 @@ def test_importing_the_transport_imports_no_http_library() -> None:
     import subprocess
     import sys
 
-    code = "import judgekit.transport, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
+    code = "import judgekit.calls.http, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from judgekit.secret import Secret, clean, know_environment, one_line, scrub
+from judgekit.secrets import Secret, clean, know_environment, one_line, scrub
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='
 
