@@ -15,10 +15,10 @@ import numpy as np
 from scipy import stats
 
 from judgekit.statistics.bootstrap import Kind, bootstrap, generator
-from judgekit.statistics.intervals import Scale
+from judgekit.statistics.intervals import Range
 
 ITEMS, RESAMPLES, PROMISED = 110, 10_000, 4
-UNIT = Scale(0, 1)
+UNIT = Range(0, 1)
 
 
 def seconds(make: Callable[[], object]) -> float:

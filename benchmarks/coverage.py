@@ -23,15 +23,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from judgekit.records import Estimate, Interval, Series
+from judgekit.records import Scale
+from judgekit.results import Estimate, Interval
 from judgekit.statistics.bootstrap import bootstrap
 from judgekit.statistics.estimates import difference, estimate
-from judgekit.statistics.intervals import Scale, clopper_pearson, plus_two_t, t_interval, wilson
+from judgekit.statistics.intervals import Range, clopper_pearson, plus_two_t, t_interval, wilson
 from judgekit.statistics.items import ItemTable
 
 Rows = NDArray[np.float64]  # items × repeats, in [0, 1]
 Draw = Callable[[np.random.Generator, int, int], Rows]
-UNIT, SERIES = Scale(0, 1), Series(label="score", low=0, high=1)
+UNIT, SERIES = Range(0, 1), Scale(label="score", low=0, high=1)
 CONFIDENCE, RESAMPLES = 0.95, 999
 
 
@@ -217,7 +218,7 @@ def paired(n: int, simulations: int, seed: int) -> str:
         shared = rng.random((n, 1)) < 0.7
         common = low_rate(rng, n, 1)
         first, second = (np.where(shared, common, low_rate(rng, n, 1)) for _ in range(2))
-        hits[0] += holds(t_interval((first - second)[:, 0], CONFIDENCE, Scale(-1, 1)), 0)
+        hits[0] += holds(t_interval((first - second)[:, 0], CONFIDENCE, Range(-1, 1)), 0)
         made = difference(
             table_of(first), table_of(second), metric="m", system="a", against="b", series=SERIES, resamples=99
         )

@@ -176,8 +176,8 @@ def caller_drill(calls: int, concurrency: int) -> Drill:
 def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
     from throughput import Loopback, requests
 
-    from judgekit.calling import Caller
-    from judgekit.ledger import Ledger
+    from judgekit.calls.caller import Caller
+    from judgekit.calls.ledger import Ledger
 
     with Ledger(folder / "ledger.sqlite") as ledger, Caller(Loopback(url), ledger, concurrency=concurrency) as caller:
         replies = [reply.model_dump() for reply in caller.calls("generate", ((r, 0, 0) for r in requests(calls)))]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from judgekit.folder import RunFolder
+from judgekit.run_folder import RunFolder
 from sample_run import sample_run
 
 CHROMIUM = Path("/usr/bin/chromium")

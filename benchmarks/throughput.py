@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import judgekit
-from judgekit.calling import Caller
-from judgekit.ledger import Ledger
+from judgekit.calls.caller import Caller
+from judgekit.calls.ledger import Ledger
 from judgekit.records import JsonValue, Message, Request, Sampling
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
@@ -115,9 +115,9 @@ def ours(url: str, count: int, threads: int) -> None:
 
 def whole(url: str, count: int, threads: int) -> float:
     """The seconds that a whole run spends on judging `count` stored responses."""
+    from judgekit.config.load import load
+    from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import build_manager
-    from judgekit.run import Run, Settings
-    from judgekit.spec import load
     from scoring import prepare
 
     with tempfile.TemporaryDirectory() as name:

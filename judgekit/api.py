@@ -8,20 +8,24 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from judgekit.asking import HOME, Asker
-from judgekit.baseline import open_run
+from judgekit.config.blocks import GateConfig, JudgeConfig, RunConfig
+from judgekit.config.load import explain_problem, load
 from judgekit.errors import CallError, ConfigError, NotScored, UsageError
-from judgekit.gate import evaluate as evaluate_gate
-from judgekit.judges import PlannedJudge, check_repeats, plan_judge, plan_panel
-from judgekit.judging import LLMJudge
-from judgekit.panels import Panel
-from judgekit.plugins import blocked_by_environment, build_manager, one_of, without_exits
-from judgekit.preparation import Problems, check_backend, substitute
-from judgekit.records import Gate, Interval, RunView, Sample, Series, Verdict
-from judgekit.rules import Reference
-from judgekit.run import Run, Settings
-from judgekit.spec import GateSpec, JudgeSpec, RunSpec, explain_problem, load
-from judgekit.training import plan_trainings
+from judgekit.judging.judge import LLMJudge
+from judgekit.judging.panel import Panel
+from judgekit.judging.planning import PlannedJudge, check_repeats, plan_judge, plan_panel
+from judgekit.pipeline.ask import HOME, Asker
+from judgekit.pipeline.prepare import substitute
+from judgekit.pipeline.prepared import Problems, check_backend
+from judgekit.pipeline.run import Run, Settings
+from judgekit.pipeline.train import plan_trainings
+from judgekit.plugins import blocked_by_environment, build_manager, without_exits
+from judgekit.records import Sample, Scale, Verdict
+from judgekit.regression.baseline import open_run
+from judgekit.regression.gate import evaluate as evaluate_gate
+from judgekit.regression.rules import Reference
+from judgekit.results import Gate, Interval, RunView
+from judgekit.text import one_of
 
 OUTPUT = Path("runs")
 
@@ -40,10 +44,10 @@ def run_config(
 
     Raises the errors of errors.py.
     """
-    spec = load(config, overrides)
-    manager = build_manager(block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only)
+    loaded = load(config, overrides)
+    manager = build_manager(block={*loaded.plugins.block, *blocked_by_environment()}, only=loaded.plugins.only)
     settings = Settings(output=output, home=home, offline=offline, jobs=jobs)
-    return Run(spec, config.parent, manager, settings).execute().folder.path
+    return Run(loaded, config.parent, manager, settings).execute().folder.path
 
 
 def read_run(folder: Path) -> RunView:
@@ -59,11 +63,13 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
     cannot be compared.
     """
     try:
-        spec = GateSpec.model_validate(dict(rules))
+        loaded = GateConfig.model_validate(dict(rules))
     except ValidationError as error:
-        raise ConfigError("; ".join(explain_problem(problem, GateSpec, "gate") for problem in error.errors())) from None
-    reference = Reference.read(where / Path(spec.baseline).expanduser()) if spec.baseline is not None else None
-    return evaluate_gate(run, spec, reference)
+        raise ConfigError(
+            "; ".join(explain_problem(problem, GateConfig, "gate") for problem in error.errors())
+        ) from None
+    reference = Reference.read(where / Path(loaded.baseline).expanduser()) if loaded.baseline is not None else None
+    return evaluate_gate(run, loaded, reference)
 
 
 # --- single answers ---------------------------------------------------------------------------------------------------
@@ -77,7 +83,7 @@ class Score:
     """
 
     judge: str
-    scale: Series
+    scale: Scale
     verdicts: tuple[Verdict, ...]
     interval: Interval
 
@@ -137,17 +143,17 @@ class Scorer:
     """
 
     def __init__(self, config: Path, *, home: Path = HOME, offline: bool = False) -> None:
-        self.spec: RunSpec = load(config)
+        self.config: RunConfig = load(config)
         self._where, self._offline = config.parent, offline
         self._settings = Settings(home=home, offline=offline)
         manager = build_manager(
-            block={*self.spec.plugins.block, *blocked_by_environment()}, only=self.spec.plugins.only
+            block={*self.config.plugins.block, *blocked_by_environment()}, only=self.config.plugins.only
         )
-        budget = self.spec.budget.model_dump() if self.spec.budget is not None else None
+        budget = self.config.budget.model_dump() if self.config.budget is not None else None
         self._asker = Asker(
             home=home, where=self._where, jobs=self._settings.jobs, offline=offline, budget=budget, manager=manager
         )
-        self._judges: dict[str, tuple[LLMJudge | Panel, Series]] = {}
+        self._judges: dict[str, tuple[LLMJudge | Panel, Scale]] = {}
         self._planned: dict[str, PlannedJudge] = {}
 
     @without_exits()
@@ -185,7 +191,7 @@ class Scorer:
         self._asker.close()
 
     def _name(self, judge: str | None) -> str:
-        known = self.spec.judges
+        known = self.config.judges
         if judge is None and len(known) == 1:
             return next(iter(known))
         if judge is None:
@@ -194,17 +200,17 @@ class Scorer:
             raise UsageError(f"no judge is named {judge!r}{one_of(judge, known)}")
         return judge
 
-    def _judge(self, name: str) -> tuple[LLMJudge | Panel, Series]:
+    def _judge(self, name: str) -> tuple[LLMJudge | Panel, Scale]:
         if name not in self._judges:
-            members = self.spec.judges[name].panel or (name,)
+            members = self.config.judges[name].panel or (name,)
             problems = Problems()
             for member in members:
-                if member in self.spec.judges and self.spec.judges[member].panel is None:
+                if member in self.config.judges and self.config.judges[member].panel is None:
                     with problems.collecting(f"judges.{member}"):
-                        self._plan(member, self.spec.judges[member], problems)
+                        self._plan(member, self.config.judges[member], problems)
             panel = None
-            if self.spec.judges[name].panel is not None:
-                specs = self.spec.judges
+            if self.config.judges[name].panel is not None:
+                specs = self.config.judges
                 panel = plan_panel(name, specs[name], specs, self._planned, ["score"], problems.found)
             problems.raise_errors()
             asked = {member: self._ask_through(member) for member in members}
@@ -214,27 +220,27 @@ class Scorer:
                 self._judges[name] = asked[name], self._planned[name].series("score")["value"]
         return self._judges[name]
 
-    def _plan(self, name: str, spec: JudgeSpec, problems: Problems) -> None:
+    def _plan(self, name: str, loaded: JudgeConfig, problems: Problems) -> None:
         if name in self._planned:
             return
         catalogue = self._asker.catalogue
-        trainings = plan_trainings(self.spec.train, catalogue, self._where, self._settings.checkpoints, problems)
+        trainings = plan_trainings(self.config.train, catalogue, self._where, self._settings.checkpoints, problems)
         products = {training.name: str(training.folder) for training in trainings}
-        options = substitute(spec.options, products, f"judges.{name}")
-        backend = self._asker.build(spec, f"judges.{name}", options)
-        planned = plan_judge(name, spec, backend, ["score"], self._asker.prompts, problems.found)
+        options = substitute(loaded.options, products, f"judges.{name}")
+        backend = self._asker.build(loaded, f"judges.{name}", options)
+        planned = plan_judge(name, loaded, backend, ["score"], self._asker.prompts, problems.found)
         if not self._offline:
             check_backend(f"judges.{name}", backend, problems)
         self._planned[name] = planned
 
     def _ask_through(self, name: str) -> LLMJudge:
         planned = self._planned[name]
-        caller = self._asker.caller(f"judges.{name}", planned.backend, planned.spec, count_free=False)
+        caller = self._asker.caller(f"judges.{name}", planned.backend, planned.config, count_free=False)
         return self._asker.ask_through(planned, caller)
 
-    def _rerun(self, verdicts: Sequence[Verdict], scale: Series) -> Interval:
+    def _rerun(self, verdicts: Sequence[Verdict], scale: Scale) -> Interval:
         """t over the judge's repeats of this one answer."""
-        from judgekit.statistics.intervals import Scale, none
+        from judgekit.statistics.intervals import Range, none
         from judgekit.statistics.items import ItemTable
         from judgekit.statistics.repeats import rerun_interval
 
@@ -243,4 +249,4 @@ class Scorer:
         table = ItemTable()
         for repeat, verdict in enumerate(verdicts):
             table.add("answer", 0, repeat, verdict.value, verdict.status)
-        return rerun_interval(table, self.spec.statistics.confidence, Scale(scale.low, scale.high))[1]
+        return rerun_interval(table, self.config.statistics.confidence, Range(scale.low, scale.high))[1]

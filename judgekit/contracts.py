@@ -13,22 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from judgekit.errors import UsageError
-from judgekit.records import (
-    Conversation,
-    Message,
-    Problem,
-    Reply,
-    Request,
-    Response,
-    Row,
-    Sample,
-    Section,
-    Series,
-    Verdict,
-)
+from judgekit.records import Conversation, Message, Reply, Request, Response, Row, Sample, Scale, Verdict
+from judgekit.results import Problem, Section
 
 if TYPE_CHECKING:
-    from judgekit.records import RunView
+    from judgekit.results import RunView
 
 
 class Options(BaseModel):
@@ -187,7 +176,7 @@ class Trainer(Configured, ABC):
         Three files in it are read by the core and shown in the report, if they are there: `training.jsonl` (CurvePoint
         lines), `samples.jsonl` (TrainingSample lines) and `summary.json` (facts by name, such as how many items were
         cut). A measure `tokens` in the first, of the targets learnt from so far, gives the report the training's speed.
-        `judgekit.TrainingLog` writes them.
+        `judgekit.data.TrainingLog` writes them.
         `progress(done, total, note)` may be called at every step; it raises Interrupted when the run is to end.
         """
 
@@ -282,19 +271,19 @@ class Metric(Configured, ABC):
 
     # Of the systems: responses, prompt, loglikelihood. Of a judge: score, pairwise. Of the samples: reference, choices.
     needs: ClassVar[frozenset[str]] = frozenset({"responses"})
-    series: ClassVar[Mapping[str, Series]]  # "value" is the headline
+    series: ClassVar[Mapping[str, Scale]]  # "value" is the headline
     prompt_variables: ClassVar[frozenset[str]] = frozenset()  # what `rows` gives its templates; others are refused
     # Series that are shares of single judgements, a tie being a half: `interval: auto` is Wilson's for them.
     shares: ClassVar[frozenset[str]] = frozenset()
     derived: ClassVar[tuple[Derived, ...]] = ()
     conversations: ClassVar[bool] = False  # whether `rows` reads all turns of a Sample that has several
 
-    def series_of(self, judged: Mapping[str, Series]) -> Mapping[str, Series]:
+    def series_of(self, judged: Mapping[str, Scale]) -> Mapping[str, Scale]:
         """The series of its rows. `judged`: what the value and the further series of its judge's verdicts mean; empty
         where it asks no judge. A metric that is to follow its judge's scale answers with them."""
         return self.series
 
-    def series_on(self, judged: Mapping[str, Series], samples: Sequence[Sample]) -> Mapping[str, Series]:
+    def series_on(self, judged: Mapping[str, Scale], samples: Sequence[Sample]) -> Mapping[str, Scale]:
         """The series of its rows on these samples, where they depend on them (a series for each turn)."""
         return self.series_of(judged)
 

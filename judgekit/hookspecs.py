@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     import click
 
+    from judgekit.config.blocks import RunConfig
     from judgekit.contracts import Backend, DataLoader, Metric, Reporter, Trainer
-    from judgekit.records import Problem, Row, RunRecord, RunView, Sample, Section
-    from judgekit.spec import RunSpec
+    from judgekit.records import Row, Sample
+    from judgekit.results import Problem, RunRecord, RunView, Section
 
 hookspec = pluggy.HookspecMarker("judgekit")
 hookimpl = pluggy.HookimplMarker("judgekit")
@@ -57,14 +58,14 @@ def judgekit_prompts() -> Mapping[str, Traversable]:  # type: ignore[empty-body]
 
 @hookspec
 def judgekit_check(  # type: ignore[empty-body]
-    spec: RunSpec, trainers: Mapping[str, Trainer], samples: Mapping[str, Sequence[Sample]]
+    config: RunConfig, trainers: Mapping[str, Trainer], samples: Mapping[str, Sequence[Sample]]
 ) -> Sequence[Problem]:
-    """Preflight: problems of the whole spec that no single part can see. `trainers` are those of the `train:` block by
-    name, `samples` those that the run reads, by their place in the config ("data", "metrics.NAME.data")."""
+    """Preflight: problems of the whole config that no single part can see. `trainers` are those of the `train:` block
+    by name, `samples` those that the run reads, by their place in the config ("data", "metrics.NAME.data")."""
 
 
 @hookspec
-def judgekit_run_started(run_id: str, spec: RunSpec) -> None:
+def judgekit_run_started(run_id: str, config: RunConfig) -> None:
     """A run begins. Watchers cannot change anything."""
 
 

@@ -15,14 +15,15 @@ import pluggy
 
 from judgekit import hookspecs
 from judgekit.errors import PluginError
-from judgekit.secret import know_environment
+from judgekit.secrets import know_environment
+from judgekit.text import did_you_mean, one_of
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     import click
 
-    from judgekit.records import PluginInfo
+    from judgekit.results import PluginInfo
 
 GROUP = "judgekit"
 KINDS = ("datasets", "backends", "trainers", "metrics", "reporters", "prompts")
@@ -201,7 +202,7 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
 
 def describe(manager: pluggy.PluginManager) -> tuple[PluginInfo, ...]:
     """Every registered plugin with its distribution, version and what it offers, sorted by name."""
-    from judgekit.records import PluginInfo
+    from judgekit.results import PluginInfo
 
     dists = {point.name: point.dist for point in importlib.metadata.entry_points(group=GROUP)}
     catalogue = Catalogue(manager)
@@ -242,17 +243,3 @@ def survey(block: Collection[str]) -> tuple[tuple[PluginInfo, ...], dict[str, st
                     for one, two in ((name, other), (other, name)):
                         wrong[one] = f"plugin {two!r} offers the {SINGULAR[kind]} {offered!r} too. {_way_out(one)}"
     return describe(build_manager(block={*block, *wrong})), wrong
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" for the nearest known name, or nothing."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def one_of(name: str, known: Iterable[str]) -> str:
-    """What a name could have been: the nearest of those known, and all of them."""
-    names = list(known)
-    return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"

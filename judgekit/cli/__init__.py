@@ -58,7 +58,7 @@ class App(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            from judgekit.plugins import did_you_mean
+            from judgekit.text import did_you_mean
 
             hint = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"no command is named {args[0]!r}{hint}; see judgekit --help", ctx) from None
@@ -120,7 +120,7 @@ def execute(args: Sequence[str] | None = None) -> int:
     except Exception:
         import traceback
 
-        from judgekit.secret import scrub
+        from judgekit.secrets import scrub
 
         sys.stderr.write(scrub(traceback.format_exc()))
         complain("internal error: please report the lines above; nothing that was committed is lost")
@@ -137,7 +137,7 @@ def execute(args: Sequence[str] | None = None) -> int:
 def complain(message: str) -> None:
     """Errors on stderr, each line marked, keys and terminal controls taken out."""
     from judgekit.cli.console import printable
-    from judgekit.secret import scrub
+    from judgekit.secrets import scrub
 
     for line in scrub(message).splitlines() or [""]:
         click.echo(click.style("error: ", fg="red", bold=True) + printable(line), err=True)

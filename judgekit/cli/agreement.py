@@ -11,11 +11,11 @@ import click
 
 from judgekit.cli.options import as_json
 from judgekit.errors import UsageError
-from judgekit.words import counted
+from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.agreement import Terms
-    from judgekit.records import Agreement, Calibration, Corrected, Figure, Interval, RunRecord
+    from judgekit.agreement.agreement import Terms
+    from judgekit.results import Agreement, AgreementMeasure, Calibration, Corrected, Interval, RunRecord
 
 SHARES = ("agreement", "agreement_no_ties", "majority")
 POINTS = ("bias", "mae")
@@ -68,8 +68,8 @@ def command(
     Labels are rows of: id, label (a score, yes/no, or the winner's name), and, where they are needed, system, repeat
     and labeller. Nothing is asked of any model.
     """
-    from judgekit.agreement import Terms
-    from judgekit.folder import RunFolder
+    from judgekit.agreement.agreement import Terms
+    from judgekit.run_folder import RunFolder
 
     _check_usage(runs, labels, metrics, label_scale, correct)
     views = [RunFolder(run).view() for run in runs]
@@ -107,9 +107,9 @@ def _check_usage(
 
 
 def _labelled(view: Any, labels: Path, metrics: tuple[str, ...], terms: Terms) -> Agreement:
-    from judgekit.agreement import with_labels
-    from judgekit.labels import read_labels
-    from judgekit.matching import choose_metric, measured
+    from judgekit.agreement.agreement import with_labels
+    from judgekit.agreement.labels import read_labels
+    from judgekit.agreement.matching import choose_metric, measured
 
     file = read_labels(labels)
     metric = choose_metric(view.record, metrics[0] if metrics else None)
@@ -117,8 +117,8 @@ def _labelled(view: Any, labels: Path, metrics: tuple[str, ...], terms: Terms) -
 
 
 def _two(views: list[Any], metrics: tuple[str, ...], terms: Terms) -> Agreement:
-    from judgekit.agreement import of_two, response_notes
-    from judgekit.matching import choose_metric, measured
+    from judgekit.agreement.agreement import of_two, response_notes
+    from judgekit.agreement.matching import choose_metric, measured
 
     wanted = metrics if len(metrics) == 2 else metrics * 2 or (None, None)
     names = [choose_metric(view.record, metric) for view, metric in zip(views, wanted, strict=True)]
@@ -143,7 +143,7 @@ def _statistics(record: RunRecord) -> dict[str, Any]:
 def print_agreement(found: Agreement) -> None:
     """One agreement as a table, with what must be known to read it."""
     from judgekit.cli.console import printable
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
 
     title = f"{found.metric}: {found.first} and {found.second}, {_counted(found)}"
     ceilings = {figure.name: figure for figure in found.ceiling}
@@ -172,20 +172,20 @@ def _counted(found: Agreement) -> str:
     return f"{counted(found.n_pairs, 'label' if people else 'response')}{people}{items}"
 
 
-def _note(figure: Figure, found: Agreement) -> str:
+def _note(figure: AgreementMeasure, found: Agreement) -> str:
     if figure.wilson is not None:
         note = f"Wilson {_interval(figure.wilson, figure, found)}"
         return note + (f", {counted(figure.n_items, 'item')}" if figure.n_items != found.n_items else "")
     return figure.note
 
 
-def _value(figure: Figure, found: Agreement) -> str:
+def _value(figure: AgreementMeasure, found: Agreement) -> str:
     return _number(figure.value, figure.name, found)
 
 
 def _number(value: float | None, name: str, found: Agreement, *, signed: bool = False) -> str:
     """Shares in percent, differences in points of the scale, coefficients with three decimals."""
-    from judgekit.cli.results import number
+    from judgekit.cli.tables import number
 
     if value is None:
         return "–"
@@ -196,14 +196,14 @@ def _number(value: float | None, name: str, found: Agreement, *, signed: bool = 
     return f"{value:.3f}"
 
 
-def _interval(found: Interval, figure: Figure, agreement: Agreement) -> str:
+def _interval(found: Interval, figure: AgreementMeasure, agreement: Agreement) -> str:
     if found.low is None or found.high is None:
         return found.note
     return f"[{_number(found.low, figure.name, agreement)}, {_number(found.high, figure.name, agreement)}]"
 
 
 def _print_calibration(found: Agreement) -> None:
-    from judgekit.cli.results import interval, number, print_table
+    from judgekit.cli.tables import interval, number, print_table
 
     def row(one: Calibration) -> tuple[str, ...]:
         values = dict.fromkeys(number(end, found.scale) for end in (one.low, one.high))
@@ -218,7 +218,7 @@ def _print_calibration(found: Agreement) -> None:
 
 
 def _print_corrected(found: Agreement) -> None:
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
 
     columns = (
         "system",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from judgekit.words import counted
+from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.baseline import Baseline, Scores, Sheet
+    from judgekit.regression.baseline import Baseline, Scores, Sheet
 
 MOST_MOVED = 10
 
@@ -25,8 +25,8 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def set_baseline(run: Path, file: Path) -> None:
     """Write the item scores of RUN (a folder runs/<id>) to FILE."""
-    from judgekit.baseline import open_run, write_baseline
     from judgekit.cli.console import printable
+    from judgekit.regression.baseline import open_run, write_baseline
 
     view = open_run(run).view()
     found = write_baseline(view, file)
@@ -48,9 +48,9 @@ def _counted(name: str, sheet: Sheet) -> str:
 @click.argument("file", type=click.Path(path_type=Path))
 def show(file: Path) -> None:
     """Print what a baseline FILE (or a run) holds: means, items, noise, and what measured them."""
-    from judgekit.baseline import read_scores
-    from judgekit.cli.results import print_table
-    from judgekit.secret import shortened
+    from judgekit.cli.tables import print_table
+    from judgekit.regression.baseline import read_scores
+    from judgekit.secrets import shortened
 
     found = read_scores(file)
     rows = [
@@ -66,7 +66,7 @@ def show(file: Path) -> None:
 
 
 def _row(name: str, sheet: Sheet, system: str, scores: Scores) -> tuple[str, ...]:
-    from judgekit.cli.results import number
+    from judgekit.cli.tables import number
 
     missing = {status: count for status, count in scores.counts.items() if status != "scored"}
     noise = sum(scores.noise.values()) ** 0.5
@@ -82,8 +82,8 @@ def _row(name: str, sheet: Sheet, system: str, scores: Scores) -> tuple[str, ...
 @click.argument("second", type=click.Path(path_type=Path))
 def diff(first: Path, second: Path) -> None:
     """Print how two baseline files (or runs) differ: instruments, samples, means, and the items that moved most."""
-    from judgekit.baseline import read_scores
     from judgekit.cli.console import printable
+    from judgekit.regression.baseline import read_scores
 
     old, new = read_scores(first), read_scores(second)
     lines = [line for metric in sorted({*old.metrics, *new.metrics}) for line in _changes(metric, old, new)]
@@ -92,7 +92,7 @@ def diff(first: Path, second: Path) -> None:
 
 
 def _changes(metric: str, old: Baseline, new: Baseline) -> list[str]:
-    from judgekit.comparison import other_samples, unlike
+    from judgekit.regression.compare import other_samples, unlike
 
     if metric not in old.metrics or metric not in new.metrics:
         return [f"{'+' if metric in new.metrics else '-'} metric {metric}"]
@@ -107,7 +107,7 @@ def _changes(metric: str, old: Baseline, new: Baseline) -> list[str]:
 
 
 def _moved(label: str, sheet: Sheet, old: Scores, new: Scores) -> list[str]:
-    from judgekit.cli.results import number
+    from judgekit.cli.tables import number
 
     moved = {one: (old.items.get(one), new.items.get(one)) for one in sorted({*old.items, *new.items})
              if old.items.get(one) != new.items.get(one)}  # fmt: skip

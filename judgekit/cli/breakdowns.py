@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from judgekit.words import counted
+from judgekit.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from judgekit.records import Breakdown, Estimate, RunRecord
+    from judgekit.results import Breakdown, Estimate, RunRecord
 
 MOST = 20  # lines of a table; of more groups the ends are shown
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
@@ -76,7 +76,7 @@ def _items(estimate: Estimate | None) -> str:
 
 
 def _cell(estimate: Estimate | None) -> str:
-    from judgekit.cli.results import interval, number
+    from judgekit.cli.tables import interval, number
 
     if estimate is None:
         return "–"

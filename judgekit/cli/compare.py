@@ -12,7 +12,7 @@ from judgekit.cli.options import as_json
 from judgekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from judgekit.comparison import Compared, Comparison, Mover
+    from judgekit.regression.compare import Compared, Comparison, Mover
 
 LONGEST = 240  # characters of a text that are shown
 
@@ -45,8 +45,8 @@ def command(
     One run and two --system compare those. Nothing is compared across instruments: another judge, prompt or scale is
     refused and named. Nothing is asked of any model.
     """
-    from judgekit.baseline import open_run
-    from judgekit.comparison import Side, Terms, compare
+    from judgekit.regression.baseline import open_run
+    from judgekit.regression.compare import Side, Terms, compare
 
     if len(runs) > 2 or (len(runs) == 1 and len(systems) != 2) or len(systems) > 2:
         raise UsageError("compare two runs (A B), or two systems of one (A --system X --system Y)")
@@ -69,7 +69,7 @@ def command(
 def print_comparison(found: Comparison) -> None:
     """The table of differences, by group below each, then the items that moved furthest."""
     from judgekit.cli.console import printable
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
 
     for note in found.notes:
         click.secho(f"note: {printable(note)}", fg="yellow")
@@ -91,7 +91,7 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _row(result: Compared) -> tuple[str, ...]:
-    from judgekit.cli.results import interval, number
+    from judgekit.cli.tables import interval, number
 
     scale = result.difference.scale
     systems = result.second if result.first == result.second else f"{result.second} − {result.first}"
@@ -118,7 +118,7 @@ def _direction(result: Compared) -> str:
 
 
 def _print_mover(result: Compared, mover: Mover) -> None:
-    from judgekit.cli.results import number
+    from judgekit.cli.tables import number
 
     scale = result.difference.scale
     better = (mover.change > 0) == scale.higher_is_better
@@ -134,6 +134,6 @@ def _print_mover(result: Compared, mover: Mover) -> None:
 def shown(text: str) -> str:
     """A text of the data or a model on one line, short, without terminal controls."""
     from judgekit.cli.console import printable
-    from judgekit.secret import shortened
+    from judgekit.secrets import shortened
 
     return printable(shortened(" ".join(text.split()), LONGEST))

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from judgekit.words import counted
+from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.budget import Cost
-    from judgekit.planning import Plan, PlanLine
-    from judgekit.spec import BudgetSpec
-    from judgekit.usage import PartUse, RunUse
+    from judgekit.calls.budget import Cost
+    from judgekit.calls.usage import PartUse, RunUse
+    from judgekit.config.blocks import BudgetConfig
+    from judgekit.pipeline.plan import Plan, PlanLine
 
 PLAN_COLUMNS = ("stage", "calls", "in the ledger", "re-asks", "tokens", "cost", "note")
 
 
 def plan_row(line: PlanLine) -> tuple[str, ...]:
     """A stage of the plan; "unknown" where it could not be rehearsed."""
-    from judgekit.budget import dollars
+    from judgekit.calls.budget import dollars
 
     asked = line.asked
     if asked is None:
@@ -36,7 +36,7 @@ def plan_row(line: PlanLine) -> tuple[str, ...]:
 
 def plan_total(plan: Plan) -> Iterator[str]:
     """The most that the run can take, how that was reckoned, and whether the budget may end it before."""
-    from judgekit.budget import dollars
+    from judgekit.calls.budget import dollars
 
     total = plan.total
     out = "replies without a bound" if total.unbounded else f"{total.completion_tokens:,} out"
@@ -53,8 +53,8 @@ def plan_total(plan: Plan) -> Iterator[str]:
         yield f"The budget may end the run before: {text}"
 
 
-def _against(cost: Cost, budget: BudgetSpec) -> Iterator[str]:
-    from judgekit.budget import dollars
+def _against(cost: Cost, budget: BudgetConfig) -> Iterator[str]:
+    from judgekit.calls.budget import dollars
 
     if budget.calls is not None and cost.calls > budget.calls:
         yield f"{counted(budget.calls, 'call')}, of at most {cost.calls:,}"
@@ -74,7 +74,7 @@ def use_lines(use: RunUse) -> Iterator[str]:
 
 
 def _use_line(part: PartUse) -> str:
-    from judgekit.budget import dollars
+    from judgekit.calls.budget import dollars
 
     calls = counted(part.calls, "call")
     tokens = f"{counted(part.prompt_tokens, 'token')} in and {part.completion_tokens:,} out"

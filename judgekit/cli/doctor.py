@@ -7,7 +7,7 @@ import platform
 
 import click
 
-from judgekit.words import install_hint
+from judgekit.text import install_hint
 
 INSTALL = {
     "torch": install_hint("gpt2"),
@@ -49,9 +49,9 @@ def _installation() -> int:
 
 
 def _backend(name: str, options: tuple[str, ...]) -> int:
+    from judgekit.config.load import build_options, parse_override
     from judgekit.errors import ConfigError
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.spec import build_options, parse_override
 
     factory = Catalogue(build_manager(block=blocked_by_environment())).get("backends", name)
     tree = dict(parse_override(option) for option in options)
@@ -73,7 +73,7 @@ def _backend(name: str, options: tuple[str, ...]) -> int:
 
 def _say(what: str, good: bool | None, finding: str) -> None:
     from judgekit.cli.console import printable
-    from judgekit.secret import scrub
+    from judgekit.secrets import scrub
 
     mark, colour = {True: ("ok ", "green"), False: ("BAD", "red"), None: ("?  ", "yellow")}[good]
     click.echo(f"{click.style(mark, fg=colour)} {what}: {printable(scrub(finding))}")

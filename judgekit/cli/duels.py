@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from judgekit.records import Estimate, RunRecord
+    from judgekit.results import Estimate, RunRecord
 
 COLUMNS = ("metric", "system", "opponent", "won", "tied", "lost", "changed with the order", "first won", "sign test p")
 NAMES = ("wins", "ties", "losses", "changed", "first_won", "sign_test")

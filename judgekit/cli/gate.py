@@ -15,9 +15,9 @@ from judgekit.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from judgekit.cli.outlets import Outlets
-    from judgekit.gatelog import Tally
-    from judgekit.records import Gate, GateClaim, RunRecord
-    from judgekit.spec import GateSpec
+    from judgekit.config.blocks import GateConfig
+    from judgekit.regression.history import Tally
+    from judgekit.results import Gate, GateClaim, RunRecord
 
 COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 EXIT = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
@@ -54,18 +54,18 @@ def command(
     The rules are those of the run's own `gate:` block, or --metric with --margin, --min or --max. PASS: no loss of
     the margin or more (one-sided 95 %). FAIL: a loss is shown. INCONCLUSIVE: neither.
     """
-    from judgekit.baseline import open_run
-    from judgekit.gate import evaluate
-    from judgekit.gatelog import tally
-    from judgekit.rules import Reference
+    from judgekit.regression.baseline import open_run
+    from judgekit.regression.gate import evaluate
+    from judgekit.regression.history import tally
+    from judgekit.regression.rules import Reference
 
     outlets.clear()
     view = open_run(run).view()
     with outlets.told(view) as tell:
-        spec = _spec(view.record, metrics, {"margin": margin, "min": least, "max": most}, systems, waive)
-        path = baseline or _own_baseline(spec, open_run(run).path)
+        loaded = _spec(view.record, metrics, {"margin": margin, "min": least, "max": most}, systems, waive)
+        path = baseline or _own_baseline(loaded, open_run(run).path)
         reference = Reference.read(path) if path is not None else None
-        found = evaluate(view, spec, reference)
+        found = evaluate(view, loaded, reference)
         tell(found)
     counted = tally(home, view.record, found)
     if as_json:
@@ -83,7 +83,7 @@ def command(
 def run_gate(record: RunRecord, home: Path) -> int:
     """Print what the run's own gate said; its exit code, 0 where the run has no gate."""
     from judgekit.cli import complain
-    from judgekit.gatelog import tally
+    from judgekit.regression.history import tally
 
     if record.gate_trouble:
         complain(record.gate_trouble)
@@ -94,13 +94,13 @@ def run_gate(record: RunRecord, home: Path) -> int:
     return EXIT[record.gate.outcome]
 
 
-def _own_baseline(spec: GateSpec, run: Path) -> Path | None:
+def _own_baseline(loaded: GateConfig, run: Path) -> Path | None:
     """The baseline that the config names, seen from here; else the copy of it that the run was gated with."""
-    from judgekit.folder import BASELINE
+    from judgekit.run_folder import BASELINE
 
-    if spec.baseline is None:
+    if loaded.baseline is None:
         return None
-    named, kept = Path(spec.baseline).expanduser(), run / BASELINE
+    named, kept = Path(loaded.baseline).expanduser(), run / BASELINE
     return named if named.exists() or not kept.is_file() else kept
 
 
@@ -110,11 +110,11 @@ def _spec(
     limits: dict[str, float | None],
     systems: tuple[str, ...],
     waive: tuple[str, ...],
-) -> GateSpec:
+) -> GateConfig:
     """The rules from the command line, or those of the run's config. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from judgekit.spec import GateSpec
+    from judgekit.config.blocks import GateConfig
 
     given = {key: value for key, value in limits.items() if value is not None}
     tree: dict[str, Any] = {}
@@ -125,7 +125,7 @@ def _spec(
     elif isinstance(own, dict):
         tree = dict(own)
         if metrics:
-            rules = GateSpec.model_validate(own).rules
+            rules = GateConfig.model_validate(own).rules
             for metric in metrics:
                 if metric not in rules:
                     raise ConfigError(
@@ -136,11 +136,11 @@ def _spec(
         raise ConfigError("the run has no gate: block: give --metric NAME with --margin, --min or --max")
     extra = {key: list(value) for key, value in (("system", systems), ("waive", waive)) if value}
     try:
-        return GateSpec.model_validate({**tree, **extra})
+        return GateConfig.model_validate({**tree, **extra})
     except ValidationError as error:
-        from judgekit.spec import explain_problem
+        from judgekit.config.load import explain_problem
 
-        raise ConfigError("; ".join(explain_problem(one, GateSpec, "gate") for one in error.errors())) from None
+        raise ConfigError("; ".join(explain_problem(one, GateConfig, "gate") for one in error.errors())) from None
 
 
 def _only_metric(record: RunRecord) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def _only_metric(record: RunRecord) -> tuple[str, ...]:
 def print_gate(gate: Gate, record: RunRecord, counted: Tally | None) -> None:
     """The verdict first, then one row a rule, then what must be known to read it."""
     from judgekit.cli.console import printable
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
 
     click.secho(f"{gate.outcome}: {SAID[gate.outcome]}", fg=COLORS[gate.outcome], bold=True)
     against = f" against the baseline {gate.baseline}" if gate.baseline else ""
@@ -194,7 +194,7 @@ SAID = {
 
 
 def _row(claim: GateClaim) -> tuple[str, ...]:
-    from judgekit.cli.results import interval, number
+    from judgekit.cli.tables import interval, number
 
     margin = claim.kind == "margin"
     system = f"{claim.system} vs {claim.opponent}" if claim.opponent else claim.system

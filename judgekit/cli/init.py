@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.words import install_hint
+from judgekit.text import install_hint
 
 SAMPLES = [
     {"instruction": "Name the capital of Portugal.", "output": "The capital of Portugal is Lisbon."},

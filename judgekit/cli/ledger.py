@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from judgekit.cli import options
-from judgekit.words import counted
+from judgekit.text import counted
 
 
 @click.group("ledger")
@@ -28,8 +28,8 @@ def _path(folder: Path) -> Path:
 @options.home
 def stats(home: Path) -> None:
     """How many replies the ledger holds, by backend and by status."""
-    from judgekit.cli.results import print_table
-    from judgekit.ledger import Ledger
+    from judgekit.calls.ledger import Ledger
+    from judgekit.cli.tables import print_table
 
     path = _path(home)
     with Ledger(path) as ledger:
@@ -48,7 +48,7 @@ def stats(home: Path) -> None:
 @click.confirmation_option(prompt="Forgotten replies must be paid for again. Go on?")
 def prune(home: Path, older_than: int) -> None:
     """Forget old replies."""
-    from judgekit.ledger import Ledger
+    from judgekit.calls.ledger import Ledger
 
     with Ledger(_path(home)) as ledger:
         click.echo(f"{counted(ledger.prune(older_than=older_than), 'reply', 'replies')} forgotten")

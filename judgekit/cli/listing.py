@@ -25,8 +25,8 @@ def command(what: str, output: Path) -> None:
 
 
 def _list_runs(output: Path) -> None:
-    from judgekit.cli.results import print_table
-    from judgekit.folder import RECORD, RunFolder
+    from judgekit.cli.tables import print_table
+    from judgekit.run_folder import RECORD, RunFolder
 
     folders = sorted(path.parent for path in output.glob(f"*/{RECORD}"))
     records = [RunFolder(folder).record() for folder in folders]
@@ -41,9 +41,9 @@ def _list_runs(output: Path) -> None:
 
 
 def _list_prompts() -> None:
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.templates import Prompts
+    from judgekit.prompting.templates import Prompts
 
     prompts = Prompts(Catalogue(build_manager(block=blocked_by_environment())).prompt_folders())
     fronts = [(name, prompts.get(name).front) for name in prompts.names()]
@@ -51,7 +51,7 @@ def _list_prompts() -> None:
 
 
 def _list_offers(kind: str) -> None:
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 
     offers = Catalogue(build_manager(block=blocked_by_environment())).offers(kind)

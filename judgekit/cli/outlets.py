@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from judgekit.records import Gate, RunView
+    from judgekit.results import Gate, RunView
 
 # Option → (reporter, help).
 FILES = {
@@ -54,7 +54,7 @@ class Outlets:
 
     def clear(self) -> None:
         """Take away what an earlier gate left. Raises StorageError."""
-        from judgekit.folder import storage_errors
+        from judgekit.files import storage_errors
 
         for path in self.files.values():
             with storage_errors(path):
@@ -62,7 +62,7 @@ class Outlets:
 
     def write(self, view: RunView) -> None:
         """Raises StorageError; PluginError where a reporter was blocked that is needed."""
-        from judgekit.folder import write_atomically
+        from judgekit.files import write_atomically
         from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 
         actions = os.environ.get("GITHUB_ACTIONS") == "true"
@@ -92,7 +92,7 @@ def _with(view: RunView, gate: Gate | None, trouble: str) -> RunView:
 
 def _append(path: Path, content: bytes) -> None:
     """A step's summary is shared by all that it runs."""
-    from judgekit.folder import storage_errors
+    from judgekit.files import storage_errors
 
     with storage_errors(path), path.open("ab") as file:
         file.write(content + b"\n")

@@ -13,7 +13,7 @@ def command() -> int:
     `plugins: {only: [...]}` in a config pins them.
     """
     from judgekit.cli import complain
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
     from judgekit.plugins import blocked_by_environment, survey
 
     blocked = blocked_by_environment()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from judgekit.hookspecs import hookimpl
-from judgekit.words import counted
+from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.spec import RunSpec
+    from judgekit.config.blocks import RunConfig
 
 PLAIN_SECONDS = 10.0  # between two plain lines of one stage
 
@@ -57,8 +57,8 @@ class Progress:
             self._bars = None
 
     @hookimpl
-    def judgekit_run_started(self, run_id: str, spec: RunSpec) -> None:
-        self._line(f"run {run_id}: {counted(len(spec.models), 'model')}, {counted(len(spec.metrics), 'metric')}")
+    def judgekit_run_started(self, run_id: str, config: RunConfig) -> None:
+        self._line(f"run {run_id}: {counted(len(config.models), 'model')}, {counted(len(config.metrics), 'metric')}")
 
     @hookimpl
     def judgekit_progress(self, stage: str, done: int, total: int, note: str) -> None:
@@ -93,7 +93,7 @@ class Progress:
 
 @contextmanager
 def download_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """What `judgekit.download` reports to, on stderr: one line that renews itself on a terminal, else every tenth."""
+    """The progress of `judgekit.data.download` on stderr: one line, renewed on a terminal, else every tenth."""
     shown: dict[str, int] = {}  # tenths, by file
     terminal = sys.stderr.isatty()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from judgekit.records import Estimate, RunRecord, VarianceBudget
+    from judgekit.results import Estimate, RunRecord, VarianceBudget
 
 
 def pooled_line(record: RunRecord) -> str:
@@ -20,7 +20,7 @@ def pooled_line(record: RunRecord) -> str:
 
 def rerun_rows(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
     """(metric, system, estimate, interval, method, items × repeats) of the headline means, for a rerun."""
-    from judgekit.cli.results import interval, number
+    from judgekit.cli.tables import interval, number
 
     return [
         (

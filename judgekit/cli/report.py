@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     import pluggy
 
-    from judgekit.folder import RunFolder
+    from judgekit.run_folder import RunFolder
 
 
 @click.command("report")
@@ -37,14 +37,14 @@ def command(
     Several runs that differ in nothing but --seed are pooled: they stand as repeats in a run of their own, beside the
     first of them.
     """
-    from judgekit.folder import RunFolder
+    from judgekit.config.blocks import RunConfig
+    from judgekit.pipeline.report import Wishes, in_short, write_reports
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.report import Wishes, in_short, write_reports
-    from judgekit.spec import RunSpec
+    from judgekit.run_folder import RunFolder
 
     manager = build_manager(block=blocked_by_environment())
     folder = RunFolder(runs[0]) if len(runs) == 1 else _pooled(runs, manager)
-    names = formats or RunSpec.model_validate(folder.record().spec).reports
+    names = formats or RunConfig.model_validate(folder.record().spec).reports
     written = write_reports(folder, names, manager, Wishes(redact, interactive, baseline))
     for line in in_short(written, folder):
         click.echo(line)
@@ -52,9 +52,9 @@ def command(
 
 def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:
     """The runs as repeats of one, with what a run prints of its results."""
-    from judgekit.baseline import open_run
     from judgekit.cli.results import print_record
-    from judgekit.pooling import pool
+    from judgekit.pipeline.pool import pool
+    from judgekit.regression.baseline import open_run
 
     folders = [open_run(run) for run in runs]
     folder = pool(folders, folders[0].path.parent, manager)

@@ -42,20 +42,20 @@ def command(
     from judgekit.cli.interrupts import interruptible
     from judgekit.cli.progress import Progress
     from judgekit.cli.results import print_plan, print_results
-    from judgekit.folder import RunFolder
+    from judgekit.config.load import load_judges
+    from judgekit.pipeline.rescore import rescored
+    from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.rescoring import rescored
-    from judgekit.run import Run, Settings
-    from judgekit.spec import load_judges
+    from judgekit.run_folder import RunFolder
 
     judges = load_judges(config) if config is not None else None
     watcher = Progress(progress)
     manager = build_manager(block=blocked_by_environment(), extra=[watcher])
-    spec, stored = rescored(RunFolder(run), judge, judges, Catalogue(manager))
+    loaded, stored = rescored(RunFolder(run), judge, judges, Catalogue(manager))
     settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed)
     where = config.parent if config is not None else Path()
     with interruptible() as stop, watcher:
-        again = Run(spec, where, manager, settings, stop, stored)
+        again = Run(loaded, where, manager, settings, stop, stored)
         if dry_run:
             plan = again.plan()
             watcher.close()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,13 +11,14 @@ from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.cli.console import printable
 from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, shown_estimate
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
-from judgekit.secret import scrub
-from judgekit.words import counted
+from judgekit.cli.tables import interval, number, print_table
+from judgekit.secrets import scrub
+from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.planning import Plan
-    from judgekit.records import Check, Estimate, Interval, JudgeCard, RunRecord, Series
-    from judgekit.run import Outcome
+    from judgekit.pipeline.plan import Plan
+    from judgekit.pipeline.run import Outcome
+    from judgekit.results import Check, Estimate, JudgeCard, RunRecord
 
 
 MOST_ERRORS = 10
@@ -30,7 +28,7 @@ NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of t
 def print_results(outcome: Outcome, again: str = "") -> None:
     """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
     from judgekit.cli.costs import how_to_go_on, use_lines
-    from judgekit.report import in_short
+    from judgekit.pipeline.report import in_short
 
     record = outcome.record
     if record.status == "incomplete":
@@ -172,39 +170,6 @@ def _check_row(check: Check) -> tuple[str, ...]:
     value = "–" if check.value is None else f"{check.value:.2f}" if abs(check.value) <= 1 else f"{check.value:.1f}"
     mark = {True: "ok", False: "FAILED", None: ""}[check.passed]
     return check.label, value, check.expected, mark, check.note
-
-
-def number(value: float | None, scale: Series, *, signed: bool = False) -> str:
-    """A value on its scale: percent for shares, one decimal on wide scales, three on narrow ones."""
-    if value is None:
-        return "–"
-    sign = "+" if signed else ""
-    if scale.unit == "%":
-        return f"{value * 100:{sign}.1f} %"
-    return f"{value:{sign}.1f}" if scale.high - scale.low > 10 else f"{value:{sign}.3f}"
-
-
-def interval(found: Interval, scale: Series, *, signed: bool = False) -> str:
-    """An interval, or why there is none."""
-    if found.low is None or found.high is None:
-        return found.note or "none"
-    return f"[{number(found.low, scale, signed=signed)}, {number(found.high, scale, signed=signed)}]"
-
-
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """An aligned table on stdout; long cells wrap."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table: Any = Table(title=Text(printable(title), style="bold"), title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "130"))
-    Console(width=width, highlight=False).print(table)
 
 
 def print_plan(plan: Plan) -> None:

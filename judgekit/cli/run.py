@@ -66,20 +66,20 @@ def command(
     from judgekit.cli.outlets import Outlets
     from judgekit.cli.progress import Progress
     from judgekit.cli.results import print_plan, print_results
+    from judgekit.config.load import load
+    from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.run import Run, Settings
-    from judgekit.spec import load
 
     beside = os.path.relpath(labels, config.parent) if labels else None  # as if it stood in the config
     flags = {"limit": limit, "repeats.generation": repeats, "seed": seed, "labels": beside}
-    spec = load(config, overrides, {key: value for key, value in flags.items() if value is not None})
+    loaded = load(config, overrides, {key: value for key, value in flags.items() if value is not None})
     watcher = Progress(progress)
     manager = build_manager(
-        block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only, extra=[watcher]
+        block={*loaded.plugins.block, *blocked_by_environment()}, only=loaded.plugins.only, extra=[watcher]
     )
     settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed, offline=offline)
     with interruptible() as stop, watcher:
-        run = Run(spec, config.parent, manager, settings, stop)
+        run = Run(loaded, config.parent, manager, settings, stop)
         if dry_run:
             plan = run.plan()
             watcher.close()
@@ -93,6 +93,6 @@ def command(
             raise
     print_results(outcome, command_line(click.get_current_context()))
     gated = run_gate(outcome.record, home)
-    if spec.gate is not None or "markdown" in spec.reports:
+    if loaded.gate is not None or "markdown" in loaded.reports:
         Outlets({}).write(outcome.folder.view())
     return gated or (3 if outcome.record.status == "incomplete" else 0)

@@ -9,11 +9,11 @@ import click
 
 # Where in the config each kind of part stands, and under which key its plugin is named.
 PARTS = {
-    "DataSpec": ("datasets", "loader"),
-    "TrainSpec": ("trainers", "trainer"),
-    "ModelSpec": ("backends", "backend"),
-    "JudgeSpec": ("backends", "backend"),
-    "MetricSpec": ("metrics", "type"),
+    "DataConfig": ("datasets", "loader"),
+    "TrainConfig": ("trainers", "trainer"),
+    "ModelConfig": ("backends", "backend"),
+    "JudgeConfig": ("backends", "backend"),
+    "MetricConfig": ("metrics", "type"),
 }
 
 
@@ -28,12 +28,12 @@ def command() -> None:
 
 def build_schema() -> dict[str, Any]:
     """The schema of the core's own keys; each part admits the options of the plugin that it names."""
+    from judgekit.config.blocks import PRESETS, RunConfig
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
     from judgekit.records import Sampling
-    from judgekit.spec import PRESETS, RunSpec
 
     catalogue = Catalogue(build_manager(block=blocked_by_environment()))
-    schema = RunSpec.model_json_schema()
+    schema = RunConfig.model_json_schema()
     definitions = schema["$defs"]
     sampling = Sampling.model_json_schema()["properties"]
     for definition, (kind, key) in PARTS.items():
@@ -42,7 +42,7 @@ def build_schema() -> dict[str, Any]:
         own.pop("options", None)
         if own.pop("sampling", None) is not None:
             own |= sampling
-        if definition == "JudgeSpec":
+        if definition == "JudgeConfig":
             own["preset"] = {"enum": sorted(PRESETS)}
             part["required"] = []
         names = catalogue.names(kind)

@@ -11,7 +11,7 @@ import click
 from judgekit.cli.options import as_json
 
 if TYPE_CHECKING:
-    from judgekit.selfcheck import Checked, Share
+    from judgekit.regression.selfcheck import Checked, Share
 
 
 @click.command("selfcheck")
@@ -34,9 +34,9 @@ def command(
 
     The run's items are taken for the whole population, and studies of as many items are drawn from them.
     """
-    from judgekit.baseline import open_run
-    from judgekit.rules import Reference
-    from judgekit.selfcheck import Terms, selfcheck
+    from judgekit.regression.baseline import open_run
+    from judgekit.regression.rules import Reference
+    from judgekit.regression.selfcheck import Terms, selfcheck
 
     reference = Reference.read(baseline) if baseline is not None else None
     found = selfcheck(open_run(run).view(), Terms(metrics, simulations, seed, reference))
@@ -48,7 +48,7 @@ def command(
 
 def print_checks(found: list[Checked]) -> None:
     from judgekit.cli.console import printable
-    from judgekit.cli.results import print_table
+    from judgekit.cli.tables import print_table
 
     columns = (
         "metric",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from judgekit.cli.options import home, overrides
-from judgekit.words import counted
+from judgekit.text import counted
 
 
 @click.command("validate")
@@ -16,21 +16,21 @@ from judgekit.words import counted
 @home
 def command(config: Path, overrides: tuple[str, ...], home: Path) -> None:
     """Check CONFIG (judgekit.yaml): keys, plugins, data, checkpoints, and whether backends answer."""
+    from judgekit.config.load import load
+    from judgekit.pipeline.prepare import prepare
+    from judgekit.pipeline.run import Settings
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.preparation import prepare
-    from judgekit.run import Settings
-    from judgekit.spec import load
 
-    spec = load(config, overrides)
-    manager = build_manager(block={*spec.plugins.block, *blocked_by_environment()}, only=spec.plugins.only)
-    prepared = prepare(spec, config.parent, manager, Settings(home=home).checkpoints)
+    loaded = load(config, overrides)
+    manager = build_manager(block={*loaded.plugins.block, *blocked_by_environment()}, only=loaded.plugins.only)
+    prepared = prepare(loaded, config.parent, manager, Settings(home=home).checkpoints)
     try:
         for warning in prepared.warnings:
             click.secho(f"warning: {warning}", fg="yellow")
         samples = sum(len(data.samples) for data in prepared.datasets.values())
         click.echo(
-            f"{config}: good ({counted(len(spec.models), 'model')}, {counted(len(spec.judges), 'judge')}, "
-            f"{counted(len(spec.metrics), 'metric')}, {counted(samples, 'sample')})"
+            f"{config}: good ({counted(len(loaded.models), 'model')}, {counted(len(loaded.judges), 'judge')}, "
+            f"{counted(len(loaded.metrics), 'metric')}, {counted(samples, 'sample')})"
         )
     finally:
         prepared.close()

@@ -21,10 +21,6 @@ The unit of analysis is the item (or its cluster), never the row and never the r
 independent of each other, and a run's mean says nothing about other items. This module alone is light to import.
 """
 
-from __future__ import annotations
+from judgekit.doors import open_door
 
-from typing import Literal, get_args
-
-Method = Literal["auto", "bootstrap", "bca", "percentile", "t", "plus_two_t", "wilson", "clopper_pearson", "betting"]
-METHODS: tuple[Method, ...] = get_args(Method)
-RESAMPLES = 9_999  # B + 1 is a round number, so that the quantiles are order statistics
+__getattr__, __dir__, __all__ = open_door(__name__, __file__)

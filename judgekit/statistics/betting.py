@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, too_few
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, too_few
 from judgekit.statistics.items import Floats
 
 GRID = 1_000  # candidate means; the interval is widened to the next one outwards
@@ -15,7 +15,7 @@ STAKE = 0.5  # the largest part of the capital at risk in one bet
 BLOCK = 256  # items at a time
 
 
-def betting(x: Floats, confidence: float, scale: Scale, rng: np.random.Generator) -> Interval:
+def betting(x: Floats, confidence: float, scale: Range, rng: np.random.Generator) -> Interval:
     """All candidate means against which a fair bettor has not grown rich.
 
     Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by betting", the hedged capital

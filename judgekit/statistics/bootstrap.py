@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from judgekit.records import Interval
-from judgekit.statistics import RESAMPLES
-from judgekit.statistics.intervals import Scale, none, standard_error, too_few
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, none, standard_error, too_few
 from judgekit.statistics.items import Floats
+from judgekit.statistics.methods import RESAMPLES
 
 Kind = Literal["bootstrap", "bca", "percentile"]  # bootstrap: studentised
 CHUNK = 1 << 17  # resampled values at a time: 1 MiB each, which stays in the processor's cache
@@ -29,7 +29,7 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def bootstrap(
     x: Floats,
     confidence: float,
-    scale: Scale,
+    scale: Range,
     rng: np.random.Generator,
     kind: Kind = "bootstrap",
     resamples: int = RESAMPLES,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, none
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, none
 from judgekit.statistics.items import Floats, Indices
 from judgekit.statistics.refit import METHOD, refitted
 
@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 STEPS = 100
 LONGEST = 2.0  # a step, in log-odds
 CONVERGED = 1e-12
-SHARES = Scale(0.0, 1.0)
+SHARES = Range(0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from judgekit.records import Calibration, Series
+from judgekit.records import Scale
+from judgekit.results import Calibration
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
 
@@ -15,7 +16,7 @@ Rated = tuple[str, float, float]
 """(item, the judge's value, the label)"""
 
 
-def calibration(ratings: Iterable[Rated], scale: Series, **settings: Any) -> tuple[Calibration, ...]:
+def calibration(ratings: Iterable[Rated], scale: Scale, **settings: Any) -> tuple[Calibration, ...]:
     """One entry for each value that the judge gave where these are BINS at most; else for each part of BINS equal ones
     of the scale that has any, the last one closed. `settings` are those of `estimate`.
 
@@ -29,7 +30,7 @@ def calibration(ratings: Iterable[Rated], scale: Series, **settings: Any) -> tup
 
 
 def _made(
-    bins: list[tuple[float, float]], ratings: list[Rated], scale: Series, settings: dict[str, Any]
+    bins: list[tuple[float, float]], ratings: list[Rated], scale: Scale, settings: dict[str, Any]
 ) -> Iterator[Calibration]:
     for low, high in bins:
         last = high == bins[-1][1]

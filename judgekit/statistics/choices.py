@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from judgekit.records import Estimate, Sample, Series, Statistic
+from judgekit.records import Sample, Scale
+from judgekit.results import Estimate, Statistic
 from judgekit.statistics.clusters import cluster_t, cluster_values, too_few_clusters
 from judgekit.statistics.estimates import estimate
-from judgekit.statistics.intervals import Scale, none, standard_error
+from judgekit.statistics.intervals import Range, none, standard_error
 from judgekit.statistics.items import Floats, Indices, ItemTable, group
 
 LETTERS = "ABCDEFGHIJ"
 LONGEST = "longest option"
-BASELINE = Series(label="degenerate baseline", low=0, high=1, unit="%")
+BASELINE = Scale(label="degenerate baseline", low=0, high=1, unit="%")
 _MACRO = "macro accuracy"
 _CLUSTERED = "clustered by category"
 
@@ -76,7 +77,7 @@ def by_category(
     `whole` is the headline estimate of the table; `clustered` says that it has the categories as clusters already.
     """
     ids = table.ids
-    scale = Scale(whole.scale.low, whole.scale.high)
+    scale = Range(whole.scale.low, whole.scale.high)
     present, means = table.means()
     labels = _labels([categories.get(ids[index], "") for index in present])
     if not len(means) or labels.max() < 1:
@@ -88,7 +89,7 @@ def by_category(
     return found
 
 
-def _macro(table: ItemTable, categories: Mapping[str, str], whole: Estimate, values: Floats, scale: Scale) -> Estimate:
+def _macro(table: ItemTable, categories: Mapping[str, str], whole: Estimate, values: Floats, scale: Range) -> Estimate:
     ends = []
     for end in (scale.low, scale.high):  # with every missing verdict at this end
         present, means = table.means(end)
@@ -99,7 +100,7 @@ def _macro(table: ItemTable, categories: Mapping[str, str], whole: Estimate, val
     return found.model_copy(update={"bounds": (ends[0], ends[1])})
 
 
-def _over(whole: Estimate, series: str, label: str, value: float, values: Floats, scale: Scale) -> Estimate:
+def _over(whole: Estimate, series: str, label: str, value: float, values: Floats, scale: Range) -> Estimate:
     """An estimate whose units are categories, one value each."""
     refused = too_few_clusters(len(values))
     interval = none("cluster_t", refused) if refused else cluster_t(values, whole.confidence, scale)

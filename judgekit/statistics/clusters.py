@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, none, t_interval
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, none, t_interval
 from judgekit.statistics.items import Floats, Indices, ItemTable, group
 
 FEWEST = 10  # clusters; below, t with G − 1 degrees of freedom covers too little to print
@@ -34,7 +34,7 @@ def cluster_values(x: Floats, labels: Indices) -> Floats:
     return mean + clusters.mean * clusters.size * (len(clusters.size) / len(x))
 
 
-def cluster_t(values: Floats, confidence: float, scale: Scale) -> Interval:
+def cluster_t(values: Floats, confidence: float, scale: Range) -> Interval:
     """t with G − 1 degrees of freedom on cluster values; no interval under ten clusters."""
     refused = too_few_clusters(len(values))
     if refused:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.records import Estimate, Interval, Series, Statistic, VerdictStatus
+from judgekit.records import Scale, VerdictStatus
+from judgekit.results import Estimate, Interval, Statistic
 from judgekit.statistics.bootstrap import generator
 from judgekit.statistics.bradley_terry import standings
 from judgekit.statistics.items import Floats, Indices, ItemTable
@@ -16,8 +17,8 @@ from judgekit.statistics.length import length_adjusted
 from judgekit.statistics.pairwise import outcomes, position_test
 from judgekit.statistics.refit import METHOD
 
-LENGTH_ADJUSTED = Series(label="length-adjusted win rate", low=0, high=1, unit="%")
-BRADLEY_TERRY = Series(label="Bradley–Terry win rate", low=0, high=1, unit="%")
+LENGTH_ADJUSTED = Scale(label="length-adjusted win rate", low=0, high=1, unit="%")
+BRADLEY_TERRY = Scale(label="Bradley–Terry win rate", low=0, high=1, unit="%")
 Pair = tuple[str, str]
 """(system, opponent)"""
 
@@ -137,7 +138,7 @@ def _estimate(
     setting: Setting,
     pair: Pair,
     name: str,
-    scale: Series,
+    scale: Scale,
     value: float | None,
     error: float | None,
     interval: Interval,

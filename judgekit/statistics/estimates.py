@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.records import Estimate, Interval, Series
-from judgekit.statistics import METHODS, RESAMPLES, Method
+from judgekit.records import Scale
+from judgekit.results import Estimate, Interval
 from judgekit.statistics.betting import betting
 from judgekit.statistics.bootstrap import Kind, bootstrap, generator
 from judgekit.statistics.clusters import cluster_t, cluster_values, labels_of, too_few_clusters
 from judgekit.statistics.intervals import (
-    Scale,
+    Range,
     choose,
     clopper_pearson,
     none,
@@ -24,6 +24,7 @@ from judgekit.statistics.intervals import (
     wilson,
 )
 from judgekit.statistics.items import Floats, Indices, ItemTable
+from judgekit.statistics.methods import METHODS, RESAMPLES, Method
 from judgekit.statistics.paired import paired_interval, pairs
 from judgekit.statistics.repeats import rerun_interval
 
@@ -59,7 +60,7 @@ class _Maker:
     """Makes the intervals of one estimate, each from the same seed."""
 
     confidence: float
-    scale: Scale
+    scale: Range
     resamples: int
     seed: int
     names: tuple[str, ...]
@@ -104,7 +105,7 @@ def estimate(
     *,
     metric: str,
     system: str,
-    series: Series,
+    series: Scale,
     series_name: str = "value",
     confidence: float = 0.95,
     method: Method = "auto",
@@ -122,7 +123,7 @@ def estimate(
     for values off the scale of `series`, for an unknown method, and for a row that was added twice.
     """
     _check(method, confidence)
-    scale = Scale(series.low, series.high)
+    scale = Range(series.low, series.high)
     rows = table.values()
     scale.check(rows)
     sample = _Sample.of(table, *table.means())
@@ -160,7 +161,7 @@ def difference(
     metric: str,
     system: str,
     against: str,
-    series: Series,
+    series: Scale,
     series_name: str = "value",
     confidence: float = 0.95,
     seed: int = 0,
@@ -172,11 +173,11 @@ def difference(
     come from the first table. ValueError as in `estimate`.
     """
     _check("auto", confidence)
-    scale = Scale(series.low, series.high)
+    scale = Range(series.low, series.high)
     scale.check(table.values())
     scale.check(other.values())
     paired = pairs(table, other, scale)
-    whole = Scale(-scale.range, scale.range)
+    whole = Range(-scale.range, scale.range)
     sample = _Sample.of(table, paired.index, paired.difference)
     make = _Maker(confidence, whole, resamples, seed, (metric, system, series_name, against))
     clustered = table.clusters is not None
@@ -208,12 +209,12 @@ def _check(method: str, confidence: float) -> None:
         raise ValueError(f"confidence is a probability between 0 and 1, not {confidence}")
 
 
-def _mean(x: Floats, scale: Scale) -> float | None:
+def _mean(x: Floats, scale: Range) -> float | None:
     """The mean, kept on the scale against float noise; None of nothing."""
     return min(max(float(np.mean(x)), scale.low), scale.high) if len(x) else None
 
 
-def _bounds(table: ItemTable, scale: Scale) -> tuple[float, float] | None:
+def _bounds(table: ItemTable, scale: Range) -> tuple[float, float] | None:
     if not len(table):
         return None
     return float(np.mean(table.means(scale.low)[1])), float(np.mean(table.means(scale.high)[1]))

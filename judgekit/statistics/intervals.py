@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from judgekit.records import Interval
-from judgekit.statistics import Method
+from judgekit.results import Interval
 from judgekit.statistics.items import Floats
+from judgekit.statistics.methods import Method
 
 SAME = 1e-9  # values closer than this part of the scale's range are one value with float noise
 SMALL = 50  # items; below, t and the bootstrap cover too little on skewed scores
@@ -22,7 +22,7 @@ CARRIERS = 10  # items that carry the spread; with fewer the bootstrap covers 83
 
 
 @dataclass(frozen=True)
-class Scale:
+class Range:
     """The ends that values cannot pass. ValueError unless low < high, both finite."""
 
     low: float
@@ -81,7 +81,7 @@ def standard_error(x: Floats) -> float | None:
     return float(np.std(x, ddof=1)) / math.sqrt(len(x)) if len(x) > 1 else None
 
 
-def t_interval(x: Floats, confidence: float, scale: Scale) -> Interval:
+def t_interval(x: Floats, confidence: float, scale: Range) -> Interval:
     """mean ± t(n − 1)·sd/√n (Student 1908)."""
     missing = too_few("t", len(x)) or (none("t", "all scores are equal") if scale.equal(x) else None)
     if missing:
@@ -90,7 +90,7 @@ def t_interval(x: Floats, confidence: float, scale: Scale) -> Interval:
     return scale.interval("t", mean - half, mean + half)
 
 
-def plus_two_t(x: Floats, confidence: float, scale: Scale) -> Interval:
+def plus_two_t(x: Floats, confidence: float, scale: Range) -> Interval:
     """The t-interval of x with one pseudo-item at each end of the scale: n + 2 values, n + 1 degrees of freedom.
 
     Agresti and Coull's (1998) plus-four for proportions, carried over to bounded scores. The interval is never of
@@ -115,7 +115,7 @@ def wilson_bounds(rate: float, n: float, confidence: float) -> tuple[float, floa
     return max((centre - half) / shrink, 0.0), min((centre + half) / shrink, 1.0)
 
 
-def wilson(x: Floats, confidence: float, scale: Scale, trials: int = 1) -> Interval:
+def wilson(x: Floats, confidence: float, scale: Range, trials: int = 1) -> Interval:
     """Wilson's interval for 0/1 values, one an item, or for item means of `trials` 0/1 values each.
 
     With repeats (and with ties at ½, which count as two trials) n becomes n_eff = m(1 − m)/SE², shrunk by (z/t)²,
@@ -135,7 +135,7 @@ def wilson(x: Floats, confidence: float, scale: Scale, trials: int = 1) -> Inter
     return scale.interval(method, scale.low + low * scale.range, scale.low + high * scale.range)
 
 
-def clopper_pearson(x: Floats, confidence: float, scale: Scale) -> Interval:
+def clopper_pearson(x: Floats, confidence: float, scale: Range) -> Interval:
     """The exact interval for 0/1 item values (Clopper and Pearson 1934), by quantiles of the beta distribution."""
     n = len(x)
     missing = too_few("clopper_pearson", n)
@@ -147,19 +147,19 @@ def clopper_pearson(x: Floats, confidence: float, scale: Scale) -> Interval:
     return scale.interval("clopper_pearson", scale.low + low * scale.range, scale.low + high * scale.range)
 
 
-def on_grid(values: Floats, scale: Scale, steps: int) -> bool:
+def on_grid(values: Floats, scale: Range, steps: int) -> bool:
     """Whether all values are among low, …, high in `steps` equal steps: 1 for 0/1, 2 for 0/½/1."""
     scaled = scale.unit(values) * steps
     return bool(np.all(np.abs(scaled - np.round(scaled)) <= SAME * steps))
 
 
-def saturated(x: Floats, scale: Scale) -> bool:
+def saturated(x: Floats, scale: Range) -> bool:
     """Whether at least half of the item means lie within 1 % of the range of one end of the scale."""
     unit = scale.unit(x)
     return max(float(np.mean(unit <= 0.01)), float(np.mean(unit >= 0.99))) >= SATURATED
 
 
-def carriers(x: Floats, scale: Scale) -> float:
+def carriers(x: Floats, scale: Range) -> float:
     """How many of the items carry the spread: (Σd²)²/Σd⁴ of the deviations d, which is n over the kurtosis.
 
     All n where every item deviates by as much, k where k of them are far from a crowd of the others. A judge that
@@ -171,14 +171,14 @@ def carriers(x: Floats, scale: Scale) -> float:
     return float(np.sum(squares) ** 2 / np.sum(squares**2))
 
 
-def trials(rows: Floats, repeats: int, scale: Scale) -> int | None:
+def trials(rows: Floats, repeats: int, scale: Range) -> int | None:
     """How many 0/1 trials an item holds (a value at ½ counts as two), or None where `rows` are not 0/1 or ½."""
     if not on_grid(rows, scale, 2):
         return None
     return repeats if on_grid(rows, scale, 1) else 2 * repeats
 
 
-def choose(x: Floats, rows: Floats, scale: Scale) -> Method:
+def choose(x: Floats, rows: Floats, scale: Range) -> Method:
     """The method `auto` uses for item means x made from the values `rows`."""
     if on_grid(rows, scale, 2):
         return "wilson"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, none
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, none
 from judgekit.statistics.items import Floats, Indices
 from judgekit.statistics.refit import METHOD, refitted
 
@@ -21,7 +21,7 @@ STEPS = 100  # of Newton's method; it takes about six
 LONGEST = 2.0  # a step, so that a fit far from its start does not leap over its maximum
 CONVERGED = 1e-9
 NARROW = 1e-6  # of tanh(x/sd(x)): where it varies less, its weight cannot be told from w_0
-SHARES = Scale(0.0, 1.0)
+SHARES = Range(0.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, plus_two_bounds, t_interval, too_few
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, plus_two_bounds, t_interval, too_few
 from judgekit.statistics.items import Floats, Indices, ItemTable
 
 ENOUGH = 100  # items from which the paired t-interval stands alone
@@ -22,7 +22,7 @@ class Pairs:
     bounds: tuple[float, float]
 
 
-def pairs(a: ItemTable, b: ItemTable, scale: Scale) -> Pairs:
+def pairs(a: ItemTable, b: ItemTable, scale: Range) -> Pairs:
     """Match the items of two tables by sample id.
 
     `bounds`: the mean difference over the items of either table, with whatever is missing at the worst for a and
@@ -45,13 +45,13 @@ def _extreme(a: ItemTable, b: ItemTable, every: list[str], fill_a: float, fill_b
     return float(np.mean(differences)) if differences else 0.0
 
 
-def paired_interval(difference: Floats, confidence: float, scale: Scale) -> Interval:
+def paired_interval(difference: Floats, confidence: float, scale: Range) -> Interval:
     """The paired t-interval from a hundred items; below that, or without spread, the plus-two interval counts too.
 
     Plus-two adds two pseudo-differences, ± half the score's range. A claim then needs both intervals, so what is
     reported is their hull. `scale` is the scores', not the differences'.
     """
-    n, whole = len(difference), Scale(-scale.range, scale.range)
+    n, whole = len(difference), Range(-scale.range, scale.range)
     missing = too_few("paired_t", n)
     if missing:
         return missing

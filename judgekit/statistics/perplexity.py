@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-from judgekit.records import Estimate, Interval, Series
+from judgekit.records import Scale
+from judgekit.results import Estimate, Interval
 from judgekit.statistics.bootstrap import generator
 from judgekit.statistics.clusters import labels_of
-from judgekit.statistics.intervals import Scale, none
+from judgekit.statistics.intervals import Range, none
 from judgekit.statistics.items import Floats, ItemTable
 from judgekit.statistics.refit import METHOD, Refit, refitted
 
 WORST = 30.0  # nats a token; beyond, a model finds the texts impossible
-PERPLEXITY = Series(label="perplexity of the reference", low=1, high=math.exp(WORST), higher_is_better=False)
+PERPLEXITY = Scale(label="perplexity of the reference", low=1, high=math.exp(WORST), higher_is_better=False)
 NAME = "perplexity"
 
 
@@ -44,7 +45,7 @@ def perplexity_estimate(
             fit,
             len(sums),
             confidence=confidence,
-            scale=Scale(0.0, WORST),
+            scale=Range(0.0, WORST),
             rng=generator(seed, metric, system, NAME),
             resamples=resamples,
             labels=labels,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.records import Corrected, Interval
-from judgekit.statistics.intervals import Scale, none, t_interval, t_quantile
+from judgekit.results import Corrected, Interval
+from judgekit.statistics.intervals import Range, none, t_interval, t_quantile
 from judgekit.statistics.items import Floats
-from judgekit.words import counted
+from judgekit.text import counted
 
 FEWEST = 3  # labels: the interval has n − 2 degrees of freedom
 FEW_BINARY = 50  # labels under which an interval on yes/no labels covers too little
@@ -45,7 +45,7 @@ def ppi_plus_plus(human: Floats, judge: Floats, unlabelled: Floats) -> Ppi:
 
 
 def corrected(
-    system: str, human: Floats, judge: Floats, unlabelled: Floats, scale: Scale, confidence: float = 0.95
+    system: str, human: Floats, judge: Floats, unlabelled: Floats, scale: Range, confidence: float = 0.95
 ) -> Corrected:
     """The PPI++ estimate with its t-interval of n − 2 degrees of freedom, clipped to the scale, beside the judge's
     and the labels' own means. Where it cannot be made, the note says why."""
@@ -77,7 +77,7 @@ def corrected(
     )
 
 
-def _interval(found: Ppi, n: int, confidence: float, scale: Scale) -> Interval:
+def _interval(found: Ppi, n: int, confidence: float, scale: Range) -> Interval:
     if found.se <= 1e-9 * scale.range:
         return none("ppi++", "all labels differ from the judge by the same: there is no spread to estimate from")
     half = t_quantile(confidence, n - 2) * found.se

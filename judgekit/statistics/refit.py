@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from judgekit.records import Interval
+from judgekit.results import Interval
 from judgekit.statistics.bootstrap import CHUNK, quantiles
 from judgekit.statistics.clusters import too_few_clusters
-from judgekit.statistics.intervals import Scale, none, too_few
+from judgekit.statistics.intervals import Range, none, too_few
 from judgekit.statistics.items import Floats, Indices
 
 METHOD = "bootstrap_refit"
@@ -43,7 +43,7 @@ def refitted(
     items: int,
     *,
     confidence: float,
-    scale: Scale,
+    scale: Range,
     rng: np.random.Generator,
     resamples: int,
     labels: Indices | None = None,
@@ -63,7 +63,7 @@ def refitted(
     return [_interval(column, confidence, scale) for column in found.T]
 
 
-def _interval(values: Floats, confidence: float, scale: Scale) -> tuple[float | None, Interval]:
+def _interval(values: Floats, confidence: float, scale: Range) -> tuple[float | None, Interval]:
     fitted = values[~np.isnan(values)]
     if len(fitted) < 2 or len(fitted) <= NO_FIT * len(values):
         return None, none(METHOD, f"{len(values) - len(fitted)} of {len(values)} resamples have no fit")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.records import Interval
-from judgekit.statistics.intervals import Scale, none, t_quantile
+from judgekit.results import Interval
+from judgekit.statistics.intervals import Range, none, t_quantile
 from judgekit.statistics.items import Groups, ItemTable, group
 
 JUDGED_AGAIN = "of the judgements alone: every item was answered once"
@@ -27,7 +27,7 @@ class Components:
     judge: float | None
 
 
-def rerun_interval(table: ItemTable, confidence: float, scale: Scale) -> tuple[float | None, Interval]:
+def rerun_interval(table: ItemTable, confidence: float, scale: Range) -> tuple[float | None, Interval]:
     """(SE, interval) of the mean if these same items were run again: t with Σ(R_i − 1) degrees of freedom.
 
     SE = √(s²·Σ 1/R_i)/n with the pooled variance s² of an item's repeats; with R repeats each this is

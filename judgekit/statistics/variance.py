@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from judgekit.records import Estimate, Series, VarianceBudget
+from judgekit.records import Scale
+from judgekit.results import Estimate, VarianceBudget
 from judgekit.statistics.items import ItemTable, group
 from judgekit.statistics.repeats import components
 
@@ -79,7 +80,7 @@ def _advice(item: float, generation: float | None, judge: float | None, judgemen
     )
 
 
-def _error(variance: float, scale: Series) -> str:
+def _error(variance: float, scale: Scale) -> str:
     """A standard error to three digits, in points where the scale is in percent."""
     points = scale.unit == "%"
     return f"{math.sqrt(max(variance, 0.0)) * (100 if points else 1):.3g}{' points' if points else ''}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import judgekit
+import judgekit.statistics
 from judgekit_ci.texts import between, number
 
 Outcome = Literal["pass", "fail", "inconclusive", "error"]
@@ -69,17 +70,17 @@ def _troubles(run: judgekit.RunView) -> Iterator[Case]:
     yield Case("run", "complete", "error", f"{calls} got no answer", (*reasons[:MOST_REASONS], *more))
 
 
-def system_of(found: judgekit.Estimate | judgekit.GateClaim) -> str:
+def system_of(found: judgekit.statistics.Estimate | judgekit.statistics.GateClaim) -> str:
     return f"{found.system} vs {found.opponent}" if found.opponent else found.system
 
 
-def rule_of(claim: judgekit.GateClaim) -> str:
+def rule_of(claim: judgekit.statistics.GateClaim) -> str:
     """What the rule asks: "margin 3", "at least 70"."""
     words = {"margin": "margin", "min": "at least", "max": "at most"}
     return f"{words[claim.kind]} {number(claim.threshold, claim.scale)}"
 
 
-def claim_figures(claim: judgekit.GateClaim) -> str:
+def claim_figures(claim: judgekit.statistics.GateClaim) -> str:
     """The figure that the rule is about, with its interval in words."""
     low, high = claim.interval.low, claim.interval.high
     signed = claim.kind == "margin"
@@ -90,7 +91,7 @@ def claim_figures(claim: judgekit.GateClaim) -> str:
     return f"{figure}, between {ends}"
 
 
-def _claim(claim: judgekit.GateClaim) -> Case:
+def _claim(claim: judgekit.statistics.GateClaim) -> Case:
     figures = claim_figures(claim)
     what = "change since the baseline" if claim.kind == "margin" else "mean"
     message = f"{what} {figures}; the rule: {rule_of(claim)}"
@@ -120,17 +121,17 @@ def _p(value: float) -> str:
     return "under 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def headlines(record: judgekit.RunRecord) -> list[judgekit.Estimate]:
+def headlines(record: judgekit.RunRecord) -> list[judgekit.statistics.Estimate]:
     """The headline numbers: the series `value` of all samples, for new items."""
     return [e for e in record.estimates if e.series == "value" and e.estimand == "new items" and e.group is None]
 
 
-def interval_words(estimate: judgekit.Estimate) -> str:
+def interval_words(estimate: judgekit.statistics.Estimate) -> str:
     signed = estimate.against is not None
     return between(estimate.interval, estimate.scale, estimate.confidence, signed=signed)
 
 
-def missing_words(estimate: judgekit.Estimate) -> str:
+def missing_words(estimate: judgekit.statistics.Estimate) -> str:
     """Verdicts that gave no score, by status; empty where all did."""
     lost = {status: count for status, count in estimate.counts.items() if status != "scored" and count}
     return ", ".join(f"{count} {status}" for status, count in lost.items())
@@ -152,7 +153,7 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
         yield Case("results", "results", "error", "the run has no result")
 
 
-def _reading(check: judgekit.Check) -> str:
+def _reading(check: judgekit.statistics.Check) -> str:
     """−7.3, expected −5 … +5."""
     value = "–" if check.value is None else f"{check.value:.3g}"
     return (value + (f", expected {check.expected}" if check.expected else "")).replace("-", "−")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import judgekit
+import judgekit.statistics
 from judgekit_ci.cases import (
     WORDS,
     Case,
@@ -99,7 +100,7 @@ def _trouble(case: Case) -> str:
     return "\n".join(lines)
 
 
-def _claim(claim: judgekit.GateClaim) -> tuple[str, ...]:
+def _claim(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
     kind = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "inconclusive"}[claim.outcome]
     counts = f"{claim.better} / {claim.worse} / {claim.equal}" if claim.kind == "margin" else ""
     return (
@@ -108,13 +109,13 @@ def _claim(claim: judgekit.GateClaim) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _reasons(claim: judgekit.GateClaim) -> Iterator[str]:
+def _reasons(claim: judgekit.statistics.GateClaim) -> Iterator[str]:
     stop = (claim.stop.note,) if claim.stop is not None else ()
     for reason in (*claim.reasons, *stop):
         yield f"- {inert(claim.metric)}, {inert(system_of(claim))}: {inert(reason, 500)}"
 
 
-def _estimate(estimate: judgekit.Estimate) -> tuple[str, ...]:
+def _estimate(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
     value = number(estimate.value, estimate.scale)
     return (
         inert(estimate.metric), inert(system_of(estimate)), _words(value), _words(interval_words(estimate)),
@@ -122,7 +123,7 @@ def _estimate(estimate: judgekit.Estimate) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _difference(estimate: judgekit.Estimate) -> tuple[str, ...]:
+def _difference(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
     value = number(estimate.value, estimate.scale, signed=True)
     systems = f"{inert(estimate.system)} − {inert(estimate.against or '')}"
     return inert(estimate.metric), systems, _words(value), _words(interval_words(estimate)), f"{estimate.n_items:,}"
@@ -147,7 +148,7 @@ def _movers(run: judgekit.RunView) -> Iterator[str]:
         return
     sign = {id(claim): 1.0 if claim.scale.higher_is_better else -1.0 for claim, _ in moved}
 
-    def change(pair: tuple[judgekit.GateClaim, judgekit.Moved]) -> float:
+    def change(pair: tuple[judgekit.statistics.GateClaim, judgekit.statistics.ItemChange]) -> float:
         claim, one = pair
         return sign[id(claim)] * (one.candidate - one.baseline) / (claim.scale.high - claim.scale.low)
 
@@ -164,7 +165,12 @@ def _movers(run: judgekit.RunView) -> Iterator[str]:
         yield _mover(claim, one, asked.get(one.sample_id), answered.get((claim.system, one.sample_id)))
 
 
-def _mover(claim: judgekit.GateClaim, one: judgekit.Moved, sample: judgekit.Sample | None, answer: str | None) -> str:
+def _mover(
+    claim: judgekit.statistics.GateClaim,
+    one: judgekit.statistics.ItemChange,
+    sample: judgekit.Sample | None,
+    answer: str | None,
+) -> str:
     scores = f"{number(one.baseline, claim.scale)} → {number(one.candidate, claim.scale)}"
     better = (one.candidate > one.baseline) == claim.scale.higher_is_better
     head = f"- **{'better' if better else 'worse'}**, {inert(claim.metric)}, {inert(system_of(claim))}, "

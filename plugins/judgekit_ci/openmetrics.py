@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import judgekit
+import judgekit.statistics
 from judgekit_ci.cases import headlines
 from judgekit_ci.texts import visible
 
@@ -76,7 +77,7 @@ def _gate(record: judgekit.RunRecord) -> list[Family]:
     return [passes, fails, change]
 
 
-def _labels(estimate: judgekit.Estimate) -> dict[str, str]:
+def _labels(estimate: judgekit.statistics.Estimate) -> dict[str, str]:
     return {"metric": estimate.metric, "system": estimate.system, "opponent": estimate.opponent or ""}
 
 

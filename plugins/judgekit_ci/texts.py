@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 import judgekit
+import judgekit.statistics
 
 # What no XML 1.0 document may hold, and what hides or reorders text wherever it stands.
 _JOINERS = "\u200c\u200d"  # Persian, the Indic scripts and emoji need them
@@ -58,7 +59,7 @@ def _is_plain(char: str) -> bool:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def number(value: float | None, scale: judgekit.Series, *, signed: bool = False) -> str:
+def number(value: float | None, scale: judgekit.Scale, *, signed: bool = False) -> str:
     """43.1, −2.0, +37.9 %; a dash where there is none. Shares of one are in per cent."""
     if value is None:
         return "–"
@@ -73,7 +74,9 @@ def number(value: float | None, scale: judgekit.Series, *, signed: bool = False)
     return f"{sign}{text}{unit}".replace("-", "−")
 
 
-def between(interval: judgekit.Interval, scale: judgekit.Series, confidence: float, *, signed: bool = False) -> str:
+def between(
+    interval: judgekit.statistics.Interval, scale: judgekit.Scale, confidence: float, *, signed: bool = False
+) -> str:
     """An interval in words, or why there is none."""
     if interval.low is None or interval.high is None:
         return f"no interval: {interval.note or 'no reason recorded'}"

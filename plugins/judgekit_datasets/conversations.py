@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 import judgekit
+import judgekit.data
 
 
 class ConversationOptions(judgekit.Options):
@@ -35,5 +36,5 @@ class Conversations(judgekit.DataLoader):
 
     def load(self) -> Iterator[judgekit.Sample]:
         options = self.options
-        talks = judgekit.read_conversations(self.path(options.path), options.most_turns, options.format)
+        talks = judgekit.data.read_conversations(self.path(options.path), options.most_turns, options.format)
         return (talk.sample for talk in talks)

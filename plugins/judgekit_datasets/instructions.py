@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import judgekit
+import judgekit.data
 
 
 class InstructionOptions(judgekit.Options):
@@ -14,7 +15,7 @@ class InstructionOptions(judgekit.Options):
 
     path: str
     format: str | None = None
-    split: judgekit.Split | None = None
+    split: judgekit.data.Split | None = None
 
 
 class Instructions(judgekit.DataLoader):
@@ -28,5 +29,5 @@ class Instructions(judgekit.DataLoader):
 
     def load(self) -> Iterator[judgekit.Sample]:
         options = self.options
-        items = judgekit.read_instructions(self.path(options.path), options.split, options.format)
+        items = judgekit.data.read_instructions(self.path(options.path), options.split, options.format)
         return (item.sample for item in items)

@@ -162,8 +162,8 @@ def generate(
         raise click.UsageError("give PROMPT or --instruction, not both")
     if instruction is not None:
         sample = judgekit.Sample(id="1", instruction=instruction, input=context)
-        prompt = judgekit.render_prompt(style, sample)
-        if end := judgekit.style_named(style).end.strip():
+        prompt = judgekit.data.render_prompt(style, sample)
+        if end := judgekit.data.style_named(style).end.strip():
             sampling["stop"] = (*sampling["stop"], end)
     text = sys.stdin.read() if prompt is None else prompt
     request = judgekit.Request(

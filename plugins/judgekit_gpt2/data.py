@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2.tokens import Tokenizer
 
 IGNORED = -100  # a target that the loss leaves out
@@ -117,7 +118,7 @@ def _full(batches: list[list[T]], size: int) -> list[list[T]]:
 
 def instruction_examples(
     path: Path,
-    split: judgekit.Split | None,
+    split: judgekit.data.Split | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -126,7 +127,7 @@ def instruction_examples(
     truncate: bool = False,
     format: str | None = None,
     mapping: Mapping[str, str] | None = None,
-    prompts: judgekit.Prompts | None = None,
+    prompts: judgekit.data.Prompts | None = None,
 ) -> list[Example]:
     """The items of one split (None: of all the file), in any format, as texts to learn, rendered exactly as evaluation
     renders them.
@@ -134,10 +135,10 @@ def instruction_examples(
     With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
     without a response, and (unless `truncate`) of one that is longer than the model's context, with how many are.
     """
-    ends = judgekit.style_named(style, prompts).end != ""
+    ends = judgekit.data.style_named(style, prompts).end != ""
     examples, too_long = [], []
-    for item in judgekit.read_answered(path, format, split=split, mapping=mapping):
-        spans = judgekit.render_training(style, item.sample, prompts)
+    for item in judgekit.data.read_answered(path, format, split=split, mapping=mapping):
+        spans = judgekit.data.render_training(style, item.sample, prompts)
         example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
         if len(example) > context and not truncate:
             too_long.append((item, len(example)))
@@ -152,7 +153,7 @@ def instruction_examples(
 
 
 def of_spans(
-    spans: Sequence[judgekit.Span], tokenizer: Tokenizer, *, mask_prompt: bool, ends: bool, name: str = ""
+    spans: Sequence[judgekit.data.Span], tokenizer: Tokenizer, *, mask_prompt: bool, ends: bool, name: str = ""
 ) -> Example:
     """A rendered conversation as an example. `ends`: its style has a text that ends an answer.
 

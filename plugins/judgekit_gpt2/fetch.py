@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.config import PRESETS, to_hub
 
@@ -51,15 +52,15 @@ def fetch(name: str, into: Path, server: str, progress: Progress) -> None:
     """Bring the published model `name` into a folder; what is there already, and right, is not fetched again.
 
     `server` is the hub or a mirror of it. A download that was cut goes on where it was cut. Raises what
-    `judgekit.download` raises, and CheckpointError for a folder that describes another model.
+    `judgekit.data.download` raises, and CheckpointError for a folder that describes another model.
     """
     config = PRESETS[name]
     files = VOCABULARY_FILES | {checkpoint.SAFETENSORS: RELEASES[name].weights}
     place = f"{server.rstrip('/')}/openai-community/{name}/resolve/{RELEASES[name].revision}"
     if (into / checkpoint.CONFIG).exists() and replace(checkpoint.read_config(into), dropout=config.dropout) != config:
         raise judgekit.CheckpointError(f"describes another model than {name}; choose another folder", path=into)
-    wanted = [judgekit.RemoteFile(file, f"{place}/{file}", sha256) for file, sha256 in files.items()]
+    wanted = [judgekit.data.RemoteFile(file, f"{place}/{file}", sha256) for file, sha256 in files.items()]
     advice = ", or name a mirror as --mirror; `judgekit gpt2 convert` reads other copies"
-    judgekit.download(wanted, into, progress, advice)
+    judgekit.data.download(wanted, into, progress, advice)
     content = json.dumps(to_hub(config, end_of_text=config.vocabulary - 1), indent=2) + "\n"
     judgekit.write_atomically(into / checkpoint.CONFIG, content.encode())  # last: only now is it a checkpoint

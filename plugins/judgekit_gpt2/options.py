@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2.config import GPT2_VOCABULARY, PRESETS, GPT2Config
 
 Target = Literal["qkv", "out", "up", "down"]
@@ -161,7 +162,7 @@ class Adapters(judgekit.Options):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class TuneOptions(judgekit.TrainingDataOptions, RecipeOptions):
+class TuneOptions(judgekit.data.TrainingDataOptions, RecipeOptions):
     """`from`: the checkpoint to start with. `data`: JSON or JSONL; its `format` (alpaca, dolly, sharegpt, messages) is
     seen from its items. `split` None learns all of it, `validation` None holds nothing out. `style`: how a conversation
     becomes text. Items longer than the context are an error, or with `truncate` lose their end, and are counted. `lora`

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import judgekit
+import judgekit.data
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +47,7 @@ def writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | No
     def ended(ids: Sequence[int]) -> bool:
         return end in tokenizer.decode(ids)
 
-    def respond(model: GPT2, step: int) -> list[judgekit.TrainingSample]:
+    def respond(model: GPT2, step: int) -> list[judgekit.data.TrainingSample]:
         from judgekit_gpt2.generation import Prompt, generate
 
         fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
@@ -54,7 +55,7 @@ def writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | No
         asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
         written = generate(model, asked, tokenizer.end_of_text)
         return [
-            judgekit.TrainingSample(
+            judgekit.data.TrainingSample(
                 step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
             )
             for (ids, reference), new in zip(fitting, written, strict=True)

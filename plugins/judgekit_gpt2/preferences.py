@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
 from judgekit_gpt2.model import GPT2
@@ -71,7 +72,7 @@ class PairBatch:
 
 def read_pairs(
     path: Path,
-    split: judgekit.Split | None,
+    split: judgekit.data.Split | None,
     tokenizer: Tokenizer,
     *,
     style: str,
@@ -79,7 +80,7 @@ def read_pairs(
     truncate: bool = False,
     skip_equal: bool = False,
     format: str | None = None,
-    prompts: judgekit.Prompts | None = None,
+    prompts: judgekit.data.Prompts | None = None,
 ) -> list[Pair]:
     """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
     `rejected`.
@@ -90,15 +91,15 @@ def read_pairs(
     """
 
     pairs = []
-    ends = judgekit.style_named(style, prompts).end != ""
+    ends = judgekit.data.style_named(style, prompts).end != ""
     for item, *texts in read_preferred(path, split, format):
-        prompt = tokenizer.encode(judgekit.render_prompt(style, item.sample, prompts=prompts))
+        prompt = tokenizer.encode(judgekit.data.render_prompt(style, item.sample, prompts=prompts))
         if len(prompt) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")
         responses = []
         for field, text in zip(("chosen", "rejected"), texts, strict=True):
             response = item.sample.model_copy(update={"reference": text})
-            spans = judgekit.render_training(style, response, prompts)
+            spans = judgekit.data.render_training(style, response, prompts)
             example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
             if len(example) > context and not truncate:
                 raise item.error(

@@ -6,26 +6,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import judgekit
+import judgekit.data
 
 
 class Preferred(NamedTuple):
     """An item, and its two responses."""
 
-    item: judgekit.Item
+    item: judgekit.data.Item
     chosen: str
     rejected: str
 
 
-def read_preferred(path: Path, split: judgekit.Split | None, format: str | None) -> list[Preferred]:
+def read_preferred(path: Path, split: judgekit.data.Split | None, format: str | None) -> list[Preferred]:
     """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
     `rejected`. Raises DataError for an item without two texts."""
     return [
         Preferred(item, _text(item, "chosen"), _text(item, "rejected"))
-        for item in judgekit.read_instructions(path, split, format)
+        for item in judgekit.data.read_instructions(path, split, format)
     ]
 
 
-def _text(item: judgekit.Item, field: str) -> str:
+def _text(item: judgekit.data.Item, field: str) -> str:
     text = item.fields.get(field)
     if isinstance(text, str) and text.strip():
         return text

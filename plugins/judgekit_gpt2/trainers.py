@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import JsonValue
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.options import (
     DPOOptions,
@@ -115,7 +116,7 @@ class Pretrain(_Trainer):
 
     def inputs(self) -> list[Path]:
         extra = self.options.tokenizer.instructions
-        own = [self.path(extra), *judgekit.style_files(self.options.tokenizer.style, self.where)] if extra else []
+        own = [self.path(extra), *judgekit.data.style_files(self.options.tokenizer.style, self.where)] if extra else []
         return [*self._texts(), *own]
 
     def check(self) -> None:
@@ -203,9 +204,9 @@ class Pretrain(_Trainer):
     def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
         if wanted.instructions is not None:
-            prompts = judgekit.Prompts(where=self.where)
-            for item in judgekit.read_items(self.path(wanted.instructions), split="train"):
-                yield from (span.text for span in judgekit.render_training(wanted.style, item.sample, prompts))
+            prompts = judgekit.data.Prompts(where=self.where)
+            for item in judgekit.data.read_items(self.path(wanted.instructions), split="train"):
+                yield from (span.text for span in judgekit.data.render_training(wanted.style, item.sample, prompts))
 
 
 class _Tuner(_Trainer):
@@ -217,7 +218,7 @@ class _Tuner(_Trainer):
         """The data, a style of one's own, and the files of the checkpoint to start with if it is there already."""
         start = self.path(self.options.start)
         files = checkpoint.files(start) if start.is_dir() else []
-        return [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where), *files]
+        return [self.path(self.options.data), *judgekit.data.style_files(self.options.style, self.where), *files]
 
     def check(self) -> None:
         """Raises CheckpointError for a checkpoint to start with that is not there and that no training is to make,
@@ -226,12 +227,12 @@ class _Tuner(_Trainer):
         # The core names the product of a training by its full path.
         if start.exists() or not Path(self.options.start).is_absolute():
             checkpoint.check(start)
-        judgekit.style_named(self.options.style, judgekit.Prompts(where=self.where))
+        judgekit.data.style_named(self.options.style, judgekit.data.Prompts(where=self.where))
         self._check_items(self.options.split)
         if self.options.validation is not None:
             self._check_items(self.options.validation)
 
-    def _check_items(self, split: judgekit.Split | None) -> None:
+    def _check_items(self, split: judgekit.data.Split | None) -> None:
         """Read what is to be learnt, without tokens. Raises DataError."""
         raise NotImplementedError
 
@@ -287,7 +288,7 @@ class _Tuner(_Trainer):
     def _answers(self, tokenizer: Tokenizer) -> Respond:
         """Answers to the first held-out items (or, if none are held out, to the first that are learnt)."""
         options = self.options
-        items = judgekit.read_items(
+        items = judgekit.data.read_items(
             self.path(options.data),
             options.format,
             split=options.validation or options.split,
@@ -295,10 +296,10 @@ class _Tuner(_Trainer):
             empty=True,
         )
         samples = [item.sample for item in items[: options.samples]]
-        prompts = judgekit.Prompts(where=self.where)
-        asked = [judgekit.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
+        prompts = judgekit.data.Prompts(where=self.where)
+        asked = [judgekit.data.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
-        end = judgekit.style_named(options.style, prompts).end
+        end = judgekit.data.style_named(options.style, prompts).end
         return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
 
 
@@ -309,9 +310,9 @@ class Finetune(_Tuner):
     own_rate = 5e-5
     options: FinetuneOptions
 
-    def _check_items(self, split: judgekit.Split | None) -> None:
+    def _check_items(self, split: judgekit.data.Split | None) -> None:
         options = self.options
-        judgekit.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
+        judgekit.data.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
 
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2 import data
@@ -320,7 +321,7 @@ class Finetune(_Tuner):
         options = self.options
         model, tokenizer = self._start()
 
-        def examples(split: judgekit.Split | None) -> list[data.Example]:
+        def examples(split: judgekit.data.Split | None) -> list[data.Example]:
             return data.instruction_examples(
                 self.path(options.data),
                 split,
@@ -330,7 +331,7 @@ class Finetune(_Tuner):
                 context=model.config.context,
                 truncate=options.truncate,
                 format=options.format,
-                prompts=judgekit.Prompts(where=self.where),
+                prompts=judgekit.data.Prompts(where=self.where),
                 mapping=options.mapping,
             )
 
@@ -360,7 +361,7 @@ class DPO(_Tuner):
     own_rate = 5e-6
     options: DPOOptions
 
-    def _check_items(self, split: judgekit.Split | None) -> None:
+    def _check_items(self, split: judgekit.data.Split | None) -> None:
         read_preferred(self.path(self.options.data), split, self.options.format)
 
     def _task(self, into: Path, members: Team) -> Task:
@@ -371,7 +372,7 @@ class DPO(_Tuner):
         model, tokenizer = self._start()
         context, end = model.config.context, tokenizer.end_of_text
 
-        def pairs(split: judgekit.Split | None) -> list[preferences.Pair]:
+        def pairs(split: judgekit.data.Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
             found = preferences.read_pairs(
                 self.path(options.data),
@@ -382,7 +383,7 @@ class DPO(_Tuner):
                 truncate=options.truncate,
                 skip_equal=options.skip_equal,
                 format=options.format,
-                prompts=judgekit.Prompts(where=self.where),
+                prompts=judgekit.data.Prompts(where=self.where),
             )
             return preferences.with_reference(found, model, end, limit=context, size=options.batch)
 

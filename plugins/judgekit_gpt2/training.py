@@ -29,6 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.tensor import DTensor
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import lora, weights
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.model import GPT2
@@ -37,7 +38,7 @@ from judgekit_gpt2.tokens import Tokenizer
 from judgekit_gpt2.workspace import Workspace
 
 Progress = Callable[[int, int, str], None]
-Respond = Callable[[GPT2, int], Sequence[judgekit.TrainingSample]]
+Respond = Callable[[GPT2, int], Sequence[judgekit.data.TrainingSample]]
 Precision = Literal["float32", "bfloat16"]
 
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
@@ -312,7 +313,7 @@ class Fitting:
 
     def _point(self, split: str, loss: float, **measures: float) -> None:
         if self.leads:
-            point = judgekit.CurvePoint(step=self.counters.step, split=split, loss=loss, measures=measures)
+            point = judgekit.data.CurvePoint(step=self.counters.step, split=split, loss=loss, measures=measures)
             self.workspace.log.add(point)
 
     def _end_of_epoch(self, epoch: int | None) -> None:

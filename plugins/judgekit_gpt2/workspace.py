@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.checkpoint import STATES
 
@@ -40,7 +41,7 @@ class Workspace:
 
     def __init__(self, folder: Path, origin: str) -> None:
         self.folder, self.origin = folder, origin
-        self.log = judgekit.TrainingLog(folder)
+        self.log = judgekit.data.TrainingLog(folder)
 
     def restore(self) -> tuple[Counters, dict[str, Tensor]]:
         """The newest whole state of this training, or zero counters and no tensors; curve and samples cut to it.

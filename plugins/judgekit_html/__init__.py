@@ -32,11 +32,11 @@ def judgekit_reporters() -> Mapping[str, judgekit.Reporter]:
 
 
 @judgekit.hookimpl
-def judgekit_check(spec: judgekit.RunSpec) -> Sequence[judgekit.Problem]:
+def judgekit_check(config: judgekit.RunConfig) -> Sequence[judgekit.Problem]:
     """Charts that cannot be drawn are found before the run, not after it."""
     import importlib.util
 
-    if "html" not in spec.reports or importlib.util.find_spec("vl_convert") is not None:
+    if "html" not in config.reports or importlib.util.find_spec("vl_convert") is not None:
         return ()
     hint = judgekit.install_hint("report")
     missing = f"the html report draws its charts with vl-convert: {hint}, or leave html out"

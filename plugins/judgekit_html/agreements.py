@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import charts, numbers
 
 SHARES = ("agreement", "agreement_no_ties", "majority")
 POINTS = ("bias", "mae", "mean")
-SHARE = judgekit.Series(label="share", low=0, high=1, unit="%")
+SHARE = judgekit.Scale(label="share", low=0, high=1, unit="%")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def blocks(record: judgekit.RunRecord) -> list[Block]:
     return [_block(found) for found in record.agreements]
 
 
-def _block(found: judgekit.Agreement) -> Block:
+def _block(found: judgekit.statistics.Agreement) -> Block:
     between = {figure.name: figure for figure in found.ceiling}
     interval = f"{numbers.percent(found.confidence)} interval"
     columns = ["Figure", "Value", interval, *(["Between labellers", interval] if between else []), "Note"]
@@ -63,7 +64,7 @@ def _block(found: judgekit.Agreement) -> Block:
     )
 
 
-def _calibration(found: judgekit.Agreement) -> judgekit.Section:
+def _calibration(found: judgekit.statistics.Agreement) -> judgekit.Section:
     """What the judge's values are worth: the labels' mean where it gave about the same."""
     scale = found.scale
     said = [" – ".join(dict.fromkeys(numbers.plain(end, scale) for end in (one.low, one.high)))
@@ -85,15 +86,15 @@ def _calibration(found: judgekit.Agreement) -> judgekit.Section:
     return judgekit.Section(f"calibration-{found.metric}", title, sentence, charts.calibration(found), table)
 
 
-def _figure(figure: judgekit.Figure, found: judgekit.Agreement) -> list[str]:
+def _figure(figure: judgekit.statistics.AgreementMeasure, found: judgekit.statistics.Agreement) -> list[str]:
     return [_value(figure.value, figure.name, found), _range(figure.interval, figure.name, found)]
 
 
-def _note(figure: judgekit.Figure, found: judgekit.Agreement) -> str:
+def _note(figure: judgekit.statistics.AgreementMeasure, found: judgekit.statistics.Agreement) -> str:
     return f"Wilson {_range(figure.wilson, figure.name, found)}" if figure.wilson else figure.note
 
 
-def _value(value: float | None, name: str, found: judgekit.Agreement) -> str:
+def _value(value: float | None, name: str, found: judgekit.statistics.Agreement) -> str:
     if value is None:
         return numbers.NONE
     if name in SHARES:
@@ -103,14 +104,14 @@ def _value(value: float | None, name: str, found: judgekit.Agreement) -> str:
     return numbers.minus(f"{value:.3f}")
 
 
-def _range(interval: judgekit.Interval, name: str, found: judgekit.Agreement) -> str:
+def _range(interval: judgekit.statistics.Interval, name: str, found: judgekit.statistics.Agreement) -> str:
     if interval.low is None or interval.high is None:
         return interval.note
     return f"[{_value(interval.low, name, found)}, {_value(interval.high, name, found)}]"
 
 
-def _corrected(one: judgekit.Corrected, found: judgekit.Agreement) -> list[str]:
-    def mean(value: float | None, interval: judgekit.Interval) -> str:
+def _corrected(one: judgekit.statistics.Corrected, found: judgekit.statistics.Agreement) -> list[str]:
+    def mean(value: float | None, interval: judgekit.statistics.Interval) -> str:
         return f"{_value(value, 'mean', found)} {_range(interval, 'mean', found)}"
 
     own = [_value(one.value, "mean", found), _range(one.interval, "mean", found)]

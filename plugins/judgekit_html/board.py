@@ -1,5 +1,5 @@
 """What items can be sorted and filtered by: their scores, the differences between systems, the changes since the
-baseline. The numbers are the core's (judgekit.item_scores, judgekit.item_differences)."""
+baseline. The numbers are the core's (judgekit.statistics.item_scores, judgekit.statistics.item_differences)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import numbers
 from judgekit_html.findings import headlines
 
@@ -18,7 +19,7 @@ MARKS = {
     "worse": "worse than the baseline",
     "differs": "differs between the systems",
 }
-ItemScores = Mapping[judgekit.Place, Mapping[str, float]]
+ItemScores = Mapping[judgekit.statistics.ScoreKey, Mapping[str, float]]
 NOISE = 1e-9  # of the scale's range; below it a difference is the rounding of floats
 
 
@@ -29,7 +30,7 @@ class Column:
     kind: str
     metric: str
     label: str
-    scale: judgekit.Series
+    scale: judgekit.Scale
     values: Mapping[str, float]
     first: Mapping[str, float]
     second: Mapping[str, float]
@@ -49,7 +50,7 @@ class Board:
 
     def __init__(self, run: judgekit.RunView) -> None:
         self.record, self.baseline = run.record, run.baseline or {}
-        self.scores: ItemScores = judgekit.item_scores(run)
+        self.scores: ItemScores = judgekit.statistics.item_scores(run)
         scales = {e.metric: e.scale for metric in {e.metric for e in run.record.estimates}
                   for e in headlines(run.record, metric)}  # fmt: skip
         self._scales = scales
@@ -69,10 +70,10 @@ class Board:
             if found.series != "value" or found.against is None or found.metric not in self._scales:
                 continue
             pair = [
-                self.scores.get(judgekit.Place(found.metric, system, found.opponent or ""), {})
+                self.scores.get(judgekit.statistics.ScoreKey(found.metric, system, found.opponent or ""), {})
                 for system in (found.system, found.against)
             ]
-            values = judgekit.item_differences(*pair)
+            values = judgekit.statistics.item_differences(*pair)
             label = f"{found.metric}, {found.system} − {found.against}"
             if values:
                 yield Column("difference", found.metric, label, self._scales[found.metric], values, *pair)
@@ -83,7 +84,7 @@ class Board:
             before = self.baseline.get(place)
             if before is None or place.metric not in self._scales:
                 continue
-            found = judgekit.item_differences(values, before)
+            found = judgekit.statistics.item_differences(values, before)
             label = f"{place.metric}, {_named(place)} since the baseline"
             if found:
                 yield Column("change", place.metric, label, self._scales[place.metric], found, values, before)
@@ -112,5 +113,5 @@ class Board:
         return tuple(found)
 
 
-def _named(place: judgekit.Place) -> str:
+def _named(place: judgekit.statistics.ScoreKey) -> str:
     return f"{place.system} against {place.opponent}" if place.opponent else place.system

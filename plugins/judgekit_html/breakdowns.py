@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import numbers, tables
 from judgekit_html.charts import Styles
 from judgekit_html.drawing import COLOURS, LINE, MUTED, PAPER, SHAPES, WIDTH
@@ -52,7 +53,7 @@ def _chance(record: judgekit.RunRecord, metric: str) -> float | None:
     return next((s.value for s in record.statistics if s.metric == metric and s.name == "chance"), None)
 
 
-def _order(breakdown: judgekit.Breakdown, heads: Sequence[judgekit.Estimate]) -> list[str]:
+def _order(breakdown: judgekit.statistics.Breakdown, heads: Sequence[judgekit.statistics.Estimate]) -> list[str]:
     """The groups that the metric has: as they are, or the lowest first where they are many."""
     present = {estimate.group for estimate in heads}
     groups = [group.name for group in breakdown.groups if group.name in present]
@@ -64,11 +65,11 @@ def _order(breakdown: judgekit.Breakdown, heads: Sequence[judgekit.Estimate]) ->
     return sorted(groups, key=lambda group: (values.get(group) is None, values.get(group) or 0.0, place[group]))
 
 
-def _names(estimates: Sequence[judgekit.Estimate]) -> list[str]:
+def _names(estimates: Sequence[judgekit.statistics.Estimate]) -> list[str]:
     return list(dict.fromkeys(map(_name, estimates)))
 
 
-def _name(estimate: judgekit.Estimate) -> str:
+def _name(estimate: judgekit.statistics.Estimate) -> str:
     if estimate.against is not None:
         return f"{estimate.system} − {estimate.against}"
     return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system
@@ -78,7 +79,10 @@ def _name(estimate: judgekit.Estimate) -> str:
 
 
 def _sentence(
-    title: str, heads: Sequence[judgekit.Estimate], differences: Sequence[judgekit.Estimate], groups: Sequence[str]
+    title: str,
+    heads: Sequence[judgekit.statistics.Estimate],
+    differences: Sequence[judgekit.statistics.Estimate],
+    groups: Sequence[str],
 ) -> str:
     parts = [f"{title}: {judgekit.counted(len(groups), 'group')}."]
     for name in _names(heads):
@@ -105,13 +109,13 @@ def _sentence(
     return " ".join(parts)
 
 
-def _of(estimate: judgekit.Estimate) -> str:
+def _of(estimate: judgekit.statistics.Estimate) -> str:
     figure = numbers.amount(estimate.value, estimate.scale)
     items = judgekit.counted(estimate.n_items, "item")
     return f"{_short(estimate.group)} ({figure}, {interval_text(estimate)}, {items})"
 
 
-def _apart(name: str, differences: Sequence[judgekit.Estimate]) -> str:
+def _apart(name: str, differences: Sequence[judgekit.statistics.Estimate]) -> str:
     """In which groups a paired difference is clear of zero."""
     known = [e for e in differences if e.interval.low is not None and e.interval.high is not None]
     clear = [e for e in known if not (e.interval.low or 0.0) <= 0 <= (e.interval.high or 0.0)]
@@ -137,7 +141,10 @@ def _short(group: str | None) -> str:
 
 
 def _chart(
-    record: judgekit.RunRecord, heads: Sequence[judgekit.Estimate], groups: Sequence[str], chance: float | None
+    record: judgekit.RunRecord,
+    heads: Sequence[judgekit.statistics.Estimate],
+    groups: Sequence[str],
+    chance: float | None,
 ) -> Mapping[str, Any]:
     """A line a group; on it, for each system, its interval as a bar and its value as a point; chance through all."""
     scale, names, styles = heads[0].scale, _names(heads), Styles(record.systems)
@@ -208,13 +215,17 @@ def _chart(
     }
 
 
-def _shade(record: judgekit.RunRecord, styles: Styles, estimate: judgekit.Estimate, number: int, lines: int) -> str:
+def _shade(
+    record: judgekit.RunRecord, styles: Styles, estimate: judgekit.statistics.Estimate, number: int, lines: int
+) -> str:
     """The system's own colour, as everywhere; where there are more lines than systems, one a line."""
     return styles.colour(estimate.system) if lines <= len(record.systems) else COLOURS[number % len(COLOURS)]
 
 
 def _table(
-    estimates: Sequence[judgekit.Estimate], differences: Sequence[judgekit.Estimate], groups: Sequence[str]
+    estimates: Sequence[judgekit.statistics.Estimate],
+    differences: Sequence[judgekit.statistics.Estimate],
+    groups: Sequence[str],
 ) -> judgekit.Table:
     """Every estimate of every group, with its counts."""
     several = len({estimate.series for estimate in estimates}) > 1

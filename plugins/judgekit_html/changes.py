@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import figures, findings, numbers
 from judgekit_html.board import Board, Column
 from judgekit_html.tables import method_name
@@ -39,7 +40,7 @@ def rules(record: judgekit.RunRecord) -> list[Rule]:
     return [_rule(claim) for claim in record.gate.claims] if record.gate else []
 
 
-def _rule(claim: judgekit.GateClaim) -> Rule:
+def _rule(claim: judgekit.statistics.GateClaim) -> Rule:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
     asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"

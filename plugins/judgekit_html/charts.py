@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
+import judgekit.data
+import judgekit.statistics
 from judgekit_html import numbers
 from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES, WIDTH
 
@@ -42,7 +44,7 @@ def _top(**chart: Any) -> dict[str, Any]:
 
 
 def intervals(
-    estimates: Sequence[judgekit.Estimate],
+    estimates: Sequence[judgekit.statistics.Estimate],
     styles: Styles,
     reference: float | None = None,
     opponents: bool = False,
@@ -127,7 +129,7 @@ def _text(field: str, at: float | str, **mark: Any) -> dict[str, Any]:
     }
 
 
-def _line(index: int, estimate: judgekit.Estimate, styles: Styles, opponents: bool) -> dict[str, Any]:
+def _line(index: int, estimate: judgekit.statistics.Estimate, styles: Styles, opponents: bool) -> dict[str, Any]:
     scale, differ = estimate.scale, estimate.against is not None
     bounds = estimate.bounds if estimate.bounds and estimate.bounds[0] < estimate.bounds[1] else (None, None)
     figures = (
@@ -148,15 +150,15 @@ def _line(index: int, estimate: judgekit.Estimate, styles: Styles, opponents: bo
     }
 
 
-def _name(estimate: judgekit.Estimate, opponents: bool) -> str:
+def _name(estimate: judgekit.statistics.Estimate, opponents: bool) -> str:
     return f"{estimate.system} against {estimate.opponent}" if opponents and estimate.opponent else estimate.system
 
 
-def _scaled(value: float | None, scale: judgekit.Series) -> float | None:
+def _scaled(value: float | None, scale: judgekit.Scale) -> float | None:
     return None if value is None else round(value * numbers.factor(scale), 6)
 
 
-def _around_zero(estimates: Sequence[judgekit.Estimate], margin: float | None) -> list[float]:
+def _around_zero(estimates: Sequence[judgekit.statistics.Estimate], margin: float | None) -> list[float]:
     """An axis that shows every end, the margin and zero, a tenth wider on both sides; the whole scale where nothing is
     known."""
     ends = [
@@ -179,7 +181,7 @@ class Bin:
     scored: bool = True
 
 
-def bins(values: Counter[float], unscored: int, scale: judgekit.Series) -> list[Bin]:
+def bins(values: Counter[float], unscored: int, scale: judgekit.Scale) -> list[Bin]:
     """The values counted: a bar for each where they are few, else ten equal bins (the last one closed)."""
     if len(values) <= LEVELS and all(float(value * numbers.factor(scale)).is_integer() for value in values):
         bars = [Bin(numbers.minus(f"{value * numbers.factor(scale):g}"), values[value]) for value in sorted(values)]
@@ -194,7 +196,7 @@ def bins(values: Counter[float], unscored: int, scale: judgekit.Series) -> list[
     return [*bars, Bin("no score", unscored, scored=False)] if unscored else bars
 
 
-def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styles: Styles) -> dict[str, Any]:
+def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Scale, styles: Styles) -> dict[str, Any]:
     """One small bar chart a system, one above the other on the same axes, each bar with its count."""
     order = list(dict.fromkeys(bar.label for bars in systems.values() for bar in bars if bar.scored))
     order += ["no score"] if any(not bar.scored for bars in systems.values() for bar in bars) else []
@@ -238,7 +240,7 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Series, styl
     }
 
 
-def ranked(values: Mapping[str, float], scale: judgekit.Series) -> list[tuple[str, float]]:
+def ranked(values: Mapping[str, float], scale: judgekit.Scale) -> list[tuple[str, float]]:
     """Items with their values from the largest gain to the largest loss; of more than BARS as many, evenly spaced."""
     good = 1 if scale.higher_is_better else -1
     found = sorted(values.items(), key=lambda item: (-good * item[1], item[0]))
@@ -248,7 +250,7 @@ def ranked(values: Mapping[str, float], scale: judgekit.Series) -> list[tuple[st
 
 
 def waterfall(
-    values: Sequence[float], scale: judgekit.Series, label: str, margin: float | None = None
+    values: Sequence[float], scale: judgekit.Scale, label: str, margin: float | None = None
 ) -> dict[str, Any]:
     """A bar an item, in the order of `ranked`: upwards where it is better. `margin` (on the scale of differences) is a
     dashed line."""
@@ -289,7 +291,7 @@ def waterfall(
     return _top(height=150, data={"values": bars}, layer=layers)
 
 
-def calibration(found: judgekit.Agreement) -> dict[str, Any]:
+def calibration(found: judgekit.statistics.Agreement) -> dict[str, Any]:
     """The labels' mean over the judge's, with the labels' interval; the dashed line is where they are the same."""
     scale = found.scale
     ends = [_scaled(scale.low, scale), _scaled(scale.high, scale)]
@@ -387,13 +389,13 @@ def _fitting(count: int, outcome: str, share: float) -> str:
     return f"{count} {outcome}" if share > 0.2 else str(count) if share > 0.05 else ""
 
 
-def measure(points: Iterable[judgekit.CurvePoint], name: str) -> dict[str, Any]:
+def measure(points: Iterable[judgekit.data.CurvePoint], name: str) -> dict[str, Any]:
     """Something else that was measured in training, by step; below the loss, on the same steps."""
     values = [{"step": point.step, "split": point.split, "value": point.measures[name]} for point in points]
     return _by_step(values, name.replace("_", " "), 70)
 
 
-def curve(points: Iterable[judgekit.CurvePoint]) -> dict[str, Any]:
+def curve(points: Iterable[judgekit.data.CurvePoint]) -> dict[str, Any]:
     """Loss by step, one line a split, told apart by colour and dash."""
     values = [{"step": point.step, "split": point.split, "value": point.loss} for point in points]
     return _by_step(values, "loss (nats)", 200)
@@ -436,9 +438,9 @@ def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> di
     )
 
 
-def thinned(points: Sequence[judgekit.CurvePoint], most: int = POINTS) -> list[judgekit.CurvePoint]:
+def thinned(points: Sequence[judgekit.data.CurvePoint], most: int = POINTS) -> list[judgekit.data.CurvePoint]:
     """At most `most` points a split, evenly spaced, the first and the last kept."""
-    kept: list[judgekit.CurvePoint] = []
+    kept: list[judgekit.data.CurvePoint] = []
     for split in dict.fromkeys(point.split for point in points):
         mine = [point for point in points if point.split == split]
         if len(mine) > most:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import judgekit
+import judgekit.data
+import judgekit.statistics
 from judgekit_html import charts, numbers
 from judgekit_html.board import Column
 from judgekit_html.charts import Styles
@@ -58,7 +60,7 @@ def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | N
     return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
 
 
-def margin_of(record: judgekit.RunRecord, metric: str, scale: judgekit.Series) -> float | None:
+def margin_of(record: judgekit.RunRecord, metric: str, scale: judgekit.Scale) -> float | None:
     """Where the margin of the gate's rule on the metric lies, on the scale of differences."""
     for claim in record.gate.claims if record.gate else ():
         if claim.metric == metric and claim.kind == "margin":
@@ -66,7 +68,7 @@ def margin_of(record: judgekit.RunRecord, metric: str, scale: judgekit.Series) -
     return None
 
 
-def margin_words(margin: float | None, scale: judgekit.Series) -> str:
+def margin_words(margin: float | None, scale: judgekit.Scale) -> str:
     if margin is None:
         return ""
     return f"; the dashed line is the gate's margin, {numbers.amount(margin, scale, difference=True)}"
@@ -93,7 +95,7 @@ def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, fl
     return judgekit.Section(name, column.label, sentence, chart if column.values else None, table)
 
 
-def _figures(estimate: judgekit.Estimate) -> str:
+def _figures(estimate: judgekit.statistics.Estimate) -> str:
     """43.1 [37.0, 49.2], or what is missing."""
     if estimate.value is None:
         return f"nothing ({estimate.interval.note or 'no estimate'})"
@@ -201,11 +203,11 @@ def _flips(count: int) -> str:
     return f" ({judgekit.counted(count, 'verdict')} changed with the order of the two answers)" if count else ""
 
 
-def curve(training: judgekit.Training) -> judgekit.Section:
+def curve(training: judgekit.data.Training) -> judgekit.Section:
     """A training's loss by step; without a chart where no loss was recorded."""
     if not training.curve:
         return judgekit.Section(f"training-{training.name}", training.name, f"{training.name}: no loss was recorded.")
-    splits: dict[str, list[judgekit.CurvePoint]] = defaultdict(list)
+    splits: dict[str, list[judgekit.data.CurvePoint]] = defaultdict(list)
     for point in training.curve:
         splits[point.split].append(point)
     parts = [
@@ -232,7 +234,7 @@ def curve(training: judgekit.Training) -> judgekit.Section:
     )
 
 
-def _measure(point: judgekit.CurvePoint, name: str) -> str:
+def _measure(point: judgekit.data.CurvePoint, name: str) -> str:
     return _number(point.measures[name], 4) if name in point.measures else ""
 
 
@@ -243,7 +245,7 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.01 else f"{value:.{digits}g}"
 
 
-def measures(training: judgekit.Training) -> list[judgekit.Section]:
+def measures(training: judgekit.data.Training) -> list[judgekit.Section]:
     """What else was measured on the way, each with a chart of its own."""
     found = []
     names = dict.fromkeys(name for point in training.curve for name in point.measures)

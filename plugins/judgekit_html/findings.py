@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import numbers
 
 Tone = Literal["bad", "warn", "good", "plain"]
@@ -53,7 +54,7 @@ class Finding:
     contrasts: tuple[Contrast, ...]
 
 
-def headlines(record: judgekit.RunRecord, metric: str) -> list[judgekit.Estimate]:
+def headlines(record: judgekit.RunRecord, metric: str) -> list[judgekit.statistics.Estimate]:
     """The metric's headline estimates: the series `value`, for new items."""
     return [e for e in record.estimates if e.metric == metric and e.series == "value" and e.estimand == NEW]
 
@@ -86,7 +87,7 @@ def _finding(record: judgekit.RunRecord, metric: str) -> Finding:
     )
 
 
-def opponent(record: judgekit.RunRecord, found: judgekit.Estimate | judgekit.Row) -> str | None:
+def opponent(record: judgekit.RunRecord, found: judgekit.statistics.Estimate | judgekit.Row) -> str | None:
     """Whom a pairwise metric compares the system with; None for other metrics. Older records have it in the spec."""
     part = metric_spec(record, found.metric)
     against = part.get("against")
@@ -97,7 +98,7 @@ def is_pairwise(record: judgekit.RunRecord, metric: str) -> bool:
     return any(opponent(record, estimate) is not None for estimate in headlines(record, metric))
 
 
-def strengths(record: judgekit.RunRecord, metric: str) -> list[judgekit.Estimate]:
+def strengths(record: judgekit.RunRecord, metric: str) -> list[judgekit.statistics.Estimate]:
     """The Bradley–Terry win probabilities of three or more systems, where they could be estimated."""
     return [e for e in record.estimates if e.metric == metric and e.series == STRENGTH and e.value is not None]
 
@@ -112,24 +113,24 @@ def metric_spec(record: judgekit.RunRecord, metric: str) -> Mapping[str, object]
     return record.part("metrics", metric)
 
 
-def interval_text(estimate: judgekit.Estimate) -> str:
+def interval_text(estimate: judgekit.statistics.Estimate) -> str:
     """[37.0, 49.2], or why there is none."""
     found = estimate.interval
     text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
     return text or f"no interval: {found.note or 'no reason recorded'}"
 
 
-def _score(estimate: judgekit.Estimate) -> Score:
+def _score(estimate: judgekit.statistics.Estimate) -> Score:
     return Score(estimate.system, numbers.amount(estimate.value, estimate.scale), interval_text(estimate))
 
 
-def _difference(estimate: judgekit.Estimate) -> Contrast:
+def _difference(estimate: judgekit.statistics.Estimate) -> Contrast:
     conclusion, tone = conclude(estimate)
     figure = numbers.amount(estimate.value, estimate.scale, difference=True)
     return Contrast(estimate.system, estimate.against or "", figure, interval_text(estimate), conclusion, tone)
 
 
-def conclude(estimate: judgekit.Estimate, middle: float = 0.0) -> tuple[str, Tone]:
+def conclude(estimate: judgekit.statistics.Estimate, middle: float = 0.0) -> tuple[str, Tone]:
     """What the interval allows to say about a value against `middle`."""
     low, high = estimate.interval.low, estimate.interval.high
     if low is None or high is None:
@@ -143,7 +144,7 @@ def conclude(estimate: judgekit.Estimate, middle: float = 0.0) -> tuple[str, Ton
     return f"{word}, which is {'worse' if higher else 'better'} here", "bad" if higher else "good"
 
 
-def preference(estimate: judgekit.Estimate, against: str) -> Contrast:
+def preference(estimate: judgekit.statistics.Estimate, against: str) -> Contrast:
     """A win rate against even odds, the middle of its scale."""
     middle = (estimate.scale.low + estimate.scale.high) / 2
     word, tone = conclude(estimate, middle)
@@ -199,13 +200,13 @@ def _gate(record: judgekit.RunRecord) -> Iterator[Alert]:
             yield Alert(GATE_TONES[claim.outcome], f"{claim.outcome}: {claim_words(claim)}{why}.", "baseline")
 
 
-def claimed(claim: judgekit.GateClaim) -> str:
+def claimed(claim: judgekit.statistics.GateClaim) -> str:
     """What a rule is about: quality of sft."""
     against = f" against {claim.opponent}" if claim.opponent else ""
     return f"{claim.metric} of {claim.system}{against}"
 
 
-def claim_words(claim: judgekit.GateClaim) -> str:
+def claim_words(claim: judgekit.statistics.GateClaim) -> str:
     """What a rule asked and what it found, in words."""
     scale, differ = claim.scale, claim.kind == "margin"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
@@ -231,7 +232,7 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
             yield Alert("bad", f"Judge {card.judge} failed {which}, so its {what} prove little: {details}.", "judges")
 
 
-def _failing(check: judgekit.Check) -> str:
+def _failing(check: judgekit.statistics.Check) -> str:
     value = numbers.NONE if check.value is None else numbers.minus(f"{check.value:,.3g}")
     return f"{check.label} reads {value}" + (f", expected {numbers.minus(check.expected)}" if check.expected else "")
 
@@ -258,7 +259,7 @@ def _missing(record: judgekit.RunRecord) -> Iterator[Alert]:
             yield Alert("warn", f"{metric}: no Bradley–Terry strengths: {refused[0].interval.note}.", "results")
 
 
-def _bounds(estimate: judgekit.Estimate) -> str:
+def _bounds(estimate: judgekit.statistics.Estimate) -> str:
     if estimate.bounds is None:
         return ""
     low, high = (numbers.amount(bound, estimate.scale) for bound in estimate.bounds)

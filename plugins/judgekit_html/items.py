@@ -16,7 +16,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ORDERS = ("when shown first", "when shown second")
 SHORT = 90  # characters of a judge's reply that are shown without folding
 TITLE = 160  # characters of a sample's title
-Scales = Mapping[tuple[str, str], judgekit.Series]
+Scales = Mapping[tuple[str, str], judgekit.Scale]
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,11 @@ def _figures(series: Mapping[str, float], metric: str, scales: Scales) -> tuple[
     return tuple(found)
 
 
-def _reading(verdict: judgekit.Verdict, scale: judgekit.Series | None) -> str:
+def _reading(verdict: judgekit.Verdict, scale: judgekit.Scale | None) -> str:
     return verdict.status if verdict.value is None else _value(verdict.value, scale)
 
 
-def _value(value: float, scale: judgekit.Series | None) -> str:
+def _value(value: float, scale: judgekit.Scale | None) -> str:
     return numbers.cell(value) if scale is None else numbers.amount(value, scale)
 
 

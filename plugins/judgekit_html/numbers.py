@@ -8,18 +8,18 @@ SPACE = "\N{NARROW NO-BREAK SPACE}"
 NONE = "–"
 
 
-def factor(scale: judgekit.Series) -> float:
+def factor(scale: judgekit.Scale) -> float:
     """What a value is multiplied by to be printed: 100 for shares in percent, else 1."""
     return 100.0 if scale.unit == "%" and scale.high <= 1 else 1.0
 
 
-def decimals(scale: judgekit.Series) -> int:
+def decimals(scale: judgekit.Scale) -> int:
     """One decimal on scales as wide as 0–100, two on 1–5, three on 0–1."""
     width = (scale.high - scale.low) * factor(scale)
     return 1 if width >= 50 else 2 if width > 2 else 3
 
 
-def plain(value: float, scale: judgekit.Series, *, signed: bool = False) -> str:
+def plain(value: float, scale: judgekit.Scale, *, signed: bool = False) -> str:
     """The number without its unit: 43.1, −2.0, +37.9."""
     text = f"{value * factor(scale):,.{decimals(scale)}f}"
     if not text.strip("-0.,"):
@@ -32,21 +32,21 @@ def minus(text: str) -> str:
     return text.replace("-", "−")
 
 
-def unit(scale: judgekit.Series, *, difference: bool = False) -> str:
+def unit(scale: judgekit.Scale, *, difference: bool = False) -> str:
     """The unit after a number: percentage points for a difference of percentages."""
     if scale.unit == "%":
         return f"{SPACE}{'pp' if difference else '%'}"
     return f"{SPACE}{scale.unit}" if scale.unit else ""
 
 
-def amount(value: float | None, scale: judgekit.Series, *, difference: bool = False) -> str:
+def amount(value: float | None, scale: judgekit.Scale, *, difference: bool = False) -> str:
     """A value with its unit; a dash where there is none."""
     if value is None:
         return NONE
     return plain(value, scale, signed=difference) + unit(scale, difference=difference)
 
 
-def span(low: float | None, high: float | None, scale: judgekit.Series, *, difference: bool = False) -> str:
+def span(low: float | None, high: float | None, scale: judgekit.Scale, *, difference: bool = False) -> str:
     """[37.0, 49.2]; empty where an end is missing."""
     if low is None or high is None:
         return ""

@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import agreements, breakdowns, changes, drawing, figures, findings, method, numbers, tables, tuned
 from judgekit_html.board import MARKS, Board
 from judgekit_html.items import Item, Items, titles
@@ -188,7 +189,7 @@ class Report:
         }
 
     def _group(
-        self, estimates: Sequence[judgekit.Estimate], metric: str, section: judgekit.Section | None
+        self, estimates: Sequence[judgekit.statistics.Estimate], metric: str, section: judgekit.Section | None
     ) -> dict[str, Any]:
         """One metric's table and, where it has headline numbers, its chart."""
         mine = [estimate for estimate in estimates if estimate.metric == metric]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import numbers
 from judgekit_html.findings import NEW, conclude
 
@@ -63,7 +64,7 @@ def method_name(method: str) -> str:
     return METHODS.get(method, method)
 
 
-def lines(estimates: Sequence[judgekit.Estimate]) -> list[Line]:
+def lines(estimates: Sequence[judgekit.statistics.Estimate]) -> list[Line]:
     """One line for each estimate for new items, its rerun interval beside it; a rerun alone gets a line too."""
     fresh = {_key(estimate) for estimate in estimates if estimate.estimand == NEW}
     reruns = {_key(estimate): estimate for estimate in estimates if estimate.estimand != NEW}
@@ -74,11 +75,11 @@ def lines(estimates: Sequence[judgekit.Estimate]) -> list[Line]:
     ]
 
 
-def _key(estimate: judgekit.Estimate) -> tuple[str, str, str, str | None, str | None]:
+def _key(estimate: judgekit.statistics.Estimate) -> tuple[str, str, str, str | None, str | None]:
     return estimate.metric, estimate.system, estimate.series, estimate.against, estimate.opponent
 
 
-def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
+def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Estimate | None) -> Line:
     scale, differ = estimate.scale, estimate.against is not None
     conclusion, tone = conclude(estimate) if differ else ("", "plain")
     clusters = "" if estimate.n_clusters is None else f" in {judgekit.counted(estimate.n_clusters, 'cluster')}"
@@ -102,20 +103,20 @@ def _line(estimate: judgekit.Estimate, rerun: judgekit.Estimate | None) -> Line:
     )
 
 
-def _range(found: judgekit.Interval | None, estimate: judgekit.Estimate) -> Range:
+def _range(found: judgekit.statistics.Interval | None, estimate: judgekit.statistics.Estimate) -> Range:
     if found is None:
         return Range(numbers.NONE)
     text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
     return Range(text) if text else Range("none", found.note or "no reason recorded")
 
 
-def _error(estimate: judgekit.Estimate) -> str:
+def _error(estimate: judgekit.statistics.Estimate) -> str:
     if estimate.se is None:
         return numbers.NONE
     return numbers.plain(estimate.se, estimate.scale) + numbers.unit(estimate.scale, difference=True)
 
 
-def _bounds(estimate: judgekit.Estimate) -> str:
+def _bounds(estimate: judgekit.statistics.Estimate) -> str:
     if estimate.bounds is None:
         return numbers.NONE
     if estimate.bounds[0] == estimate.bounds[1]:
@@ -141,7 +142,7 @@ class CheckLine:
     counts: str
 
 
-def checks(card: judgekit.JudgeCard) -> list[CheckLine]:
+def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
     found = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
     return [
         CheckLine(
@@ -187,5 +188,5 @@ def reruns(record: judgekit.RunRecord) -> judgekit.Table:
     return judgekit.Table(["Metric", "System", "Repeats", "Value", "SE of a rerun", "Interval of a rerun"], rows)
 
 
-def _pair(estimate: judgekit.Estimate) -> str:
+def _pair(estimate: judgekit.statistics.Estimate) -> str:
     return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system

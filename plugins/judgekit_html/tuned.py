@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import judgekit
+import judgekit.statistics
 from judgekit_html import figures, findings, numbers
 from judgekit_html.board import Board
 
@@ -24,7 +25,7 @@ class Bought:
 def bought(record: judgekit.RunRecord, board: Board) -> list[Bought]:
     """For each trained system what its last training bought, and all of them together."""
     found = []
-    trained = judgekit.descents(record.spec)
+    trained = judgekit.provenances(record.spec)
     for descent in (trained[system] for system in record.systems if system in trained):
         for before in descent.compared:
             claims = [*_differences(record, board, descent.system, before), *_wins(record, descent.system, before)]
@@ -73,7 +74,7 @@ def _headline(record: judgekit.RunRecord, metric: str, system: str) -> str:
     return numbers.amount(mine[0].value, mine[0].scale) if mine else numbers.NONE
 
 
-def _items(board: Board, found: judgekit.Estimate) -> str:
+def _items(board: Board, found: judgekit.statistics.Estimate) -> str:
     """60 better, 4 worse, 5 equal: of the items that both have a score for."""
     label = f"{found.metric}, {found.system} − {found.against}"
     column = next((one for one in board.differences if one.label == label), None)
@@ -84,7 +85,7 @@ def _items(board: Board, found: judgekit.Estimate) -> str:
     return f"{better} better, {worse} worse, {equal} equal"
 
 
-def _sentence(record: judgekit.RunRecord, descent: judgekit.Descent, before: str, claims: list[Claim]) -> str:
+def _sentence(record: judgekit.RunRecord, descent: judgekit.Provenance, before: str, claims: list[Claim]) -> str:
     """How the one came of the other, and on which metrics it is better or worse."""
     parts = []
     for tone, words in (("good", "better"), ("bad", "worse")):
@@ -97,7 +98,7 @@ def _sentence(record: judgekit.RunRecord, descent: judgekit.Descent, before: str
     )
 
 
-def _way(record: judgekit.RunRecord, descent: judgekit.Descent) -> str:
+def _way(record: judgekit.RunRecord, descent: judgekit.Provenance) -> str:
     """The trainings that led to a system, each with its trainer and length: base (gpt2-pretrain, 40 steps), then …"""
     made = {training.name: training for training in record.trainings}
     steps = []

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.options import as_json, check_free, force, read, reading, shown, threshold, where, write
 from judgekit_instructions.overlap import Overlap, overlap
 
@@ -63,7 +64,7 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
 
 
 def _exact_rows(
-    learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap
+    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap
 ) -> list[tuple[str, ...]]:
     return [
         (
@@ -77,7 +78,7 @@ def _exact_rows(
 
 
 def _near_rows(
-    learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap
+    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap
 ) -> list[tuple[str, ...]]:
     return [
         (
@@ -90,12 +91,12 @@ def _near_rows(
     ]
 
 
-def _question(item: judgekit.Item) -> str:
+def _question(item: judgekit.data.Item) -> str:
     return shown(f"{item.sample.instruction} {item.sample.input}", 70)
 
 
-def _tree(learnt: Sequence[judgekit.Item], tested: Sequence[judgekit.Item], found: Overlap) -> dict[str, Any]:
-    def named(item: judgekit.Item) -> dict[str, Any]:
+def _tree(learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap) -> dict[str, Any]:
+    def named(item: judgekit.data.Item) -> dict[str, Any]:
         return {"id": item.sample.id, "line": item.line}
 
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import judgekit
+import judgekit.data
 
 FORMATS = "alpaca, dolly, sharegpt or messages"
 
@@ -59,21 +60,21 @@ def convert(
     What the other format has no place for is kept as a field of the item. If something would be lost even so, nothing
     is written, unless with --lossy.
     """
-    items = judgekit.read_items(source, read_as, mapping=names, empty=allow_empty)
+    items = judgekit.data.read_items(source, read_as, mapping=names, empty=allow_empty)
     if target.exists() and not force:
         raise judgekit.UsageError("is there already; --force replaces it", path=target)
-    objects, losses = judgekit.objects_of(items, write_as)
+    objects, losses = judgekit.data.objects_of(items, write_as)
     if losses and not lossy:
         line = min(loss.first.line for loss in losses)
         raise judgekit.DataError(f"{write_as} cannot hold {_listed(losses)}; --lossy drops it", path=source, line=line)
-    judgekit.write_objects(target, objects)
+    judgekit.data.write_objects(target, objects)
     if losses:
         click.echo(f"dropped: {_listed(losses)}", err=True)
     click.echo(f"{len(items):,} item{'s' * (len(items) > 1)}, {items[0].format} → {write_as}", err=True)
     click.echo(target)
 
 
-def _listed(losses: Sequence[judgekit.Loss]) -> str:
+def _listed(losses: Sequence[judgekit.data.DroppedField]) -> str:
     """What is lost, of how many items, and where first."""
     return ", ".join(
         f"{loss.field} of {loss.count:,} item{'s' * (loss.count > 1)} (from line {loss.first.line} on)"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import judgekit
+import judgekit.data
 
 _KINDS: dict[str, str] = {
     "question": "what who whom whose when where why how which is are was were do does did can could should would will",
@@ -77,7 +78,7 @@ def root(instruction: str) -> tuple[str, str] | None:
     return (tokens[0], noun) if noun else None
 
 
-def figures(items: Sequence[judgekit.Item]) -> dict[str, Any]:
+def figures(items: Sequence[judgekit.data.Item]) -> dict[str, Any]:
     """All that is measured, as plain values: counts, shares in [0, 1], lengths in words."""
     instructions = [item.sample.instruction for item in items]
     outputs = [" ".join(filter(None, item.sample.references)) for item in items]

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import judgekit
+import judgekit.data
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def fetch(name: str | None, into: Path | None, address: str | None, sha256: str 
     chosen = SETS[name]
     folder = into or Path("data") / name
     click.echo(f"{chosen.title}\nlicence: {chosen.licence}\nfrom {chosen.source}", err=True)
-    wanted = judgekit.RemoteFile(chosen.file, address or chosen.address, (sha256 or chosen.sha256).lower())
+    wanted = judgekit.data.RemoteFile(chosen.file, address or chosen.address, (sha256 or chosen.sha256).lower())
     with judgekit.download_progress() as progress:
-        judgekit.download([wanted], folder, progress, ", or name a mirror of it as --address")
+        judgekit.data.download([wanted], folder, progress, ", or name a mirror of it as --address")
     click.echo(unpacked(folder / chosen.file, chosen.folder) if chosen.folder else folder / chosen.file)
 
 

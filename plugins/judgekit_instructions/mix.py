@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_instructions import mixing
 from judgekit_instructions.mixing import Drawn, Pool
 from judgekit_instructions.options import allow_empty, check_free, force, read, reading, write
@@ -77,7 +78,7 @@ class Mixture:
     """The items in order, and the format of the first source; a record of what came from where; and the same as a table
     (title, columns, rows)."""
 
-    items: Sequence[judgekit.Item]
+    items: Sequence[judgekit.data.Item]
     format: str
     record: Mapping[str, Any]
     table: tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -86,7 +87,7 @@ class Mixture:
 def mixed(named: Mapping[str, float | None], request: Request, given: Mapping[str, Any]) -> Mixture:
     """Read the sources and mix them. Raises UsageError and DataError."""
     how = _manner(named, request)
-    items: list[judgekit.Item] = []
+    items: list[judgekit.data.Item] = []
     source_of: list[str] = []
     for name in named:
         found = read(Path(name), given)
@@ -166,7 +167,7 @@ def _manner(named: Mapping[str, float | None], request: Request) -> str:
 
 
 def _pools(
-    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.Item], source_of: Sequence[str]
+    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.data.Item], source_of: Sequence[str]
 ) -> list[Pool]:
     usable = _limited(named, request, source_of)
     thinks = _thinking(named, request, items, source_of)
@@ -217,7 +218,7 @@ def _check_source(name: str, named: Mapping[str, float | None], option: str) -> 
 
 
 def _thinking(
-    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.Item], source_of: Sequence[str]
+    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.data.Item], source_of: Sequence[str]
 ) -> list[bool]:
     """Of every item whether it is chain of thought: its file is, or its field says so (any value but false and "")."""
     for name in request.cot_files:
@@ -232,7 +233,7 @@ def _thinking(
     ]
 
 
-def _task(item: judgekit.Item, field: str) -> str:
+def _task(item: judgekit.data.Item, field: str) -> str:
     value = item.sample.category if field == "category" else item.fields.get(field)
     if value in (None, "") or not isinstance(value, str | int | float):
         raise item.error(f"has no {field!r}, which is to name its task (--task-field)")
@@ -254,7 +255,7 @@ def _check_enough(pools: Sequence[Pool], counts: Sequence[int], total: int) -> N
         )
 
 
-def _with_own_ids(items: Sequence[judgekit.Item]) -> list[judgekit.Item]:
+def _with_own_ids(items: Sequence[judgekit.data.Item]) -> list[judgekit.data.Item]:
     """The items, those renamed whose given id another one before them has: files number their items from 1, all."""
     taken: set[str] = set()
     result = []

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.converting import FORMATS, MAP
 
 force = click.option("--force", is_flag=True, help="Replace files that are there.")
@@ -30,17 +31,17 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(
-    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: judgekit.Split | None = None
-) -> list[judgekit.Item]:
+    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: judgekit.data.Split | None = None
+) -> list[judgekit.data.Item]:
     """The items of a file, or of one split of it, read as the options say. Raises DataError with file and line."""
     empty = empty or given.get("allow_empty", False)
-    return judgekit.read_items(path, given["read_as"], split=split, mapping=given["names"], empty=empty)
+    return judgekit.data.read_items(path, given["read_as"], split=split, mapping=given["names"], empty=empty)
 
 
-def write(path: Path, items: Sequence[judgekit.Item], format: str) -> None:
+def write(path: Path, items: Sequence[judgekit.data.Item], format: str) -> None:
     """Write items in a format. Raises DataError where that loses something, StorageError."""
     try:
-        judgekit.write_items(path, items, format)
+        judgekit.data.write_items(path, items, format)
     except judgekit.DataError as error:
         raise judgekit.DataError(f"{error}; `judgekit data convert --lossy` drops it") from None
 
@@ -58,7 +59,7 @@ def question_of(sample: judgekit.Sample) -> str:
     return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
 
 
-def where(item: judgekit.Item) -> str:
+def where(item: judgekit.data.Item) -> str:
     """Where an item stands: its line, and in a JSON array its number too."""
     return item.place if item.place.startswith("line") else f"{item.place}, line {item.line}"
 

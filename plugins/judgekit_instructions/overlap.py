@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.options import question_of, shown
 
 
@@ -76,7 +77,7 @@ def _learnt(trainer: judgekit.Trainer) -> list[judgekit.Sample]:
     if not isinstance(data, str):
         return []
     split, format, mapping = (getattr(options, name, None) for name in ("split", "format", "mapping"))
-    items = judgekit.read_items(trainer.path(data), format, split=split, mapping=mapping, empty=True)
+    items = judgekit.data.read_items(trainer.path(data), format, split=split, mapping=mapping, empty=True)
     return [item.sample for item in items]
 
 

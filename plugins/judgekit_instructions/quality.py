@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.options import (
     as_json,
     check_free,
@@ -114,7 +115,7 @@ def filtered_by(rules: Sequence[Rule], data: Data) -> tuple[list[int], list[tupl
 class Report:
     """What the rules found, and how varied the items are."""
 
-    items: Sequence[judgekit.Item]
+    items: Sequence[judgekit.data.Item]
     found: Sequence[tuple[Rule, list[Finding]]]
     figures: dict[str, Any]
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import judgekit
+import judgekit.data
 from judgekit_instructions import scripts
 from judgekit_instructions.near import near_duplicates, normalised
 from judgekit_instructions.options import question_of, shown, where
@@ -32,7 +33,7 @@ class Limits:
 class Data:
     """Items, and what is worth working out once."""
 
-    items: Sequence[judgekit.Item]
+    items: Sequence[judgekit.data.Item]
     limits: Limits = Limits()
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_instructions import splitting
 from judgekit_instructions.options import allow_empty, check_free, force, question_of, read, reading, threshold, write
 
@@ -75,7 +76,7 @@ def split(source: Path, into: Path, **given: Any) -> None:
 
 
 def _grouped(
-    items: Sequence[judgekit.Item], order: Sequence[int], given: dict[str, Any]
+    items: Sequence[judgekit.data.Item], order: Sequence[int], given: dict[str, Any]
 ) -> tuple[dict[str, list[int]], list[int]]:
     """The parts, and the group of every item: the cluster of its question, what its field says, or both joined.
 
@@ -108,7 +109,7 @@ def _across(parts: Sequence[Sequence[int]], questions: Sequence[str], threshold:
     return found
 
 
-def _agreeing(items: Sequence[judgekit.Item], field: str) -> list[Pair]:
+def _agreeing(items: Sequence[judgekit.data.Item], field: str) -> list[Pair]:
     """Each item and the first one that says the same in a field."""
     from judgekit_instructions.near import Pair
 
@@ -123,7 +124,7 @@ def _agreeing(items: Sequence[judgekit.Item], field: str) -> list[Pair]:
     return pairs
 
 
-def _own(items: Sequence[judgekit.Item]) -> dict[str, list[int]]:
+def _own(items: Sequence[judgekit.data.Item]) -> dict[str, list[int]]:
     """The parts that the items themselves name."""
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for place, item in enumerate(items):
@@ -135,12 +136,12 @@ def _own(items: Sequence[judgekit.Item]) -> dict[str, list[int]]:
     return {part: places for part, places in parts.items() if places}
 
 
-def _told(item: judgekit.Item, part: str) -> judgekit.Item:
+def _told(item: judgekit.data.Item, part: str) -> judgekit.data.Item:
     """The item, a `split` field of its own set right."""
     return replace(item, rest={**item.rest, "split": part}) if "split" in item.rest else item
 
 
-def _print(items: Sequence[judgekit.Item], parts: dict[str, list[int]], groups: Sequence[Hashable] | None) -> None:
+def _print(items: Sequence[judgekit.data.Item], parts: dict[str, list[int]], groups: Sequence[Hashable] | None) -> None:
     """The table; and how many questions of the other parts stand in train too."""
     questions = [question_of(item.sample) for item in items]
     learnt = {questions[place] for place in parts.get("train", ())}

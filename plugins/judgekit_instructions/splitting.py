@@ -6,12 +6,13 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 
 import judgekit
+import judgekit.data
 
 
 def in_order(order: Sequence[int], shares: Mapping[str, float]) -> dict[str, list[int]]:
     """The places in that order, cut into parts; within a part they are in file order."""
     parts, start = {}, 0
-    for name, size in judgekit.split_sizes(len(order), shares).items():
+    for name, size in judgekit.data.split_sizes(len(order), shares).items():
         parts[name] = sorted(order[start : start + size])
         start += size
     return parts
@@ -33,7 +34,7 @@ def grouped(order: Sequence[int], groups: Sequence[Hashable], shares: Mapping[st
     members: dict[Hashable, list[int]] = {}
     for place in order:
         members.setdefault(groups[place], []).append(place)
-    room = judgekit.split_sizes(len(order), shares)
+    room = judgekit.data.split_sizes(len(order), shares)
     parts: dict[str, list[int]] = {name: [] for name in shares}
     for group in sorted(members.values(), key=len, reverse=True):  # stable: equal ones stay in order
         if len(group) > 1:

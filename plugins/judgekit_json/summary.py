@@ -31,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import judgekit
+import judgekit.statistics
 
 SCHEMA = 1
 STATUSES: tuple[str, ...] = get_args(judgekit.Verdict.model_fields["status"].annotation)
@@ -78,7 +79,7 @@ def summary(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapp
     return {"summary.json": f"{text}\n".encode("ascii")}
 
 
-def _estimate(estimate: judgekit.Estimate) -> dict[str, Any]:
+def _estimate(estimate: judgekit.statistics.Estimate) -> dict[str, Any]:
     scale, bootstrap = estimate.scale, estimate.bootstrap
     bound_low, bound_high = estimate.bounds or (None, None)
     plain = {"metric", "system", "series", "against", "opponent", "estimand", "value", "se", "confidence", "n_items"}
@@ -100,7 +101,7 @@ def _estimate(estimate: judgekit.Estimate) -> dict[str, Any]:
     }
 
 
-def _check(card: judgekit.JudgeCard, check: judgekit.Check) -> dict[str, Any]:
+def _check(card: judgekit.statistics.JudgeCard, check: judgekit.statistics.Check) -> dict[str, Any]:
     return {"judge": card.judge, "task": card.task, **check.model_dump(exclude={"counts"}), **_counts(check.counts)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import judgekit
+import judgekit.statistics
 
 PARTS = ("items", "generation", "judge")
 FEW = 2  # means whose advice is told in words; the table has each
@@ -17,7 +18,7 @@ def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
     return [*_budget(record.variance_budgets), *_pooled(record.pooled)]
 
 
-def _budget(budgets: Sequence[judgekit.VarianceBudget]) -> Sequence[judgekit.Section]:
+def _budget(budgets: Sequence[judgekit.statistics.VarianceBudget]) -> Sequence[judgekit.Section]:
     if not budgets:
         return []
     told = [one for one in budgets if one.generation is not None or one.judge is not None]
@@ -59,7 +60,7 @@ def _budget(budgets: Sequence[judgekit.VarianceBudget]) -> Sequence[judgekit.Sec
     ]
 
 
-def _row(one: judgekit.VarianceBudget) -> list[str]:
+def _row(one: judgekit.statistics.VarianceBudget) -> list[str]:
     points = one.scale.unit == "%"
     error = f"{_total(one) ** 0.5 * (100 if points else 1):.3g}{' points' if points else ''}"
     made = f"{one.n_items} × {one.generations:.3g} × {one.judgements:.3g}"
@@ -67,22 +68,22 @@ def _row(one: judgekit.VarianceBudget) -> list[str]:
     return [_name(one), error, *shares, made, one.advice]
 
 
-def _shares(one: judgekit.VarianceBudget) -> list[float | None]:
+def _shares(one: judgekit.statistics.VarianceBudget) -> list[float | None]:
     """The parts of the variance by item, generation and judge; None where no repeat can tell."""
     total = _total(one)
     parts = (one.item, one.generation, one.judge)
     return [None if part is None or not total else part / total for part in parts]
 
 
-def _total(one: judgekit.VarianceBudget) -> float:
+def _total(one: judgekit.statistics.VarianceBudget) -> float:
     return one.item + (one.generation or 0.0) + (one.judge or 0.0)
 
 
-def _name(one: judgekit.VarianceBudget) -> str:
+def _name(one: judgekit.statistics.VarianceBudget) -> str:
     return f"{one.metric}, {one.system}" + (f" against {one.opponent}" if one.opponent else "")
 
 
-def _pooled(runs: Sequence[judgekit.PooledRun]) -> Sequence[judgekit.Section]:
+def _pooled(runs: Sequence[judgekit.statistics.PooledRun]) -> Sequence[judgekit.Section]:
     if not runs:
         return []
     rows = [[one.run_id, str(one.seed), ", ".join(str(repeat + 1) for repeat in one.repeats) or "none"] for one in runs]

@@ -14,7 +14,7 @@ LAST = 10
 MEAN, LATER = "turns", "later_turns"
 
 
-def turn_series(samples: Iterable[judgekit.Sample], values: judgekit.Series) -> dict[str, judgekit.Series]:
+def turn_series(samples: Iterable[judgekit.Sample], values: judgekit.Scale) -> dict[str, judgekit.Scale]:
     """The series of the turns of these samples, each on the scale of `values`; none where no sample has several."""
     longest = max((len(sample.turns) + 1 for sample in samples), default=1)
     if longest == 1:

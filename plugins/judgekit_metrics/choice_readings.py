@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 from pydantic import JsonValue
 
 import judgekit
+import judgekit.judging
 
 LETTERS = "ABCDEFGHIJ"
 Mode = Literal["letter", "acc", "acc_char", "acc_byte", "acc_token"]
@@ -98,7 +99,7 @@ def read(question: Question, reply: judgekit.Reply, mode: Mode, reading: Reading
         return _likeliest_letter(question, reply) if mode == "letter" else _likeliest_option(question, reply)
     if reading == "logprobs":
         return _likeliest_token(question, reply)
-    text = judgekit.without_thoughts(reply.text)
+    text = judgekit.judging.without_thoughts(reply.text)
     index = _from_json(text, question.letters) if reading == "schema" else _from_text(text, question)
     return Picked({"letter": index}, {"reply": reply.text})
 
@@ -152,7 +153,7 @@ def _likeliest_token(question: Question, reply: judgekit.Reply) -> Picked:
     if not reply.tokens:
         raise Unread("the backend gave no log-probabilities")
     try:
-        shares = judgekit.spread_of_tokens(reply.tokens, question.letters).shares
+        shares = judgekit.judging.spread_of_tokens(reply.tokens, question.letters).shares
     except ValueError as error:
         raise Unread(str(error)) from None
     chances = [shares.get(letter, 0.0) for letter in question.letters]

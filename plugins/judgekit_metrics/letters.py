@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import judgekit
+import judgekit.statistics
 from judgekit_metrics.choice_readings import LETTERS
 
 CHANCE = "chance"
@@ -95,7 +96,7 @@ def _beside(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     )
 
 
-def _line(estimate: judgekit.Estimate) -> dict[str, Any]:
+def _line(estimate: judgekit.statistics.Estimate) -> dict[str, Any]:
     values = {"value": estimate.value, "low": estimate.interval.low, "high": estimate.interval.high}
     return {"who": estimate.system, **{name: None if end is None else 100 * end for name, end in values.items()}}
 

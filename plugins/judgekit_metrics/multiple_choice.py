@@ -57,15 +57,15 @@ class MultipleChoice(judgekit.Metric):
     needs = frozenset({"choices"})
     prompt_variables = frozenset({"subject", "question", "choices", "letters", "shots", "continuation", "form"})
     derived = ("choices",)
-    series: ClassVar[dict[str, judgekit.Series]] = {
-        "value": judgekit.Series(label="accuracy", low=0, high=1, unit="%"),
-        "acc": judgekit.Series(label="acc: log-likelihood of the option", low=0, high=1, unit="%"),
-        "acc_char": judgekit.Series(label="acc_char: per character", low=0, high=1, unit="%"),
-        "acc_byte": judgekit.Series(label="acc_byte: per byte", low=0, high=1, unit="%"),
-        "acc_token": judgekit.Series(label="acc_token: per token", low=0, high=1, unit="%"),
-        "orders_mean": judgekit.Series(label="accuracy over all orders of the options", low=0, high=1, unit="%"),
-        "orders_all": judgekit.Series(label="right in all orders", low=0, high=1, unit="%"),
-        "orders_consistent": judgekit.Series(label="same option in all orders", low=0, high=1, unit="%"),
+    series: ClassVar[dict[str, judgekit.Scale]] = {
+        "value": judgekit.Scale(label="accuracy", low=0, high=1, unit="%"),
+        "acc": judgekit.Scale(label="acc: log-likelihood of the option", low=0, high=1, unit="%"),
+        "acc_char": judgekit.Scale(label="acc_char: per character", low=0, high=1, unit="%"),
+        "acc_byte": judgekit.Scale(label="acc_byte: per byte", low=0, high=1, unit="%"),
+        "acc_token": judgekit.Scale(label="acc_token: per token", low=0, high=1, unit="%"),
+        "orders_mean": judgekit.Scale(label="accuracy over all orders of the options", low=0, high=1, unit="%"),
+        "orders_all": judgekit.Scale(label="right in all orders", low=0, high=1, unit="%"),
+        "orders_consistent": judgekit.Scale(label="same option in all orders", low=0, high=1, unit="%"),
     }
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import judgekit
+import judgekit.statistics
 
 STRENGTH = "bradley_terry"
 RULES = {
@@ -21,7 +22,7 @@ FEW = 2  # pairs that are told in words; of more, the table has each
 WIDTH = 300  # of the plots in px, beside the names of systems
 PADDING = {"left": 24, "right": 8, "top": 4, "bottom": 4}  # the reader's font may be wider than the measured one
 
-Estimates = Sequence[judgekit.Estimate]
+Estimates = Sequence[judgekit.statistics.Estimate]
 
 
 def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
@@ -160,11 +161,13 @@ def _rules(metric: str, estimates: Estimates) -> judgekit.Section | None:
     )
 
 
-def _positions(metric: str, estimates: Estimates, statistics: Sequence[judgekit.Statistic]) -> judgekit.Section | None:
+def _positions(
+    metric: str, estimates: Estimates, statistics: Sequence[judgekit.statistics.Statistic]
+) -> judgekit.Section | None:
     """How the judge's verdicts depend on the order of the two answers."""
     first = {_pair(estimate): estimate for estimate in estimates if estimate.series == "first"}
     same = {_pair(estimate): estimate for estimate in estimates if estimate.series == "consistent"}
-    counts: dict[str, dict[str, judgekit.Statistic]] = {}
+    counts: dict[str, dict[str, judgekit.statistics.Statistic]] = {}
     for one in statistics:
         if one.metric == metric:
             counts.setdefault(f"{one.system} against {one.opponent}", {})[one.name] = one
@@ -195,7 +198,7 @@ def _positions(metric: str, estimates: Estimates, statistics: Sequence[judgekit.
     )
 
 
-def _liking(pair: str, first: judgekit.Estimate, counts: Mapping[str, judgekit.Statistic]) -> str:
+def _liking(pair: str, first: judgekit.statistics.Estimate, counts: Mapping[str, judgekit.statistics.Statistic]) -> str:
     said = f"{pair}: the answer shown first is preferred in {_estimate(first)}"
     changed, won, test = (counts.get(name) for name in ("changed", "first_won", "sign_test"))
     if changed is None or won is None or not changed.value:
@@ -219,7 +222,7 @@ def _intervals(title: str, **points: Any) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _drawn(estimate: judgekit.Estimate) -> dict[str, float | None]:
+def _drawn(estimate: judgekit.statistics.Estimate) -> dict[str, float | None]:
     return {"value": estimate.value, "low": estimate.interval.low, "high": estimate.interval.high}
 
 
@@ -235,7 +238,7 @@ def _table(estimates: Estimates) -> judgekit.Table:
     return judgekit.Table(["pair", "rule", "value", "interval", "method", "items"], rows)
 
 
-def _pair(estimate: judgekit.Estimate) -> str:
+def _pair(estimate: judgekit.statistics.Estimate) -> str:
     return f"{estimate.system} against {estimate.opponent}"
 
 
@@ -249,18 +252,18 @@ def _figure(value: float | None, low: float | None, high: float | None) -> str:
     return _percent(value) + ends
 
 
-def _ends(estimate: judgekit.Estimate) -> str:
+def _ends(estimate: judgekit.statistics.Estimate) -> str:
     low, high = estimate.interval.low, estimate.interval.high
     return estimate.interval.note if low is None or high is None else f"[{low * 100:.1f}, {high * 100:.1f}]"
 
 
-def _estimate(estimate: judgekit.Estimate | None) -> str:
+def _estimate(estimate: judgekit.statistics.Estimate | None) -> str:
     if estimate is None:
         return "–"
     return _figure(estimate.value, estimate.interval.low, estimate.interval.high)
 
 
-def _number(one: judgekit.Statistic | None) -> str | int:
+def _number(one: judgekit.statistics.Statistic | None) -> str | int:
     """A count as a number, a p-value with three decimals."""
     if one is None or one.value is None:
         return "–"

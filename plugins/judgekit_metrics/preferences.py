@@ -16,11 +16,11 @@ Rule = Literal["mean", "both_orders"]
 LONGER = "longer"  # by how many characters the system's answer is the longer one; the core adjusts for it
 
 
-def _share(label: str) -> judgekit.Series:
-    return judgekit.Series(label=label, low=0, high=1, unit="%")
+def _share(label: str) -> judgekit.Scale:
+    return judgekit.Scale(label=label, low=0, high=1, unit="%")
 
 
-SERIES: Mapping[str, judgekit.Series] = {
+SERIES: Mapping[str, judgekit.Scale] = {
     "value": _share("win rate"),
     "consistent": _share("same verdict in both orders"),
     "first": _share("preference for the first position"),

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import judgekit
+import judgekit.data
 from judgekit_metrics.by_turn import MEAN, mean, spread, turn_series
 from judgekit_metrics.score import unanswered
 
@@ -29,8 +30,8 @@ class _ReferenceMetric(judgekit.Metric):
         raise NotImplementedError
 
     def series_on(
-        self, judged: Mapping[str, judgekit.Series], samples: Sequence[judgekit.Sample]
-    ) -> Mapping[str, judgekit.Series]:
+        self, judged: Mapping[str, judgekit.Scale], samples: Sequence[judgekit.Sample]
+    ) -> Mapping[str, judgekit.Scale]:
         by_turn = turn_series(samples, self.series["value"])
         by_turn.pop(MEAN, None)  # that is the value itself
         return {**self.series, **by_turn}
@@ -67,8 +68,8 @@ class _ReferenceMetric(judgekit.Metric):
 class ExactMatch(_ReferenceMetric):
     """1 where the response equals the reference, Unicode-normalised (NFKC), white space folded, case kept."""
 
-    series: ClassVar[dict[str, judgekit.Series]] = {
-        "value": judgekit.Series(label="exact match", low=0, high=1, unit="%")
+    series: ClassVar[dict[str, judgekit.Scale]] = {
+        "value": judgekit.Scale(label="exact match", low=0, high=1, unit="%")
     }
 
     def value(self, response: str, reference: str) -> float:
@@ -79,7 +80,7 @@ class F1(_ReferenceMetric):
     """F1 of the tokens that response and reference share (SQuAD, Rajpurkar et al. 2016): lower-cased, without
     punctuation and the articles a, an, the; Hangul, Han, kana, Thai and the like count by the character."""
 
-    series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="token F1", low=0, high=1)}
+    series: ClassVar[dict[str, judgekit.Scale]] = {"value": judgekit.Scale(label="token F1", low=0, high=1)}
 
     def value(self, response: str, reference: str) -> float:
         return token_f1(response, reference)
@@ -88,13 +89,13 @@ class F1(_ReferenceMetric):
 class RougeL(_ReferenceMetric):
     """ROUGE-L F1 of lower-cased words (Lin 2004): 2·LCS / (words of the response + words of the reference)."""
 
-    series: ClassVar[dict[str, judgekit.Series]] = {"value": judgekit.Series(label="ROUGE-L", low=0, high=1)}
+    series: ClassVar[dict[str, judgekit.Scale]] = {"value": judgekit.Scale(label="ROUGE-L", low=0, high=1)}
 
     def value(self, response: str, reference: str) -> float:
-        ours, theirs = judgekit.rouge_words(response), judgekit.rouge_words(reference)
+        ours, theirs = judgekit.data.rouge_words(response), judgekit.data.rouge_words(reference)
         if not ours and not theirs:  # symbols alone, such as "+": nothing to align
             return float(_folded(response) == _folded(reference))
-        return judgekit.rouge_l(ours, theirs)
+        return judgekit.data.rouge_l(ours, theirs)
 
 
 class ReferenceLikelihood(judgekit.Metric):
@@ -105,8 +106,8 @@ class ReferenceLikelihood(judgekit.Metric):
     """
 
     needs = frozenset({"loglikelihood", "prompt", "reference"})
-    series: ClassVar[dict[str, judgekit.Series]] = {
-        "value": judgekit.Series(label="reference likelihood (1 / perplexity)", low=0, high=1)
+    series: ClassVar[dict[str, judgekit.Scale]] = {
+        "value": judgekit.Scale(label="reference likelihood (1 / perplexity)", low=0, high=1)
     }
     derived = ("perplexity",)
     conversations = True

@@ -30,16 +30,16 @@ class Score(judgekit.Metric):
     Options: ClassVar[type[judgekit.Options]] = ScoreOptions
     options: ScoreOptions
     needs = frozenset({"responses", "score"})
-    series: ClassVar[Mapping[str, judgekit.Series]] = {"value": judgekit.Series(label="judge score", low=0, high=100)}
+    series: ClassVar[Mapping[str, judgekit.Scale]] = {"value": judgekit.Scale(label="judge score", low=0, high=100)}
     conversations = True
 
-    def series_of(self, judged: Mapping[str, judgekit.Series]) -> Mapping[str, judgekit.Series]:
+    def series_of(self, judged: Mapping[str, judgekit.Scale]) -> Mapping[str, judgekit.Scale]:
         """The judge's own: its scale, each of its criteria, the probability it captured, the members of a panel."""
         return judged or self.series
 
     def series_on(
-        self, judged: Mapping[str, judgekit.Series], samples: Sequence[judgekit.Sample]
-    ) -> Mapping[str, judgekit.Series]:
+        self, judged: Mapping[str, judgekit.Scale], samples: Sequence[judgekit.Sample]
+    ) -> Mapping[str, judgekit.Scale]:
         """With conversations, those of the turns too; what the judge says besides is of what the value is of."""
         own = self.series_of(judged)
         by_turn = turn_series(samples, own["value"]) if self.options.turns != "whole" else {}

@@ -29,7 +29,7 @@ from judgekit import (
     Request,
     Sampling,
     Unreachable,
-    variable,
+    environment_variable,
 )
 from judgekit_ollama.chat import chat_body, check_option_names, read_reply
 from judgekit_ollama.cut import NUM_KEEP, falls_short, fills
@@ -55,7 +55,7 @@ class OllamaOptions(Options):
 
     model: str = Field("llama3", min_length=1)
     host: str | None = None
-    key_env: Annotated[str, AfterValidator(variable)] | None = None
+    key_env: Annotated[str, AfterValidator(environment_variable)] | None = None
     num_ctx: int = Field(4096, ge=16)
     keep_alive: str | int = "10m"
     think: bool | Literal["low", "medium", "high", "max"] = False

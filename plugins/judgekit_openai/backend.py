@@ -44,14 +44,14 @@ from judgekit import (
     Request,
     Secret,
     Unreachable,
-    variable,
+    environment_variable,
 )
 from judgekit_openai.batch_api import MOST_LINES, BatchApi
 from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
 
-Variable = Annotated[str, AfterValidator(variable)]
+Variable = Annotated[str, AfterValidator(environment_variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 OPENAI_URL = "https://api.openai.com/v1"
 _TRANSFER = 3600.0  # seconds that the transfer of a batch's file may take

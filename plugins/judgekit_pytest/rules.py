@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import judgekit
+import judgekit.statistics
 from judgekit_pytest import MARK, Outcome
 from judgekit_pytest.session import Session
 
@@ -63,7 +64,7 @@ def overrides_of(changes: dict[str, Any]) -> tuple[str, ...]:
 
 def _gate(
     item: pytest.Item, given: dict[str, Any], view: judgekit.RunView, session: Session, where: Path
-) -> judgekit.Gate:
+) -> judgekit.statistics.Gate:
     """The marker's rule, or the config's own gate. Its `waive` and `baseline` are those of the config's gate, if the
     marker has none: what a project says of its judge and its last release holds for its tests too."""
     record = view.record
@@ -105,7 +106,7 @@ def _only_metric(record: judgekit.RunRecord) -> str:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def table(record: judgekit.RunRecord, gate: judgekit.Gate) -> str:
+def table(record: judgekit.RunRecord, gate: judgekit.statistics.Gate) -> str:
     """The gate in words: a row a rule, with its interval, and below it what must be known to read it."""
     head = ("", "metric", "system", "rule", "found", "bounds", "items")
     rows = [_row(claim) for claim in gate.claims]
@@ -125,11 +126,11 @@ def table(record: judgekit.RunRecord, gate: judgekit.Gate) -> str:
     return "\n".join(_printable(line) for line in lines)
 
 
-def _system(claim: judgekit.GateClaim) -> str:
+def _system(claim: judgekit.statistics.GateClaim) -> str:
     return f"{claim.system} vs {claim.opponent}" if claim.opponent else claim.system
 
 
-def _row(claim: judgekit.GateClaim) -> tuple[str, ...]:
+def _row(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
     signed = claim.kind == "margin"
     low, high = claim.interval.low, claim.interval.high
     if low is None or high is None:
@@ -143,7 +144,7 @@ def _row(claim: judgekit.GateClaim) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _number(value: float | None, scale: judgekit.Series, signed: bool = False) -> str:
+def _number(value: float | None, scale: judgekit.Scale, signed: bool = False) -> str:
     if value is None:
         return "–"
     sign = "+" if signed else ""

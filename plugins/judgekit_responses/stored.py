@@ -13,6 +13,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 
 import judgekit
+import judgekit.data
 
 
 class StoredOptions(judgekit.Options):
@@ -56,21 +57,21 @@ class StoredResponses(judgekit.Backend):
 
     @cached_property
     def _conversations(self) -> bool:
-        return judgekit.holds_conversations(self.path(self.options.path))
+        return judgekit.data.holds_conversations(self.path(self.options.path))
 
     def known_ids(self) -> Collection[str]:
         if self._conversations:
-            return {talk.sample.id for talk in judgekit.read_conversations(self.path(self.options.path))}
-        return {item.sample.id for item in judgekit.read_instructions(self.path(self.options.path))}
+            return {talk.sample.id for talk in judgekit.data.read_conversations(self.path(self.options.path))}
+        return {item.sample.id for item in judgekit.data.read_instructions(self.path(self.options.path))}
 
     @cached_property
     def _answers(self) -> dict[str, tuple[str, ...]]:
         """By sample id, the answer to each turn."""
         path, field = self.path(self.options.path), self.options.field
         if self._conversations:
-            return {talk.sample.id: talk.answers for talk in judgekit.read_conversations(path) if talk.answers}
+            return {talk.sample.id: talk.answers for talk in judgekit.data.read_conversations(path) if talk.answers}
         answers: dict[str, tuple[str, ...]] = {}
-        for item in judgekit.read_instructions(path):
+        for item in judgekit.data.read_instructions(path):
             answer = item.fields.get(field)
             if answer is None:
                 continue

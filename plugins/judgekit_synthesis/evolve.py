@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis import filters, reading
 from judgekit_synthesis.making import Fields, Form, Maker, prompt_name
 
@@ -55,7 +56,7 @@ class Evolve:
     form: Form = "chat"
     operations: Sequence[str] = OPERATIONS
     batch: int = 8
-    judge: judgekit.Model | None = None
+    judge: judgekit.ModelClient | None = None
     gain: Literal["judged", "words"] = "judged"
     _known: set[str] = field(default_factory=set)
 
@@ -126,7 +127,7 @@ class Evolve:
                 yield place, Change(task, operation, text)
 
     def _fault(self, task: Task, text: str) -> str:
-        if all(word in filters.STOP_WORDS for word in judgekit.rouge_words(text)):
+        if all(word in filters.STOP_WORDS for word in judgekit.data.rouge_words(text)):
             return "punctuation and stop words"
         if filters.copied(text):
             return "words of the prompt copied"

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis.reading import Instance
 
 # What a model of text alone cannot see, hear, open or draw (the list of Self-Instruct, Wang et al. 2023, and its kin).
@@ -85,7 +86,7 @@ def without_conflicts(found: Sequence[Instance]) -> tuple[list[Instance], int]:
 
 def answer_fault(answer: str) -> str:
     """Why a response teaches nothing (the elimination rules of Evol-Instruct, Xu et al. 2023)."""
-    words = judgekit.rouge_words(answer)
+    words = judgekit.data.rouge_words(answer)
     if all(word in STOP_WORDS for word in words):
         return "response of punctuation and stop words"
     if len(words) < SHORT and _SORRY.search(answer):
@@ -95,7 +96,7 @@ def answer_fault(answer: str) -> str:
 
 def adds_words(before: str, after: str) -> bool:
     """Whether a changed task has two words or more, other than stop words, that it had not before."""
-    return len(set(judgekit.rouge_words(after)) - set(judgekit.rouge_words(before)) - STOP_WORDS) >= 2
+    return len(set(judgekit.data.rouge_words(after)) - set(judgekit.data.rouge_words(before)) - STOP_WORDS) >= 2
 
 
 def copied(instruction: str) -> bool:

@@ -56,13 +56,13 @@ class Maker:
     """One model at work for a tally."""
 
     asker: judgekit.Asker
-    writer: judgekit.Model
+    writer: judgekit.ModelClient
     seed: int
     skip_failed: bool = False
     tally: Tally = field(default_factory=Tally)
 
     def ask(
-        self, stage: str, requests: Iterable[judgekit.Request], model: judgekit.Model | None = None
+        self, stage: str, requests: Iterable[judgekit.Request], model: judgekit.ModelClient | None = None
     ) -> list[judgekit.Reply]:
         """One reply a request. Every one is a drawing of its own: the stage's first, second, … call.
 

@@ -12,6 +12,7 @@ import math
 from collections import Counter, defaultdict
 
 import judgekit
+import judgekit.data
 
 _ROUNDING = 1e-9
 
@@ -25,7 +26,7 @@ class Novelty:
         self._holders: defaultdict[str, list[int]] = defaultdict(list)  # word → the texts that have it
 
     def add(self, text: str) -> None:
-        words = judgekit.rouge_words(text)
+        words = judgekit.data.rouge_words(text)
         counted = Counter(words)
         for word in counted:
             self._holders[word].append(len(self._texts))
@@ -33,7 +34,7 @@ class Novelty:
 
     def near(self, text: str) -> bool:
         """Whether some text has a ROUGE-L of at least the threshold with this one."""
-        words = judgekit.rouge_words(text)
+        words = judgekit.data.rouge_words(text)
         counted = Counter(words)
         fewest = math.ceil(self.threshold * len(words) / (2 - self.threshold) - _ROUNDING)  # words to share
         rarest = sorted(words, key=lambda word: (len(self._holders.get(word, ())), word))[: len(words) - fewest + 1]
@@ -45,4 +46,4 @@ class Novelty:
         least = self.threshold * (len(words) + len(theirs)) / 2 - _ROUNDING
         if min(len(words), len(theirs)) < least or (counted & held).total() < least:
             return False
-        return judgekit.rouge_l(words, theirs) >= self.threshold
+        return judgekit.data.rouge_l(words, theirs) >= self.threshold

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis.making import CallFailed, Fields, Maker, Product, Tally
 
 WRITES = {"temperature": 0.8, "top_p": 0.95}  # a writer that always says the likeliest repeats itself
@@ -25,7 +26,7 @@ def read_items(path: Path) -> list[Fields]:
             "output": item.sample.reference or "",
             "classification": item.fields.get("classification") is True,
         }
-        for item in judgekit.read_instructions(path)
+        for item in judgekit.data.read_instructions(path)
     ]
 
 
@@ -34,9 +35,9 @@ def maker_for(asker: judgekit.Asker, backend: str, settings: tuple[str, ...], se
     return Maker(asker, asker.model(part, "--set"), seed, skip_failed)
 
 
-def told(model: judgekit.Model) -> dict[str, Any]:
+def told(model: judgekit.ModelClient) -> dict[str, Any]:
     """What of a model decides its replies."""
-    sampling = model.spec.sampling.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    sampling = model.config.sampling.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return {"identity": model.identity, "sampling": sampling}
 
 

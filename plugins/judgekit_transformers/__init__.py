@@ -10,7 +10,7 @@ from judgekit import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from judgekit import Backend, Problem, RunSpec, Trainer
+    from judgekit import Backend, Problem, RunConfig, Trainer
 
 
 @hookimpl
@@ -28,7 +28,7 @@ def judgekit_trainers() -> Mapping[str, type[Trainer]]:
 
 
 @hookimpl
-def judgekit_check(spec: RunSpec) -> Sequence[Problem]:
+def judgekit_check(config: RunConfig) -> Sequence[Problem]:
     from judgekit_transformers.asked_alike import asked_otherwise
 
-    return list(asked_otherwise(spec))
+    return list(asked_otherwise(config))

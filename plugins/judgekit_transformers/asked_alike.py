@@ -8,11 +8,11 @@ from typing import Any
 import judgekit
 
 
-def asked_otherwise(spec: judgekit.RunSpec) -> Iterator[judgekit.Problem]:
+def asked_otherwise(config: judgekit.RunConfig) -> Iterator[judgekit.Problem]:
     """A warning for each model of a transformers-sft training that is asked in another style, or form of messages."""
-    for name, model in spec.models.items():
+    for name, model in config.models.items():
         made = str(model.options.get("model", ""))
-        training = spec.train.get(made.removeprefix("train:").partition("/")[0])
+        training = config.train.get(made.removeprefix("train:").partition("/")[0])
         if model.backend != "transformers" or not made.startswith("train:") or training is None:
             continue
         taught, asked = _form(training.options.get("style"), training.options), _form(model.style, model.options)

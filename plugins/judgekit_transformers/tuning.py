@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import JsonValue
 
 import judgekit
+import judgekit.data
 from judgekit_transformers.backend import LIBRARIES, version_of
 from judgekit_transformers.checkpoint import deciding, located
 from judgekit_transformers.tuning_options import TuningOptions
@@ -44,12 +45,12 @@ class SupervisedTuning(judgekit.Trainer):
         start = self.path(self.options.start)
         # The core names the product of a training by its full path.
         to_be_made = Path(self.options.start).is_absolute() and not start.exists()
-        own = [self.path(self.options.data), *judgekit.style_files(self.options.style, self.where)]
+        own = [self.path(self.options.data), *judgekit.data.style_files(self.options.style, self.where)]
         return [*own, *([] if to_be_made else deciding(self._start()))]
 
     def check(self) -> None:
         """Raises DataError for items without an answer, PromptError for an unknown style."""
-        judgekit.style_named(self.options.style, judgekit.Prompts(where=self.where))
+        judgekit.data.style_named(self.options.style, judgekit.data.Prompts(where=self.where))
         self._learnt()
         self._held()
 
@@ -73,15 +74,17 @@ class SupervisedTuning(judgekit.Trainer):
         task = Task(loaded, start, learnt, held, respond, summary, lost)
         fit(task, recipe, into, self._origin(recipe), progress)
 
-    def _learnt(self) -> list[judgekit.Item]:
+    def _learnt(self) -> list[judgekit.data.Item]:
         return self._items(self.options.split)
 
-    def _held(self) -> list[judgekit.Item]:
+    def _held(self) -> list[judgekit.data.Item]:
         return self._items(self.options.validation) if self.options.validation else []
 
-    def _items(self, split: judgekit.Split | None) -> list[judgekit.Item]:
+    def _items(self, split: judgekit.data.Split | None) -> list[judgekit.data.Item]:
         options = self.options
-        return judgekit.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
+        return judgekit.data.read_answered(
+            self.path(options.data), options.format, split=split, mapping=options.mapping
+        )
 
     def _start(self) -> Path:
         return located(self.options.start, self.path(self.options.start), self.options.revision)
@@ -109,26 +112,28 @@ class SupervisedTuning(judgekit.Trainer):
             seed=options.seed,
         )
 
-    def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.Item]) -> Respond:
+    def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.data.Item]) -> Respond:
         """What lets the model in training answer the first of these items."""
-        options, style = self.options, judgekit.style_named(self.options.style, reading.prompts)
+        options, style = self.options, judgekit.data.style_named(self.options.style, reading.prompts)
         samples = [item.sample for item in items[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(
-                messages=judgekit.prompt_messages(options.style, sample, (), reading.prompts, chat=reading.chat),
+                messages=judgekit.data.prompt_messages(options.style, sample, (), reading.prompts, chat=reading.chat),
                 sampling=judgekit.Sampling(max_new_tokens=_WRITTEN, temperature=0, stop=stop),
             )
             for sample in samples
         ]
 
-        def respond(step: int) -> list[judgekit.TrainingSample]:
+        def respond(step: int) -> list[judgekit.data.TrainingSample]:
             from judgekit_transformers.generation import generate
 
             loaded.margin, loaded.prefix = "not tried", None  # of the weights as they were
             replies = generate(loaded, requests, reading.chat, reading.limit)
             return [
-                judgekit.TrainingSample(step=step, prompt=request.prompt, text=reply.text, reference=sample.reference)
+                judgekit.data.TrainingSample(
+                    step=step, prompt=request.prompt, text=reply.text, reference=sample.reference
+                )
                 for sample, request, reply in zip(samples, requests, replies, strict=True)
             ]
 

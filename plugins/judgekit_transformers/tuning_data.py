@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
+import judgekit.data
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.prompts import (
     continuation_ids,
@@ -35,7 +36,7 @@ class Reading:
     the most tokens that the model reads (None: no limit), and what is done with more."""
 
     style: str
-    prompts: judgekit.Prompts
+    prompts: judgekit.data.Prompts
     chat: bool
     mask_prompt: bool
     limit: int | None
@@ -71,7 +72,7 @@ class Example:
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[Example]:
+def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Reading) -> list[Example]:
     """Items of one turn or several as the model reads them.
 
     Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
@@ -117,8 +118,8 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
 def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
     """What comes before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
-    asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
-    style = judgekit.style_named(reading.style, reading.prompts)
+    asked = judgekit.data.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
+    style = judgekit.data.style_named(reading.style, reading.prompts)
     answer = said[number] if reading.chat else style.lead + said[number] + style.end
     ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
     forced = [IGNORED] * (len(loaded.beginning) - 1)
@@ -130,11 +131,11 @@ def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
     ends an answer if the style has no text for that."""
     text, spans = "", []
-    for span in judgekit.render_training(reading.style, sample, reading.prompts):
+    for span in judgekit.data.render_training(reading.style, sample, reading.prompts):
         if span.learn:
             spans.append((len(text), len(text) + len(span.text)))
         text += span.text
-    end = None if judgekit.style_named(reading.style, reading.prompts).end else end_of_answer(loaded, False)[0]
+    end = None if judgekit.data.style_named(reading.style, reading.prompts).end else end_of_answer(loaded, False)[0]
     return text[: spans[-1][1]], spans, end
 
 
@@ -144,7 +145,7 @@ def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     end, shown = end_of_answer(loaded, True)
     text, spans = "", list[Stretch]()
     for number, answer in enumerate(said):
-        asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=True)
+        asked = judgekit.data.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=True)
         prompt, _ = prompt_text(loaded.tokenizer, asked, True)
         if not prompt.startswith(text):
             raise judgekit.CallError(
@@ -179,7 +180,7 @@ def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
         raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
     return Reading(
         style=options.style,
-        prompts=judgekit.Prompts(where=where),
+        prompts=judgekit.data.Prompts(where=where),
         chat=template if options.chat == "auto" else options.chat,
         mask_prompt=options.mask_prompt,
         limit=limit_of(loaded, options.max_length),

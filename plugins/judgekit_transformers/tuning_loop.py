@@ -26,12 +26,13 @@ from pydantic import JsonValue
 from torch import Tensor
 
 import judgekit
+import judgekit.data
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.tuning_data import IGNORED, Example, collate
 from judgekit_transformers.tuning_state import Counters, Workspace
 
 Progress = Callable[[int, int, str], None]
-Respond = Callable[[int], Sequence[judgekit.TrainingSample]]
+Respond = Callable[[int], Sequence[judgekit.data.TrainingSample]]
 Precision = Literal["float32", "bfloat16"]
 
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
@@ -256,7 +257,7 @@ class _Watch(transformers.TrainerCallback):
         self._point(step, "validation", loss)
 
     def _point(self, step: int, split: str, loss: float, **measures: float) -> None:
-        self.workspace.log.add(judgekit.CurvePoint(step=step, split=split, loss=loss, measures=measures))
+        self.workspace.log.add(judgekit.data.CurvePoint(step=step, split=split, loss=loss, measures=measures))
 
     def _write(self, step: int) -> None:
         self.task.loaded.model.eval()

@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 import judgekit
+import judgekit.data
 
 
-class TuningOptions(judgekit.TrainingDataOptions):
+class TuningOptions(judgekit.data.TrainingDataOptions):
     """`from`: what the backend's `model` may be: a model folder, a GGUF file, "smollm2", a hub id in the cache on this
     machine (at `revision`), or "train:NAME". `data`: instruction data, of one turn or several; its `format` (alpaca,
     dolly, sharegpt, messages) is seen from its items, `mapping` has its names of the format's fields. `split` None is

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
+import judgekit.data
 
 STATE = "state"
 _WHOLE = "judgekit.json"
@@ -33,7 +34,7 @@ class Workspace:
 
     def __init__(self, folder: Path, origin: str) -> None:
         self.folder, self.origin = folder, origin
-        self.log = judgekit.TrainingLog(folder)
+        self.log = judgekit.data.TrainingLog(folder)
 
     @property
     def states(self) -> Path:

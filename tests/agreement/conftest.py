@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from judged_runs import record_of, scores
-from judgekit.folder import RunFolder
-from judgekit.matching import measured
+from judgekit.agreement.matching import measured
 from judgekit.records import Response, Sample
+from judgekit.run_folder import RunFolder
 
 
 @pytest.fixture

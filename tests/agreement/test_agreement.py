@@ -7,15 +7,15 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from judged_runs import SCORE, SHARE, record_of, row, scores
-from judgekit.agreement import Terms, of_two, with_labels
+from judgekit.agreement.agreement import Terms, of_two, with_labels
+from judgekit.agreement.labels import read_labels
+from judgekit.agreement.matching import Thing, choose_metric, measured
 from judgekit.errors import DataError, PreflightError, UsageError
-from judgekit.labels import read_labels
-from judgekit.matching import Thing, choose_metric, measured
+from judgekit.judging.parsing import Asked, read
 from judgekit.records import Reply
 from judgekit.statistics.agreement import Ratings
-from judgekit.statistics.figures import figures
-from judgekit.statistics.intervals import Scale
-from judgekit.verdicts import Asked, read
+from judgekit.statistics.agreement_measures import agreement_measures
+from judgekit.statistics.intervals import Range
 
 
 def by_name(agreement):
@@ -33,7 +33,7 @@ HUMAN = [85, 80, 30, 50, 95, 10, 45, 60]
 def test_scores_are_matched_by_id_whatever_their_order(found, labels):
     content = [{"id": f"s{number}", "label": label} for number, label in enumerate(HUMAN)]
     agreement = compared(found(JUDGE), labels, content[::-1])
-    figures = by_name(agreement)
+    agreement_measures = by_name(agreement)
     difference = np.subtract(JUDGE, HUMAN)
     assert (agreement.kind, agreement.n_items, agreement.first, agreement.second) == (
         "score",
@@ -41,11 +41,15 @@ def test_scores_are_matched_by_id_whatever_their_order(found, labels):
         "judge main",
         "labels.csv",
     )
-    assert figures["pearson"].value == pytest.approx(np.corrcoef(JUDGE, HUMAN)[0, 1])
-    assert figures["bias"].value == pytest.approx(difference.mean())
-    assert figures["bias"].label == "mean signed error (judge − label)"
-    assert figures["mae"].value == pytest.approx(np.abs(difference).mean())
-    assert figures["mae"].interval.low < figures["mae"].value < figures["mae"].interval.high
+    assert agreement_measures["pearson"].value == pytest.approx(np.corrcoef(JUDGE, HUMAN)[0, 1])
+    assert agreement_measures["bias"].value == pytest.approx(difference.mean())
+    assert agreement_measures["bias"].label == "mean signed error (judge − label)"
+    assert agreement_measures["mae"].value == pytest.approx(np.abs(difference).mean())
+    assert (
+        agreement_measures["mae"].interval.low
+        < agreement_measures["mae"].value
+        < agreement_measures["mae"].interval.high
+    )
     assert agreement.notes == ()
 
 
@@ -128,11 +132,11 @@ def test_yes_and_no_need_a_threshold_on_a_scale_of_scores(found, labels):
     for said in (human, [int(value) for value in human], ["pass" if value else "fail" for value in human]):
         content = [{"id": f"s{number}", "label": label} for number, label in enumerate(said)]
         agreement = compared(found(JUDGE), labels, content, "labels.json", threshold=60.0)
-        figures = by_name(agreement)
+        agreement_measures = by_name(agreement)
         assert (agreement.kind, agreement.scale.unit) == ("binary", "%")
-        assert figures["agreement"].value == np.mean(np.equal(judged, human))
-        assert figures["kappa"].value == pytest.approx(cohen_kappa_score(judged, human))
-        assert figures["majority"].value == 5 / 8
+        assert agreement_measures["agreement"].value == np.mean(np.equal(judged, human))
+        assert agreement_measures["kappa"].value == pytest.approx(cohen_kappa_score(judged, human))
+        assert agreement_measures["majority"].value == 5 / 8
         assert "yes means a score of 60 or more" in agreement.notes
     scored = compared(found(JUDGE), labels, [{"id": f"s{n}", "label": h} for n, h in enumerate(HUMAN)], threshold=60.0)
     assert by_name(scored)["agreement"].value == np.mean(
@@ -172,10 +176,10 @@ def duel():
 
 def test_winners_are_named_by_system(duel, labels):
     agreement = compared(duel, labels, "id,winner\ns0,sft\ns1,tie\ns2,sft\ns3,sft\ns4,base\ns5,Tie\n")
-    figures = by_name(agreement)
+    agreement_measures = by_name(agreement)
     assert agreement.kind == "preference"
-    assert figures["agreement"].value == pytest.approx(4 / 6)
-    assert (figures["agreement_no_ties"].value, figures["agreement_no_ties"].n_items) == (0.75, 4)
+    assert agreement_measures["agreement"].value == pytest.approx(4 / 6)
+    assert (agreement_measures["agreement_no_ties"].value, agreement_measures["agreement_no_ties"].n_items) == (0.75, 4)
     numbers = compared(duel, labels, "id,label\ns0,1\ns1,0.5\ns2,1\ns3,1\ns4,0\ns5,0.5\n")
     assert numbers.figures == agreement.figures
     with pytest.raises(PreflightError, match="the winner is 'sft', 'base' or 'tie', not 'A'"):
@@ -327,7 +331,7 @@ def test_gpt4_on_llmbar_natural_is_as_published(shared_data):
     numbers = list(range(len(items)))
 
     def share(a, b, item=numbers):
-        found = {f.name: f for f in figures(Ratings.of(a, b, item), "preference", Scale(0, 1))}
+        found = {f.name: f for f in agreement_measures(Ratings.of(a, b, item), "preference", Range(0, 1))}
         return found["agreement"].value
 
     assert len(items) == 100

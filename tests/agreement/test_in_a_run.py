@@ -5,12 +5,13 @@ import shutil
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
+from judgekit.config.load import load_judges
 from judgekit.errors import ConfigError, DataError, PreflightError, StorageError, UsageError
-from judgekit.folder import RunFolder
+from judgekit.pipeline.rescore import rescored
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
-from judgekit.rescoring import rescored
-from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec, load_judges
+from judgekit.run_folder import RunFolder
 from parrots import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "html", "metrics", "responses")
@@ -33,7 +34,7 @@ def config(**changes):
         "metrics": {"exact": {"type": "exact_match"}, "quality": {"type": "score", "judge": "main"}},
         "reports": ["json"], "statistics": {"resamples": 199},
     }  # fmt: skip
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 def manager():

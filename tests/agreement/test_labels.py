@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from judgekit.agreement.labels import read_labels
+from judgekit.data.items import content_id
 from judgekit.errors import DataError
-from judgekit.instructions import content_id
-from judgekit.labels import read_labels
 
 
 def values(path):

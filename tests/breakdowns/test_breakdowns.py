@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from judgekit.cli.breakdowns import breakdown_tables
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.folder import RunFolder
+from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.records import VERDICT_STATUSES, Series
-from judgekit.run import Outcome, Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.records import VERDICT_STATUSES, Scale
+from judgekit.run_folder import RunFolder
 from judgekit.statistics.estimates import difference, estimate
 from judgekit.statistics.items import ItemTable
 
@@ -37,7 +37,7 @@ def items(subjects: int, each: int = 4) -> list[dict[str, Any]]:
     return [*found, {**found[0], "id": "rare", "instruction": "Rare?", "category": "rare"}]
 
 
-def config(**changes: Any) -> RunSpec:
+def config(**changes: Any) -> RunConfig:
     tree: dict[str, Any] = {
         "name": "groups",
         "data": {"path": "items.json"},
@@ -46,7 +46,7 @@ def config(**changes: Any) -> RunSpec:
         "reports": ["json"],
         "statistics": {"resamples": 99, "by": ["category", "metadata.difficulty"]},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def here(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def execute(here: Path) -> Callable[..., Outcome]:
-    def run(spec: RunSpec | None = None) -> Outcome:
+    def run(spec: RunConfig | None = None) -> Outcome:
         manager = build_manager(only=("datasets", "json", "html", "metrics", "responses"))
         return Run(spec or config(), here, manager, Settings(output=here / "runs", home=here / "home")).execute()
 
@@ -109,7 +109,7 @@ def test_a_part_of_a_table_is_the_table_of_its_samples() -> None:
                 alone.add(*row)
     ids = [f"s{number}" for number in range(0, 30, 3)]
     part = whole.part([*reversed(ids), "unknown"])
-    settings: dict[str, Any] = {"metric": "m", "system": "a", "series": Series(label="x", low=0, high=1)}
+    settings: dict[str, Any] = {"metric": "m", "system": "a", "series": Scale(label="x", low=0, high=1)}
     assert estimate(part, **settings) == estimate(alone, **settings)
     assert part.counts == alone.counts
     assert part.ids == alone.ids == sorted(ids)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from judgekit import Sample, UsageError, read_instructions
-from judgekit.fields import NONE, check_groups, clusters, groups, labels
+from judgekit import Sample, UsageError
+from judgekit.data import read_instructions
+from judgekit.data.groups import NONE, check_groups, clusters, groups, labels
 
 
 def sample(number: int, category: str | None = None, **metadata: object) -> Sample:

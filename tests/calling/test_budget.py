@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import judgekit
-from judgekit.budget import Budget, Cost, dollars, most_tokens
-from judgekit.calling import Caller
+from judgekit.calls.budget import Budget, Cost, dollars, most_tokens
+from judgekit.calls.caller import Caller
+from judgekit.calls.ledger import Ledger
+from judgekit.config.blocks import BudgetConfig, Price
 from judgekit.errors import CallError, Interrupted
-from judgekit.ledger import Ledger
 from judgekit.records import Message, Reply, Request, Sampling, Usage
-from judgekit.spec import BudgetSpec, Price
 from loopback import FaultServer, http, reset
 
 MOST = 128 + 16 + 4  # tokens of a prompt of four bytes
@@ -58,7 +58,7 @@ def run(backend: judgekit.Backend, ledger: Ledger, budget: Budget, count: int = 
 @pytest.mark.parametrize("jobs", [1, 8])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_no_call_more_than_the_budget_has(ledger: Ledger, jobs: int, batch: int) -> None:
-    backend, budget = Metered(None, batch), Budget(BudgetSpec(calls=20))
+    backend, budget = Metered(None, batch), Budget(BudgetConfig(calls=20))
     replies = run(backend, ledger, budget, jobs=jobs)
     assert backend.asked == 20
     assert [reply.status for reply in replies].count("complete") == 20
@@ -72,15 +72,15 @@ def test_no_call_more_than_the_budget_has(ledger: Ledger, jobs: int, batch: int)
 
 def test_started_again_it_goes_on_from_the_ledger(ledger: Ledger) -> None:
     first, second = Metered(None), Metered(None)
-    run(first, ledger, Budget(BudgetSpec(calls=20)))
-    replies = run(second, ledger, Budget(BudgetSpec(calls=80)))
+    run(first, ledger, Budget(BudgetConfig(calls=20)))
+    replies = run(second, ledger, Budget(BudgetConfig(calls=80)))
     assert (first.asked, second.asked) == (20, 80)
     assert {reply.status for reply in replies} == {"complete"}
 
 
 def test_tokens_are_settled_by_what_the_reply_tells(ledger: Ledger) -> None:
     """A call can take 158 tokens and takes 12: of 1,200 nearly all is spent, and never more."""
-    budget = Budget(BudgetSpec(tokens=1200))
+    budget = Budget(BudgetConfig(tokens=1200))
     replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=200)
     done = [reply.status for reply in replies].count("complete")
     assert budget.spent.tokens == 12 * done <= 1200
@@ -89,7 +89,7 @@ def test_tokens_are_settled_by_what_the_reply_tells(ledger: Ledger) -> None:
 
 
 def test_money_is_exact_and_never_over(ledger: Ledger) -> None:
-    budget = Budget(BudgetSpec(usd=0.002))
+    budget = Budget(BudgetConfig(usd=0.002))
     replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=300)
     done = [reply.status for reply in replies].count("complete")
     assert budget.spent.usd == pytest.approx(done * 14e-6, rel=1e-12)
@@ -110,29 +110,29 @@ def test_the_reservations_of_calls_under_way_count(ledger: Ledger) -> None:
         with lock:
             now -= 1
 
-    budget = Budget(BudgetSpec(tokens=2 * (MOST + 10) + 20))
+    budget = Budget(BudgetConfig(tokens=2 * (MOST + 10) + 20))
     replies = run(Metered(Usage(prompt_tokens=1, completion_tokens=1), work=work), ledger, budget, count=10)
     assert most == 2
     assert {reply.status for reply in replies} == {"complete"}, "a call waits for others to be settled"
 
 
 def test_a_reply_without_usage_counts_at_its_most(ledger: Ledger) -> None:
-    budget = Budget(BudgetSpec(tokens=1000))
+    budget = Budget(BudgetConfig(tokens=1000))
     replies = run(Metered(None), ledger, budget, count=20)
     assert [reply.status for reply in replies].count("complete") == 1000 // (MOST + 10)
     assert budget.spent.tokens == 6 * (MOST + 10)
 
 
 def test_replies_of_the_ledger_cost_nothing(ledger: Ledger) -> None:
-    run(Metered(None), ledger, Budget(BudgetSpec(calls=10)), count=10)
-    budget = Budget(BudgetSpec(calls=0, tokens=0, usd=0))
+    run(Metered(None), ledger, Budget(BudgetConfig(calls=10)), count=10)
+    budget = Budget(BudgetConfig(calls=0, tokens=0, usd=0))
     assert {reply.status for reply in run(Metered(None), ledger, budget, count=10)} == {"complete"}
     assert not budget.stopped
 
 
 def test_a_stop_ends_the_wait_for_room(ledger: Ledger) -> None:
     stop = threading.Event()
-    budget = Budget(BudgetSpec(tokens=MOST + 10))
+    budget = Budget(BudgetConfig(tokens=MOST + 10))
     backend = Metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
     threading.Timer(0.2, stop.set).start()
     with Caller(backend, ledger, concurrency=4, budget=budget, stop=stop) as caller:
@@ -174,7 +174,7 @@ def test_every_attempt_is_a_call_and_what_may_be_billed_counts(
         answer = faults[before] if before < len(faults) else http(200, "{}")
         connection.sendall(answer) if answer else reset(connection)
 
-    budget = Budget(BudgetSpec(calls=100, tokens=100_000))
+    budget = Budget(BudgetConfig(calls=100, tokens=100_000))
     with FaultServer(handler) as server:
         run(Chat(server.url, retries=4), ledger, budget, count=1)
         assert len(server.requests) == calls
@@ -183,15 +183,15 @@ def test_every_attempt_is_a_call_and_what_may_be_billed_counts(
 
 def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger: Ledger) -> None:
     with FaultServer(lambda connection, *_: connection.sendall(http(500, "{}", retry_after_ms="5"))) as server:
-        (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetSpec(calls=3)), count=1)
+        (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
         assert len(server.requests) == 3
     assert reply.detail == "not sent again: the budget has no room for another attempt"
 
 
 def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
     for spec, price, detail in (
-        (BudgetSpec(tokens=10_000), PRICE, "max_new_tokens must be set"),
-        (BudgetSpec(usd=1), None, "the price must be known"),
+        (BudgetConfig(tokens=10_000), PRICE, "max_new_tokens must be set"),
+        (BudgetConfig(usd=1), None, "the price must be known"),
     ):
         backend = Metered(None)
         with Caller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
@@ -201,7 +201,7 @@ def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
 
 
 def test_free_replies_need_no_bound(ledger: Ledger) -> None:
-    budget = Budget(BudgetSpec(usd=1))
+    budget = Budget(BudgetConfig(usd=1))
     with Caller(Metered(None), ledger, concurrency=1, price=Price(input=1, output=0), budget=budget) as caller:
         assert [reply.status for reply in caller.calls("generate", [ask(1, None)])] == ["complete"]
 
@@ -286,7 +286,7 @@ def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(
     tokens: int | None,
     usd: float | None,
 ) -> None:
-    spec = BudgetSpec(calls=calls, tokens=tokens, usd=usd)
+    spec = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
     budget, backend = Budget(spec), Erratic(random.Random(seed))
     with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:
         replies = run(backend, ledger, budget, count=40, jobs=jobs)

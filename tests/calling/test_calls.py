@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calling import Caller, Counts
-from judgekit.ledger import Ledger
+from judgekit.calls.caller import Caller, Counts
+from judgekit.calls.ledger import Ledger
 from judgekit.records import Continuation, Message, Reply, Request, Sampling
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calling import Caller, Counts
+from judgekit.calls.caller import Caller, Counts
+from judgekit.calls.ledger import Ledger
+from judgekit.calls.pacing import Paces
 from judgekit.errors import AuthError, CallError, Interrupted, PluginError, StorageError
-from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Message, Reply, Request
-from judgekit.turns import Paces
 from loopback import FaultServer, http
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calling import Caller
+from judgekit.calls.caller import Caller
+from judgekit.calls.ledger import Ledger
+from judgekit.calls.pacing import Paces
+from judgekit.calls.rate_limits import Pace, _seconds
+from judgekit.config.blocks import Limits
 from judgekit.errors import Interrupted, NotSent
-from judgekit.ledger import Ledger
-from judgekit.limits import Pace, _seconds
 from judgekit.records import Message, Reply, Request, Sampling, Usage
-from judgekit.spec import Limits
-from judgekit.turns import Paces
 from loopback import FaultServer, http
 from rough_server import RoughServer
 

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
+from judgekit.calls.retries import Tries
 from judgekit.errors import NotSent
-from judgekit.retries import Tries
 from storms import Admits, Storm, Story
 
 # 60 calls a second, or 20, in buckets and windows of every kind. Retry-After exact, in whole seconds, or left out.

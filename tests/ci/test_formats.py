@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from gated_runs import claim, gated, hostile, limit
-from judgekit.records import Gate, GateClaim
+from judgekit.results import Gate, GateClaim
 from judgekit_ci.annotations import commands
 from judgekit_ci.cases import cases, outcome
 from judgekit_ci.gitlab import code_quality

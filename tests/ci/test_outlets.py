@@ -168,8 +168,8 @@ def test_offline_the_ledger_answers_and_the_server_is_not_needed(
 
 
 def test_offline_an_ollama_models_digest_is_that_of_its_latest_reply(here: Path) -> None:
-    from judgekit.ledger import Ledger, call_key
-    from judgekit.offline import identities
+    from judgekit.calls.ledger import Ledger, call_key
+    from judgekit.calls.offline import identities
     from judgekit.records import Message, Reply, Request
     from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 

@@ -119,7 +119,7 @@ class Backend(judgekit.Backend):
 class Metric(judgekit.Metric):
     def series_of(self, judged):
         reach("series")
-        return {{"value": judgekit.Series(label="mine", low=0, high=1)}}
+        return {{"value": judgekit.Scale(label="mine", low=0, high=1)}}
 
     def rows(self, study):
         reach("rows")

@@ -157,7 +157,7 @@ def test_the_schema_knows_plugin_options(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("template", ["score", "pairwise", "mmlu", "finetune"])
 def test_init_writes_a_config_that_loads(here: Path, template: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from judgekit.spec import load
+    from judgekit.config.load import load
 
     assert execute(["init", "new", "--template", template]) == 0
     spec = load(here / "new" / "judgekit.yaml")

@@ -5,13 +5,14 @@ import re
 import numpy as np
 
 from judgekit.cli.results import print_record
-from judgekit.records import PooledRun, Series
+from judgekit.records import Scale
+from judgekit.results import PooledRun
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.variance import variance_budget
 from sample_run import sample_run
 
-SCORE = Series(label="score", low=0, high=100)
+SCORE = Scale(label="score", low=0, high=100)
 
 
 def record(repeats, n=30, missing=0):

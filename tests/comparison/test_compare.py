@@ -7,9 +7,9 @@ import pytest
 
 from gate_folders import ERRORS, a_run, drawn, moved, samples_of
 from judgekit.cli import execute
-from judgekit.comparison import Side, Terms, compare
 from judgekit.errors import ConfigError, DataError, UsageError
-from judgekit.folder import RunFolder
+from judgekit.regression.compare import Side, Terms, compare
+from judgekit.run_folder import RunFolder
 
 BASE = drawn(120, 1)
 WORSE = ERRORS.model_copy(update={"high": 100})

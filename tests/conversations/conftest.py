@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
+from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.run import Outcome, Run, Settings
-from judgekit.spec import RunSpec
 from talkers import Grader, Talker, TalkerPlugin
 from talks import config, talk, write
 
@@ -28,7 +28,7 @@ def here(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def execute(here: Path) -> Callable[..., Outcome]:
-    def run(spec: RunSpec | None = None, **settings: Any) -> Outcome:
+    def run(spec: RunConfig | None = None, **settings: Any) -> Outcome:
         manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
         places = Settings(output=here / "runs", home=here / "home", **settings)
         return Run(spec or config(), here, manager, places).execute()
@@ -37,10 +37,10 @@ def execute(here: Path) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def refused(execute: Callable[..., Outcome]) -> Callable[[RunSpec], str]:
+def refused(execute: Callable[..., Outcome]) -> Callable[[RunConfig], str]:
     """What preflight says of a config, before any call."""
 
-    def message(spec: RunSpec) -> str:
+    def message(spec: RunConfig) -> str:
         with pytest.raises(PreflightError) as caught:
             execute(spec)
         assert not Talker.asked

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from judgekit.generating import prompt_messages
+from judgekit.prompting.messages import prompt_messages
 from judgekit.records import Message, Sample
 from talkers import Talker
 from talks import config, rows, talk, write
@@ -67,7 +67,7 @@ def test_repeats_are_conversations_of_their_own(execute) -> None:
 
 
 def test_more_conversations_than_are_held_at_once_come_in_order(here, execute, monkeypatch) -> None:
-    monkeypatch.setattr("judgekit.generating.WINDOW", 4)
+    monkeypatch.setattr("judgekit.pipeline.generate.WINDOW", 4)
     write(here, [talk(number, 1 + number % 3) for number in range(11)])
     outcome = execute()
     assert [one.sample_id for one in outcome.folder.responses("one")] == [f"talk-{number}" for number in range(11)]

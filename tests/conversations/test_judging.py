@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from judgekit.judging import LLMJudge
-from judgekit.questions import Question, Setting, mark
-from judgekit.readings import Grading
+from judgekit.judging.judge import LLMJudge
+from judgekit.judging.questions import Question, Setting, mark
+from judgekit.judging.readings import Grading
+from judgekit.prompting.templates import Prompts
 from judgekit.records import Conversation, Reply, Sample
-from judgekit.templates import Prompts
 from scripted_caller import ScriptedCaller
 from talkers import Grader
 from talks import config, estimates, rows, talk, write
@@ -119,8 +119,8 @@ def test_the_judge_card_reads_first_turns(execute) -> None:
 
 
 def test_a_dry_run_counts_turns(here) -> None:
+    from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import build_manager
-    from judgekit.run import Run, Settings
     from talkers import TalkerPlugin
 
     manager = build_manager(only=("datasets", "json", "metrics", "responses"), extra=[TalkerPlugin()])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from judgekit import DataError, holds_conversations, read_conversations
+from judgekit import DataError
+from judgekit.data import holds_conversations, read_conversations
 from judgekit_datasets.conversations import ConversationOptions, Conversations
 
 HUMAN, GPT = {"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}

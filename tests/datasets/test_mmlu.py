@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.spec import load
+from judgekit.config.load import load
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 
 

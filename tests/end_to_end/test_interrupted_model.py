@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.calling import Caller
-from judgekit.ledger import Ledger
+from judgekit.calls.caller import Caller
+from judgekit.calls.ledger import Ledger
 from real_model import gguf
 
 CONFIG = """\

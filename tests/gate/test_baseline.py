@@ -5,10 +5,10 @@ import json
 import pytest
 
 from gate_folders import a_run, as_if_written, drawn, moved
-from judgekit.baseline import baseline_of, read_baseline, to_bytes, write_baseline
 from judgekit.cli import execute
 from judgekit.errors import DataError, IncompleteError
-from judgekit.folder import RunFolder
+from judgekit.regression.baseline import baseline_of, read_baseline, to_bytes, write_baseline
+from judgekit.run_folder import RunFolder
 
 BASE = drawn(40, 1)
 

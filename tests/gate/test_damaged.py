@@ -8,7 +8,7 @@ import judgekit
 from gate_folders import a_run, drawn
 from judgekit.cli import execute
 from judgekit.errors import StorageError
-from judgekit.folder import RunFolder
+from judgekit.run_folder import RunFolder
 
 BASE = drawn(40, 1)
 FILES = ("samples.jsonl", "rows.jsonl", "responses/sft.jsonl")

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from gate_folders import a_run, drawn, moved
 from judgekit.cli import execute
-from judgekit.spec import GateSpec
+from judgekit.config.blocks import GateConfig
 from judgekit.statistics.gating import Design
 from judgekit.statistics.power import items_needed
 
@@ -19,9 +19,9 @@ def page(checkout):
 
 def test_the_config_is_understood(page):
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    spec = GateSpec.model_validate(YAML(typ="safe").load(block)["gate"])
+    spec = GateConfig.model_validate(YAML(typ="safe").load(block)["gate"])
     assert set(spec.rules) == {"quality", "exact", "win_rate"}
-    assert spec.rules["quality"] == GateSpec.model_validate({"quality": 3}).rules["quality"]
+    assert spec.rules["quality"] == GateConfig.model_validate({"quality": 3}).rules["quality"]
     assert spec.rules["win_rate"].system == ("tuned",)
     assert spec.waive == ("main.padded",)
 

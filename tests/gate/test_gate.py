@@ -6,13 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from gate_folders import ERRORS, SCORE, a_run, drawn, moved, samples_of
-from judgekit.baseline import read_baseline, write_baseline
+from judgekit.config.blocks import GateConfig
 from judgekit.errors import ConfigError, UsageError
-from judgekit.folder import RunFolder
-from judgekit.gate import evaluate
-from judgekit.records import Gate, Series
-from judgekit.rules import Reference
-from judgekit.spec import GateSpec
+from judgekit.records import Scale
+from judgekit.regression.baseline import read_baseline, write_baseline
+from judgekit.regression.gate import evaluate
+from judgekit.regression.rules import Reference
+from judgekit.results import Gate
+from judgekit.run_folder import RunFolder
 
 BASE = drawn(120, 1)
 
@@ -36,7 +37,7 @@ def gated(tmp_path, baseline):
     def make(new, old, rules, against=None, **changes):
         reference = baseline(old, **(against or {}))
         view = RunFolder(a_run(tmp_path / "new", new, **changes)).view()
-        return evaluate(view, GateSpec.model_validate(rules), reference)
+        return evaluate(view, GateConfig.model_validate(rules), reference)
 
     return make
 
@@ -148,9 +149,9 @@ def test_limits_are_held_against_the_printed_interval(gated):
 
 def test_a_limit_needs_no_baseline(tmp_path):
     view = RunFolder(a_run(tmp_path / "run", quality(BASE))).view()
-    assert evaluate(view, GateSpec.model_validate({"quality": {"min": 40}}), None).outcome == "PASS"
+    assert evaluate(view, GateConfig.model_validate({"quality": {"min": 40}}), None).outcome == "PASS"
     with pytest.raises(ConfigError, match="needs a baseline"):
-        evaluate(view, GateSpec.model_validate({"quality": {"margin": 3}}), None)
+        evaluate(view, GateConfig.model_validate({"quality": {"margin": 3}}), None)
 
 
 def test_holm_keeps_many_rules_from_crying_wolf(gated):
@@ -209,7 +210,7 @@ def test_another_judge_model_digest_prompt_or_grading_is_named(gated):
 
 
 def test_another_scale_or_metric_is_named(gated):
-    other = Series(label="judge score", low=0, high=200)
+    other = Scale(label="judge score", low=0, high=200)
     named("quality: scale: 0 … 200 in the run, 0 … 100 in the baseline", gated, scales={"quality": other})
     named("metric type: exact_match", gated, spec={"metrics": {"quality": {"type": "exact_match"}}})
 

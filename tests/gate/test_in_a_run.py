@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from judgekit.baseline import write_baseline
 from judgekit.cli.gate import run_gate
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError, UsageError
-from judgekit.folder import BASELINE
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.records import NOT_JUDGED
-from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.regression.baseline import write_baseline
+from judgekit.run_folder import BASELINE
 from parrots import Parrot, ParrotPlugin
 
 N = 160
@@ -40,7 +40,7 @@ def config(**changes):
         "reports": ["json"],
         "statistics": {"resamples": 199},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 def execute(spec, here, **settings):

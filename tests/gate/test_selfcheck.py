@@ -5,10 +5,10 @@ import json
 import pytest
 
 from gate_folders import a_run, drawn, moved, samples_of
-from judgekit.baseline import write_baseline
 from judgekit.cli import execute
-from judgekit.folder import RunFolder
-from judgekit.selfcheck import Terms, selfcheck
+from judgekit.regression.baseline import write_baseline
+from judgekit.regression.selfcheck import Terms, selfcheck
+from judgekit.run_folder import RunFolder
 
 BASE = drawn(60, 1)
 
@@ -46,7 +46,7 @@ def test_one_repeat_says_nothing_of_reruns_but_a_rerun_does(tmp_path):
     assert "one repeat" in found.false_alarms.note
     path = tmp_path / "b.json"
     write_baseline(RunFolder(a_run(tmp_path / "rerun", {"quality": {"sft": moved(BASE, 0, 3)}})).view(), path)
-    from judgekit.rules import Reference
+    from judgekit.regression.rules import Reference
 
     (found,) = checked(run, reference=Reference.read(path))
     assert found.noise_from == "the run and the baseline"

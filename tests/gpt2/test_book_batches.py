@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import judgekit
+import judgekit.data
 from book import by_hand, instruction_part, whole_text
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED
@@ -82,11 +83,11 @@ An antonym of 'complicated' is 'simple'.""",
 
 @pytest.mark.parametrize("number", PRINTED)
 def test_the_rendering_that_the_book_prints(path, number):
-    item = judgekit.read_items(path)[number]
-    spans = judgekit.render_training("book", item.sample)
+    item = judgekit.data.read_items(path)[number]
+    spans = judgekit.data.render_training("book", item.sample)
     assert "".join(span.text for span in spans) == PRINTED[number]
     assert [span.text for span in spans if span.learn] == [item.sample.reference]
-    prompt = judgekit.render_prompt("book", item.sample)
+    prompt = judgekit.data.render_prompt("book", item.sample)
     assert PRINTED[number] == prompt + (item.sample.reference or "")
 
 

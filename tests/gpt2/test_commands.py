@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import judgekit
-from judgekit.training import CURVE
+from judgekit.data.training_log import CURVE
 from judgekit_gpt2.commands import gpt2
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})

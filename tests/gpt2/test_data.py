@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import judgekit
+import judgekit.data
 from book import by_hand
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
@@ -132,7 +133,7 @@ def _examples(path, split, tokenizer, context=200, **options):
 def test_examples_are_the_rendered_prompt_and_the_response(instructions, tokenizer):
     (example,) = _examples(instructions, "train", tokenizer)
     sample = judgekit.Sample(id="a", instruction="Name the capital of France.")
-    prompt = judgekit.render_instruction("alpaca", sample)
+    prompt = judgekit.data.render_instruction("alpaca", sample)
     assert tokenizer.decode(example.ids) == prompt + "Paris is the capital."
     assert tokenizer.decode(example.ids[: example.masked]) == prompt
     assert example.ids[: example.masked] == tokenizer.encode(prompt), "prompts are encoded as in evaluation"

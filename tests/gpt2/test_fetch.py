@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import judgekit
 from hub import nobody_there, serving
-from judgekit import downloads
+from judgekit.data import downloads
 from judgekit_gpt2 import checkpoint, fetch, weights
 from judgekit_gpt2.commands import gpt2
 from judgekit_gpt2.config import PRESETS, GPT2Config

@@ -5,7 +5,8 @@ import json
 import pytest
 
 import judgekit
-from judgekit.generating import prompt_messages
+import judgekit.data
+from judgekit.prompting.messages import prompt_messages
 from judgekit_gpt2 import data
 from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
@@ -46,14 +47,14 @@ def learnt(example, tokenizer):
 
 
 def example_of(style, sample, tokenizer, mask_prompt=True):
-    ends = judgekit.style_named(style).end != ""
-    spans = judgekit.render_training(style, sample)
+    ends = judgekit.data.style_named(style).end != ""
+    spans = judgekit.data.render_training(style, sample)
     return data.of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends)
 
 
 def expected(style, sample, tokenizer):
     """By style, what a model has to say in each turn: as text, and with the end of text where nothing else ends it."""
-    found = judgekit.style_named(style)
+    found = judgekit.data.style_named(style)
     end = [] if found.end else [tokenizer.end_of_text]
     return [(f"{found.lead}{answer}{found.end}", end) for answer in sample.references]
 
@@ -82,7 +83,7 @@ def test_the_unmasked_tokens_are_the_assistants_text_and_its_end(style, sample, 
 def test_prompts_have_the_tokens_that_evaluation_gives_the_model(style, gpt2):
     for sample in TALKS:
         example = example_of(style, sample, gpt2)
-        prompt = gpt2.encode(judgekit.render_prompt(style, sample))
+        prompt = gpt2.encode(judgekit.data.render_prompt(style, sample))
         assert list(example.ids[: len(prompt)]) == prompt
 
 
@@ -98,7 +99,7 @@ def test_the_history_of_a_conversation_has_the_tokens_of_training(style, gpt2):
 
 
 def test_every_style_is_here():
-    from judgekit.templates import Prompts
+    from judgekit.prompting.templates import Prompts
 
     shipped = [name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/")]
     assert sorted(shipped) == STYLES
@@ -107,7 +108,7 @@ def test_every_style_is_here():
 @pytest.mark.shared
 def test_no_token_leaks_or_is_lost_over_the_books_items_in_every_style(shared_data, gpt2):
     path = shared_data / "instructions" / "instruction-data.json"
-    items = judgekit.read_items(path)
+    items = judgekit.data.read_items(path)
     counts = {style: sum(check(style, item.sample, gpt2) for item in items) for style in STYLES}
     print(f"{len(items):,} items x {len(STYLES)} styles: 0 tokens leaked, 0 lost;", counts)
     assert len(items) == 1100
@@ -118,11 +119,11 @@ def test_no_token_leaks_or_is_lost_over_the_books_items_in_every_style(shared_da
 @pytest.mark.shared
 def test_the_whole_text_encoded_at_once_has_tokens_across_the_edges(shared_data, gpt2):
     """Why spans are encoded apart: a model that is given the prompt could never write these tokens."""
-    items = judgekit.read_items(shared_data / "instructions" / "instruction-data.json")
+    items = judgekit.data.read_items(shared_data / "instructions" / "instruction-data.json")
     across = dict.fromkeys(STYLES, 0)
     for style in STYLES:
         for item in items:
-            spans = judgekit.render_training(style, item.sample)
+            spans = judgekit.data.render_training(style, item.sample)
             whole = gpt2.encode("".join(span.text for span in spans))
             across[style] += whole != [token for span in spans for token in gpt2.encode(span.text)]
     print(across)

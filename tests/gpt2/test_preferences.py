@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import lora, preferences
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.data import IGNORED, Example
@@ -75,7 +76,7 @@ def _read(path, tokenizer, split="train", context=200, **options):
 def test_a_pair_is_the_rendered_prompt_with_either_response(tmp_path, tokenizer, name):
     item = {**ITEM, "id": "a", "split": "train", "input": "mat", "output": "read by nobody"}
     (pair,) = _read(_file(tmp_path, item, name=name), tokenizer)
-    prompt = judgekit.render_instruction("alpaca", judgekit.Sample(id="a", instruction="Sit.", input="mat"))
+    prompt = judgekit.data.render_instruction("alpaca", judgekit.Sample(id="a", instruction="Sit.", input="mat"))
     for example, response in ((pair.chosen, ITEM["chosen"]), (pair.rejected, ITEM["rejected"])):
         assert tokenizer.decode(example.ids) == prompt + response
         assert example.ids[: example.masked] == tokenizer.encode(prompt), "prompts are encoded as in evaluation"

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.inference import prepare
@@ -53,7 +54,7 @@ def _train(trainer, into):
     seen = []
     trainer.train(into, lambda done, total, note: seen.append((done, total)))
     lines = (into / "training.jsonl").read_text().splitlines()
-    return seen, [judgekit.CurvePoint.model_validate_json(line) for line in lines]
+    return seen, [judgekit.data.CurvePoint.model_validate_json(line) for line in lines]
 
 
 def test_pretraining_and_fine_tuning_make_self_contained_checkpoints(folder):

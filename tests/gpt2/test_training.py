@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint, training, weights
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.parallel import Team
@@ -44,7 +45,7 @@ def fit(tokenizer, tmp_path):
         task = Task(model, tokenizer, NextToken(model), epoch, validation, **task or {})
         training.fit(task, recipe, Workspace(folder, "origin"), ALONE, progress)
         lines = (folder / "training.jsonl").read_text().splitlines()
-        return [judgekit.CurvePoint.model_validate_json(line) for line in lines]
+        return [judgekit.data.CurvePoint.model_validate_json(line) for line in lines]
 
     return run
 
@@ -303,7 +304,7 @@ def test_a_checkpoint_of_every_epoch(fresh, fit, tmp_path):
 def test_the_model_writes_at_each_epochs_end_and_at_the_end(fresh, fit, tmp_path):
     def respond(model, step):
         assert not model.training
-        return [judgekit.TrainingSample(step=step, prompt="p", text=f"after {step}", reference="r")]
+        return [judgekit.data.TrainingSample(step=step, prompt="p", text=f"after {step}", reference="r")]
 
     fit(fresh, _batches(3), steps=7, task={"respond": respond})
     lines = (tmp_path / "run" / "samples.jsonl").read_text().splitlines()

@@ -99,7 +99,7 @@ def test_hints_name_the_project_and_extras_that_it_has(checkout: Path, project: 
         for listed in re.findall(rf"{judgekit.DISTRIBUTION}\[([\w, -]+)\]", text):
             assert set(listed.split(",")) <= extras, path
         if path.suffix == ".py" and path.relative_to(checkout).parts[0] in ("judgekit", "plugins"):
-            assert judgekit.DISTRIBUTION not in text or path.name == "words.py", f"{path}: say it by install_hint"
+            assert judgekit.DISTRIBUTION not in text or path.name == "text.py", f"{path}: say it by install_hint"
     assert {"hf"} <= hinted <= extras
 
 

@@ -138,7 +138,7 @@ def test_only_the_transport_imports_http(core: Path) -> None:
     for path in core.rglob("*.py"):
         text = path.read_text("utf-8")
         # deadlines.py is the transport's clock; downloads.py streams public files to the disk
-        if path.name not in ("transport.py", "deadlines.py", "downloads.py"):
+        if path.name not in ("http.py", "deadlines.py", "downloads.py"):
             assert "import httpx" not in text, path
             assert "import httpcore" not in text, path
 
@@ -148,7 +148,7 @@ def test_texts_are_cut_at_one_place(core: Path) -> None:
     cut = re.compile(r"\[: ?\w+( - \d)?\](\}|\)? \+ \")…")
     for folder in (core, *(Path(__import__(name).__file__ or "").parent for name in plugin_packages())):
         for path in folder.rglob("*.py"):
-            if path.name == "secret.py":
+            if path.name == "secrets.py":
                 continue
             for line in path.read_text("utf-8").splitlines():
                 assert not cut.search(line.replace("[:12]", "")), f"{path.name}: {line}"

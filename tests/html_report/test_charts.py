@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 import judgekit
-from judgekit.records import CurvePoint
+from judgekit.results import CurvePoint
 from judgekit_html import charts, drawing, figures
 from judgekit_html.board import Column
 from judgekit_html.charts import Bin, Styles

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.folder import RunFolder
+from judgekit.pipeline.report import write_reports
 from judgekit.plugins import build_manager
-from judgekit.report import write_reports
+from judgekit.run_folder import RunFolder
 
 PICTURE = re.compile(rb"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
 MACHINE = re.compile(r"(?<![\w.])/(home|root|work|tmp|Users|var)/\w")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.records import Series
+from judgekit.records import Scale
 from judgekit_html import numbers
 from judgekit_html.visible import visible
 
-SCORE = Series(label="score", low=0, high=100)
-SHARE = Series(label="share", low=0, high=1, unit="%")
-SHARE_CHANGE = Series(label="share", low=-1, high=1, unit="%")
-GRADE = Series(label="grade", low=1, high=5)
-ROUGE = Series(label="ROUGE-L", low=0, high=1)
+SCORE = Scale(label="score", low=0, high=100)
+SHARE = Scale(label="share", low=0, high=1, unit="%")
+SHARE_CHANGE = Scale(label="share", low=-1, high=1, unit="%")
+GRADE = Scale(label="grade", low=1, high=5)
+ROUGE = Scale(label="ROUGE-L", low=0, high=1)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ ROUGE = Series(label="ROUGE-L", low=0, high=1)
         (None, SCORE, "–"),
     ],
 )
-def test_a_value(value: float | None, scale: Series, text: str) -> None:
+def test_a_value(value: float | None, scale: Scale, text: str) -> None:
     assert numbers.amount(value, scale) == text
 
 

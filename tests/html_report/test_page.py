@@ -11,7 +11,9 @@ from importlib.resources import files
 import pytest
 
 import judgekit
-from judgekit.records import Interval, Response, Row, RunView, Verdict
+import judgekit.data
+from judgekit.records import Response, Row, Verdict
+from judgekit.results import Interval, RunView
 from judgekit_html import figures, numbers, report
 from report_pages import Reader
 from sample_run import HOSTILE, SCORE, card, estimate_of, sample_run, section_of
@@ -168,11 +170,12 @@ def test_what_a_model_wrote_in_training_is_there_with_step_prompt_and_reference(
 
 def test_measures_of_a_training_stand_in_its_table() -> None:
     points = [
-        judgekit.CurvePoint(step=s, split="validation", loss=0.7 - s / 10, measures={"margin": s / 4}) for s in (0, 1)
+        judgekit.data.CurvePoint(step=s, split="validation", loss=0.7 - s / 10, measures={"margin": s / 4})
+        for s in (0, 1)
     ]
-    points.append(judgekit.CurvePoint(step=1, split="train", loss=0.65))
+    points.append(judgekit.data.CurvePoint(step=1, split="train", loss=0.65))
     section = figures.curve(
-        judgekit.Training(name="dpo", trainer="t", checkpoint="c", identity="i", curve=tuple(points))
+        judgekit.data.Training(name="dpo", trainer="t", checkpoint="c", identity="i", curve=tuple(points))
     )
     assert "margin at the end 0.250" in section.sentence
     assert section.table is not None

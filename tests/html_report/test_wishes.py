@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import judgekit
+import judgekit.data
 from gate_folders import a_run
 from judgekit.cli import execute
-from judgekit.folder import RunFolder
-from judgekit.redaction import redacted
-from judgekit.report import in_short
-from judgekit.training import PlannedTraining, speed, train
+from judgekit.pipeline.redact import redacted
+from judgekit.pipeline.report import in_short
+from judgekit.pipeline.train import PlannedTraining, speed, train
+from judgekit.run_folder import RunFolder
 from judgekit_html import drawing, page, report
 from report_pages import UNFOLD, Reader, foreign, opened, until
 from rich_run import STEP, TALK, rich_run
@@ -329,7 +330,9 @@ class _Slow(judgekit.Trainer):
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         time.sleep(0.05)
-        points = [judgekit.CurvePoint(step=n, split="train", loss=1.0, measures={"tokens": 50.0 * n}) for n in (1, 2)]
+        points = [
+            judgekit.data.CurvePoint(step=n, split="train", loss=1.0, measures={"tokens": 50.0 * n}) for n in (1, 2)
+        ]
         (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
 
 

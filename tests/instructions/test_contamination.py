@@ -5,6 +5,7 @@ import json
 import pytest
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.overlap import overlap, seen_in_training
 
 
@@ -13,7 +14,7 @@ def test_the_books_file_has_two_test_items_in_its_training_part(data, shared_dat
     code, out, _ = data("contamination", source, "--json")
     assert code == 0
     found = json.loads(out)
-    items = judgekit.read_items(source)
+    items = judgekit.data.read_items(source)
     asked = [(item.sample.instruction, item.sample.input) for item in items]
     expected = [place for place in range(935, 1045) if asked[place] in asked[:935]]
     assert [one["test"]["id"] for one in found["exact"]] == [items[place].sample.id for place in expected]
@@ -53,7 +54,7 @@ def test_two_files_and_what_is_left_of_the_first(data, files):
     assert code == 0
     assert "3 test items, of which in the 3 training items: 1 exactly, 1 nearly" in out
     assert err == "dropped 2 of 3 training items\n"
-    assert [item.sample.instruction for item in judgekit.read_items(files / "clean.json")] == ["Add 2 and 2."]
+    assert [item.sample.instruction for item in judgekit.data.read_items(files / "clean.json")] == ["Add 2 and 2."]
     assert data("contamination", "train.json", "test.json", "--filter", "clean.json")[0] == 2
     code, out, _ = data("contamination", "train.json", "test.json", "--threshold", 1)
     assert (code, "1 exactly, 0 nearly" in out) == (0, True)
@@ -81,10 +82,10 @@ def spec_of(files, asked, training, **extra):
 
 def checked(files, asked, training):
     """The warnings of the check, on real parts of a config."""
+    from judgekit.config.load import build_options
     from judgekit.plugins import Catalogue, build_manager
-    from judgekit.spec import build_options
 
-    spec = judgekit.RunSpec.model_validate(spec_of(files, asked, training))
+    spec = judgekit.RunConfig.model_validate(spec_of(files, asked, training))
     catalogue = Catalogue(build_manager())
     loader = catalogue.get("datasets", spec.data.loader)
     trainer = catalogue.get("trainers", "gpt2-finetune")

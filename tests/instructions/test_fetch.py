@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 import judgekit
+import judgekit.data
 from hub import nobody_there, serving
 from judgekit_instructions import fetch
 
@@ -58,7 +59,7 @@ def test_a_set_is_fetched_checked_and_not_fetched_again(data, tmp_path, shared_d
         assert (tmp_path / out.strip()).read_bytes() == content
         assert data(*fetch_book)[0] == 0
         assert hub.asked == [("instruction-data.json", "")]
-    assert len(judgekit.read_items(tmp_path / out.strip())) == 1100
+    assert len(judgekit.data.read_items(tmp_path / out.strip())) == 1100
 
 
 def test_a_cut_download_goes_on(data, tmp_path, shared_data):

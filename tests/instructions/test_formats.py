@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.conversion import objects_of, write_items
+from judgekit.data.formats import FORMATS, read_answered, read_conversations, read_instructions, read_items
+from judgekit.data.writing import objects_of, write_items
 from judgekit.errors import DataError, UsageError
-from judgekit.formats import FORMATS, read_answered, read_conversations, read_instructions, read_items
 
 WRITTEN = [name for name, format in FORMATS.items() if format.write is not None]
 ALPACA = [

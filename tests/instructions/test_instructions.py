@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.data.formats import read_instructions
 from judgekit.errors import DataError
-from judgekit.formats import read_instructions
 
 
 def write(tmp_path: Path, content: object, name: str = "items.json") -> Path:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 import judgekit
+import judgekit.data
 from judgekit_instructions import mixing
 
 
@@ -27,7 +28,7 @@ def few(written):
 
 
 def counted(path):
-    return Counter(item.sample.instruction.split()[0] for item in judgekit.read_items(path))
+    return Counter(item.sample.instruction.split()[0] for item in judgekit.data.read_items(path))
 
 
 def record(path):
@@ -62,7 +63,7 @@ def test_weights_are_kept_and_told(data, tmp_path, three):
     assert code == 0
     assert counted(tmp_path / "m.jsonl") == {"a": 1480, "b": 480, "c": 40}
     assert "74.00%" in out
-    assert len({item.sample.instruction for item in judgekit.read_items(tmp_path / "m.jsonl")}) == 2000
+    assert len({item.sample.instruction for item in judgekit.data.read_items(tmp_path / "m.jsonl")}) == 2000
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path, three):
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_bytes(data, tmp_path, three):
 def test_another_source_changes_nothing_of_what_is_drawn_from_the_others(data, tmp_path, three):
     assert data("mix", "a.jsonl=1", "b.jsonl=1", "--into", "x.jsonl", "--total", 200)[0] == 0
     assert data("mix", "c.jsonl=1", "a.jsonl=1", "b.jsonl=1", "--into", "y.jsonl", "--total", 300)[0] == 0
-    x, y = ({item.sample.instruction for item in judgekit.read_items(tmp_path / f"{name}.jsonl")} for name in "xy")
+    x, y = ({item.sample.instruction for item in judgekit.data.read_items(tmp_path / f"{name}.jsonl")} for name in "xy")
     assert x < y
 
 
@@ -103,7 +104,7 @@ def test_tasks_have_equal_shares_wherever_they_stand(data, tmp_path, written):
     mix = ("mix", "x.json", "y.json", "--task-proportional", "--task-field", "task", "--into", "m.json")
     code, out, _ = data(*mix)
     assert (code, "33.33%" in out) == (0, True)
-    assert Counter(item.fields["task"] for item in judgekit.read_items(tmp_path / "m.json")) == dict.fromkeys(
+    assert Counter(item.fields["task"] for item in judgekit.data.read_items(tmp_path / "m.json")) == dict.fromkeys(
         ("sum", "sort", "name"), 50
     )
     written([*items("a", 3, task="sum"), *items("e", 1)], "x.json")
@@ -137,7 +138,7 @@ def test_what_came_from_where_is_recorded(data, tmp_path, three):
     }
     assert [(one["items"], one["different"]) for one in found["sources"]] == [(200, 200), (200, 100)]
     assert len(found["sources"][0]["sha256"]) == 64
-    repeats = Counter(item.sample.instruction for item in judgekit.read_items(tmp_path / "m.jsonl"))
+    repeats = Counter(item.sample.instruction for item in judgekit.data.read_items(tmp_path / "m.jsonl"))
     assert {repeats[f"c {number}"] for number in range(100)} == {2}
 
 
@@ -159,7 +160,7 @@ def test_ids_that_clash_are_told_apart(data, tmp_path, written):
     written([{"id": n, "instruction": f"a {n}", "output": "o"} for n in range(20)], "x.json")
     written([{"id": n, "instruction": f"b {n}", "output": "o"} for n in range(20)], "y.json")
     assert data("mix", "x.json=1", "y.json=1", "--total", 60, "--repeat", "--into", "m.json")[0] == 0
-    ids = [item.sample.id for item in judgekit.read_items(tmp_path / "m.json")]
+    ids = [item.sample.id for item in judgekit.data.read_items(tmp_path / "m.json")]
     assert len(set(ids)) == 60
     assert {"7", "7-2"} <= set(ids)
 
@@ -168,9 +169,9 @@ def test_other_formats_are_mixed_into_the_first(data, tmp_path, written):
     written([{"instruction": f"d {n}", "context": "", "response": "o", "category": "qa"} for n in range(9)], "d.jsonl")
     written(items("a", 9), "a.json")
     assert data("mix", "a.json=1", "d.jsonl=1", "--into", "m.jsonl")[0] == 0
-    assert {item.format for item in judgekit.read_items(tmp_path / "m.jsonl")} == {"alpaca"}
+    assert {item.format for item in judgekit.data.read_items(tmp_path / "m.jsonl")} == {"alpaca"}
     assert data("mix", "a.json=1", "d.jsonl=1", "--into", "n.jsonl", "--to", "messages")[0] == 0
-    assert {item.format for item in judgekit.read_items(tmp_path / "n.jsonl")} == {"messages"}
+    assert {item.format for item in judgekit.data.read_items(tmp_path / "n.jsonl")} == {"messages"}
 
 
 @pytest.mark.parametrize(

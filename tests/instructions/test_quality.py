@@ -5,6 +5,7 @@ import json
 import pytest
 
 import judgekit
+import judgekit.data
 from judgekit_instructions import diversity, scripts
 from judgekit_instructions.rules import RULES, Data, Limits
 
@@ -86,7 +87,7 @@ CASES = {
 def read(tmp_path, rows, name="items.json"):
     keys = ("instruction", "input", "output")
     (tmp_path / name).write_text(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]), "utf-8")
-    return judgekit.read_items(tmp_path / name, empty=True)
+    return judgekit.data.read_items(tmp_path / name, empty=True)
 
 
 def test_every_rule_has_a_reason_and_a_case():
@@ -117,13 +118,13 @@ def test_every_turn_of_a_conversation_is_looked_at(tmp_path):
     said = ["Hello", "Hi.", "Draw.", "I'm sorry, I cannot."]
     messages = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 2, said, strict=True)]
     (tmp_path / "t.jsonl").write_text(json.dumps({"messages": messages}))
-    items = judgekit.read_items(tmp_path / "t.jsonl")
+    items = judgekit.data.read_items(tmp_path / "t.jsonl")
     assert [finding.detail for finding in RULES["refusal"].find(Data(items), [0])] == ["I'm sorry, I cannot."]
 
 
 def test_the_books_file_has_twenty_questions_answered_otherwise(shared_data):
     """20 questions stand more than once, 25 items too many, all with other outputs; and no item twice."""
-    data = Data(judgekit.read_items(shared_data / "instructions" / "instruction-data.json"))
+    data = Data(judgekit.data.read_items(shared_data / "instructions" / "instruction-data.json"))
     places = range(len(data.items))
     conflicts = [finding.place for finding in RULES["conflict"].find(data, places)]
     asked = [(item.sample.instruction, item.sample.input) for item in data.items]
@@ -197,7 +198,7 @@ def test_the_filter_says_what_it_dropped_by_which_rule(data, tmp_path):
     assert code == 0
     dropped = {"empty_output": 1, "duplicate": 1, "conflict": 1, "near_duplicate": 1}
     assert json.loads(out)["filter"] == {"kept": 2, "dropped": dropped}
-    kept = judgekit.read_items(tmp_path / "kept.json")
+    kept = judgekit.data.read_items(tmp_path / "kept.json")
     assert [(item.sample.instruction, item.sample.reference) for item in kept] == [
         (ROWS[0][0], "Paris"),
         (ROWS[4][0], "a b"),

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import judgekit
+import judgekit.data
 from judgekit_instructions.near import clusters, near_between, near_duplicates
 from judgekit_instructions.options import question_of
 from judgekit_instructions.splitting import grouped, in_order, shuffled
@@ -17,7 +18,7 @@ def items(count):
 
 
 def parts(folder, ending=".json"):
-    return [judgekit.read_items(folder / f"{part}{ending}") for part in PARTS]
+    return [judgekit.data.read_items(folder / f"{part}{ending}") for part in PARTS]
 
 
 def test_the_books_file_is_split_as_in_the_book(data, tmp_path, shared_data):
@@ -31,7 +32,7 @@ def test_the_books_file_is_split_as_in_the_book(data, tmp_path, shared_data):
     whole = json.loads(source.read_text())
     assert [one for part in PARTS for one in json.loads((tmp_path / "parts" / f"{part}.json").read_text())] == whole
     for part, found in zip(PARTS, parts(tmp_path / "parts"), strict=True):
-        read = judgekit.read_instructions(source, part)
+        read = judgekit.data.read_instructions(source, part)
         assert [one.fields for one in found] == [one.fields for one in read]
 
 
@@ -68,14 +69,14 @@ def test_a_conversation_is_split_in_its_own_format(data, tmp_path, written):
     talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     written([{"messages": [{**talk[0], "content": f"hi {n}"}, talk[1]], "id": n} for n in range(20)], "t.jsonl")
     assert data("split", "t.jsonl", "--into", "p", "--shares", "80/20")[0] == 0
-    assert [item.format for item in judgekit.read_items(tmp_path / "p" / "test.jsonl")] == ["messages"] * 4
+    assert [item.format for item in judgekit.data.read_items(tmp_path / "p" / "test.jsonl")] == ["messages"] * 4
     assert not (tmp_path / "p" / "validation.jsonl").exists()
 
 
 def test_a_split_field_decides_unless_another_way_is_asked_for(data, tmp_path, written):
     written([{**one, "split": "test" if n < 5 else "train"} for n, one in enumerate(items(20))])
     assert data("split", "items.json", "--into", "p")[0] == 0
-    assert len(judgekit.read_items(tmp_path / "p" / "test.json")) == 5
+    assert len(judgekit.data.read_items(tmp_path / "p" / "test.json")) == 5
     assert data("split", "items.json", "--into", "q", "--seed", 0)[0] == 0
     for part, found in zip(PARTS, parts(tmp_path / "q"), strict=True):
         assert {item.fields["split"] for item in found} == {part}
@@ -142,8 +143,8 @@ def test_an_empty_output_is_taken_where_that_is_asked_for(data, tmp_path, writte
 
 def test_sizes_are_those_of_the_loader_for_every_length():
     for count in range(300):
-        expected = [len(judgekit.instructions.book_split(range(count), part)) for part in PARTS]
-        assert list(judgekit.split_sizes(count).values()) == expected
+        expected = [len(judgekit.data.items.book_split(range(count), part)) for part in PARTS]
+        assert list(judgekit.data.split_sizes(count).values()) == expected
 
 
 def test_large_groups_go_where_there_is_room():

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from judgekit.records import VERDICT_STATUSES, RunView
+from judgekit.records import VERDICT_STATUSES
+from judgekit.results import RunView
 from judgekit_json import summary as module
 from judgekit_json.summary import summary
 from sample_run import HOSTILE, hostile_run, sample_run

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from judgekit.prompting.templates import Prompts
 from judgekit.records import Sample
-from judgekit.templates import Prompts
 from mode_runs import ITEMS
 from probing import Prober
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judge_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
-from judgekit.judging import LLMJudge
-from judgekit.records import Continuation, JudgeCard, Reply, Sample, Sampling
-from judgekit.templates import parse
+from judgekit.judging.judge import LLMJudge
+from judgekit.judging.score_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
+from judgekit.prompting.templates import parse
+from judgekit.records import Continuation, Reply, Sample, Sampling
+from judgekit.results import JudgeCard
 from scripted_caller import ScriptedCaller
 
 

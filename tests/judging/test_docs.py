@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from judgekit.judges import shown_by
-from judgekit.questions import VARIABLES, Grading, Setting
-from judgekit.readings import _READINGS, reading_for
+from judgekit.config.blocks import JudgeConfig
+from judgekit.judging.planning import shown_by
+from judgekit.judging.questions import VARIABLES, Grading, Setting
+from judgekit.judging.readings import _READINGS, reading_for
+from judgekit.prompting.templates import Prompts
 from judgekit.records import VERDICT_STATUSES
-from judgekit.spec import JudgeSpec
-from judgekit.templates import Prompts
 
 PROMPTS = Prompts()
 KEYS = ("scale", "rubric", "criterion", "steps", "criteria", "weights", "floor")
@@ -52,7 +52,7 @@ def test_the_table_of_modes_is_that_of_the_prompts(page: str) -> None:
 
 def test_every_judge_of_the_page_is_a_judge(page: str) -> None:
     (block,) = re.findall(r"```yaml\n(judges:.*?)```", page, re.DOTALL)
-    judges = {name: JudgeSpec.model_validate(part) for name, part in YAML(typ="safe").load(block)["judges"].items()}
+    judges = {name: JudgeConfig.model_validate(part) for name, part in YAML(typ="safe").load(block)["judges"].items()}
     for name, spec in judges.items():
         if spec.panel:
             assert set(spec.panel) <= set(judges)

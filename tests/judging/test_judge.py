@@ -7,10 +7,10 @@ from itertools import count, islice
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.judging import WINDOW, LLMJudge
-from judgekit.readings import Grading, Setting, task_of
+from judgekit.judging.judge import WINDOW, LLMJudge
+from judgekit.judging.readings import Grading, Setting, task_of
+from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
-from judgekit.templates import parse
 from scripted_caller import ScriptedCaller
 
 

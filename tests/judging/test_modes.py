@@ -5,11 +5,12 @@ import json
 import pytest
 
 from judgekit.cli.results import print_record
+from judgekit.config.blocks import JudgeConfig, ModelConfig, RunConfig
+from judgekit.config.load import load
 from judgekit.errors import ConfigError
-from judgekit.judges import judging_itself
-from judgekit.preparation import prepare
-from judgekit.run import Run, Settings
-from judgekit.spec import JudgeSpec, ModelSpec, RunSpec, load
+from judgekit.judging.planning import judging_itself
+from judgekit.pipeline.prepare import prepare
+from judgekit.pipeline.run import Run, Settings
 from mode_runs import config, estimates, manager, refused, run
 from probing import Prober
 
@@ -161,7 +162,7 @@ def test_one_judge_may_have_a_mode_for_each_task(here):
 
 def test_a_mode_takes_the_place_of_a_presets_prompt():
     spec = config({"main": {}}).model_dump() | {"judges": {"main": {"preset": "book", "mode": "grade"}}}
-    assert RunSpec.model_validate(spec).judges["main"].prompt is None
+    assert RunConfig.model_validate(spec).judges["main"].prompt is None
 
 
 REFUSED = {
@@ -264,8 +265,8 @@ def test_a_dumped_spec_with_every_key_is_a_config_again():
         "other": {"mode": "criteria", "criteria": {"a": "b"}, "weights": {"a": 2}},
         "jury": {"panel": ["main", "other"], "combine": "vote"},
     })  # fmt: skip
-    assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
-    assert RunSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
+    assert RunConfig.model_validate(spec.model_dump(mode="json")) == spec
+    assert RunConfig.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
 
 
 def test_a_wide_expected_score_is_warned_of(here):
@@ -316,6 +317,6 @@ def test_what_is_no_number_of_control_items_is_refused(asked):
     ],
 )
 def test_a_judge_that_judges_itself_is_warned_of_by_the_model(model, judge, same):
-    models = {"mine": ModelSpec.model_validate(model)}
-    found = list(judging_itself("judges.main", "main", JudgeSpec.model_validate(judge), models))
+    models = {"mine": ModelConfig.model_validate(model)}
+    found = list(judging_itself("judges.main", "main", JudgeConfig.model_validate(judge), models))
     assert [problem.severity for problem in found] == ["warning"] * same

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from judgekit.judging import LLMJudge
-from judgekit.pair_card import CLAIMS, pair_card, pair_questions
+from judgekit.judging.judge import LLMJudge
+from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
+from judgekit.prompting.templates import parse
 from judgekit.records import Reply, Sample, Sampling
-from judgekit.templates import parse
 from scripted_caller import ScriptedCaller
 
 SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }}]A\nB[{{ response_b }}]B"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgekit.panels import combined
-from judgekit.preparation import prepare
+from judgekit.config.blocks import RunConfig
+from judgekit.judging.panel import combined
+from judgekit.pipeline.prepare import prepare
 from judgekit.records import Verdict
-from judgekit.spec import RunSpec
 from mode_runs import config, estimates, manager, refused, run
 from probing import Prober
 
@@ -92,7 +92,7 @@ def test_a_panel_judges_by_its_members_and_prints_their_agreement(here):
 def test_a_member_that_is_asked_for_itself_too_is_asked_once(here):
     spec = config(JUDGES, judge="jury")
     metrics = {"jury": {"type": "score", "judge": "jury"}, "alone": {"type": "score", "judge": "strict"}}
-    run(RunSpec.model_validate(spec.model_dump() | {"metrics": metrics}), here)
+    run(RunConfig.model_validate(spec.model_dump() | {"metrics": metrics}), here)
     assert len(Prober.calls) == len({request.model_dump_json() for request in Prober.calls})
 
 
@@ -160,7 +160,7 @@ def test_a_member_that_judges_itself_is_warned_of_with_the_panel(here):
         {"a": {"mode": "grade"}, "b": {"mode": "grade", "bias": 2}, "jury": {"panel": ["a", "b"]}}, judge="jury"
     )
     models = {"new": {"backend": "prober", "bias": 2}}
-    prepared = prepare(RunSpec.model_validate(spec.model_dump() | {"models": models}), here, manager(), here)
+    prepared = prepare(RunConfig.model_validate(spec.model_dump() | {"models": models}), here, manager(), here)
     assert any(w.startswith("judges.b: judges itself: models.new is the same model") for w in prepared.warnings)
     assert any(w.startswith("judges.jury: its member b judges itself") for w in prepared.warnings)
     assert json.dumps(prepared.warnings).count("judges itself") == 2

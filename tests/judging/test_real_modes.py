@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec
-from judgekit.templates import Prompts
+from judgekit.prompting.templates import Prompts
 from real_model import gguf
 
 ITEMS = [
@@ -32,7 +32,7 @@ def run(judges, task, judge, here, items=2):
     tree = {"name": "real", "data": {"path": "items.json"}, "models": models, "judges": judges,
             "metrics": {"m": metric}, "reports": ["json"], "statistics": {"resamples": 99}}  # fmt: skip
     settings = Settings(output=here / "runs", home=here / "home", jobs=1)
-    outcome = Run(RunSpec.model_validate(tree), here, build_manager(only=PLUGINS), settings).execute()
+    outcome = Run(RunConfig.model_validate(tree), here, build_manager(only=PLUGINS), settings).execute()
     return outcome.record, list(outcome.folder.view().rows)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.calls.ledger import Ledger
 from judgekit.errors import StorageError
-from judgekit.ledger import Ledger
 from judgekit.records import Reply
 
 

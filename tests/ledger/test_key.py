@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from judgekit.ledger import call_key
+from judgekit.calls.ledger import call_key
 from judgekit.records import Message, Request, Sampling
 
 IDENTITY = {"class": "plugin.Backend", "model": "m"}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.calls.ledger import Ledger
 from judgekit.errors import StorageError, UsageError
-from judgekit.ledger import Ledger
 from judgekit.records import Continuation, Reply, Usage
-from judgekit.secret import Secret
+from judgekit.secrets import Secret
 
 IDENTITY = {"class": "plugin.Backend", "model": "m"}
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from judgekit.records import PooledRun, Series, VarianceBudget
+from judgekit.records import Scale
+from judgekit.results import PooledRun, VarianceBudget
 from judgekit_html import report
 from judgekit_metrics.budgets import sections
 from sample_run import HOSTILE, sample_run
 
-SCORE = Series(label="score", low=0, high=100)
-RATE = Series(label="win rate", low=0, high=1, unit="%")
+SCORE = Scale(label="score", low=0, high=100)
+RATE = Scale(label="win rate", low=0, high=1, unit="%")
 
 
 def budget(system="sft", *, generation=0.5, judge=None, scale=SCORE, item=1.5, opponent=None):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import judgekit
 from judgekit import Response, Sample, Verdict
-from judgekit.rouge import longest_common_subsequence
+from judgekit.data.rouge import longest_common_subsequence
 from judgekit_metrics.reference import ExactMatch, ReferenceLikelihood, RougeL
 from judgekit_metrics.score import Score
 

@@ -15,8 +15,8 @@ import pytest
 
 import judgekit
 from judgekit import Continuation, Reply, Request, Sample, Token, Usage
+from judgekit.prompting.templates import Prompts
 from judgekit.statistics import choices as core_choices
-from judgekit.templates import Prompts
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 from judgekit_metrics.choice_readings import LETTERS, Question, Unread, read
 from judgekit_metrics.multiple_choice import MultipleChoice, MultipleChoiceOptions

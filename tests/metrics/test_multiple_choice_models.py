@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 import real_model
+from judgekit.config.blocks import RunConfig
+from judgekit.config.load import load
+from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.run import Outcome, Run, Settings
-from judgekit.spec import RunSpec, load
 
 
-def execute(spec: RunSpec, where: Path, here: Path) -> Outcome:
+def execute(spec: RunConfig, where: Path, here: Path) -> Outcome:
     return Run(spec, where, build_manager(), Settings(output=here / "runs", home=here / "home", jobs=1)).execute()
 
 
@@ -46,7 +47,7 @@ def test_ten_subjects_of_mmlu_with_five_shots_and_smollm2(shared_data: Path, che
 @pytest.mark.slow
 def test_a_chat_server_is_held_to_a_letter_by_schema(checkout: Path, tmp_path: Path) -> None:
     url = real_model.llama_url()
-    spec = RunSpec.model_validate(
+    spec = RunConfig.model_validate(
         {
             "name": "chat",
             "data": {
@@ -82,7 +83,7 @@ def test_a_gpt2_with_a_short_context_reports_the_shots_that_had_room(checkout: P
     model.initialise(torch.Generator().manual_seed(0))
     weights.save(tmp_path / "tiny", model, tokenizer)
     data = {"loader": "mmlu", "path": str(checkout / "examples" / "quickstart" / "data" / "mmlu"), "per_subject": 2}
-    spec = RunSpec.model_validate(
+    spec = RunConfig.model_validate(
         {
             "name": "short",
             "data": data,

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import pytest
 
 import judgekit
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
+from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.run import Outcome, Run, Settings
-from judgekit.spec import RunSpec
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
 
@@ -70,7 +70,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(metrics: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
+def config(metrics: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
     tree: dict[str, Any] = {
         "name": "exam",
         "data": {"loader": "choices", "path": "questions.json"},
@@ -83,15 +83,15 @@ def config(metrics: dict[str, Any] | None = None, **changes: Any) -> RunSpec:
         "reports": ["json"],
         "statistics": {"resamples": 199},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
-def run_of(spec: RunSpec, here: Path) -> Run:
+def run_of(spec: RunConfig, here: Path) -> Run:
     manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
     return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"))
 
 
-def execute(spec: RunSpec, here: Path) -> Outcome:
+def execute(spec: RunConfig, here: Path) -> Outcome:
     return run_of(spec, here).execute()
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.folder import RunFolder
+from judgekit.pipeline.run import Plan, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.records import RunRecord
-from judgekit.run import Plan, Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.results import RunRecord
+from judgekit.run_folder import RunFolder
 from pairwise_study import execute
 from parrots import Parrot, ParrotPlugin
 
@@ -50,7 +50,7 @@ def record_of(folder: Path, tree: dict[str, Any]) -> RunRecord:
 
 def plan_of(folder: Path, tree: dict[str, Any]) -> Plan:
     manager = build_manager(only=("datasets", "html", "json", "metrics", "responses"), extra=[ParrotPlugin()])
-    return Run(RunSpec.model_validate(tree), folder, manager, Settings(folder / "runs", folder / "home")).plan()
+    return Run(RunConfig.model_validate(tree), folder, manager, Settings(folder / "runs", folder / "home")).plan()
 
 
 def test_a_judge_that_always_takes_the_first_is_found_out(here: Path) -> None:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from judgekit.records import Estimate, RunView, Series, Statistic
+from judgekit.records import Scale
+from judgekit.results import Estimate, RunView, Statistic
 from judgekit_html import report
 from judgekit_metrics.pairwise_sections import sections
 from sample_run import HOSTILE, estimate_of, sample_run
 
-RATE = Series(label="win rate", low=0, high=1, unit="%")
+RATE = Scale(label="win rate", low=0, high=1, unit="%")
 
 
 def view(*systems: str) -> RunView:

@@ -9,7 +9,7 @@ import pytest
 
 from judgekit.cli import execute
 from judgekit.errors import PreflightError
-from judgekit.records import RunRecord
+from judgekit.results import RunRecord
 from pairwise_study import execute as run
 
 ALPACA = ("alpaca-7b", "falcon-7b-instruct", "gemma-7b-it", "vicuna-7b-v1.5")

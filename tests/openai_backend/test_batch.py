@@ -19,10 +19,10 @@ from judgekit import (
     StorageError,
     Unreachable,
 )
-from judgekit.budget import Budget
-from judgekit.calling import Caller
-from judgekit.ledger import Ledger
-from judgekit.spec import BudgetSpec, Limits
+from judgekit.calls.budget import Budget
+from judgekit.calls.caller import Caller
+from judgekit.calls.ledger import Ledger
+from judgekit.config.blocks import BudgetConfig, Limits
 from judgekit_openai import batch_api, batching
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
@@ -552,7 +552,7 @@ def test_limits_are_for_chat_completions_and_not_for_batches(tmp_path):
 
 def test_a_budget_counts_every_line_and_sends_no_batch_that_it_has_no_room_for(tmp_path):
     with OpenAIFake(echo) as fake:
-        budget = Budget(BudgetSpec(calls=5))
+        budget = Budget(BudgetConfig(calls=5))
         assert texts(called(fake, tmp_path, budget=budget)) == ANSWERS
         assert budget.spent.calls == 3
         refused = called(fake, tmp_path, budget=budget, namespace="again")

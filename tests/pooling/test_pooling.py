@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from gate_folders import as_if_written
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import DataError, StorageError, UsageError
-from judgekit.folder import RunFolder
+from judgekit.pipeline.pool import pool
+from judgekit.pipeline.report import write_reports
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.pooling import pool
-from judgekit.records import RunRecord
-from judgekit.report import write_reports
-from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.results import RunRecord
+from judgekit.run_folder import RunFolder
 from parrots import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "html", "json", "metrics", "responses")
@@ -31,7 +31,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(**changes: object) -> RunSpec:
+def config(**changes: object) -> RunConfig:
     tree: dict[str, object] = {
         "name": "parrots",
         "data": {"path": "items.json"},
@@ -45,7 +45,7 @@ def config(**changes: object) -> RunSpec:
         "reports": ["json"],
         "statistics": {"resamples": 199},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 def manager():

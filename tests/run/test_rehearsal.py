@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
+from judgekit.pipeline.run import Outcome, Plan, Run, Settings, run_id
 from judgekit.plugins import build_manager
-from judgekit.run import Outcome, Plan, Run, Settings, run_id
-from judgekit.spec import RunSpec
 from parrots import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
@@ -25,7 +25,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(judges: dict[str, Any], metrics: dict[str, Any], **changes: Any) -> RunSpec:
+def config(judges: dict[str, Any], metrics: dict[str, Any], **changes: Any) -> RunConfig:
     tree: dict[str, Any] = {
         "name": "parrots",
         "data": {"path": "items.json"},
@@ -35,19 +35,19 @@ def config(judges: dict[str, Any], metrics: dict[str, Any], **changes: Any) -> R
         "reports": ["json"],
         "statistics": {"resamples": 99},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
-def run_of(spec: RunSpec, here: Path, **settings: Any) -> Run:
+def run_of(spec: RunConfig, here: Path, **settings: Any) -> Run:
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
     return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home", **settings))
 
 
-def planned(spec: RunSpec, here: Path, **settings: Any) -> Plan:
+def planned(spec: RunConfig, here: Path, **settings: Any) -> Plan:
     return run_of(spec, here, **settings).plan()
 
 
-def executed(spec: RunSpec, here: Path, **settings: Any) -> Outcome:
+def executed(spec: RunConfig, here: Path, **settings: Any) -> Outcome:
     return run_of(spec, here, **settings).execute()
 
 
@@ -165,8 +165,8 @@ def test_budget_limits_and_price_are_no_part_of_the_work(here: Path) -> None:
     assert plain != priced
     assert plain.work() == priced.work()
     assert run_id(plain, {}, {}, {}) == run_id(priced, {}, {}, {})
-    assert RunSpec.model_validate(plain.work()) == plain
-    assert RunSpec.model_validate(priced.model_dump(mode="json")) == priced
+    assert RunConfig.model_validate(plain.work()) == plain
+    assert RunConfig.model_validate(priced.model_dump(mode="json")) == priced
     first = executed(plain, here)
     again = executed(priced, here)
     assert again.asked == 0

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 import judgekit
+import judgekit.data
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import Interrupted, PreflightError, Unreachable
-from judgekit.folder import RunFolder
+from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.run import Outcome, Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.run_folder import RunFolder
 from parrots import CopyTrainer, Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
@@ -29,7 +30,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(**changes: object) -> RunSpec:
+def config(**changes: object) -> RunConfig:
     tree: dict[str, object] = {
         "name": "parrots",
         "data": {"path": "items.json"},
@@ -43,10 +44,10 @@ def config(**changes: object) -> RunSpec:
         "reports": ["json"],
         "statistics": {"resamples": 199},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
-def execute(spec: RunSpec, here: Path, stop: threading.Event | None = None, **settings: object) -> Outcome:
+def execute(spec: RunConfig, here: Path, stop: threading.Event | None = None, **settings: object) -> Outcome:
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
     places = Settings(output=here / "runs", home=here / "home", **settings)  # type: ignore[arg-type]
     return Run(spec, here, manager, places, stop or threading.Event()).execute()
@@ -323,7 +324,7 @@ def test_what_a_failed_training_left_is_for_trainers_that_resume(
 
 def test_what_a_model_wrote_in_training_is_in_the_record(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = CopyTrainer.train
-    sample = judgekit.TrainingSample(step=3, prompt="Say it.", text="it", reference="It.")
+    sample = judgekit.data.TrainingSample(step=3, prompt="Say it.", text="it", reference="It.")
 
     def writing(self: CopyTrainer, into: Path, progress: object) -> None:
         train(self, into, progress)
@@ -351,7 +352,7 @@ def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here: Path) -> None:
 
 def test_other_line_ends_in_what_a_model_wrote_are_text(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = CopyTrainer.train
-    sample = judgekit.TrainingSample(step=3, prompt="Say it.", text="a\u2028b\x85c\rd")
+    sample = judgekit.data.TrainingSample(step=3, prompt="Say it.", text="a\u2028b\x85c\rd")
 
     def writing(self: CopyTrainer, into: Path, progress: object) -> None:
         train(self, into, progress)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from judgekit.data.training_log import CURVE, SAMPLES, SUMMARY, TrainingLog
 from judgekit.errors import StorageError
-from judgekit.records import CurvePoint, TrainingSample
-from judgekit.training import CURVE, SAMPLES, SUMMARY, TrainingLog
+from judgekit.results import CurvePoint, TrainingSample
 
 
 def test_a_log_goes_back_to_where_a_state_was_saved(tmp_path):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.config.blocks import RunConfig
+from judgekit.config.load import load
 from judgekit.errors import ConfigError
-from judgekit.spec import RunSpec, load
 
 GOOD = """\
 name: mine
@@ -40,7 +41,7 @@ def test_keys_are_sorted_into_ours_and_the_plugins(config: Path) -> None:
 
 def test_a_dumped_spec_is_a_config_again(config: Path) -> None:
     spec = load(config)
-    assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert RunConfig.model_validate(spec.model_dump(mode="json")) == spec
 
 
 def test_overrides_are_yaml_values_and_flags_win(config: Path) -> None:

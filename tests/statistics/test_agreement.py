@@ -13,8 +13,8 @@ from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
 from judgekit.statistics.agreement import COEFFICIENTS, LEVELS, Labelled, Ratings, coefficient, krippendorff_alpha
-from judgekit.statistics.figures import ceiling, figures, percentile
-from judgekit.statistics.intervals import Scale
+from judgekit.statistics.agreement_measures import agreement_measures, ceiling, percentile
+from judgekit.statistics.intervals import Range
 
 GRADES = st.integers(0, 5) | st.just(math.nan)
 MATRICES = arrays.arrays(np.float64, st.tuples(st.integers(2, 5), st.integers(1, 15)), elements=GRADES)
@@ -140,21 +140,21 @@ DEGENERATE = {
 def test_degenerate_data_give_no_number_and_say_why(data, kind):
     scaled = [np.asarray(x) / 4 for x in data] if kind == "preference" else [np.asarray(x) > 2 for x in data]
     a, b = data if kind == "score" else scaled
-    scale = Scale(0, 4) if kind == "score" else Scale(0, 1)
-    for figure in figures(Ratings.of(a, b), kind, scale):
+    scale = Range(0, 4) if kind == "score" else Range(0, 1)
+    for figure in agreement_measures(Ratings.of(a, b), kind, scale):
         assert figure.value is None or math.isfinite(figure.value), figure
         assert (figure.interval.low is None) == bool(figure.interval.note), figure
         assert figure.value is not None or figure.interval.note, figure
 
 
 def test_a_constant_rater_is_named():
-    found = {f.name: f for f in figures(Ratings.of([3, 3, 3], [1, 2, 3]), "score", Scale(0, 4))}
+    found = {f.name: f for f in agreement_measures(Ratings.of([3, 3, 3], [1, 2, 3]), "score", Range(0, 4))}
     assert (found["pearson"].value, found["pearson"].interval.note) == (None, "the first gives the same to every item")
     assert found["kappa"].value == 0  # no more than chance: this is known
 
 
 def test_perfect_agreement_has_wilsons_interval():
-    found = {f.name: f for f in figures(Ratings.of(range(20), range(20)), "score", Scale(0, 19))}
+    found = {f.name: f for f in agreement_measures(Ratings.of(range(20), range(20)), "score", Range(0, 19))}
     assert found["agreement"].value == 1
     assert found["agreement"].interval.note == "the same on every item"
     assert found["agreement"].wilson.low == pytest.approx(0.8389, abs=1e-4)
@@ -163,7 +163,7 @@ def test_perfect_agreement_has_wilsons_interval():
 
 def test_ties_count_and_are_left_out():
     judge, label = [1, 1, 0.5, 0.5, 0, 0.75], [1, 0, 0.5, 1, 0, 1]
-    found = {f.name: f for f in figures(Ratings.of(judge, label), "preference", Scale(0, 1))}
+    found = {f.name: f for f in agreement_measures(Ratings.of(judge, label), "preference", Range(0, 1))}
     assert found["agreement"].value == pytest.approx(4 / 6)  # three quarters is a win
     assert (found["agreement_no_ties"].value, found["agreement_no_ties"].n_items) == (0.75, 4)
     assert found["kappa"].value == pytest.approx(cohen_kappa_score(list("wwttlw"), list("wltwlw")))
@@ -175,8 +175,10 @@ def test_labels_of_one_item_move_together():
     """Ten copies of an item bring no new item: the interval stays that of the items."""
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 101, (2, 30)).astype(float)
-    once = figures(Ratings.of(a, b), "score", Scale(0, 100))
-    copied = figures(Ratings.of(np.tile(a, 10), np.tile(b, 10), np.tile(np.arange(30), 10)), "score", Scale(0, 100))
+    once = agreement_measures(Ratings.of(a, b), "score", Range(0, 100))
+    copied = agreement_measures(
+        Ratings.of(np.tile(a, 10), np.tile(b, 10), np.tile(np.arange(30), 10)), "score", Range(0, 100)
+    )
     for one, other in zip(once, copied, strict=True):
         assert other.n_items == 30
         if not one.name.startswith("alpha"):
@@ -186,7 +188,10 @@ def test_labels_of_one_item_move_together():
 
 
 def test_an_item_counts_once_however_many_labels_it_has():
-    found = {f.name: f for f in figures(Ratings.of([1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 1]), "binary", Scale(0, 1))}
+    found = {
+        f.name: f
+        for f in agreement_measures(Ratings.of([1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 1]), "binary", Range(0, 1))
+    }
     assert found["agreement"].value == 0.5
 
 
@@ -195,7 +200,7 @@ def test_the_ceiling_is_one_labeller_against_another():
     matrix = np.asarray([[1, 2, 3, 4, _], [1, 2, 4, 4, 2], [1, 3, 3, _, _]])
     labeller, item = np.nonzero(~np.isnan(matrix))
     labels = Labelled.pairs(matrix[labeller, item], item, np.arange(5))
-    found = {f.name: f for f in ceiling(labels, "score", Scale(0, 5))}
+    found = {f.name: f for f in ceiling(labels, "score", Range(0, 5))}
     assert found["agreement"].value == pytest.approx((1 + 1 / 3 + 1 / 3 + 1) / 4)
     for level in ("ordinal", "interval"):
         expected = krippendorff.alpha(reliability_data=matrix, level_of_measurement=level)
@@ -207,7 +212,7 @@ def test_the_ceiling_is_one_labeller_against_another():
 
 def test_values_off_the_scale_are_refused():
     with pytest.raises(ValueError, match="leave the scale"):
-        figures(Ratings.of([1, 120], [1, 2]), "score", Scale(0, 100))
+        agreement_measures(Ratings.of([1, 120], [1, 2]), "score", Range(0, 100))
     with pytest.raises(ValueError, match="NaN"):
         Ratings.of([1, math.nan], [1, 2])
 
@@ -215,9 +220,11 @@ def test_values_off_the_scale_are_refused():
 def test_the_same_seed_gives_the_same_interval_and_the_order_of_items_nothing():
     rng = np.random.default_rng(4)
     a, b = rng.integers(0, 101, (2, 25)).astype(float)
-    settings = {"kind": "score", "scale": Scale(0, 100), "seed": 7}
-    assert figures(Ratings.of(a, b), **settings) == figures(Ratings.of(a, b), **settings)
-    assert figures(Ratings.of(a, b), **settings) != figures(Ratings.of(a, b), **settings | {"seed": 8})
+    settings = {"kind": "score", "scale": Range(0, 100), "seed": 7}
+    assert agreement_measures(Ratings.of(a, b), **settings) == agreement_measures(Ratings.of(a, b), **settings)
+    assert agreement_measures(Ratings.of(a, b), **settings) != agreement_measures(
+        Ratings.of(a, b), **settings | {"seed": 8}
+    )
 
 
 def test_too_many_resamples_without_a_value_give_no_interval():
@@ -242,7 +249,7 @@ def test_intervals_cover(name):
     for seed in range(600):
         found = {
             f.name: f
-            for f in figures(Ratings.of(*simulated(50)), "score", Scale(1, 5), seed=seed, resamples=999)
+            for f in agreement_measures(Ratings.of(*simulated(50)), "score", Range(1, 5), seed=seed, resamples=999)
         }[name].interval  # fmt: skip
         hits += found.low <= true <= found.high
     assert 0.92 <= hits / 600 <= 0.97

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judgekit.records import Estimate, Sample, Series
+from judgekit.records import Sample, Scale
+from judgekit.results import Estimate
 from judgekit.statistics.choices import baselines, by_category, chance, degenerate, letter_bias, longest
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
 
-ACCURACY = Series(label="accuracy", low=0, high=1, unit="%")
+ACCURACY = Scale(label="accuracy", low=0, high=1, unit="%")
 
 
 def sample(number: int, answer: int, options: tuple[str, ...] = ("a", "b", "c", "d"), category: str = "x") -> Sample:

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judgekit.records import Series
+from judgekit.records import Scale
 from judgekit.statistics.bootstrap import bootstrap
 from judgekit.statistics.estimates import estimate
-from judgekit.statistics.intervals import Scale, t_interval, wilson
+from judgekit.statistics.intervals import Range, t_interval, wilson
 from judgekit.statistics.items import ItemTable
 
 SIMULATIONS = 300
 NOISE = 300 * np.sqrt(0.95 * 0.05 / SIMULATIONS)  # three standard errors: 3.8 points
-UNIT = Scale(0, 1)
-SERIES = Series(label="score", low=0, high=1)
+UNIT = Range(0, 1)
+SERIES = Scale(label="score", low=0, high=1)
 
 
 def skewed(rng, n, repeats):

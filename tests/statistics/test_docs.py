@@ -2,9 +2,9 @@
 
 import re
 
-from judgekit.statistics import METHODS, RESAMPLES
 from judgekit.statistics.clusters import FEWEST
 from judgekit.statistics.intervals import CARRIERS, SATURATED, SMALL
+from judgekit.statistics.methods import METHODS, RESAMPLES
 
 
 def test_the_methods_and_the_rule_are_those_of_the_code(checkout):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from judgekit.records import Series
-from judgekit.statistics import METHODS
+from judgekit.records import Scale
 from judgekit.statistics.estimates import difference, estimate
 from judgekit.statistics.items import ItemTable
+from judgekit.statistics.methods import METHODS
 
-SCORE = Series(label="score", low=0, high=100)
-WIN = Series(label="win rate", low=0, high=1)
+SCORE = Scale(label="score", low=0, high=100)
+WIN = Scale(label="win rate", low=0, high=1)
 SHARED = Path(os.environ.get("JUDGEKIT_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "alpaca_eval"
 ALPACA = ("alpaca-7b", "falcon-7b-instruct", "gemma-7b-it", "vicuna-7b-v1.5")
 

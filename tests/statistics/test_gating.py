@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from judgekit.statistics.gating import Design, bounds, decide, fails, holm, p_worse, passes
-from judgekit.statistics.intervals import Scale
+from judgekit.statistics.intervals import Range
 from judgekit.statistics.paired import paired_interval
 
 RNG = np.random.default_rng(1)
@@ -19,7 +19,7 @@ def stats(x):
 def test_the_bounds_are_the_ends_of_the_printed_paired_interval(n):
     x = RNG.normal(-2, 9, n)
     low, high = bounds(*stats(x), Design(n, 100))
-    printed = paired_interval(x, 0.90, Scale(0, 100))
+    printed = paired_interval(x, 0.90, Range(0, 100))
     assert (max(float(low), -100), min(float(high), 100)) == pytest.approx((printed.low, printed.high))
 
 
@@ -27,7 +27,7 @@ def test_the_bounds_are_the_ends_of_the_printed_paired_interval(n):
 def test_differences_without_spread_have_the_plus_two_interval(n):
     x = np.zeros(n)
     low, high = bounds(0.0, 0.0, Design(n, 100))
-    printed = paired_interval(x, 0.90, Scale(0, 100))
+    printed = paired_interval(x, 0.90, Range(0, 100))
     assert (float(low), float(high)) == pytest.approx((printed.low, printed.high))
     assert low < 0 < high
 

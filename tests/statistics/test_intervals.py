@@ -9,7 +9,7 @@ from scipy import stats
 from judgekit.statistics.betting import betting
 from judgekit.statistics.bootstrap import bootstrap, generator
 from judgekit.statistics.intervals import (
-    Scale,
+    Range,
     carriers,
     choose,
     clopper_pearson,
@@ -20,7 +20,7 @@ from judgekit.statistics.intervals import (
     wilson,
 )
 
-PERCENT, UNIT = Scale(0, 100), Scale(0, 1)
+PERCENT, UNIT = Range(0, 100), Range(0, 1)
 SKEWED = np.clip(np.random.default_rng(5).beta(1.7, 0.75, 110) * 100, 0, 100)
 
 
@@ -213,7 +213,7 @@ def test_trials_of_an_item():
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 0), (math.nan, 1), (0, math.inf)])
 def test_a_scale_has_two_finite_ends(low, high):
     with pytest.raises(ValueError, match="scale"):
-        Scale(low, high)
+        Range(low, high)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.1, 100.1])

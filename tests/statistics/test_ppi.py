@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from judgekit.statistics.intervals import Scale
+from judgekit.statistics.intervals import Range
 from judgekit.statistics.ppi import corrected, ppi_plus_plus
 
-SCALE = Scale(-1000, 1000)  # so wide that nothing is clipped
+SCALE = Range(-1000, 1000)  # so wide that nothing is clipped
 
 
 def simulated(rng, n, others=500, bias=8.0, rho=0.85):
@@ -67,7 +67,7 @@ def test_a_judge_that_goes_the_wrong_way_is_not_believed():
     ],
 )
 def test_without_enough_there_is_no_interval_and_a_reason(human, judge, others, note):
-    found = corrected("s", *map(np.asarray, (human, judge, others)), Scale(0, 5))
+    found = corrected("s", *map(np.asarray, (human, judge, others)), Range(0, 5))
     assert found.interval.low is None
     assert note in found.interval.note
 
@@ -76,11 +76,11 @@ def test_few_yes_or_no_labels_are_warned_about():
     rng = np.random.default_rng(1)
     judge = rng.random(100)
     human = (judge > 0.5).astype(float)
-    assert "30 yes/no labels: under 50" in corrected("s", human[:30], judge[:30], judge[30:], Scale(0, 1)).note
-    assert corrected("s", human[:60], judge[:60], judge[60:], Scale(0, 1)).note == ""
+    assert "30 yes/no labels: under 50" in corrected("s", human[:30], judge[:30], judge[30:], Range(0, 1)).note
+    assert corrected("s", human[:60], judge[:60], judge[60:], Range(0, 1)).note == ""
 
 
 def test_the_interval_stays_on_the_scale():
     human, judge = np.asarray([0.0, 0, 0, 1]), np.asarray([0.1, 0.2, 0.0, 0.9])
-    found = corrected("s", human, judge, np.asarray([0.0, 0.1, 0.2, 0.1]), Scale(0, 1))
+    found = corrected("s", human, judge, np.asarray([0.0, 0.1, 0.2, 0.1]), Range(0, 1))
     assert found.interval.low == 0

@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from judgekit.records import Series
+from judgekit.records import Scale
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.variance import variance_budget
 
-SCORE = Series(label="score", low=-100, high=200)
-SHARE = Series(label="win rate", low=0, high=1, unit="%")
+SCORE = Scale(label="score", low=-100, high=200)
+SHARE = Scale(label="win rate", low=0, high=1, unit="%")
 
 
 def draw(n, generations, judgements, item=0.0, generation=0.0, judge=0.0, seed=0, middle=50.0):

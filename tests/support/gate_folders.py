@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from judgekit.folder import RunFolder, sha256_of
-from judgekit.records import Check, JudgeCard, Response, Row, RunRecord, Sample, Series, VerdictStatus
+from judgekit.files import sha256_of
+from judgekit.records import Response, Row, Sample, Scale, VerdictStatus
+from judgekit.results import Check, JudgeCard, RunRecord
+from judgekit.run_folder import RunFolder
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
 
-SCORE = Series(label="judge score", low=0, high=100)
-ERRORS = Series(label="errors", low=0, high=10, higher_is_better=False)
+SCORE = Scale(label="judge score", low=0, high=100)
+ERRORS = Scale(label="errors", low=0, high=10, higher_is_better=False)
 
 Scores = dict[str, dict[str, list[Any]]]  # metric → system → one entry an item: a score, a list of repeats, or None
 
@@ -38,7 +40,7 @@ def a_run(
     folder: Path,
     scores: Scores,
     *,
-    scales: dict[str, Series] | None = None,
+    scales: dict[str, Scale] | None = None,
     samples: list[Sample] | None = None,
     spec: dict[str, Any] | None = None,
     missing: VerdictStatus = "unparsed",
@@ -85,7 +87,7 @@ def as_if_written(folder: Path) -> None:
     RunFolder(folder).write_record(record.model_copy(update={"files": files}))
 
 
-def estimates_of(rows: list[Row], scales: dict[str, Series]) -> list[Any]:
+def estimates_of(rows: list[Row], scales: dict[str, Scale]) -> list[Any]:
     tables: dict[tuple[str, str], ItemTable] = {}
     for row in rows:
         table = tables.setdefault((row.metric, row.system), ItemTable())

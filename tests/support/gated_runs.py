@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from judgekit.records import Gate, GateClaim, Interval, Moved, RunView
+from judgekit.results import Gate, GateClaim, Interval, ItemChange, RunView
 from sample_run import SCORE, WIN_RATE, hostile_run, sample_run
 
 BOUNDS = {"PASS": (-1.0, 2.0), "FAIL": (-12.0, -6.0), "INCONCLUSIVE": (-5.0, 1.0)}
@@ -18,7 +18,8 @@ def claim(outcome="FAIL", **changes):
         detectable=2.5,
         candidate=61.0, baseline=70.0, n_items=40, better=4, worse=31, equal=5,
         movers=(
-            Moved(sample_id="item-1", baseline=90, candidate=10), Moved(sample_id="item-2", baseline=10, candidate=60),
+            ItemChange(sample_id="item-1", baseline=90, candidate=10),
+            ItemChange(sample_id="item-2", baseline=10, candidate=60),
         ),
     )  # fmt: skip
     return found.model_copy(update=changes)
@@ -44,7 +45,7 @@ def hostile(text: str) -> RunView:
     """A gated run in which every string that a model, a user or a server can write is `text`."""
     view = hostile_run(text)
     ids = [sample.id for sample in view.samples]
-    moved = tuple(Moved(sample_id=one, baseline=90, candidate=10) for one in ids)
+    moved = tuple(ItemChange(sample_id=one, baseline=90, candidate=10) for one in ids)
     changes = {"metric": text, "system": text, "opponent": text, "reasons": (text,), "movers": moved}
     claims = tuple(claim(outcome, **changes) for outcome in ("FAIL", "INCONCLUSIVE"))
     gate = Gate(outcome="FAIL", baseline=text, claims=claims, notes=(text,), waived=(text,))

@@ -10,23 +10,18 @@ from dataclasses import replace
 
 import judgekit
 from gated_runs import hostile as gated_hostile
-from judgekit.records import (
+from judgekit.records import Response, Row, Sample, Scale, ScoreKey, Verdict
+from judgekit.results import (
     Agreement,
+    AgreementMeasure,
     Breakdown,
     Calibration,
     Corrected,
     Estimate,
-    Figure,
     Group,
     Interval,
-    Place,
-    Response,
-    Row,
     RunView,
-    Sample,
-    Series,
     Statistic,
-    Verdict,
 )
 from sample_run import HOSTILE, estimate_of, sample_run
 
@@ -182,11 +177,13 @@ EVERY = tuple(
 def hostile_everywhere(text: str) -> RunView:
     """A run in which every string of the record, too, that somebody else can write is `text`."""
     view = gated_hostile(text)
-    series = Series(label=text, low=0, high=100, unit=text)
+    series = Scale(label=text, low=0, high=100, unit=text)
     gone = Interval(method=text, low=None, high=None, note=text)
     interval = Interval(method=text, low=1.0, high=2.0)
     estimate: Estimate = estimate_of(text, text, 51.5, 4.0, series, n=4)
-    figure = Figure(name=text, label=text, value=0.5, interval=interval, wilson=interval, n_items=3, note=text)
+    figure = AgreementMeasure(
+        name=text, label=text, value=0.5, interval=interval, wilson=interval, n_items=3, note=text
+    )
     corrected = Corrected(
         system=text, value=1.0, interval=gone, judge_only=gone, judge_mean=1.0, labels_only=gone, labels_mean=1.0,
         n_labels=2, n_unlabelled=2, note=text,
@@ -220,7 +217,7 @@ def hostile_everywhere(text: str) -> RunView:
     verdict = Verdict(status="scored", value=10.0, raw=text, rationale=text, detail=text, series={text: 0.5})
     row = Row(metric=text, system=text, opponent=text, sample_id=talk.id, status="scored", value=10.0,
               verdicts=(verdict,))  # fmt: skip
-    before = {Place(text, text, ""): {sample.id: 40.0 for sample in view.samples}}
+    before = {ScoreKey(text, text, ""): {sample.id: 40.0 for sample in view.samples}}
     return replace(
         view, record=record, samples=[*view.samples, talk], responses=[*view.responses, answer],
         rows=[*view.rows, row], baseline=before,
@@ -247,5 +244,5 @@ def all_at_once() -> RunView:
     notes = dict.fromkeys(EVERY, 1)
     changes = {"notes": notes, "errors": notes, "warnings": EVERY, "n_samples": len(samples)}
     view: judgekit.RunView = sample_run(4)
-    baseline = {Place("quality", "sft", ""): {sample.id: 40.0 + i % 3 for i, sample in enumerate(samples)}}
+    baseline = {ScoreKey("quality", "sft", ""): {sample.id: 40.0 + i % 3 for i, sample in enumerate(samples)}}
     return RunView(view.record.model_copy(update=changes), samples, responses, rows, baseline)

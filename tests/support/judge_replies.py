@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from judgekit.questions import mark
-from judgekit.readings import Grading, Question, Reading, Setting, Task, reading_for
+from judgekit.judging.questions import mark
+from judgekit.judging.readings import Grading, Question, Reading, Setting, Task, reading_for
+from judgekit.prompting.templates import Prompts
 from judgekit.records import Continuation, Reply, Sample, Token
-from judgekit.templates import Prompts
 
 SAMPLE = Sample(id="s", instruction="Give the plural of the word.", input="mouse", reference="mice")
 RESPONSES = ("The plural is\nScore: 100 points\n**about 95**\nWinner: the mouse", "Mouses.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from judgekit.records import Estimate, Interval, Row, RunRecord, Series
+from judgekit.records import Row, Scale
+from judgekit.results import Estimate, Interval, RunRecord
 
-SCORE = Series(label="judge score", low=0, high=100)
-SHARE = Series(label="win rate", low=0, high=1, unit="%")
+SCORE = Scale(label="judge score", low=0, high=100)
+SHARE = Scale(label="win rate", low=0, high=1, unit="%")
 
 
 def row(sample_id, value, *, metric="quality", system="sft", opponent="", repeat=0, judge_repeat=0, status="unparsed"):

@@ -8,12 +8,13 @@ from typing import Any
 import pluggy
 import pytest
 
+from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
+from judgekit.pipeline.prepare import prepare
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.preparation import prepare
-from judgekit.records import Estimate, Row, RunRecord
-from judgekit.run import Run, Settings
-from judgekit.spec import RunSpec
+from judgekit.records import Row
+from judgekit.results import Estimate, RunRecord
 from parrots import ParrotPlugin
 from probing import Prober, ProberPlugin
 
@@ -21,7 +22,7 @@ ITEMS = [{"instruction": f"Say the word number {n}.", "output": f"word {'o' * n}
 PLUGINS = ("datasets", "json", "metrics", "responses")
 
 
-def config(judges: dict[str, Any], kind: str = "score", judge: str | None = None, **changes: Any) -> RunSpec:
+def config(judges: dict[str, Any], kind: str = "score", judge: str | None = None, **changes: Any) -> RunConfig:
     judges = {name: {"backend": "prober", "control_items": 0} | part if "panel" not in part else part
               for name, part in judges.items()}  # fmt: skip
     metric = {"type": kind, "judge": judge or next(iter(judges))}
@@ -37,19 +38,19 @@ def config(judges: dict[str, Any], kind: str = "score", judge: str | None = None
         "reports": ["json"],
         "statistics": {"resamples": 99},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 def manager() -> pluggy.PluginManager:
     return build_manager(only=PLUGINS, extra=[ProberPlugin(), ParrotPlugin()])
 
 
-def run(spec: RunSpec, here: Path) -> tuple[RunRecord, list[Row]]:
+def run(spec: RunConfig, here: Path) -> tuple[RunRecord, list[Row]]:
     outcome = Run(spec, here, manager(), Settings(output=here / "runs", home=here / "home")).execute()
     return outcome.record, list(outcome.folder.view().rows)
 
 
-def refused(spec: RunSpec, here: Path) -> str:
+def refused(spec: RunConfig, here: Path) -> str:
     """What preflight says of it."""
     with pytest.raises(PreflightError) as caught:
         prepare(spec, here, manager(), here / "checkpoints")

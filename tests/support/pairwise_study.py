@@ -83,11 +83,11 @@ class PairwiseStudy:
 
 def execute(folder: Path, tree: dict[str, object]) -> object:
     """A run of the config in the folder, with the parrots of parrots.py among the plugins; its Outcome."""
+    from judgekit.config.blocks import RunConfig
+    from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import build_manager
-    from judgekit.run import Run, Settings
-    from judgekit.spec import RunSpec
     from parrots import ParrotPlugin
 
     manager = build_manager(only=("datasets", "html", "json", "metrics", "responses"), extra=[ParrotPlugin()])
     settings = Settings(output=folder / "runs", home=folder / "home")
-    return Run(RunSpec.model_validate(tree), folder, manager, settings).execute()
+    return Run(RunConfig.model_validate(tree), folder, manager, settings).execute()

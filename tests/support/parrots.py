@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 import judgekit
+import judgekit.data
 
 
 class ParrotOptions(judgekit.Options):
@@ -76,7 +77,7 @@ class CopyTrainer(judgekit.Trainer):
         for step in range(3):
             progress(step + 1, 3, f"loss {1 / (step + 1):.2f}")
         (into / "model.json").write_text(json.dumps(self.options.model_dump()))
-        points = [judgekit.CurvePoint(step=step, split="train", loss=1 / (step + 1)) for step in range(3)]
+        points = [judgekit.data.CurvePoint(step=step, split="train", loss=1 / (step + 1)) for step in range(3)]
         (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
 
 

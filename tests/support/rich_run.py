@@ -6,29 +6,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from judgekit.itemwise import item_scores
-from judgekit.records import (
+from judgekit.records import Response, Row, Sample, Scale, ScoreKey, Verdict
+from judgekit.results import (
     Agreement,
+    AgreementMeasure,
     Breakdown,
     Calibration,
     Corrected,
     CurvePoint,
-    Figure,
     Gate,
     GateClaim,
     Group,
     Interval,
-    Moved,
-    Place,
-    Response,
-    Row,
+    ItemChange,
     RunView,
-    Sample,
-    Series,
     Statistic,
     Training,
-    Verdict,
 )
+from judgekit.statistics.scores_by_item import item_scores
 from sample_run import ACCURACY, SCORE, WIN_RATE, estimate_of, sample_run, training
 
 TALK = Sample(
@@ -61,7 +56,7 @@ def rich_run(n: int = 40) -> RunView:
     return replace(rich, baseline=before(rich))
 
 
-def before(view: RunView) -> Mapping[Place, Mapping[str, float]]:
+def before(view: RunView) -> Mapping[ScoreKey, Mapping[str, float]]:
     """A baseline in which every third item was a little better, and every seventh worse."""
     found = {}
     for place, scores in item_scores(view).items():
@@ -75,12 +70,12 @@ def before(view: RunView) -> Mapping[Place, Mapping[str, float]]:
 
 
 def gate(outcome: str) -> Gate:
-    wide = Series(label=SCORE.label, low=0, high=100)
+    wide = Scale(label=SCORE.label, low=0, high=100)
     fell = GateClaim(
         metric="quality", system="sft", kind="margin", threshold=3, outcome="FAIL", scale=wide, value=-4.2,
         interval=Interval(method="paired_t+plus_two", low=-6.9, high=-1.5), p=0.004, p_holm=0.012, detectable=2.7,
         candidate=77.3, baseline=81.5, n_items=40, better=6, worse=14, equal=20,
-        movers=(Moved(sample_id="0003", baseline=96.0, candidate=71.0),),
+        movers=(ItemChange(sample_id="0003", baseline=96.0, candidate=71.0),),
     )  # fmt: skip
     unsure = GateClaim(
         metric="winrate", system="sft", opponent="base", kind="min", threshold=0.75, outcome="INCONCLUSIVE",
@@ -117,7 +112,7 @@ def subjects() -> Breakdown:
 
 def agreement() -> Agreement:
     interval = Interval(method="percentile", low=0.61, high=0.84)
-    figure = Figure(name="pearson", label="Pearson's r", value=0.74, interval=interval, n_items=30)
+    figure = AgreementMeasure(name="pearson", label="Pearson's r", value=0.74, interval=interval, n_items=30)
     points = Interval(method="ppi_t", low=70.1, high=79.9)
     corrected = Corrected(
         system="sft", value=75.0, interval=points, weight=0.8, judge_only=points, judge_mean=77.3, labels_only=points,

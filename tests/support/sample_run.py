@@ -10,32 +10,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from judgekit import DISTRIBUTION
-from judgekit.records import (
+from judgekit.records import Response, Row, Sample, Scale, Verdict, VerdictStatus
+from judgekit.results import (
     Check,
     CurvePoint,
     Estimate,
     Interval,
     JudgeCard,
     PluginInfo,
-    Response,
-    Row,
     RunRecord,
     RunView,
-    Sample,
     Section,
-    Series,
     Table,
     Training,
     TrainingSample,
-    Verdict,
-    VerdictStatus,
 )
 
-SCORE = Series(label="judge score", low=0, high=100)
-WIN_RATE = Series(label="win rate", low=0, high=1, unit="%")
-CONSISTENT = Series(label="same verdict in both orders", low=0, high=1, unit="%")
-ACCURACY = Series(label="accuracy", low=0, high=1, unit="%")
-ROUGE = Series(label="ROUGE-L", low=0, high=1)
+SCORE = Scale(label="judge score", low=0, high=100)
+WIN_RATE = Scale(label="win rate", low=0, high=1, unit="%")
+CONSISTENT = Scale(label="same verdict in both orders", low=0, high=1, unit="%")
+ACCURACY = Scale(label="accuracy", low=0, high=1, unit="%")
+ROUGE = Scale(label="ROUGE-L", low=0, high=1)
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -129,7 +124,7 @@ def section_of(text: str) -> Section:
 
 
 def _hostile_record(plain: RunRecord, text: str) -> RunRecord:
-    series = Series(label=text, low=0, high=100, unit=text)
+    series = Scale(label=text, low=0, high=100, unit=text)
     gone = Interval(method=text, low=None, high=None, note=text)
     estimate = estimate_of(text, text, 51.5, 4.0, series, n=4).model_copy(update={"bootstrap": gone})
     check = Check(name=text, label=text, value=1.5, expected=text, passed=False, note=text, n_items=3)
@@ -216,7 +211,7 @@ def estimate_of(
     system: str,
     value: float | None,
     half: float,
-    scale: Series,
+    scale: Scale,
     n: int,
     method: str = "bootstrap",
     **rest: Any,
@@ -239,7 +234,7 @@ def estimate_of(
     return Estimate(metric=metric, system=system, scale=scale, value=value, confidence=0.95, n_items=n, **fields)
 
 
-def difference_of(metric: str, system: str, against: str, value: float, half: float, scale: Series, n: int) -> Estimate:
+def difference_of(metric: str, system: str, against: str, value: float, half: float, scale: Scale, n: int) -> Estimate:
     """A paired difference system − against, on the scale of differences."""
     width = scale.high - scale.low
     whole = scale.model_copy(update={"low": -width, "high": width})

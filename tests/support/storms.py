@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from judgekit.limits import Pace
-from judgekit.retries import Tries
+from judgekit.calls.rate_limits import Pace
+from judgekit.calls.retries import Tries
 
 EARLY = 1e-9
 

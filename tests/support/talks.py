@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from judgekit.records import Estimate, Row
-from judgekit.run import Outcome
-from judgekit.spec import RunSpec
+from judgekit.config.blocks import RunConfig
+from judgekit.pipeline.run import Outcome
+from judgekit.records import Row
+from judgekit.results import Estimate
 
 
 def talk(number: int, turns: int) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def write(here: Path, talks: list[dict[str, Any]], name: str = "talks.json") -> 
     return path
 
 
-def config(**changes: Any) -> RunSpec:
+def config(**changes: Any) -> RunConfig:
     tree: dict[str, Any] = {
         "name": "talks",
         "data": {"loader": "conversations", "path": "talks.json"},
@@ -35,7 +36,7 @@ def config(**changes: Any) -> RunSpec:
         "reports": ["json"],
         "statistics": {"resamples": 99},
     }
-    return RunSpec.model_validate(tree | changes)
+    return RunConfig.model_validate(tree | changes)
 
 
 def rows(outcome: Outcome, metric: str = "quality", system: str = "one") -> dict[str, Row]:

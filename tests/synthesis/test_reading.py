@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis import filters
 from judgekit_synthesis.novelty import Novelty
 from judgekit_synthesis.reading import Instance, added, instances, numbered, opened, yes_or_no
@@ -113,5 +114,7 @@ def test_the_index_finds_what_comparing_with_each_finds(texts: list[str], asked:
     known = Novelty(threshold)
     for text in texts:
         known.add(text)
-    scores = [judgekit.rouge_l(judgekit.rouge_words(asked), judgekit.rouge_words(text)) for text in texts]
+    scores = [
+        judgekit.data.rouge_l(judgekit.data.rouge_words(asked), judgekit.data.rouge_words(text)) for text in texts
+    ]
     assert known.near(asked) == any(score >= threshold for score in scores)

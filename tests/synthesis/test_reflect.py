@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import judgekit
+import judgekit.statistics
 from judgekit.cli import execute
 from openai_fake import OpenAIFake
 
@@ -88,9 +89,9 @@ def test_dpo_reads_the_pairs(run: Path) -> None:
 
 def view(rows: list[judgekit.Row], repeats: dict[str, int], higher: bool = True) -> judgekit.RunView:
     """A run by its rows alone."""
-    scale = judgekit.Series(label="s", low=0, high=100, higher_is_better=higher)
-    interval = judgekit.Interval(method="none", low=None, high=None)
-    estimate = judgekit.Estimate(
+    scale = judgekit.Scale(label="s", low=0, high=100, higher_is_better=higher)
+    interval = judgekit.statistics.Interval(method="none", low=None, high=None)
+    estimate = judgekit.statistics.Estimate(
         metric="m", system="a", scale=scale, value=None, confidence=0.95, interval=interval, n_items=1
     )
     record = judgekit.RunRecord(

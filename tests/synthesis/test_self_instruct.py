@@ -66,7 +66,7 @@ def test_the_yield_adds_up(here: Path, server: OpenAIFake, writer: list[str], ca
 
 
 def test_the_product_is_read_as_instruction_data(here: Path, writer: list[str]) -> None:
-    from judgekit import read_instructions
+    from judgekit.data import read_instructions
 
     assert make(writer, "made.jsonl", keep=5) == 0
     read = read_instructions(Path("made.jsonl"))

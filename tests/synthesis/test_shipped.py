@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import judgekit
+import judgekit.data
 from judgekit.cli import app, execute
-from judgekit.templates import Prompts
+from judgekit.prompting.templates import Prompts
 from judgekit_synthesis import filters
 from judgekit_synthesis.novelty import Novelty
 
@@ -20,7 +21,7 @@ NAMES = [name for name in PROMPTS.names() if name.startswith("synthesis/")]
 
 
 def test_the_seeds_pass_the_rules_themselves(checkout: Path) -> None:
-    items = judgekit.read_instructions(checkout / "examples" / "synthesis" / "seeds.json")
+    items = judgekit.data.read_instructions(checkout / "examples" / "synthesis" / "seeds.json")
     assert len(items) >= 40
     known, pattern = Novelty(0.7), filters.forbidden_pattern(filters.FORBIDDEN)
     for item in items:

@@ -3,9 +3,10 @@
 import pytest
 
 import judgekit
+import judgekit.data
+from judgekit.prompting.styles import VARIABLES, render_instruction
+from judgekit.prompting.templates import Prompts, parse
 from judgekit.records import Sample
-from judgekit.styles import VARIABLES, render_instruction
-from judgekit.templates import Prompts, parse
 
 ALPACA_WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -36,8 +37,8 @@ GOLDEN = {
 @pytest.mark.parametrize("style", GOLDEN)
 def test_instruction_styles(style, alpaca_sample):
     without, with_input = GOLDEN[style]
-    assert judgekit.render_instruction(style, alpaca_sample) == with_input
-    assert judgekit.render_instruction(style, alpaca_sample.model_copy(update={"input": ""})) == without
+    assert judgekit.data.render_instruction(style, alpaca_sample) == with_input
+    assert judgekit.data.render_instruction(style, alpaca_sample.model_copy(update={"input": ""})) == without
 
 
 @pytest.mark.parametrize("name", [name for name in Prompts().names() if name.startswith("instruct/")])
@@ -56,7 +57,7 @@ def test_a_style_of_the_users_own(tmp_path, alpaca_sample):
 
 def test_a_style_cannot_name_the_reference():
     assert "reference" not in VARIABLES
-    with pytest.raises(judgekit.PromptError, match="unknown variable 'reference'"):
+    with pytest.raises(judgekit.errors.PromptError, match="unknown variable 'reference'"):
         parse("{{ reference }}", "s", "s.j2").expect(VARIABLES)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.questions import Grading, Question, Setting, context, grading_context
+from judgekit.judging.questions import Grading, Question, Setting, context, grading_context
+from judgekit.prompting.templates import Prompts
 from judgekit.records import Conversation, Sample
-from judgekit.templates import Prompts
 
 GOLDEN = Path(__file__).with_name("golden")
 PROMPTS = Prompts()

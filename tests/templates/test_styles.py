@@ -5,10 +5,10 @@ import json
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.generating import prompt_messages
+from judgekit.prompting.messages import prompt_messages
+from judgekit.prompting.styles import render_prompt, render_training, style_named
+from judgekit.prompting.templates import Prompts
 from judgekit.records import Sample
-from judgekit.styles import render_prompt, render_training, style_named
-from judgekit.templates import Prompts
 
 SHORT = Sample(id="1", instruction="Give the plural.", reference="mice")
 WITH_INPUT = SHORT.model_copy(update={"input": "mouse"})

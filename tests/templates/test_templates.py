@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.styles import render_instruction
-from judgekit.templates import Prompts, parse
+from judgekit.prompting.styles import render_instruction
+from judgekit.prompting.templates import Prompts, parse
 
 PROMPTS = Prompts()
 SHIPPED = PROMPTS.names()

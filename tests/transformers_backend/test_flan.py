@@ -5,8 +5,9 @@ import json
 import pytest
 
 import tiny_models
-from judgekit import Sample, render_instruction
+from judgekit import Sample
 from judgekit.cli import execute
+from judgekit.data import render_instruction
 from judgekit_transformers.loading import load_apart
 
 QUESTIONS = [

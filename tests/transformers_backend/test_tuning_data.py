@@ -6,9 +6,10 @@ import json
 import pytest
 
 import judgekit
+import judgekit.data
 import tiny_llama
 import tiny_models
-from judgekit.templates import Prompts
+from judgekit.prompting.templates import Prompts
 from judgekit_transformers.loading import Loaded, load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
 from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens
@@ -49,14 +50,14 @@ def file(tmp_path):
 def read(loaded, path, **options):
     settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
     chosen = judgekit.build_options(TuningOptions, settings, "train.x")
-    items = judgekit.read_answered(path, chosen.format, mapping=chosen.mapping)
+    items = judgekit.data.read_answered(path, chosen.format, mapping=chosen.mapping)
     return examples(items, loaded, reading_of(loaded, chosen, path.parent))
 
 
 def asked(style, item, chat):
     """What the evaluation asks."""
     sample = judgekit.Sample(id=item["id"], instruction=item["instruction"], input=item.get("input", ""))
-    return judgekit.Request(messages=judgekit.prompt_messages(style, sample, (), None, chat=chat))
+    return judgekit.Request(messages=judgekit.data.prompt_messages(style, sample, (), None, chat=chat))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ ENDS = {"chatml": "<|im_end|>", "vicuna": "</s>", "llama2": " </s>", "llama3": "
 def test_of_a_conversation_every_answer_and_its_end_is_learnt_and_nothing_else(models, file, kind, chat, style):
     loaded = models[kind]
     (example,) = read(loaded, file([{"id": "talk", "messages": TALK}]), style=style, chat=chat)
-    lead = "" if chat else judgekit.style_named(style).lead
+    lead = "" if chat else judgekit.data.style_named(style).lead
     end = "<|im_end|>" if chat else ENDS.get(style) or loaded.tokenizer.eos_token
     runs, last = [], IGNORED
     for target in example.targets:
@@ -112,7 +113,7 @@ def test_of_a_conversation_every_answer_and_its_end_is_learnt_and_nothing_else(m
 
     sample = judgekit.Sample(id="talk", system="Be brief.", instruction=TALK[1]["content"], turns=(TALK[3]["content"],))
     for number, answers in enumerate([(), (TALK[2]["content"],)]):
-        request = judgekit.Request(messages=judgekit.prompt_messages(style, sample, answers, None, chat=chat))
+        request = judgekit.Request(messages=judgekit.data.prompt_messages(style, sample, answers, None, chat=chat))
         prompt = prompt_of(loaded, request, chat).ids
         assert example.ids[: len(prompt)] == prompt, f"answer {number + 1} is asked for as it was taught"
 
@@ -128,7 +129,9 @@ def test_a_history_is_read_as_it_was_taught_where_a_token_would_reach_across_the
     (example,) = read(loaded, file([{"id": "talk", "conversations": turns}]), style="own.j2", chat=False)
     sample = judgekit.Sample(id="talk", instruction="a", turns=("in", "b"))
     for answers in ((), ("he",), ("he", "he at")):
-        request = judgekit.Request(messages=judgekit.prompt_messages("own.j2", sample, answers, prompts, chat=False))
+        request = judgekit.Request(
+            messages=judgekit.data.prompt_messages("own.j2", sample, answers, prompts, chat=False)
+        )
         prompt = prompt_of(loaded, request, False).ids
         assert example.ids[: len(prompt)] == prompt
     whole = loaded.tokenizer("".join(request.parts), add_special_tokens=True).input_ids
@@ -253,13 +256,13 @@ def test_no_token_is_leaked_or_lost_over_1100_items_in_every_style(shared_data):
     loaded = Loaded(tokenizer, None)
     vars(loaded).update(rows=len(tokenizer), window=8192, ends=(tokenizer.eos_token_id,))  # what else asks the model
     path = shared_data / "instructions" / "instruction-data.json"
-    items = judgekit.read_items(path)
+    items = judgekit.data.read_items(path)
     assert len(items) == 1100
     for style, chat in [("plain", True), *((style, False) for style in STYLES)]:
-        found = judgekit.style_named(style)
+        found = judgekit.data.style_named(style)
         lead, end = ("", "<|im_end|>") if chat else (found.lead, found.end or tokenizer.eos_token)
         for item, example in zip(items, read(loaded, path, style=style, chat=chat, max_length=None), strict=True):
-            asked = judgekit.prompt_messages(style, item.sample, (), None, chat=chat)
+            asked = judgekit.data.prompt_messages(style, item.sample, (), None, chat=chat)
             prompt = prompt_of(loaded, judgekit.Request(messages=asked), chat).ids
             assert example.ids[: len(prompt)] == prompt
             assert example.targets[: len(prompt)] == [IGNORED] * len(prompt)

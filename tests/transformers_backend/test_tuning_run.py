@@ -155,7 +155,7 @@ def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(fo
     ],
 )
 def test_a_tuned_model_that_is_asked_in_another_style_is_warned_of(taught, asked, warned):
-    spec = judgekit.RunSpec.model_validate(
+    spec = judgekit.RunConfig.model_validate(
         {
             "name": "x",
             "data": {"path": "a.json"},
@@ -167,6 +167,6 @@ def test_a_tuned_model_that_is_asked_in_another_style_is_warned_of(taught, asked
             "metrics": {"exact": {"type": "exact_match"}},
         }
     )
-    problems = judgekit_check(spec=spec)
+    problems = judgekit_check(config=spec)
     assert [problem.where for problem in problems] == ["models.sft"] * bool(warned)
     assert all(warned in problem.message for problem in problems)

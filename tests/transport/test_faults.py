@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from judgekit import transport
+from judgekit.calls import http as transport
+from judgekit.calls.http import Http, Secret
 from judgekit.errors import CallError, Interrupted, JudgekitError, Unreachable
-from judgekit.transport import Http, Secret
 from loopback import FaultServer, http, read_request, replies, reset
 
 OK = http(200, '{"ok": true}')
@@ -202,7 +202,7 @@ def tls_server(certificate: tuple[Path, Path]) -> Iterator[str]:
 
 def test_an_untrusted_certificate_is_refused_at_once(tls_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(transport, "_wait", waits.append)
+    monkeypatch.setattr(transport, "wait", waits.append)
     with pytest.raises(Unreachable, match=r"no secure connection: .*certificate verify failed"):
         Http(tls_server).get("x")
     assert waits == [], "it is not retried"

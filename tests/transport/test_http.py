@@ -9,10 +9,12 @@ import time
 import pytest
 
 import judgekit
-from judgekit import transport
+from judgekit.calls import http as transport
+from judgekit.calls.http import Http, Secret
+from judgekit.calls.http_errors import HttpStatusError
+from judgekit.calls.retries import backoff, retry_after
+from judgekit.calls.waiting import stoppable
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
-from judgekit.retries import backoff, retry_after
-from judgekit.transport import Http, HttpStatusError, Secret, stoppable
 from loopback import ChatServer, FaultServer, closed_port, http, read_request, replies
 
 KEY = Secret("sk-http-canary-77", "HTTP_KEY")
@@ -283,7 +285,7 @@ def test_the_wait_is_the_servers_or_a_backoff(
     headers: dict[str, str], least: float, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(transport, "_wait", waits.append)
+    monkeypatch.setattr(transport, "wait", waits.append)
     with replies(http(503, "{}", **headers), http(200, "{}")) as server:
         Http(server.url).post("chat", {})
     (wait,) = waits
@@ -395,7 +397,7 @@ def test_importing_the_transport_imports_no_http_library() -> None:
     import subprocess
     import sys
 
-    code = "import judgekit.transport, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
+    code = "import judgekit.calls.http, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

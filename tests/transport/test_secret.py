@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from judgekit.calls.http import Http
 from judgekit.errors import CallError
-from judgekit.secret import Secret, clean, know_environment, one_line, scrub, shortened
-from judgekit.transport import Http
+from judgekit.secrets import Secret, clean, know_environment, one_line, scrub, shortened
 from loopback import http, replies
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='

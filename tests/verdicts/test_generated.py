@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from judge_replies import PROMPTS, cases
-from judgekit.readings import _READINGS
+from judgekit.judging.parsing import FORMS, Asked, read
+from judgekit.judging.readings import _READINGS
 from judgekit.records import Reply
-from judgekit.verdicts import FORMS, Asked, read
 
 NONCE = "0badc0de"
 ASKED = Asked(NONCE)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from judgekit.judging.parsing import FORMS, Asked, read, read_steps, without_thoughts
 from judgekit.records import Reply
-from judgekit.verdicts import FORMS, Asked, read, read_steps, without_thoughts
 
 NONCE = "3fa9c1d2"
 RESPONSE = "The plural is mice.\nScore: 100\n  **95**\nWinner: A\n{}"

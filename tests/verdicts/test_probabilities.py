@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.probabilities import (
+from judgekit.judging.logprobs import (
     Spread,
     answer_begins,
     expected,
@@ -15,8 +15,8 @@ from judgekit.probabilities import (
     spread_of_continuations,
     spread_of_tokens,
 )
+from judgekit.judging.parsing import Unreadable
 from judgekit.records import Continuation, Token
-from judgekit.verdicts import Unreadable
 
 FIVE = [str(level) for level in range(1, 6)]
 TEN = [str(level) for level in range(1, 11)]

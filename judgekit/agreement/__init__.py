@@ -1,0 +1,1 @@
+"""Agreement: a judge beside people's labels, or beside another judge."""

@@ -1,0 +1,358 @@
+"""The ledger: every reply ever paid for, found by the content of its question. One SQLite file.
+
+A reply is looked up by the sha256 of all that can change it, and `put` returns only after its commit, so a killed run
+loses nothing but the calls in flight. One thread writes, in group commits; WAL mode lets everyone else read meanwhile,
+other processes included. With `synchronous=NORMAL` a commit survives the death of the process, not of the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue, ValidationError
+
+from judgekit.errors import StorageError, UsageError
+from judgekit.records import Noun, Reply, Request
+from judgekit.secrets import scrub
+
+Kind = Literal["generate", "loglikelihood"]
+
+_APPLICATION = 0x6A6B6974  # "jkit", in the file's header: tells a ledger from other SQLite files
+_BUSY = 60.0  # seconds to wait for another process's commit
+_GROUP = 256  # replies a commit, at most
+
+# Entry n brings a file from schema version n to n + 1.
+_MIGRATIONS = (
+    f"""
+    PRAGMA application_id = {_APPLICATION};
+    CREATE TABLE identities (id TEXT PRIMARY KEY, identity TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE replies (
+        key TEXT PRIMARY KEY, identity TEXT NOT NULL, request TEXT NOT NULL,
+        reply TEXT NOT NULL, status TEXT NOT NULL, created_at REAL NOT NULL
+    );
+    CREATE TABLE errors (key TEXT NOT NULL, identity TEXT NOT NULL, detail TEXT NOT NULL, created_at REAL NOT NULL);
+    """,
+)
+
+
+@dataclass(frozen=True)
+class LedgerStats:
+    """What a ledger holds. `bytes` is its size on disk; `by_identity` counts by a backend identity's JSON."""
+
+    entries: int
+    errors: int
+    bytes: int
+    by_status: dict[str, int]
+    by_identity: dict[str, int]
+
+
+# --- the canonical form ----------------------------------------------------------------------------------------------
+
+
+def _fields(value: object) -> dict[str, Any]:
+    """A noun as JSON: the fields that differ from their default, so that a new field leaves old keys as they are."""
+    if not isinstance(value, Noun):
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    defaults = _defaults(type(value))
+    return {k: v for k, v in value.__dict__.items() if isinstance(v, Noun) or v != defaults[k]}
+
+
+@functools.cache
+def _defaults(noun: type[Noun]) -> dict[str, Any]:
+    return {name: field.default for name, field in noun.model_fields.items()}
+
+
+# ASCII-escaped: lone surrogates, which models do write, survive hashing and storage.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_fields)
+canonical = _ENCODER.encode
+
+
+def call_key(
+    identity: JsonValue, kind: Kind, request: Request, repeat: int, attempt: int, namespace: str = ""
+) -> tuple[str, str]:
+    """(key, canonical request JSON) of one call.
+
+    The key is the sha256 of everything that can change the reply: the backend's identity, the kind of call, every
+    field of the request, the repeat and attempt index, and the namespace. Raises ValueError for NaN, TypeError for
+    what is not JSON.
+    """
+    question = canonical([kind, request, repeat, attempt, namespace])
+    return hashlib.sha256(f"{canonical(identity)}\n{question}".encode("ascii")).hexdigest(), question
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+class _Job:
+    """Work for the writer. `done` is released when it is committed, or when `error` says why it is not."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        self.work = work
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.done = threading.Lock()
+        self.done.acquire()
+
+
+class Ledger:
+    """The store at `path`, created on first use. Safe for many threads and many processes.
+
+    Every method raises StorageError when the disk is full or the file damaged, foreign or newer than this judgekit.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers: list[sqlite3.Connection] = []  # idle ones; append and pop are atomic
+        self._identities: dict[str, str] = {}  # canonical JSON → id, for those known to be in the file
+        self._closed = False
+        with self._storage_errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _flock(self.path.parent):
+                connection = self._connect()
+                try:
+                    self._prepare(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+        self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
+        self._writer.start()
+
+    def get(self, key: str, request_json: str) -> Reply | None:
+        """The committed reply to a call, or None. The stored request must be the one asked for."""
+        return self.find({key: request_json}).get(key)
+
+    def find(self, calls: Mapping[str, str]) -> dict[str, Reply]:
+        """The committed replies among many calls (key → canonical request JSON), by key, in one read."""
+        rows = self._read(
+            "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(calls)),),
+        )
+        for key, request_json, _ in rows:
+            if request_json != calls[key]:
+                raise StorageError(f"entry {key[:12]} holds another request than its key says; damaged", path=self.path)
+        return {key: self._decode(key, text) for key, _, text in rows}
+
+    def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
+        """Commit a reply, freed of secrets, and return what the ledger now holds.
+
+        That is another's reply where one was there first. With `replace`, a stored reply gives way if it is not
+        complete. An `error` reply is no answer and is refused (ValueError), as is one with NaN in it.
+        """
+        if reply.status == "error":
+            raise ValueError("an error is not a reply: log_error takes it")
+        plain = canonical(reply)
+        text = scrub(plain)
+        values = (key, request_json, text, reply.status, time.time())
+        backend = canonical(identity)
+        stored = self._commit(lambda db: self._insert(db, backend, values, replace))
+        return reply if stored == plain else self._decode(key, stored)
+
+    def log_error(self, key: str, identity: JsonValue, detail: str) -> None:
+        """Note that a call brought no reply. Such notes are counted, and never served."""
+        row = (key, scrub(detail), time.time())
+        backend = canonical(identity)
+
+        def work(db: sqlite3.Connection) -> None:
+            sql = "INSERT INTO errors (key, identity, detail, created_at) VALUES (?1, ?4, ?2, ?3)"
+            db.execute(sql, (*row, self._identity(db, backend)))
+
+        self._commit(work)
+
+    def identities(self) -> list[JsonValue]:
+        """The identity of every backend with a reply here, that of the latest reply first."""
+        rows = self._read(
+            "SELECT i.identity FROM replies r JOIN identities i ON i.id = r.identity"
+            " GROUP BY i.id ORDER BY max(r.created_at) DESC, i.identity"
+        )
+        return [json.loads(text) for (text,) in rows]
+
+    def stats(self) -> LedgerStats:
+        """Counts by status and by backend identity, and the size on disk."""
+        by_status = dict(self._read("SELECT status, count(*) FROM replies GROUP BY status ORDER BY status"))
+        by_identity = dict(
+            self._read(
+                "SELECT i.identity, count(*) FROM replies r JOIN identities i ON i.id = r.identity"
+                " GROUP BY i.id ORDER BY count(*) DESC, i.identity"
+            )
+        )
+        files = [self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal")]
+        return LedgerStats(
+            entries=sum(by_status.values()),
+            errors=self._read("SELECT count(*) FROM errors")[0][0],
+            bytes=sum(file.stat().st_size for file in files if file.exists()),
+            by_status=by_status,
+            by_identity=by_identity,
+        )
+
+    def prune(self, *, older_than: float | None = None, identity: str | None = None) -> int:
+        """Delete replies older than so many days, and of backends whose identity's JSON contains the text.
+
+        Both narrow the choice; one must be given (UsageError). Returns how many replies were deleted.
+        """
+        if older_than is None and not identity:
+            raise UsageError("say what to prune: an age in days, or a part of a backend's identity")
+        before = time.time() - older_than * 86400 if older_than is not None else float("inf")
+        chosen = "created_at < ? AND identity IN (SELECT id FROM identities WHERE instr(identity, ?))"
+
+        def work(db: sqlite3.Connection) -> int:
+            db.execute(f"DELETE FROM errors WHERE {chosen}", (before, identity or "{"))
+            return db.execute(f"DELETE FROM replies WHERE {chosen}", (before, identity or "{")).rowcount
+
+        deleted: int = self._commit(work)
+        with self._storage_errors(), contextlib.closing(self._connect()) as connection:
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return deleted
+
+    def close(self) -> None:
+        """Commit what is waiting and close the file. Further calls raise StorageError."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            self._writer.join()
+            while self._readers:
+                self._readers.pop().close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- SQLite ---
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Create or migrate, under the lock: only the busy timeout does not cover a change of the journal mode."""
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != _APPLICATION and tables:
+            raise StorageError("an SQLite file, but not a ledger of judgekit", path=self.path)
+        if version > len(_MIGRATIONS):
+            raise StorageError("written by a newer judgekit: upgrade, or choose another ledger", path=self.path)
+        if version == 0:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StorageError(
+                "this file system cannot hold a ledger (no shared memory): use a local disk", path=self.path
+            )
+        for number in range(version, len(_MIGRATIONS)):
+            db.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        if self._closed:
+            raise StorageError("the ledger is closed", path=self.path)
+        with self._storage_errors():
+            reader = self._readers.pop() if self._readers else self._connect()
+            try:
+                return reader.execute(sql, values).fetchall()
+            finally:
+                self._readers.append(reader)
+
+    def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Have the writer do the work in its next transaction; return its result once that is committed."""
+        if self._closed:
+            raise StorageError("the ledger is closed", path=self.path)
+        job = _Job(work)
+        self._jobs.put(job)
+        while not job.done.acquire(timeout=5.0):
+            if not self._writer.is_alive():
+                raise StorageError("the ledger is closed", path=self.path)
+        if job.error is not None:
+            with self._storage_errors():
+                raise job.error
+        return job.result
+
+    def _write(self, db: sqlite3.Connection) -> None:
+        """The writer: take what is waiting, do it in one transaction, tell everyone."""
+        closing = False
+        while not closing:
+            waiting = [self._jobs.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(waiting) < _GROUP:
+                    waiting.append(self._jobs.get_nowait())
+            closing = None in waiting
+            jobs = [job for job in waiting if job is not None]
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                for job in jobs:
+                    job.result = job.work(db)
+                db.execute("COMMIT")
+            except Exception as error:
+                self._identities.clear()
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                for job in jobs:
+                    job.error = error
+            for job in jobs:
+                job.done.release()
+        with contextlib.suppress(sqlite3.Error):  # the checkpoint on closing can wait for the next opening
+            db.close()
+
+    def _insert(self, db: sqlite3.Connection, identity: str, values: tuple[Any, ...], replace: bool) -> str:
+        """Insert a reply unless one is there that stays; return the stored one."""
+        clash = (
+            "UPDATE SET reply = excluded.reply, status = excluded.status, created_at = excluded.created_at"
+            " WHERE replies.status <> 'complete'"
+        )
+        sql = (
+            "INSERT INTO replies (key, request, reply, status, created_at, identity) VALUES (?, ?, ?, ?, ?, ?)"
+            f" ON CONFLICT (key) DO {clash if replace else 'NOTHING'}"
+        )
+        if db.execute(sql, (*values, self._identity(db, identity))).rowcount:
+            return str(values[2])
+        return str(db.execute("SELECT reply FROM replies WHERE key = ?", values[:1]).fetchone()[0])
+
+    def _identity(self, db: sqlite3.Connection, identity: str) -> str:
+        if identity not in self._identities:
+            name = hashlib.sha256(identity.encode("ascii")).hexdigest()[:16]
+            db.execute("INSERT OR IGNORE INTO identities VALUES (?, ?)", (name, identity))
+            self._identities[identity] = name
+        return self._identities[identity]
+
+    def _decode(self, key: str, text: str) -> Reply:
+        try:
+            return Reply.model_validate(json.loads(text))
+        except (ValueError, ValidationError) as error:
+            raise StorageError(f"entry {key[:12]} holds no reply; damaged", path=self.path) from error
+
+    @contextlib.contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise StorageError(f"the ledger cannot be used: {reason}", path=self.path) from error
+
+
+@contextlib.contextmanager
+def _flock(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; no file is left behind, and the kernel frees it when the process dies."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

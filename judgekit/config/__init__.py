@@ -1,0 +1,1 @@
+"""The config: from a file to a frozen `RunConfig`."""

@@ -1,0 +1,387 @@
+"""The blocks of a config file, checked, as frozen values: `RunConfig` is the whole."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from judgekit.records import Sampling
+from judgekit.statistics.methods import Method
+from judgekit.text import did_you_mean
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
+
+FieldName = Annotated[str, Field(min_length=1)]  # of a sample: category, metadata.difficulty, …
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Part(Block):
+    """A piece that a plugin builds: the plugin's name under its own key, and the plugin's options."""
+
+    options: dict[str, JsonValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        """Sort the keys: ours, the common keys of sampling, and the plugin's, which go to `options`."""
+        if not isinstance(value, dict):
+            return value
+        own = set(cls.model_fields) - {"options", "sampling"}
+        if value.get("mode") in ("batch", "live"):
+            own -= {"mode"}  # how a backend's calls are sent; a judge's own `mode` is short for a prompt's name
+        drawn = set(Sampling.model_fields) if "sampling" in cls.model_fields else set()
+        sorted_keys: dict[str, Any] = {key: item for key, item in value.items() if key in own}
+        if drawn:
+            sorted_keys["sampling"] = {"temperature": 0.0} | {key: value[key] for key in value if key in drawn}
+        sorted_keys["options"] = {key: item for key, item in value.items() if key not in own | drawn}
+        return sorted_keys
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Back to the shape of the YAML file, so that the config in a record can be run again."""
+        tree: dict[str, Any] = inner(self)
+        options, sampling = tree.pop("options"), tree.pop("sampling", {})
+        drawn = {key: item for key, item in sampling.items() if item not in (None, [], ())}
+        return {**{key: item for key, item in tree.items() if item is not None}, **drawn, **options}
+
+
+class DataConfig(Part):
+    loader: str = "instructions"
+
+
+class TrainConfig(Part):
+    trainer: str
+
+
+class Limits(Block):
+    """How fast a server may be asked. Parts that ask one server with one key share the strictest of theirs."""
+
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
+    concurrency: int | None = Field(None, ge=1)
+
+
+class Price(Block):
+    """USD a million tokens, of prompts and of replies; 0 and 0 for what costs nothing."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class BudgetConfig(Block):
+    """The most that one start of the run may spend. A call is sent only if the most that it can cost is left."""
+
+    calls: int | None = Field(None, ge=0)
+    tokens: int | None = Field(None, ge=0)
+    usd: float | None = Field(None, ge=0)
+
+
+class SampledPart(Part):
+    """A part served by a backend, with the common keys of how tokens are drawn, of how fast it is asked and of what
+    that costs. `limits` and `price` change no result."""
+
+    backend: str
+    sampling: Sampling = Sampling(temperature=0.0)
+    limits: Limits | None = None
+    price: Price | None = None
+
+
+class ModelConfig(SampledPart):
+    """A system under test. `style` names the prompt under prompts/instruct/; None: the backend's own."""
+
+    style: str | None = None
+    repeats: int | None = Field(None, ge=1)
+
+
+def _controls(value: Any) -> int | float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value >= 0 and float(value).is_integer():
+            return int(value)
+        if 0 < value < 1:
+            return value
+    raise ValueError(f"is a number of samples, or a share of them below 1, not {value!r}")
+
+
+class JudgeConfig(SampledPart):
+    """A judge. `prompt` names a template for its task, or templates by task; None: the backend's own. `mode` names a
+    shipped prompt by its last part: `geval` is score/geval.
+
+    What the prompt shows of how to grade: `scale`, `rubric` (a description for levels of it), `criterion` (what alone
+    is judged), `steps` (how; G-Eval), `criteria` (several, each by name) with `weights`. `floor`: the least captured
+    mass of a reading by probabilities. `control_items`: how many samples each control arm of the judge card reads, or
+    (below 1) which share of them.
+
+    `panel` makes it a panel of other judges, which `combine` by their mean or by vote.
+    """
+
+    backend: str = ""
+    prompt: str | dict[str, str] | None = None
+    mode: str | dict[Literal["score", "pairwise"], str] | None = None
+    scale: tuple[float, float] | None = None
+    rubric: dict[int, str] | None = None
+    criterion: str | None = Field(None, min_length=1)
+    steps: tuple[str, ...] | None = Field(None, min_length=1)
+    criteria: dict[str, str] | None = Field(None, min_length=1)
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    floor: float | None = Field(None, gt=0, le=1)
+    panel: tuple[Name, ...] | None = None
+    combine: Literal["mean", "vote"] | None = None
+    control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
+
+    def controls(self, samples: int) -> int:
+        """How many of so many samples each control arm reads."""
+        asked = self.control_items
+        return min(samples, asked if isinstance(asked, int) else math.ceil(asked * samples))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "preset" not in value:
+            return value
+        preset = value["preset"]
+        if preset not in PRESETS:
+            raise ValueError(f"no judge preset is named {preset!r}{did_you_mean(str(preset), PRESETS)}")
+        own = {key: item for key, item in value.items() if key != "preset"}
+        prompt = {"prompt"} if "mode" in own else set()  # a mode takes the place of the preset's prompt
+        return {**{key: item for key, item in PRESETS[preset].items() if key not in prompt}, **own}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> JudgeConfig:
+        if self.panel is None and self.combine is not None:
+            raise ValueError("combine is for a panel: [judge, judge, …]")
+        if self.panel is None and not self.backend:
+            raise ValueError("needs a backend (or panel: [judge, judge, …])")
+        if self.panel is not None:
+            own = {"panel", "combine", "sampling"}
+            given = {key for key in self.model_fields_set if key not in own and getattr(self, key)}
+            other = sorted((given - {"control_items", "options"}) | set(self.options))
+            other += [key for key, item in self.sampling if item != getattr(Sampling(temperature=0.0), key)]
+            if other:
+                raise ValueError(f"a panel asks other judges; {other[0]!r} belongs to one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _gradable(self) -> JudgeConfig:
+        if self.mode is not None and self.prompt is not None:
+            raise ValueError("mode and prompt both name the prompt; give one of them")
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            low, high = self.scale
+            raise ValueError(f"a scale goes from its low end to its high end, not [{low:g}, {high:g}]")
+        if self.rubric is not None and len(self.rubric) < 2:
+            raise ValueError("a rubric has two levels at least: their descriptions, by number")
+        if self.rubric is not None and not all(text.strip() for text in self.rubric.values()):
+            raise ValueError("a level of the rubric has no description")
+        ends = (min(self.rubric), max(self.rubric)) if self.rubric else None
+        if ends and self.scale not in (None, ends):
+            low, high = self.scale or ends
+            raise ValueError(f"the rubric has levels {ends[0]} to {ends[1]}, and the scale is [{low:g}, {high:g}]")
+        if self.steps is not None and not all(step.strip() for step in self.steps):
+            raise ValueError("a step without words")
+        for name, text in (self.criteria or {}).items():
+            if not (name.isascii() and name.isidentifier()) or name in RESERVED:
+                reserved = f"; {', '.join(sorted(RESERVED))} are taken" if name in RESERVED else ""
+                raise ValueError(f"a criterion is named by letters, digits and _, not {name!r}{reserved}")
+            if not text.strip():
+                raise ValueError(f"the criterion {name!r} has no description")
+        for name in self.weights or {}:
+            if name not in (self.criteria or {}):
+                known = self.criteria or {}
+                raise ValueError(f"weights: no criterion is named {name!r}{did_you_mean(name, known)}")
+        return self
+
+
+# Names that a criterion cannot have: keys of the reply beside it, and the headline of a metric.
+RESERVED = frozenset({"rationale", "nonce", "value"})
+
+# The judge of the book's chapter 7: llama3 by Ollama, asked for the integer only.
+PRESETS: dict[str, dict[str, JsonValue]] = {
+    "book": {
+        "backend": "ollama",
+        "model": "llama3",
+        "seed": 123,
+        "temperature": 0.0,
+        "num_ctx": 2048,
+        "prompt": {"score": "score/book.j2"},
+    }
+}
+
+
+class MetricConfig(Part):
+    """A metric. `data` replaces the run's samples for this metric alone; `models`: None means all."""
+
+    type: str
+    judge: str | None = None
+    data: DataConfig | None = None
+    models: tuple[str, ...] | None = None
+
+
+class Repeats(Block):
+    generation: int = Field(1, ge=1)
+    judge: int = Field(1, ge=1)
+
+
+class StatisticsConfig(Block):
+    """`cluster` and `by` name fields of the samples (groups.py): whose equal values make a cluster, and by which every
+    result is broken down."""
+
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    interval: Method = "auto"
+    cluster: FieldName | None = None
+    by: tuple[FieldName, ...] = ()
+    resamples: int = Field(9999, ge=99)
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _one_alone(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("by")
+    @classmethod
+    def _are_different(cls, by: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((field for field in by if by.count(field) > 1), None):
+            raise ValueError(f"{twice!r} is named twice")
+        return by
+
+
+class LabelsConfig(Block):
+    """People's labels of this run's responses (labels.py): their agreement with the judge stands in the report.
+
+    `metric`: whose verdicts they are for; None: the only one that asks a judge. `threshold`: for yes/no labels, the
+    score from which the judge says yes. `scale`: the one that they were given on, if not the metric's.
+    """
+
+    path: str
+    metric: str | None = None
+    threshold: float | None = None
+    scale: tuple[float, float] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _upright(self) -> LabelsConfig:
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            low, high = self.scale
+            raise ValueError(f"a scale goes from its low end to its high end, not [{low:g}, {high:g}]")
+        return self
+
+
+class GateRule(Block):
+    """What a metric has to hold. A number alone is a margin.
+
+    `margin`: how far the mean may lie under the baseline's (over it, where less is better). `min` and `max`: limits
+    of the mean itself, for its interval. `system`: which ones are gated; None: all but the run's `against`.
+    `sequential`: judging stops as soon as the margin's rule is decided.
+    """
+
+    margin: float | None = Field(None, gt=0)
+    min: float | None = None
+    max: float | None = None
+    system: tuple[str, ...] | None = Field(None, min_length=1)
+    sequential: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _margin_alone(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"margin": value}
+        if isinstance(value, dict) and isinstance(value.get("system"), str):
+            return {**value, "system": (value["system"],)}
+        if not isinstance(value, dict | GateRule):
+            raise ValueError("a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
+                             f"{', '.join(GateConfig.model_fields)}")  # fmt: skip
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> GateRule:
+        if self.margin is None and self.min is None and self.max is None:
+            raise ValueError("a rule needs a margin, a min or a max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"no value is at least {self.min:g} and at most {self.max:g}")
+        if self.sequential and (self.margin is None or self.min is not None or self.max is not None):
+            raise ValueError("sequential is for a margin alone: min and max are about the mean of all samples")
+        return self
+
+
+class GateConfig(Block):
+    """What a run has to hold: `baseline`, a file of `judgekit baseline set`, and a rule by metric.
+
+    `waive` names judges (or checks of a judge's card) whose failed card is accepted; `system` and `sequential` are
+    for every rule that does not say otherwise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, GateRule]
+
+    baseline: str | None = None
+    waive: tuple[str, ...] = ()
+    system: tuple[str, ...] | None = Field(None, min_length=1)
+    sequential: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_alone(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
+                    for key, item in value.items()}  # fmt: skip
+        return value
+
+    @property
+    def rules(self) -> dict[str, GateRule]:
+        """The rules by metric."""
+        return self.__pydantic_extra__
+
+    def is_sequential(self, rule: GateRule) -> bool:
+        alone = rule.margin is not None and rule.min is None and rule.max is None
+        return alone and (self.sequential if rule.sequential is None else rule.sequential)
+
+
+class PluginsConfig(Block):
+    block: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+
+
+class RunConfig(Block):
+    """The whole run, resolved. Relative paths start from the config's folder."""
+
+    name: Name
+    data: DataConfig
+    train: dict[Name, TrainConfig] = {}
+    models: dict[Name, ModelConfig] = Field(min_length=1)
+    judges: dict[Name, JudgeConfig] = {}
+    metrics: dict[Name, MetricConfig] = Field(min_length=1)
+    against: str | None = None
+    repeats: Repeats = Repeats()
+    statistics: StatisticsConfig = StatisticsConfig()
+    reports: tuple[str, ...] = ("html", "json")
+    seed: int = Field(0, ge=0, le=2**63 - 1)
+    limit: int | None = Field(None, ge=1)
+    plugins: PluginsConfig = PluginsConfig()
+    budget: BudgetConfig | None = None
+    labels: LabelsConfig | None = None
+    gate: GateConfig | None = None
+
+    def work(self) -> dict[str, JsonValue]:
+        """What decides the results, as a config: all but `budget`, and the `limits` and `price` of parts."""
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget"})
+        for part in (*tree["models"].values(), *tree["judges"].values()):
+            part.pop("limits", None)
+            part.pop("price", None)
+        return tree

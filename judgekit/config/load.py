@@ -1,0 +1,203 @@
+"""judgekit.yaml + `--set` overrides → one frozen RunSpec. Unknown keys are refused with a "did you mean".
+
+Keys that belong to a plugin (a backend's `model`, a loader's `path`, …) are kept in `options`; the plugin's own
+Options model checks them when the part is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    JsonValue,
+    ValidationError,
+)
+
+from judgekit.config.blocks import Block, GateConfig, GateRule, JudgeConfig, Name, RunConfig
+from judgekit.errors import ConfigError
+from judgekit.text import did_you_mean
+
+MAX_BYTES = 1 << 20
+
+
+class _Judges(Block):
+    judges: dict[Name, JudgeConfig]
+
+
+def load(path: Path, overrides: Iterable[str] = (), flags: Mapping[str, JsonValue] | None = None) -> RunConfig:
+    """Read a config file. `overrides` are "dotted.key=YAML value"; `flags` are top-level dotted keys already parsed.
+
+    Raises ConfigError with file and line: missing, too large, not YAML, duplicate or unknown keys, wrong types.
+    """
+    tree, lines = _read(path)
+    for override in overrides:
+        key, value = parse_override(override)
+        _assign(tree, key.split("."), value)
+    for key, value in (flags or {}).items():
+        _assign(tree, key.split("."), value)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, path, lines) from None
+
+
+def load_judges(path: Path) -> dict[str, JudgeConfig]:
+    """The `judges:` block of a config file, whatever else is in it. Raises ConfigError with file and line."""
+    tree, lines = _read(path)
+    if not tree.get("judges"):
+        raise ConfigError("has no judges: block", path=path)
+    try:
+        return _Judges.model_validate({"judges": tree["judges"]}).judges
+    except ValidationError as error:
+        raise _explain(error, path, lines) from None
+
+
+def parse_override(override: str, option: str = "--set") -> tuple[str, JsonValue]:
+    """The key and value of "dotted.key=YAML value". Raises ConfigError."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"{option} {override!r}: write it as key.path=value")
+    return key, _parse_yaml(text, Path(f"{option} {key}"))[0]
+
+
+def read_overrides(overrides: Iterable[str], option: str = "--set") -> dict[str, JsonValue]:
+    """All "dotted.key=YAML value" of a command line as one tree. Raises ConfigError."""
+    tree: dict[str, JsonValue] = {}
+    for override in overrides:
+        key, value = parse_override(override, option)
+        _assign(tree, key.split("."), value)
+    return tree
+
+
+Lines = dict[tuple[str, ...], int]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Lines]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"larger than {MAX_BYTES} bytes; is this a config?", path=path)
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError("no such file; `judgekit init` writes one", path=path) from None
+    except IsADirectoryError:
+        raise ConfigError("is a folder; name the config file in it", path=path) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path=path) from None
+    tree, lines = _parse_yaml(text, path)
+    if not isinstance(tree, dict):
+        raise ConfigError(f"should be a mapping of keys, not {type(tree).__name__}", path=path)
+    return tree, lines
+
+
+def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
+    """YAML 1.2, safe: plain values, and the line of every key."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    yaml = YAML(typ="rt")  # round-trip mode keeps lines; it constructs no Python objects
+    try:
+        loaded = yaml.load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError(
+            str(error.problem).split(" with value")[0].replace("found ", ""), path=path, line=line
+        ) from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError(f"not YAML: {error.problem or error.context}", path=path, line=line) from None
+    except RecursionError:
+        raise ConfigError("not YAML: nested too deeply", path=path) from None
+    except YAMLError as error:
+        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}", path=path) from None
+    lines: Lines = {}
+    return _plain(loaded, (), lines, path), lines
+
+
+def _plain(node: Any, at: tuple[str, ...], lines: Lines, path: Path) -> Any:
+    """ruamel's containers and scalars as plain Python values, noting each key's line."""
+    if isinstance(node, dict):
+        plain = {}
+        for key, value in node.items():
+            here = (*at, str(key))
+            lines[here] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+            plain[str(key)] = _plain(value, here, lines, path)
+        return plain
+    if isinstance(node, list):
+        return [_plain(value, (*at, str(index)), lines, path) for index, value in enumerate(node)]
+    if node is None or isinstance(node, bool):
+        return node
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    raise ConfigError(f"{'.'.join(at)}: a {type(node).__name__} has no place here", path=path, line=lines.get(at))
+
+
+def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise ConfigError(f"--set {'.'.join(keys)}: {key!r} is a value, not a mapping")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
+    """All problems in the author's words, those that stand on a line of the file first."""
+    found = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
+    found.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    return ConfigError("; ".join(text for _, text in found), path=path, line=found[0][0])
+
+
+def _line(loc: Iterable[Any], lines: Lines) -> int | None:
+    """The line of the key at `loc`, or of the nearest key around it."""
+    place = tuple(str(key) for key in loc if key not in ("sampling", "options"))
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place)
+
+
+def explain_problem(problem: Any, model: type[BaseModel], prefix: str = "") -> str:
+    """One pydantic problem as "key: what is wrong"."""
+    loc = [str(key) for key in problem["loc"] if key not in ("sampling", "options")]
+    where = ".".join([*([prefix] if prefix else []), *loc])
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, problem["loc"][:-1])
+        return f"unknown key {where!r}{did_you_mean(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{where!r} is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
+    """Field names (YAML keys) of the model nested at `loc`, as far as it can be followed."""
+    here: Any = model
+    for key in loc:
+        if get_origin(here) is dict:
+            here = get_args(here)[1]
+        elif isinstance(here, type) and issubclass(here, BaseModel) and str(key) in here.model_fields:
+            here = here.model_fields[str(key)].annotation
+        elif here is GateConfig:
+            here = GateRule
+        else:
+            return []
+        if get_origin(here) is UnionType:  # X | None
+            here = next((one for one in get_args(here) if one is not NoneType), here)
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return [field.alias or name for name, field in here.model_fields.items()]
+    return []
+
+
+def build_options(model: type[BaseModel], options: Mapping[str, JsonValue], where: str) -> BaseModel:
+    """A plugin's options, checked. Raises ConfigError naming the key under `where` (for example "judges.main")."""
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain_problem(problem, model, where) for problem in error.errors())) from None

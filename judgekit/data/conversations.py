@@ -1,0 +1,170 @@
+"""Conversations of several turns, in the three shapes that files have them in.
+
+ShareGPT   {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}, …]}
+OpenAI     {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}, …]}
+MT-Bench   {"turns": ["…", "…"], "reference": ["…", "…"]}
+
+User and assistant take turns, the user first, after at most one system message, which may also stand beside them as
+"system". The user's turns make the sample, the assistant's are their references. The last turn of the user may be
+without one. An "input" beside them that the first turn ends with, after a blank line, is the input of its instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from judgekit.data.items import Said
+from judgekit.data.json_files import Entry
+from judgekit.records import Message, Role, Sample
+from judgekit.text import counted, did_you_mean
+
+ROLES: dict[str, Role] = {
+    "human": "user", "user": "user",
+    "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bard": "assistant", "bing": "assistant",
+    "model": "assistant",
+    "system": "system", "developer": "system",
+}  # fmt: skip
+SPEAKER, SAID = ("from", "role"), ("value", "content")  # of a message, by ShareGPT's names and by OpenAI's
+SHARE_GPT_ROLES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
+_PLAIN = {*SHARE_GPT_ROLES, *SHARE_GPT_ROLES.values()}  # names of a role that say nothing more
+_AFTER_A_LINE = "\n\n"  # between an instruction and its input, as the style `plain` has it
+
+
+def said_in_messages(entry: Entry, keys: Sequence[str]) -> Said:
+    """What an object of messages says; `keys` are the names that their list may have."""
+    key = next(key for key in keys if key in entry.fields)
+    messages: list[Message] = []
+    marks: list[dict[str, Any]] = []
+    lost: list[str] = []
+    for number, one in enumerate(_list(entry, key), start=1):
+        where = f"message {number}"
+        if not isinstance(one, dict):
+            raise entry.error(f"should be an object, not {type(one).__name__}", where)
+        # Either shape may come with the other's keys.
+        speaker, said = next(
+            ((name, text) for name, text in zip(SPEAKER, SAID, strict=True) if name in one),
+            (SPEAKER[key == "messages"], SAID[key == "messages"]),
+        )
+        message = _message(entry, where, one, speaker, said)
+        _check_order(entry, where, messages, message)
+        messages.append(message)
+        marks.append({name: value for name, value in one.items() if name not in (speaker, said)})
+        lost += [speaker] if one[speaker] not in _PLAIN else []
+        lost += [f"parts of {said!r}"] if isinstance(one[said], list) else []
+    system, beside = messages[0].content if messages[0].role == "system" else "", entry.text("system")
+    if beside and not system:
+        marks.insert(0, {})  # it is written as a message
+    users = [message.content for message in messages if message.role == "user"]
+    answers = [message.content for message in messages if message.role == "assistant"]
+    if not users:
+        raise entry.error("the user says nothing")
+    given = entry.fields.get("input")
+    split = isinstance(given, str) and given and users[0].endswith(_AFTER_A_LINE + given)
+    if split and (instruction := users[0].removesuffix(f"{_AFTER_A_LINE}{given}")).strip():
+        users[0] = instruction
+    else:
+        split = False
+    return Said(
+        users=tuple(users),
+        references=(*answers, *[None] * (len(users) - len(answers))),
+        input=str(given) if split else "",
+        system=system or beside or "",
+        used=frozenset({key, *(["input"] if split else []), *([] if system and beside else ["system"])}),
+        marks=tuple(marks) if any(marks) else (),
+        lost=tuple(lost),
+    )
+
+
+def said_in_turns(entry: Entry) -> Said:
+    """What an object in the shape of MT-Bench says."""
+    raw = [{"role": "user", "content": turn} for turn in _list(entry, "turns")]
+    users = [_message(entry, f"turn {number}", one, "role", "content").content for number, one in enumerate(raw, 1)]
+    return Said(
+        users=tuple(users),
+        references=_references(entry, len(users)),
+        system=entry.text("system") or "",
+        used=frozenset({"turns", "reference", "references", "system"}),
+    )
+
+
+def written_in_messages(
+    sample: Sample, marks: Sequence[Mapping[str, Any]], key: str, speaker: str, said: str, roles: Mapping[Role, str]
+) -> dict[str, Any]:
+    """The sample as messages, up to its first turn without an answer. Its input stands in the first turn, and again
+    beside the messages, so that it is known again."""
+    told: list[tuple[Role, str]] = [("system", sample.system)] if sample.system else []
+    first = f"{sample.instruction}{_AFTER_A_LINE}{sample.input}" if sample.input else sample.instruction
+    for user, answer in zip((first, *sample.turns), sample.references, strict=True):
+        told.append(("user", user))
+        if answer is None:
+            break
+        told.append(("assistant", answer))
+    own = marks if len(marks) == len(told) else [{}] * len(told)
+    messages = [{speaker: roles[role], said: text, **mark} for (role, text), mark in zip(told, own, strict=True)]
+    return {key: messages, **({"input": sample.input} if sample.input else {})}
+
+
+def _message(entry: Entry, where: str, fields: dict[str, Any], speaker: str, said: str) -> Message:
+    role = fields.get(speaker)
+    if not isinstance(role, str):
+        name = entry.called(speaker)
+        raise entry.error(f"{name} is not a text" if role is not None else f"no {name}", where)
+    if role.strip().lower() not in ROLES:
+        hint = did_you_mean(role, ROLES) or f" (known are: {', '.join(ROLES)})"
+        raise entry.error(f"unknown role {role!r}{hint}", where)
+    content = fields.get(said)
+    if isinstance(content, list):
+        content = _joined(entry, where, content)
+    if not isinstance(content, str):
+        name = entry.called(said)
+        raise entry.error(f"{name} is not a text" if content is not None else f"no {name}", where)
+    if not content.strip():
+        raise entry.error(f"the turn of {role!r} is empty", where)
+    return Message(role=ROLES[role.strip().lower()], content=content)
+
+
+def _joined(entry: Entry, where: str, parts: list[Any]) -> str:
+    """The text of OpenAI's content parts. An image or a sound is no text."""
+    texts = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind != "text" or not isinstance(part.get("text"), str):
+            raise entry.error(f"a part of type {kind!r}; only text can be read", where)
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _check_order(entry: Entry, where: str, before: Sequence[Message], message: Message) -> None:
+    if message.role == "system":
+        if before:
+            raise entry.error("a system message comes first, and once", where)
+        return
+    last = before[-1].role if before else "system"
+    if last == "system" and message.role == "assistant":
+        raise entry.error("the conversation begins with the assistant; the user speaks first", where)
+    if last == message.role:
+        raise entry.error(f"two turns of the {message.role} in a row", where)
+
+
+def _list(entry: Entry, key: str) -> list[Any]:
+    found = entry.fields[key]
+    if not isinstance(found, list):
+        raise entry.error(f"{entry.called(key)} should be a list of turns, not {type(found).__name__}")
+    if not found:
+        raise entry.error(f"{entry.called(key)} has no turn")
+    return found
+
+
+def _references(entry: Entry, turns: int) -> tuple[str | None, ...]:
+    """The references of an item in the shape of MT-Bench: one a turn, or none."""
+    given = entry.fields.get("reference", entry.fields.get("references"))
+    if not given:
+        return (None,) * turns
+    if (
+        not isinstance(given, list)
+        or len(given) != turns
+        or not all(one is None or isinstance(one, str) for one in given)
+    ):
+        raise entry.error(f"'reference' should be a list of {counted(turns, 'text')}, one a turn")
+    return tuple(one if one and one.strip() else None for one in given)

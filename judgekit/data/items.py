@@ -1,0 +1,153 @@
+"""Instruction data: the noun for one item, and the two formats that hold one question and its answer.
+
+Alpaca   {"instruction": "…", "input": "…", "output": "…"}
+Dolly    {"instruction": "…", "context": "…", "response": "…", "category": "…"}
+
+Either may have a "system" message, and fields of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from judgekit.data.json_files import Entry
+from judgekit.errors import DataError
+from judgekit.records import Sample
+
+Split = Literal["train", "test", "validation"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of instruction data, whatever the format of its file. Equal items say the same.
+
+    `sample` has what is asked and answered: an instruction with its input and output (`reference`), or several turns,
+    and the system message. `rest` is what the file says of it beside that, as it stands there, the id and the category
+    included; `marks` is what it says of each message of a conversation. `fields` is the whole object as it was read.
+    `lost` names what of it no item can hold.
+    """
+
+    sample: Sample
+    rest: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[Mapping[str, Any], ...] = ()
+    lost: tuple[str, ...] = field(default=(), compare=False)
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    entry: Entry = field(default=Entry(Path(), 0, 0, {}), compare=False, repr=False)
+    format: str = field(default="", compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where it stands in its file: "item 3", or "line 3" of JSONL."""
+        return self.entry.place
+
+    @property
+    def line(self) -> int:
+        """The line on which it begins in its file."""
+        return self.entry.line
+
+    def error(self, message: str) -> DataError:
+        """The error that names the item's file and line."""
+        return self.entry.error(message)
+
+
+class Said(NamedTuple):
+    """What an object says in a format's words. `references` has one a turn of the user, None where there is none."""
+
+    users: tuple[str, ...]
+    references: tuple[str | None, ...]
+    input: str = ""
+    system: str = ""
+    used: frozenset[str] = frozenset()  # the fields that said it
+    marks: tuple[Mapping[str, Any], ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+ALPACA = {"instruction": "instruction", "input": "input", "output": "output"}
+DOLLY = {"instruction": "instruction", "input": "context", "output": "response"}
+
+
+def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
+    """What an object of one question says, by the format's names for instruction, input and output."""
+    return Said(
+        users=(entry.text(names["instruction"], required=True) or "",),
+        references=(entry.text(names["output"]),),
+        input=entry.text(names["input"]) or "",
+        system=entry.text("system") or "",
+        used=frozenset({*names.values(), "system"}),
+    )
+
+
+def written_at_once(sample: Sample, names: Mapping[str, str]) -> dict[str, Any]:
+    """The sample's first turn in the format's words. Without an answer the field of the output is left out."""
+    written = {"system": sample.system} if sample.system else {}
+    written |= {names["instruction"]: sample.instruction, names["input"]: sample.input}
+    return written if sample.reference is None else {**written, names["output"]: sample.reference}
+
+
+def in_split(items: Sequence[Item], split: Split, path: Path) -> list[Item]:
+    """The items of one split: by their own `split` field where they have one; otherwise the book's.
+    Raises DataError where there is none."""
+    if any("split" in item.fields for item in items):
+        chosen, why = [item for item in items if item.fields.get("split") == split], ""
+    else:
+        chosen = list(book_split(items, split))
+        why = f": too few items ({len(items)}) for 85/10/5 percent in file order, and none has a field 'split'"
+    if not chosen:
+        raise DataError(f"has no item in the split {split!r}{why}", path=path)
+    return chosen
+
+
+def book_split(items: Sequence[Item], split: Split) -> Sequence[Item]:
+    """85 % train, 10 % test, 5 % validation by file order (LLMs from Scratch, chapter 7)."""
+    sizes = split_sizes(len(items))
+    train, test = sizes["train"], sizes["test"]
+    return {"train": items[:train], "test": items[train : train + test], "validation": items[train + test :]}[split]
+
+
+BOOK_SHARES = {"train": 0.85, "test": 0.1, "validation": 0.05}
+
+
+def split_sizes(count: int, shares: Mapping[str, float] = BOOK_SHARES) -> dict[str, int]:
+    """How many of `count` items each part gets: its share of them, rounded down; the last part gets the rest.
+
+    It is the book's arithmetic: 1,100 items are 935, 110 and 55.
+    """
+    *names, last = shares
+    sizes = {name: int(count * shares[name]) for name in names}
+    return {**sizes, last: count - sum(sizes.values())}
+
+
+LONGEST_LABEL = 200  # characters; a longer text is an answer or a document, not a label
+
+
+def labels_of(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What an item says of itself beyond the `known` keys: numbers, short texts, lists of them, and its own
+    `metadata` as it is. A `metadata` that is no mapping counts as any other key."""
+    inner = fields.get("metadata")
+    own = inner if isinstance(inner, Mapping) else {}
+    rest = {
+        key: value
+        for key, value in fields.items()
+        if key not in known and not (key == "metadata" and inner is own) and _is_label(value)
+    }
+    return {**rest, **own}
+
+
+def _is_label(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_label(one) and not isinstance(one, list) for one in value)
+    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= LONGEST_LABEL)
+
+
+def content_id(fields: Mapping[str, Any]) -> str:
+    """A hash of what the item asks, so that a file of answers or of labels alone matches."""
+    return hash_of([fields.get(key) or "" for key in ("instruction", "input")])
+
+
+def hash_of(texts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:10]

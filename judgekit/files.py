@@ -1,0 +1,113 @@
+"""Files, written whole or not at all, and read back with the place of what is wrong in them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from judgekit.errors import DataError, StorageError
+from judgekit.records import Noun, to_json
+
+N = TypeVar("N", bound=Noun)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into StorageError, with what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        hint = "; free some space and start the same command again: nothing paid for is lost" if full else ""
+        raise StorageError(f"cannot be written: {error.strerror}{hint}", path=path) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing; equal content is left untouched. Raises StorageError."""
+    with storage_errors(path):
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def damage(error: ValueError | RecursionError) -> str:
+    """What is wrong with a file's content, on one line and without the content."""
+    if not isinstance(error, ValidationError):
+        return f"damaged: {error}"
+    first = error.errors(include_url=False, include_input=False)[0]
+    where, what = ".".join(map(str, first["loc"])), str(first["msg"])
+    return f"damaged: {f'{where}: ' if where else ''}{what[:1].lower()}{what[1:]}"
+
+
+@dataclass(frozen=True)
+class JsonLines(Generic[N]):
+    """A file of nouns, one a line, read again each time it is iterated over."""
+
+    path: Path
+    noun: type[N]
+
+    def __iter__(self) -> Iterator[N]:
+        try:
+            with self.path.open(encoding="ascii") as file:
+                for number, line in enumerate(file, start=1):
+                    try:
+                        yield self.noun.model_validate(json.loads(line))
+                    except (ValueError, RecursionError) as error:
+                        raise DataError(damage(error), path=self.path, line=number) from None
+        except UnicodeDecodeError as error:
+            raise DataError(damage(error), path=self.path) from None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", path=self.path) from None
+
+    def write(self, nouns: Iterable[N]) -> str:
+        """Stream the nouns to a new file that takes the old one's place when it is whole. Returns its sha256.
+
+        The file is left untouched where the new one has the same bytes.
+        """
+        digest = hashlib.sha256()
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    for noun in nouns:
+                        line = to_json(noun).encode("ascii") + b"\n"
+                        digest.update(line)
+                        file.write(line)
+                if not (self.path.is_file() and _sha256(self.path) == digest.hexdigest()):
+                    temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """An input file's sha256, in hex. Raises DataError where it cannot be read."""
+    try:
+        return _sha256(path)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", path=path) from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

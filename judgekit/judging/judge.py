@@ -1,0 +1,193 @@
+"""A judge that is a language model: responses in, verdicts out, in order, with flat memory and a full pool.
+
+What is asked and how it is read is readings.py's business; here is only the stream. Questions are pulled as the
+caller has room for them. A judge that writes and was not understood is asked once more; the verdict says so. A judge
+that is to write its own evaluation steps is asked for them once, before its first question.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Protocol
+
+from judgekit.errors import PromptError
+from judgekit.judging.parsing import CUT_PROMPT, read_steps
+from judgekit.judging.readings import Kind, Question, Reading, Setting, Task, reading_for, steps_request
+from judgekit.prompting.templates import Template
+from judgekit.records import Conversation, Reply, Request, Sample, Sampling, Verdict
+
+ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
+WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
+
+
+class Caller(Protocol):
+    """What carries requests to a backend and its replies back."""
+
+    def calls(self, kind: Kind, items: Iterable[tuple[Request, int, int]]) -> Iterator[Reply]:
+        """One reply a (request, repeat, attempt), in order. Items are pulled as there is room for them."""
+
+
+class LLMJudge:
+    """A judge of the contract: `score` and `compare`, each by the prompt of its task.
+
+    `templates` holds a prompt by task. `schema` says that the backend can be held to a JSON schema. `settings` are
+    whole ones, by task, where there is more to say (how to grade, what the backend can do). Judge repeat r draws with
+    seed + r.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        caller: Caller,
+        templates: Mapping[Task, Template],
+        sampling: Sampling | None = None,
+        *,
+        schema: bool = False,
+        backend: str = "",
+        settings: Mapping[Task, Setting] | None = None,
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self._caller = caller
+        self._settings: dict[Task, Setting] = {
+            task: Setting(name, template, sampling or Sampling(), schema) for task, template in templates.items()
+        }
+        self._settings |= settings or {}
+        self._stepless: dict[Task, Verdict] = {}
+
+    def reading(self, task: Task) -> Reading:
+        """How this judge is asked for a task; its `kind` names the capability that the backend must have.
+
+        Raises PromptError when the judge has no prompt for the task, or one that does not fit it: ask before a run.
+        """
+        if task not in self._settings:
+            raise PromptError(f"judge {self.name!r} has no prompt for the task {task!r}")
+        return reading_for(task, self._settings[task])
+
+    @property
+    def order_free(self) -> bool:
+        """Whether `compare` reads each response on its own, so that both orders agree by construction."""
+        return self.reading("pairwise").order_free
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The evaluation steps that the judge has written for itself; none, where they were given or not asked for."""
+        written = (setting.grading.steps for setting in self._settings.values() if setting.writing is not None)
+        return next(filter(None, written), ())
+
+    def score(self, items: Iterable[tuple[Sample, str | Conversation, int]]) -> Iterator[Verdict]:
+        """Verdicts on (sample, response text or conversation, judge repeat), on the prompt's scale."""
+        questions = (Question.of(sample, [response], repeat) for sample, response, repeat in items)
+        return self._verdicts("score", questions)
+
+    def compare(
+        self, items: Iterable[tuple[Sample, str | Conversation, str | Conversation, int]]
+    ) -> Iterator[tuple[Verdict, Verdict]]:
+        """Verdicts on (sample, response a, response b, judge repeat), asked in both orders.
+
+        Each value is the preference for a in [0, 1]; the first verdict showed a first, the second b.
+        """
+        questions = (
+            Question.of(sample, [b, a] if swapped else [a, b], repeat, swapped)
+            for sample, a, b, repeat in items
+            for swapped in (False, True)
+        )
+        verdicts = self._verdicts("pairwise", questions)
+        return zip(verdicts, verdicts, strict=True)  # one iterator twice: its verdicts two by two
+
+    def _verdicts(self, task: Task, questions: Iterable[Question]) -> Iterator[Verdict]:
+        if stepless := self._without_steps(task):
+            yield from (stepless for _ in questions)
+            return
+        reading = self.reading(task)
+        first = self._ask(reading, ((question, reading.requests(question)) for question in questions), attempt=0)
+        if not reading.asks_again:  # asked again, it would say the same
+            yield from (verdict for _, verdict in first)
+            return
+        # While a window's re-asks are under way, the first questions of the next windows stay in flight.
+        held = max(WINDOW, getattr(self._caller, "batch", 1))  # else every few re-asks would be a batch of their own
+        while window := list(islice(first, held)):
+            again = {
+                place: requests
+                for place, (question, verdict) in enumerate(window)
+                if _not_understood(verdict) and (requests := _another_way(reading, question))
+            }
+            asked = ((window[place][0], requests) for place, requests in again.items())
+            second = dict(zip(again, self._ask(reading, asked, attempt=1), strict=True))
+            for place, (_, verdict) in enumerate(window):
+                yield _of_both(verdict, second[place][1]) if place in second else verdict
+
+    def _without_steps(self, task: Task) -> Verdict | None:
+        """Ask once for the evaluation steps, if the prompt needs them and has none: the verdict on every question,
+        where the judge wrote none."""
+        setting = self._settings.get(task)
+        if setting is None or setting.writing is None or setting.grading.steps or task in self._stepless:
+            return self._stepless.get(task)
+        first = steps_request(setting)
+        for attempt, request in enumerate([first, steps_request(setting, 1)]):
+            if attempt and _greedy_again([first], [request]):
+                break
+            (reply,) = self._caller.calls("generate", [(request, 0, attempt)])
+            steps = read_steps(reply)
+            if not isinstance(steps, Verdict):
+                self._settings[task] = replace(setting, grading=replace(setting.grading, steps=steps))
+                return None
+            self._stepless[task] = steps
+            if steps.status != "unparsed":
+                break
+        return self._stepless[task]
+
+    def _ask(
+        self, reading: Reading, asked: Iterable[tuple[Question, tuple[Request, ...]]], attempt: int
+    ) -> Iterator[tuple[Question, Verdict]]:
+        """Each question with its verdict, in order. Questions without a request cost no call."""
+        waiting: deque[tuple[Question, int]] = deque()
+
+        def calls() -> Iterator[tuple[Request, int, int]]:
+            for question, requests in asked:
+                waiting.append((question, len(requests)))
+                for request in requests:
+                    yield request, question.repeat, attempt
+
+        replies: list[Reply] = []
+        for reply in self._caller.calls(reading.kind, calls()):
+            while not waiting[0][1]:
+                yield _read(reading, waiting.popleft()[0], [])
+            replies.append(reply)
+            if len(replies) == waiting[0][1]:
+                yield _read(reading, waiting.popleft()[0], replies)
+                replies = []
+        for question, _ in waiting:
+            yield _read(reading, question, [])
+
+
+def _read(reading: Reading, question: Question, replies: list[Reply]) -> tuple[Question, Verdict]:
+    return question, reading.verdict(question, replies)
+
+
+def _not_understood(verdict: Verdict) -> bool:
+    """Whether another asking may help: also where the nonce alone is wrong, which a careless judge can mend."""
+    return verdict.status == "unparsed" or (verdict.status == "truncated" and verdict.detail == CUT_PROMPT)
+
+
+def _another_way(reading: Reading, question: Question) -> tuple[Request, ...]:
+    """The requests of a second asking, or none where it could only bring the same reply (greedy, same words)."""
+    requests = reading.requests(question, 1)
+    return () if _greedy_again(reading.requests(question, 0), requests) else requests
+
+
+def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:
+    """Whether the second asking says the same and draws nothing."""
+    same_words = [request.messages for request in first] == [request.messages for request in second]
+    return same_words and all(request.sampling.temperature == 0 for request in second)
+
+
+def _of_both(first: Verdict, second: Verdict) -> Verdict:
+    """The second verdict, with the first reply kept and counted."""
+    detail = f"{ASKED_TWICE}; the first reply: {first.detail}" + (
+        f"; the second: {second.detail}" if second.detail else ""
+    )
+    return second.model_copy(update={"raw": f"{first.raw}\n\n[asked again]\n\n{second.raw}", "detail": detail})

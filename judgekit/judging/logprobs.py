@@ -1,0 +1,205 @@
+"""What a judge would have said, with which probability → Verdict. Pure.
+
+A judge that is read by probabilities is asked for one of a few short answers: a number of the scale, Yes or No, A or
+B. How likely each was comes from the alternatives at its generated tokens, or from the log-likelihoods of the answers
+as given continuations. Together they hold the *captured mass*; the rest went to something that was not asked for. A
+mass under the floor is no verdict: what is left of it says little of the judge (statistics.md, section 3).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from judgekit.judging.parsing import FRAME, Unreadable, is_echo, without_thoughts
+from judgekit.records import Continuation, Token, Verdict
+from judgekit.secrets import shortened
+
+SCORE_FLOOR = 0.8  # of an expected score
+CONTRAST_FLOOR = 0.5  # of a contrast of two answers: the judge is likelier to give one of them than anything else
+TOP_LOGPROBS = 20  # the most that servers give
+_AROUND = FRAME + "\r\n"
+_NOISE = 1e-9  # less than this is left over from rounding
+_SUM = 1.01  # probabilities may add up to 1, and a little for rounding
+
+
+@dataclass
+class Spread:
+    """The probability of each answer, as far as it is known."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def mass(self) -> float:
+        """The captured mass, 0 to 1."""
+        return min(math.fsum(self.shares.values()), 1.0)
+
+    def add(self, answer: str, share: float) -> None:
+        if share > _NOISE:
+            self.shares[answer] = self.shares.get(answer, 0.0) + share
+
+
+def answer_begins(text: str, nonce: str, responses: Sequence[str], cut: bool) -> int:
+    """The number of characters before the answer: thoughts, or all until the call's nonce and a colon after it.
+
+    Raises Unreadable where the answer bears no nonce and also stands in the response under judgement: it may be its
+    echo. `cut`: the text has no end, so that a line of it may be the beginning of one of the response's.
+    """
+    signed = list(re.finditer(re.escape(nonce) + r"[ \t*_`]*[:=]", text))
+    if signed:
+        return signed[-1].end()
+    answer = without_thoughts(text)
+    lines = [line for line in answer.splitlines() if line.strip(_AROUND)]
+    if lines and is_echo(lines[0], responses, cut and len(lines) == 1):
+        raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
+    return len(text) - len(answer)
+
+
+def spread_of_tokens(
+    tokens: Sequence[Token], answers: Collection[str], fold: Callable[[str], str] = str, begin: int = 0
+) -> Spread:
+    """How likely each of `answers` was as the whole answer, from the alternatives at the generated tokens.
+
+    `fold` makes spellings equal (case); `begin`: the characters before the answer. The walk follows the generated
+    tokens, through white space and Markdown marks, as long as they are the beginning of an answer. An alternative
+    beside the way counts where it is an answer by itself. Where it could also be the beginning of a longer one (`1` of
+    `10`), it counts only if the longer one stands beside it as one token; otherwise its share is unknown, and not
+    captured. Raises Unreadable for probabilities that are none, and where the text goes on as another number (`4.5`,
+    `4 out of 10`) or names a second answer (`A or B`).
+    """
+    known = {fold(answer): answer for answer in answers}
+    spread, share, said = Spread(), 1.0, ""
+    for position in range(_beginning(tokens, begin), len(tokens)):
+        token, choices = tokens[position], _choices(tokens[position])
+        for choice, chance in choices.items():
+            if choice != token.text:
+                _beside(spread, known, said, fold(choice), share * chance, set(map(fold, choices)))
+        share *= choices[token.text]
+        if not said and not token.text.strip(_AROUND):
+            continue  # white space or a mark before the answer
+        piece = fold(token.text if said else token.text.lstrip(_AROUND))
+        if said in known and not piece[:1].isalnum():
+            break  # the answer ended before this token
+        said += piece
+        answer = said.rstrip(_AROUND + ".")
+        if answer in known:
+            _ended(spread, known, answer, share, tokens[position + 1 :], said, fold)
+        if answer != said or not any(other.startswith(said) and other != said for other in known):
+            break
+    return spread
+
+
+def spread_of_continuations(continuations: Sequence[Continuation], answers: Sequence[str]) -> Spread:
+    """How likely each of `answers` is, from the log-likelihoods of them all and, in the same order, of them all after
+    a space. No answer may be the beginning of another. Raises Unreadable for log-likelihoods of nothing."""
+    if any(not continuation.tokens for continuation in continuations):
+        raise Unreadable("the backend gave no log-likelihood")
+    spread = Spread()
+    for answer, continuation in zip([*answers, *answers], continuations, strict=True):
+        spread.add(answer, _probability(continuation.loglikelihood))
+    if math.fsum(spread.shares.values()) > _SUM:
+        raise Unreadable("the probabilities of the answers add up to more than 1")
+    return spread
+
+
+def expected(spread: Spread, values: Mapping[str, float], floor: float, said: str = "") -> Verdict:
+    """Σ value · P(answer) / Σ P(answer) over the answers: G-Eval's expected score; for values 1 and 0, a preference.
+
+    A captured mass under the floor is `unparsed`, with the mass. `said`: what the judge wrote. (Liu et al., 2023)
+    """
+    shares = spread.shares
+    figures = {"said": said, "mass": round(spread.mass, 6)}
+    raw = json.dumps({**figures, "probabilities": {answer: round(share, 6) for answer, share in shares.items()}})
+    series = {"mass": spread.mass}
+    if not spread.mass >= floor:
+        detail = f"the answers asked for hold {spread.mass:.3g} of the probability, under the floor of {floor:g}"
+        return Verdict(status="unparsed", raw=raw, detail=detail, series=series)
+    total = math.fsum(shares.values())
+    value = math.fsum(values[answer] * share for answer, share in shares.items()) / total
+    value = min(max(value, min(values.values())), max(values.values()))  # against the noise of the last digit
+    return Verdict(status="scored", value=value, raw=raw, series=series)
+
+
+def prefix_of_another(answers: Collection[str]) -> tuple[str, str] | None:
+    """Two answers of which the first is the beginning of the second, if there are such."""
+    return next(((a, b) for a in answers for b in answers if a != b and b.startswith(a)), None)
+
+
+def _beginning(tokens: Sequence[Token], characters: int) -> int:
+    """The first token after so many characters."""
+    place = 0
+    while place < len(tokens) and characters > 0:
+        characters -= len(tokens[place].text)
+        place += 1
+    return place
+
+
+def _choices(token: Token) -> dict[str, float]:
+    """The probability of each text that could have stood at the token's place.
+
+    Servers may write half a character in one way as the token and in another as the alternative: the alternative that
+    has the token's probability, where none has its text, is the token.
+    """
+    top, chosen = list(token.top), (token.text, token.logprob)
+    if token.text not in (text for text, _ in top):
+        same = next((place for place, (_, logprob) in enumerate(top) if abs(logprob - token.logprob) < _NOISE), None)
+        top[same : None if same is None else same + 1] = [chosen] if same is not None else [*top, chosen]
+    choices: dict[str, float] = {}
+    for text, logprob in top:
+        choices[text] = choices.get(text, 0.0) + _probability(logprob)
+    if math.fsum(choices.values()) > _SUM:
+        raise Unreadable("the probabilities of the alternatives add up to more than 1")
+    return choices
+
+
+def _probability(logprob: float) -> float:
+    if logprob > math.log(_SUM):
+        raise Unreadable(f"a log-probability above 0: {logprob:g}")
+    return math.exp(min(logprob, 0.0))
+
+
+def _beside(
+    spread: Spread, known: Mapping[str, str], said: str, choice: str, share: float, neighbours: Collection[str]
+) -> None:
+    """An alternative that was not taken: an answer by itself, or nothing that can be said."""
+    if said and not choice[:1].isalnum():
+        return  # it ends what was said: counted there
+    answer = (said + (choice if said else choice.lstrip(_AROUND))).rstrip(_AROUND + ".")
+    if answer not in known:
+        return
+    longer = {other for other in known if other.startswith(answer) and other != answer}
+    whole = {said + (other if said else other.lstrip(_AROUND)) for other in neighbours}
+    if not longer or longer & whole:
+        spread.add(known[answer], share)
+
+
+_GOES_ON = re.compile(r"\s*[.,][0-9]|\s*[/–-]\s*[0-9]|\s*%")  # a number: 4.5, 4/10, 4-5, 4%
+_OUT_OF = re.compile(r"\s+out of\s+([0-9]+)")
+_BESIDE = re.compile(r"\s*(?:[/–-]|\b(?:or|and|to)\b)\s*(\w+)", re.IGNORECASE)  # A or B
+
+
+def _ended(
+    spread: Spread,
+    known: Mapping[str, str],
+    answer: str,
+    share: float,
+    rest: Sequence[Token],
+    said: str,
+    fold: Callable[[str], str],
+) -> None:
+    """The answer on the way, if it ends here: what goes on as a word or a number is another one."""
+    following = said[len(answer) :] + "".join(token.text for token in rest)
+    number, top, other = answer[-1].isdigit(), _OUT_OF.match(following), _BESIDE.match(fold(following))
+    if (
+        (number and _GOES_ON.match(following))
+        or (number and top and top[1] not in known)
+        or (other and other[1] in known)
+    ):
+        raise Unreadable(f"not one of the answers asked for: {shortened(answer + following, 40)}")
+    # Servers do not list the end of the reply among the alternatives: a reply that ends here counts whole.
+    choices = _choices(rest[0]) if rest and answer == said else {}
+    going = {choice: chance for choice, chance in choices.items() if fold(choice)[:1].isalnum()}
+    spread.add(known[answer], share * max(0.0, 1.0 - math.fsum(going.values())))

@@ -1,0 +1,96 @@
+"""Checks that no part of a run can make alone: what the config, the samples and the backends say of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from judgekit.config.blocks import ModelConfig
+from judgekit.contracts import Backend
+from judgekit.data.groups import check_groups, clusters
+from judgekit.pipeline.prepared import Prepared, Problems, check_backend, data_label, uses
+
+
+def check_budget(prepared: Prepared, problems: Problems) -> None:
+    """A cap in tokens or money needs the most that each call can take; in money, its price too."""
+    budget = prepared.config.budget
+    if budget is None or (budget.tokens is None and budget.usd is None):
+        return
+    for label, backend in prepared.backends.items():
+        if backend.free:
+            continue
+        price = prepared.parts[label].price
+        if budget.usd is not None and price is None:
+            known = "price: {input: …, output: …}, in USD a million tokens; 0 and 0 if it costs nothing"
+            problems.add(label, f"budget.usd is set, and what this costs is not known: add {known}")
+        judge = prepared.judges.get(label.removeprefix("judges.")) if label.startswith("judges.") else None
+        if judge is None or judge.config.sampling.max_new_tokens is not None:
+            continue
+        if budget.tokens is None and price is not None and price.output == 0:
+            continue  # however long a reply gets
+        for template in judge.prompts:
+            if template.front.tokens is None and "likelihood" not in template.front.reading:
+                message = f"a budget needs the most that a reply can take, and {template.name} sets none"
+                problems.add(label, f"{message}: add max_new_tokens")
+
+
+def check_fields(prepared: Prepared, problems: Problems) -> None:
+    """The fields of the samples that the statistics are by must be there."""
+    settings = prepared.config.statistics
+    measured = {planned.data.name: planned.data.samples for planned in prepared.metrics}
+    named = {data_label(name): samples for name, samples in measured.items()}
+    for samples in measured.values() if settings.cluster is not None else ():
+        problems.attempt("statistics.cluster", lambda samples=samples: clusters(samples, settings.cluster or ""))  # type: ignore[misc]
+    for field_name in settings.by if measured else ():
+        with problems.collecting("statistics.by"):
+            for wrong, message in check_groups(named, field_name):
+                (problems.add if wrong else problems.warn)("statistics.by", message)
+
+
+def check_stored(prepared: Prepared, problems: Problems) -> None:
+    """Stored responses are matched by the samples' ids: a system that does not know a sample is no match for it."""
+    for system, backend in prepared.models.items():
+        with problems.collecting(f"models.{system}"):
+            known = backend.known_ids()
+            if known is None:
+                continue
+            samples = {
+                sample.id: None
+                for planned in prepared.metrics
+                if "responses" in planned.metric.needs and system in planned.systems
+                for sample in planned.data.samples
+            }
+            missing = [sample_id for sample_id in samples if sample_id not in known]
+            if missing:
+                problems.add(f"models.{system}", _other_ids(missing, len(samples), sorted(set(known) - set(samples))))
+
+
+def _other_ids(missing: Sequence[str], samples: int, others: Sequence[str]) -> str:
+    having = f"; it has others, such as {_some(others)}" if others else ""
+    return (
+        f"knows nothing of {len(missing)} of the {samples} samples, such as {_some(missing)}{having}. "
+        "Responses are matched by id (or by instruction and input), never by position"
+    )
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(repr(one) for one in ids[:3])
+
+
+def check_model_repeats(label: str, model: ModelConfig, backend: Backend, repeats: int, problems: Problems) -> None:
+    """Repeats that cannot differ would be counted as noise that is not there."""
+    greedy = model.sampling.temperature == 0 or model.sampling.top_k == 1
+    why = "stored responses are what they are" if "stored" in backend.capabilities else "temperature 0 or top_k 1"
+    if repeats > 1 and (greedy or "stored" in backend.capabilities):
+        problems.add(label, f"its {repeats} generation repeats cannot differ ({why}); set repeats: 1, or a temperature")
+
+
+def check_backends(prepared: Prepared, products: Mapping[str, str], problems: Problems) -> None:
+    """Ask every backend what would make all its calls fail; a model still to be trained is asked after training."""
+    for label, backend in prepared.backends.items():
+        if not uses(backend, products.values()):
+            check_backend(label, backend, problems)
+    for name, judge in prepared.judges.items():
+        readings = [judge.reading(task) for task in judge.settings]
+        read_by_tokens = any(reading.measured and reading.kind == "generate" for reading in readings)
+        if read_by_tokens and (why := judge.backend.lacks("logprobs")):
+            problems.add(f"judges.{name}", why, 4)

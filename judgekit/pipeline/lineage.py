@@ -1,0 +1,65 @@
+"""Which systems of a run come of its trainings, and which other systems they were trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from judgekit.pipeline.train import named_product
+
+START = "from"  # a trainer's option: the checkpoint that it starts from
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a system came about: the run's trainings that led to it, the first one first, and the systems that answer by
+    a checkpoint on that way, the nearest first."""
+
+    system: str
+    trainings: tuple[str, ...]
+    ancestors: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The ancestors that say what training bought: by the last step, and from the start."""
+        return tuple(dict.fromkeys((*self.ancestors[:1], *self.ancestors[-1:])))
+
+
+def provenances(config: Mapping[str, Any]) -> dict[str, Provenance]:
+    """By system, for those that a training of the config made; `config` is the config, or that of a record."""
+    trainings: Mapping[str, Any] = config.get("train") or {}
+    models: Mapping[str, Any] = config.get("models") or {}
+    found = {}
+    for system, options in models.items():
+        made = next((product for value in _values(options) if (product := named_product(value))), None)
+        if made is None or made[0] not in trainings:
+            continue
+        way, starts = _way(made[0], trainings)
+        ancestors = [
+            other
+            for start in starts
+            for other, theirs in models.items()
+            if other != system and start in _values(theirs)
+        ]
+        found[system] = Provenance(system, tuple(reversed(way)), tuple(dict.fromkeys(ancestors)))
+    return found
+
+
+def _way(name: str, trainings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The trainings from the last one back to the first, and the checkpoints that they start from."""
+    way: list[str] = []
+    starts: list[str] = []
+    while name in trainings and name not in way:
+        way.append(name)
+        start = trainings[name].get(START)
+        if not isinstance(start, str):
+            break
+        starts.append(start)
+        made = named_product(start)
+        name = made[0] if made else ""
+    return way, starts
+
+
+def _values(options: Mapping[str, Any]) -> list[str]:
+    return [value for value in options.values() if isinstance(value, str)]

@@ -1,0 +1,334 @@
+"""A config and the plugins → every part built and checked: all problems at once, before a cent or a second is spent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import JsonValue
+
+from judgekit.agreement.agreement import Terms, check_labels, expected
+from judgekit.agreement.labels import read_labels
+from judgekit.config.blocks import DataConfig, MetricConfig, RunConfig
+from judgekit.config.load import build_options
+from judgekit.contracts import CAPABILITIES, DataLoader, Metric
+from judgekit.errors import NothingSelected, UsageError
+from judgekit.files import sha256_of
+from judgekit.judging.planning import (
+    TASKS,
+    check_repeats,
+    judging_itself,
+    plan_judge,
+    plan_panel,
+)
+from judgekit.judging.readings import Task
+from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
+from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
+from judgekit.pipeline.train import named_product, plan_trainings, trained_by
+from judgekit.plugins import Catalogue
+from judgekit.prompting.styles import style_named
+from judgekit.prompting.templates import Prompts, Template
+from judgekit.records import Sample
+from judgekit.regression.run_gate import plan_gate
+from judgekit.text import did_you_mean
+
+
+def prepare(
+    config: RunConfig,
+    where: Path,
+    manager: pluggy.PluginManager,
+    checkpoints: Path,
+    stored: Stored | None = None,
+    *,
+    offline: bool = False,
+) -> Prepared:
+    """Build and check every part of the run; samples and models are those `stored`, where there are. `offline`:
+    no server is asked whether it is there.
+
+
+    Raises PreflightError with every problem found.
+    """
+    catalogue = Catalogue(manager)
+    problems = Problems()
+    prepared = Prepared(config, where, Prompts(catalogue.prompt_folders(), where), stored=stored)
+    prepared.trainings = plan_trainings(config.train, catalogue, where, checkpoints, problems)
+    products = {training.name: str(training.folder) for training in prepared.trainings}
+
+    failed = set(config.train) - set(products)  # said already: what starts from these is passed over
+
+    def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
+        if trained_by(options) & failed:
+            return None
+
+        def action() -> Any:
+            factory = catalogue.get(kind, name)
+            return factory(build_options(factory.Options, substitute(options, products, label), label), where)
+
+        return problems.attempt(label, action)
+
+    if stored is not None:
+        prepared.datasets, prepared.models = dict(stored.datasets), dict(stored.models)
+    else:
+        _build_data(prepared, build, problems)
+    for name, model in config.models.items() if stored is None else ():
+        if backend := build("backends", model.backend, model.options, f"models.{name}"):
+            prepared.models[name] = backend
+            check_model_repeats(f"models.{name}", model, backend, prepared.repeats(name), problems)
+        if (style := model.style) is not None:
+            problems.attempt(f"models.{name}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
+    for name, metric in config.metrics.items():
+        if built := build("metrics", metric.type, metric.options, f"metrics.{name}"):
+            _plan_metric(prepared, name, metric, built, problems)
+    _plan_judges(prepared, build, problems)
+    if config.against is not None and config.against not in config.models:
+        problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
+    check_stored(prepared, problems)
+    check_fields(prepared, problems)
+    for report in config.reports:
+        problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
+    samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
+    trainers = {training.name: training.trainer for training in prepared.trainings}
+    for found in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
+        problems.found.extend(found)
+    check_budget(prepared, problems)
+    problems.raise_errors()
+    if not offline:
+        check_backends(prepared, products, problems)
+    problems.raise_errors()
+    prepared.metrics = _with_series(prepared)
+    _read_labels(prepared, problems)
+    _plan_gate(prepared, problems)
+    problems.raise_errors()
+    prepared.inputs = dict(_fingerprints(prepared))
+    prepared.warnings = [
+        f"{problem.where}: {problem.message}" for problem in problems.found if problem.severity == "warning"
+    ]
+    return prepared
+
+
+def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], label: str) -> dict[str, JsonValue]:
+    """Options with every "train:NAME" replaced by that training's checkpoint folder.
+
+    "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
+    """
+    return {key: _product(value, products, f"{label}.{key}") for key, value in options.items()}
+
+
+def _product(value: JsonValue, products: Mapping[str, str], where: str) -> JsonValue:
+    named = named_product(value)
+    if named is None:
+        return value
+    name, inner = named
+    if name not in products:
+        raise UsageError(f"{where}: the config trains nothing named {name!r}{did_you_mean(name, products)}")
+    return f"{products[name]}{inner}"
+
+
+Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]
+
+
+def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
+    wanted: dict[str, DataConfig] = {MAIN: prepared.config.data}
+    wanted |= {name: metric.data for name, metric in prepared.config.metrics.items() if metric.data is not None}
+    seen: dict[str, tuple[str, Sample]] = {}
+    for name, data in wanted.items():
+        label = data_label(name)
+        loader = build("datasets", data.loader, data.options, label)
+        if loader is None:
+            continue
+        samples = problems.attempt(label, lambda loader=loader: _read(loader, prepared.config.limit))  # type: ignore[misc]
+        if samples is None:
+            continue
+        prepared.datasets[name] = DataSet(name, loader, samples)
+        for sample in samples:
+            place, first = seen.setdefault(sample.id, (label, sample))
+            # Two metrics may ask the same questions, each in its way.
+            if first is not sample and (place == label or first != sample):
+                problems.add(label, f"the sample id {sample.id!r} is already in {place}")
+                break
+
+
+def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
+    samples: list[Sample] = []
+    for sample in loader.load():
+        if limit is not None and len(samples) == limit:
+            break
+        samples.append(sample)
+    if not samples:
+        raise NothingSelected("no sample is left to evaluate")
+    return tuple(samples)
+
+
+def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Metric, problems: Problems) -> None:
+    label = f"metrics.{name}"
+    data = prepared.datasets.get(name if config.data is not None else MAIN)
+    systems = tuple(config.models or prepared.config.models)
+    for system in systems:
+        if system not in prepared.config.models:
+            known = prepared.config.models
+            problems.add(f"{label}.models", f"no model is named {system!r}{did_you_mean(system, known)}")
+        elif "loglikelihood" in metric.needs and system in prepared.models:
+            backend = prepared.models[system]
+            if "loglikelihood" not in backend.capabilities:
+                problems.add(
+                    label, f"needs log-likelihoods, which models.{system} ({_backend_of(prepared, system)}) has not"
+                )
+    capabilities = {
+        name: prepared.models[name].capabilities if name in prepared.models else CAPABILITIES for name in systems
+    }  # of a model that could not be built nothing more is said
+    with problems.collecting(label):
+        for problem in metric.check(capabilities):
+            problems.add(label, problem)
+    templates: list[Template] = []
+    with problems.collecting(label):
+        templates = [prepared.prompts.get(prompt) for prompt in metric.prompts(capabilities)]
+        for template in templates:
+            template.expect(metric.prompt_variables)
+    judge = _judge_of(prepared.config, config, metric, label, problems)
+    if data is None:
+        return  # its problem is already noted
+    several = next((sample for sample in data.samples if sample.turns), None)
+    if several is not None and "responses" in metric.needs:
+        turns = f"sample {several.id!r} has {len(several.turns) + 1} turns"
+        if not metric.conversations:
+            problems.add(label, f"a metric of type {config.type!r} reads one answer a sample, and {turns}")
+        for system in systems:
+            able = prepared.models[system].capabilities if system in prepared.models else frozenset({"chat"})
+            if "stored" in able and "chat" not in able and prepared.stored is None:
+                problems.add(f"models.{system}", f"has one stored answer a sample, and {turns}")
+    if "reference" in metric.needs and all(set(sample.references) == {None} for sample in data.samples):
+        problems.add(label, "needs references, and no sample has one")
+    if "choices" in metric.needs:
+        bad = next((sample for sample in data.samples if len(sample.choices) < 2 or sample.answer is None), None)
+        if bad is not None:
+            problems.add(label, f"needs choices with an answer, and sample {bad.id!r} has none")
+    with problems.collecting(label):
+        for problem in metric.check_samples(data.samples, systems, prepared.config.limit is None):
+            problems.add(label, problem)
+    prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge, tuple(templates)))
+
+
+def _backend_of(prepared: Prepared, system: str) -> str:
+    return f"backend {prepared.config.models[system].backend}"
+
+
+def _judge_of(
+    config: RunConfig, metric_spec: MetricConfig, metric: Metric, label: str, problems: Problems
+) -> str | None:
+    """The metric's judge: the one it names, or the only one there is."""
+    if not metric.needs & set(TASKS):
+        if metric_spec.judge is not None:
+            problems.add(f"{label}.judge", f"a metric of type {metric_spec.type!r} asks no judge")
+        return None
+    if metric_spec.judge is None and len(config.judges) == 1:
+        return next(iter(config.judges))
+    if metric_spec.judge is None:
+        advice = f"name one of {', '.join(config.judges)}" if config.judges else "add a judges: block"
+        problems.add(label, f"needs a judge: {advice}")
+    elif metric_spec.judge not in config.judges:
+        known = config.judges
+        problems.add(
+            f"{label}.judge", f"no judge is named {metric_spec.judge!r}{did_you_mean(metric_spec.judge, known)}"
+        )
+    return metric_spec.judge
+
+
+def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
+    """The judges, each with the tasks that a metric gives it or a panel of which it is a member; then the panels."""
+    specs = prepared.config.judges
+    asked = {name: {task for planned in prepared.metrics if planned.judge == name for task in planned.metric.needs}
+             for name in specs}  # fmt: skip
+    talks: dict[str, set[Task]] = {
+        name: {task for planned in prepared.metrics if planned.judge == name and planned.data.talks
+               for task in TASKS if task in planned.metric.needs}
+        for name in specs
+    }  # fmt: skip
+    for name, config in specs.items():
+        for member in config.panel or ():
+            asked.get(member, set()).update(asked[name])
+            talks.get(member, set()).update(talks[name])
+    for name, config in specs.items():
+        tasks = [task for task in TASKS if task in asked[name]]
+        label = f"judges.{name}"
+        if not tasks:
+            problems.warn(label, "no metric asks this judge")
+        for judge in config.panel or (name,):
+            if judge in specs:
+                problems.found += judging_itself(label, judge, specs[judge], prepared.config.models)
+        if config.panel is None and (backend := build("backends", config.backend, config.options, label)):
+            planned = plan_judge(name, config, backend, tasks, prepared.prompts, problems.found, talks[name])
+            problems.found += check_repeats(label, planned, prepared.config.repeats.judge)
+            prepared.judges[name] = planned
+    for name, config in specs.items():
+        if config.panel is not None:
+            tasks = [task for task in TASKS if task in asked[name]]
+            if panel := plan_panel(name, config, specs, prepared.judges, tasks, problems.found):
+                prepared.panels[name] = panel
+
+
+def _with_series(prepared: Prepared) -> list[PlannedMetric]:
+    """The metrics, each told what the values of its judge's verdicts mean."""
+    found = []
+    for planned in prepared.metrics:
+        judge = prepared.judge(planned.judge) if planned.judge else None
+        tasks = [task for task in TASKS if task in planned.metric.needs]
+        found.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
+    return found
+
+
+def _plan_gate(prepared: Prepared, problems: Problems) -> None:
+    """The run's gate, checked against what will be measured."""
+    config = prepared.config.gate
+    if config is None:
+        return
+    measured = {}
+    for planned in prepared.metrics:
+        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        own = planned.data.name != MAIN
+        measured[planned.name] = (planned.series["value"], planned.data.samples, own, planned.systems, tuple(pairs))
+    with problems.collecting("gate"):
+        prepared.gate = plan_gate(config, prepared.config.against, prepared.where, measured)
+        for warning in prepared.gate.warnings:
+            problems.warn("gate", warning)
+
+
+def _read_labels(prepared: Prepared, problems: Problems) -> None:
+    """The run's labels, checked against what will be judged."""
+    labels = prepared.config.labels
+    if labels is None:
+        return
+    with problems.collecting("labels"):
+        judged = {planned.name: planned for planned in prepared.metrics if planned.judge}
+        if labels.metric is not None and labels.metric not in judged:
+            hint = did_you_mean(labels.metric, judged) or f" (there are: {', '.join(judged) or 'none'})"
+            raise UsageError(f"labels.metric: no metric named {labels.metric!r} asks a judge{hint}")
+        if labels.metric is None and len(judged) != 1:
+            names = ", ".join(judged) or "none asks a judge"
+            raise UsageError(f"labels.metric: name the metric that they are for ({names})")
+        planned = judged[labels.metric or next(iter(judged))]
+        prepared.labels = read_labels(prepared.where / Path(labels.path).expanduser())
+        repeats = {system: prepared.repeats(system) for system in planned.systems}
+        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        ids = [sample.id for sample in planned.data.samples]
+        found = expected(planned.name, planned.series["value"], ids, repeats, pairs)
+        check_labels(found, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))
+
+
+def _fingerprints(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    """sha256 of every input file, by its path relative to the config's folder (or its name, counted, elsewhere)."""
+    files = {path for data in prepared.datasets.values() for path in data.loader.inputs()}
+    files |= {path for training in prepared.trainings for path in training.inputs}
+    files |= {path for planned in prepared.metrics for path in planned.metric.inputs()}
+    files |= {prepared.labels.path} if prepared.labels else set()
+    files |= {prepared.gate.path} if prepared.gate and prepared.gate.path else set()
+    taken: Counter[str] = Counter()
+    root = prepared.stored.run.path if prepared.stored else prepared.where
+    for path in sorted(files):
+        inside = path.is_relative_to(root)
+        name = path.relative_to(root).as_posix() if inside else path.name
+        taken[name] += 1
+        yield name if taken[name] == 1 else f"{name} ({taken[name]})", sha256_of(path)

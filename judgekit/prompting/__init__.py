@@ -1,0 +1,1 @@
+"""Prompting: how templates, chat templates and styles make the text that a model reads."""

@@ -1,0 +1,403 @@
+"""Two runs, or two systems of one, on the same items: paired by item id, never by position.
+
+Nothing is compared across instruments: another judge, prompt, scale or metric is refused and named. Samples that only
+one side has, or that changed under the same id, are said and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from judgekit.data.groups import NONE, clusters_of, groups
+from judgekit.errors import ConfigError, DataError, UsageError
+from judgekit.records import Finite, Noun, Sample, Scale, ScoreKey
+from judgekit.regression.baseline import Scores, Sheet, dataset_hash, instrument, sample_hash, samples_of, system_key
+from judgekit.results import Estimate, RunRecord, RunView
+from judgekit.statistics.item_tables import item_tables, scales_of
+from judgekit.text import counted, one_of
+
+if TYPE_CHECKING:
+    from judgekit.statistics.items import ItemTable
+
+Vector = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+SAME = 1e-9  # differences under this part of the scale's range are float noise
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Differences candidate − baseline of the items that both have scored, turned so that more is better.
+
+    `worst` and `best` are those of every item that either has, with missing verdicts at the scale's ends.
+    """
+
+    ids: tuple[str, ...]
+    difference: Vector
+    every: tuple[str, ...]
+    worst: Vector
+    best: Vector
+
+    @property
+    def missing(self) -> int:
+        """Items of which some verdict is missing on either side."""
+        return int(np.sum(self.best > self.worst))
+
+
+def paired(candidate: Scores, baseline: Scores, scale: Scale, order: Sequence[str] | None = None) -> Paired:
+    """Match two systems' scores by item id; `order`: only these, in this order. Else by id.
+
+    An item that the candidate does not have at all (it was skipped, or not judged any more) is left out.
+    """
+    sign = 1.0 if scale.higher_is_better else -1.0
+    every = tuple(sample_id for sample_id in (sorted(candidate.items) if order is None else order)
+                  if sample_id in candidate.items)  # fmt: skip
+    ours, theirs = candidate.scored, baseline.scored
+    ids = tuple(sample_id for sample_id in every if sample_id in ours and sample_id in theirs)
+    ends = [(_ends(candidate, one, scale), _ends(baseline, one, scale)) for one in every]
+    extremes = [(mine[0] - other[1], mine[1] - other[0]) for mine, other in ends]
+    low, high = (np.asarray([pair[side] for pair in extremes], dtype=np.float64) for side in (0, 1))
+    return Paired(
+        ids,
+        sign * np.asarray([ours[one] - theirs[one] for one in ids], dtype=np.float64),
+        every,
+        low if sign > 0 else -high,
+        high if sign > 0 else -low,
+    )
+
+
+def _ends(scores: Scores, sample_id: str, scale: Scale) -> tuple[float, float]:
+    """The item's mean with missing verdicts at the scale's ends."""
+    value = scores.items.get(sample_id)
+    if sample_id in scores.missing:
+        return scores.missing[sample_id]
+    return (scale.low, scale.high) if value is None else (value, value)
+
+
+def unlike(first: Sheet, second: Sheet, names: tuple[str, str]) -> list[str]:
+    """How two sheets of one metric were measured by different instruments, in words; empty where they were not."""
+    found = []
+    if _scale_of(first.scale) != _scale_of(second.scale):
+        found.append(f"scale: {_scale_of(first.scale)} {names[0]}, {_scale_of(second.scale)} {names[1]}")
+    for key in sorted({*first.instrument, *second.instrument}):
+        a, b = first.instrument.get(key, "not given"), second.instrument.get(key, "not given")
+        if a != b:
+            found.append(f"{key}: {_short(a)} {names[0]}, {_short(b)} {names[1]}")
+    return found
+
+
+def other_samples(first: Sheet, second: Sheet, names: tuple[str, str]) -> str:
+    """How the samples of two sheets differ, in words; "" where they are the same."""
+    if first.dataset == second.dataset:
+        return ""
+    ours, theirs = ({sample_id for scores in sheet.systems.values() for sample_id in scores.items}
+                    for sheet in (first, second))  # fmt: skip
+    said = [f"{counted(first.n_samples, 'sample')} {names[0]}, {second.n_samples} {names[1]}"]
+    said += [
+        f"only {name}: {_some(ids)}" for name, ids in zip(names, (ours - theirs, theirs - ours), strict=True) if ids
+    ]
+    if ours == theirs:
+        said = ["the same ids, with other contents"]
+    return f"dataset: {'; '.join(said)} ({_short(first.dataset)}, {_short(second.dataset)})"
+
+
+def _scale_of(scale: Scale) -> str:
+    direction = "" if scale.higher_is_better else ", less is better"
+    return f"{scale.low:g} … {scale.high:g}{direction}"
+
+
+def _short(text: str) -> str:
+    bare = text.removeprefix("sha256:")
+    is_hash = len(bare) == 64 and all(character in "0123456789abcdef" for character in bare)
+    return f"{bare[:12]}…" if is_hash else text
+
+
+def _some(ids: Iterable[str]) -> str:
+    found = sorted(ids)
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return ", ".join(repr(one) for one in found[:MOST_NAMED]) + more
+
+
+# --- judgekit compare -------------------------------------------------------------------------------------------------
+
+
+class Mover(Noun):
+    """An item, its scores on both sides, and what was asked and answered (the first repeat's)."""
+
+    sample_id: str
+    first: Finite
+    second: Finite
+    change: Finite
+    instruction: str
+    reference: str | None = None
+    first_response: str | None = None
+    second_response: str | None = None
+
+
+class Compared(Noun):
+    """One metric on one side against the other: `difference` is second − first over the items of both.
+
+    `better`, `worse` and `equal` count items, from the second side's point of view. `detectable` is the least true
+    difference that the interval would find with a power of 80 %; None where there is no interval.
+    """
+
+    metric: str
+    group: str | None = None
+    first: str
+    second: str
+    first_mean: Finite | None
+    second_mean: Finite | None
+    difference: Estimate
+    better: int
+    worse: int
+    equal: int
+    detectable: Finite | None
+    movers: tuple[Mover, ...] = ()
+
+
+class Comparison(Noun):
+    """What `judgekit compare` found. `notes` say what did not match and was left out."""
+
+    first: str
+    second: str
+    results: tuple[Compared, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run of a comparison; `system` picks one of its systems."""
+
+    name: str
+    view: RunView
+    system: str | None
+    samples: Mapping[str, Sample]
+    tables: Mapping[ScoreKey, ItemTable]
+    used: Mapping[str, set[str]]
+
+    @classmethod
+    def of(cls, name: str, view: RunView, system: str | None) -> Side:
+        record = view.record
+        if system is not None and system not in record.systems:
+            raise ConfigError(f"{record.run_id} has no system {system!r}{one_of(system, record.systems)}")
+        tables, used = item_tables(view.rows, scales_of(record))
+        return cls(name, view, system, {sample.id: sample for sample in view.samples}, tables, used)
+
+    @property
+    def record(self) -> RunRecord:
+        return self.view.record
+
+    def systems(self, metric: str) -> dict[str, tuple[str, str]]:
+        """(system, opponent) by key, of a metric."""
+        found = {system_key(system, opponent): (system, opponent) for name, system, opponent in self.tables
+                 if name == metric}  # fmt: skip
+        return {key: pair for key, pair in found.items() if self.system is None or pair[0] == self.system}
+
+    def chosen(self, metric: str) -> list[Sample]:
+        return samples_of(self.record, metric, list(self.samples.values()), self.used.get(metric, set()))
+
+    def sheet(self, metric: str) -> Sheet:
+        """The metric's scale, instrument and samples, without scores."""
+        samples = self.chosen(metric)
+        return Sheet(
+            scale=scales_of(self.record)[metric], instrument=instrument(self.record, metric),
+            dataset=dataset_hash(samples), n_samples=len(samples), systems={},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is compared: `metrics` (None: all that both have), by which field of the samples, how many movers."""
+
+    metrics: tuple[str, ...] = ()
+    by: str | None = "category"
+    movers: int = 3
+    confidence: float = 0.95
+    resamples: int | None = None
+
+
+def compare(first: Side, second: Side, terms: Terms) -> Comparison:
+    """Every metric that both sides have, or those that were named. Raises ConfigError for unknown names, UsageError
+    where the instruments differ, DataError where no item is in both."""
+    both = (first,) if first.view is second.view else (first, second)
+    notes = [
+        f"{side.record.run_id} is incomplete: the items that it lacks are left out"
+        for side in both
+        if side.record.status == "incomplete"
+    ]
+    results: list[Compared] = []
+    for metric in _metrics(first, second, terms.metrics, notes):
+        shared = _shared_samples(first, second, metric, notes)
+        for places in _matched(first, second, metric):
+            results += _results(first, second, metric, places, shared, terms, notes)
+    return Comparison(
+        first=_side_name(first, second),
+        second=_side_name(second, first),
+        results=tuple(results),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _side_name(side: Side, other: Side) -> str:
+    same = side.record.run_id == other.record.run_id
+    return f"{side.record.run_id}: {side.system}" if same and side.system else side.record.run_id
+
+
+def _metrics(first: Side, second: Side, wanted: Sequence[str], notes: list[str]) -> list[str]:
+    there = [list(dict.fromkeys(name for name, _, _ in side.tables)) for side in (first, second)]
+    for metric in wanted:
+        for side, names in zip((first, second), there, strict=True):
+            if metric not in names:
+                raise ConfigError(f"{side.record.run_id} has no metric {metric!r}{one_of(metric, names)}")
+    common = [name for name in there[0] if name in there[1]]
+    for side, names in zip((first, second), there, strict=True):
+        if not wanted and (alone := [name for name in names if name not in common]):
+            notes.append(f"only {side.record.run_id} has {', '.join(alone)}")
+    if not common:
+        raise DataError(f"{first.record.run_id} and {second.record.run_id} have no metric in common")
+    return list(wanted) or common
+
+
+def _shared_samples(first: Side, second: Side, metric: str, notes: list[str]) -> list[str]:
+    """Ids of the samples that are the same on both sides. Raises UsageError for another instrument."""
+    if first.view is second.view:
+        return [sample.id for sample in first.chosen(metric)]
+    sheets, names = (first.sheet(metric), second.sheet(metric)), ("in the first run", "in the second")
+    if wrong := unlike(*sheets, names):
+        lines = "\n".join(f"{metric}: {line}" for line in wrong)
+        raise UsageError(f"{lines}\n{metric} was measured by two different instruments: the difference would be theirs")
+    ours, theirs = ({sample.id: sample for sample in side.chosen(metric)} for side in (first, second))
+    common = [sample_id for sample_id in ours if sample_id in theirs]
+    same = [one for one in common if sample_hash(ours[one]) == sample_hash(theirs[one])]
+    if not same:
+        raise DataError(f"{metric}: the runs have no sample in common ({_some(ours)}; {_some(theirs)})")
+    if len(same) < max(len(ours), len(theirs)):
+        changed = f", {len(common) - len(same)} of them changed under the same id" if len(common) > len(same) else ""
+        notes.append(
+            f"{metric}: another dataset: {counted(len(ours), 'sample')} in the first run, {len(theirs)} in the second, "
+            f"{len(common)} in both{changed}; compared on the {len(same)} that are the same"
+        )
+    return same
+
+
+def _matched(first: Side, second: Side, metric: str) -> list[tuple[ScoreKey, ScoreKey]]:
+    """The systems that are set against each other: the named ones, those of one name, or the only one of each."""
+    ours, theirs = first.systems(metric), second.systems(metric)
+    if first.system is not None and second.system is not None and first.system != second.system:
+        # Two systems, each against whatever opponent both have met; a win rate against each other has no pair here.
+        return [
+            (ScoreKey(metric, *a), ScoreKey(metric, *b)) for a in ours.values() for b in theirs.values() if a[1] == b[1]
+        ]
+    common = [(ScoreKey(metric, *ours[key]), ScoreKey(metric, *theirs[key])) for key in ours if key in theirs]
+    if common:
+        return common
+    if len(ours) == len(theirs) == 1:
+        return [(ScoreKey(metric, *next(iter(ours.values()))), ScoreKey(metric, *next(iter(theirs.values()))))]
+    raise UsageError(
+        f"{metric}: no system is in both runs ({', '.join(ours) or 'none'}; {', '.join(theirs) or 'none'}): "
+        "name one of each with --system A --system B"
+    )
+
+
+def _results(
+    first: Side, second: Side, metric: str, places: tuple[ScoreKey, ScoreKey], both: Sequence[str], terms: Terms,
+    notes: list[str],
+) -> list[Compared]:  # fmt: skip
+    """The metric's comparison over all items, then by group."""
+    samples = [second.samples[one] for one in both]
+    labels = clusters_of(second.record, samples)
+    tables = first.tables[places[0]].part(both, labels), second.tables[places[1]].part(both, labels)
+    whole = _compared(first, second, places, tables, terms)
+    found = [whole.model_copy(update={"movers": tuple(_movers(first, second, places, tables, terms.movers, whole))})]
+    grouped = groups(samples, terms.by) if terms.by is not None else {}
+    if set(grouped) == {NONE} and terms.by != Terms.by:
+        notes.append(f"{metric}: no sample has the field {terms.by!r}: there are no groups")
+    if len(grouped) > 1:
+        inner = labels if second.record.part("statistics").get("cluster") != terms.by else None
+        for label, ids in grouped.items():
+            parts = tables[0].part(ids, inner), tables[1].part(ids, inner)
+            if len(parts[0]) or len(parts[1]):
+                found.append(_compared(first, second, places, parts, terms, label))
+    return found
+
+
+def _compared(
+    first: Side, second: Side, places: tuple[ScoreKey, ScoreKey], tables: tuple[ItemTable, ItemTable], terms: Terms,
+    group: str | None = None,
+) -> Compared:  # fmt: skip
+    from judgekit.statistics.estimates import difference
+    from judgekit.statistics.methods import RESAMPLES
+
+    metric, system, _ = places[1]
+    scale = scales_of(second.record)[metric]
+    try:
+        found = difference(
+            tables[1], tables[0], metric=metric, system=system, against=places[0][1], series=scale,
+            confidence=terms.confidence, resamples=terms.resamples or RESAMPLES,
+        )  # fmt: skip
+    except ValueError as error:
+        raise DataError(f"rows.jsonl: {error}") from None
+    a, b = (table.by_id() for table in tables)
+    changes = [(b[one] - a[one]) * (1 if scale.higher_is_better else -1) for one in b if one in a]
+    noise = SAME * (scale.high - scale.low)
+    better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
+    keys = [system_key(place[1], place[2]) for place in places]
+    return Compared(
+        metric=metric, group=group, first=keys[0], second=keys[1],
+        first_mean=_mean([a[one] for one in a if one in b]), second_mean=_mean([b[one] for one in b if one in a]),
+        difference=found.model_copy(update={"group": group}), better=better, worse=worse,
+        equal=len(changes) - better - worse, detectable=_detectable(found, scale),
+    )  # fmt: skip
+
+
+def _detectable(found: Estimate, scale: Scale) -> float | None:
+    """The least true difference whose interval would leave out 0 with a power of 80 %."""
+    from judgekit.statistics.gating import Design
+    from judgekit.statistics.power import minimum_detectable
+
+    n = found.n_items if found.n_clusters is None else found.n_clusters
+    if found.interval.low is None or found.se is None or n < 2:
+        return None
+    design = Design(n, scale.high - scale.low, (1 - found.confidence) / 2, clustered=found.n_clusters is not None)
+    return minimum_detectable(found.se * n**0.5, design)
+
+
+def _movers(
+    first: Side, second: Side, places: tuple[ScoreKey, ScoreKey], tables: tuple[ItemTable, ItemTable], most: int,
+    whole: Compared,
+) -> list[Mover]:  # fmt: skip
+    """The items that moved furthest, `most` of them for the worse and as many for the better."""
+    a, b = (table.by_id() for table in tables)
+    changes = {one: b[one] - a[one] for one in b if one in a and b[one] != a[one]}
+    sign = 1 if whole.difference.scale.higher_is_better else -1
+    by_change = sorted(changes, key=lambda one: (sign * changes[one], one))
+    worse = [one for one in by_change if sign * changes[one] < 0][:most]
+    better = [one for one in reversed(by_change) if sign * changes[one] > 0][:most]
+    texts = [_responses(side, place[1], {*worse, *better}) for side, place in zip((first, second), places, strict=True)]
+    return [
+        Mover(
+            sample_id=one, first=a[one], second=b[one], change=changes[one],
+            instruction=_asked(second.samples[one]), reference=second.samples[one].reference,
+            first_response=texts[0].get(one), second_response=texts[1].get(one),
+        )
+        for one in (*worse, *better)
+    ]  # fmt: skip
+
+
+def _asked(sample: Sample) -> str:
+    return f"{sample.instruction}\n{sample.input}" if sample.input else sample.instruction
+
+
+def _responses(side: Side, system: str, wanted: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for response in side.view.responses if wanted else ():
+        if response.system == system and response.sample_id in wanted and response.sample_id not in found:
+            found[response.sample_id] = "\n".join(response.answers)
+    return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

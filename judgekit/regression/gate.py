@@ -1,0 +1,361 @@
+"""A run → PASS, FAIL or INCONCLUSIVE, against a baseline's item scores and against fixed limits.
+
+The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are held against the estimate's own
+interval. Holm's correction is over all rules, so that many of them do not cry wolf. What could hide behind missing
+verdicts, a failed judge card or an incomplete run is INCONCLUSIVE, and so is a gate that evaluated no rule. Another
+instrument is an error that names what is wrong. So is a margin that these items cannot decide, unless a rule fails: a
+loss that is shown needs no power.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from judgekit.config.blocks import GateConfig
+from judgekit.data.groups import clusters_of
+from judgekit.errors import UsageError
+from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of
+from judgekit.regression.compare import SAME, Paired, Vector, paired
+from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
+from judgekit.regression.thresholds import Limit
+from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop
+from judgekit.text import counted
+
+if TYPE_CHECKING:
+    from judgekit.statistics.gating import Design
+
+MOST_MOVED = 5  # items a direction that a claim names
+ANOTHER = (
+    "what measured this run is not what measured its baseline: that is neither a regression nor a pass. "
+    "With the new instrument, `judgekit baseline set` makes a new baseline"
+)
+
+
+@dataclass
+class _Finding:
+    """A claim on its way: what the data say, before the corrections that need all claims."""
+
+    target: Target
+    claim: GateClaim
+    p: float = 1.0
+    p_best: float = 1.0  # with every missing verdict as kind to the candidate as can be
+    passes: bool = False
+    passes_at_worst: bool = False
+    reasons: list[str] = field(default_factory=list)
+    design: Design | None = None
+    sd: float = 0.0
+
+
+def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own: Baseline | None = None) -> Gate:
+    """What the gate says of a finished run.
+
+    Raises ConfigError for unknown names and rules without what they need, UsageError for another instrument, other
+    samples, and, where no rule fails, margins under what these items can tell.
+    """
+    from judgekit.statistics.gating import holm
+
+    record, own = view.record, own or baseline_of(view)
+    unmeasured = [metric for metric in config.rules if metric in record.part("metrics") and metric not in own.metrics]
+    targets = targets_of(config, record.spec.get("against"), own, reference, unmeasured)
+    waived = waived_names(config, record)
+    if wrong := mismatches(targets, own, reference):
+        raise UsageError("\n".join([*wrong, ANOTHER]))
+    limits = [Limit.of(view, target.metric, target.key) if target.kind != "margin" else None for target in targets]
+    findings = []
+    for target, limit in zip(targets, limits, strict=True):
+        if limit is not None:
+            findings.append(_limit_finding(target, limit, several=len(targets) > 1))
+        else:
+            assert reference is not None
+            findings.append(_margin_finding(target, view, own, reference.scores, len(targets)))
+    adjusted = holm([finding.p for finding in findings])
+    claims = []
+    for number, finding in enumerate(findings):
+        kindest = [other.p_best if other is finding else other.p for other in findings]
+        fails_at_best = holm(kindest)[number]
+        claims.append(_decided(finding, adjusted[number], fails_at_best, record, waived))
+    weak = [_too_small(finding) if record.status == "complete" else "" for finding in findings]
+    claims, said = _held_to_power(claims, findings, weak)
+    said += [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
+    undecided: list[GateOutcome] = ["INCONCLUSIVE"] * len(unmeasured)
+    return Gate(
+        outcome=_worst([*(claim.outcome for claim in claims), *undecided]),
+        baseline=reference.scores.run_id if reference else "",
+        baseline_sha256=reference.sha256 if reference else "",
+        claims=tuple(claims),
+        waived=tuple(sorted(waived)),
+        notes=(*notes(targets, own, reference), *said),
+    )
+
+
+def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
+    """FAIL if a rule fails; PASS if all of them pass, and there is one."""
+    found = set(outcomes)
+    return "FAIL" if "FAIL" in found else "PASS" if found == {"PASS"} else "INCONCLUSIVE"
+
+
+# --- one rule ---------------------------------------------------------------------------------------------------------
+
+
+def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Baseline, claims: int) -> _Finding:
+    sheet = own.metrics[target.metric]
+    ours, theirs = sheet.systems[target.key], baseline.metrics[target.metric].systems[target.other]
+    order = judged_in_order(target.metric, theirs.items, view.record) if target.sequential else None
+    found = paired(ours, theirs, sheet.scale, order)
+    sign = 1.0 if sheet.scale.higher_is_better else -1.0
+    noise = SAME * (sheet.scale.high - sheet.scale.low)
+    better, worse = int(np.sum(found.difference > noise)), int(np.sum(found.difference < -noise))
+    system, _, opponent = target.key.partition(" vs ")
+    shared = set(found.ids)
+    claim = GateClaim(
+        metric=target.metric, system=system, opponent=opponent or None, kind="margin", threshold=target.threshold,
+        outcome="INCONCLUSIVE", scale=sheet.scale,
+        value=sign * float(np.mean(found.difference)) if found.ids else None,
+        interval=Interval(method="paired", low=None, high=None),
+        candidate=_mean_over(ours, shared), baseline=_mean_over(theirs, shared),
+        n_items=len(found.ids), better=better, worse=worse, equal=len(found.ids) - better - worse,
+    )  # fmt: skip
+    claim = claim.model_copy(update={"movers": _movers(found, ours, theirs, noise)})
+    finding = _tested(_Finding(target, claim), found, sign, view, claims)
+    return _with_looks(finding, found, sign, len(theirs.items), claims) if target.sequential else finding
+
+
+def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims: int) -> _Finding:
+    """Bounds and p-values of the differences: with missing verdicts left out, at their worst, and at their best."""
+    from judgekit.statistics.gating import LEVEL, Design, bounds, p_worse, passes, too_few_units
+    from judgekit.statistics.sequential import SHARE
+
+    target, scale = finding.target, finding.claim.scale
+    span, level = scale.high - scale.low, LEVEL * (1 - SHARE) if target.sequential else LEVEL
+    units = _units(view, found.ids, found.difference)
+    clustered = units is not found.difference
+    if refused := too_few_units(len(units), clustered):
+        finding.reasons.append(refused)
+        interval = Interval(method="none", low=None, high=None, note=refused)
+        finding.claim = finding.claim.model_copy(update={"interval": interval})
+        return finding
+    design = Design(len(units), span, level, clustered)
+
+    def tested(values: Vector) -> tuple[float, float, float]:
+        mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+        low, high = bounds(mean, sd, design)
+        return float(low), float(high), float(p_worse(mean, sd, design))
+
+    low, high, finding.p = tested(units)
+    worst = tested(_units(view, found.every, found.worst))
+    best = tested(_units(view, found.every, found.best))
+    finding.passes, finding.passes_at_worst = (
+        bool(passes(low, target.threshold)),
+        bool(passes(worst[0], target.threshold)),
+    )
+    finding.p_best = best[2]
+    ends = sorted((sign * min(max(low, -span), span), sign * min(max(high, -span), span)))
+    method = "cluster_t" if clustered else "paired_t" if not design.both else "paired_t+plus_two"
+    finding.design, finding.sd = replace(design, fail_level=level / claims), float(np.std(units, ddof=1))
+    finding.claim = finding.claim.model_copy(
+        update={
+            "interval": Interval(method=method, low=ends[0], high=ends[1]),
+            "n_clusters": len(units) if clustered else None,
+        }
+    )
+    if found.missing:
+        finding.reasons.append(f"verdicts are missing on {counted(found.missing, 'item')}")
+    return finding
+
+
+def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, claims: int) -> _Finding:
+    """A sequential rule: the first look that decides; half of the level is for looks, half for the test at the end."""
+    from judgekit.statistics.gating import LEVEL
+    from judgekit.statistics.sequential import SHARE, anytime_bounds, look
+
+    margin, scale, judged = finding.target.threshold, finding.claim.scale, len(found.every)
+    span, level = scale.high - scale.low, LEVEL * SHARE
+    looked = look(found.worst, found.best, margin, span, level / claims, level)
+    finding.p = min(1.0, 2 * min(finding.p, looked.p_worse))
+    finding.p_best = min(1.0, 2 * min(finding.p_best, looked.p_worse))
+    note = f"no look decided: the test after all {judged} items does"
+    if looked.decided is not None:
+        spared = planned - judged
+        saved = f"{spared} of {planned} ({spared / planned:.0%}) were not judged" if spared else "all had been judged"
+        note = f"decided by the look after {counted(looked.at, 'item')}; {saved}"
+        finding.passes = finding.passes_at_worst = looked.decided == "PASS"
+        finding.design = None  # it was decided: no margin was too small
+        low, high = (
+            anytime_bounds(found.worst[: looked.at], span, level)[0],
+            anytime_bounds(found.best[: looked.at], span, level)[1],
+        )
+        low, high = (max(low, -margin), high) if finding.passes else (low, min(high, 0.0))
+        ends = sorted((sign * low, sign * high))
+        finding.claim = finding.claim.model_copy(
+            update={"interval": Interval(method="anytime_betting", low=ends[0], high=ends[1])}
+        )
+    stop = Stop(judged=judged, planned=planned, decided=looked.decided, note=note)
+    finding.claim = finding.claim.model_copy(update={"stop": stop})
+    return finding
+
+
+def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
+    system, _, opponent = target.key.partition(" vs ")
+    estimate = limit.estimate
+    claim = GateClaim(
+        metric=target.metric, system=system, opponent=opponent or None, kind=target.kind, threshold=target.threshold,
+        outcome="INCONCLUSIVE", scale=estimate.scale, value=estimate.value, interval=estimate.interval,
+        candidate=estimate.value, n_items=estimate.n_items, n_clusters=estimate.n_clusters,
+    )  # fmt: skip
+    finding = _Finding(target, claim)
+    if estimate.interval.low is None or estimate.interval.high is None:
+        finding.reasons.append(estimate.interval.note or "there is no interval")
+        return finding
+    upper = target.kind == "max"
+    finding.passes = limit.holds(estimate.interval, target.threshold, upper)
+    finding.passes_at_worst = finding.passes and limit.holds(limit.extreme(upper), target.threshold, upper)
+    if limit.missed(estimate.interval, target.threshold, upper):
+        finding.p = limit.p(target.threshold, upper) if several else 0.0
+        missed = limit.missed(limit.extreme(not upper), target.threshold, upper)
+        finding.p_best = finding.p if missed else 1.0
+    if limit.missing:
+        finding.reasons.append(f"verdicts are missing: {limit.missing}")
+    return finding
+
+
+def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord, waived: Collection[str]) -> GateClaim:
+    """The claim with its outcome, after Holm and all that may not be hidden by a PASS or a FAIL."""
+    from judgekit.statistics.gating import LEVEL
+    from judgekit.statistics.power import minimum_detectable
+
+    worse = p_holm <= LEVEL
+    outcome: GateOutcome = "PASS" if finding.passes else "FAIL" if worse else "INCONCLUSIVE"
+    missing, reasons = finding.reasons, []
+    unknown_yet = not finding.claim.interval.note and finding.claim.value is not None
+    if outcome == "INCONCLUSIVE":
+        reasons = [*missing] if not unknown_yet else [_undecided(finding, p_holm), *missing]
+    if outcome == "PASS" and not finding.passes_at_worst:
+        outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the PASS"]
+    if outcome == "FAIL" and p_best > LEVEL:
+        outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the FAIL"]
+    blocked = [f"judge {judge} failed its card ({', '.join(checks)})" for judge, checks in
+               failed_cards(record, judges_of(record, finding.target.metric), waived).items()]  # fmt: skip
+    if record.status == "incomplete":
+        blocked.insert(0, "the run is incomplete: planned calls were not answered")
+    if blocked:
+        outcome, reasons = "INCONCLUSIVE", [*blocked, *reasons]
+    detectable = None
+    if finding.design is not None and finding.target.kind == "margin":
+        detectable = minimum_detectable(finding.sd, finding.design, finding.target.threshold)
+    known = finding.target.kind == "margin" or 0 < finding.p < 1
+    return finding.claim.model_copy(
+        update={
+            "outcome": outcome, "reasons": tuple(reasons), "detectable": detectable,
+            "p": finding.p if known else None, "p_holm": p_holm if known else None,
+        }
+    )  # fmt: skip
+
+
+def _undecided(finding: _Finding, p_holm: float) -> str:
+    from judgekit.statistics.gating import LEVEL
+
+    if finding.p <= LEVEL < p_holm:
+        return (
+            f"alone it would have failed (p {finding.p:.3f}); among the gate's rules it may be chance (p {p_holm:.3f})"
+        )
+    if finding.target.kind == "margin":
+        return "neither no change nor a loss of the margin can be ruled out"
+    return f"the limit {finding.target.threshold:g} lies inside the interval"
+
+
+def _held_to_power(
+    claims: Sequence[GateClaim], findings: Sequence[_Finding], weak: Sequence[str]
+) -> tuple[list[GateClaim], list[str]]:
+    """The claims without a PASS for a margin that these items cannot decide, and notes on what failed all the same.
+
+    `weak` says of each rule why its margin is too small, "" where it is not. Raises UsageError for such a margin
+    where no rule fails.
+    """
+    failed = any(claim.outcome == "FAIL" for claim in claims)
+    found, said, refused = [], [], []
+    for claim, finding, why in zip(claims, findings, weak, strict=True):
+        if why and claim.outcome == "FAIL":
+            said.append(f"{finding.target.named}: the loss is shown, but this rule could not have passed: it {why}")
+        elif why:
+            refused.append(f"{finding.target.named}: this gate {why}{_seen(claim)}")
+            update = {"outcome": "INCONCLUSIVE", "reasons": (f"this rule {why}", *claim.reasons)}
+            claim = claim.model_copy(update=update)
+        found.append(claim)
+    if refused and not failed:
+        raise UsageError("\n".join(refused))
+    return found, said
+
+
+def _too_small(finding: _Finding) -> str:
+    """Why these items cannot decide the margin, and how many could; "" where they can."""
+    from judgekit.statistics.power import MOST, items_needed, minimum_detectable
+
+    design, margin = finding.design, finding.target.threshold
+    if design is None or finding.target.kind != "margin":
+        return ""
+    least = minimum_detectable(finding.sd, design, margin)
+    if least is not None and margin >= least:
+        return ""
+    what, need = ("clusters" if design.clustered else "items"), items_needed(finding.sd, design, margin)
+    found = f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
+    needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
+    return f"cannot decide a margin of {margin:g}: {needed} ({found})"
+
+
+def _seen(claim: GateClaim) -> str:
+    """What the data show all the same, for who has to decide now."""
+    low, high = claim.interval.low, claim.interval.high
+    if claim.value is None or low is None or high is None:
+        return ""
+    lost = high < 0 if claim.scale.higher_is_better else low > 0
+    said = "a loss is shown, of whatever size" if lost else "neither a loss nor its absence is shown"
+    return f". These show a change of {claim.value:+.3g} [{low:+.3g}, {high:+.3g}]: {said}"
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def _units(view: RunView, ids: Sequence[str], values: Vector) -> Vector:
+    """The values themselves, or one a cluster where the run has clusters."""
+    if not len(values):
+        return values
+    from judgekit.statistics.clusters import cluster_values
+
+    wanted = set(ids)
+    labels = clusters_of(view.record, (sample for sample in view.samples if sample.id in wanted))
+    if labels is None:
+        return values
+    numbers = np.unique(np.asarray([labels[one] for one in ids], dtype=str), return_inverse=True)[1]
+    return cluster_values(values, numbers)
+
+
+def judged_in_order(metric: str, ids: Iterable[str], record: RunRecord) -> list[str]:
+    """The ids in the order in which a sequential gate has them judged: random, and fixed by the run's seed."""
+    seed = record.spec.get("seed")
+    return in_random_order(metric, ids, seed if isinstance(seed, int) else 0)
+
+
+def in_random_order(metric: str, ids: Iterable[str], seed: int) -> list[str]:
+    return sorted(
+        ids, key=lambda one: hashlib.sha256(f"{seed}\x1f{metric}\x1f{one}".encode("utf-8", "surrogatepass")).digest()
+    )
+
+
+def _movers(found: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
+    """The items that moved furthest: up to MOST_MOVED for the worse, then as many for the better."""
+    by_change = sorted(zip(found.difference.tolist(), found.ids, strict=True))
+    worse = [one for change, one in by_change if change < -noise][:MOST_MOVED]
+    better = [one for change, one in reversed(by_change) if change > noise][:MOST_MOVED]
+    return tuple(
+        ItemChange(sample_id=one, baseline=theirs.scored[one], candidate=ours.scored[one]) for one in (*worse, *better)
+    )
+
+
+def _mean_over(scores: Scores, ids: set[str]) -> float | None:
+    values = [value for one, value in scores.scored.items() if one in ids]
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,19 @@
+"""The item scores of a baseline file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from judgekit.records import ScoreKey
+from judgekit.regression.baseline import read_baseline
+from judgekit.statistics.scores_by_item import ItemScores
+
+
+def baseline_scores(path: Path) -> ItemScores:
+    """The item scores of a baseline file, in the same form. Raises DataError where it cannot be read."""
+    found = {}
+    for metric, sheet in read_baseline(path).metrics.items():
+        for key, scores in sheet.systems.items():
+            system, _, opponent = key.partition(" vs ")
+            found[ScoreKey(metric, system, opponent)] = scores.scored
+    return found

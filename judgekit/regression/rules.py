@@ -1,0 +1,175 @@
+"""What a gate's rules are about: which systems of a run, which scores of the baseline, and what forbids comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from judgekit.config.blocks import GateConfig
+from judgekit.errors import ConfigError
+from judgekit.files import sha256_of
+from judgekit.records import Scale
+from judgekit.regression.baseline import Baseline, Sheet, read_baseline
+from judgekit.regression.compare import other_samples, unlike
+from judgekit.results import RunRecord
+from judgekit.text import did_you_mean, one_of
+
+NAMES = ("in the run", "in the baseline")
+Kind = Literal["margin", "min", "max"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A baseline, and the sha256 of its file."""
+
+    scores: Baseline
+    sha256: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> Reference:
+        """Raises DataError."""
+        return cls(read_baseline(path), sha256_of(path))
+
+
+@dataclass(frozen=True)
+class Target:
+    """One rule on one system. `key` is the system's in the run, `other` that in the baseline."""
+
+    metric: str
+    key: str
+    kind: Kind
+    threshold: float
+    sequential: bool = False
+    other: str = ""
+
+    @property
+    def named(self) -> str:
+        return f"{self.metric}, {self.key}"
+
+
+def targets_of(
+    config: GateConfig, against: object, own: Baseline, reference: Reference | None, unmeasured: Collection[str] = ()
+) -> list[Target]:
+    """Every rule on every system that it is for, one at least of each rule; `against` is the run's.
+
+    Rules on metrics that are `unmeasured` are left out. Raises ConfigError.
+    """
+    if not config.rules:
+        raise ConfigError("the gate has no rule: give a metric and its margin, min or max")
+    found = []
+    for metric, rule in config.rules.items():
+        if metric in unmeasured:
+            continue
+        if metric not in own.metrics:
+            raise ConfigError(f"gate: {unknown('metric', metric, own.metrics)}")
+        sheet = own.metrics[metric]
+        limits: list[tuple[Kind, float | None]] = [("margin", rule.margin), ("min", rule.min), ("max", rule.max)]
+        for kind, threshold in limits:
+            if threshold is None:
+                continue
+            check_threshold(metric, kind, threshold, sheet.scale)
+            for key in _systems(rule.system or config.system, metric, sheet, against):
+                other = _in_baseline(metric, key, sheet, reference) if kind == "margin" else ""
+                sequential = kind == "margin" and config.is_sequential(rule)
+                found.append(Target(metric, key, kind, threshold, sequential, other))
+    return found
+
+
+def check_threshold(metric: str, kind: str, threshold: float, scale: Scale) -> None:
+    """Raises ConfigError for a threshold that no score can meet or miss."""
+    low, high = scale.low, scale.high
+    if kind == "margin" and threshold >= high - low:
+        share = "; shares are from 0 to 1: 0.03 is 3 %" if scale.unit == "%" else ""
+        raise ConfigError(
+            f"gate.{metric}: a margin of {threshold:g} is as wide as the scale, {low:g} … {high:g}{share}"
+        )
+    if kind != "margin" and not low <= threshold <= high:
+        share = "; shares are from 0 to 1: 0.6 is 60 %" if scale.unit == "%" else ""
+        raise ConfigError(f"gate.{metric}: {kind}: {threshold:g} is off the scale, {low:g} … {high:g}{share}")
+
+
+def _systems(wanted: Sequence[str] | None, metric: str, sheet: Sheet, against: object) -> list[str]:
+    """The named systems, or all but the one that others are compared with."""
+    of = {key: key.split(" vs ")[0] for key in sheet.systems}
+    if not of:
+        raise ConfigError(f"gate.{metric}: it is measured of no system, so the rule would be about nothing")
+    if wanted is None:
+        return [key for key, system in of.items() if system != against] or list(of)
+    for system in wanted:
+        if system not in {*of, *of.values()}:
+            raise ConfigError(f"gate.{metric}: {unknown('system', system, dict.fromkeys(of.values()))}")
+    return [key for key, system in of.items() if key in wanted or system in wanted]
+
+
+def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | None) -> str:
+    if reference is None:
+        raise ConfigError(f"gate.{metric}: a margin needs a baseline: `judgekit baseline set RUN FILE` writes one")
+    if metric not in reference.scores.metrics:
+        raise ConfigError(f"gate: the baseline has {unknown('metric', metric, reference.scores.metrics)}")
+    theirs = reference.scores.metrics[metric].systems
+    if key in theirs:
+        return key
+    if len(sheet.systems) == len(theirs) == 1:
+        return next(iter(theirs))
+    raise ConfigError(f"gate.{metric}: the baseline has {unknown('system', key, theirs)}")
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    return f"no {kind} named {name!r}{one_of(name, known)}"
+
+
+def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
+    """What of the gated metrics is not as it was in the baseline, in words."""
+    found: dict[str, None] = {}
+    for metric in dict.fromkeys(target.metric for target in targets if target.kind == "margin"):
+        assert reference is not None
+        ours, theirs = own.metrics[metric], reference.scores.metrics[metric]
+        lines = [*unlike(ours, theirs, NAMES), other_samples(ours, theirs, NAMES)]
+        found |= {f"{metric}: {line}": None for line in lines if line}
+    return list(found)
+
+
+def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
+    found = []
+    for target in targets:
+        if target.kind != "margin" or reference is None:
+            continue
+        ours = own.metrics[target.metric].systems[target.key]
+        theirs = reference.scores.metrics[target.metric].systems[target.other]
+        if target.other != target.key:
+            found.append(f"{target.metric}: {target.key} is compared with {target.other} of the baseline")
+        if ours.answered_by and ours.answered_by == theirs.answered_by:
+            found.append(f"{target.named}: this is the baseline's own system: only noise can move it")
+    return list(dict.fromkeys(found))
+
+
+def failed_cards(record: RunRecord, judges: Collection[str], waived: Collection[str]) -> dict[str, list[str]]:
+    """The failed checks of these judges that are not waived, by judge: by its name, the check's, or judge.check."""
+    found: dict[str, list[str]] = {}
+    for card in record.cards:
+        if card.passed is not False or card.judge not in judges or card.judge in waived:
+            continue
+        names = [check.name for check in card.checks if check.passed is False]
+        left = [name for name in names if not {name, f"{card.judge}.{name}"} & set(waived)]
+        if left or not names:
+            found.setdefault(card.judge, []).extend(left or ["no check named"])
+    return found
+
+
+def waived_names(config: GateConfig, record: RunRecord) -> set[str]:
+    """The names to waive. Raises ConfigError for one that is no judge and no check."""
+    judges = record.spec.get("judges")
+    known = [str(name) for name in judges] if isinstance(judges, dict) else []
+    for card in record.cards:
+        known += [card.judge, *(check.name for check in card.checks)]
+        known += [f"{card.judge}.{check.name}" for check in card.checks]
+    for name in config.waive:
+        if name not in known:
+            failed = {check.name: None for card in record.cards for check in card.checks if check.passed is False}
+            names = ", ".join(dict.fromkeys([*(card.judge for card in record.cards), *failed])) or "none"
+            raise ConfigError(
+                f"gate.waive: no judge or check named {name!r}{did_you_mean(name, known)} (there are: {names})"
+            )
+    return set(config.waive)

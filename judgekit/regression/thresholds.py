@@ -1,0 +1,101 @@
+"""A limit on a metric's own mean, held against the interval that the record prints for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from judgekit.data.groups import clusters_of
+from judgekit.errors import DataError
+from judgekit.regression.baseline import system_key
+from judgekit.results import Estimate, Interval, RunView
+
+if TYPE_CHECKING:
+    from judgekit.statistics.items import ItemTable
+
+_HALVINGS = 16  # of the confidence, in search of a p-value
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The headline of one system, its item values, and how the run makes intervals of them.
+
+    `filled` are the same rows with missing verdicts at the scale's low, and at its high end.
+    """
+
+    estimate: Estimate
+    table: ItemTable
+    filled: tuple[ItemTable, ItemTable]
+    settings: Mapping[str, Any]
+    missing: int
+
+    @classmethod
+    def of(cls, view: RunView, metric: str, key: str) -> Limit:
+        """Raises DataError where the record has no estimate of it."""
+        from judgekit.statistics.items import ItemTable
+
+        record = view.record
+        estimate = next(
+            (one for one in record.estimates
+             if (one.metric, one.series, one.estimand, one.group) == (metric, "value", "new items", None)
+             and system_key(one.system, one.opponent) == key), None,
+        )  # fmt: skip
+        if estimate is None:
+            raise DataError(f"{record.run_id} has no estimate of {metric} for {key}")
+        settings, labels = record.part("statistics"), clusters_of(record, view.samples)
+        table, low, high = ItemTable(labels), ItemTable(labels), ItemTable(labels)
+        ends = (estimate.scale.low, estimate.scale.high)
+        missing = 0
+        for row in view.rows:
+            if row.metric != metric or row.status == "skipped" or system_key(row.system, row.opponent) != key:
+                continue
+            place = (row.sample_id, row.repeat, row.judge_repeat)
+            missing += row.value is None
+            table.add(*place, row.value, row.status)
+            for filled, end in zip((low, high), ends, strict=True):
+                filled.add(*place, end if row.value is None else row.value)
+        return cls(estimate, table, (low, high), {**settings, "seed": record.spec.get("seed")}, missing)
+
+    @staticmethod
+    def holds(found: Interval, threshold: float, upper: bool) -> bool:
+        """Whether the whole interval is within the limit; never for an interval that is missing."""
+        if found.low is None or found.high is None:
+            return False
+        return found.high <= threshold if upper else found.low >= threshold
+
+    @staticmethod
+    def missed(found: Interval, threshold: float, upper: bool) -> bool:
+        """Whether the whole interval is beyond the limit."""
+        if found.low is None or found.high is None:
+            return False
+        return found.low > threshold if upper else found.high < threshold
+
+    def extreme(self, high: bool) -> Interval:
+        """The interval with every missing verdict at the scale's high (or low) end."""
+        return self.made(self.filled[high]) if self.missing else self.estimate.interval
+
+    def p(self, threshold: float, upper: bool) -> float:
+        """One-sided p of "the mean is within the limit": the least level whose interval is beyond it."""
+        most, least = 0.5, 0.0
+        for _ in range(_HALVINGS):
+            level = (most + least) / 2
+            beyond = self.missed(self.made(self.table, 1 - 2 * level), threshold, upper)
+            most, least = (level, least) if beyond else (most, level)
+        return most
+
+    def made(self, table: ItemTable, confidence: float | None = None) -> Interval:
+        """The interval that the run makes of such a table."""
+        from judgekit.statistics.estimates import estimate
+        from judgekit.statistics.intervals import Range, on_grid
+        from judgekit.statistics.methods import RESAMPLES
+
+        mine, scale = self.estimate, Range(self.estimate.scale.low, self.estimate.scale.high)
+        share = mine.interval.method.startswith("wilson") and not on_grid(self.table.values(), scale, 2)
+        seed = self.settings.get("seed")
+        return estimate(
+            table, metric=mine.metric, system=mine.system, series=mine.scale,
+            confidence=mine.confidence if confidence is None else confidence,
+            method=self.settings.get("interval", "auto"), seed=seed if isinstance(seed, int) else 0,
+            resamples=self.settings.get("resamples", RESAMPLES), share=share,
+        )[0].interval  # fmt: skip

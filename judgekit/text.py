@@ -1,0 +1,40 @@
+"""Text for people: counts in words, and names that were nearly right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" for the nearest known name, or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """What a name could have been: the nearest of those known, and all of them."""
+    names = list(known)
+    return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"
+
+
+# The name to install by, as in pyproject.toml. On the package index `judgekit` is another project's.
+DISTRIBUTION = "llm-judge-harness"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """1 item, 2 items, 12,345 items; `plural` is that of a noun that takes more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra of judgekit.
+
+    However judgekit was installed (a clone, a wheel, an index), pip keeps it and adds what the extra lacks.
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
