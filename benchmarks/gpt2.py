@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from gpt2_parts.table import Figure, Missing, show
 
+from judgekit_gpt2.distributed import gains_from_bfloat16
 from judgekit_gpt2.inference import multiplies_bytes
-from judgekit_gpt2.parallel import gains_from_bfloat16
 
 PARTS = Path(__file__).parent / "gpt2_parts"
 SECTIONS = sorted(path.stem for path in PARTS.glob("*.py") if path.stem not in ("__init__", "table"))

@@ -108,7 +108,7 @@ if TYPE_CHECKING:
         style_named,
     )
     from judgekit.templates import Prompts
-    from judgekit.training import TrainingLog
+    from judgekit.training import TrainingLog, TrainingState
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
     from judgekit.words import counted
@@ -196,6 +196,7 @@ __all__ = [
     "TrainingDataOptions",
     "TrainingLog",
     "TrainingSample",
+    "TrainingState",
     "Unreachable",
     "Usage",
     "UsageError",
@@ -272,7 +273,7 @@ _HOMES = {
     "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
-    "training": "TrainingLog",
+    "training": "TrainingLog TrainingState",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
     "words": "counted",

@@ -105,7 +105,7 @@ class GPT2Backend(judgekit.Backend):
             return False
         import torch
 
-        from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.distributed import gains_from_bfloat16
 
         return not gains_from_bfloat16(torch.device("cpu"))
 

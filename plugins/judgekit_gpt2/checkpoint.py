@@ -31,7 +31,6 @@ PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
-STATES = "state"  # a folder within that of a training under way
 TOKENIZER = "tokenizer.json"
 
 Shape = tuple[int, ...]

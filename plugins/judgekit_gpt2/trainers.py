@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import JsonValue
 
 import judgekit
 from judgekit_gpt2 import checkpoint
+from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
 from judgekit_gpt2.options import (
     DPOOptions,
     FinetuneOptions,
@@ -20,13 +20,12 @@ from judgekit_gpt2.options import (
     TuneOptions,
     Vocabulary,
 )
-from judgekit_gpt2.passes import Lazy, drawing, order_of, spread, writer
-from judgekit_gpt2.preferred import read_preferred
+from judgekit_gpt2.preference_file import read_preferred
 
 if TYPE_CHECKING:
     from judgekit_gpt2.corpus import Corpus
+    from judgekit_gpt2.distributed import Team
     from judgekit_gpt2.model import GPT2
-    from judgekit_gpt2.parallel import Team
     from judgekit_gpt2.tokens import Tokenizer
     from judgekit_gpt2.training import Portion, Precision, Recipe, Respond, Task
 
@@ -49,22 +48,23 @@ class _Trainer(judgekit.Trainer):
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         checkpoint.require_torch()
-        from judgekit_gpt2.parallel import team
+        from judgekit_gpt2.distributed import team
         from judgekit_gpt2.training import fit
-        from judgekit_gpt2.workspace import Workspace
 
         with team(self.options.device) as members:
             task = self._task(into, members)
             if not len(task.epoch(0)):
                 raise judgekit.DataError("there is not one full batch to train on", path=self.inputs()[0])
             recipe = self._recipe(task, members)
-            fit(task, recipe, Workspace(into, self._origin(recipe)), members, progress)
+            settings = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
+            state = judgekit.TrainingState.of(into, settings, self.inputs())
+            fit(task, recipe, state, members, progress)
 
     def _task(self, into: Path, members: Team) -> Task:
         raise NotImplementedError
 
     def _recipe(self, task: Task, members: Team) -> Recipe:
-        from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.distributed import gains_from_bfloat16
         from judgekit_gpt2.training import Recipe
 
         options = self.options
@@ -94,16 +94,6 @@ class _Trainer(judgekit.Trainer):
 
     def _rate(self) -> float:
         return self.options.lr or self.own_rate
-
-    def _origin(self, recipe: Recipe) -> str:
-        """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
-        be gone on from."""
-        content = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
-        total = hashlib.sha256(content.encode())
-        for path in self.inputs():
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()
 
 
 class Pretrain(_Trainer):
@@ -172,7 +162,7 @@ class Pretrain(_Trainer):
         """The text as tokens on disk, written by the leading process alone."""
         from judgekit_gpt2.corpus import Corpus
 
-        folder = into / checkpoint.STATES / "corpus"
+        folder = into / judgekit.TrainingState.FOLDER / "corpus"
         if members.rank == 0:
             Corpus.build(self._texts(), tokenizer, folder)
         members.total(0)  # the others wait for it

@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 
 from judgekit import Backend, BackendError, CheckpointError, JudgekitError, Options, Problem, Reply, Request, UsageError
 from judgekit_transformers.checkpoint import SMOLLM2, located, sha256
-from judgekit_transformers.facts import Facts, facts, refuse_vocabulary
+from judgekit_transformers.metadata import Metadata, metadata_of, refuse_vocabulary
 
 ADAPTER = 3  # part of the identity; raise it when the same request would get another answer
 SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32 with its template, whose answers have not changed since
@@ -103,7 +103,7 @@ class TransformersBackend(Backend):
         """The libraries are installed, and a model is there that can do what the options ask."""
         problems = []
         looks: list[Callable[[], object]] = [*(lambda name=name: version_of(name) for name in LIBRARIES)]
-        for look in [*looks, self._check_device, self._facts]:
+        for look in [*looks, self._check_device, self._metadata]:
             try:
                 look()
             except JudgekitError as error:
@@ -121,7 +121,7 @@ class TransformersBackend(Backend):
             yield problem.where, None if problem.severity == "warning" else False, problem.message
         if any(problem.severity == "error" for problem in problems):
             return
-        known, path = self._facts(), self._path()
+        known, path = self._metadata(), self._path()
         yield "libraries", True, ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
         kind = "an encoder and a decoder" if known.kind == "seq2seq" else "causal"
         yield "model", True, f"{known.name} ({kind}) in {path}"
@@ -135,7 +135,7 @@ class TransformersBackend(Backend):
 
     def lacks(self, capability: str) -> str:
         try:
-            plain = capability == "chat" and not self._chat(self._facts().chat_template)
+            plain = capability == "chat" and not self._chat(self._metadata().chat_template)
         except CheckpointError:
             return ""  # `check` says what is wrong; and a model that is still to be trained cannot be looked at
         return "the model has no chat template (or chat: false): it reads plain text" if plain else ""
@@ -163,7 +163,7 @@ class TransformersBackend(Backend):
                 from judgekit_transformers.loading import load
 
                 self._check_device()
-                self._facts()
+                self._metadata()
                 path = self._path()
                 self._sha256 = self._sha256 or sha256(path)
                 loaded = load(path, self._sha256, self.options.dtype, self.options.device)
@@ -185,10 +185,10 @@ class TransformersBackend(Backend):
             self._found = path
         return self._found
 
-    def _facts(self) -> Facts:
+    def _metadata(self) -> Metadata:
         """What the model is. Raises CheckpointError where it cannot do what the options ask."""
         path = self._path()
-        known, options = facts(path), self.options
+        known, options = metadata_of(path), self.options
         self._check_kind(known.kind, known.name, path)
         refuse_vocabulary(known.base_tokens, known.rows, path)
         if options.chat is True and not known.chat_template:

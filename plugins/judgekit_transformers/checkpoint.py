@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from judgekit import BackendError, CheckpointError
-from judgekit_transformers.facts import GGUF_MAGIC, read_json, read_safetensors_header
+from judgekit_transformers.metadata import GGUF_MAGIC, read_json, read_safetensors_header
 
 SMOLLM2 = "smollm2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

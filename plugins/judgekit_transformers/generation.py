@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from judgekit import CallError, Reply, Request, Sampling, Token, Usage
-from judgekit_transformers.choosing import choose
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.loglikelihood import NOT_FINITE, tokens_of
 from judgekit_transformers.prompts import Prompt, attempt, limit_of, prompt_of, too_long
+from judgekit_transformers.sampling import choose
 
 MAX_NEW_TOKENS = 256  # where the request does not say
 _LEAST_MARGIN = 1e-3  # in logits

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 
 from judgekit import BackendError, CheckpointError
 from judgekit_transformers import llama
-from judgekit_transformers.facts import Kind, facts, refuse_encoders, refuse_vocabulary, window
 from judgekit_transformers.gguf_file import GGUF
+from judgekit_transformers.metadata import Kind, metadata_of, refuse_encoders, refuse_vocabulary, window
 
 
 @dataclass(eq=False)
@@ -110,7 +110,7 @@ def _parts(path: Path, dtype: Any) -> Loaded:
         if llama.supported(gguf):
             return Loaded(llama.tokenizer(gguf), llama.model(gguf, dtype))
         folder, local = path.parent, local | {"gguf_file": path.name}
-        kind = facts(path).kind
+        kind = metadata_of(path).kind
     else:
         config = transformers.AutoConfig.from_pretrained(path, **local)
         refuse_encoders(type(config).__name__, config.model_type, bool(getattr(config, "is_decoder", False)), path)

@@ -52,7 +52,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Example:
+class TuningExample:
     """One item: what the model reads, and what it is to say.
 
     Of a causal model `ids` are the whole text and `targets` the same ids, IGNORED where they are not learnt. An encoder
@@ -71,7 +71,7 @@ class Example:
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[Example]:
+def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -> list[TuningExample]:
     """Items of one turn or several as the model reads them.
 
     Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
@@ -98,7 +98,7 @@ def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -
     return made
 
 
-def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[Example]:
+def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[TuningExample]:
     """One for a causal model, and for a decoder one for each answer."""
     if loaded.kind == "seq2seq":
         return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
@@ -111,10 +111,10 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
         ids, targets = [*ids, end], [*targets, end]
         for place in read.closed[:-1]:
             targets[place] = end
-    return [Example(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
+    return [TuningExample(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
 
 
-def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
+def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> TuningExample:
     """What comes before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
     asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
@@ -123,7 +123,7 @@ def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Rea
     ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
     forced = [IGNORED] * (len(loaded.beginning) - 1)
     prompt = prompt_of(loaded, judgekit.Request(messages=asked), reading.chat).ids
-    return Example(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
+    return TuningExample(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
 
 
 def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
@@ -156,13 +156,13 @@ def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     return text, spans, None if shown else end
 
 
-def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
+def _fitted(example: TuningExample, reading: Reading) -> tuple[TuningExample, int]:
     """The example cut to what is read, and how long its longer side was."""
     limit, length = reading.limit, max(len(example.ids), len(example.answer))
     if limit is None or length <= limit:
         return example, length
     targets, answer = example.targets[:limit], example.answer[:limit]
-    return Example(example.ids[:limit], targets, answer, example.name, cut=True), length
+    return TuningExample(example.ids[:limit], targets, answer, example.name, cut=True), length
 
 
 def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
@@ -238,7 +238,7 @@ def end_of_answer(loaded: Loaded, chat: bool) -> tuple[int, str]:
     return (loaded.ends[0] if own is None else int(own)), ""
 
 
-def collate(batch: Sequence[tuple[int, Example]]) -> dict[str, Any]:
+def collate(batch: Sequence[tuple[int, TuningExample]]) -> dict[str, Any]:
     """Tensors of one batch of (number, example), padded on the right; the mask hides what pads. `rows`: the numbers.
 
     input_ids, attention_mask [B, T]; labels [B, T] of a causal model, and [B, A] beside decoder_input_ids [B, A].

@@ -152,15 +152,15 @@ def test_a_damaged_state_is_never_loaded(folder, damage):
     """The one before it is; and without any, the training starts over."""
     _train(_pretrain(folder), folder / "whole")
     _train(_pretrain(folder), folder / "killed", kill_at=6)  # its state is that of step 6
-    older, newest = sorted((folder / "killed" / "state").glob("*.safetensors"))
+    older, newest = sorted((folder / "killed" / "state").glob("*/*.safetensors"))
     content = {"truncated": newest.read_bytes()[:-100], "garbage": b"x" * 1000, "empty": b""}[damage]
     newest.write_bytes(content)
     assert _train(_pretrain(folder), folder / "killed", kill_at=7) == [6, 7]
-    for path in (folder / "killed" / "state").glob("*.safetensors"):
+    for path in (folder / "killed" / "state").glob("*/*.safetensors"):
         path.write_bytes(content)
     assert _train(_pretrain(folder), folder / "killed") == list(range(1, 13))
     assert _bytes(folder / "killed") == _bytes(folder / "whole")
-    assert older.stem == "000000005"
+    assert older.parent.name == "checkpoint-5"
 
 
 def test_a_state_of_another_training_is_refused(folder):
@@ -204,7 +204,7 @@ def test_a_file_that_was_being_written_at_a_kill_is_swept_away(folder):
 def test_a_state_holds_adapters_alone_where_they_alone_are_trained(folder):
     _train(_pretrain(folder), folder / "base")
     _train(_finetune(folder, lora={"rank": 2}), folder / "run", kill_at=3)
-    newest = max((folder / "run" / "state").glob("*.safetensors"))
+    newest = max((folder / "run" / "state").glob("*/*.safetensors"))
     with safe_open(newest, "pt") as file:
         names = [name for name in file.keys() if name.startswith("weights/")]  # noqa: SIM118
     assert names

@@ -359,7 +359,7 @@ def test_documents_too_few_to_hold_one_out_are_an_error_only_if_that_was_asked_f
 
 
 def test_a_few_batches_of_validation_are_from_all_over_them():
-    from judgekit_gpt2.passes import spread
+    from judgekit_gpt2.epochs import spread
 
     assert spread(range(6), 5) == [0, 1, 3, 4, 5]
     assert spread(range(101), 3) == [16, 50, 84]
@@ -372,7 +372,7 @@ def test_no_gpu_is_an_error(folder):
 
 
 def test_no_two_seeds_share_the_order_of_a_pass():
-    from judgekit_gpt2.passes import order_of
+    from judgekit_gpt2.epochs import order_of
 
     def order(seed, number):
         return tuple(torch.randperm(50, generator=order_of(seed, number)).tolist())

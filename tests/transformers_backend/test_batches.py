@@ -9,7 +9,7 @@ import tiny_models
 from judgekit import Message, Request, Sampling
 from judgekit_transformers import generation
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
-from judgekit_transformers.choosing import choose
+from judgekit_transformers.sampling import choose
 
 KINDS = {
     "gpt2": tiny_models.gpt2,

@@ -28,7 +28,7 @@ _ENCODERS = frozenset({
 
 
 @dataclass(frozen=True)
-class Facts:
+class Metadata:
     """`window`: how many tokens the model was made for, None where nothing says; `fixed`: it cannot read more.
     `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the model's; 0 where
     unknown."""
@@ -42,12 +42,12 @@ class Facts:
     rows: int = 0
 
 
-def facts(path: Path) -> Facts:
+def metadata_of(path: Path) -> Metadata:
     """Of a folder or file that `checkpoint.checked` has seen. Raises CheckpointError for a model that cannot write."""
     return _of_folder(path) if path.is_dir() else _of_gguf(path)
 
 
-def _of_folder(path: Path) -> Facts:
+def _of_folder(path: Path) -> Metadata:
     config = read_json(path / "config.json")
     settings = _json_if_there(path / "tokenizer_config.json")
     model_type = str(config.get("model_type", ""))
@@ -59,7 +59,7 @@ def _of_folder(path: Path) -> Facts:
     rows = inner.get("vocab_size")
     kind: Kind = "seq2seq" if config.get("is_encoder_decoder") else "causal"
     templates = ("chat_template.jinja", "chat_template.json")
-    return Facts(
+    return Metadata(
         name=name or "a model of unknown architecture",
         kind=kind,
         window=window(inner, settings.get("model_max_length")),
@@ -71,13 +71,13 @@ def _of_folder(path: Path) -> Facts:
     )
 
 
-def _of_gguf(path: Path) -> Facts:
+def _of_gguf(path: Path) -> Metadata:
     from judgekit_transformers.gguf_file import GGUF
 
     fields = GGUF(path).fields
     name = str(fields.get("general.architecture", "a model of unknown architecture"))
     refuse_encoders(name, name, False, path)
-    return Facts(
+    return Metadata(
         name=str(fields.get("general.name", name)),
         kind="seq2seq" if name == "t5" else "causal",
         window=window({"max_position_embeddings": fields.get(f"{name}.context_length")}, None),
