@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 import judgekit
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
+from judgekit_gpt2.epochs import Lazy, Opening, drawing, order_of, spread, writer
 from judgekit_gpt2.options import (
     DPOOptions,
     FinetuneOptions,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.tokens import Tokenizer
     from judgekit_gpt2.training import Portion, Precision, Recipe, Respond, Task
+    from judgekit_gpt2.weights import Checkpoint
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
 _OPENING = 16  # tokens of a held-out document that a model in pretraining goes on from
@@ -155,7 +156,7 @@ class Pretrain(_Trainer):
             objective=NextToken(model),
             epoch=epoch,
             validation=spread(validation, options.evaluate_batches),
-            respond=writer(tokenizer, [(ids, None) for ids in openings]),
+            respond=writer(tokenizer, [Opening(ids) for ids in openings]),
         )
 
     def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
@@ -225,14 +226,14 @@ class _Tuner(_Trainer):
         """Read what is to be learnt, without tokens. Raises DataError."""
         raise NotImplementedError
 
-    def _start(self) -> tuple[GPT2, Tokenizer]:
+    def _start(self) -> Checkpoint:
         """The checkpoint to start with, with this training's dropout."""
         from judgekit_gpt2 import weights
 
         model, tokenizer = weights.load(self.path(self.options.start))
         if self.options.dropout is not None:
             model = weights.with_dropout(model, self.options.dropout)
-        return model, tokenizer
+        return weights.Checkpoint(model, tokenizer)
 
     def _rate(self) -> float:
         """Adapters begin at nothing and take ten times the rate of whole matrices."""
@@ -289,7 +290,7 @@ class _Tuner(_Trainer):
         asked = [judgekit.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
         end = judgekit.style_named(options.style, prompts).end
-        return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
+        return writer(tokenizer, list(map(Opening, map(tokenizer.encode, asked), references)), end)
 
 
 class Finetune(_Tuner):
@@ -363,7 +364,7 @@ class DPO(_Tuner):
 
         def pairs(split: judgekit.Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
-            found = preferences.read_pairs(
+            unweighed = preferences.read_pairs(
                 self.path(options.data),
                 split,
                 tokenizer,
@@ -374,7 +375,7 @@ class DPO(_Tuner):
                 format=options.format,
                 prompts=judgekit.Prompts(where=self.where),
             )
-            return preferences.with_reference(found, model, end, limit=context, size=options.batch)
+            return preferences.with_reference(unweighed, model, end, limit=context, size=options.batch)
 
         def collate(batch: Sequence[preferences.Pair]) -> preferences.PairBatch:
             return preferences.collate(batch, end, limit=context)

@@ -68,15 +68,15 @@ class TransformersBackend(Backend):
         self._loaded: Any = None  # loading.Loaded
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        loaded = self._ready()
         from judgekit_transformers import generation
 
-        loaded = self._ready()
         return generation.generate(loaded, requests, self._chat(loaded.tokenizer.chat_template), self._max_length)
 
     def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
+        loaded = self._ready()
         from judgekit_transformers.loglikelihood import loglikelihood
 
-        loaded = self._ready()
         chat = self._chat(loaded.tokenizer.chat_template)
         return [loglikelihood(loaded, request, chat, self._max_length) for request in requests]
 

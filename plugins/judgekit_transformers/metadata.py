@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit import CheckpointError
+from judgekit_transformers.gguf_file import GGUF
 
 Kind = Literal["causal", "seq2seq"]
 
@@ -15,16 +16,20 @@ GGUF_MAGIC = b"GGUF"
 _WINDOWS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 _UNBOUNDED = 10**9  # transformers' model_max_length of tokenizers that know no bound is 10**30
 _HEADLESS = (  # ends of the names of architectures that have no language-model head
-    "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
-    "ForMaskedLM", "ForNextSentencePrediction", "EncoderModel",
-)  # fmt: skip
-_ENCODERS = frozenset({
-    "albert", "bert", "big_bird", "camembert", "convbert", "deberta", "deberta-v2",
-    "distilbert", "electra", "ernie", "esm", "eurobert", "fnet", "funnel",
-    "ibert", "jina-bert-v2", "layoutlm", "longformer", "luke", "megatron-bert", "mobilebert",
-    "modernbert", "mpnet", "nomic-bert", "nomic_bert", "nystromformer", "rembert", "roberta",
-    "roberta-prelayernorm", "roformer", "t5encoder", "xlm-roberta", "xlm-roberta-xl", "xmod",
-})  # fmt: skip
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+    "ForMultipleChoice",
+    "ForMaskedLM",
+    "ForNextSentencePrediction",
+    "EncoderModel",
+)
+_ENCODER_TYPES = """
+    albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert fnet funnel ibert
+    jina-bert-v2 layoutlm longformer luke megatron-bert mobilebert modernbert mpnet nomic-bert nomic_bert nystromformer
+    rembert roberta roberta-prelayernorm roformer t5encoder xlm-roberta xlm-roberta-xl xmod
+"""
+_ENCODERS = frozenset(_ENCODER_TYPES.split())
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,6 @@ def _of_folder(path: Path) -> Metadata:
 
 
 def _of_gguf(path: Path) -> Metadata:
-    from judgekit_transformers.gguf_file import GGUF
-
     fields = GGUF(path).fields
     name = str(fields.get("general.architecture", "a model of unknown architecture"))
     refuse_encoders(name, name, False, path)

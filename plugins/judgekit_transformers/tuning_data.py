@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import judgekit
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.prompts import (
@@ -80,10 +82,10 @@ def examples(items: Sequence[judgekit.Item], loaded: Loaded, reading: Reading) -
     made, too_long = [], []
     for item in items:
         try:
-            found = _examples(loaded, item.sample, reading)
+            wholes = _examples(loaded, item.sample, reading)
         except judgekit.CallError as error:  # of its template, or its tokens
             raise item.error(str(error)) from None
-        for whole in found:
+        for whole in wholes:
             example, length = _fitted(whole, reading)
             if example.cut and not reading.truncate:
                 too_long.append((item, length))
@@ -243,23 +245,19 @@ def collate(batch: Sequence[tuple[int, TuningExample]]) -> dict[str, Any]:
 
     input_ids, attention_mask [B, T]; labels [B, T] of a causal model, and [B, A] beside decoder_input_ids [B, A].
     """
-    import torch
-
-    found = [example for _, example in batch]
+    rows = [example for _, example in batch]
     made = {
-        "input_ids": _padded([example.ids for example in found], 0),
-        "attention_mask": _padded([[1] * len(example.ids) for example in found], 0),
-        "labels": _padded([example.targets for example in found], IGNORED),
+        "input_ids": _padded([example.ids for example in rows], 0),
+        "attention_mask": _padded([[1] * len(example.ids) for example in rows], 0),
+        "labels": _padded([example.targets for example in rows], IGNORED),
         "rows": torch.tensor([number for number, _ in batch]),
     }
-    if any(example.answer for example in found):
-        made["decoder_input_ids"] = _padded([example.answer for example in found], 0)
+    if any(example.answer for example in rows):
+        made["decoder_input_ids"] = _padded([example.answer for example in rows], 0)
     return made
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Any:
-    import torch
-
     made = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
     for at, row in enumerate(rows):
         made[at, : len(row)] = torch.tensor(row, dtype=torch.long)

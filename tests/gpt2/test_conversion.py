@@ -61,7 +61,7 @@ class _Block(nn.Module):
         return x + self.ff.layers(self.norm2(x))
 
 
-class _Book(nn.Module):
+class _BookModel(nn.Module):
     """A GPT-2 whose parts have the book's names, worked out apart from ours."""
 
     def __init__(self, bias=True, width=32, heads=4, vocabulary=300, context=64):
@@ -80,7 +80,7 @@ class _Book(nn.Module):
 @pytest.fixture
 def book():
     torch.manual_seed(5)
-    return _Book().eval()
+    return _BookModel().eval()
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def _names(folder):
 @pytest.mark.parametrize("form", ["state.pth", "with_optimizer.pth", "legacy.pt", "tied.bin", "tensors.safetensors"])
 def test_a_model_of_the_book_gives_the_same_logits(bias, form, words, tmp_path):
     torch.manual_seed(6)
-    model = _Book(bias).eval()
+    model = _BookModel(bias).eval()
     state = dict(model.state_dict())
     file, into = tmp_path / form, tmp_path / "made"
     if form == "with_optimizer.pth":
@@ -166,7 +166,7 @@ def test_an_output_layer_that_was_trained_stays_apart(form, book, words, tmp_pat
 def test_the_four_known_widths_need_no_heads_and_gpt2s_vocabulary_no_folder(name, tmp_path):
     width = PRESETS[name].width
     with torch.device("meta"):
-        model = _Book(width=width, heads=1, vocabulary=50257 if name == "gpt2" else 300, context=8)
+        model = _BookModel(width=width, heads=1, vocabulary=50257 if name == "gpt2" else 300, context=8)
     state = {key: torch.zeros(value.shape, dtype=torch.bfloat16) for key, value in model.state_dict().items()}
     torch.save(state, tmp_path / "a.pth")
     if name == "gpt2":
