@@ -15,8 +15,8 @@ from judgekit_transformers.backend import TransformersBackend, TransformersOptio
 from judgekit_transformers.tuning import SupervisedTuning
 
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
-FILES = {"config.json", "generation_config.json", "model.safetensors", "samples.jsonl", "summary.json",
-         "tokenizer.json", "tokenizer_config.json", "training.jsonl"}  # fmt: skip
+LOGS = {"samples.jsonl", "summary.json", "training.jsonl"}
+FILES = LOGS | {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
 class Killed(BaseException):
