@@ -11,8 +11,8 @@ import tiny_models
 from judgekit.cli import execute
 from judgekit_transformers import judgekit_check
 from report_pages import Reader
+from tiny_training import COLOURS
 
-COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
 CONFIG = """\
 name: colours
 train:
