@@ -127,13 +127,13 @@ def test_loglikelihoods_are_the_models(backend, reference):
     options = (" mat", " log", " the capital")
     (reply,) = backend.loglikelihood([_request("The cat sat on the", options)])
     prompt = tokenizer.encode("The cat sat on the")
-    for option, found in zip(options, reply.continuations, strict=True):
+    for option, scored in zip(options, reply.continuations, strict=True):
         ids = tokenizer.encode(option)
         with torch.inference_mode():
             table = reference(torch.tensor([prompt + ids])).logits[0].log_softmax(-1)
         want = [table[len(prompt) - 1 + at, token].item() for at, token in enumerate(ids)]
-        assert found.token_logprobs == pytest.approx(want, abs=1e-4)
-        assert found.loglikelihood == pytest.approx(math.fsum(want), abs=1e-4)
+        assert scored.token_logprobs == pytest.approx(want, abs=1e-4)
+        assert scored.loglikelihood == pytest.approx(math.fsum(want), abs=1e-4)
 
 
 def test_loglikelihoods_do_not_depend_on_other_requests(backend):
@@ -190,12 +190,12 @@ def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
 @pytest.mark.parametrize("gains", [True, False])
 def test_a_form_that_only_slows_this_cpu_down_is_warned_of(reference_folder, monkeypatch, gains):
     monkeypatch.setattr(distributed, "gains_from_bfloat16", lambda device: gains)
-    found = [
+    checks = [
         GPT2Backend(GPT2Options(checkpoint=str(reference_folder), **options)).check()
         for options in ({"dtype": "bfloat16"}, {}, {"dtype": "bfloat16", "quantise": "int8"})
     ]
-    assert [len(problems) for problems in found] == [0 if gains else 1, 0, 0]
-    assert gains or found[0][0].severity == "warning"
+    assert [len(problems) for problems in checks] == [0 if gains else 1, 0, 0]
+    assert gains or checks[0][0].severity == "warning"
 
 
 def test_bfloat16_is_close_to_float32(reference_folder, backend):

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import GPT2LMHeadModel
 
 import judgekit
+from checkpoint_folders import Code
 from full_disk import full_disk
 from judgekit_gpt2 import checkpoint, conversion, weights
 from judgekit_gpt2.commands import gpt2
@@ -304,18 +305,10 @@ def test_a_vocabulary_that_does_not_belong_to_it_is_an_error(state, words, tmp_p
         conversion.convert(tmp_path / "a.pth", tmp_path / "made", heads=4, vocabulary=words)
 
 
-class _Code:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return (type(self.target).touch, (self.target,))
-
-
 @pytest.mark.parametrize("content", ["code", "a whole model"])
 def test_a_pickle_with_code_is_refused_and_not_run(content, book, state, tmp_path):
     ran = tmp_path / "ran"
-    torch.save(book if content == "a whole model" else {**state, "x": _Code(ran)}, tmp_path / "a.pth")
+    torch.save(book if content == "a whole model" else {**state, "x": Code(ran)}, tmp_path / "a.pth")
     with pytest.raises(judgekit.CheckpointError, match=r"a.pth: refused: a pickle that is more than tensors"):
         conversion.convert(tmp_path / "a.pth", tmp_path / "made", heads=4)
     assert not ran.exists()

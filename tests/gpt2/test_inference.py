@@ -49,10 +49,10 @@ def test_rounded_forms_stay_close(ready, reference, form):
     ids = torch.randint(0, 300, (3, 40), generator=torch.Generator().manual_seed(0))
     prepared = ready(form)
     with torch.inference_mode():
-        found, want = prepared.logits(prepared(ids)).float().softmax(-1), reference(ids).logits.softmax(-1)
-    distance = (found - want).abs().sum(-1).mean() / 2  # total variation
+        ours, want = prepared.logits(prepared(ids)).float().softmax(-1), reference(ids).logits.softmax(-1)
+    distance = (ours - want).abs().sum(-1).mean() / 2  # total variation
     assert 0 < distance < 0.1
-    assert (found.argmax(-1) == want.argmax(-1)).float().mean() > 0.85
+    assert (ours.argmax(-1) == want.argmax(-1)).float().mean() > 0.85
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -11,16 +11,23 @@ from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
-STYLES = sorted(
-    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
-)  # fmt: skip
+STYLES = [
+    *("alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan"),
+    *("llama2", "llama3", "phi3", "plain", "qa", "vicuna"),
+]
 TALKS = [
     judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),
-    judgekit.Sample(id="2", instruction="수도는?", reference="서울입니다.", turns=("정말?", "🙂?"),
-                    turn_references=("네, 서울 🏙️🇰🇷!", " 👩‍👩‍👧 \n"), system="짧게 답해."),
+    judgekit.Sample(
+        id="2",
+        system="짧게 답해.",
+        instruction="수도는?",
+        reference="서울입니다.",
+        turns=("정말?", "🙂?"),
+        turn_references=("네, 서울 🏙️🇰🇷!", " 👩‍👩‍👧 \n"),
+    ),
     judgekit.Sample(id="3", instruction="Hi:", reference=":-)", turns=("\n\n",), turn_references=("\n\n\n",)),
     judgekit.Sample(id="4", instruction="<|im_end|>", reference="<|endoftext|><|im_end|></s>"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +60,9 @@ def example_of(style, sample, tokenizer, mask_prompt=True):
 
 def expected(style, sample, tokenizer):
     """By style, what a model has to say in each turn: as text, and with the end of text where nothing else ends it."""
-    found = judgekit.style_named(style)
-    end = [] if found.end else [tokenizer.end_of_text]
-    return [(f"{found.lead}{answer}{found.end}", end) for answer in sample.references]
+    named = judgekit.style_named(style)
+    end = [] if named.end else [tokenizer.end_of_text]
+    return [(f"{named.lead}{answer}{named.end}", end) for answer in sample.references]
 
 
 def check(style, sample, tokenizer):
@@ -72,18 +79,12 @@ def check(style, sample, tokenizer):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("sample", TALKS, ids=[sample.id for sample in TALKS])
-def test_the_unmasked_tokens_are_the_assistants_text_and_its_end(style, sample, gpt2, tokenizer):
-    check(style, sample, gpt2)
-    check(style, sample, tokenizer)  # 44 merges: nearly every byte is a token
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_prompts_have_the_tokens_that_evaluation_gives_the_model(style, gpt2):
+def test_the_unmasked_tokens_are_the_assistants_text_and_its_end_after_the_prompt_of_evaluation(style, gpt2, tokenizer):
     for sample in TALKS:
-        example = example_of(style, sample, gpt2)
+        check(style, sample, gpt2)
+        check(style, sample, tokenizer)  # 44 merges: nearly every byte is a token
         prompt = gpt2.encode(judgekit.render_prompt(style, sample))
-        assert list(example.ids[: len(prompt)]) == prompt
+        assert list(example_of(style, sample, gpt2).ids[: len(prompt)]) == prompt
 
 
 @pytest.mark.parametrize("style", STYLES)
