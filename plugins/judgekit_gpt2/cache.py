@@ -62,7 +62,7 @@ class _Piece:
 
 
 class CachedAttention:
-    """How the T tokens of one forward pass are kept and attend, prepared once for all layers.
+    """Attention of the T tokens of one forward pass, which are kept; prepared once for all layers.
 
     `positions` [B, T] as in `GPT2.forward`: the tokens of a row are neighbours, and their positions follow each other.
     """
@@ -90,7 +90,7 @@ class CachedAttention:
 
 
 class CachedStep:
-    """As `CachedAttention`, for one more token of every sequence: `positions` [B, 1], without padding."""
+    """Attention of one more token of every sequence: `positions` [B, 1], without padding."""
 
     def __init__(self, positions: Tensor, cache: KVCache) -> None:
         B, H = cache.keys.shape[1:3]
@@ -117,7 +117,7 @@ class CachedStep:
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """As `CachedStep`, for one sequence and one layer, and written as sums, which torch's compiler turns into a loop.
+    """Attention of one more token of one sequence in one layer, as sums, which torch's compiler turns into a loop.
 
     Shapes: `keys` and `values` [H, S, D] with all the room that there is, `position` [1], `bias` [S] of what is seen.
     """

@@ -1,4 +1,4 @@
-"""What `judgekit gpt2 convert` does: weights from elsewhere become a checkpoint in the hub's layout.
+"""The command `judgekit gpt2 convert`: weights from elsewhere become a checkpoint in the hub's layout.
 
 Read are a folder of the hub, a file of its tensors alone, and a file as in "Build a Large Language Model (From
 Scratch)", whose model has other names, Linear's orientation, queries, keys and values apart, and an output layer of

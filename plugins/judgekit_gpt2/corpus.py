@@ -123,12 +123,12 @@ class Corpus:
         return cls(data, np.cumsum(lengths) - lengths, lengths, manifest.vocabulary)
 
     def __len__(self) -> int:
-        """How many documents there are."""
+        """The number of documents."""
         return len(self.lengths)
 
     @property
     def tokens(self) -> int:
-        """How many tokens there are, ends of text included."""
+        """The number of tokens, ends of text included."""
         return int(self.lengths.sum())
 
     def document(self, number: int, limit: int | None = None) -> list[int]:
@@ -138,7 +138,7 @@ class Corpus:
         return ids
 
     def split(self, share: float, generator: torch.Generator) -> tuple[Corpus, Corpus]:
-        """What is learnt, and the share of the documents that is held out for validation, both in random order."""
+        """The documents to learn, and the share of them that is held out for validation, both in random order."""
         order = torch.randperm(len(self), generator=generator).numpy()
         held = round(share * len(self))
         return self._of(order[held:]), self._of(order[:held])

@@ -48,7 +48,7 @@ class Opening(NamedTuple):
 
 
 def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> Respond:
-    """What lets a model in training go on from each of the openings, greedily; up to `end`."""
+    """A function that lets a model in training go on from each of the openings, greedily; up to `end`."""
 
     def ended(ids: Sequence[int]) -> bool:
         return end in tokenizer.decode(ids)
@@ -74,14 +74,14 @@ def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> 
 
 
 def order_of(seed: int, number: int) -> torch.Generator:
-    """What draws the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
+    """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
     hash, so that no two seeds share a pass."""
     digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
     return drawing(int.from_bytes(digest[:7], "little") if number else seed)
 
 
 def drawing(seed: int) -> torch.Generator:
-    """What draws at random from a seed."""
+    """A generator of random numbers from a seed."""
     import torch
 
     return torch.Generator().manual_seed(seed)

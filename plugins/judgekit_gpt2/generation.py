@@ -27,7 +27,7 @@ MASS_MARGIN = 1e-5
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a token is drawn. Temperature 0 takes the likeliest. `top_k`, then `top_p`, narrow what may be drawn."""
+    """The way to draw a token. Temperature 0 takes the likeliest. `top_k`, then `top_p`, narrow what may be drawn."""
 
     temperature: float = 0.0
     top_k: int | None = None

@@ -22,13 +22,15 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v) →
 
 @dataclass(frozen=True)
 class Step:
-    """What all layers of one forward pass share. Neither a mask nor a cache: causal attention among the T tokens."""
+    """The part of a forward pass that all layers share. Neither a mask nor a cache: causal attention among the T tokens."""
 
     mask: Tensor | None = None  # [B, 1, T, T], true where a query attends to a key
     attend: Attend | None = None  # to what a cache holds, too
 
 
 class Attention(nn.Module):
+    """Attention of several heads, each to the tokens before."""
+
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
@@ -50,6 +52,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """The layer that widens each token fourfold and narrows it again."""
+
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.dropout = config.dropout

@@ -38,7 +38,7 @@ R = TypeVar("R", bound=Sized)
 
 
 class _Trainer(judgekit.Trainer):
-    """What the trainers share: the way from a task to a checkpoint, and from a killed training on."""
+    """The common part of the trainers: from a task to a checkpoint, and on from a killed training."""
 
     version: ClassVar[str] = "3"
     resumes: ClassVar[bool] = True
@@ -200,7 +200,7 @@ class Pretrain(_Trainer):
 
 
 class _Tuner(_Trainer):
-    """What the trainers share that start from a checkpoint."""
+    """The common part of the trainers that start from a checkpoint."""
 
     options: TuneOptions
 
@@ -268,7 +268,7 @@ class _Tuner(_Trainer):
         return spread(batches, self.options.evaluate_batches)
 
     def _counts(self, learnt: Sequence[Sized], held: Sequence[Sized], context: int) -> dict[str, JsonValue]:
-        """What the report says of the data; that some items lose their end, if any do, is noted too."""
+        """The numbers that the report says of the data; that some items lose their end, if any do, is noted too."""
         examples = [*learnt, *held]
         if cut := sum(len(example) > context for example in examples):
             share = f"{cut:,} of {judgekit.counted(len(examples), 'item')}"

@@ -89,7 +89,7 @@ class Fitting:
         return mean
 
     def log(self, loss: float, batches: Sequence[Portion]) -> None:
-        """What comes after a step: a point of the curve, the epoch's end, a state, and progress, where they are due."""
+        """The rest of a step: a point of the curve, the epoch's end, a state, and progress, where they are due."""
         counters, recipe = self.counters, self.recipe
         counters.since.append(loss)
         if counters.step % recipe.evaluate_every == 0 or counters.step == recipe.steps:
@@ -282,7 +282,7 @@ class Portion(Protocol):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0 by a cosine,
+    """The way to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0 by a cosine,
     or stays where it is. `weight_decay` acts on matrices only, or on all weights; `clip` is the largest norm of the
     gradient. A step takes `accumulate` batches. `patience` ends the training after so many evaluations without a
     better one; `save_every` (steps) None saves the state by the clock."""
@@ -318,7 +318,7 @@ class Recipe:
 
 @dataclass
 class Task:
-    """What is trained: a model (and its tokenizer, to be saved with it) by an objective that holds it, on batches.
+    """The thing to train: a model (and its tokenizer, to be saved with it) by an objective that holds it, on batches.
 
     `epoch(n)` are the batches of pass n, always equally many, and the same whenever it is asked. `measure` says more
     of held-out batches than the loss does. `respond` lets a model write, to be read by people at each epoch's end.

@@ -186,7 +186,7 @@ class TransformersBackend(Backend):
         return self._found
 
     def _metadata(self) -> Metadata:
-        """What the model is. Raises CheckpointError where it cannot do what the options ask."""
+        """The model's metadata. Raises CheckpointError where it cannot do what the options ask."""
         path = self._path()
         known, options = metadata_of(path), self.options
         self._check_kind(known.kind, known.name, path)

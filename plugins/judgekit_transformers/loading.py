@@ -33,14 +33,14 @@ class Loaded:
 
     @cached_property
     def window(self) -> int | None:
-        """How many tokens the model was made for; None where neither its config nor its tokenizer says."""
+        """The number of tokens that the model was made for; None where neither its config nor its tokenizer says."""
         config = self.model.config.get_text_config(decoder=True)
         named = config.to_dict() | {"max_position_embeddings": getattr(config, "max_position_embeddings", None)}
         return window(named, getattr(self.tokenizer, "model_max_length", None))
 
     @cached_property
     def rows(self) -> int:
-        """How many tokens the model knows."""
+        """The number of tokens that the model knows."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
@@ -52,7 +52,7 @@ class Loaded:
 
     @cached_property
     def beginning(self) -> list[int]:
-        """What an encoder-decoder's decoder reads before an answer; `load` has made sure that it is there."""
+        """The tokens that an encoder-decoder's decoder reads before an answer; `load` has made sure that it is there."""
         config = self.model.generation_config
         return [token for token in (config.decoder_start_token_id, config.forced_bos_token_id) if token is not None]
 

@@ -1,4 +1,4 @@
-"""What a model is, from its config and the headers of its files: enough to refuse it before anything is loaded."""
+"""Metadata of a model, from its config and the headers of its files: enough to refuse it before anything is loaded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ENCODERS = frozenset(_ENCODER_TYPES.split())
 
 @dataclass(frozen=True)
 class Metadata:
-    """`window`: how many tokens the model was made for, None where nothing says; `fixed`: it cannot read more.
+    """A model's kind and limits. `window`: how many tokens the model was made for, None where nothing says; `fixed`: it cannot read more.
     `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the model's; 0 where
     unknown."""
 
@@ -90,7 +90,7 @@ def _of_gguf(path: Path) -> Metadata:
 
 
 def window(config: dict[str, Any], tokenizers: Any) -> int | None:
-    """How many tokens a model with this config was made for; else the bound that its tokenizer names."""
+    """The number of tokens that a model with this config was made for; else the bound that its tokenizer names."""
     named = [*(config.get(name) for name in _WINDOWS), tokenizers]
     return next((int(n) for n in named if isinstance(n, int) and not isinstance(n, bool) and 0 < n < _UNBOUNDED), None)
 

@@ -134,7 +134,7 @@ def known(loaded: Loaded, ids: list[int]) -> list[int]:
 
 
 def limit_of(loaded: Loaded, max_length: int | None) -> int | None:
-    """How many tokens are read at most; None where nothing says."""
+    """The most tokens that are read; None where nothing says."""
     return loaded.window if max_length is None else max_length
 
 

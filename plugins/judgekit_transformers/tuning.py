@@ -110,7 +110,7 @@ class SupervisedTuning(judgekit.Trainer):
         )
 
     def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.Item]) -> Respond:
-        """What lets the model in training answer the first of these items."""
+        """A function that lets the model in training answer the first of these items."""
         options, style = self.options, judgekit.style_named(self.options.style, reading.prompts)
         samples = [item.sample for item in items[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()

@@ -33,7 +33,7 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 @dataclass(frozen=True)
 class Reading:
-    """How items become tokens: the prompt's style and where styles are found, whether it goes into the chat template,
+    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat template,
     the most tokens that the model reads (None: no limit), and what is done with more."""
 
     style: str
@@ -69,7 +69,7 @@ class TuningExample:
 
     @property
     def learnt(self) -> int:
-        """How many targets count."""
+        """The number of targets that count."""
         return sum(target != IGNORED for target in self.targets)
 
 
@@ -117,7 +117,7 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
 
 
 def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> TuningExample:
-    """What comes before an answer for the encoder, and the answer for the decoder."""
+    """The text before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
     asked = judgekit.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
     style = judgekit.style_named(reading.style, reading.prompts)

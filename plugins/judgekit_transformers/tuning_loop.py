@@ -56,7 +56,7 @@ def fit(task: TuningTask, recipe: TuningRecipe, state: judgekit.TrainingState, p
 
 @dataclass(frozen=True)
 class TuningRecipe:
-    """How to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays. `clip`
+    """The way to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays. `clip`
     is the largest norm of the gradient. A step takes `accumulate` batches of `batch` items. `save_every` (steps) None
     saves the state by the clock."""
 
@@ -77,7 +77,7 @@ class TuningRecipe:
 
 @dataclass(frozen=True)
 class TuningTask:
-    """What is trained: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read by
+    """The thing to train: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read by
     people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
 
     loaded: Loaded
@@ -155,7 +155,7 @@ def _arguments(recipe: TuningRecipe, folder: Path, device: torch.device) -> tran
 
 
 class _Watch(transformers.TrainerCallback):
-    """What happens at the end of a step: the curve, samples, progress, and whether the state is saved."""
+    """The end of each step: the curve, samples, progress, and whether the state is saved."""
 
     trainer: _LoopTrainer
 
