@@ -47,7 +47,8 @@ class GPT2Options(judgekit.Options):
 
 
 class _Decoder(NamedTuple):
-    """A model that writes, how many sequences it writes together, and the margin of a choice (see `inference.margin`)."""
+    """A model that writes, how many sequences it writes together, and the margin of a choice (see
+    `inference.margin`)."""
 
     model: GPT2
     rows: int

@@ -74,8 +74,8 @@ def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> 
 
 
 def order_of(seed: int, number: int) -> torch.Generator:
-    """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
-    hash, so that no two seeds share a pass."""
+    """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the
+    others a hash, so that no two seeds share a pass."""
     digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
     return drawing(int.from_bytes(digest[:7], "little") if number else seed)
 

@@ -22,7 +22,8 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v) →
 
 @dataclass(frozen=True)
 class Step:
-    """The part of a forward pass that all layers share. Neither a mask nor a cache: causal attention among the T tokens."""
+    """The part of a forward pass that all layers share. Neither a mask nor a cache: causal attention among the T
+    tokens."""
 
     mask: Tensor | None = None  # [B, 1, T, T], true where a query attends to a key
     attend: Attend | None = None  # to what a cache holds, too

@@ -63,7 +63,7 @@ class TransformersBackend(Backend):
         super().__init__(options, where)
         self.max_batch = self.options.batch or (BATCH if self.options.dtype == "float32" else 1)
         self._lock = threading.Lock()
-        self._found: Path | None = None
+        self._located: Path | None = None
         self._sha256 = ""
         self._loaded: Any = None  # loading.Loaded
 
@@ -177,13 +177,13 @@ class TransformersBackend(Backend):
             return self._sha256
 
     def _path(self) -> Path:
-        if self._found is None:
+        if self._located is None:
             options = self.options
             path = located(options.model, self.path(options.model), options.revision)
             if path.is_file():
                 version_of("gguf")
-            self._found = path
-        return self._found
+            self._located = path
+        return self._located
 
     def _metadata(self) -> Metadata:
         """The model's metadata. Raises CheckpointError where it cannot do what the options ask."""

@@ -21,7 +21,8 @@ _STRING, _ARRAY = 8, 9
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor's place in the file. `shape` is in PyTorch's order: rows first. `kind` is GGML's number of the quantisation."""
+    """A tensor's place in the file. `shape` is in PyTorch's order: rows first. `kind` is GGML's number of the
+    quantisation."""
 
     shape: tuple[int, ...]
     kind: int

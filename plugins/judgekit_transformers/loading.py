@@ -52,7 +52,8 @@ class Loaded:
 
     @cached_property
     def beginning(self) -> list[int]:
-        """The tokens that an encoder-decoder's decoder reads before an answer; `load` has made sure that it is there."""
+        """The tokens that an encoder-decoder's decoder reads before an answer; `load` has made sure that it is
+        there."""
         config = self.model.generation_config
         return [token for token in (config.decoder_start_token_id, config.forced_bos_token_id) if token is not None]
 

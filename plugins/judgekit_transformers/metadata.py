@@ -34,9 +34,9 @@ _ENCODERS = frozenset(_ENCODER_TYPES.split())
 
 @dataclass(frozen=True)
 class Metadata:
-    """A model's kind and limits. `window`: how many tokens the model was made for, None where nothing says; `fixed`: it cannot read more.
-    `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the model's; 0 where
-    unknown."""
+    """A model's kind and limits. `window`: how many tokens the model was made for, None where nothing says; `fixed`: it
+    cannot read more. `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the
+    model's; 0 where unknown."""
 
     name: str
     kind: Kind

@@ -33,8 +33,8 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 @dataclass(frozen=True)
 class Reading:
-    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat template,
-    the most tokens that the model reads (None: no limit), and what is done with more."""
+    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat
+    template, the most tokens that the model reads (None: no limit), and what is done with more."""
 
     style: str
     prompts: judgekit.Prompts

@@ -56,9 +56,9 @@ def fit(task: TuningTask, recipe: TuningRecipe, state: judgekit.TrainingState, p
 
 @dataclass(frozen=True)
 class TuningRecipe:
-    """The way to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays. `clip`
-    is the largest norm of the gradient. A step takes `accumulate` batches of `batch` items. `save_every` (steps) None
-    saves the state by the clock."""
+    """The way to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays.
+    `clip` is the largest norm of the gradient. A step takes `accumulate` batches of `batch` items. `save_every` (steps)
+    None saves the state by the clock."""
 
     steps: int
     per_epoch: int
@@ -77,8 +77,8 @@ class TuningRecipe:
 
 @dataclass(frozen=True)
 class TuningTask:
-    """The thing to train: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read by
-    people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
+    """The thing to train: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read
+    by people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
 
     loaded: Loaded
     start: Path

@@ -131,13 +131,16 @@ def test_a_special_token_in_the_data_is_plain_text(instructions, tokenizer):
     assert (batch.targets == tokenizer.end_of_text).sum() == 1
 
 
-def test_examples_without_a_response_or_too_long_are_errors(instructions, tokenizer):
+def test_examples_without_a_response_or_too_long_are_errors_or_cut(instructions, tokenizer):
     with pytest.raises(judgekit.DataError, match="item 3: no output to learn from"):
         _examples(instructions, "validation", tokenizer)
-    length = len(_examples(instructions, "train", tokenizer)[0].ids)
-    assert _examples(instructions, "train", tokenizer, context=length)
+    (example,) = _examples(instructions, "train", tokenizer)
+    length = len(example.ids)
+    assert _examples(instructions, "train", tokenizer, context=length) == [example]
     with pytest.raises(judgekit.DataError, match=f"item 1: {length} tokens are more than the context of {length - 1}"):
         _examples(instructions, "train", tokenizer, context=length - 1)
-    assert _examples(instructions, "train", tokenizer, context=length - 1, truncate=True)
-    with pytest.raises(judgekit.DataError, match="the prompt alone fills the context of 10"):
+    cut = _examples(instructions, "train", tokenizer, context=length - 1, truncate=True)
+    assert cut == [example]
+    assert data.collate(cut, tokenizer.end_of_text, length - 1).inputs.shape == (1, length - 1)
+    with pytest.raises(judgekit.DataError, match="item 1: the prompt alone fills the context of 10"):
         _examples(instructions, "train", tokenizer, context=10, truncate=True)

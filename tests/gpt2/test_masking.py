@@ -176,21 +176,6 @@ def test_examples_come_from_any_format(talks, tokenizer):
         _examples(talks([dolly]), tokenizer, format="sharegpt")
 
 
-def test_a_long_item_is_refused_with_its_line_and_cut_only_if_asked(talks, tokenizer):
-    turn = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "The cat sat on the mat."}]
-    path = talks([{"split": "train", "messages": turn * number} for number in (1, 3)])
-    short, long = _examples(path, tokenizer)
-    context = len(long.ids) - 5
-    with pytest.raises(judgekit.DataError, match=rf"talks\.jsonl:2: {len(long.ids)} tokens are more than the context"):
-        _examples(path, tokenizer, context=context)
-    examples = _examples(path, tokenizer, context=context, truncate=True)
-    assert examples == [short, long]
-    batch = data.collate(examples, tokenizer.end_of_text, context)
-    assert batch.inputs.shape == (2, context)
-    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: the prompt alone fills the context"):
-        _examples(path, tokenizer, context=10, truncate=True)
-
-
 def test_a_turn_without_an_answer_is_refused_with_its_line(talks, tokenizer):
     said = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "I sit."}]
     path = talks([{"split": "train", "messages": said}, {"split": "train", "messages": [*said, said[0]]}])

@@ -14,7 +14,7 @@ import judgekit
 from checkpoint_folders import edit, pickled_shards
 from full_disk import full_disk
 from judgekit_gpt2 import bpe, checkpoint, weights
-from judgekit_gpt2.config import PRESETS, GPT2Config
+from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.model import GPT2
 
 IDS = torch.randint(0, 300, (2, 30), generator=torch.Generator().manual_seed(0))
@@ -89,16 +89,6 @@ def test_a_full_disk_leaves_no_half_checkpoint(tmp_path):
         weights.save(tmp_path, model, bpe.train([], 257))
     assert caught.value.exit_code == 6
     assert not any("safetensors" in path.name for path in tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_the_four_widths_give_the_logits_of_transformers(name, make_reference, tokenizer, tmp_path):
-    config = PRESETS[name]
-    reference = make_reference(n_embd=config.width, n_head=config.heads, n_layer=1)
-    reference.save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    with torch.inference_mode():
-        torch.testing.assert_close(_logits(weights.load(tmp_path)[0]), reference(IDS).logits, rtol=0, atol=1e-4)
 
 
 def test_safetensors_are_taken_before_pickles(folder, model, tokenizer):
