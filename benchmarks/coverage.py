@@ -245,7 +245,10 @@ def main() -> None:
     names = [shape.name for shape in SHAPES]
     parser.add_argument("--shape", choices=[*names, "none"], nargs="+", default=names)
     parser.add_argument("--alpaca", type=Path, metavar="FOLDER", help="real preferences: a folder of <system>.csv")
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     args = parser.parse_args()
+    if args.smoke:
+        args = parser.parse_args(["--simulations", "20", "--n", "20", "--repeats", "1", "--jobs", "1"])
     noise = noise_of(args.simulations)
     print(f"coverage of nominal 95 % intervals, {args.simulations} simulations, ± {noise:.1f} points of noise\n")
     heading = f"{'n':>4} {'R':>2} " + " ".join(f"{m:>10}" for m in METHODS) + f" {'width':>7}  auto is mostly"

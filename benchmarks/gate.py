@@ -132,7 +132,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--margin", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     args = parser.parse_args()
+    if args.smoke:
+        args = parser.parse_args(["--pairs", "100"])
     rng = np.random.default_rng(args.seed)
     design, sd, pairs, repeats = Design(args.n, SPAN), sd_of(args.repeats), args.pairs, args.repeats
     noise = 300 * np.sqrt(0.05 * 0.95 / pairs)

@@ -197,7 +197,10 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.005, help="seconds the server takes for a reply")
     parser.add_argument("--caller", action="store_true", help="kill a bare Caller instead of a whole run")
     parser.add_argument("--seed", type=int, help="of the times of the kills")
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     options = parser.parse_args()
+    if options.smoke:
+        options = parser.parse_args(["--kills", "2", "--calls", "200"])
     random.seed(options.seed)
     drill = caller_drill if options.caller else run_drill
     return 0 if run(drill(options.calls, options.concurrency), options.kills, options.delay) else 1

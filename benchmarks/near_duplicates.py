@@ -64,7 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=52_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments = parser.parse_args(["--items", "1000"])
     items, planted = made(arguments.items, random.Random(arguments.seed))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()

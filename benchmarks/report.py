@@ -36,11 +36,11 @@ print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 
 def write(folder: RunFolder, items: int) -> None:
     view = sample_run(items * 4 // 5, 1)  # a fifth of as many questions come on top
-    folder.samples.write(view.samples)
-    folder.rows.write(view.rows)
+    files = {"samples.jsonl": folder.samples.write(view.samples), "rows.jsonl": folder.rows.write(view.rows)}
     for system in view.record.systems:
-        folder.responses(system).write(one for one in view.responses if one.system == system)
-    folder.write_record(view.record)
+        mine = (one for one in view.responses if one.system == system)
+        files[f"responses/{system}.jsonl"] = folder.responses(system).write(mine)
+    folder.write_record(view.record.model_copy(update={"files": files}))
 
 
 def opened(page: Path) -> str:
@@ -67,7 +67,9 @@ def opened(page: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[1_000, 100_000], help="default: 1000 100000")
-    for items in parser.parse_args().items:
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
+    arguments = parser.parse_args()
+    for items in [100] if arguments.smoke else arguments.items:
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place) / "run")
             # In a process of its own: what making the run takes is not given back.

@@ -159,7 +159,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds the server takes for a reply")
     parser.add_argument("--memory", action="store_true", help="also measure the memory over ten times the calls")
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     options = parser.parse_args()
+    if options.smoke:
+        options = parser.parse_args(["--smoke", "--calls", "200", "--threads", "8", "--rounds", "1"])
     ratios = []
     with ChatServer(delay=options.delay) as server:
         for work in (bare, ours, whole):
@@ -181,7 +184,7 @@ def main() -> int:
             )
     median = statistics.median(ratios)
     print(f"median ratio {median:.2f} (to reach: 0.80)")
-    return 0 if median >= 0.8 else 1
+    return 0 if median >= 0.8 or options.smoke else 1
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         VerdictStatus,
     )
     from judgekit.rouge import rouge_l, rouge_words
-    from judgekit.secret import variable
+    from judgekit.secret import shortened, variable
     from judgekit.spec import RunSpec, build_options, read_overrides
     from judgekit.styles import (
         Span,
@@ -111,7 +111,7 @@ if TYPE_CHECKING:
     from judgekit.training import TrainingLog, TrainingState
     from judgekit.transport import Http, HttpResult, HttpStatusError, Secret
     from judgekit.verdicts import without_thoughts
-    from judgekit.words import counted
+    from judgekit.words import DISTRIBUTION, counted, install_hint
 
 __version__ = "0.1.0"
 
@@ -130,6 +130,7 @@ __all__ = [
     "Conversation",
     "Corrected",
     "CurvePoint",
+    "DISTRIBUTION",
     "DataError",
     "DataLoader",
     "Descent",
@@ -214,6 +215,7 @@ __all__ = [
     "download_progress",
     "holds_conversations",
     "hookimpl",
+    "install_hint",
     "item_differences",
     "item_scores",
     "objects_of",
@@ -232,6 +234,7 @@ __all__ = [
     "rouge_l",
     "rouge_words",
     "run_config",
+    "shortened",
     "split_sizes",
     "spread_of_tokens",
     "style_files",
@@ -269,14 +272,14 @@ _HOMES = {
     " Response Row RunRecord RunView Sample Sampling Section Series Statistic Table Token Training"
     " TrainingSample Usage VarianceBudget Verdict VerdictStatus",
     "rouge": "rouge_l rouge_words",
-    "secret": "variable",
+    "secret": "shortened variable",
     "spec": "RunSpec build_options read_overrides",
     "styles": "Span Style render_instruction render_prompt render_training style_files style_named",
     "templates": "Prompts",
     "training": "TrainingLog TrainingState",
     "transport": "Http HttpResult HttpStatusError Secret",
     "verdicts": "without_thoughts",
-    "words": "counted",
+    "words": "DISTRIBUTION counted install_hint",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

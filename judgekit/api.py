@@ -15,7 +15,7 @@ from judgekit.gate import evaluate as evaluate_gate
 from judgekit.judges import PlannedJudge, check_repeats, plan_judge, plan_panel
 from judgekit.judging import LLMJudge
 from judgekit.panels import Panel
-from judgekit.plugins import blocked_by_environment, build_manager, one_of
+from judgekit.plugins import blocked_by_environment, build_manager, one_of, without_exits
 from judgekit.preparation import Problems, check_backend, substitute
 from judgekit.records import Gate, Interval, RunView, Sample, Series, Verdict
 from judgekit.rules import Reference
@@ -26,6 +26,7 @@ from judgekit.training import plan_trainings
 OUTPUT = Path("runs")
 
 
+@without_exits()
 def run_config(
     config: Path,
     overrides: Sequence[str] = (),
@@ -46,7 +47,7 @@ def run_config(
 
 
 def read_run(folder: Path) -> RunView:
-    """A finished run, from its folder. Raises DataError."""
+    """A finished run, from its folder. Raises DataError; StorageError for files that are not as the run wrote them."""
     return open_run(folder).view()
 
 
@@ -149,6 +150,7 @@ class Scorer:
         self._judges: dict[str, tuple[LLMJudge | Panel, Series]] = {}
         self._planned: dict[str, PlannedJudge] = {}
 
+    @without_exits()
     def score(
         self,
         text: str,

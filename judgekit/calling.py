@@ -20,6 +20,7 @@ from judgekit.budget import Budget
 from judgekit.contracts import Backend, Errand
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
 from judgekit.ledger import Kind, Ledger, call_key, canonical
+from judgekit.plugins import exit_of, plugin_of
 from judgekit.records import Reply, Request, Usage
 from judgekit.secret import one_line
 from judgekit.spec import Limits, Price
@@ -319,6 +320,8 @@ class Caller:
                         self._ask(run, batch)
                 except Interrupted:
                     pass
+                except KeyboardInterrupt:
+                    self._failure = self._failure or Interrupted("interrupted")
                 except JudgekitError as error:
                     self._failure = self._failure or error
                 except BaseException as error:  # whatever it is, the consumer must not wait for ever
@@ -383,6 +386,8 @@ class Caller:
         return list(replies)
 
     def _broken(self, error: BaseException) -> PluginError:
+        if not isinstance(error, Exception) and plugin_of(error):
+            return exit_of(error)
         places = traceback.extract_tb(error.__traceback__)
         place = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""
         broken = PluginError(f"the backend {self.name} raised {type(error).__name__}: {one_line(str(error))}{place}")

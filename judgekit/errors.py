@@ -19,7 +19,7 @@ JudgekitError                     70  internal: a bug of ours
 │   ├── NotInLedger                   offline, and the ledger holds no reply
 │   └── NotScored                     a verdict was to be a number, and it has none
 ├── NothingSelected                5  no sample is left to evaluate
-├── StorageError                   6  disk full, ledger damaged
+├── StorageError                   6  disk full; ledger, or a run's file, damaged
 └── Interrupted                  130  Ctrl-C
 """
 

@@ -12,6 +12,7 @@ runs/<id>/record.json            manifest and estimates
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from pydantic import ValidationError
 
 from judgekit.errors import DataError, StorageError
 from judgekit.records import Noun, Response, Row, RunRecord, RunView, Sample, to_json
+from judgekit.words import counted
 
 N = TypeVar("N", bound=Noun)
 RECORD = "record.json"
@@ -126,6 +128,36 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@functools.lru_cache(maxsize=256)
+def _sha256_at(path: Path, size: int, changed: int) -> str:
+    """The sha256 of a file as it was at that size and time: a process that opens a run again does not hash it again."""
+    return _sha256(path)
+
+
+def _check(lines: JsonLines[Any], written: str | None) -> None:
+    """Raises StorageError, with the first damaged line where there is one, for a file that is not as it was written.
+
+    `written` is its sha256 in the record; None where the record has none.
+    """
+    path = lines.path
+    way_out = "restore it from a copy, or make the run again: the ledger holds its replies"
+    try:
+        state = path.stat()
+        if written is not None and _sha256_at(path.absolute(), state.st_size, state.st_mtime_ns) == written:
+            return
+    except FileNotFoundError:
+        raise StorageError(f"is missing, and belongs to the run: {way_out}", path=path) from None
+    except OSError as error:
+        raise StorageError(f"cannot be read: {error.strerror}", path=path) from None
+    if written is None:
+        raise StorageError(f"{RECORD} has no sha256 of it, so it may be anything: {way_out}", path=path)
+    try:
+        there = counted(sum(1 for _ in lines), "line")
+    except DataError as error:
+        raise StorageError(f"{error.message}; {way_out}", path=error.place) from None
+    raise StorageError(f"damaged: its {there} are not what the run wrote (its sha256 differs); {way_out}", path=path)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run."""
@@ -148,7 +180,18 @@ class RunFolder:
         write_atomically(self.path / RECORD, text.encode("ascii") + b"\n")
 
     def view(self) -> RunView:
-        """The finished run. Raises DataError where the record is missing, damaged or of a newer judgekit."""
+        """The finished run. Raises what `record` does, and StorageError for a file that is not as the run wrote it."""
+        record = self.record()
+        _check(self.samples, record.files.get("samples.jsonl"))
+        _check(self.rows, record.files.get("rows.jsonl"))
+        for system in record.systems:
+            responses, written = self.responses(system), record.files.get(f"responses/{system}.jsonl")
+            if written is not None or responses.path.exists():
+                _check(responses, written)
+        return RunView(record, self.samples, _Responses(self, record.systems), self.rows)
+
+    def record(self) -> RunRecord:
+        """The record alone. Raises DataError where it is missing, damaged or of a newer judgekit."""
         path = self.path / RECORD
         try:
             tree = json.loads(path.read_text("ascii"))
@@ -157,14 +200,13 @@ class RunFolder:
                 raise DataError(
                     f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path
                 )
-            record = RunRecord.model_validate(tree)
+            return RunRecord.model_validate(tree)
         except FileNotFoundError:
             raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(damage(error), path=path) from None
-        return RunView(record, self.samples, _Responses(self, record.systems), self.rows)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are held against the estimate's own
 interval. Holm's correction is over all rules, so that many of them do not cry wolf. What could hide behind missing
-verdicts, a failed judge card or an incomplete run is INCONCLUSIVE; another instrument, and a margin that these items
-cannot decide, are errors that name what is wrong.
+verdicts, a failed judge card or an incomplete run is INCONCLUSIVE, and so is a gate that evaluated no rule. Another
+instrument is an error that names what is wrong. So is a margin that these items cannot decide, unless a rule fails: a
+loss that is shown needs no power.
 """
 
 from __future__ import annotations
@@ -54,12 +55,13 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
     """What the gate says of a finished run.
 
     Raises ConfigError for unknown names and rules without what they need, UsageError for another instrument, other
-    samples, and margins under what these items can tell.
+    samples, and, where no rule fails, margins under what these items can tell.
     """
     from judgekit.statistics.gating import holm
 
     record, own = view.record, own or baseline_of(view)
-    targets = targets_of(spec, record.spec.get("against"), own, reference)
+    unmeasured = [metric for metric in spec.rules if metric in record.part("metrics") and metric not in own.metrics]
+    targets = targets_of(spec, record.spec.get("against"), own, reference, unmeasured)
     waived = waived_names(spec, record)
     if wrong := mismatches(targets, own, reference):
         raise UsageError("\n".join([*wrong, ANOTHER]))
@@ -71,28 +73,30 @@ def evaluate(view: RunView, spec: GateSpec, reference: Reference | None, own: Ba
         else:
             assert reference is not None
             findings.append(_margin_finding(target, view, own, reference.scores, len(targets)))
-    if record.status == "complete":
-        _refuse_small_margins(findings)
     adjusted = holm([finding.p for finding in findings])
     claims = []
     for number, finding in enumerate(findings):
         kindest = [other.p_best if other is finding else other.p for other in findings]
         fails_at_best = holm(kindest)[number]
         claims.append(_decided(finding, adjusted[number], fails_at_best, record, waived))
-    outcome = _worst(claim.outcome for claim in claims)
+    weak = [_too_small(finding) if record.status == "complete" else "" for finding in findings]
+    claims, said = _held_to_power(claims, findings, weak)
+    said += [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
+    undecided: list[GateOutcome] = ["INCONCLUSIVE"] * len(unmeasured)
     return Gate(
-        outcome=outcome,
+        outcome=_worst([*(claim.outcome for claim in claims), *undecided]),
         baseline=reference.scores.run_id if reference else "",
         baseline_sha256=reference.sha256 if reference else "",
         claims=tuple(claims),
         waived=tuple(sorted(waived)),
-        notes=tuple(notes(targets, own, reference)),
+        notes=(*notes(targets, own, reference), *said),
     )
 
 
 def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
+    """FAIL if a rule fails; PASS if all of them pass, and there is one."""
     found = set(outcomes)
-    return "FAIL" if "FAIL" in found else "INCONCLUSIVE" if "INCONCLUSIVE" in found else "PASS"
+    return "FAIL" if "FAIL" in found else "PASS" if found == {"PASS"} else "INCONCLUSIVE"
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------
@@ -264,29 +268,43 @@ def _undecided(finding: _Finding, p_holm: float) -> str:
     return f"the limit {finding.target.threshold:g} lies inside the interval"
 
 
-def _refuse_small_margins(findings: Sequence[_Finding]) -> None:
-    """Raises UsageError naming each margin that these items cannot decide, and how many could."""
+def _held_to_power(
+    claims: Sequence[GateClaim], findings: Sequence[_Finding], weak: Sequence[str]
+) -> tuple[list[GateClaim], list[str]]:
+    """The claims without a PASS for a margin that these items cannot decide, and notes on what failed all the same.
+
+    `weak` says of each rule why its margin is too small, "" where it is not. Raises UsageError for such a margin
+    where no rule fails.
+    """
+    failed = any(claim.outcome == "FAIL" for claim in claims)
+    found, said, refused = [], [], []
+    for claim, finding, why in zip(claims, findings, weak, strict=True):
+        if why and claim.outcome == "FAIL":
+            said.append(f"{finding.target.named}: the loss is shown, but this rule could not have passed: it {why}")
+        elif why:
+            refused.append(f"{finding.target.named}: this gate {why}{_seen(claim)}")
+            update = {"outcome": "INCONCLUSIVE", "reasons": (f"this rule {why}", *claim.reasons)}
+            claim = claim.model_copy(update=update)
+        found.append(claim)
+    if refused and not failed:
+        raise UsageError("\n".join(refused))
+    return found, said
+
+
+def _too_small(finding: _Finding) -> str:
+    """Why these items cannot decide the margin, and how many could; "" where they can."""
     from judgekit.statistics.power import MOST, items_needed, minimum_detectable
 
-    lines = []
-    for finding in findings:
-        design, margin = finding.design, finding.target.threshold
-        if design is None or finding.target.kind != "margin":
-            continue
-        least = minimum_detectable(finding.sd, design, margin)
-        if least is not None and margin >= least:
-            continue
-        what, need = ("clusters" if design.clustered else "items"), items_needed(finding.sd, design, margin)
-        found = (
-            f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
-        )
-        needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
-        lines.append(
-            f"{finding.target.named}: this gate cannot decide a margin of {margin:g}: {needed} ({found})"
-            f"{_seen(finding.claim)}"
-        )
-    if lines:
-        raise UsageError("\n".join(lines))
+    design, margin = finding.design, finding.target.threshold
+    if design is None or finding.target.kind != "margin":
+        return ""
+    least = minimum_detectable(finding.sd, design, margin)
+    if least is not None and margin >= least:
+        return ""
+    what, need = ("clusters" if design.clustered else "items"), items_needed(finding.sd, design, margin)
+    found = f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
+    needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
+    return f"cannot decide a margin of {margin:g}: {needed} ({found})"
 
 
 def _seen(claim: GateClaim) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from judgekit.errors import DataError
 from judgekit.instructions import content_id
 from judgekit.objects import lines_of_array, parse_json, read_text
+from judgekit.secret import shortened
 
 Value = str | float | bool
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -201,9 +202,10 @@ def _value(value: Any, row: _Row, path: Path) -> Value:
     text = str(value).strip()
     number = float(text) if NUMBER.fullmatch(text) else None
     if text.lower() in NOT_A_NUMBER or (number is not None and not math.isfinite(number)):
-        said = text if len(text) <= 40 else f"{text[:37]}…"
         raise DataError(
-            f"the label {said!r} is no number; leave it empty where there is none", path=path, line=row.line
+            f"the label {shortened(text, 40)!r} is no number; leave it empty where there is none",
+            path=path,
+            line=row.line,
         )
     return text if number is None else number
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
-from collections.abc import Collection, Iterable, Mapping
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -57,7 +60,9 @@ def build_manager(
             continue
         try:
             manager.register(point.load(), name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit in it, too
             owner = point.dist.name if point.dist else "unknown distribution"
             why = f"is broken: {type(error).__name__}: {error}"
             raise PluginError(f"plugin {name!r} ({owner}) {why}. {_way_out(name)}") from error
@@ -108,7 +113,9 @@ def add_commands(manager: pluggy.PluginManager, app: click.Group) -> None:
     for implementation in manager.hook.judgekit_commands.get_hookimpls():
         try:
             implementation.function(app=app)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise _broken(implementation.plugin_name, "judgekit_commands", error) from error
 
 
@@ -125,8 +132,44 @@ def command_group(app: click.Group, name: str, text: str) -> click.Group:
     return group
 
 
-def _broken(owner: str, hook: str, error: Exception) -> PluginError:
+def _broken(owner: str, hook: str, error: BaseException) -> PluginError:
     return PluginError(f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. {_way_out(owner)}")
+
+
+@contextlib.contextmanager
+def without_exits() -> Iterator[None]:
+    """In the block, sys.exit in a plugin is a PluginError that names it, and ends no process. Ctrl-C stays Ctrl-C."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise exit_of(error) from error
+
+
+def exit_of(error: BaseException) -> PluginError:
+    """What is to be said of an exception that is no Exception, such as SystemExit: whose it is, by its traceback."""
+    what = f"raised {type(error).__name__}: {error}"
+    found = plugin_of(error)
+    if found is None:
+        return PluginError(f"code that judgekit was given {what}, which would end the process")
+    name, place = found
+    return PluginError(f"plugin {name!r} {what} ({place}). {_way_out(name)}")
+
+
+def plugin_of(error: BaseException) -> tuple[str, str] | None:
+    """The installed plugin whose code the error passed last, and where that is (file:line)."""
+    names: dict[str, str] = {}
+    for point in importlib.metadata.entry_points(group=GROUP):
+        names[point.module] = point.name
+        names.setdefault(point.module.partition(".")[0], point.name)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__"))
+        while module and module not in names:
+            module = module.rpartition(".")[0]
+        if module:
+            return names[module], f"{Path(frame.f_code.co_filename).name}:{line}"
+    return None
 
 
 def _way_out(name: str) -> str:
@@ -142,7 +185,9 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
             offered = implementation.function()
             if not isinstance(offered, Mapping):
                 raise TypeError(f"it returned {type(offered).__name__}, where a mapping of names was due")
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise _broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
             if name in offers:

@@ -28,6 +28,7 @@ from judgekit.plugins import Catalogue
 from judgekit.preparation import MAIN, DataSet, PlannedMetric, Prepared
 from judgekit.records import JudgeCard, Place, PooledRun, Response, Row, RunRecord, RunView, Series
 from judgekit.rescoring import StoredSamples, spec_of
+from judgekit.secret import shortened
 from judgekit.spec import RunSpec, build_options
 from judgekit.templates import Prompts
 
@@ -182,8 +183,7 @@ def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _shown(value: Any) -> str:
     if value is None:
         return "not set"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shortened(json.dumps(value, ensure_ascii=False), 60)
 
 
 # --- what becomes of their rows ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from judgekit.records import Continuation, Token, Verdict
+from judgekit.secret import shortened
 from judgekit.verdicts import FRAME, Unreadable, is_echo, without_thoughts
 
 SCORE_FLOOR = 0.8  # of an expected score
@@ -197,7 +198,7 @@ def _ended(
         or (number and top and top[1] not in known)
         or (other and other[1] in known)
     ):
-        raise Unreadable(f"not one of the answers asked for: {(answer + following)[:40]}")
+        raise Unreadable(f"not one of the answers asked for: {shortened(answer + following, 40)}")
     # Servers do not list the end of the reply among the alternatives: a reply that ends here counts whole.
     choices = _choices(rest[0]) if rest and answer == said else {}
     going = {choice: chance for choice, chance in choices.items() if fold(choice)[:1].isalnum()}

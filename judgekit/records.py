@@ -554,6 +554,12 @@ class Gate(Noun):
     waived: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _passes_by_its_rules(self) -> Gate:
+        if self.outcome == "PASS" and {claim.outcome for claim in self.claims} != {"PASS"}:
+            raise ValueError("a gate passes only if it evaluated a rule and every rule passes")
+        return self
+
 
 class PooledRun(Noun):
     """A run whose rows stand in another record as repeats. `repeats`: the numbers of its generations there."""

@@ -48,12 +48,19 @@ class Target:
         return f"{self.metric}, {self.key}"
 
 
-def targets_of(spec: GateSpec, against: object, own: Baseline, reference: Reference | None) -> list[Target]:
-    """Every rule on every system that it is for; `against` is the run's. Raises ConfigError."""
+def targets_of(
+    spec: GateSpec, against: object, own: Baseline, reference: Reference | None, unmeasured: Collection[str] = ()
+) -> list[Target]:
+    """Every rule on every system that it is for, one at least of each rule; `against` is the run's.
+
+    Rules on metrics that are `unmeasured` are left out. Raises ConfigError.
+    """
     if not spec.rules:
         raise ConfigError("the gate has no rule: give a metric and its margin, min or max")
     found = []
     for metric, rule in spec.rules.items():
+        if metric in unmeasured:
+            continue
         if metric not in own.metrics:
             raise ConfigError(f"gate: {unknown('metric', metric, own.metrics)}")
         sheet = own.metrics[metric]
@@ -85,6 +92,8 @@ def check_threshold(metric: str, kind: str, threshold: float, scale: Series) -> 
 def _systems(wanted: Sequence[str] | None, metric: str, sheet: Sheet, against: object) -> list[str]:
     """The named systems, or all but the one that others are compared with."""
     of = {key: key.split(" vs ")[0] for key in sheet.systems}
+    if not of:
+        raise ConfigError(f"gate.{metric}: it is measured of no system, so the rule would be about nothing")
     if wanted is None:
         return [key for key, system in of.items() if system != against] or list(of)
     for system in wanted:

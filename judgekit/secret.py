@@ -14,6 +14,7 @@ from typing import Any
 
 _SHORTEST = 8  # characters: placeholders such as "ollama" or "EMPTY" are words, and stay
 _LONG = 16  # characters: a value of a variable that is named like a key's is one, and no word
+_LONGEST = 100_000  # characters of a text that are looked at for a line of it
 _HOLDS_A_KEY = re.compile(r"(?:API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 
 _known: list[str] = []  # every spelling of every secret, longest first
@@ -126,7 +127,13 @@ def clean(value: Any) -> Any:
     return value
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text cut to `limit` characters, scrubbed first: of half a key nobody knows any more that it is one."""
+    text = scrub(text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """Foreign text made fit for an error message: scrubbed, printable, on one line, at most `limit` characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in scrub(text[:100_000])).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    begin = scrub(text)[:_LONGEST]
+    return shortened(" ".join("".join(char if char.isprintable() else " " for char in begin).split()), limit)

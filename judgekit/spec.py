@@ -303,7 +303,7 @@ class GateRule(Block):
     margin: float | None = Field(None, gt=0)
     min: float | None = None
     max: float | None = None
-    system: tuple[str, ...] | None = None
+    system: tuple[str, ...] | None = Field(None, min_length=1)
     sequential: bool | None = None
 
     @model_validator(mode="before")
@@ -341,7 +341,7 @@ class GateSpec(Block):
 
     baseline: str | None = None
     waive: tuple[str, ...] = ()
-    system: tuple[str, ...] | None = None
+    system: tuple[str, ...] | None = Field(None, min_length=1)
     sequential: bool = False
 
     @model_validator(mode="before")

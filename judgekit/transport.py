@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http
+import ipaddress
 import json
 import logging
 import os
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import httpcore
     from pydantic import JsonValue
 
+_PORTS = {"http": 80, "https": 443}
 _LONGEST_PAGE = 100_000  # characters of an error page that are looked at
 _NO_CREDIT = re.compile(rb"insufficient_quota|billing_hard_limit_reached")  # whatever the body's shape
 _BAD_KEY = re.compile(rb"\b(?:invalid_api_key|API_KEY_INVALID)\b")  # some say so with status 400
@@ -225,12 +227,30 @@ class Http:
         if key is not None:
             self._headers.append((b"Authorization", b"Bearer " + _header("Authorization", key)))
         secrets = (value.name for value in (key, *fields.values()) if isinstance(value, Secret))
-        self._place = (f"{parts.scheme}://{parts.netloc.lower()}", next(secrets, ""))
+        self._place = (self.address(f"{parts.scheme}://{parts.netloc}"), next(secrets, ""))
         self._idle: list[_Channel] = []  # append and pop are atomic
         self._busy: set[_Channel] = set()  # so are add and discard
         self._closed = 0  # times
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
+
+    @staticmethod
+    def address(base_url: str) -> str:
+        """The address by which a server is told apart: every spelling of one is equal, and two ports are two servers.
+
+        Without user name, query, the scheme's own port and a slash at the end. localhost is 127.0.0.1; other names
+        and addresses of one machine stay apart, since what listens there may be something else.
+        """
+        parts = urllib.parse.urlsplit(base_url)
+        host = parts.hostname or ""
+        with contextlib.suppress(ValueError):
+            ip = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+            ip = getattr(ip, "ipv4_mapped", None) or ip
+            host = f"[{ip}]" if ip.version == 6 else str(ip)
+        with contextlib.suppress(ValueError):  # no number: refused where it is connected to
+            if parts.port not in (None, _PORTS.get(parts.scheme)):
+                host += f":{parts.port}"
+        return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
     def get(self, path: str) -> HttpResult:
         """GET base_url + path."""
@@ -344,13 +364,19 @@ class Http:
         try:
             if closed != self._closed:  # looked at after the clock's start, which would undo an earlier stop
                 raise _Lost("closed", refused=True)
+            earlier = channel.clock.stream
             response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=content))
             try:
                 fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
                 kept = into if 200 <= response.status < 300 else None
-                return response.status, fields, self._body(response, fields, kept)
+                body = self._body(response, fields, kept)
             finally:
                 response.close()
+                if unread := _unread(response):  # the next call would take them for its answer
+                    channel.pool.close()
+            if unread and channel.clock.stream is earlier:  # kept from an earlier call, whose answer this may be
+                raise _Lost("the connection held more than one response: which one answers this call is not known")
+            return response.status, fields, body
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
             if isinstance(error.__context__, ssl.SSLCertVerificationError):
                 raise Unreachable(one_line(f"{self.base_url}: no secure connection: {error}")) from error
@@ -471,6 +497,11 @@ def _proxy(scheme: str, host: str) -> tuple[str, tuple[str, str] | None] | None:
     return origin, (urllib.parse.unquote(parts.username), password.reveal())
 
 
+def _unread(response: httpcore.Response) -> bool:
+    """Whether bytes came after the end of the response. Only the parser, which httpcore does not show, has them."""
+    return bool(cast("Any", response.stream)._stream._connection._h11_state.trailing_data[0])
+
+
 def _chunks(parts: Sequence[bytes | Path]) -> Iterator[bytes]:
     for part in parts:
         if isinstance(part, bytes):
@@ -489,10 +520,10 @@ def _json(raw: bytes, url: str) -> Any:
         body = _DECODER.decode(text)
         return body if scrub(text) is text else clean(body)
     except (ValueError, RecursionError) as error:
-        if said := _last_error(text):
+        if said := _last_error(scrub(text)):
             raise CallError(one_line(f"{url} broke off its answer with an error: {said}")) from error
         why = f" ({error})" if isinstance(error, _NotOurs) else ""
-        start = one_line(text[:80])
+        start = one_line(text, 80)
         raise CallError(one_line(f"{url} answered with something that is not JSON, or cut{why}: {start!r}")) from error
 
 

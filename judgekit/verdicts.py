@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from judgekit.records import Continuation, Reply, Verdict
+from judgekit.secret import shortened
 
 Scale = tuple[float, float]
 PREFERENCE: Mapping[str, float] = {"A": 1.0, "B": 0.0, "tie": 0.5}
@@ -389,4 +390,4 @@ def _short(value: object) -> str:
         text = value if isinstance(value, str) else repr(value)
     except ValueError:  # an integer too long to print
         text = "a very long number"
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return shortened(text, 60)

@@ -18,14 +18,15 @@ from judgekit_gpt2.model import GPT2, left_pad
 LETTERS = [317, 347, 327, 360]
 
 
-def figures(rounds: int) -> Iterator[Figure]:
-    for name, preset in PRESETS.items():
-        config = replace(preset, layers=12 if name == "gpt2" else 2, dropout=0.0)
-        ours, theirs = pair(config, spread=1.0)
-        for form, model in (("as trained", ours), ("ready", prepare(copy_of(theirs, config)))):
+def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
+    shapes = {"gpt2": config}
+    if config.width == PRESETS["gpt2"].width:  # the other published shapes beside it
+        shapes |= {name: replace(shape, layers=2, dropout=0.0) for name, shape in PRESETS.items() if name != "gpt2"}
+    for name, shape in shapes.items():
+        ours, theirs = pair(shape, spread=1.0)
+        for form, model in (("as trained", ours), ("ready", prepare(copy_of(theirs, shape)))):
             for way, difference in differences(model, theirs).items():
                 yield Figure(f"max |Δ logit|, {name}, {form}, {way}", [difference], at_most=1e-4)
-    config = replace(PRESETS["gpt2"], dropout=0.0)
     _, theirs = pair(config)
     ours = prepare(copy_of(theirs, config))
     yield Figure("max |Δ letter logit|", [letters(ours, theirs)], at_most=1e-5)

@@ -13,14 +13,13 @@ import torch
 
 from gpt2_parts.table import Figure, copy_of, in_turns, pair, ratios
 from judgekit_gpt2.compiled import CompiledGPT2
-from judgekit_gpt2.config import PRESETS, GPT2Config
+from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.generation import Drawing, Prompt, generate
 from judgekit_gpt2.inference import margin, prepare
 from judgekit_gpt2.loglikelihood import loglikelihoods
 from judgekit_gpt2.model import GPT2
 
 READ, NEW = 64, 64
-CONFIG = replace(PRESETS["gpt2"], dropout=0.0)
 # By batch and weights: how many times transformers' best, at least.
 AIMS = {(1, "bfloat16"): 1.7, (1, "int8"): 3.3, (64, "bfloat16"): 1.4}
 COMPILED = ", compiled"
@@ -42,15 +41,15 @@ def compiled_forms(theirs: Any, config: GPT2Config) -> dict[str, GPT2]:
     }
 
 
-def figures(rounds: int) -> Iterator[Figure]:
-    _, theirs = pair(CONFIG)
-    ours = forms(theirs, CONFIG)
+def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
+    _, theirs = pair(config)
+    ours = forms(theirs, config)
     rivals = {"float32": theirs, "bfloat16": copy.deepcopy(theirs).bfloat16()}
-    alone = compiled_forms(theirs, CONFIG)
+    alone = compiled_forms(theirs, config)
     leads = {form: margin(model) for form, model in ours.items()} | dict.fromkeys(alone, 0.0)
     for batch in (1, 16, 64):
         models = ours | alone if batch == 1 else ours
-        prompts = torch.randint(0, CONFIG.vocabulary, (batch, READ), generator=torch.Generator().manual_seed(batch))
+        prompts = torch.randint(0, config.vocabulary, (batch, READ), generator=torch.Generator().manual_seed(batch))
         works = {form: _writing(model, [(row, NEW) for row in prompts.tolist()], batch, leads[form])
                  for form, model in models.items()}  # fmt: skip
         works |= {f"transformers {form}": _their_writing(model, prompts) for form, model in rivals.items()}
@@ -67,7 +66,7 @@ def figures(rounds: int) -> Iterator[Figure]:
                 name = f"batch {batch}, {weights} in its quicker form over transformers' best"
                 yield Figure(name, ratios(quicker, *best), "×", aim)
     yield from _mixed(ours["bfloat16"], leads["bfloat16"], rounds)
-    yield from _accuracy()
+    yield from _accuracy(config)
 
 
 def _writing(model: GPT2, asked: Sequence[tuple[list[int], int]], rows: int, lead: float) -> Callable[[], int]:
@@ -84,7 +83,7 @@ def _their_writing(model: Any, prompts: torch.Tensor) -> Callable[[], int]:
 def _mixed(model: GPT2, lead: float, rounds: int) -> Iterator[Figure]:
     """64 requests in 16 rows, as many new tokens in all: every request alike, or from 8 to 120 of them."""
     generator = torch.Generator().manual_seed(5)
-    ids = torch.randint(0, CONFIG.vocabulary, (64, READ), generator=generator).tolist()
+    ids = torch.randint(0, model.config.vocabulary, (64, READ), generator=generator).tolist()
     lengths = [8 + (112 * at) // 63 for at in torch.randperm(64, generator=generator).tolist()]
     rates = in_turns(
         {
@@ -98,11 +97,11 @@ def _mixed(model: GPT2, lead: float, rounds: int) -> Iterator[Figure]:
     yield Figure("mixed over alike", ratios(rates["mixed"], rates["alike"]), "×")
 
 
-def _accuracy() -> Iterator[Figure]:
+def _accuracy(config: GPT2Config) -> Iterator[Figure]:
     """On texts that the float32 model draws itself, with weights whose logits lie as far apart as a trained one's."""
-    _, theirs = pair(CONFIG, spread=1.0)
-    ours = forms(theirs, CONFIG)
-    start = Prompt([CONFIG.vocabulary - 1], 255, Drawing(1.0))
+    _, theirs = pair(config, spread=1.0)
+    ours = forms(theirs, config)
+    start = Prompt([config.vocabulary - 1], 255, Drawing(1.0))
     texts = [written.ids for written in generate(ours["float32"], [replace(start, seed=at) for at in range(4)], -1)]
     tables = {form: _tables(model, texts) for form, model in ours.items()}
     exact = tables["float32"]

@@ -11,14 +11,13 @@ import csv
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gpt2_parts.table import Figure, Missing, copy_of, in_turns, pair, ratios, transformers
-from judgekit_gpt2.config import PRESETS
+from gpt2_parts.table import Figure, Missing, copy_of, if_installed, in_turns, pair, ratios, transformers
+from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.inference import prepare
 from judgekit_gpt2.loglikelihood import Scorer
 from judgekit_gpt2.tokens import Tokenizer
@@ -29,13 +28,12 @@ AIMS = {0: 1.8, 5: 9.0}
 QUESTIONS = {0: (32, 16), 5: (64, 8)}  # ours, lm-eval's
 
 
-def figures(rounds: int) -> Iterator[Figure]:
-    harness = _lm_eval()
-    config = replace(PRESETS["gpt2"], dropout=0.0)
+def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
+    harness = if_installed(_lm_eval)
     _, theirs = pair(config)
     tokenizer = Tokenizer.gpt2()
     model = prepare(copy_of(theirs, config))
-    rivals = {size: _rival(harness, theirs, tokenizer, size) for size in (1, 8)}
+    rivals = {size: _rival(harness, theirs, tokenizer, size) for size in (1, 8)} if harness else {}
     letters = [tokenizer.encode(letter) for letter in LETTERS]
     for shots, (ours, others) in QUESTIONS.items():
         prompts = _prompts(shots, max(ours, others))
@@ -52,6 +50,8 @@ def figures(rounds: int) -> Iterator[Figure]:
         rates = in_turns(works, rounds)
         for name, values in rates.items():
             yield Figure(f"{shots} shots, {name}", values, "questions/s")
+        if not rivals:
+            continue
         best = [values for name, values in rates.items() if name != "judgekit"]
         yield Figure(f"{shots} shots, over lm-eval's best", ratios(rates["judgekit"], *best), "×", AIMS[shots])
         mine = Scorer(model).score(questions[:others])

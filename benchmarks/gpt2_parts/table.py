@@ -7,13 +7,15 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from judgekit_gpt2 import weights
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.model import GPT2
+
+T = TypeVar("T")
 
 
 class Missing(Exception):
@@ -33,6 +35,11 @@ class Figure:
     @property
     def median(self) -> float:
         return statistics.median(self.values)
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether it compares speeds, and so depends on the machine and on what else it is doing."""
+        return self.unit == "×"
 
     @property
     def met(self) -> bool | None:
@@ -72,14 +79,20 @@ def ratios(ours: Sequence[float], *others: Sequence[float]) -> list[float]:
 
 
 def transformers() -> Any:
-    return _optional("transformers")
-
-
-def _optional(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("transformers")
     except ImportError:
-        raise Missing(f"{name} is not installed") from None
+        raise Missing("transformers is not installed") from None
+
+
+def if_installed(rival: Callable[[], T]) -> T | None:
+    """What `rival` makes, or None, which is said, where it raises Missing: the rest of a section is measured all the
+    same."""
+    try:
+        return rival()
+    except Missing as error:
+        print(f"  left out: {error}", flush=True)
+        return None
 
 
 def pair(config: GPT2Config, spread: float | None = None) -> tuple[GPT2, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import judgekit
-from gpt2_parts.table import Figure, Missing, copy_of, in_turns, pair, ratios
-from judgekit_gpt2.config import PRESETS, GPT2Config
+from gpt2_parts.table import Figure, Missing, copy_of, if_installed, in_turns, pair, ratios
+from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.distributed import Team
 from judgekit_gpt2.tokens import Tokenizer
@@ -31,9 +30,8 @@ OVER_TRANSFORMERS = 1.05
 SIZE = 2048  # of the square matrices whose product is the machine's ceiling
 
 
-def figures(rounds: int) -> Iterator[Figure]:
-    book = _book()
-    config = replace(PRESETS["gpt2"], dropout=0.0)
+def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
+    book = if_installed(lambda: _book(config))
     _, theirs = pair(config)
     generator = torch.Generator().manual_seed(2)
     ids = torch.randint(0, config.vocabulary, (ROWS, TOKENS + 1), generator=generator)
@@ -44,11 +42,10 @@ def figures(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
 
         def ours(precision: Precision, compiled: bool) -> Callable[[Batch], int]:
-            return _ours(copy_of(theirs, config), precision, compiled, Path(folder))
+            return _ours(copy_of(theirs, config), precision, compiled, Path(folder), [whole])
 
         full, low, best = ours("float32", False), ours("bfloat16", False), ours("bfloat16", True)
         works: dict[str, Callable[[], int]] = {
-            "the book's": lambda: book(whole),
             "transformers, float32": _theirs(theirs, whole, low=False),
             "transformers, bfloat16": _theirs(theirs, whole, low=True),
             "float32": lambda: full(whole),
@@ -56,12 +53,15 @@ def figures(rounds: int) -> Iterator[Figure]:
             "bfloat16, compiled": lambda: best(whole),
             "bfloat16, compiled, response only": lambda: best(response),
         }
+        if book:
+            works["the book's"] = lambda: book(whole)
         rates = in_turns(works, rounds)
     for name, values in rates.items():
         yield Figure(name, values, "tokens/s")
     compiled, responses = rates["bfloat16, compiled"], rates["bfloat16, compiled, response only"]
-    yield Figure("all targets, over the book's", ratios(compiled, rates["the book's"]), "×", AIMS["all targets"])
-    yield Figure("response only, over the book's", ratios(responses, rates["the book's"]), "×", AIMS["response only"])
+    if book:
+        for name, values in (("all targets", compiled), ("response only", responses)):
+            yield Figure(f"{name}, over the book's", ratios(values, rates["the book's"]), "×", AIMS[name])
     for precision, mine in (("float32", "float32"), ("bfloat16", "bfloat16, compiled")):
         over = ratios(rates[mine], rates[f"transformers, {precision}"])
         yield Figure(f"{mine}, over transformers' {precision}", over, "×", OVER_TRANSFORMERS)
@@ -79,8 +79,8 @@ def _utilisation(config: GPT2Config, rates: dict[str, list[float]], rounds: int)
         yield Figure(f"utilisation of the matrix product, {name}", shares, "%")
 
 
-def _ours(model: Any, precision: Precision, compiled: bool, folder: Path) -> Callable[[Batch], int]:
-    task = Task(model, Tokenizer.gpt2(), NextToken(model), lambda number: [])
+def _ours(model: Any, precision: Precision, compiled: bool, folder: Path, epoch: list[Batch]) -> Callable[[Batch], int]:
+    task = Task(model, Tokenizer.gpt2(), NextToken(model), lambda number: epoch)
     recipe = Recipe(steps=1000, lr=1e-5, warmup=0, precision=precision, compile=compiled)
     fitting = Fitting(
         task, recipe, judgekit.TrainingState(folder, ""), Team(0, 1, torch.device("cpu")), lambda *_: None
@@ -106,14 +106,16 @@ def _theirs(model: Any, batch: Batch, *, low: bool) -> Callable[[], int]:
     return step
 
 
-def _book() -> Callable[[Batch], int]:
+def _book(config: GPT2Config) -> Callable[[Batch], int]:
     try:
         chapter = importlib.import_module("llms_from_scratch.ch04")
     except ImportError:
         raise Missing("the book's code is not installed: pip install --no-deps llms-from-scratch") from None
-    sizes = {"vocab_size": 50257, "context_length": 1024, "emb_dim": 768, "n_heads": 12, "n_layers": 12}
+    sizes = {"vocab_size": config.vocabulary, "context_length": config.context, "emb_dim": config.width}
     torch.manual_seed(0)
-    model = chapter.GPTModel({**sizes, "drop_rate": 0.0, "qkv_bias": True})
+    model = chapter.GPTModel(
+        {**sizes, "n_heads": config.heads, "n_layers": config.layers, "drop_rate": config.dropout, "qkv_bias": True}
+    )
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.1)
 
     def step(batch: Batch) -> int:

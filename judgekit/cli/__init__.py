@@ -125,6 +125,12 @@ def execute(args: Sequence[str] | None = None) -> int:
         sys.stderr.write(scrub(traceback.format_exc()))
         complain("internal error: please report the lines above; nothing that was committed is lost")
         return 70
+    except BaseException as error:  # SystemExit and its like: no command raises them, so a plugin did
+        from judgekit.plugins import exit_of
+
+        found = exit_of(error)
+        complain(str(found))
+        return found.exit_code
     return outcome if isinstance(outcome, int) else 0
 
 

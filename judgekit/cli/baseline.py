@@ -50,6 +50,7 @@ def show(file: Path) -> None:
     """Print what a baseline FILE (or a run) holds: means, items, noise, and what measured them."""
     from judgekit.baseline import read_scores
     from judgekit.cli.results import print_table
+    from judgekit.secret import shortened
 
     found = read_scores(file)
     rows = [
@@ -61,7 +62,7 @@ def show(file: Path) -> None:
     print_table(f"baseline {found.run_id} (judgekit {found.judgekit_version})", columns, rows)
     for name, sheet in found.metrics.items():
         lines = [("dataset", f"{counted(sheet.n_samples, 'sample')}, {sheet.dataset[:12]}…"), *sheet.instrument.items()]
-        print_table(f"{name} was measured by", ("", ""), [(key, value[:100]) for key, value in lines])
+        print_table(f"{name} was measured by", ("", ""), [(key, shortened(value, 100)) for key, value in lines])
 
 
 def _row(name: str, sheet: Sheet, system: str, scores: Scores) -> tuple[str, ...]:

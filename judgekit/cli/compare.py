@@ -134,7 +134,6 @@ def _print_mover(result: Compared, mover: Mover) -> None:
 def shown(text: str) -> str:
     """A text of the data or a model on one line, short, without terminal controls."""
     from judgekit.cli.console import printable
-    from judgekit.secret import scrub
+    from judgekit.secret import shortened
 
-    line = " ".join(scrub(text).split())
-    return printable(line if len(line) <= LONGEST else f"{line[:LONGEST]}…")
+    return printable(shortened(" ".join(text.split()), LONGEST))

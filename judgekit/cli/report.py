@@ -44,7 +44,7 @@ def command(
 
     manager = build_manager(block=blocked_by_environment())
     folder = RunFolder(runs[0]) if len(runs) == 1 else _pooled(runs, manager)
-    names = formats or RunSpec.model_validate(folder.view().record.spec).reports
+    names = formats or RunSpec.model_validate(folder.record().spec).reports
     written = write_reports(folder, names, manager, Wishes(redact, interactive, baseline))
     for line in in_short(written, folder):
         click.echo(line)
@@ -58,5 +58,5 @@ def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:
 
     folders = [open_run(run) for run in runs]
     folder = pool(folders, folders[0].path.parent, manager)
-    print_record(folder.view().record)
+    print_record(folder.record())
     return folder

@@ -32,7 +32,7 @@ def commands(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
 def _command(case: Case) -> str:
     title = _property(one_line(f"{WORDS[case.outcome]}: {case.name}", 200))
     message = visible("\n".join([case.message, *(line for line in case.lines if line != case.message)]))
-    return f"::{_COMMANDS[case.outcome]} title={title}::{_data(message[:LONGEST])}"
+    return f"::{_COMMANDS[case.outcome]} title={title}::{_data(judgekit.shortened(message, LONGEST))}"
 
 
 def _data(text: str) -> str:

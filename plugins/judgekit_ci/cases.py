@@ -41,8 +41,8 @@ def cases(run: judgekit.RunView) -> list[Case]:
     found = [*_troubles(run)]
     if record.gate is not None:
         found += [_claim(claim) for claim in record.gate.claims]
-        if not record.gate.claims:
-            found.append(Case("gate", "gate", "error", "the gate has no rule: nothing was decided"))
+        if record.gate.outcome not in {claim.outcome for claim in record.gate.claims}:
+            found.append(Case("gate", "gate", "error", "a rule was not evaluated", record.gate.notes))
     else:
         found += _results(record)
     return [*found, *_cards(record)]

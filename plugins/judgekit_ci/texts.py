@@ -37,8 +37,7 @@ def _escape(char: str) -> str:
 
 def one_line(text: str, limit: int = 300) -> str:
     """The text on one line of at most `limit` characters, nothing hidden in it."""
-    line = " ".join(visible(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return judgekit.shortened(" ".join(visible(text).split()), limit)
 
 
 def inert(text: str, limit: int = 300) -> str:

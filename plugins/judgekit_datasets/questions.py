@@ -239,5 +239,4 @@ def _space(text: str, at: int) -> int:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return judgekit.shortened(repr(value), 60)

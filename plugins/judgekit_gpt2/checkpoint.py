@@ -45,7 +45,7 @@ def require_torch() -> None:
     """Raises UsageError with the line that installs torch, where it is missing."""
     missing = [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
     if missing:
-        raise judgekit.UsageError(f"{missing[0]} is not installed; `pip install 'judgekit[gpt2]'` brings it")
+        raise judgekit.UsageError(f"{missing[0]} is not installed; `{judgekit.install_hint('gpt2')}` brings it")
 
 
 def require_compiler() -> None:

@@ -100,10 +100,13 @@ def _start_gloo(store: Any, rank: int, size: int, timeout: timedelta) -> dist.Pr
 
 
 def gains_from_bfloat16(device: torch.device) -> bool:
-    """Whether the machine has instructions for matrix products in bfloat16; without them it is slower than float32."""
+    """Whether torch has instructions for matrix products in bfloat16; without them it is slower than float32.
+
+    Held to fewer than the processor has (ATEN_CPU_CAPABILITY), torch's attention refuses bfloat16.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    if not hasattr(torch.cpu, "get_capabilities"):
+    if not hasattr(torch.cpu, "get_capabilities") or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return False  # an older torch cannot tell
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

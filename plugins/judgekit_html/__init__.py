@@ -38,7 +38,8 @@ def judgekit_check(spec: judgekit.RunSpec) -> Sequence[judgekit.Problem]:
 
     if "html" not in spec.reports or importlib.util.find_spec("vl_convert") is not None:
         return ()
-    missing = "the html report draws its charts with vl-convert: pip install 'judgekit[report]', or leave html out"
+    hint = judgekit.install_hint("report")
+    missing = f"the html report draws its charts with vl-convert: {hint}, or leave html out"
     return [judgekit.Problem(severity="error", where="reports", message=missing)]
 
 

@@ -130,8 +130,7 @@ def _apart(name: str, differences: Sequence[judgekit.Estimate]) -> str:
 
 
 def _short(group: str | None) -> str:
-    text = group or ""
-    return text if len(text) <= LONG else f"{text[: LONG - 1]}…"
+    return judgekit.shortened(group or "", LONG)
 
 
 # --- the chart and the table -----------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def data_uri(chart: Mapping[str, Any], name: str) -> str:
     try:
         import vl_convert
     except ImportError:
-        raise judgekit.PluginError("charts are drawn by vl-convert: pip install 'judgekit[report]'") from None
+        raise judgekit.PluginError(f"charts are drawn by vl-convert: {judgekit.install_hint('report')}") from None
     try:
         # No base URL is allowed: a chart brings its data along.
         svg = vl_convert.vegalite_to_svg(

@@ -96,8 +96,7 @@ class Item:
 
 def titled(sample: judgekit.Sample) -> str:
     """The instruction and its input on one line, at most TITLE characters."""
-    text = " ".join(f"{sample.instruction} {sample.input}".split())
-    return text if len(text) <= TITLE else f"{text[: TITLE - 1]}…"
+    return judgekit.shortened(" ".join(f"{sample.instruction} {sample.input}".split()), TITLE)
 
 
 class Items:

@@ -65,5 +65,4 @@ def where(item: judgekit.Item) -> str:
 
 def shown(text: str, most: int = 60) -> str:
     """A text's beginning, in one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return judgekit.shortened(" ".join(text.split()), most)

@@ -38,12 +38,13 @@ from judgekit import (
     Sampling,
     Secret,
     counted,
+    install_hint,
 )
 from judgekit_local.gguf import SMOLLM2, checked, sha256, smollm2
 from judgekit_openai.chat import ChatClient, Dialect
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently
-_INSTALL = "llama.cpp is not installed: pip install 'judgekit[local]'"
+_INSTALL = f"llama.cpp is not installed: {install_hint('local')}"
 _SOON = 0.5  # seconds that `close` waits for the end of the server
 _NO_SEED = 2**32 - 1  # llama.cpp reads 32 bits of a seed, and this one as "draw one at random"
 

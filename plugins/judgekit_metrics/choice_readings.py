@@ -157,7 +157,9 @@ def _likeliest_token(question: Question, reply: judgekit.Reply) -> Picked:
         raise Unread(str(error)) from None
     chances = [shares.get(letter, 0.0) for letter in question.letters]
     if not any(chances):
-        raise Unread(f"no letter is among the alternatives at the first token, {reply.tokens[0].text[:40]!r}")
+        raise Unread(
+            f"no letter is among the alternatives at the first token, {judgekit.shortened(reply.tokens[0].text, 40)!r}"
+        )
     known = {letter: round(math.log(share), 4) for letter, share in shares.items() if share > 0}
     return Picked({"letter": _first_largest(chances)}, {"logprobs": dict(sorted(known.items()))})
 
@@ -218,5 +220,4 @@ def _folded(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text.strip() if len(text) <= 60 else f"{text[:57]}…"
+    return judgekit.shortened(value if isinstance(value, str) else repr(value), 60).strip()

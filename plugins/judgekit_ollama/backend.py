@@ -33,7 +33,7 @@ from judgekit import (
 )
 from judgekit_ollama.chat import chat_body, check_option_names, read_reply
 from judgekit_ollama.cut import NUM_KEEP, falls_short, fills
-from judgekit_ollama.host import parse_host
+from judgekit_ollama.host import DEFAULT, parse_host
 from judgekit_ollama.server import Server
 from judgekit_ollama.tokens import NoLogprobs
 from judgekit_ollama.versions import LOGPROBS, SCHEMA, TRUNCATE, Version, at_least, counts_cached, text
@@ -112,12 +112,19 @@ class OllamaBackend(Backend):
             "num_ctx": self.options.num_ctx,
             "think": self.options.think,
             "options": self.options.options,
+            **self._elsewhere(),
         }
+
+    def _elsewhere(self) -> dict[str, JsonValue]:
+        """The server's address, unless it is Ollama's own default: two servers are told apart, though they say that
+        they serve one model."""
+        address = Http.address(self._server.address)
+        return {} if address == Http.address(DEFAULT) else {"server": address}
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         options = self.options
         own = {"adapter": f"ollama/{ADAPTER}", "model": options.model, "num_ctx": options.num_ctx,
-               "think": options.think, "options": options.options}  # fmt: skip
+               "think": options.think, "options": options.options, "server": None, **self._elsewhere()}  # fmt: skip
         return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
 
     def check(self) -> list[Problem]:

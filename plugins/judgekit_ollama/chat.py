@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from judgekit import CallError, Reply, Request, Usage
+from judgekit import CallError, Reply, Request, Usage, shortened
 from judgekit_ollama.tokens import read_tokens
 
 # The server only logs a name that it does not know, so they are checked here.
@@ -90,7 +90,8 @@ def read_reply(body: Any, request: Request) -> Reply:
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat reply was due")
     if body.get("error"):
-        raise CallError(f"the server sent an error under status 200: {' '.join(str(body['error']).split())[:300]}")
+        said = shortened(" ".join(str(body["error"]).split()), 300)
+        raise CallError(f"the server sent an error under status 200: {said}")
     message, reason = body.get("message"), body.get("done_reason")
     if body.get("done") is not True or not isinstance(message, dict):
         raise CallError("the server sent half of a chat reply")

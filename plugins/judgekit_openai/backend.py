@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
-import ipaddress
 import json
 import os
 import threading
@@ -132,7 +131,7 @@ class OpenAIBackend(Backend):
     def identity(self) -> dict[str, JsonValue]:
         return {
             "adapter": f"openai/{ADAPTER}",
-            "server": server_name(self.base_url),
+            "server": Http.address(self.base_url),
             "model": self.options.model,
             "max_tokens_field": self._tokens_field(),
             "response_format": self.options.response_format,
@@ -237,7 +236,7 @@ class OpenAIBackend(Backend):
         name = self.options.key_env or "OPENAI_API_KEY"
         key = Secret.from_env(name)
         if key is None and (official or self.options.key_env):
-            raise AuthError(f"no API key for {server_name(self.base_url)}: set the environment variable {name}")
+            raise AuthError(f"no API key for {Http.address(self.base_url)}: set the environment variable {name}")
         return key
 
     def _dialect(self) -> Dialect:
@@ -311,16 +310,3 @@ def is_openai(base_url: str) -> bool:
 def is_azure(base_url: str) -> bool:
     """Whether the address is Azure's service of OpenAI's models: the same dialect, but keys of its own."""
     return f".{urllib.parse.urlsplit(base_url).hostname}".endswith(".openai.azure.com")
-
-
-def server_name(base_url: str) -> str:
-    """The address as the record has it: "loopback" for this machine, whatever the port; no user name, no query."""
-    parts = urllib.parse.urlsplit(base_url)
-    host = parts.hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost" or host.endswith(".localhost")
-    if loopback:
-        return "loopback"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")

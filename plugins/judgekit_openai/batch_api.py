@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from judgekit import BackendError, CallError, Http, HttpResult, HttpStatusError
+from judgekit import BackendError, CallError, Http, HttpResult, HttpStatusError, shortened
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one input file
 _MADE_BY = "judgekit"  # the metadata key whose value is the digest
@@ -225,7 +225,8 @@ def _result(line: bytes, batch_id: str) -> Result:
         item = json.loads(line.decode("utf-8", "surrogatepass"), parse_constant=_refuse)
         name, response, error = str(item["custom_id"]), item.get("response"), item.get("error")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as damage:
-        raise CallError(f"a result file of batch {batch_id} is cut or damaged: {line[:60]!r}") from damage
+        start = shortened(line.decode("utf-8", "replace"), 60)
+        raise CallError(f"a result file of batch {batch_id} is cut or damaged: {start!r}") from damage
     if isinstance(response, dict) and isinstance(response.get("status_code"), int):
         return Result(name, response["status_code"], response.get("body"))
     words = [str(error.get(key)) for key in ("code", "message") if error.get(key)] if isinstance(error, dict) else []

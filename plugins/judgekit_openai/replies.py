@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from judgekit import CallError, Reply, Token, Usage
+from judgekit import CallError, Reply, Token, Usage, shortened
 
 _MOST = 2**31  # tokens; a server that tells more is out of its mind, and nothing is reckoned with it
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
@@ -134,4 +134,4 @@ def _reasoning_tokens(usage: Any) -> int:
 
 def _words(error: Any) -> str:
     message = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(message).split())[:300]
+    return shortened(" ".join(str(message).split()), 300)

@@ -11,7 +11,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from judgekit import Backend, BackendError, CheckpointError, JudgekitError, Options, Problem, Reply, Request, UsageError
+from judgekit import (
+    Backend,
+    BackendError,
+    CheckpointError,
+    JudgekitError,
+    Options,
+    Problem,
+    Reply,
+    Request,
+    UsageError,
+    install_hint,
+)
 from judgekit_transformers.checkpoint import SMOLLM2, located, sha256
 from judgekit_transformers.metadata import Metadata, metadata_of, refuse_vocabulary
 
@@ -19,7 +30,7 @@ ADAPTER = 3  # part of the identity; raise it when the same request would get an
 SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32 with its template, whose answers have not changed since
 BATCH = 8  # answers written at once, where the config does not say
 LIBRARIES = ("torch", "transformers", "tokenizers")
-_INSTALL = "is not installed: pip install 'judgekit[hf]'"
+_INSTALL = f"is not installed: {install_hint('hf')}"
 
 
 class TransformersOptions(Options):

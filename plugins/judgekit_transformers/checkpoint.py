@@ -7,7 +7,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-from judgekit import BackendError, CheckpointError
+from judgekit import BackendError, CheckpointError, install_hint
 from judgekit_transformers.metadata import GGUF_MAGIC, read_json, read_safetensors_header
 
 SMOLLM2 = "smollm2"
@@ -54,7 +54,7 @@ def smollm2() -> Path:
 def _cached(model: str, folder: Path, revision: str | None) -> Path:
     """The snapshot of a hub id in the hub's cache."""
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise BackendError("huggingface_hub is not installed: pip install 'judgekit[hf]'")
+        raise BackendError(f"huggingface_hub is not installed: {install_hint('hf')}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

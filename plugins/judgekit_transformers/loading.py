@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from judgekit import BackendError, CheckpointError
+from judgekit import BackendError, CheckpointError, shortened
 from judgekit_transformers import llama
 from judgekit_transformers.gguf_file import GGUF
 from judgekit_transformers.metadata import Kind, metadata_of, refuse_encoders, refuse_vocabulary, window
@@ -149,4 +149,4 @@ def _whole(loaded: tuple[Any, dict[str, Any]], path: Path) -> Any:
 def _line(error: Exception) -> str:
     if "trust_remote_code" in str(error):
         return "it needs code from its folder (trust_remote_code), which judgekit never runs"
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"[:300]
+    return shortened(f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", 300)

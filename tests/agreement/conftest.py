@@ -47,15 +47,18 @@ def stored(tmp_path):
 
     def write(rows, run_id="run-a", texts=None, **changes):
         folder = RunFolder(tmp_path / "runs" / run_id)
-        folder.rows.write(rows)
-        folder.samples.write([Sample(id=one, instruction=one) for one in dict.fromkeys(row.sample_id for row in rows)])
+        ids = dict.fromkeys(row.sample_id for row in rows)
+        files = {
+            "rows.jsonl": folder.rows.write(rows),
+            "samples.jsonl": folder.samples.write([Sample(id=one, instruction=one) for one in ids]),
+        }
         for system in dict.fromkeys(row.system for row in rows):
             mine = dict.fromkeys((row.sample_id, row.repeat) for row in rows if row.system == system)
-            folder.responses(system).write(
+            files[f"responses/{system}.jsonl"] = folder.responses(system).write(
                 Response(system=system, sample_id=one, repeat=repeat, text=(texts or {}).get(one, f"answer to {one}"))
                 for one, repeat in mine
             )
-        folder.write_record(record_of(rows, run_id, **changes))
+        folder.write_record(record_of(rows, run_id, **changes).model_copy(update={"files": files}))
         return folder.path
 
     return write

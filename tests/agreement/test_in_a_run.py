@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from judgekit.errors import ConfigError, DataError, PreflightError, UsageError
+from judgekit.errors import ConfigError, DataError, PreflightError, StorageError, UsageError
 from judgekit.folder import RunFolder
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.rescoring import rescored
@@ -185,6 +185,10 @@ def test_what_cannot_be_rescored_is_said_before_any_call(here):
     with pytest.raises(UsageError, match="has no metric that asks a judge"):
         again(bare.folder.path, "main", here, config().judges)
     shutil.rmtree(first.folder.path / "responses")
+    with pytest.raises(StorageError, match="is missing, and belongs to the run"):
+        again(first.folder.path, "other", here)
+    files = {name: digest for name, digest in first.record.files.items() if not name.startswith("responses/")}
+    first.folder.write_record(first.record.model_copy(update={"files": files}))
     with pytest.raises(DataError, match="has no stored responses"):
         again(first.folder.path, "other", here)
     assert len(Parrot.calls) == asked

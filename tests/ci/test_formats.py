@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from gated_runs import claim, gated, hostile, limit
+from judgekit.records import Gate, GateClaim
 from judgekit_ci.annotations import commands
 from judgekit_ci.cases import cases, outcome
 from judgekit_ci.gitlab import code_quality
@@ -62,6 +64,15 @@ def test_a_rule_is_one_case_and_only_quality_is_a_failure() -> None:
     (unknown,) = found["other, sft: margin"]
     assert isinstance(unknown, Error), "neither a failure, which nobody has shown, nor a skip, which is green"
     assert unknown.type == "inconclusive"
+
+
+@pytest.mark.parametrize("claims", [(), (claim("PASS"),)])
+def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims: tuple[GateClaim, ...]) -> None:
+    view = gated()
+    gate = Gate(outcome="INCONCLUSIVE", claims=claims, notes=("style: nothing was measured",))
+    found = cases(replace(view, record=view.record.model_copy(update={"gate": gate})))
+    assert outcome(found) == "error"
+    assert ("style: nothing was measured",) in [case.lines for case in found if case.group == "gate"]
 
 
 def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from judgekit import run_config
 from judgekit.cli import app, execute
+from judgekit.errors import PluginError
 
 HOOK = "import judgekit\n@judgekit.hookimpl\n"
 BACKENDS = f"{HOOK}def judgekit_backends():\n    "
@@ -77,3 +80,151 @@ def test_two_broken_ones_are_both_named(plugin, capsys: pytest.CaptureFixture[st
     assert "ZeroDivisionError" in err
     assert "it returned int" in err
     assert out.count("BROKEN") == 2
+
+
+PARTS = """\
+import sys
+import judgekit
+
+HOW = {how!r}
+AT = {at!r}
+
+
+def reach(place):
+    if place == AT:
+        exec(HOW)
+
+
+class Backend(judgekit.Backend):
+    def __init__(self, *given):
+        super().__init__(*given)
+        reach("factory")
+
+    def identity(self):
+        reach("identity")
+        return super().identity()
+
+    def check(self):
+        reach("check")
+        return []
+
+    def generate(self, requests):
+        reach("generate")
+        return [judgekit.Reply(text="yes") for _ in requests]
+
+    def close(self):
+        reach("close")
+
+
+class Metric(judgekit.Metric):
+    def series_of(self, judged):
+        reach("series")
+        return {{"value": judgekit.Series(label="mine", low=0, high=1)}}
+
+    def rows(self, study):
+        reach("rows")
+        return iter(())
+
+
+def reporter(run, sections):
+    reach("reporter")
+    return {{}}
+
+
+@judgekit.hookimpl
+def judgekit_backends():
+    reach("judgekit_backends")
+    return {{"mine": Backend}}
+
+
+@judgekit.hookimpl
+def judgekit_metrics():
+    return {{"mine": Metric}}
+
+
+@judgekit.hookimpl
+def judgekit_reporters():
+    return {{"mine": reporter}}
+
+
+@judgekit.hookimpl
+def judgekit_check(spec, trainers, samples):
+    reach("judgekit_check")
+    return []
+
+
+@judgekit.hookimpl
+def judgekit_row_done(row):
+    reach("judgekit_row_done")
+
+
+@judgekit.hookimpl
+def judgekit_report_sections(run):
+    reach("judgekit_report_sections")
+    return []
+
+
+reach("import")
+"""
+RUN = """\
+name: t
+data: {path: data.json}
+models: {a: {backend: mine}}
+metrics: {mine: {type: mine}, e: {type: exact_match}}
+reports: [mine]
+"""
+PLACES = (
+    *("import", "judgekit_backends", "factory", "identity", "check", "generate", "close", "series", "rows", "reporter"),
+    *("judgekit_check", "judgekit_row_done", "judgekit_report_sections"),
+)
+
+
+@pytest.fixture
+def run(plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs a config whose backend, metric and reporter are of the plugin `parts`, which does `how` at `at`."""
+
+    def start(at: str, how: str) -> int:
+        monkeypatch.delitem(sys.modules, "plugin_parts", raising=False)
+        plugin("parts", PARTS.format(at=at, how=how))
+        (tmp_path / "data.json").write_text('[{"instruction": "Say yes.", "output": "yes"}]')
+        (tmp_path / "judgekit.yaml").write_text(RUN)
+        monkeypatch.chdir(tmp_path)
+        return execute(["run", "judgekit.yaml", "--progress", "none"])
+
+    return start
+
+
+@pytest.mark.parametrize("at", PLACES)
+def test_a_plugin_that_exits_is_named(at: str, run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(at, "sys.exit(0)") == 2
+    err = capsys.readouterr().err
+    assert "'parts'" in err
+    assert "SystemExit: 0" in err
+    assert "JUDGEKIT_BLOCK_PLUGINS=parts" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("at", ["import", "judgekit_backends", "check", "generate", "rows"])
+@pytest.mark.parametrize("how", ["raise SystemExit", "import asyncio; raise asyncio.CancelledError", "sys.exit('bye')"])
+def test_whatever_is_no_exception_is_named_too(at: str, how: str, run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(at, how) == 2
+    assert "JUDGEKIT_BLOCK_PLUGINS=parts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at", ["import", "judgekit_backends", "check", "generate", "rows", "reporter"])
+def test_an_interrupt_in_a_plugin_stays_one(at: str, run) -> None:
+    assert run(at, "raise KeyboardInterrupt") == 130
+
+
+def test_a_plugin_without_exits_runs(run) -> None:
+    assert run("nowhere", "sys.exit(0)") == 0
+
+
+@pytest.mark.parametrize("at", ["factory", "generate", "rows"])
+def test_in_python_it_is_a_plugin_error(at: str, run, tmp_path: Path) -> None:
+    assert run("nowhere", "") == 0
+    sys.modules["plugin_parts"].AT, sys.modules["plugin_parts"].HOW = at, "sys.exit(0)"
+    for ledger in tmp_path.glob(".judgekit/ledger*"):
+        ledger.unlink()
+    with pytest.raises(PluginError, match="plugin 'parts' raised SystemExit"):
+        run_config(tmp_path / "judgekit.yaml")

@@ -230,7 +230,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, capsys, file, content, sa
     a, b = run_of(tmp_path, "a", BASE), run_of(tmp_path, "b", BASE)
     (b / file).write_bytes(content)
     code, out, err = said(capsys, a, b)
-    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert (code, out, len(err.splitlines())) == (2 if file == "record.json" else 6, "", 1), err
     assert said_of_it in err
 
 

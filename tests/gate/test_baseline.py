@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gate_folders import a_run, drawn, moved
+from gate_folders import a_run, as_if_written, drawn, moved
 from judgekit.baseline import baseline_of, read_baseline, to_bytes, write_baseline
 from judgekit.cli import execute
 from judgekit.errors import DataError, IncompleteError
@@ -161,9 +161,10 @@ def test_nan_in_the_rows_of_a_run_is_refused_with_file_and_line(tmp_path, capsys
     rows[4] = rows[4].replace(f'"value":{BASE[4]}', '"value":NaN')
     (run / "rows.jsonl").write_text("\n".join(rows) + "\n")
     code, _, err = said(capsys, "baseline", "set", run, tmp_path / "b.json")
-    assert code == 2
+    assert code == 6
     assert "rows.jsonl:5" in err
     rows[4] = rows[3]
     (run / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    as_if_written(run)
     code, _, err = said(capsys, "baseline", "set", run, tmp_path / "b.json")
     assert (code, "added twice" in err) == (2, True)

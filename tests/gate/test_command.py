@@ -72,8 +72,9 @@ def test_errors_are_2_and_name_what_is_wrong(places, tmp_path):
     assert "this gate cannot decide a margin of 0.1: it needs" in err
     assert "These show a change of" in err
     assert err.rstrip().endswith("neither a loss nor its absence is shown")
-    _, _, err = gate(new(-9, name="bad"), "--metric", "quality", "--margin", "0.1")
-    assert err.rstrip().endswith("a loss is shown, of whatever size")
+    code, out, _ = gate(new(-9, name="bad"), "--metric", "quality", "--margin", "0.1")
+    assert (code, out.startswith("FAIL: ")) == (1, True), "a shown loss needs no power"
+    assert "note: quality, sft: the loss is shown, but this rule could not have passed" in out
     code, _, err = gate(good, "--metric", "qualty", "--margin", "3")
     assert code == 2
     assert "did you mean 'quality'" in err

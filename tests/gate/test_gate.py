@@ -3,13 +3,14 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from gate_folders import ERRORS, SCORE, a_run, drawn, moved, samples_of
 from judgekit.baseline import read_baseline, write_baseline
 from judgekit.errors import ConfigError, UsageError
 from judgekit.folder import RunFolder
 from judgekit.gate import evaluate
-from judgekit.records import Series
+from judgekit.records import Gate, Series
 from judgekit.rules import Reference
 from judgekit.spec import GateSpec
 
@@ -104,6 +105,32 @@ def test_a_margin_that_these_items_cannot_decide_is_refused_with_the_number_that
         gated(quality(moved(BASE, 0, 2)), quality(BASE), {"quality": {"margin": 0.5}})
     with pytest.raises(UsageError, match=r"it needs"):
         gated(quality([50.0, 60.0, 70.0]), quality([52.0, 55.0, 75.0]), {"quality": {"margin": 3}})
+
+
+def test_a_loss_that_is_shown_fails_whatever_the_power(gated):
+    gate = gated(quality(moved(BASE, -20, 2)), quality(BASE), {"quality": {"margin": 0.5}})
+    claim = one(gate)
+    assert (gate.outcome, claim.outcome, claim.reasons) == ("FAIL", "FAIL", ())
+    assert claim.interval.high < -0.5 < 0.5 < claim.detectable
+    note = gate.notes[-1]
+    assert "cannot decide a margin of 0.5: it needs" in note
+
+
+def test_a_shown_loss_under_a_failed_card_is_no_fail(gated):
+    with pytest.raises(UsageError, match=r"cannot decide .*: a loss is shown, of whatever size"):
+        gated(quality(moved(BASE, -20, 2)), quality(BASE), {"quality": {"margin": 0.5}}, card=False)
+
+
+@pytest.mark.parametrize("broken", [{"margin": 0.5}, {"margin": 3}, {"min": 90}])
+def test_a_rule_that_cannot_decide_hides_no_other_and_does_not_pass(gated, broken):
+    old = {"quality": {"sft": BASE}, "style": {"sft": BASE}}
+    new = {"quality": {"sft": moved(BASE, -20, 2)}, "style": {"sft": moved(BASE, 2, 3)}}
+    gate = gated(new, old, {"quality": broken, "style": {"margin": 0.5}})
+    assert gate.outcome == "FAIL"
+    failed, weak = gate.claims
+    assert (failed.outcome, weak.outcome) == ("FAIL", "INCONCLUSIVE")
+    assert weak.interval.low > -0.5
+    assert weak.reasons[0].startswith("this rule cannot decide a margin of 0.5: it needs")
 
 
 def test_limits_are_held_against_the_printed_interval(gated):
@@ -208,6 +235,39 @@ def test_the_candidate_itself_may_change(gated):
 def test_more_repeats_are_no_other_instrument(gated):
     new = [[score, score] for score in BASE]
     assert gated(quality(new), quality(BASE), {"quality": {"margin": 3}}).outcome == "PASS"
+
+
+# --- a gate that evaluated nothing ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules", [{}, {"waive": ["main"]}, {"baseline": "b.json"}, {"system": ["sft"]}])
+def test_a_gate_without_a_rule_is_an_error(gated, rules):
+    with pytest.raises(ConfigError, match="the gate has no rule"):
+        gated(quality(BASE), quality(BASE), rules)
+
+
+@pytest.mark.parametrize("rules", [{"quality": {"min": 5}, "system": []}, {"quality": {"min": 5, "system": []}}])
+def test_a_rule_for_no_system_is_an_error(gated, rules):
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        gated(quality(BASE), quality(BASE), rules)
+
+
+def test_a_rule_on_what_was_not_measured_is_no_pass(gated):
+    both = {"metrics": {name: {"type": "score", "judge": "main"} for name in ("quality", "style")}}
+    gate = gated(quality(BASE), quality(BASE), {"style": {"min": 5}}, spec=both)
+    assert (gate.outcome, gate.claims) == ("INCONCLUSIVE", ())
+    assert gate.notes == ("style: nothing was measured, so its rule was not evaluated",)
+    gate = gated(quality(BASE), quality(BASE), {"style": {"min": 5}, "quality": {"min": 5}}, spec=both)
+    assert (gate.outcome, one(gate).outcome) == ("INCONCLUSIVE", "PASS")
+    gate = gated(quality(BASE), quality(BASE), {"style": {"min": 5}, "quality": {"min": 99}}, spec=both)
+    assert gate.outcome == "FAIL"
+
+
+def test_no_record_holds_a_pass_without_a_rule(gated):
+    claim = one(gated(quality(BASE), quality(BASE), {"quality": {"min": 99}}))
+    for claims in ((), (claim,)):
+        with pytest.raises(ValidationError, match="only if it evaluated a rule"):
+            Gate(outcome="PASS", claims=claims)
 
 
 # --- what may hide behind a green light -------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_check_finds_a_bad_checkpoint(tmp_path, reference_folder):
 def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
     monkeypatch.setattr(checkpoint.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
     (problem,) = backend.check()
-    assert problem.message == "torch is not installed; `pip install 'judgekit[gpt2]'` brings it"
+    assert problem.message == f"torch is not installed; `{judgekit.install_hint('gpt2')}` brings it"
 
 
 @pytest.mark.parametrize("gains", [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
@@ -142,6 +143,17 @@ def test_only_the_transport_imports_http(core: Path) -> None:
             assert "import httpcore" not in text, path
 
 
+def test_texts_are_cut_at_one_place(core: Path) -> None:
+    """secret.shortened scrubs first. Hashes may be cut anywhere."""
+    cut = re.compile(r"\[: ?\w+( - \d)?\](\}|\)? \+ \")…")
+    for folder in (core, *(Path(__import__(name).__file__ or "").parent for name in plugin_packages())):
+        for path in folder.rglob("*.py"):
+            if path.name == "secret.py":
+                continue
+            for line in path.read_text("utf-8").splitlines():
+                assert not cut.search(line.replace("[:12]", "")), f"{path.name}: {line}"
+
+
 def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
     """Tested on the installed packages, so that it holds for the wheel too."""
     for name in plugin_packages():
@@ -161,7 +173,9 @@ def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
 
 def plugin_packages() -> list[str]:
     points = [point for group in GROUPS for point in importlib.metadata.entry_points(group=group)]
-    return sorted(point.value for point in points if point.dist is not None and point.dist.name == "judgekit")
+    return sorted(
+        point.value for point in points if point.dist is not None and point.dist.name == judgekit.DISTRIBUTION
+    )
 
 
 def test_folders_are_packages_are_entry_points(checkout: Path) -> None:

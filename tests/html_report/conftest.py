@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import judgekit
 from hostile import hostile_everywhere
 from judgekit_html import report
 from sample_run import sample_run, section_of
@@ -57,7 +58,7 @@ def browser() -> Iterator[Browser]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        absent("playwright is not installed: pip install 'judgekit[test]'")
+        absent(f"playwright is not installed: {judgekit.install_hint('test')}")
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
         yield chromium

@@ -288,12 +288,11 @@ def test_sections_stand_in_their_place_and_in_the_reports_order() -> None:
 def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
     view = rich_run(12)
     folder = RunFolder(tmp_path / "run")
-    record = view.record.model_copy(update={"gate": None})
-    folder.samples.write(view.samples)
-    folder.rows.write(view.rows)
-    for system in record.systems:
-        folder.responses(system).write([one for one in view.responses if one.system == system])
-    folder.write_record(record)
+    kept = {"samples.jsonl": folder.samples.write(view.samples), "rows.jsonl": folder.rows.write(view.rows)}
+    for system in view.record.systems:
+        mine = [one for one in view.responses if one.system == system]
+        kept[f"responses/{system}.jsonl"] = folder.responses(system).write(mine)
+    folder.write_record(view.record.model_copy(update={"gate": None, "files": kept}))
 
     def made(*flags: str) -> bytes:
         command = [sys.executable, "-m", "judgekit", "report", str(folder.path), "--format", "html", *flags]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from judgekit import Backend, BackendError, CheckpointError, Http, Interrupted, Message, Request, Sampling
+from judgekit import Backend, BackendError, CheckpointError, Http, Interrupted, Message, Request, Sampling, install_hint
 from judgekit_local import gguf as gguf_of_ours
 from judgekit_local.backend import LocalBackend, LocalOptions
 from real_model import gguf
@@ -302,4 +302,4 @@ from judgekit_local.backend import LocalBackend, LocalOptions
 print(LocalBackend(LocalOptions()).check()[0].message)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "llama.cpp is not installed: pip install 'judgekit[local]'", done.stderr
+    assert done.stdout.strip() == f"llama.cpp is not installed: {install_hint('local')}", done.stderr

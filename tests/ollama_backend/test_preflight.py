@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 
 import pytest
 
 from json_server import Answer
+from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OllamaEmulation, Script
 from ollama_judge import backend, emulation
 
@@ -27,9 +27,21 @@ def test_identity_has_the_digest_and_is_asked_once():
         "num_ctx": 4096,
         "think": False,
         "options": {"num_thread": 2},
+        "server": server.url,
     }
     assert [call.path for call in server.calls] == ["/api/version", "/api/tags", "/api/show"]
-    assert server.url.rpartition(":")[2] not in json.dumps(identity)
+
+
+def test_servers_on_two_ports_are_two_and_the_default_one_is_as_ledgers_hold_it():
+    with emulation() as one, emulation() as two:
+        first, second = backend(one), backend(two)
+        assert first.identity() != second.identity()
+        assert first.is_identity(first.identity())
+        assert not first.is_identity(second.identity())
+    for host in (None, "localhost", "LOCALHOST:11434", "http://127.0.0.1:11434/"):
+        usual = OllamaBackend(OllamaOptions(model="llama3", host=host))
+        assert usual.is_identity({key: value for key, value in first.identity().items() if key != "server"})
+        assert not usual.is_identity(first.identity())
 
 
 @pytest.mark.parametrize(

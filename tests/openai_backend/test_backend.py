@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 from pydantic import ValidationError
 
+import scoring
 from judgekit import ConfigError, Message, Request, build_options
-from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
+from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from loopback import closed_port
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
 
@@ -200,34 +202,19 @@ def test_llama_cpp_without_the_option_for_repeatable_replies_is_a_warning():
     assert found["repeatable"][0] is None
 
 
-def test_identity_holds_what_can_change_an_answer_and_no_key_nor_port(monkeypatch):
+def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     judge = backend("http://127.0.0.1:4321/v1", key_env="JUDGE_KEY", extra={"reasoning_effort": "low"})
     identity = judge.identity()
     assert identity == {
         "adapter": "openai/1",
-        "server": "loopback",
+        "server": "http://127.0.0.1:4321/v1",
         "model": "m",
         "max_tokens_field": "max_tokens",
         "response_format": "auto",
         "extra": {"reasoning_effort": "low"},
     }
     assert KEY not in json.dumps(identity)
-
-
-@pytest.mark.parametrize(
-    ("base_url", "name"),
-    [
-        ("http://127.0.0.1:8000/v1", "loopback"),
-        ("http://localhost:8000/v1", "loopback"),
-        ("http://[::1]:8000/v1", "loopback"),
-        ("http://127.8.8.8/v1", "loopback"),
-        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
-        ("http://10.0.0.7:8000/v1/", "http://10.0.0.7:8000/v1"),
-    ],
-)
-def test_server_name(base_url, name):
-    assert server_name(base_url) == name
 
 
 @pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True}])
@@ -256,3 +243,14 @@ def test_a_key_in_the_place_of_its_name_is_refused_unseen(field, value):
     with pytest.raises(ConfigError, match="no name of an environment variable") as caught:
         build_options(OpenAIOptions, {"model": "m", field: value}, "judges.main")
     assert "canary" not in str(caught.value)
+
+
+def test_servers_on_two_ports_are_two_to_the_ledger(tmp_path):
+    """One ledger, one model's name: the second judge is asked, and the first is found again by another spelling."""
+    with OpenAIFake("20") as one, OpenAIFake("85") as two:
+        again = one.base_url.replace("127.0.0.1", "LOCALHOST") + "/"
+        for base_url, score in ((one.base_url, 20), (two.base_url, 85), (again, 20)):
+            done = scoring.in_process(scoring.prepare(tmp_path, base_url, 3, 1))
+            assert done.returncode == 0, done.stderr
+            assert re.search(rf"\b{score}\.0\b", done.stdout), done.stdout
+        assert [len([call for call in fake.calls if call.method == "POST"]) for fake in (one, two)] == [3, 3]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.errors import DataError, UsageError
+from gate_folders import as_if_written
+from judgekit.errors import DataError, StorageError, UsageError
 from judgekit.folder import RunFolder
 from judgekit.plugins import build_manager
 from judgekit.pooling import pool
@@ -108,6 +109,7 @@ def test_other_verdicts_on_the_same_answers_are_repeats_of_the_judge(here: Path)
     runs[1].rows.write(
         row if row.metric == "exact" else row.model_copy(update={"value": 100 - (row.value or 0)}) for row in rows
     )
+    as_if_written(runs[1].path)
     folder = pool(runs, here / "runs", manager())
     scores = [row for row in folder.rows if row.metric == "quality"]
     assert {(row.repeat, row.judge_repeat) for row in scores} == {(0, 0), (0, 1)}
@@ -183,5 +185,8 @@ def test_an_incomplete_run_makes_the_pool_incomplete(here: Path) -> None:
 def test_rows_that_lack_an_item_are_refused(here: Path) -> None:
     runs = [run(here, seed=seed) for seed in range(2)]
     runs[1].rows.write(list(runs[1].rows)[:-1])
+    with pytest.raises(StorageError, match=r"rows\.jsonl"):
+        pooled(runs, here)
+    as_if_written(runs[1].path)
     with pytest.raises(DataError, match="do not have the same items"):
         pooled(runs, here)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from judgekit.folder import RunFolder
+from judgekit.folder import RunFolder, sha256_of
 from judgekit.records import Check, JudgeCard, Response, Row, RunRecord, Sample, Series, VerdictStatus
 from judgekit.statistics.estimates import estimate
 from judgekit.statistics.items import ItemTable
@@ -57,11 +57,11 @@ def a_run(
         "metrics": {metric: {"type": "score", "judge": "main"} for metric in scores},
     } | (spec or {})  # fmt: skip
     run, chosen = RunFolder(folder), samples if samples is not None else samples_of(n)
-    run.samples.write(chosen)
+    files = {"samples.jsonl": run.samples.write(chosen)}
     rows = rows_of(scores, sorted(sample.id for sample in chosen), missing)
-    digest = run.rows.write(rows)
+    files["rows.jsonl"] = run.rows.write(rows)
     for system in systems:
-        run.responses(system).write(
+        files[f"responses/{system}.jsonl"] = run.responses(system).write(
             Response(system=system, sample_id=sample.id, text=f"{system} says {sample.id}") for sample in chosen
         )
     check = Check(name="padded", label="padding", value=1.0, passed=card, n_items=9)
@@ -72,10 +72,17 @@ def a_run(
         "run_id": folder.name, "name": "run", "judgekit_version": "0", "status": "complete", "spec": tree,
         "inputs": {}, "plugins": (), "identities": {"judges.main": {"model": "llama3", "digest": "a" * 64}},
         "n_samples": len(chosen), "prompts": {"score/grade": "b" * 64}, "systems": systems, "cards": cards,
-        "files": {"rows.jsonl": digest}, "estimates": tuple(estimates_of(rows, scales or {})),
+        "files": files, "estimates": tuple(estimates_of(rows, scales or {})),
     } | changes  # fmt: skip
     run.write_record(RunRecord(**record))
     return folder
+
+
+def as_if_written(folder: Path) -> None:
+    """Make the rows that are there now those that the run wrote, by its record."""
+    record = RunFolder(folder).record()
+    files = record.files | {"rows.jsonl": sha256_of(folder / "rows.jsonl")}
+    RunFolder(folder).write_record(record.model_copy(update={"files": files}))
 
 
 def estimates_of(rows: list[Row], scales: dict[str, Series]) -> list[Any]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from judgekit import DISTRIBUTION
 from judgekit.records import (
     Check,
     CurvePoint,
@@ -267,7 +268,9 @@ def record(n: int, repeats: int, **changes: Any) -> RunRecord:
         "run_id": "3f9c2b7a51d0", "name": "quickstart", "judgekit_version": "0.1.0", "status": "complete",
         "spec": SPEC, "inputs": {"data/instructions.json": "sha256:9a1f0c", "data/questions.jsonl": "sha256:77b2e4"},
         "plugins": (
-            PluginInfo(name="gpt2", distribution="judgekit", version="0.1.0", offers=("backend gpt2", "trainer gpt2")),
+            PluginInfo(
+                name="gpt2", distribution=DISTRIBUTION, version="0.1.0", offers=("backend gpt2", "trainer gpt2")
+            ),
             PluginInfo(name="shout", distribution="judgekit-shout", version="1.2.0", offers=("backend shout",)),
         ),
         "identities": {"models": {"sft": {"weights": "sha256:51ab"}}, "judges": {"main": {"digest": "sha256:e2c8"}}},

@@ -11,7 +11,7 @@ import torch
 
 import tiny_llama
 from asking_transformers import asked, backend_of
-from judgekit import BackendError, CheckpointError
+from judgekit import BackendError, CheckpointError, install_hint
 from judgekit_transformers import backend as backend_module
 from judgekit_transformers import checkpoint, gguf_file, llama, loading
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
@@ -167,7 +167,7 @@ def test_without_the_libraries(folder, monkeypatch):
         backend_module.importlib.util, "find_spec", lambda name: None if name == "torch" else real(name)
     )
     (problem,) = backend_of(folder).check()
-    assert problem.message == "torch is not installed: pip install 'judgekit[hf]'"
+    assert problem.message == f"torch is not installed: {install_hint('hf')}"
     assert problem.exit_code == 4
     with pytest.raises(BackendError, match="pip install"):
         backend_of(folder).loglikelihood([REQUEST])

@@ -254,6 +254,8 @@ def test_in_bfloat16_answers_are_written_one_at_a_time_unless_a_batch_is_asked_f
 def test_bfloat16_is_near_float32_and_keeps_positions_exact(whole):
     import torch
 
+    if torch.cpu._is_amx_tile_supported() and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        pytest.skip("torch is held to fewer instructions than the processor has: its attention refuses bfloat16")
     low, full = backend_of(whole["llama"], dtype="bfloat16"), backend_of(whole["llama"])
     one, other = (backend.loglikelihood([asked("x" * 100, " the cat in")])[0] for backend in (low, full))
     assert one.continuations[0].token_logprobs == pytest.approx(other.continuations[0].token_logprobs, abs=0.15)

@@ -25,6 +25,8 @@ def folder(tmp_path_factory):
     write_colours(made / "items.json", question="colour of {}")
     tiny_llama.folder(made / "llama")
     tiny_models.t5(made / "t5", dropout_rate=0.1)
+    for seed in range(3):
+        tiny_models.t5(made / f"t5 {seed}", seed=seed, dropout_rate=0.0)
     return made
 
 
@@ -61,11 +63,18 @@ def tuned(folder, tmp_path_factory):
     return made
 
 
+@pytest.mark.parametrize("kind", ["llama", "t5 0", "t5 1", "t5 2"])
+def test_it_learns_six_answers_by_heart(folder, tmp_path, kind):
+    """Without dropout, all in one batch: after 40 steps a twentieth of the loss is left, whatever the rounding, so
+    that a quarter is far from both that and nothing learnt."""
+    train(folder, tmp_path / "run", kind, steps=40, epochs=None, batch=6, lr=0.03, evaluate_every=40, samples=0)
+    first, last = curve(tmp_path / "run", "validation")
+    assert last["loss"] < first["loss"] / 4
+
+
 @pytest.mark.parametrize("kind", ["llama", "t5"])
-def test_it_learns_and_leaves_a_checkpoint_that_the_backend_reads(tuned, kind):
-    losses = [point["loss"] for point in curve(tuned[kind], "validation")]
+def test_it_leaves_a_checkpoint_that_the_backend_reads(tuned, kind):
     assert [point["step"] for point in curve(tuned[kind], "validation")] == [0, 3, 6]
-    assert losses[2] < losses[1] < losses[0] / 1.2
     assert {path.name for path in tuned[kind].iterdir()} - {"chat_template.jinja"} == FILES, "no state, no pickle"
     samples = [json.loads(line) for line in (tuned[kind] / "samples.jsonl").read_text().splitlines()]
     assert [(sample["step"], sample["reference"]) for sample in samples] == [(2, "green"), (4, "green"), (6, "green")]
@@ -130,9 +139,10 @@ def test_batches_accumulate_to_one_step_whatever_their_lengths(folder, tmp_path)
 
 
 def test_bfloat16_learns_and_keeps_float32_weights(folder, tmp_path):
-    train(folder, tmp_path / "low", "llama", precision="bfloat16", steps=4, epochs=None, evaluate_every=4, samples=0)
+    short = {"precision": "bfloat16", "steps": 20, "epochs": None, "batch": 6, "evaluate_every": 20, "samples": 0}
+    train(folder, tmp_path / "low", "llama", **short)
     first, last = curve(tmp_path / "low", "validation")
-    assert last["loss"] < first["loss"] / 1.2
+    assert last["loss"] < first["loss"] / 4, "an eighteenth is left in either precision"
     assert {tensor.dtype for tensor in load_file(tmp_path / "low" / "model.safetensors").values()} == {torch.float32}
 
 

@@ -5,10 +5,14 @@ import json
 import pickle
 import re
 import urllib.parse
+from collections.abc import Callable
 
 import pytest
 
-from judgekit.secret import Secret, clean, know_environment, one_line, scrub
+from judgekit.errors import CallError
+from judgekit.secret import Secret, clean, know_environment, one_line, scrub, shortened
+from judgekit.transport import Http
+from loopback import http, replies
 
 CANARY = 'sk-canary/4f+9 "x\\y"=='
 
@@ -153,3 +157,46 @@ def test_keys_in_the_environment_are_known_although_nothing_sends_them(monkeypat
         assert scrub(f"{name} was {value}") == f"{name} was [secret]"
     for value in words.values():
         assert scrub(value) == value
+
+
+LONG_KEY = "sk-proj-Canary-4f9Zq7AbCdEf0123456789"
+CUTS: dict[str, tuple[int, Callable[[str], str]]] = {
+    "one_line": (80, lambda text: one_line(text, 80)),
+    "one_line, the most that is looked at": (100_000, one_line),
+    "shortened": (60, lambda text: shortened(text, 60)),
+}
+
+
+def assert_no_part(text: str) -> None:
+    parts = {LONG_KEY[start : start + 8] for start in range(8, len(LONG_KEY) - 7)}
+    assert not [part for part in parts if part in text], text
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_key_that_lies_across_a_cut_leaves_no_part(name: str) -> None:
+    Secret(LONG_KEY, "LONG_KEY")
+    limit, cut = CUTS[name]
+    for before in range(limit - len(LONG_KEY) - 1, limit + 2):
+        assert_no_part(cut(" " * before + LONG_KEY + " end"))
+        assert_no_part(cut(("x" * before + LONG_KEY) if limit < 1000 else f"{' ' * before}{LONG_KEY}{' ' * 300}end"))
+
+
+SAID: dict[str, Callable[[str], bytes]] = {
+    "a page where JSON was due": lambda text: http(200, f"{text} end"),
+    "cut JSON": lambda text: http(200, f'{{"choices": "{text}'),
+    "an error in the last line": lambda text: http(200, '{"half": 1}\n' + json.dumps({"error": text})),
+    "a page with a status": lambda text: http(400, f"<p>{text} end</p>"),
+    "JSON with a status": lambda text: http(400, json.dumps({"error": {"message": f"{text} end"}})),
+    "where a redirect leads": lambda text: http(302, "{}", location=f"http://127.0.0.1/{text}"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_a_server_says_holds_no_part_of_a_key_wherever_it_is_cut(name: str) -> None:
+    Secret(LONG_KEY, "LONG_KEY")
+    texts = ["e" * before + LONG_KEY for before in (*range(40, 84), *range(200, 304, 3))]
+    with replies(*map(SAID[name], texts)) as server, Http(server.url, retries=0) as client:
+        for _ in texts:
+            with pytest.raises(CallError) as caught:
+                client.post("chat", {})
+            assert_no_part(str(caught.value))
