@@ -20,8 +20,8 @@ import torch
 from gpt2_parts.table import Figure, Missing, show
 
 from judgekit_gpt2.config import PRESETS
+from judgekit_gpt2.distributed import gains_from_bfloat16
 from judgekit_gpt2.inference import multiplies_bytes
-from judgekit_gpt2.parallel import gains_from_bfloat16
 
 PARTS = Path(__file__).parent / "gpt2_parts"
 FULL = replace(PRESETS["gpt2"], dropout=0.0)

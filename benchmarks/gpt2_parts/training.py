@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import judgekit
+import judgekit.data
 from gpt2_parts.table import Figure, Missing, copy_of, if_installed, in_turns, pair, ratios
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.data import IGNORED, Batch
-from judgekit_gpt2.parallel import Team
+from judgekit_gpt2.distributed import Team
 from judgekit_gpt2.tokens import Tokenizer
 from judgekit_gpt2.training import Fitting, NextToken, Precision, Recipe, Task
-from judgekit_gpt2.workspace import Workspace
 
 ROWS, TOKENS, RESPONSE = 8, 128, 16  # the last 16 targets of a row are its response
 AIMS = {"all targets": 2.1, "response only": 2.3}
@@ -82,10 +83,11 @@ def _utilisation(config: GPT2Config, rates: dict[str, list[float]], rounds: int)
 def _ours(model: Any, precision: Precision, compiled: bool, folder: Path, epoch: list[Batch]) -> Callable[[Batch], int]:
     task = Task(model, Tokenizer.gpt2(), NextToken(model), lambda number: epoch)
     recipe = Recipe(steps=1000, lr=1e-5, warmup=0, precision=precision, compile=compiled)
-    fitting = Fitting(task, recipe, Workspace(folder, ""), Team(0, 1, torch.device("cpu")), lambda *_: None)
+    fitting = Fitting(
+        task, recipe, judgekit.data.TrainingState(folder, ""), Team(0, 1, torch.device("cpu")), lambda *_: None
+    )
 
     def step(batch: Batch) -> int:
-        fitting.counters.step += 1
         fitting.step([batch])
         return batch.inputs.numel()
 

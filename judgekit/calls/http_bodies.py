@@ -16,9 +16,6 @@ from judgekit.errors import (
 )
 from judgekit.secrets import Secret, clean, one_line, scrub
 
-if TYPE_CHECKING:
-    pass
-
 
 def parse_body(base_url: str) -> urllib.parse.SplitResult:
     parts = urllib.parse.urlsplit(base_url)

@@ -13,9 +13,6 @@ from judgekit.errors import (
 )
 from judgekit.secrets import one_line
 
-if TYPE_CHECKING:
-    pass
-
 
 _LONGEST_PAGE = 100_000  # characters of an error page that are looked at
 

@@ -12,9 +12,6 @@ from judgekit.errors import (
     Interrupted,
 )
 
-if TYPE_CHECKING:
-    pass
-
 
 _stopping: ContextVar[Callable[[], bool]] = ContextVar("judgekit_stopping", default=lambda: False)
 

@@ -12,6 +12,7 @@ from judgekit.data.items import split_sizes as split_sizes
 from judgekit.data.rouge import rouge_l as rouge_l
 from judgekit.data.rouge import rouge_words as rouge_words
 from judgekit.data.training_log import TrainingLog as TrainingLog
+from judgekit.data.training_log import TrainingState as TrainingState
 from judgekit.data.writing import DroppedField as DroppedField
 from judgekit.data.writing import objects_of as objects_of
 from judgekit.data.writing import write_items as write_items

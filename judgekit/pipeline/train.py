@@ -1,4 +1,7 @@
-"""The `train:` block → checkpoints, content-addressed: the same options and input bytes are trained once."""
+"""The `train:` block → checkpoints, content-addressed: the same options and input bytes are trained once.
+
+For trainers: the log that the core reads, and the states from which a killed training goes on.
+"""
 
 from __future__ import annotations
 

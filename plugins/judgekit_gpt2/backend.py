@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from judgekit_gpt2.loglikelihood import Scorer
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.tokens import Tokenizer
+    from judgekit_gpt2.weights import Checkpoint
 
 ADAPTER_VERSION = 3  # part of the identity; raise it when the same weights would answer otherwise
 MAX_NEW_TOKENS = 256  # where a request sets none
@@ -45,6 +46,15 @@ class GPT2Options(judgekit.Options):
         return self
 
 
+class _Decoder(NamedTuple):
+    """A model that writes, how many sequences it writes together, and the margin of a choice (see
+    `inference.margin`)."""
+
+    model: GPT2
+    rows: int
+    margin: float
+
+
 class GPT2Backend(judgekit.Backend):
     """The from-scratch GPT-2, from a checkpoint folder.
 
@@ -68,8 +78,8 @@ class GPT2Backend(judgekit.Backend):
         self.max_batch = self.options.batch
         self._folder = self.path(self.options.checkpoint)
         self._identity: str | None = None
-        self._loaded: tuple[GPT2, Tokenizer] | None = None
-        self._written_by: tuple[GPT2, int, float] | None = None
+        self._loaded: Checkpoint | None = None
+        self._written_by: _Decoder | None = None
         self._scorer: Scorer | None = None
 
     def identity(self) -> dict[str, JsonValue]:
@@ -105,7 +115,7 @@ class GPT2Backend(judgekit.Backend):
             return False
         import torch
 
-        from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.distributed import gains_from_bfloat16
 
         return not gains_from_bfloat16(torch.device("cpu"))
 
@@ -126,13 +136,13 @@ class GPT2Backend(judgekit.Backend):
 
     def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         """Prompt and continuation are encoded apart: a continuation keeps the space that it begins with."""
-        from judgekit_gpt2.loglikelihood import Scorer
+        from judgekit_gpt2.loglikelihood import Question, Scorer
 
         model, tokenizer = self._load()
         if self._scorer is None:
             self._scorer = Scorer(model)
         questions = [
-            (_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
+            Question(_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
             for request in requests
         ]
         lengths = [len(prompt) + max(map(len, texts), default=0) - 1 for prompt, texts in questions]
@@ -147,21 +157,20 @@ class GPT2Backend(judgekit.Backend):
     def close(self) -> None:
         self._loaded = self._written_by = self._scorer = None
 
-    def _writing(self) -> tuple[GPT2, int, float]:
-        """What writes, so many sequences together, and the margin of a choice (see `inference.margin`)."""
+    def _writing(self) -> _Decoder:
         if self._written_by is None:
             model, _ = self._load()
             if self.options.compile:
                 from judgekit_gpt2.compiled import CompiledGPT2
 
-                self._written_by = CompiledGPT2(model), 1, 0.0  # alone, a sequence has no batch to depend on
+                self._written_by = _Decoder(CompiledGPT2(model), 1, 0.0)  # alone: there is no batch to depend on
             else:
                 from judgekit_gpt2.inference import margin
 
-                self._written_by = model, self.options.batch, margin(model)
+                self._written_by = _Decoder(model, self.options.batch, margin(model))
         return self._written_by
 
-    def _load(self) -> tuple[GPT2, Tokenizer]:
+    def _load(self) -> Checkpoint:
         if self._loaded is None:
             checkpoint.require_torch()
             import torch
@@ -175,10 +184,10 @@ class GPT2Backend(judgekit.Backend):
                 raise judgekit.UsageError(f"device {self.options.device!r} cannot be used: {reason}") from None
             if self.options.threads is not None:
                 torch.set_num_threads(self.options.threads)
-            model, tokenizer = weights.load(self._folder)
+            start = weights.load(self._folder)
             dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
             form = self.options.device, dtype, self.options.quantise, self.options.compile
-            self._loaded = inference.prepare(model, *form), tokenizer
+            self._loaded = start._replace(model=inference.prepare(start.model, *form))
         return self._loaded
 
     def _prompt(self, request: judgekit.Request, tokenizer: Tokenizer) -> Prompt:
@@ -232,8 +241,8 @@ def _tokens(written: Generation, tokenizer: Tokenizer) -> Iterator[judgekit.Toke
 
 
 def _scored(length: int, values: list[list[float]]) -> judgekit.Reply:
-    found = tuple(judgekit.Continuation(token_logprobs=tuple(of_tokens)) for of_tokens in values)
-    return judgekit.Reply(continuations=found, usage=judgekit.Usage(prompt_tokens=length))
+    continuations = tuple(judgekit.Continuation(token_logprobs=tuple(of_tokens)) for of_tokens in values)
+    return judgekit.Reply(continuations=continuations, usage=judgekit.Usage(prompt_tokens=length))
 
 
 def _too_long(length: int, context: int) -> judgekit.Reply:

@@ -61,8 +61,8 @@ class _Piece:
     mask: Tensor  # [T, S = end], true where a query attends to a key
 
 
-class Reading:
-    """How the T tokens of one forward pass are kept and attend, prepared once for all layers.
+class CachedAttention:
+    """Attention of the T tokens of one forward pass, which are kept; prepared once for all layers.
 
     `positions` [B, T] as in `GPT2.forward`: the tokens of a row are neighbours, and their positions follow each other.
     """
@@ -89,8 +89,8 @@ class Reading:
         return y
 
 
-class NextTokens:
-    """As `Reading`, for one more token of every sequence: `positions` [B, 1], without padding."""
+class CachedStep:
+    """Attention of one more token of every sequence: `positions` [B, 1], without padding."""
 
     def __init__(self, positions: Tensor, cache: KVCache) -> None:
         B, H = cache.keys.shape[1:3]
@@ -116,8 +116,8 @@ class NextTokens:
 
 
 @dataclass(frozen=True)
-class NextToken:
-    """As `NextTokens`, for one sequence and one layer, and written as sums, which torch's compiler turns into a loop.
+class CompiledStep:
+    """Attention of one more token of one sequence in one layer, as sums, which torch's compiler turns into a loop.
 
     Shapes: `keys` and `values` [H, S, D] with all the room that there is, `position` [1], `bias` [S] of what is seen.
     """
@@ -135,10 +135,10 @@ class NextToken:
         return y[None, :, None]
 
 
-def reading(positions: Tensor, cache: KVCache) -> Reading | NextTokens:
+def cached_attention(positions: Tensor, cache: KVCache) -> CachedAttention | CachedStep:
     """A column of tokens is a step of generation; more of them, or a row that waits, are read."""
     alone = positions.shape[1] == 1 and bool((positions >= 0).all())
-    return NextTokens(positions, cache) if alone else Reading(positions, cache)
+    return CachedStep(positions, cache) if alone else CachedAttention(positions, cache)
 
 
 def whole_pieces(length: int) -> int:

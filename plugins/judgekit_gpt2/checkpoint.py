@@ -31,7 +31,6 @@ PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
-STATES = "state"  # a folder within that of a training under way
 TOKENIZER = "tokenizer.json"
 
 Shape = tuple[int, ...]
@@ -216,25 +215,24 @@ def compare(
     optional: Mapping[str, Shape],
 ) -> None:
     """Hold names and shapes against those that should be there. The first that is amiss is named."""
-    found: dict[str, tuple[Shape, Path]] = {}
+    holders: dict[str, Path] = {}
     for path, shapes in files.items():
-        for name, shape in shapes.items():
-            if name in found:
-                raise judgekit.CheckpointError(f"has {name}, which {found[name][1].name} has too", path=path)
-            found[name] = shape, path
+        for name in shapes:
+            if name in holders:
+                raise judgekit.CheckpointError(f"has {name}, which {holders[name].name} has too", path=path)
+            holders[name] = path
     paths = list(files)
     for name in expected:
-        if name not in found:
+        if name not in holders:
             raise judgekit.CheckpointError(
                 f"the tensor {name} is missing", path=paths[0] if len(paths) == 1 else paths[0].parent
             )
     for name, needed in {**expected, **optional}.items():
-        if name in found and found[name][0] != needed:
+        if name in holders and (shape := files[holders[name]][name]) != needed:
             raise judgekit.CheckpointError(
-                f"{name} has the shape {list(found[name][0])}, where {authority} needs {list(needed)}",
-                path=found[name][1],
+                f"{name} has the shape {list(shape)}, where {authority} needs {list(needed)}", path=holders[name]
             )
-    for name, (_, path) in found.items():
+    for name, path in holders.items():
         if name not in expected and name not in optional:
             raise judgekit.CheckpointError(f"has a tensor {name}, for which {authority} has no place", path=path)
 

@@ -263,7 +263,7 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
     factory = getattr(trainers, name)
     trainer = factory(judgekit.build_options(factory.Options, options, name.lower()))
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
-    if leads and into.is_dir() and any(into.iterdir()) and not (into / checkpoint.STATES).is_dir():
+    if leads and into.is_dir() and any(into.iterdir()) and not (into / judgekit.data.TrainingState.FOLDER).is_dir():
         raise judgekit.UsageError("is not empty; a checkpoint needs a folder of its own", path=into)
     trainer.check()
     checkpoint.make_folder(into)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
 
 import judgekit
-from judgekit_gpt2.cache import KVCache, NextToken
+from judgekit_gpt2.cache import CompiledStep, KVCache
 from judgekit_gpt2.model import GPT2, Step
 
 _TOGETHER = 6  # blocks in one graph: more of them take longer to compile, with fewer Python is between them more often
@@ -81,7 +81,7 @@ def _next_token(
 ) -> Tensor:
     """Hidden states [1, 1, C] after some blocks, to whose `keys` and `values` [H, S, D] the token's are added."""
     for block, of_keys, of_values in zip(blocks, keys, values, strict=True):
-        x = block(x, 0, Step(reading=NextToken(of_keys, of_values, position, bias)))
+        x = block(x, 0, Step(attend=CompiledStep(of_keys, of_values, position, bias).attend))
     return x
 
 

@@ -1,4 +1,4 @@
-"""What `judgekit gpt2 convert` does: weights from elsewhere become a checkpoint in the hub's layout.
+"""The command `judgekit gpt2 convert`: weights from elsewhere become a checkpoint in the hub's layout.
 
 Read are a folder of the hub, a file of its tensors alone, and a file as in "Build a Large Language Model (From
 Scratch)", whose model has other names, Linear's orientation, queries, keys and values apart, and an output layer of
@@ -20,7 +20,6 @@ import judgekit
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.checkpoint import Shape
 from judgekit_gpt2.config import GPT2_VOCABULARY, OUTPUT_LAYER, PRESETS, GPT2Config, tensor_shapes
-from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
 # What a file by itself is held against, in the words of its errors.
@@ -88,7 +87,7 @@ def convert(
     return model.config
 
 
-def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> tuple[GPT2, Tokenizer]:
+def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> weights.Checkpoint:
     file = weights.open_file(path)
     book = _BOOK_EMBEDDINGS in file.shapes
     config = _infer(file.shapes, book, heads, path)
@@ -102,7 +101,8 @@ def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> tuple[
             path=path,
         )
     tokenizer = Tokenizer.gpt2() if vocabulary is None else _vocabulary(vocabulary, config.vocabulary)
-    return weights.build(config, [_Book(file, config) if book else file], _REST), tokenizer
+    model = weights.build(config, [_Book(file, config) if book else file], _REST)
+    return weights.Checkpoint(model, tokenizer)
 
 
 def _vocabulary(folder: Path, size: int) -> Tokenizer:
@@ -127,14 +127,14 @@ def _infer(shapes: Mapping[str, Shape], book: bool, heads: int | None, path: Pat
         if len(shapes[name]) != 2:
             raise judgekit.CheckpointError(f"{name} has the shape {list(shapes[name])}, not two sizes", path=path)
     (vocabulary, width), (context, _) = shapes[tokens], shapes[positions]
-    found = heads or {preset.width: preset.heads for preset in PRESETS.values()}.get(width)
-    if found is None:
+    known = heads or {preset.width: preset.heads for preset in PRESETS.values()}.get(width)
+    if known is None:
         raise judgekit.UsageError(
             f"the number of heads cannot be known from a width of {width}; give it as --heads", path=path
         )
     layers = len({match[1] for match in map(re.compile(blocks).match, shapes) if match})
     try:
-        return GPT2Config(vocabulary, context, width, layers, found)
+        return GPT2Config(vocabulary, context, width, layers, known)
     except ValueError as error:
         raise judgekit.UsageError(f"{error}" + ("; give another --heads" if heads else ""), path=path) from None
 

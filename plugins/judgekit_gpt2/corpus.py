@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -123,12 +123,12 @@ class Corpus:
         return cls(data, np.cumsum(lengths) - lengths, lengths, manifest.vocabulary)
 
     def __len__(self) -> int:
-        """How many documents there are."""
+        """The number of documents."""
         return len(self.lengths)
 
     @property
     def tokens(self) -> int:
-        """How many tokens there are, ends of text included."""
+        """The number of tokens, ends of text included."""
         return int(self.lengths.sum())
 
     def document(self, number: int, limit: int | None = None) -> list[int]:
@@ -138,7 +138,7 @@ class Corpus:
         return ids
 
     def split(self, share: float, generator: torch.Generator) -> tuple[Corpus, Corpus]:
-        """What is learnt, and the share of the documents that is held out for validation, both in random order."""
+        """The documents to learn, and the share of them that is held out for validation, both in random order."""
         order = torch.randperm(len(self), generator=generator).numpy()
         held = round(share * len(self))
         return self._of(order[held:]), self._of(order[:held])
@@ -216,30 +216,37 @@ def packed_batches(rows: Rows, size: int, generator: torch.Generator | None) -> 
     return PackedBatches(rows, size, order, range(-(-count // size)))
 
 
-def read_chunks(paths: Iterable[Path]) -> Iterator[tuple[str, bool]]:
-    """The documents of text files, as chunks (text, whether the document ends with it) of bounded size.
+class Chunk(NamedTuple):
+    """A piece of a document's text, and whether the document ends with it."""
+
+    text: str
+    ends: bool
+
+
+def read_chunks(paths: Iterable[Path]) -> Iterator[Chunk]:
+    """The documents of text files, as chunks of bounded size.
 
     Lines of `<|endoftext|>` set documents apart; empty lines around a document are not part of it. A document is cut
     only where that leaves its tokens as they are, so the bound gives way to a longer stretch without white space.
     Raises DataError, with the file and for bad UTF-8 the byte.
     """
     for path in paths:
-        rest, begun, found = "\n", False, False
+        rest, begun, empty = "\n", False, True
         for block in chain(_blocks(path), [f"\n{END_OF_TEXT}\n"]):
             *ended, rest = _SEPARATOR.split(rest + block)
             for text in ended:
                 text = text.rstrip("\n") if begun else text.strip("\n")
                 if text or begun:
-                    yield text, True
-                    found = True
+                    yield Chunk(text, True)
+                    empty = False
                 begun = False
             # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
             if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
                 text, rest = rest[: cut.start()], rest[cut.start() :]
                 if text := text if begun else text.lstrip("\n"):
-                    yield text, False
+                    yield Chunk(text, False)
                     begun = True
-        if not found:
+        if empty:
             raise judgekit.DataError("is empty", path=path)
 
 

@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def weight(self) -> int:
-        """How many targets count."""
+        """The number of targets that count."""
         return int((self.targets != IGNORED).sum())
 
     def part(self, rank: int, ranks: int) -> Batch:

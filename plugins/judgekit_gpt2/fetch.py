@@ -1,4 +1,4 @@
-"""What `judgekit gpt2 fetch` does: the four published GPT-2s, by address and sha256.
+"""The command `judgekit gpt2 fetch`: the four published GPT-2s, by address and sha256.
 
 The files are those that the model's publisher keeps on the Hugging Face hub. They are fixed by their sha256, so that it
 does not matter which server, mirror or person they come from. `config.json` is written here.

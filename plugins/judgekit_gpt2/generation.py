@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ MASS_MARGIN = 1e-5
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a token is drawn. Temperature 0 takes the likeliest. `top_k`, then `top_p`, narrow what may be drawn."""
+    """The way to draw a token. Temperature 0 takes the likeliest. `top_k`, then `top_p`, narrow what may be drawn."""
 
     temperature: float = 0.0
     top_k: int | None = None
@@ -50,6 +50,27 @@ class Prompt:
     alternatives: int = 0
 
 
+class Choice(NamedTuple):
+    """The log-probability of the token that was written, and the likeliest tokens at its place with theirs."""
+
+    logprob: float
+    top: list[tuple[int, float]]
+
+
+class NextChoice(NamedTuple):
+    """A token, and whether it is sure to be the same with logits that differ by a margin."""
+
+    token: int
+    sure: bool
+
+
+class Boundary(NamedTuple):
+    """The least of the logits that may be drawn, and the greatest that may not."""
+
+    least: float
+    excluded: float
+
+
 @dataclass
 class Generation:
     """New tokens, without the end of text, and why there are no more: `context` means that the model's was full.
@@ -60,7 +81,7 @@ class Generation:
 
     ids: list[int] = field(default_factory=list)
     finish: Finish | None = None
-    choices: list[tuple[float, list[tuple[int, float]]]] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
 
 
 def generate(
@@ -72,17 +93,17 @@ def generate(
     """
     if not prompts:
         return []
-    writer = _Writer(model, prompts, end_of_text, rows, margin)
+    decoder = _BatchDecoder(model, prompts, end_of_text, rows, margin)
     with torch.inference_mode():
-        while writer.waiting or writer.active:
-            if writer.waiting and len(writer.active) < rows:
-                writer.join()
+        while decoder.waiting or decoder.active:
+            if decoder.waiting and len(decoder.active) < rows:
+                decoder.join()
             else:
-                writer.step()
-    return writer.generations
+                decoder.step()
+    return decoder.generations
 
 
-class _Row:
+class _Sequence:
     """A sequence that is being written."""
 
     def __init__(self, prompt: Prompt, generation: Generation) -> None:
@@ -98,7 +119,7 @@ class _Row:
         return len(self.prompt.ids) + len(self.generation.ids)
 
 
-class _Writer:
+class _BatchDecoder:
     """The sequences at work: row n of the cache belongs to `active[n]`."""
 
     def __init__(self, model: GPT2, prompts: Sequence[Prompt], end_of_text: int, rows: int, margin: float) -> None:
@@ -107,9 +128,9 @@ class _Writer:
         self.model, self.end_of_text, self.rows, self.margin = model, end_of_text, rows, margin
         self.device = model.tokens.weight.device
         self.generations = [Generation() for _ in prompts]
-        every = [_Row(prompt, generation) for prompt, generation in zip(prompts, self.generations, strict=True)]
+        every = [_Sequence(prompt, generation) for prompt, generation in zip(prompts, self.generations, strict=True)]
         self.waiting = deque(sorted(every, key=lambda row: row.length, reverse=True))  # equals join together
-        self.active: list[_Row] = []
+        self.active: list[_Sequence] = []
         longest = max(min(len(prompt.ids) + prompt.max_new_tokens, context) for prompt in prompts)
         self.cache = KVCache.empty(model.config, min(rows, len(prompts)), longest, model.tokens.weight)
 
@@ -144,7 +165,7 @@ class _Writer:
             if row.generation.finish is not None:
                 self._leave(at)
 
-    def _choose(self, row: _Row, logits: Tensor) -> int:
+    def _choose(self, row: _Sequence, logits: Tensor) -> int:
         noise = None
         if row.prompt.drawing.temperature > 0:
             noise = -torch.empty(len(logits), dtype=torch.double).exponential_(generator=row.random).log_()
@@ -154,7 +175,7 @@ class _Writer:
             token, _ = choose(self.model.logits(alone).float().cpu(), row.prompt.drawing, noise)
         return token
 
-    def _finish(self, row: _Row, token: int) -> Finish | None:
+    def _finish(self, row: _Sequence, token: int) -> Finish | None:
         if token == self.end_of_text:
             return "stop"
         new = row.generation.ids
@@ -173,11 +194,11 @@ class _Writer:
             self.cache.copy_row(len(self.active), at, last.length)
 
 
-def _choice(logits: Tensor, token: int, alternatives: int) -> tuple[float, list[tuple[int, float]]]:
+def _choice(logits: Tensor, token: int, alternatives: int) -> Choice:
     """The log-probability of a token by logits [V], and the likeliest tokens with theirs."""
     table = logits.log_softmax(-1)
     top = table.topk(min(alternatives, len(table)))
-    return float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+    return Choice(float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
 
 
 def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:
@@ -189,7 +210,7 @@ def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:
     return best[:, 0].tolist(), (logits.gather(1, best)[:, 0] - others > margin).tolist()
 
 
-def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float = LOGIT_MARGIN) -> tuple[int, bool]:
+def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float = LOGIT_MARGIN) -> NextChoice:
     """The next token from logits [V], and whether it is sure to be the same with logits that differ by the margin.
 
     Sampling is Gumbel-max: with `noise` [V] from a standard Gumbel distribution the largest of logits / temperature +
@@ -202,18 +223,18 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float
     least = possible = excluded = float("-inf")
     if noise is not None and (drawing.top_k or drawing.top_p):
         top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
-        least, _ = boundary(scaled, top_k, top_p)
-        possible, _ = boundary(scaled, top_k, top_p + MASS_MARGIN)
-        _, excluded = boundary(scaled, top_k, top_p - MASS_MARGIN)
+        least = boundary(scaled, top_k, top_p).least
+        possible = boundary(scaled, top_k, top_p + MASS_MARGIN).least
+        excluded = boundary(scaled, top_k, top_p - MASS_MARGIN).excluded
     token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
     if margin == 0:
-        return token, True
+        return NextChoice(token, True)
     two = scores.masked_fill(scaled < possible - margin, float("-inf")).topk(2)
     leads = int(two.indices[0]) == token and float(two.values[0] - two.values[1]) > margin
-    return token, leads and float(scaled[token]) > excluded + margin
+    return NextChoice(token, leads and float(scaled[token]) > excluded + margin)
 
 
-def boundary(scaled: Tensor, top_k: int, top_p: float) -> tuple[float, float]:
+def boundary(scaled: Tensor, top_k: int, top_p: float) -> Boundary:
     """Of logits [V] the least that may be drawn, and the greatest that may not.
 
     Allowed are the `top_k` likeliest tokens, and of these the fewest that have the share `top_p` of the probability.
@@ -223,4 +244,5 @@ def boundary(scaled: Tensor, top_k: int, top_p: float) -> tuple[float, float]:
     if top_p < 1:
         mass = ordered[:count].softmax(0).cumsum(0)
         count = min(int((mass < top_p).sum()) + 1, count)
-    return float(ordered[count - 1]), float(ordered[count]) if count < len(ordered) else float("-inf")
+    excluded = float(ordered[count]) if count < len(ordered) else float("-inf")
+    return Boundary(float(ordered[count - 1]), excluded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,9 +11,22 @@ from torch import Tensor
 from judgekit_gpt2.cache import PIECE, KVCache
 from judgekit_gpt2.model import GPT2, PADDING, left_pad
 
-Question = tuple[Sequence[int], Sequence[Sequence[int]]]  # the tokens of a prompt, and those of its continuations
-
 _ROWS = 64  # of the output layer at a time: 13 MB of logits
+
+
+class Question(NamedTuple):
+    """The tokens of a prompt, and those of its continuations."""
+
+    prompt: Sequence[int]
+    continuations: Sequence[Sequence[int]]
+
+
+class _Wanted(NamedTuple):
+    """A log-probability to come: the list that it goes into, the number of the state that predicts it, the token."""
+
+    values: list[float]
+    state: int
+    token: int
 
 
 class Scorer:
@@ -39,7 +53,7 @@ class Scorer:
         """
         results: list[list[list[float]]] = [[[] for _ in continuations] for _, continuations in questions]
         states: list[Tensor] = []  # [n, C] each, N in all: the hidden states that predict a token
-        wanted: list[tuple[list[float], int, int]] = []  # where a figure goes, which of the N states, and the token
+        wanted: list[_Wanted] = []
         count = 0
         for index in sorted(range(len(questions)), key=lambda at: list(questions[at][0])):  # like beside like
             prompt, continuations = questions[index]
@@ -50,17 +64,17 @@ class Scorer:
             longest = max(len(ids) for ids, _ in given)
             assert len(prompt) + longest - 1 <= self.model.config.context, "prompt and continuation are too long"
             states.append(self._read(prompt))
-            wanted += [(values, count, ids[0]) for ids, values in given]
+            wanted += [_Wanted(values, count, ids[0]) for ids, values in given]
             count += 1
             longer = [(ids, values) for ids, values in given if len(ids) > 1]
             for (ids, values), following in zip(longer, self._follow([ids[:-1] for ids, _ in longer]), strict=True):
                 states.append(following)
-                wanted += [(values, count + at, token) for at, token in enumerate(ids[1:])]
+                wanted += [_Wanted(values, count + at, token) for at, token in enumerate(ids[1:])]
                 count += len(ids) - 1
         if wanted:
-            found = self._log_probabilities(torch.cat(states), [(state, token) for _, state, token in wanted])
-            for (values, _, _), value in zip(wanted, found, strict=True):
-                values.append(value)
+            logprobs = self._log_probabilities(torch.cat(states), wanted)
+            for one, value in zip(wanted, logprobs, strict=True):
+                one.values.append(value)
         return results
 
     def _read(self, prompt: Sequence[int]) -> Tensor:
@@ -93,17 +107,17 @@ class Scorer:
         hidden = self.model(ids.to(self.device), positions.to(self.device), cache)
         return [states[: len(sequence)] for states, sequence in zip(hidden, sequences, strict=True)]
 
-    def _log_probabilities(self, states: Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
-        """log P(token) by the hidden states [N, C], for pairs of state and token in the order of the states."""
-        which, tokens = torch.tensor(wanted, device=self.device).T
-        found = []
+    def _log_probabilities(self, states: Tensor, wanted: Sequence[_Wanted]) -> list[float]:
+        """log P(token) by the hidden states [N, C], for what is wanted in the order of the states."""
+        which, tokens = torch.tensor([(one.state, one.token) for one in wanted], device=self.device).T
+        logprobs: list[float] = []
         for start in range(0, len(states), _ROWS):
             table = self.model.logits(states[start : start + _ROWS]).float().log_softmax(-1)  # [rows, V]
             here = (which >= start) & (which < start + _ROWS)
-            found += table[which[here] - start, tokens[here]].tolist()
-        return found
+            logprobs += table[which[here] - start, tokens[here]].tolist()
+        return logprobs
 
 
 def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
     """The natural log-probability of every token of each continuation of one prompt: see `Scorer.score`."""
-    return Scorer(model).score([(prompt, continuations)])[0]
+    return Scorer(model).score([Question(prompt, continuations)])[0]

@@ -6,28 +6,32 @@ Letters in shape comments: B sequences, T new tokens, C width, H heads, D = C / 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from judgekit_gpt2.cache import KVCache, NextToken, NextTokens, Reading, reading
+from judgekit_gpt2.cache import KVCache, cached_attention
 from judgekit_gpt2.config import GPT2Config
 
 PADDING = -1  # the position of a padding token
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # (layer, q, k, v) → y, [B, H, T, D] each
 
 
 @dataclass(frozen=True)
 class Step:
-    """What all layers of one forward pass share. Neither a mask nor a cache: causal attention among the T tokens."""
+    """The part of a forward pass that all layers share. Neither a mask nor a cache: causal attention among the T
+    tokens."""
 
     mask: Tensor | None = None  # [B, 1, T, T], true where a query attends to a key
-    reading: Reading | NextTokens | NextToken | None = None  # through a cache
+    attend: Attend | None = None  # to what a cache holds, too
 
 
 class Attention(nn.Module):
+    """Attention of several heads, each to the tokens before."""
+
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
@@ -38,8 +42,8 @@ class Attention(nn.Module):
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.heads, C // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, H, T, D]
-        if step.reading is not None:
-            y = step.reading.attend(layer, q, k, v)
+        if step.attend is not None:
+            y = step.attend(layer, q, k, v)
         else:
             dropout = self.dropout if self.training else 0.0
             causal = step.mask is None
@@ -49,6 +53,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """The layer that widens each token fourfold and narrows it again."""
+
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.dropout = config.dropout
@@ -118,7 +124,7 @@ class GPT2(nn.Module):
         else:
             assert positions.shape == (B, T), f"positions {tuple(positions.shape)} for ids {(B, T)}"
             x = self.tokens(ids) + self.positions(positions.clamp(min=0))
-            step = Step(mask=_mask(positions)) if cache is None else Step(reading=reading(positions, cache))
+            step = Step(_mask(positions)) if cache is None else Step(attend=cached_attention(positions, cache).attend)
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer, step)

@@ -95,7 +95,7 @@ def _several(value: Any) -> Any:
 
 
 class RecipeOptions(judgekit.Options):
-    """What all trainers share.
+    """The options that all trainers share.
 
     `lr` None is the trainer's own: 6e-4 from random weights, 5e-5 for fine-tuning, 5e-6 for preferences, and ten times
     as much for adapters alone. How long: one of `epochs` and `steps`; `warmup` is a share of the steps, `patience` ends

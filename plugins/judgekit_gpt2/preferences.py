@@ -21,7 +21,7 @@ import judgekit.data
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
 from judgekit_gpt2.model import GPT2
-from judgekit_gpt2.preferred import read_preferred
+from judgekit_gpt2.preference_file import read_preferred
 from judgekit_gpt2.tokens import Tokenizer
 
 

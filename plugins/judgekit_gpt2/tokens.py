@@ -209,16 +209,16 @@ def _without_long_runs(text: str) -> Iterator[str]:
 def _gpt2_merges(folder: Path | None) -> tuple[bytes, Path | None]:
     """The merges, not yet checked, and the file that they are from."""
     if folder is not None:
-        found = _first(folder / name for name in (checkpoint.MERGES, "vocab.bpe", _CACHED))
-        if found is None:
+        path = _first(folder / name for name in (checkpoint.MERGES, "vocab.bpe", _CACHED))
+        if path is None:
             raise judgekit.CheckpointError(f"there is neither vocab.bpe nor {checkpoint.MERGES} in it", path=folder)
     else:
-        found = _first(_carriers())
-    if found is not None:
+        path = _first(_carriers())
+    if path is not None:
         try:
-            return found.read_bytes(), found
+            return path.read_bytes(), path
         except OSError as error:
-            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=found) from None
+            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=path) from None
     from tiktoken.load import read_file_cached
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence, Sized
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import JsonValue
 import judgekit
 import judgekit.data
 from judgekit_gpt2 import checkpoint
+from judgekit_gpt2.epochs import Lazy, Opening, drawing, order_of, spread, writer
 from judgekit_gpt2.options import (
     DPOOptions,
     FinetuneOptions,
@@ -21,15 +21,15 @@ from judgekit_gpt2.options import (
     TuneOptions,
     Vocabulary,
 )
-from judgekit_gpt2.passes import Lazy, drawing, order_of, spread, writer
-from judgekit_gpt2.preferred import read_preferred
+from judgekit_gpt2.preference_file import read_preferred
 
 if TYPE_CHECKING:
     from judgekit_gpt2.corpus import Corpus
+    from judgekit_gpt2.distributed import Team
     from judgekit_gpt2.model import GPT2
-    from judgekit_gpt2.parallel import Team
     from judgekit_gpt2.tokens import Tokenizer
     from judgekit_gpt2.training import Portion, Precision, Recipe, Respond, Task
+    from judgekit_gpt2.weights import Checkpoint
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
 _OPENING = 16  # tokens of a held-out document that a model in pretraining goes on from
@@ -39,7 +39,7 @@ R = TypeVar("R", bound=Sized)
 
 
 class _Trainer(judgekit.Trainer):
-    """What the trainers share: the way from a task to a checkpoint, and from a killed training on."""
+    """The common part of the trainers: from a task to a checkpoint, and on from a killed training."""
 
     version: ClassVar[str] = "3"
     resumes: ClassVar[bool] = True
@@ -50,22 +50,23 @@ class _Trainer(judgekit.Trainer):
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         checkpoint.require_torch()
-        from judgekit_gpt2.parallel import team
+        from judgekit_gpt2.distributed import team
         from judgekit_gpt2.training import fit
-        from judgekit_gpt2.workspace import Workspace
 
         with team(self.options.device) as members:
             task = self._task(into, members)
             if not len(task.epoch(0)):
                 raise judgekit.DataError("there is not one full batch to train on", path=self.inputs()[0])
             recipe = self._recipe(task, members)
-            fit(task, recipe, Workspace(into, self._origin(recipe)), members, progress)
+            settings = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
+            state = judgekit.data.TrainingState.of(into, settings, self.inputs())
+            fit(task, recipe, state, members, progress)
 
     def _task(self, into: Path, members: Team) -> Task:
         raise NotImplementedError
 
     def _recipe(self, task: Task, members: Team) -> Recipe:
-        from judgekit_gpt2.parallel import gains_from_bfloat16
+        from judgekit_gpt2.distributed import gains_from_bfloat16
         from judgekit_gpt2.training import Recipe
 
         options = self.options
@@ -95,16 +96,6 @@ class _Trainer(judgekit.Trainer):
 
     def _rate(self) -> float:
         return self.options.lr or self.own_rate
-
-    def _origin(self, recipe: Recipe) -> str:
-        """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
-        be gone on from."""
-        content = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
-        total = hashlib.sha256(content.encode())
-        for path in self.inputs():
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()
 
 
 class Pretrain(_Trainer):
@@ -166,14 +157,14 @@ class Pretrain(_Trainer):
             objective=NextToken(model),
             epoch=epoch,
             validation=spread(validation, options.evaluate_batches),
-            respond=writer(tokenizer, [(ids, None) for ids in openings]),
+            respond=writer(tokenizer, [Opening(ids) for ids in openings]),
         )
 
     def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
         """The text as tokens on disk, written by the leading process alone."""
         from judgekit_gpt2.corpus import Corpus
 
-        folder = into / checkpoint.STATES / "corpus"
+        folder = into / judgekit.data.TrainingState.FOLDER / "corpus"
         if members.rank == 0:
             Corpus.build(self._texts(), tokenizer, folder)
         members.total(0)  # the others wait for it
@@ -210,7 +201,7 @@ class Pretrain(_Trainer):
 
 
 class _Tuner(_Trainer):
-    """What the trainers share that start from a checkpoint."""
+    """The common part of the trainers that start from a checkpoint."""
 
     options: TuneOptions
 
@@ -236,14 +227,14 @@ class _Tuner(_Trainer):
         """Read what is to be learnt, without tokens. Raises DataError."""
         raise NotImplementedError
 
-    def _start(self) -> tuple[GPT2, Tokenizer]:
+    def _start(self) -> Checkpoint:
         """The checkpoint to start with, with this training's dropout."""
         from judgekit_gpt2 import weights
 
         model, tokenizer = weights.load(self.path(self.options.start))
         if self.options.dropout is not None:
             model = weights.with_dropout(model, self.options.dropout)
-        return model, tokenizer
+        return weights.Checkpoint(model, tokenizer)
 
     def _rate(self) -> float:
         """Adapters begin at nothing and take ten times the rate of whole matrices."""
@@ -278,7 +269,7 @@ class _Tuner(_Trainer):
         return spread(batches, self.options.evaluate_batches)
 
     def _counts(self, learnt: Sequence[Sized], held: Sequence[Sized], context: int) -> dict[str, JsonValue]:
-        """What the report says of the data; that some items lose their end, if any do, is noted too."""
+        """The numbers that the report says of the data; that some items lose their end, if any do, is noted too."""
         examples = [*learnt, *held]
         if cut := sum(len(example) > context for example in examples):
             share = f"{cut:,} of {judgekit.counted(len(examples), 'item')}"
@@ -300,7 +291,7 @@ class _Tuner(_Trainer):
         asked = [judgekit.data.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
         end = judgekit.data.style_named(options.style, prompts).end
-        return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
+        return writer(tokenizer, list(map(Opening, map(tokenizer.encode, asked), references)), end)
 
 
 class Finetune(_Tuner):
@@ -374,7 +365,7 @@ class DPO(_Tuner):
 
         def pairs(split: judgekit.data.Split | None) -> list[preferences.Pair]:
             """The pairs of a split, weighed by the model as it is now, which is the reference."""
-            found = preferences.read_pairs(
+            unweighed = preferences.read_pairs(
                 self.path(options.data),
                 split,
                 tokenizer,
@@ -385,7 +376,7 @@ class DPO(_Tuner):
                 format=options.format,
                 prompts=judgekit.data.Prompts(where=self.where),
             )
-            return preferences.with_reference(found, model, end, limit=context, size=options.batch)
+            return preferences.with_reference(unweighed, model, end, limit=context, size=options.batch)
 
         def collate(batch: Sequence[preferences.Pair]) -> preferences.PairBatch:
             return preferences.collate(batch, end, limit=context)

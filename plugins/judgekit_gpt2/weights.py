@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -93,14 +93,22 @@ def open_file(path: Path) -> TensorFile:
     return _Pickle(path) if checkpoint.is_pickle(path) else _Safetensors(path)
 
 
-def load(folder: Path) -> tuple[GPT2, Tokenizer]:
+class Checkpoint(NamedTuple):
+    """A model and the vocabulary that it reads and writes."""
+
+    model: GPT2
+    tokenizer: Tokenizer
+
+
+def load(folder: Path) -> Checkpoint:
     """The model, in float32 on the CPU and ready for inference, and its tokenizer.
 
     Raises CheckpointError when a file is missing, truncated, of another shape, or holds code or NaN.
     """
     config = checkpoint.check(folder)
     tokenizer = Tokenizer.of_checkpoint(folder, config.vocabulary)
-    return build(config, [open_file(file) for file in checkpoint.weight_files(folder)]), tokenizer
+    model = build(config, [open_file(file) for file in checkpoint.weight_files(folder)])
+    return Checkpoint(model, tokenizer)
 
 
 def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = checkpoint.CONFIG) -> GPT2:

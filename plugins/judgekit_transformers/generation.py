@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from judgekit import CallError, Reply, Request, Sampling, Token, Usage
-from judgekit_transformers.choosing import choose
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.loglikelihood import NOT_FINITE, tokens_of
-from judgekit_transformers.prompts import Prompt, attempt, limit_of, prompt_of, too_long
+from judgekit_transformers.prompts import PromptTokens, attempt, limit_of, prompt_of, too_long
+from judgekit_transformers.sampling import choose
 
 MAX_NEW_TOKENS = 256  # where the request does not say
 _LEAST_MARGIN = 1e-3  # in logits
@@ -24,12 +26,12 @@ _HARM = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.05}  # by padding: the 
 
 
 @dataclass(eq=False)
-class _Row:
+class _Answer:
     """An answer that is being written. `full`: the model's window, and not the request, sets `room`; `broken`: why
     there is none."""
 
     request: Request
-    prompt: Prompt
+    prompt: PromptTokens
     room: int
     full: str = ""
     written: list[int] = field(default_factory=list)
@@ -39,8 +41,6 @@ class _Row:
     generator: Any = None
 
     def begin(self, device: Any) -> None:
-        import torch
-
         self.written, self.finished, self.sure, self.broken = [], False, True, ""
         self.generator = torch.Generator(device).manual_seed(self.request.sampling.seed or 0)
 
@@ -50,33 +50,29 @@ def generate(loaded: Loaded, requests: Sequence[Request], chat: bool, max_length
 
     `truncated`: cut off by max_new_tokens or by the end of the model's window, or too long to be read.
     """
-    import torch
-
     with loaded.lock, torch.inference_mode():
         rows = [attempt(lambda one=one: _row(loaded, one, chat, max_length)) for one in requests]  # type: ignore[misc]
-        _write_all(loaded, [row for row in rows if isinstance(row, _Row)])
+        _write_all(loaded, [row for row in rows if isinstance(row, _Answer)])
         return [row if isinstance(row, Reply) else attempt(lambda row=row: _reply(loaded, row)) for row in rows]  # type: ignore[misc]
 
 
-def _row(loaded: Loaded, request: Request, chat: bool, max_length: int | None) -> _Row:
+def _row(loaded: Loaded, request: Request, chat: bool, max_length: int | None) -> _Answer:
     if request.json_schema is not None:
         raise CallError("the backend transformers cannot hold an answer to a JSON schema")
     prompt, limit = prompt_of(loaded, request, chat), limit_of(loaded, max_length)
     wanted = MAX_NEW_TOKENS if request.sampling.max_new_tokens is None else request.sampling.max_new_tokens
     read = len(prompt.ids)
     if limit is None:
-        return _Row(request, prompt, wanted)
+        return _Answer(request, prompt, wanted)
     # An encoder-decoder reads the prompt apart from its answer, each up to the limit.
     left = limit - read if loaded.kind == "causal" else limit if read <= limit else 0
     if left < 1:
         raise too_long(f"the prompt has {read} tokens", limit)
     full = f"the model's window of {limit} tokens was full" if left < wanted else ""
-    return _Row(request, prompt, min(wanted, left), full)
+    return _Answer(request, prompt, min(wanted, left), full)
 
 
-def _write_all(loaded: Loaded, rows: list[_Row]) -> None:
-    import torch
-
+def _write_all(loaded: Loaded, rows: list[_Answer]) -> None:
     margin = _margin(loaded) if len(rows) > 1 else None
     alone = rows
     if margin is not None:
@@ -96,12 +92,12 @@ def _write_all(loaded: Loaded, rows: list[_Row]) -> None:
             row.broken = f"the memory of {loaded.model.device} does not hold this prompt and its answer"
 
 
-def _groups(loaded: Loaded, rows: list[_Row]) -> list[list[_Row]]:
+def _groups(loaded: Loaded, rows: list[_Answer]) -> list[list[_Answer]]:
     """Rows that can be written together: one that is finished is fed on until the last one is, and must not leave the
     window meanwhile. (The answers of an encoder-decoder begin and end with the same places.)"""
     if loaded.kind == "seq2seq" or loaded.window is None:
         return [rows]
-    groups: list[list[_Row]] = []
+    groups: list[list[_Answer]] = []
     for row in sorted(rows, key=lambda row: len(row.prompt.ids)):
         for group in groups:
             room = max(row.room, *(one.room for one in group))
@@ -113,12 +109,12 @@ def _groups(loaded: Loaded, rows: list[_Row]) -> list[list[_Row]]:
     return groups
 
 
-def _write(loaded: Loaded, rows: Sequence[_Row], margin: float) -> None:
+def _write(loaded: Loaded, rows: Sequence[_Answer], margin: float) -> None:
     """Let the model write all rows at once, each by its own request."""
     transformers: Any = importlib.import_module("transformers")  # its types say less than they seem to
     for row in rows:
         row.begin(loaded.model.device)
-    writer = _Writer(loaded, rows, margin)
+    writer = _TokenChooser(loaded, rows, margin)
     loaded.model.generate(
         **_batch(loaded, [row.prompt.ids for row in rows]),
         generation_config=_config(loaded, max(row.room for row in rows)),
@@ -130,8 +126,6 @@ def _write(loaded: Loaded, rows: Sequence[_Row], margin: float) -> None:
 def _batch(loaded: Loaded, prompts: Sequence[list[int]]) -> dict[str, Any]:
     """Token ids and mask [rows, longest]: padded on the left, where a causal model goes on from the right; an encoder
     is padded on the right. Which token pads does not matter, since the mask hides it: none needs to be named."""
-    import torch
-
     longest = max(map(len, prompts))
     ids, mask = torch.zeros(len(prompts), longest, dtype=torch.long), torch.zeros(len(prompts), longest).long()
     for row, prompt in enumerate(prompts):
@@ -148,21 +142,19 @@ def _config(loaded: Loaded, room: int, **more: Any) -> Any:
         eos_token_id=ends or None,
         pad_token_id=ends[0] if ends else 0,
         num_beams=1,
-        do_sample=False,  # `_Writer` chooses, row by row
+        do_sample=False,  # `_TokenChooser` chooses, row by row
         **more,
     )
 
 
-class _Writer:
+class _TokenChooser:
     """Chooses each row's next token, and says which rows are finished: between the model's forward passes."""
 
-    def __init__(self, loaded: Loaded, rows: Sequence[_Row], margin: float) -> None:
+    def __init__(self, loaded: Loaded, rows: Sequence[_Answer], margin: float) -> None:
         self.loaded, self.rows, self.margin = loaded, rows, margin
 
     def choose(self, input_ids: Any, scores: Any) -> Any:
         """Scores [rows, vocabulary] in which each row's choice alone is left."""
-        import torch
-
         chosen = torch.zeros(len(self.rows), dtype=torch.long)
         for at, row in enumerate(self.rows):
             if not row.finished:
@@ -171,11 +163,9 @@ class _Writer:
         return only.scatter(1, chosen[:, None].to(scores.device), 0.0)
 
     def finished(self, input_ids: Any, scores: Any, **options: Any) -> Any:
-        import torch
-
         return torch.tensor([row.finished for row in self.rows], device=input_ids.device)
 
-    def _next(self, row: _Row, logits: Any) -> int:
+    def _next(self, row: _Answer, logits: Any) -> int:
         if bool(logits.isnan().any()):
             row.finished, row.broken = True, NOT_FINITE
             return 0
@@ -187,7 +177,7 @@ class _Writer:
         return token
 
 
-def _reply(loaded: Loaded, row: _Row) -> Reply:
+def _reply(loaded: Loaded, row: _Answer) -> Reply:
     if row.broken:
         raise CallError(row.broken)
     ended = bool(row.written) and row.written[-1] in loaded.ends
@@ -210,14 +200,14 @@ def _reply(loaded: Loaded, row: _Row) -> Reply:
     )
 
 
-def _decoded(loaded: Loaded, row: _Row) -> str:
+def _decoded(loaded: Loaded, row: _Answer) -> str:
     return str(loaded.tokenizer.decode(row.written, skip_special_tokens=True))
 
 
 def _cut(text: str, sampling: Sampling) -> tuple[str, bool]:
     """The text before the first stop text, and whether there was one."""
-    found = [at for stop in sampling.stop if stop and (at := text.find(stop)) >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+    places = [at for stop in sampling.stop if stop and (at := text.find(stop)) >= 0]
+    return (text[: min(places)], True) if places else (text, False)
 
 
 def _margin(loaded: Loaded) -> float | None:
@@ -229,8 +219,6 @@ def _margin(loaded: Loaded) -> float | None:
 
 
 def _tried(loaded: Loaded) -> float | None:
-    import torch
-
     dice = torch.Generator().manual_seed(0)
     longest = min(loaded.window or 32, 32) - 2
     lengths = [length for length in (longest, 5, 17, 1) if 0 < length <= longest]
@@ -251,8 +239,6 @@ def _tried(loaded: Loaded) -> float | None:
 
 def _two_steps(loaded: Loaded, prompts: Sequence[list[int]]) -> Any:
     """Logits [rows, 2, vocabulary] after each prompt, and after one more token, which is always the same."""
-    import torch
-
     transformers: Any = importlib.import_module("transformers")
 
     def same(input_ids: Any, scores: Any) -> Any:

@@ -21,7 +21,8 @@ _STRING, _ARRAY = 8, 9
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor lies. `shape` is in PyTorch's order: rows first. `kind` is GGML's number of the quantisation."""
+    """A tensor's place in the file. `shape` is in PyTorch's order: rows first. `kind` is GGML's number of the
+    quantisation."""
 
     shape: tuple[int, ...]
     kind: int
@@ -29,7 +30,7 @@ class Tensor:
 
 
 class GGUF:
-    """`fields`: the metadata by name; `tensors` by name; `data`: the whole file, mapped into memory."""
+    """A GGUF file. `fields`: the metadata by name; `tensors` by name; `data`: the whole file, mapped into memory."""
 
     def __init__(self, path: Path) -> None:
         """Raises CheckpointError with the path where the file is truncated, damaged, or of another version."""

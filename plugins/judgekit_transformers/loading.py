@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 
 from judgekit import BackendError, CheckpointError, shortened
 from judgekit_transformers import llama
-from judgekit_transformers.facts import Kind, facts, refuse_encoders, refuse_vocabulary, window
 from judgekit_transformers.gguf_file import GGUF
+from judgekit_transformers.metadata import Kind, metadata_of, refuse_encoders, refuse_vocabulary, window
 
 
 @dataclass(eq=False)
@@ -33,14 +33,14 @@ class Loaded:
 
     @cached_property
     def window(self) -> int | None:
-        """How many tokens the model was made for; None where neither its config nor its tokenizer says."""
+        """The number of tokens that the model was made for; None where neither its config nor its tokenizer says."""
         config = self.model.config.get_text_config(decoder=True)
         named = config.to_dict() | {"max_position_embeddings": getattr(config, "max_position_embeddings", None)}
         return window(named, getattr(self.tokenizer, "model_max_length", None))
 
     @cached_property
     def rows(self) -> int:
-        """How many tokens the model knows."""
+        """The number of tokens that the model knows."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
@@ -52,7 +52,8 @@ class Loaded:
 
     @cached_property
     def beginning(self) -> list[int]:
-        """What an encoder-decoder's decoder reads before an answer; `load` has made sure that it is there."""
+        """The tokens that an encoder-decoder's decoder reads before an answer; `load` has made sure that it is
+        there."""
         config = self.model.generation_config
         return [token for token in (config.decoder_start_token_id, config.forced_bos_token_id) if token is not None]
 
@@ -110,7 +111,7 @@ def _parts(path: Path, dtype: Any) -> Loaded:
         if llama.supported(gguf):
             return Loaded(llama.tokenizer(gguf), llama.model(gguf, dtype))
         folder, local = path.parent, local | {"gguf_file": path.name}
-        kind = facts(path).kind
+        kind = metadata_of(path).kind
     else:
         config = transformers.AutoConfig.from_pretrained(path, **local)
         refuse_encoders(type(config).__name__, config.model_type, bool(getattr(config, "is_decoder", False)), path)

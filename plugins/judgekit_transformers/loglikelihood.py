@@ -14,6 +14,8 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from judgekit import CallError, Continuation, Reply, Request, Token, Usage
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.prompts import attempt, continuation_ids, limit_of, prompt_of, too_long
@@ -48,8 +50,6 @@ def _scored(loaded: Loaded, request: Request, chat: bool, max_length: int | None
 
 def token_logprobs(loaded: Loaded, prompt: list[int], given: Sequence[list[int]]) -> list[list[float]]:
     """One list a continuation: the log-probability of each of its tokens."""
-    import torch
-
     with torch.inference_mode():
         if loaded.kind == "seq2seq":
             return _answers(loaded, prompt, given)
@@ -70,8 +70,6 @@ def token_logprobs(loaded: Loaded, prompt: list[int], given: Sequence[list[int]]
 
 def logits_after(loaded: Loaded, prompt: list[int], ids: list[int]) -> Any:
     """Logits (len(ids), vocabulary): row i is what the model says before ids[i], in one pass over the text."""
-    import torch
-
     if loaded.kind == "seq2seq":
         device = loaded.model.device
         answer = torch.tensor([[*loaded.beginning, *ids[:-1]]], device=device)
@@ -83,8 +81,6 @@ def logits_after(loaded: Loaded, prompt: list[int], ids: list[int]) -> Any:
 def _answers(loaded: Loaded, prompt: list[int], given: Sequence[list[int]]) -> list[list[float]]:
     """An encoder-decoder: the prompt is encoded once, the continuations are decoded in one batch, padded at their
     ends, which what stands before does not see."""
-    import torch
-
     model, device = loaded.model, loaded.model.device
     encoded = model.get_encoder()(input_ids=torch.tensor([prompt], device=device), return_dict=True)
     longest = max((len(ids) for ids in given), default=0)
@@ -135,8 +131,6 @@ def _can_be_cut(cache: Any) -> bool:
 
 def _forward(loaded: Loaded, ids: list[int], last: int, **options: Any) -> Any:
     """A forward pass with the output layer, which a large vocabulary makes the dearest, on `last` positions only."""
-    import torch
-
     model, last = loaded.model, max(last, 1)  # 0 would mean all of them
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
         return model(torch.tensor([ids], device=model.device), logits_to_keep=last, **options)
@@ -147,8 +141,6 @@ def _forward(loaded: Loaded, ids: list[int], last: int, **options: Any) -> Any:
 
 def _picked(logits: Any, ids: list[int]) -> list[float]:
     """The log-probability of ids[i] in row i, normalised in float32 at least."""
-    import torch
-
     if not ids:
         return []
     rows = torch.log_softmax(logits.float(), dim=-1)
@@ -159,8 +151,6 @@ def _picked(logits: Any, ids: list[int]) -> list[float]:
 def tokens_of(loaded: Loaded, prompt: list[int], written: list[int], top: int) -> tuple[Token, ...]:
     """The tokens of a reply, each with the `top` likeliest at its place, read in one pass over the finished reply: so
     they are what `loglikelihood` says, whatever batch the reply was written in."""
-    import torch
-
     if not written:
         return ()
     with torch.inference_mode():

@@ -25,7 +25,9 @@ class TooLong(CallError):
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptTokens:
+    """The tokens of a prompt, and what is to be said of how they were made."""
+
     ids: list[int]
     notes: tuple[str, ...] = ()
 
@@ -40,7 +42,7 @@ def attempt(action: Callable[[], T]) -> T | Reply:
         return Reply(status="error", detail=str(error))
 
 
-def prompt_of(loaded: Loaded, request: Request, chat: bool) -> Prompt:
+def prompt_of(loaded: Loaded, request: Request, chat: bool) -> PromptTokens:
     """The prompt's tokens, at least one. A chat template brings its own special tokens, plain text gets the model's.
 
     The text of a conversation is tokenised apart at the edges of its answers (`Message.cuts`), as training has it; an
@@ -57,7 +59,7 @@ def prompt_of(loaded: Loaded, request: Request, chat: bool) -> Prompt:
         start = loaded.tokenizer.eos_token_id
     if not ids and start is None:
         raise CallError("an empty prompt, and the model has no token to begin with")
-    return Prompt(known(loaded, ids or [start]), notes)
+    return PromptTokens(known(loaded, ids or [start]), notes)
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[Message], chat: bool) -> tuple[str, tuple[str, ...]]:
@@ -132,7 +134,7 @@ def known(loaded: Loaded, ids: list[int]) -> list[int]:
 
 
 def limit_of(loaded: Loaded, max_length: int | None) -> int | None:
-    """How many tokens are read at most; None where nothing says."""
+    """The most tokens that are read; None where nothing says."""
     return loaded.window if max_length is None else max_length
 
 

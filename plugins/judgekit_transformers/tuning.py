@@ -3,7 +3,6 @@ instruction data. The Hugging Face Trainer does the loop."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -19,7 +18,7 @@ from judgekit_transformers.tuning_options import TuningOptions
 if TYPE_CHECKING:
     from judgekit_transformers.loading import Loaded
     from judgekit_transformers.tuning_data import Reading
-    from judgekit_transformers.tuning_loop import Recipe, Respond
+    from judgekit_transformers.tuning_loop import Respond, TuningRecipe
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
 _WRITTEN = 64  # tokens that a model in training writes, at most
@@ -58,7 +57,7 @@ class SupervisedTuning(judgekit.Trainer):
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart
         from judgekit_transformers.tuning_data import examples, reading_of
-        from judgekit_transformers.tuning_loop import Task, device_of, fit
+        from judgekit_transformers.tuning_loop import TuningTask, device_of, fit
 
         options, start = self.options, self._start()
         loaded = load_apart(start, "float32", device_of(options.device))
@@ -71,8 +70,9 @@ class SupervisedTuning(judgekit.Trainer):
         lost = f"{cut:,} of {judgekit.counted(items, 'item')} cut: longer than {reading.limit} tokens" if cut else ""
         summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
         respond = self._respond(loaded, reading, held_items or learnt_items)
-        task = Task(loaded, start, learnt, held, respond, summary, lost)
-        fit(task, recipe, into, self._origin(recipe), progress)
+        task = TuningTask(loaded, start, learnt, held, respond, summary, lost)
+        settings = f"{self.version} {recipe.precision} {options.model_dump_json()}"
+        fit(task, recipe, judgekit.data.TrainingState.of(into, settings, self.inputs()), progress)
 
     def _learnt(self) -> list[judgekit.data.Item]:
         return self._items(self.options.split)
@@ -89,14 +89,14 @@ class SupervisedTuning(judgekit.Trainer):
     def _start(self) -> Path:
         return located(self.options.start, self.path(self.options.start), self.options.revision)
 
-    def _recipe(self, loaded: Loaded, items: int) -> Recipe:
-        from judgekit_transformers.tuning_loop import Precision, Recipe, gains_from_bfloat16
+    def _recipe(self, loaded: Loaded, items: int) -> TuningRecipe:
+        from judgekit_transformers.tuning_loop import Precision, TuningRecipe, gains_from_bfloat16
 
         options, device = self.options, loaded.model.device
         per_epoch = -(-items // (options.batch * options.accumulate))
         steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
         fast: Precision = "bfloat16" if gains_from_bfloat16(device) else "float32"
-        return Recipe(
+        return TuningRecipe(
             steps=steps,
             per_epoch=per_epoch,
             batch=options.batch,
@@ -113,7 +113,7 @@ class SupervisedTuning(judgekit.Trainer):
         )
 
     def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.data.Item]) -> Respond:
-        """What lets the model in training answer the first of these items."""
+        """A function that lets the model in training answer the first of these items."""
         options, style = self.options, judgekit.data.style_named(self.options.style, reading.prompts)
         samples = [item.sample for item in items[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
@@ -138,12 +138,3 @@ class SupervisedTuning(judgekit.Trainer):
             ]
 
         return respond
-
-    def _origin(self, recipe: Recipe) -> str:
-        """sha256 of the trainer, its options, the machine's precision and the input files: what a state must be of to
-        be gone on from."""
-        total = hashlib.sha256(f"{self.version} {recipe.precision} {self.options.model_dump_json()}".encode())
-        for path in self.inputs():
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()

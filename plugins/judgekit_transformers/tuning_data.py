@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import judgekit
 import judgekit.data
 from judgekit_transformers.loading import Loaded
@@ -32,8 +34,8 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 @dataclass(frozen=True)
 class Reading:
-    """How items become tokens: the prompt's style and where styles are found, whether it goes into the chat template,
-    the most tokens that the model reads (None: no limit), and what is done with more."""
+    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat
+    template, the most tokens that the model reads (None: no limit), and what is done with more."""
 
     style: str
     prompts: judgekit.data.Prompts
@@ -53,7 +55,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Example:
+class TuningExample:
     """One item: what the model reads, and what it is to say.
 
     Of a causal model `ids` are the whole text and `targets` the same ids, IGNORED where they are not learnt. An encoder
@@ -68,11 +70,11 @@ class Example:
 
     @property
     def learnt(self) -> int:
-        """How many targets count."""
+        """The number of targets that count."""
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Reading) -> list[Example]:
+def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Reading) -> list[TuningExample]:
     """Items of one turn or several as the model reads them.
 
     Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
@@ -81,10 +83,10 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Readi
     made, too_long = [], []
     for item in items:
         try:
-            found = _examples(loaded, item.sample, reading)
+            wholes = _examples(loaded, item.sample, reading)
         except judgekit.CallError as error:  # of its template, or its tokens
             raise item.error(str(error)) from None
-        for whole in found:
+        for whole in wholes:
             example, length = _fitted(whole, reading)
             if example.cut and not reading.truncate:
                 too_long.append((item, length))
@@ -99,7 +101,7 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Readi
     return made
 
 
-def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[Example]:
+def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[TuningExample]:
     """One for a causal model, and for a decoder one for each answer."""
     if loaded.kind == "seq2seq":
         return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
@@ -112,11 +114,11 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
         ids, targets = [*ids, end], [*targets, end]
         for place in read.closed[:-1]:
             targets[place] = end
-    return [Example(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
+    return [TuningExample(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
 
 
-def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> Example:
-    """What comes before an answer for the encoder, and the answer for the decoder."""
+def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> TuningExample:
+    """The text before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
     asked = judgekit.data.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
     style = judgekit.data.style_named(reading.style, reading.prompts)
@@ -124,7 +126,7 @@ def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Rea
     ids = [*continuation_ids(loaded, answer), end_of_answer(loaded, reading.chat)[0]]
     forced = [IGNORED] * (len(loaded.beginning) - 1)
     prompt = prompt_of(loaded, judgekit.Request(messages=asked), reading.chat).ids
-    return Example(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
+    return TuningExample(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
 
 
 def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
@@ -157,13 +159,13 @@ def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     return text, spans, None if shown else end
 
 
-def _fitted(example: Example, reading: Reading) -> tuple[Example, int]:
+def _fitted(example: TuningExample, reading: Reading) -> tuple[TuningExample, int]:
     """The example cut to what is read, and how long its longer side was."""
     limit, length = reading.limit, max(len(example.ids), len(example.answer))
     if limit is None or length <= limit:
         return example, length
     targets, answer = example.targets[:limit], example.answer[:limit]
-    return Example(example.ids[:limit], targets, answer, example.name, cut=True), length
+    return TuningExample(example.ids[:limit], targets, answer, example.name, cut=True), length
 
 
 def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
@@ -239,28 +241,24 @@ def end_of_answer(loaded: Loaded, chat: bool) -> tuple[int, str]:
     return (loaded.ends[0] if own is None else int(own)), ""
 
 
-def collate(batch: Sequence[tuple[int, Example]]) -> dict[str, Any]:
+def collate(batch: Sequence[tuple[int, TuningExample]]) -> dict[str, Any]:
     """Tensors of one batch of (number, example), padded on the right; the mask hides what pads. `rows`: the numbers.
 
     input_ids, attention_mask [B, T]; labels [B, T] of a causal model, and [B, A] beside decoder_input_ids [B, A].
     """
-    import torch
-
-    found = [example for _, example in batch]
+    rows = [example for _, example in batch]
     made = {
-        "input_ids": _padded([example.ids for example in found], 0),
-        "attention_mask": _padded([[1] * len(example.ids) for example in found], 0),
-        "labels": _padded([example.targets for example in found], IGNORED),
+        "input_ids": _padded([example.ids for example in rows], 0),
+        "attention_mask": _padded([[1] * len(example.ids) for example in rows], 0),
+        "labels": _padded([example.targets for example in rows], IGNORED),
         "rows": torch.tensor([number for number, _ in batch]),
     }
-    if any(example.answer for example in found):
-        made["decoder_input_ids"] = _padded([example.answer for example in found], 0)
+    if any(example.answer for example in rows):
+        made["decoder_input_ids"] = _padded([example.answer for example in rows], 0)
     return made
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Any:
-    import torch
-
     made = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
     for at, row in enumerate(rows):
         made[at, : len(row)] = torch.tensor(row, dtype=torch.long)

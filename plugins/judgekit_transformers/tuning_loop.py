@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,24 +27,39 @@ from torch import Tensor
 import judgekit
 import judgekit.data
 from judgekit_transformers.loading import Loaded
-from judgekit_transformers.tuning_data import IGNORED, Example, collate
-from judgekit_transformers.tuning_state import Counters, Workspace
+from judgekit_transformers.tuning_data import IGNORED, TuningExample, collate
 
 Progress = Callable[[int, int, str], None]
 Respond = Callable[[int], Sequence[judgekit.data.TrainingSample]]
 Precision = Literal["float32", "bfloat16"]
 
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-_REST = 50  # a state is saved when this many times the last saving's duration have gone by, …
-_LEAST = 10.0  # … and at least so many seconds
 _NAMED = 8  # items in a message
 
 
+def fit(task: TuningTask, recipe: TuningRecipe, state: judgekit.data.TrainingState, progress: Progress) -> None:
+    """Train, or go on from the newest state; ends with the checkpoint in the state's folder.
+
+    The curve gets the training loss since the last point, then the validation loss, every `evaluate_every` steps and at
+    the end. The same seed, data, libraries and number of threads give the same weights, however often the training was
+    stopped in between. Raises UsageError when the loss is not finite, naming step and items; StorageError when the disk
+    is full; Interrupted, with the state saved, when `progress` does.
+    """
+    saved = state.restore(lambda folder: folder)
+    with _quiet(task, state):
+        watch = _Watch(task, recipe, state, progress)
+        watch.trainer = _LoopTrainer(task, recipe, state.states)
+        watch.trainer.add_callback(watch)
+        watch.trainer.train(resume_from_checkpoint=str(saved) if saved else None)
+    _save(task, state.folder)
+    state.conclude(task.summary)
+
+
 @dataclass(frozen=True)
-class Recipe:
-    """How to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays. `clip`
-    is the largest norm of the gradient. A step takes `accumulate` batches of `batch` items. `save_every` (steps) None
-    saves the state by the clock."""
+class TuningRecipe:
+    """The way to train. `lr` is the peak learning rate, reached after `warmup` steps; it then falls to 0, or stays.
+    `clip` is the largest norm of the gradient. A step takes `accumulate` batches of `batch` items. `save_every` (steps)
+    None saves the state by the clock."""
 
     steps: int
     per_epoch: int
@@ -63,62 +77,28 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read by
-    people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
+class TuningTask:
+    """The thing to train: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read
+    by people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
 
     loaded: Loaded
     start: Path
-    learnt: Sequence[Example]
-    held: Sequence[Example]
+    learnt: Sequence[TuningExample]
+    held: Sequence[TuningExample]
     respond: Respond
     summary: Mapping[str, JsonValue] = field(default_factory=dict)
     note: str = ""
 
 
-def fit(task: Task, recipe: Recipe, into: Path, origin: str, progress: Progress) -> None:
-    """Train, or go on from the newest state in the folder; ends with the checkpoint in it.
-
-    The curve gets the training loss since the last point, then the validation loss, every `evaluate_every` steps and at
-    the end. The same seed, data, libraries and number of threads give the same weights, however often the training was
-    stopped in between. Raises UsageError when the loss is not finite, naming step and items; StorageError when the disk
-    is full; Interrupted, with the state saved, when `progress` does.
-    """
-    workspace = Workspace(into, origin)
-    counters, state = workspace.restore()
-    cached = task.loaded.model.config.use_cache
-    with _randomness_kept(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nothing that the libraries say to each other is for the user
-        watch = _Watch(task, recipe, workspace, counters, progress)
-        try:
-            trainer = _Trainer(task, recipe, workspace)
-            watch.trainer = trainer
-            trainer.add_callback(watch)
-            trainer.train(resume_from_checkpoint=str(state) if state else None)
-        except torch.OutOfMemoryError:
-            raise judgekit.UsageError(
-                f"the memory of {task.loaded.model.device} does not hold a step; a smaller 'batch' with a larger "
-                "'accumulate' learns the same, a smaller 'max_length' less"
-            ) from None
-        except Exception as error:  # PyTorch, safetensors and the system each say in their own way that a disk is full
-            if watch.saving and not isinstance(error, judgekit.JudgekitError):
-                raise judgekit.StorageError(f"the state cannot be written: {error}", path=workspace.states) from None
-            raise
-    task.loaded.model.config.use_cache = cached
-    _save(task, into)
-    workspace.log.sum_up(task.summary)
-    workspace.clear()
-
-
-class _Trainer(transformers.Trainer):
+class _LoopTrainer(transformers.Trainer):
     """The Trainer on our batches, by our loss. `loss` and `rows`: of the step under way."""
 
-    def __init__(self, task: Task, recipe: Recipe, workspace: Workspace) -> None:
+    def __init__(self, task: TuningTask, recipe: TuningRecipe, states: Path) -> None:
         self.task, self.recipe = task, recipe
         self.loss, self.rows = 0.0, list[int]()
         super().__init__(
             model=task.loaded.model,
-            args=_arguments(recipe, workspace.states, task.loaded.model.device),
+            args=_arguments(recipe, states, task.loaded.model.device),
             train_dataset=list(enumerate(task.learnt)),
             data_collator=collate,
             compute_loss_func=self.mean_loss,
@@ -147,7 +127,7 @@ class _Trainer(transformers.Trainer):
         return f"step {step + 1} (epoch {epoch}: items {', '.join(names[:_NAMED])}{more})"
 
 
-def _arguments(recipe: Recipe, folder: Path, device: torch.device) -> transformers.TrainingArguments:
+def _arguments(recipe: TuningRecipe, folder: Path, device: torch.device) -> transformers.TrainingArguments:
     """Everything the Trainer would report, evaluate or save by itself is off: `_Watch` says when."""
     return transformers.TrainingArguments(
         output_dir=str(folder),
@@ -176,18 +156,15 @@ def _arguments(recipe: Recipe, folder: Path, device: torch.device) -> transforme
 
 
 class _Watch(transformers.TrainerCallback):
-    """What happens at the end of a step: the curve, samples, progress, and whether the state is saved."""
+    """The end of each step: the curve, samples, progress, and whether the state is saved."""
 
-    trainer: _Trainer
+    trainer: _LoopTrainer
 
     def __init__(
-        self, task: Task, recipe: Recipe, workspace: Workspace, counters: Counters, progress: Progress
+        self, task: TuningTask, recipe: TuningRecipe, state: judgekit.data.TrainingState, progress: Progress
     ) -> None:
-        self.task, self.recipe, self.workspace, self.counters = task, recipe, workspace, counters
-        self.progress = progress
+        self.task, self.recipe, self.state, self.progress = task, recipe, state, progress
         self.interrupted: judgekit.Interrupted | None = None
-        self.saving = False
-        self.saved_at, self.took = time.monotonic(), 0.0
         self.rate = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -198,11 +175,12 @@ class _Watch(transformers.TrainerCallback):
         self.rate = float(kwargs["optimizer"].param_groups[0]["lr"])  # the schedule is moved before the step's end
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        recipe, trainer, step = self.recipe, self.trainer, int(state.global_step)
-        loss, rows = trainer.loss, trainer.rows
-        trainer.loss, trainer.rows = 0.0, []
-        self.counters.since.append(loss)
-        self.counters.tokens += sum(self.task.learnt[row].learnt for row in rows)
+        recipe, counters, step = self.recipe, self.state.counters, int(state.global_step)
+        loss, rows = self.trainer.loss, self.trainer.rows
+        self.trainer.loss, self.trainer.rows = 0.0, []
+        counters.step = step
+        counters.since.append(loss)
+        counters.weight += sum(self.task.learnt[row].learnt for row in rows)
         if step % recipe.evaluate_every == 0 or step == recipe.steps:
             self._evaluate(step)
         if step % recipe.per_epoch == 0 or step == recipe.steps:
@@ -211,29 +189,20 @@ class _Watch(transformers.TrainerCallback):
             self.progress(step, recipe.steps, "; ".join(filter(None, (f"loss {loss:.3f}", self.task.note))))
         except judgekit.Interrupted as error:
             self.interrupted = error
-        if self.interrupted or self._due(step):
-            control.should_save = self.saving = True
-            self.saved_at = time.monotonic()
+        if self.interrupted or (step < recipe.steps and self.state.due(recipe.save_every)):
+            control.should_save = True
+            self.state.begin()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.workspace.note(state.global_step, self.counters)
-        self.saving = False
-        self.took = time.monotonic() - self.saved_at
+        self.state.seal()
         if self.interrupted:
             raise self.interrupted
 
-    def _due(self, step: int) -> bool:
-        if step == self.recipe.steps:
-            return False
-        if self.recipe.save_every is not None:
-            return step % self.recipe.save_every == 0
-        return time.monotonic() - self.saved_at > max(_LEAST, _REST * self.took)
-
     def _evaluate(self, step: int) -> None:
-        counters = self.counters
+        counters = self.state.counters
         loss = math.fsum(counters.since) / len(counters.since)
         counters.since = []
-        self._point(step, "train", loss, learning_rate=self.rate, tokens=float(counters.tokens))
+        self._point(step, "train", loss, learning_rate=self.rate, tokens=float(counters.weight))
         self._validate(step)
 
     @torch.no_grad()
@@ -257,13 +226,13 @@ class _Watch(transformers.TrainerCallback):
         self._point(step, "validation", loss)
 
     def _point(self, step: int, split: str, loss: float, **measures: float) -> None:
-        self.workspace.log.add(judgekit.data.CurvePoint(step=step, split=split, loss=loss, measures=measures))
+        self.state.log.add(judgekit.data.CurvePoint(step=step, split=split, loss=loss, measures=measures))
 
     def _write(self, step: int) -> None:
         self.task.loaded.model.eval()
         with torch.random.fork_rng(devices=[]):
             for sample in self.task.respond(step):
-                self.workspace.log.add(sample)
+                self.state.log.add(sample)
 
 
 def _summed(loaded: Loaded, logits: Tensor, labels: Tensor) -> Tensor:
@@ -282,7 +251,7 @@ def _not_finite(what: str, value: float, where: str) -> judgekit.UsageError:
     )
 
 
-def _save(task: Task, into: Path) -> None:
+def _save(task: TuningTask, into: Path) -> None:
     """The checkpoint in the hub's layout, as safetensors. Raises UsageError for weights that are not finite."""
     model = task.loaded.model
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
@@ -301,15 +270,27 @@ def _save(task: Task, into: Path) -> None:
 
 
 @contextmanager
-def _randomness_kept() -> Iterator[None]:
-    """The Trainer seeds all there is to seed; what others of this process draw is as if it had not."""
-    python, numpy = random.getstate(), np.random.get_state()
+def _quiet(task: TuningTask, state: judgekit.data.TrainingState) -> Iterator[None]:
+    """The libraries keep silent, and their errors are said in our words. Random numbers that others of this process
+    draw, and the model's cache, are then as they were."""
+    python, numpy, cached = random.getstate(), np.random.get_state(), task.loaded.model.config.use_cache
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
+    except torch.OutOfMemoryError:
+        raise judgekit.UsageError(
+            f"the memory of {task.loaded.model.device} does not hold a step; a smaller 'batch' with a larger "
+            "'accumulate' learns the same, a smaller 'max_length' less"
+        ) from None
+    except Exception as error:  # PyTorch, safetensors and the system each say in their own way that a disk is full
+        if state.saving and not isinstance(error, judgekit.JudgekitError):
+            raise judgekit.StorageError(f"the state cannot be written: {error}", path=state.states) from None
+        raise
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+        task.loaded.model.config.use_cache = cached
 
 
 def device_of(wanted: Literal["auto", "cpu", "cuda"]) -> str:

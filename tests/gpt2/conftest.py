@@ -1,6 +1,7 @@
 """Small GPT-2s with random weights, as `transformers` writes them and as we do."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,6 +64,12 @@ def reference_folder(reference: GPT2LMHeadModel, tokenizer: Tokenizer, tmp_path_
     reference.save_pretrained(folder)
     tokenizer.save(folder)
     return folder
+
+
+@pytest.fixture
+def folder(reference_folder, tmp_path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(reference_folder, tmp_path / "checkpoint"))
 
 
 @pytest.fixture(scope="package")

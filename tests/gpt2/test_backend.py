@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import judgekit
-from judgekit_gpt2 import checkpoint, parallel, weights
+from judgekit_gpt2 import checkpoint, distributed, weights
 from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 
 
@@ -24,14 +24,6 @@ def _request(prompt, continuations=(), **sampling):
         sampling=judgekit.Sampling(**{"max_new_tokens": 8, **sampling}),
         continuations=continuations,
     )
-
-
-def test_replies_come_in_order_and_do_not_depend_on_each_other(backend):
-    requests = [_request(f"The cat {number}", temperature=1.0, seed=3) for number in range(6)]
-    replies = backend.generate(requests)
-    assert len({reply.text for reply in replies}) == 6
-    assert [backend.generate([request])[0] for request in requests] == replies
-    assert backend.generate(requests[::-1])[::-1] == replies
 
 
 def test_the_default_is_greedy_and_a_seed_matters_only_when_drawing(backend):
@@ -127,18 +119,13 @@ def test_loglikelihoods_are_the_models(backend, reference):
     options = (" mat", " log", " the capital")
     (reply,) = backend.loglikelihood([_request("The cat sat on the", options)])
     prompt = tokenizer.encode("The cat sat on the")
-    for option, found in zip(options, reply.continuations, strict=True):
+    for option, scored in zip(options, reply.continuations, strict=True):
         ids = tokenizer.encode(option)
         with torch.inference_mode():
             table = reference(torch.tensor([prompt + ids])).logits[0].log_softmax(-1)
         want = [table[len(prompt) - 1 + at, token].item() for at, token in enumerate(ids)]
-        assert found.token_logprobs == pytest.approx(want, abs=1e-4)
-        assert found.loglikelihood == pytest.approx(math.fsum(want), abs=1e-4)
-
-
-def test_loglikelihoods_do_not_depend_on_other_requests(backend):
-    requests = [_request("The cat " * number, (" mat", " the capital")) for number in (1, 5, 3)]
-    assert [backend.loglikelihood([request])[0] for request in requests] == backend.loglikelihood(requests)
+        assert scored.token_logprobs == pytest.approx(want, abs=1e-4)
+        assert scored.loglikelihood == pytest.approx(math.fsum(want), abs=1e-4)
 
 
 def test_loglikelihoods_of_too_long_a_text_are_an_error(backend):
@@ -152,8 +139,8 @@ def test_the_identity_follows_the_weights_and_not_the_place(reference_folder, ba
     moved = shutil.copytree(reference_folder, tmp_path / "moved")
     other = GPT2Backend(GPT2Options(checkpoint="moved", batch=3, threads=1), tmp_path)
     assert other.identity() == backend.identity()
-    half = GPT2Backend(GPT2Options(checkpoint="moved", dtype="bfloat16"), tmp_path)
-    assert half.identity() != backend.identity()
+    for form in ({"dtype": "bfloat16"}, {"quantise": "int8"}):
+        assert GPT2Backend(GPT2Options(checkpoint="moved", **form), tmp_path).identity() != backend.identity()
     with (moved / checkpoint.MERGES).open("a") as file:
         file.write("\n")
     assert GPT2Backend(GPT2Options(checkpoint="moved"), tmp_path).identity() != backend.identity()
@@ -189,13 +176,13 @@ def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
 
 @pytest.mark.parametrize("gains", [True, False])
 def test_a_form_that_only_slows_this_cpu_down_is_warned_of(reference_folder, monkeypatch, gains):
-    monkeypatch.setattr(parallel, "gains_from_bfloat16", lambda device: gains)
-    found = [
+    monkeypatch.setattr(distributed, "gains_from_bfloat16", lambda device: gains)
+    checks = [
         GPT2Backend(GPT2Options(checkpoint=str(reference_folder), **options)).check()
         for options in ({"dtype": "bfloat16"}, {}, {"dtype": "bfloat16", "quantise": "int8"})
     ]
-    assert [len(problems) for problems in found] == [0 if gains else 1, 0, 0]
-    assert gains or found[0][0].severity == "warning"
+    assert [len(problems) for problems in checks] == [0 if gains else 1, 0, 0]
+    assert gains or checks[0][0].severity == "warning"
 
 
 def test_bfloat16_is_close_to_float32(reference_folder, backend):
@@ -215,15 +202,11 @@ def test_no_form_of_the_weights_lets_a_reply_depend_on_the_other_requests(refere
     small = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), batch=2, **options))
     requests = [_request("The cat " * (at + 1), (" mat", " log."), temperature=at % 2, seed=at) for at in range(6)]
     written, scored = whole.generate(requests), whole.loglikelihood(requests)
+    assert len({reply.text for reply in written}) > 3, "three are drawn"
     assert [small.generate([request])[0] for request in requests] == written
     assert small.generate(requests[::-1])[::-1] == written
     assert [small.loglikelihood([request])[0] for request in requests] == scored
     assert small.loglikelihood(requests[::-1])[::-1] == scored
-
-
-def test_a_quantised_model_has_another_identity(reference_folder, backend):
-    rounded = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8"))
-    assert rounded.identity() != backend.identity()
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:7"])

@@ -53,7 +53,7 @@ def _first_epoch(examples):
 def test_prompt_and_response_have_the_tokens_of_the_books_one_text(path, items, tokenizer):
     """The book encodes prompt and response as one text. Ours are encoded apart: on all its items the ids are equal."""
     examples = {split: _examples(path, split, tokenizer) for split in SPLITS}
-    assert {split: len(found) for split, found in examples.items()} == SPLITS
+    assert {split: len(part) for split, part in examples.items()} == SPLITS
     ours = [example.ids for split in SPLITS for example in examples[split]]
     assert ours == [tokenizer.encode(whole_text(item)) for item in items]
 

@@ -135,7 +135,7 @@ def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(base, tmp_path, 
     _, errors = process.communicate()
     assert process.returncode == 130
     stopped = int(re.search(r"error: stopped after step (\d+); the same command goes on from there", errors)[1])
-    assert list((tmp_path / "sft" / "state").glob(f"*{stopped}.safetensors"))
+    assert (tmp_path / "sft" / "state" / f"checkpoint-{stopped}" / "judgekit.json").is_file()
     done = subprocess.run([*command, "--set", f"save_every={stopped}"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "holds the state of another training" in done.stderr

@@ -35,8 +35,8 @@ def test_next_tokens_have_the_logits_of_the_model_that_is_not_compiled(model, fo
     graphs = _graphs()
     for start in (5, 31, 40):
         ids = torch.randint(0, 290, (1, start + 20), generator=torch.Generator().manual_seed(start))
-        for found, want in zip(_step_by_step(quick, ids, start), _step_by_step(plain, ids, start), strict=True):
-            assert (found - want).abs().max() <= most
+        for ours, want in zip(_step_by_step(quick, ids, start), _step_by_step(plain, ids, start), strict=True):
+            assert (ours - want).abs().max() <= most
     assert 0 < _graphs() - graphs <= 2, "the blocks for every length, and the output layer"
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import GPT2LMHeadModel
 
 import judgekit
+from checkpoint_folders import Code
 from full_disk import full_disk
 from judgekit_gpt2 import checkpoint, conversion, weights
 from judgekit_gpt2.commands import gpt2
@@ -61,7 +62,7 @@ class _Block(nn.Module):
         return x + self.ff.layers(self.norm2(x))
 
 
-class _Book(nn.Module):
+class _BookModel(nn.Module):
     """A GPT-2 whose parts have the book's names, worked out apart from ours."""
 
     def __init__(self, bias=True, width=32, heads=4, vocabulary=300, context=64):
@@ -80,7 +81,7 @@ class _Book(nn.Module):
 @pytest.fixture
 def book():
     torch.manual_seed(5)
-    return _Book().eval()
+    return _BookModel().eval()
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def _names(folder):
 @pytest.mark.parametrize("form", ["state.pth", "with_optimizer.pth", "legacy.pt", "tied.bin", "tensors.safetensors"])
 def test_a_model_of_the_book_gives_the_same_logits(bias, form, words, tmp_path):
     torch.manual_seed(6)
-    model = _Book(bias).eval()
+    model = _BookModel(bias).eval()
     state = dict(model.state_dict())
     file, into = tmp_path / form, tmp_path / "made"
     if form == "with_optimizer.pth":
@@ -166,7 +167,7 @@ def test_an_output_layer_that_was_trained_stays_apart(form, book, words, tmp_pat
 def test_the_four_known_widths_need_no_heads_and_gpt2s_vocabulary_no_folder(name, tmp_path):
     width = PRESETS[name].width
     with torch.device("meta"):
-        model = _Book(width=width, heads=1, vocabulary=50257 if name == "gpt2" else 300, context=8)
+        model = _BookModel(width=width, heads=1, vocabulary=50257 if name == "gpt2" else 300, context=8)
     state = {key: torch.zeros(value.shape, dtype=torch.bfloat16) for key, value in model.state_dict().items()}
     torch.save(state, tmp_path / "a.pth")
     if name == "gpt2":
@@ -304,18 +305,10 @@ def test_a_vocabulary_that_does_not_belong_to_it_is_an_error(state, words, tmp_p
         conversion.convert(tmp_path / "a.pth", tmp_path / "made", heads=4, vocabulary=words)
 
 
-class _Code:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return (type(self.target).touch, (self.target,))
-
-
 @pytest.mark.parametrize("content", ["code", "a whole model"])
 def test_a_pickle_with_code_is_refused_and_not_run(content, book, state, tmp_path):
     ran = tmp_path / "ran"
-    torch.save(book if content == "a whole model" else {**state, "x": _Code(ran)}, tmp_path / "a.pth")
+    torch.save(book if content == "a whole model" else {**state, "x": Code(ran)}, tmp_path / "a.pth")
     with pytest.raises(judgekit.CheckpointError, match=r"a.pth: refused: a pickle that is more than tensors"):
         conversion.convert(tmp_path / "a.pth", tmp_path / "made", heads=4)
     assert not ran.exists()

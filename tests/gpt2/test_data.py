@@ -28,18 +28,6 @@ def test_collate_on_the_books_case():
     ]
 
 
-def test_collate_masks_the_prompt():
-    """Of five tokens three are the prompt: what is learnt is the two of the response and the end of text."""
-    batch = data.collate([Example([10, 11, 12, 20, 21], masked=3), Example([10, 11], masked=1)], END)
-    assert batch.targets.tolist() == [[IGNORED, IGNORED, 20, 21, END], [11, END, IGNORED, IGNORED, IGNORED]]
-
-
-def test_collate_cuts_rows_to_a_limit():
-    batch = data.collate([Example([0, 1, 2, 3, 4]), Example([5, 6])], END, limit=3)
-    assert batch.inputs.tolist() == [[0, 1, 2], [5, 6, END]]
-    assert batch.targets.tolist() == [[1, 2, 3], [6, END, IGNORED]]
-
-
 TEXTS = st.lists(st.tuples(st.lists(st.integers(0, END - 1), max_size=6), st.integers(0, 6)), min_size=1, max_size=4)
 
 
@@ -50,12 +38,8 @@ def test_collate_is_the_books_rule_on_any_texts(texts, limit):
     inputs, targets = by_hand(texts, END, limit)
     assert batch.inputs.tolist() == inputs
     assert batch.targets.tolist() == targets
+    assert batch.weight == sum(target != IGNORED for row in targets for target in row)
     assert batch.inputs.dtype == batch.targets.dtype == torch.long
-
-
-def test_a_batch_weighs_as_much_as_the_targets_that_count():
-    batch = data.collate([Example([0, 1, 2, 3, 4]), Example([5, 6], masked=2)], END)
-    assert batch.weight == 5 + 1
 
 
 def test_parts_of_a_batch_are_the_batch():
@@ -148,13 +132,16 @@ def test_a_special_token_in_the_data_is_plain_text(instructions, tokenizer):
     assert (batch.targets == tokenizer.end_of_text).sum() == 1
 
 
-def test_examples_without_a_response_or_too_long_are_errors(instructions, tokenizer):
+def test_examples_without_a_response_or_too_long_are_errors_or_cut(instructions, tokenizer):
     with pytest.raises(judgekit.DataError, match="item 3: no output to learn from"):
         _examples(instructions, "validation", tokenizer)
-    length = len(_examples(instructions, "train", tokenizer)[0].ids)
-    assert _examples(instructions, "train", tokenizer, context=length)
+    (example,) = _examples(instructions, "train", tokenizer)
+    length = len(example.ids)
+    assert _examples(instructions, "train", tokenizer, context=length) == [example]
     with pytest.raises(judgekit.DataError, match=f"item 1: {length} tokens are more than the context of {length - 1}"):
         _examples(instructions, "train", tokenizer, context=length - 1)
-    assert _examples(instructions, "train", tokenizer, context=length - 1, truncate=True)
-    with pytest.raises(judgekit.DataError, match="the prompt alone fills the context of 10"):
+    cut = _examples(instructions, "train", tokenizer, context=length - 1, truncate=True)
+    assert cut == [example]
+    assert data.collate(cut, tokenizer.end_of_text, length - 1).inputs.shape == (1, length - 1)
+    with pytest.raises(judgekit.DataError, match="item 1: the prompt alone fills the context of 10"):
         _examples(instructions, "train", tokenizer, context=10, truncate=True)

@@ -88,38 +88,31 @@ def test_files_brought_by_hand_need_no_network(hub, nobody, tmp_path):
     assert checkpoint.check(tmp_path) == PRESETS["gpt2"]
 
 
-@pytest.mark.parametrize("fault", ["cut", "no length"])
-def test_a_cut_download_goes_on_where_it_was_cut(hub, tmp_path, fault):
-    size = len(hub.files["model.safetensors"])
-    hub.faults["model.safetensors"] = ["cut", fault]
-    _fetch(hub, tmp_path)
-    first, second, *more = hub.asked_for("model.safetensors")
-    assert (first, second) == ("", f"bytes={size // 2}-")
-    assert len(more) == (fault == "cut")
-    assert (tmp_path / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+SIZE = "all of it"
+PARTS = {  # what is there of the file, the server's faults, and which rests it is asked for
+    "cut twice": (None, ["cut", "cut"], ["", "half", "half of the rest"]),
+    "cut, and no length": (None, ["cut", "no length"], ["", "half"]),
+    "a part of an earlier command": (1000, [], ["bytes=1000-"]),
+    "a part, and a server without ranges": (1000, ["whole"], ["bytes=1000-"]),
+    "all of it": (SIZE, [], []),
+}
 
 
-def test_a_download_that_was_stopped_goes_on_with_the_next_command(hub, nobody, tmp_path):
+@pytest.mark.parametrize("case", PARTS)
+def test_a_part_of_a_file_is_gone_on_with(hub, nobody, tmp_path, case):
+    part, faults, asked = PARTS[case]
     content = hub.files["model.safetensors"]
-    (tmp_path / "model.safetensors.part").write_bytes(content[:1000])
-    with pytest.raises(judgekit.Unreachable):
-        fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    if part is not None:
+        (tmp_path / "model.safetensors.part").write_bytes(content[: None if part is SIZE else part])
+        with pytest.raises(judgekit.Unreachable):
+            fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    hub.faults["model.safetensors"] = faults
     _fetch(hub, tmp_path)
-    assert hub.asked_for("model.safetensors") == ["bytes=1000-"]
-    assert _names(tmp_path) == FILES
-
-
-def test_a_server_that_knows_no_ranges_starts_again(hub, tmp_path):
-    (tmp_path / "model.safetensors.part").write_bytes(hub.files["model.safetensors"][:1000])
-    hub.faults["model.safetensors"] = ["whole"]
-    _fetch(hub, tmp_path)
-    assert (tmp_path / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
-
-
-def test_a_part_that_is_whole_is_only_checked(hub, tmp_path):
-    (tmp_path / "model.safetensors.part").write_bytes(hub.files["model.safetensors"])
-    _fetch(hub, tmp_path)
-    assert hub.asked_for("model.safetensors") == []
+    ranges = hub.asked_for("model.safetensors")
+    assert len(ranges) == len(asked)
+    half = f"bytes={len(content) // 2}-"
+    assert ranges[:2] == [half if expected == "half" else expected for expected in asked[:2]]
+    assert (tmp_path / "model.safetensors").read_bytes() == content
     assert _names(tmp_path) == FILES
 
 
@@ -166,11 +159,6 @@ def test_a_refusal_is_told(hub, tmp_path, status, error, code):
     assert caught.value.exit_code == code
 
 
-def test_a_repository_that_is_not_there_is_told(hub, tmp_path):
-    with pytest.raises(judgekit.ModelNotFound, match="answered 404"):
-        fetch.fetch("gpt2-xl", tmp_path, hub.address, lambda *_: None)
-
-
 def test_without_a_network_one_line_says_what_to_do(nobody, tmp_path):
     with pytest.raises(judgekit.Unreachable) as caught:
         fetch.fetch("gpt2-medium", tmp_path, nobody, lambda *_: None)
@@ -184,17 +172,18 @@ def test_without_a_network_one_line_says_what_to_do(nobody, tmp_path):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("server", ["ftp://a", "huggingface.co", "http://", "http://user:secret@a"])
-def test_an_address_that_is_none_is_an_error(tmp_path, server):
-    with pytest.raises(judgekit.UsageError, match="not the http:// or https:// address"):
+@pytest.mark.parametrize(
+    ("server", "codes"),
+    [
+        *((server, (2,)) for server in ("ftp://a", "huggingface.co", "http://", "http://user:secret@a")),
+        *((server, (3, 4)) for server in ("http://[", "http://127.0.0.1:99999")),
+    ],
+)
+def test_an_address_that_is_none_or_leads_nowhere_is_an_error(tmp_path, server, codes):
+    with pytest.raises(judgekit.JudgekitError) as caught:
         fetch.fetch("gpt2", tmp_path, server, lambda *_: None)
-
-
-@pytest.mark.parametrize("server", ["http://[", "http://127.0.0.1:99999"])
-def test_an_address_that_leads_nowhere_is_an_error(tmp_path, server):
-    with pytest.raises(judgekit.JudgekitError, match=r"vocab.json: ") as caught:
-        fetch.fetch("gpt2", tmp_path, server, lambda *_: None)
-    assert caught.value.exit_code in (3, 4)
+    assert caught.value.exit_code in codes
+    assert "\n" not in str(caught.value)
 
 
 def test_a_proxy_that_cannot_be_used_is_an_error(tmp_path, monkeypatch):

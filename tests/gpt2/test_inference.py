@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from judgekit_gpt2 import inference, weights
-from judgekit_gpt2.config import GPT2Config
+from judgekit_gpt2.config import PRESETS, GPT2Config
 from judgekit_gpt2.generation import LOGIT_MARGIN, Drawing, Prompt, generate
 from judgekit_gpt2.inference import Int8Linear, PackedLinear, PlainLinear, independent, margin, prepare
 from judgekit_gpt2.loglikelihood import Scorer
@@ -49,10 +49,10 @@ def test_rounded_forms_stay_close(ready, reference, form):
     ids = torch.randint(0, 300, (3, 40), generator=torch.Generator().manual_seed(0))
     prepared = ready(form)
     with torch.inference_mode():
-        found, want = prepared.logits(prepared(ids)).float().softmax(-1), reference(ids).logits.softmax(-1)
-    distance = (found - want).abs().sum(-1).mean() / 2  # total variation
+        ours, want = prepared.logits(prepared(ids)).float().softmax(-1), reference(ids).logits.softmax(-1)
+    distance = (ours - want).abs().sum(-1).mean() / 2  # total variation
     assert 0 < distance < 0.1
-    assert (found.argmax(-1) == want.argmax(-1)).float().mean() > 0.85
+    assert (ours.argmax(-1) == want.argmax(-1)).float().mean() > 0.85
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -186,15 +186,18 @@ def test_without_onednn_products_are_torchs_own(model, reference, monkeypatch):
         assert (plain.logits(plain(ids)) - reference(ids).logits).abs().max() <= 1e-4
 
 
-@pytest.mark.parametrize(("width", "heads"), [(768, 12), (1024, 16), (1280, 20), (1600, 25)])
-def test_the_published_widths_equal_the_reference_and_are_independent(make_reference, width, heads):
-    reference = make_reference(n_embd=width, n_head=heads, n_layer=1)
-    ours = GPT2(GPT2Config(300, 64, width, 1, heads))
-    weights.assign(ours, {name.removeprefix("transformer."): t.clone() for name, t in reference.named_parameters()})
-    prepared = prepare(ours.eval())
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_published_widths_equal_the_reference_loaded_and_prepared(make_reference, tokenizer, name, tmp_path):
+    reference = make_reference(n_embd=PRESETS[name].width, n_head=PRESETS[name].heads, n_layer=1)
+    reference.save_pretrained(tmp_path)
+    tokenizer.save(tmp_path)
+    ours = weights.load(tmp_path).model
     ids = torch.randint(0, 300, (2, 9), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert (prepared.logits(prepared(ids)) - reference(ids).logits).abs().max() <= 1e-4
+        want = reference(ids).logits
+        assert (ours.logits(ours(ids)) - want).abs().max() <= 1e-4
+        prepared = prepare(ours)
+        assert (prepared.logits(prepared(ids)) - want).abs().max() <= 1e-4
     prompts = _prompts(4)
     lead = margin(prepared)
     together = generate(prepared, prompts, 999, margin=lead)

@@ -23,8 +23,8 @@ def naive(reference):
 
 @pytest.mark.parametrize("chosen", [CONTINUATIONS, CONTINUATIONS[:1], CONTINUATIONS[1:2], CONTINUATIONS[::2]])
 def test_equal_to_a_plain_forward_pass(model, naive, chosen):
-    for found, continuation in zip(loglikelihoods(model, PROMPT, chosen), chosen, strict=True):
-        assert found == pytest.approx(naive(PROMPT, continuation), abs=1e-4)
+    for values, continuation in zip(loglikelihoods(model, PROMPT, chosen), chosen, strict=True):
+        assert values == pytest.approx(naive(PROMPT, continuation), abs=1e-4)
 
 
 def test_single_tokens_take_one_forward_pass(model, monkeypatch):
@@ -45,8 +45,8 @@ def test_an_empty_continuation_is_certain_and_none_is_fine(model):
 
 def test_the_context_may_be_filled_to_the_last_token(model, naive):
     prompt, continuation = list(range(60)), [1, 2, 3, 4, 5]  # 65 tokens, the last of which is never read
-    (found,) = loglikelihoods(model, prompt, [continuation])
-    assert found[:4] == pytest.approx(naive(prompt, continuation[:4]), abs=1e-4)
-    assert len(found) == 5
+    (values,) = loglikelihoods(model, prompt, [continuation])
+    assert values[:4] == pytest.approx(naive(prompt, continuation[:4]), abs=1e-4)
+    assert len(values) == 5
     with pytest.raises(AssertionError, match="too long"):
         loglikelihoods(model, [*prompt, 6], [continuation])

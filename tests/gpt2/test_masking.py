@@ -12,16 +12,23 @@ from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
-STYLES = sorted(
-    ["alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan", "llama2", "llama3", "phi3", "plain", "qa", "vicuna"]
-)  # fmt: skip
+STYLES = [
+    *("alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan"),
+    *("llama2", "llama3", "phi3", "plain", "qa", "vicuna"),
+]
 TALKS = [
     judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),
-    judgekit.Sample(id="2", instruction="수도는?", reference="서울입니다.", turns=("정말?", "🙂?"),
-                    turn_references=("네, 서울 🏙️🇰🇷!", " 👩‍👩‍👧 \n"), system="짧게 답해."),
+    judgekit.Sample(
+        id="2",
+        system="짧게 답해.",
+        instruction="수도는?",
+        reference="서울입니다.",
+        turns=("정말?", "🙂?"),
+        turn_references=("네, 서울 🏙️🇰🇷!", " 👩‍👩‍👧 \n"),
+    ),
     judgekit.Sample(id="3", instruction="Hi:", reference=":-)", turns=("\n\n",), turn_references=("\n\n\n",)),
     judgekit.Sample(id="4", instruction="<|im_end|>", reference="<|endoftext|><|im_end|></s>"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +61,9 @@ def example_of(style, sample, tokenizer, mask_prompt=True):
 
 def expected(style, sample, tokenizer):
     """By style, what a model has to say in each turn: as text, and with the end of text where nothing else ends it."""
-    found = judgekit.data.style_named(style)
-    end = [] if found.end else [tokenizer.end_of_text]
-    return [(f"{found.lead}{answer}{found.end}", end) for answer in sample.references]
+    named = judgekit.data.style_named(style)
+    end = [] if named.end else [tokenizer.end_of_text]
+    return [(f"{named.lead}{answer}{named.end}", end) for answer in sample.references]
 
 
 def check(style, sample, tokenizer):
@@ -73,18 +80,12 @@ def check(style, sample, tokenizer):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("sample", TALKS, ids=[sample.id for sample in TALKS])
-def test_the_unmasked_tokens_are_the_assistants_text_and_its_end(style, sample, gpt2, tokenizer):
-    check(style, sample, gpt2)
-    check(style, sample, tokenizer)  # 44 merges: nearly every byte is a token
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_prompts_have_the_tokens_that_evaluation_gives_the_model(style, gpt2):
+def test_the_unmasked_tokens_are_the_assistants_text_and_its_end_after_the_prompt_of_evaluation(style, gpt2, tokenizer):
     for sample in TALKS:
-        example = example_of(style, sample, gpt2)
+        check(style, sample, gpt2)
+        check(style, sample, tokenizer)  # 44 merges: nearly every byte is a token
         prompt = gpt2.encode(judgekit.data.render_prompt(style, sample))
-        assert list(example.ids[: len(prompt)]) == prompt
+        assert list(example_of(style, sample, gpt2).ids[: len(prompt)]) == prompt
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -174,21 +175,6 @@ def test_examples_come_from_any_format(talks, tokenizer):
     assert _examples(talks([dolly]), tokenizer) == _examples(talks([alpaca]), tokenizer, mapping=mapping)
     with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: looks like Dolly, not ShareGPT"):
         _examples(talks([dolly]), tokenizer, format="sharegpt")
-
-
-def test_a_long_item_is_refused_with_its_line_and_cut_only_if_asked(talks, tokenizer):
-    turn = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "The cat sat on the mat."}]
-    path = talks([{"split": "train", "messages": turn * number} for number in (1, 3)])
-    short, long = _examples(path, tokenizer)
-    context = len(long.ids) - 5
-    with pytest.raises(judgekit.DataError, match=rf"talks\.jsonl:2: {len(long.ids)} tokens are more than the context"):
-        _examples(path, tokenizer, context=context)
-    examples = _examples(path, tokenizer, context=context, truncate=True)
-    assert examples == [short, long]
-    batch = data.collate(examples, tokenizer.end_of_text, context)
-    assert batch.inputs.shape == (2, context)
-    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: the prompt alone fills the context"):
-        _examples(path, tokenizer, context=10, truncate=True)
 
 
 def test_a_turn_without_an_answer_is_refused_with_its_line(talks, tokenizer):

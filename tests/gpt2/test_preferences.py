@@ -1,20 +1,16 @@
-"""Preference pairs as they are read, and the DPO loss against numbers worked by hand."""
+"""The DPO loss against numbers worked by hand."""
 
 import copy
-import json
 import math
 
 import pytest
 import torch
 
-import judgekit
-import judgekit.data
 from judgekit_gpt2 import lora, preferences
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.data import IGNORED, Example
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.preferences import Pair, Preference
-from judgekit_gpt2.tokens import Tokenizer
 
 END = 299
 LN2 = math.log(2)
@@ -57,126 +53,6 @@ def _equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-# --- data ---
-
-ITEM = {"instruction": "Sit.", "chosen": "The cat sat.", "rejected": "The dog did not sit on the mat."}
-
-
-def _file(folder, *items, name="pairs.json"):
-    path = folder / name
-    path.write_text("\n".join(map(json.dumps, items)) if name.endswith("l") else json.dumps(items))
-    return path
-
-
-def _read(path, tokenizer, split="train", context=200, **options):
-    return preferences.read_pairs(path, split, tokenizer, style="alpaca", context=context, **options)
-
-
-@pytest.mark.parametrize("name", ["pairs.json", "pairs.jsonl"])
-def test_a_pair_is_the_rendered_prompt_with_either_response(tmp_path, tokenizer, name):
-    item = {**ITEM, "id": "a", "split": "train", "input": "mat", "output": "read by nobody"}
-    (pair,) = _read(_file(tmp_path, item, name=name), tokenizer)
-    prompt = judgekit.data.render_instruction("alpaca", judgekit.Sample(id="a", instruction="Sit.", input="mat"))
-    for example, response in ((pair.chosen, ITEM["chosen"]), (pair.rejected, ITEM["rejected"])):
-        assert tokenizer.decode(example.ids) == prompt + response
-        assert example.ids[: example.masked] == tokenizer.encode(prompt), "prompts are encoded as in evaluation"
-    assert pair.name == "a"
-    assert len(pair) == len(pair.rejected.ids)
-    assert pair.reference is None
-
-
-def test_splits_are_the_items_own_or_the_books(tmp_path, tokenizer):
-    items = [{**ITEM, "id": str(number)} for number in range(20)]
-    path = _file(tmp_path, *items)
-    splits = {split: [pair.name for pair in _read(path, tokenizer, split)] for split in ("train", "test", "validation")}
-    assert splits == {"train": [str(n) for n in range(17)], "test": ["17", "18"], "validation": ["19"]}
-    path = _file(tmp_path, {**ITEM, "id": "a", "split": "test"}, {**ITEM, "id": "b", "split": "train"})
-    assert [pair.name for pair in _read(path, tokenizer, "test")] == ["a"]
-    with pytest.raises(judgekit.DataError, match="has no item in the split 'validation'"):
-        _read(path, tokenizer, "validation")
-
-
-@pytest.mark.parametrize("field", ["chosen", "rejected"])
-@pytest.mark.parametrize(
-    ("value", "problem"),
-    [
-        (None, "no {}"),
-        ("", "{} is empty"),
-        (" \n", "{} is empty"),
-        (["a"], "{} is not a text"),
-        (3, "{} is not a text"),
-    ],
-)
-def test_a_pair_needs_two_texts(tmp_path, tokenizer, field, value, problem):
-    path = _file(tmp_path, {**ITEM, "split": "train"}, {**ITEM, "split": "train", field: value})
-    with pytest.raises(judgekit.DataError, match=rf"pairs\.json:1: item 2: {problem.format(repr(field))}$"):
-        _read(path, tokenizer)
-
-
-def test_a_missing_response_is_placed_by_its_line(tmp_path, tokenizer):
-    broken = {key: value for key, value in ITEM.items() if key != "rejected"}
-    path = _file(tmp_path, {**ITEM, "split": "train"}, {**broken, "split": "train"}, name="pairs.jsonl")
-    with pytest.raises(judgekit.DataError, match=r"pairs\.jsonl:2: no 'rejected'$"):
-        _read(path, tokenizer)
-
-
-def test_equal_responses_are_an_error_or_left_out(tmp_path, tokenizer):
-    equal = {**ITEM, "rejected": ITEM["chosen"], "id": "same", "split": "train"}
-    path = _file(tmp_path, {**ITEM, "id": "a", "split": "train"}, equal)
-    with pytest.raises(judgekit.DataError, match="item 2: 'chosen' and 'rejected' are the same; 'skip_equal: true'"):
-        _read(path, tokenizer)
-    assert [pair.name for pair in _read(path, tokenizer, skip_equal=True)] == ["a"]
-    with pytest.raises(judgekit.DataError, match=r"pairs\.json: in the split 'train' every 'chosen' is the same"):
-        _read(_file(tmp_path, equal), tokenizer, skip_equal=True)
-
-
-def test_a_pair_must_fit_the_context_or_is_cut(tmp_path, tokenizer):
-    path = _file(tmp_path, {**ITEM, "split": "train"})
-    (pair,) = _read(path, tokenizer)
-    prompt, shorter, longer = pair.chosen.masked, len(pair.chosen.ids), len(pair.rejected.ids)
-    assert shorter < longer
-    assert _read(path, tokenizer, context=longer) == [pair]
-    with pytest.raises(
-        judgekit.DataError,
-        match=f"item 1: with 'rejected' {longer} tokens are more than the context of {longer - 1}; 'truncate: true'",
-    ):
-        _read(path, tokenizer, context=longer - 1)
-    (cut,) = _read(path, tokenizer, context=shorter, truncate=True)
-    batch = preferences.collate([cut], tokenizer.end_of_text, limit=shorter)
-    assert batch.inputs.shape == batch.targets.shape == (1, 2, shorter)
-    assert (batch.targets != IGNORED).sum(-1).tolist() == [[shorter - prompt + 1] * 2]
-    with pytest.raises(judgekit.DataError, match=f"item 1: the prompt alone fills the context of {prompt}"):
-        _read(path, tokenizer, context=prompt, truncate=True)
-
-
-def test_responses_that_differ_only_in_what_is_cut_off_are_equal(tmp_path, tokenizer):
-    path = _file(tmp_path, {**ITEM, "split": "train", "rejected": ITEM["chosen"] + " And so on."})
-    (pair,) = _read(path, tokenizer)
-    same = len(pair.chosen.ids)
-    assert pair.rejected.ids[:same] == pair.chosen.ids
-    # With a context of `same`, one has to end where the other has to go on.
-    assert len(_read(path, tokenizer, context=same, truncate=True)) == 1
-    batch = preferences.collate([pair], tokenizer.end_of_text, limit=same)
-    assert (batch.targets[0, 0] != batch.targets[0, 1]).tolist() == [False] * (same - 1) + [True]
-    with pytest.raises(judgekit.DataError, match=f"are the same within the context of {same - 1}; 'skip_equal: true'"):
-        _read(path, tokenizer, context=same - 1, truncate=True)
-
-
-@pytest.mark.shared
-def test_the_books_preferences(shared_data):
-    """1,100 pairs, of which six (all in the train split) have two equal responses."""
-    path = shared_data / "instructions" / "instruction-data-with-preference.json"
-    tokenizer = Tokenizer.gpt2()
-    with pytest.raises(judgekit.DataError, match="item 123: 'chosen' and 'rejected' are the same"):
-        _read(path, tokenizer, context=1024)
-    counts = {}
-    for split in ("train", "test", "validation"):
-        pairs = _read(path, tokenizer, split, context=1024, skip_equal=split == "train")
-        assert len({pair.name for pair in pairs}) == len(pairs)
-        counts[split] = len(pairs)
-    assert counts == {"train": 935 - 6, "test": 110, "validation": 55}
-
-
 def test_a_batch_is_padded_and_counts_responses_and_their_ends():
     chosen, rejected = Example([1, 2, 3, 10], 3, "a"), Example([1, 2, 3, 20, 21], 3, "a")
     other = Pair(Example([4, 30], 1, "b"), Example([4, 31], 1, "b"))
@@ -199,8 +75,8 @@ def test_the_parts_of_a_batch_are_all_of_it():
     for ranks in (1, 2, 3, 7):
         parts = [batch.part(rank, ranks) for rank in range(ranks)]
         assert sum(part.weight for part in parts) == 5
-        found = {name: at for part in parts for at, name in zip(_rows(part), part.names, strict=True)}
-        assert found == dict(zip(batch.names, _rows(batch), strict=True))
+        rows = {name: at for part in parts for at, name in zip(_rows(part), part.names, strict=True)}
+        assert rows == dict(zip(batch.names, _rows(batch), strict=True))
     assert [part.names for part in (batch.part(0, 2), batch.part(1, 2))] == [
         ("pair 0", "pair 2", "pair 4"),
         ("pair 1", "pair 3"),

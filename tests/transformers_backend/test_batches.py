@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 import tiny_llama
 import tiny_models
-from judgekit import Message, Request, Sampling
+from asking_transformers import asked, backend_of
+from judgekit import Sampling
 from judgekit_transformers import generation
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
-from judgekit_transformers.choosing import choose
+from judgekit_transformers.sampling import choose
 
 KINDS = {
     "gpt2": tiny_models.gpt2,
@@ -27,15 +27,9 @@ SLOW = ("spaced", "bart")  # of a kind with the others in all that a batch may c
     scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in KINDS]
 )
 def backend(request, tmp_path_factory):
-    folder = KINDS[request.param](tmp_path_factory.mktemp(request.param))
-    backend = TransformersBackend(TransformersOptions(model=str(folder)))
+    backend = backend_of(KINDS[request.param](tmp_path_factory.mktemp(request.param)))
     yield backend
     backend.close()
-
-
-def asked(prompt, top=0, **sampling):
-    message = Message(role="user", content=prompt)
-    return Request(messages=(message,), sampling=Sampling(**sampling), top_logprobs=top)
 
 
 def mixed():

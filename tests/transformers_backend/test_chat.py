@@ -3,21 +3,8 @@
 import pytest
 
 import tiny_llama
+from asking_transformers import asked, backend_of
 from judgekit import Message, Request
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
-
-
-def backend_of(path, **options):
-    return TransformersBackend(TransformersOptions(model=str(path), **options))
-
-
-def of(folder, **template):
-    return backend_of(tiny_llama.folder(folder, **template))
-
-
-def request(*continuations, prompt="the cat"):
-    return Request(messages=(Message(role="user", content=prompt),), continuations=continuations)
-
 
 STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
 DEAF = (
@@ -29,7 +16,7 @@ DATED = "{{ strftime_now('%d %b %Y') }} or {{ strftime_now('%Y-%m-%d') }} " + ti
 
 @pytest.mark.parametrize("template", [STRICT + tiny_llama.TEMPLATE, DEAF])
 def test_a_template_without_system_messages_gets_them_in_the_first_user_message(tmp_path, template):
-    backend = of(tmp_path, chat_template=template)
+    backend = backend_of(tiny_llama.folder(tmp_path, chat_template=template))
     system, user = Message(role="system", content="Be brief."), Message(role="user", content="the cat")
     both = Request(messages=(system, user), continuations=(" a",))
     merged = Request(messages=(Message(role="user", content="Be brief.\n\nthe cat"),), continuations=(" a",))
@@ -49,13 +36,13 @@ def test_a_template_that_takes_system_messages_gets_them(tmp_path):
     (reply,) = backend.loglikelihood([Request(messages=messages, continuations=(" a",))])
     assert reply.notes == ()
     spelled = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
-    (plain,) = backend_of(tmp_path, chat=False).loglikelihood([request(" a", prompt=spelled)])
+    (plain,) = backend_of(tmp_path, chat=False).loglikelihood([asked(spelled, " a")])
     assert plain.continuations == reply.continuations
 
 
 def test_a_template_with_todays_date_gets_the_same_date_every_day(tmp_path):
     backend = backend_of(tiny_llama.folder(tmp_path, chat_template=DATED))
-    (reply,) = backend.loglikelihood([request(" a")])
+    (reply,) = backend.loglikelihood([asked("the cat", " a")])
     spelled = "26 Jul 2024 or 2024-07-26 <|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
-    (plain,) = backend_of(tmp_path, chat=False).loglikelihood([request(" a", prompt=spelled)])
+    (plain,) = backend_of(tmp_path, chat=False).loglikelihood([asked(spelled, " a")])
     assert plain.continuations == reply.continuations

@@ -10,18 +10,13 @@ import pytest
 import torch
 
 import tiny_llama
-from judgekit import BackendError, CheckpointError, Message, Request, install_hint
+from asking_transformers import asked, backend_of
+from judgekit import BackendError, CheckpointError, install_hint
 from judgekit_transformers import backend as backend_module
 from judgekit_transformers import checkpoint, gguf_file, llama, loading
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
-
-def backend_of(path, **options):
-    return TransformersBackend(TransformersOptions(model=str(path), **options))
-
-
-def request(prompt="in the beginning", *continuations):
-    return Request(messages=(Message(role="user", content=prompt),), continuations=continuations or (" the thing",))
+REQUEST = asked("in the beginning", " the thing")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +35,7 @@ def test_a_gguf_file_is_the_same_model_as_its_folder(gguf, folder):
     made, expected = llama.model(file, torch.float32).state_dict(), tiny_llama.model().state_dict()
     assert made.keys() == expected.keys()
     assert all(torch.equal(made[name], expected[name]) for name in expected)
-    (one,), (other,) = backend_of(gguf).loglikelihood([request()]), backend_of(folder).loglikelihood([request()])
+    (one,), (other,) = backend_of(gguf).loglikelihood([REQUEST]), backend_of(folder).loglikelihood([REQUEST])
     assert one.continuations == other.continuations
 
 
@@ -63,8 +58,8 @@ def test_the_tokenizer_from_the_gguf_file_is_the_folders(gguf, folder):
 
 def test_instances_of_one_model_share_its_memory_until_both_are_closed(folder):
     first, second = backend_of(folder), backend_of(folder, chat=False)
-    first.loglikelihood([request()])
-    second.loglikelihood([request()])
+    first.loglikelihood([REQUEST])
+    second.loglikelihood([REQUEST])
     assert first._loaded is second._loaded
     key = (checkpoint.sha256(folder), "float32", "cpu")
     first.close()
@@ -138,7 +133,7 @@ def test_a_truncated_gguf_file(gguf, tmp_path, keep):
     path = tmp_path / "short.gguf"
     path.write_bytes(gguf.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match="truncated or damaged") as error:
-        backend_of(path).loglikelihood([request()])
+        backend_of(path).loglikelihood([REQUEST])
     broken(error.value, path)
 
 
@@ -158,12 +153,12 @@ def test_safetensors_that_are_damaged_or_lack_a_weight(tmp_path):
     weights = load(whole)
     file.write_bytes(whole[:5000])
     with pytest.raises(CheckpointError, match="a truncated safetensors file: 5,000 bytes of 110,192") as error:
-        backend_of(folder).loglikelihood([request()])
+        backend_of(folder).loglikelihood([REQUEST])
     broken(error.value, folder)
     del weights["model.layers.1.mlp.up_proj.weight"]
     file.write_bytes(save(weights, metadata={"format": "pt"}))
     with pytest.raises(CheckpointError, match=r"first model\.layers\.1\.mlp\.up_proj\.weight"):
-        backend_of(folder).loglikelihood([request()])
+        backend_of(folder).loglikelihood([REQUEST])
 
 
 def test_without_the_libraries(folder, monkeypatch):
@@ -175,7 +170,7 @@ def test_without_the_libraries(folder, monkeypatch):
     assert problem.message == f"torch is not installed: {install_hint('hf')}"
     assert problem.exit_code == 4
     with pytest.raises(BackendError, match="pip install"):
-        backend_of(folder).loglikelihood([request()])
+        backend_of(folder).loglikelihood([REQUEST])
 
 
 def test_without_the_smollm2_package(monkeypatch):

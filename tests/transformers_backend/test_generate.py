@@ -1,22 +1,18 @@
 import pytest
 
 import tiny_llama
-from judgekit import Message, Request, Sampling
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from asking_transformers import asked, backend_of
 
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory):
-    folder = tiny_llama.folder(tmp_path_factory.mktemp("tiny"))
-    backend = TransformersBackend(TransformersOptions(model=str(folder)))
+    backend = backend_of(tiny_llama.folder(tmp_path_factory.mktemp("tiny")))
     yield backend
     backend.close()
 
 
 def ask(backend, prompt="the thing", **sampling):
-    (reply,) = backend.generate(
-        [Request(messages=(Message(role="user", content=prompt),), sampling=Sampling(**sampling))]
-    )
+    (reply,) = backend.generate([asked(prompt, **sampling)])
     return reply
 
 
@@ -79,7 +75,7 @@ def test_an_answer_that_the_window_ends_says_so(backend):
 
 
 def test_a_schema_is_refused_and_not_ignored(backend):
-    request = Request(messages=(Message(role="user", content="x"),), json_schema={"type": "object"})
+    request = asked("x").model_copy(update={"json_schema": {"type": "object"}})
     (reply,) = backend.generate([request])
     assert reply.status == "error"
     assert "JSON schema" in reply.detail

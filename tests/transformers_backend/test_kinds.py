@@ -3,8 +3,7 @@
 import pytest
 
 import tiny_models
-from judgekit import Message, Request, Sampling
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from asking_transformers import asked, backend_of
 
 KINDS = ("gpt2", "spaced", "t5", "bart")
 SEQ2SEQ = ("t5", "bart")
@@ -18,15 +17,10 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def backends(folders):
-    made = {kind: TransformersBackend(TransformersOptions(model=str(folder))) for kind, folder in folders.items()}
+    made = {kind: backend_of(folder) for kind, folder in folders.items()}
     yield made
     for backend in made.values():
         backend.close()
-
-
-def asked(prompt, *continuations, top=0, **sampling):
-    message = Message(role="user", content=prompt)
-    return Request(messages=(message,), continuations=continuations, sampling=Sampling(**sampling), top_logprobs=top)
 
 
 def theirs(folder, kind):
@@ -157,19 +151,19 @@ def test_an_encoder_reads_up_to_what_its_tokenizer_says_unless_told_otherwise(ba
         "truncated",
         "prompt or continuation has 601 tokens, and the model reads 512",
     )
-    more = TransformersBackend(TransformersOptions(model=str(folders["t5"]), max_length=1024))
+    more = backend_of(folders["t5"], max_length=1024)
     (reply,) = more.loglikelihood([asked(long, " A")])
     assert reply.continuations[0].token_logprobs == pytest.approx(naive(folders["t5"], "t5", long, " A"), abs=1e-4)
     assert more.identity() != backends["t5"].identity()
 
 
 def test_max_length_may_be_less_than_the_window_and_not_more(folders):
-    less = TransformersBackend(TransformersOptions(model=str(folders["gpt2"]), max_length=16))
+    less = backend_of(folders["gpt2"], max_length=16)
     (reply,) = less.generate([asked("x" * 10, max_new_tokens=10)])
     assert reply.usage.completion_tokens == 6
     assert reply.detail == "the model's window of 16 tokens was full"
     for kind in ("gpt2", "bart"):
-        (problem,) = TransformersBackend(TransformersOptions(model=str(folders[kind]), max_length=129)).check()
+        (problem,) = backend_of(folders[kind], max_length=129).check()
         assert problem.message.endswith("max_length 129, and the model reads 128")
 
 
@@ -193,7 +187,7 @@ def test_the_folders_own_generation_defaults_reach_no_reply(backends, folders, t
     path.write_text(
         json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 9.0, "top_k": 1, "do_sample": True})
     )
-    penal = TransformersBackend(TransformersOptions(model=str(folder)))
+    penal = backend_of(folder)
     requests = [asked(PROMPT, max_new_tokens=30, temperature=t, seed=1) for t in (0, 1.5)]
     assert penal.generate(requests) == backends["gpt2"].generate(requests)
 
@@ -201,7 +195,7 @@ def test_the_folders_own_generation_defaults_reach_no_reply(backends, folders, t
 def test_letters_after_long_prompts_with_a_common_beginning(tmp_path):
     """Five-shot prompts: what they share is read once, and no result depends on what was read before."""
     folder = tiny_models.gpt2(tmp_path, n_positions=1024)
-    backend = TransformersBackend(TransformersOptions(model=str(folder)))
+    backend = backend_of(folder)
     shots = "".join(f"question {n}: {'the thing ' * 8}\nAnswer: B\n" for n in range(5))
     prompts = [f"{shots}{'word ' * n} Answer:" for n in (1, 9, 3, 40)] + ["short", "another " * 60]
     requests = [asked(prompt, " A", " B", " C the") for prompt in prompts]

@@ -3,8 +3,7 @@
 import pytest
 
 import tiny_llama
-from judgekit import Message, Request
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from asking_transformers import asked, backend_of
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +13,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def backend(folder):
-    backend = TransformersBackend(TransformersOptions(model=str(folder)))
+    backend = backend_of(folder)
     yield backend
     backend.close()
-
-
-def asked(prompt, *continuations):
-    return Request(messages=(Message(role="user", content=prompt),), continuations=continuations)
 
 
 def naive(folder, prompt, continuation):
@@ -72,13 +67,13 @@ def test_a_reply_does_not_depend_on_the_others(backend):
 
 
 def test_plain_prompts_without_the_chat_template(folder):
-    plain = TransformersBackend(TransformersOptions(model=str(folder), chat=False))
+    plain = backend_of(folder, chat=False)
     (reply,) = plain.loglikelihood([asked("in the beginning", " the")])
     assert reply.continuations[0].token_logprobs == pytest.approx(naive(folder, "in the beginning", " the"), abs=2e-5)
 
 
 def test_an_empty_prompt_starts_from_the_first_token(folder):
-    plain = TransformersBackend(TransformersOptions(model=str(folder), chat=False))
+    plain = backend_of(folder, chat=False)
     (reply,) = plain.loglikelihood([asked("", "the")])
     assert reply.continuations[0].token_logprobs == pytest.approx(naive(folder, "<|im_start|>", "the"), abs=2e-5)
 
@@ -94,7 +89,7 @@ def test_a_chat_template_that_refuses_is_an_error_of_this_call(tmp_path):
     refuses = (
         "{% if 'bad' in messages[0]['content'] %}{{ raise_exception('not that') }}{% endif %}" + tiny_llama.TEMPLATE
     )
-    backend = TransformersBackend(TransformersOptions(model=str(tiny_llama.folder(tmp_path, chat_template=refuses))))
+    backend = backend_of(tiny_llama.folder(tmp_path, chat_template=refuses))
     good, bad = backend.loglikelihood([asked("good", "y"), asked("bad", "y")])
     assert good.status == "complete"
     assert (bad.status, bad.detail) == ("error", "the model's chat template refuses these messages: not that")

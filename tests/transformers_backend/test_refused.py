@@ -10,18 +10,12 @@ import pytest
 
 import tiny_llama
 import tiny_models
-from judgekit import CheckpointError, ConfigError, Message, Request, Sampling, UsageError, build_options
+from asking_transformers import asked, backend_of
+from judgekit import CheckpointError, ConfigError, JudgekitError, build_options
 from judgekit_transformers import checkpoint
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from judgekit_transformers.backend import TransformersOptions
 
-
-def backend_of(path, **options):
-    return TransformersBackend(TransformersOptions(model=str(path), **options))
-
-
-def request(*continuations, prompt="the cat", **sampling):
-    message = Message(role="user", content=prompt)
-    return Request(messages=(message,), continuations=continuations, sampling=Sampling(**sampling))
+REQUEST = asked("the cat")
 
 
 def only_problem(backend):
@@ -57,13 +51,7 @@ def test_an_encoder_cannot_write(tmp_path):
     assert problem.message.startswith(f"{tmp_path}: BertForMaskedLM is an encoder: it reads texts and cannot write")
     assert problem.exit_code == 2
     with pytest.raises(CheckpointError, match="is an encoder"):
-        backend_of(tmp_path).generate([request()])
-
-
-def test_a_model_with_another_head_cannot_write(copied):
-    folder = copied("llama")
-    changed(folder / "config.json", architectures=["LlamaForSequenceClassification"])
-    assert "has no language-model head" in only_problem(backend_of(folder)).message
+        backend_of(tmp_path).generate([REQUEST])
 
 
 @pytest.mark.parametrize(
@@ -77,13 +65,6 @@ def test_a_model_of_the_other_kind(whole, kind, wrong, words):
     assert backend_of(whole[kind], kind=right).identity() == backend_of(whole[kind]).identity()
 
 
-def test_a_tokenizer_of_another_model(copied):
-    folder = copied("gpt2")
-    changed(folder / "config.json", vocab_size=100)
-    message = only_problem(backend_of(folder)).message
-    assert "the tokenizer has 264 tokens and the model knows 100: it is not this model's tokenizer" in message
-
-
 def test_a_token_that_the_model_does_not_know_fails_its_request_alone(copied):
     """An added token outside of the model's vocabulary is common (for padding) and harmless until it is used."""
     folder = copied("llama")
@@ -93,7 +74,7 @@ def test_a_token_that_the_model_does_not_know_fails_its_request_alone(copied):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     backend = backend_of(folder)
     assert backend.check() == []
-    good, bad = backend.generate([request(max_new_tokens=3), request(prompt="an <extra> one")])
+    good, bad = backend.generate([asked("the cat", max_new_tokens=3), asked("an <extra> one")])
     assert good.status == "truncated"
     assert (bad.status, bad.detail) == (
         "error",
@@ -101,52 +82,57 @@ def test_a_token_that_the_model_does_not_know_fails_its_request_alone(copied):
     )
 
 
-def test_no_tokenizer(copied):
-    folder = copied("t5")
-    (folder / "tokenizer.json").unlink()
-    assert only_problem(backend_of(folder)).message == f"{folder}: it has no tokenizer (tokenizer.json)"
+def _written(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
-        (b"", "truncated or damaged"),
-        (b"\xff" * 100, "truncated or damaged"),
-        (b"\x02\0\0\0\0\0\0\0[]", "truncated or damaged"),
-        (b"\x04\0\0\0\0\0\0\0\xff\xfe\xfd\xfc", "truncated or damaged"),
-    ],
-)
-def test_damaged_weights_are_found_in_preflight(copied, content, words):
-    folder = copied("gpt2")
-    (folder / "model.safetensors").write_bytes(content)
-    message = only_problem(backend_of(folder)).message
-    assert words in message
-    assert str(folder / "model.safetensors") in message
-
-
-def test_a_part_of_the_weights_is_missing(copied):
-    folder = copied("gpt2")
+def _in_parts(folder):
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     parts = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
-    message = only_problem(backend_of(folder)).message
-    assert "1 of 2 weight files are missing: model-00002-of-00002.safetensors" in message
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-def test_a_damaged_json_file(copied, name):
+def _configured(**changes):
+    return lambda folder: changed(folder / "config.json", **changes)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+AMISS = {
+    "another head": (_configured(architectures=["GPT2ForSequenceClassification"]), "", "no language-model head"),
+    "another model's tokenizer": (_configured(vocab_size=100), "", "264 tokens and the model knows 100"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "", "no tokenizer (tokenizer.json)"),
+    "a pointer": (_written("model.safetensors", POINTER), "model.safetensors", "Git LFS pointer"),
+    "no weights": (_written("model.safetensors", b""), "model.safetensors", "truncated or damaged"),
+    "other bytes": (_written("model.safetensors", b"\xff" * 100), "model.safetensors", "truncated or damaged"),
+    "no header": (_written("model.safetensors", b"\x02\0\0\0\0\0\0\0[]"), "model.safetensors", "truncated or damaged"),
+    "no text": (
+        _written("model.safetensors", b"\x04\0\0\0\0\0\0\0\xff\xfe\xfd\xfc"),
+        "model.safetensors",
+        "truncated or",
+    ),
+    "a part is missing": (_in_parts, "", "1 of 2 weight files are missing: model-00002-of-00002.safetensors"),
+    **{
+        name: (_written(name, b"{"), name, "not to be read as JSON")
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json")
+    },
+}
+
+
+@pytest.mark.parametrize("fault", AMISS)
+def test_what_is_amiss_in_a_folder_is_found_in_preflight_with_its_place(copied, fault):
+    inflict, name, words = AMISS[fault]
     folder = copied("gpt2")
-    (folder / name).write_text("{")
+    inflict(folder)
     message = only_problem(backend_of(folder)).message
-    assert message.startswith(f"{folder / name}: not to be read as JSON")
+    assert message.startswith(str(folder / name))
+    assert words in message
 
 
 def test_an_architecture_that_transformers_does_not_know(copied):
     folder = copied("gpt2")
     changed(folder / "config.json", model_type="shiny", architectures=["ShinyForCausalLM"])
     with pytest.raises(CheckpointError, match="transformers cannot load it") as error:
-        backend_of(folder).generate([request()])
+        backend_of(folder).generate([REQUEST])
     assert "\n" not in str(error.value)
 
 
@@ -155,7 +141,7 @@ def test_code_beside_the_weights_is_never_run(copied, tmp_path):
     changed(folder / "config.json", model_type="shiny", auto_map={"AutoConfig": "code.Config"})
     (folder / "code.py").write_text(f"open({str(canary)!r}, 'w')\nclass Config: pass\n")
     with pytest.raises(CheckpointError, match="which judgekit never runs"):
-        backend_of(folder).generate([request()])
+        backend_of(folder).generate([REQUEST])
     assert not canary.exists()
 
 
@@ -182,16 +168,18 @@ def test_options_that_mean_nothing(options, words):
         build_options(TransformersOptions, options, "models.mine")
 
 
-def test_a_device_that_is_not_there(whole):
-    problem = only_problem(backend_of(whole["gpt2"], device="cuda:7"))
-    assert problem.message.startswith("device 'cuda:7' cannot be used: ")
-    with pytest.raises(UsageError, match="cannot be used"):
-        backend_of(whole["gpt2"], device="cuda:7").generate([request()])
-
-
-def test_a_chat_that_the_model_has_no_template_for(whole):
-    problem = only_problem(backend_of(whole["gpt2"], chat=True))
-    assert problem.message.endswith("chat: true, and the model has no chat template; chat: auto asks in plain text")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"device": "cuda:7"}, "device 'cuda:7' cannot be used: "),
+        ({"chat": True}, "chat: true, and the model has no chat template"),
+        ({"revision": "main"}, "is for hub ids"),
+    ],
+)
+def test_options_that_this_model_or_machine_cannot_serve(whole, options, words):
+    assert words in only_problem(backend_of(whole["gpt2"], **options)).message
+    with pytest.raises(JudgekitError, match=words.partition(":")[0]):
+        backend_of(whole["gpt2"], **options).generate([REQUEST])
 
 
 # --- hub ids ---
@@ -221,8 +209,8 @@ def hub(whole, tmp_path, monkeypatch):
 def test_a_hub_id_means_the_snapshot_in_the_cache(hub, whole):
     backend = backend_of("makers/tiny")
     assert backend.check() == []
-    (reply,) = backend.generate([request(max_new_tokens=3, temperature=0)])
-    assert backend_of(whole["gpt2"]).generate([request(max_new_tokens=3, temperature=0)]) == [reply]
+    (reply,) = backend.generate([asked("the cat", max_new_tokens=3, temperature=0)])
+    assert backend_of(whole["gpt2"]).generate([asked("the cat", max_new_tokens=3, temperature=0)]) == [reply]
     assert backend.identity() == backend_of("makers/tiny", revision=hub).identity()
     assert backend.identity() == backend_of(whole["gpt2"]).identity(), "what answers is the content"
 
@@ -243,10 +231,6 @@ def test_a_model_that_is_nowhere_and_no_network_is_asked(hub, model, options, wo
     assert problem.exit_code == 2
 
 
-def test_a_revision_of_a_folder_is_refused(whole):
-    assert "is for hub ids" in only_problem(backend_of(whole["gpt2"], revision="main")).message
-
-
 # --- low precision ---
 
 
@@ -262,7 +246,7 @@ def test_in_bfloat16_answers_are_written_one_at_a_time_unless_a_batch_is_asked_f
     assert "near tie" in problem.message
     assert alone.identity() != asked_for.identity()
     assert backend_of(whole["llama"], batch=4).identity() == backend_of(whole["llama"]).identity()
-    requests = [request(prompt="word " * n, max_new_tokens=5) for n in range(1, 5)]
+    requests = [asked("word " * n, max_new_tokens=5) for n in range(1, 5)]
     assert [reply.status for reply in asked_for.generate(requests)] == ["truncated"] * 4
     assert asked_for._loaded.margin == 0
 
@@ -273,7 +257,7 @@ def test_bfloat16_is_near_float32_and_keeps_positions_exact(whole):
     if torch.cpu._is_amx_tile_supported() and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         pytest.skip("torch is held to fewer instructions than the processor has: its attention refuses bfloat16")
     low, full = backend_of(whole["llama"], dtype="bfloat16"), backend_of(whole["llama"])
-    one, other = (backend.loglikelihood([request(" the cat in", prompt="x" * 100)])[0] for backend in (low, full))
+    one, other = (backend.loglikelihood([asked("x" * 100, " the cat in")])[0] for backend in (low, full))
     assert one.continuations[0].token_logprobs == pytest.approx(other.continuations[0].token_logprobs, abs=0.15)
     assert one != other
     assert low._loaded.model.model.rotary_emb.inv_freq.dtype == torch.float32
@@ -288,11 +272,11 @@ def test_numbers_that_overflow_make_no_answer(tmp_path):
     weights["transformer.ln_f.weight"] *= 1e6
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     backend = backend_of(folder, dtype="float16")
-    (written,), (scored,) = backend.generate([request()]), backend.loglikelihood([request(" the")])
+    (written,), (scored,) = backend.generate([REQUEST]), backend.loglikelihood([asked("the cat", " the")])
     for reply in (written, scored):
         assert reply.status == "error"
         assert "overflow in float16" in reply.detail
-    (full,) = backend_of(folder).loglikelihood([request(" the")])
+    (full,) = backend_of(folder).loglikelihood([asked("the cat", " the")])
     assert full.status == "complete"
 
 
@@ -315,9 +299,9 @@ def test_rest_frees_the_model_and_it_comes_again(whole):
     from judgekit_transformers import loading
 
     backend = backend_of(whole["t5"])
-    (reply,) = backend.generate([request(max_new_tokens=3)])
+    (reply,) = backend.generate([asked("the cat", max_new_tokens=3)])
     backend.rest()
     gc.collect()
     assert checkpoint.sha256(whole["t5"]) not in {key[0] for key in loading._loaded}
-    assert backend.generate([request(max_new_tokens=3)]) == [reply]
+    assert backend.generate([asked("the cat", max_new_tokens=3)]) == [reply]
     backend.close()

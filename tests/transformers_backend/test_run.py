@@ -88,7 +88,7 @@ def test_smollm2_judges_by_yes_and_no_and_by_an_integer(run):
         {name: {"type": "score", "judge": name} for name in ("asked", "grade", "ratio")},
     )
     of = {name: [row for row in rows if row["metric"] == name] for name in ("asked", "grade", "ratio")}
-    assert [len(found) for found in of.values()] == [4, 4, 4]
+    assert [len(part) for part in of.values()] == [4, 4, 4]
     # Unparsed: so small a model may say neither Yes nor No.
     assert {row["status"] for row in of["asked"]} <= {"scored", "unparsed"}
     assert any(0 < row["value"] < 1 for row in of["asked"] if row["status"] == "scored")

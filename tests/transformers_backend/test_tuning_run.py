@@ -11,8 +11,8 @@ import tiny_models
 from judgekit.cli import execute
 from judgekit_transformers import judgekit_check
 from report_pages import Reader
+from tiny_training import COLOURS
 
-COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
 CONFIG = """\
 name: colours
 train:
@@ -89,9 +89,9 @@ def test_the_record_pairs_each_tuned_system_with_those_that_it_comes_of(run):
     values = {e["system"]: e["value"] for e in likely}
     assert values["base"] < values["sft"] < values["more"]
     assert values["t5"] < values["flan"]
-    (found,) = [d for d in record["differences"] if d["metric"] == "likelihood" and d["against"] == "t5"]
-    assert found["value"] == pytest.approx(values["flan"] - values["t5"])
-    assert found["interval"]["low"] > 0
+    (gained,) = [d for d in record["differences"] if d["metric"] == "likelihood" and d["against"] == "t5"]
+    assert gained["value"] == pytest.approx(values["flan"] - values["t5"])
+    assert gained["interval"]["low"] > 0
     assert [training["summary"]["learnt"] for training in record["trainings"]] == [6, 6, 6]
 
 

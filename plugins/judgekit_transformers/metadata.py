@@ -1,4 +1,4 @@
-"""What a model is, from its config and the headers of its files: enough to refuse it before anything is loaded."""
+"""Metadata of a model, from its config and the headers of its files: enough to refuse it before anything is loaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit import CheckpointError
+from judgekit_transformers.gguf_file import GGUF
 
 Kind = Literal["causal", "seq2seq"]
 
@@ -15,23 +16,27 @@ GGUF_MAGIC = b"GGUF"
 _WINDOWS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 _UNBOUNDED = 10**9  # transformers' model_max_length of tokenizers that know no bound is 10**30
 _HEADLESS = (  # ends of the names of architectures that have no language-model head
-    "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice",
-    "ForMaskedLM", "ForNextSentencePrediction", "EncoderModel",
-)  # fmt: skip
-_ENCODERS = frozenset({
-    "albert", "bert", "big_bird", "camembert", "convbert", "deberta", "deberta-v2",
-    "distilbert", "electra", "ernie", "esm", "eurobert", "fnet", "funnel",
-    "ibert", "jina-bert-v2", "layoutlm", "longformer", "luke", "megatron-bert", "mobilebert",
-    "modernbert", "mpnet", "nomic-bert", "nomic_bert", "nystromformer", "rembert", "roberta",
-    "roberta-prelayernorm", "roformer", "t5encoder", "xlm-roberta", "xlm-roberta-xl", "xmod",
-})  # fmt: skip
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+    "ForMultipleChoice",
+    "ForMaskedLM",
+    "ForNextSentencePrediction",
+    "EncoderModel",
+)
+_ENCODER_TYPES = """
+    albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie esm eurobert fnet funnel ibert
+    jina-bert-v2 layoutlm longformer luke megatron-bert mobilebert modernbert mpnet nomic-bert nomic_bert nystromformer
+    rembert roberta roberta-prelayernorm roformer t5encoder xlm-roberta xlm-roberta-xl xmod
+"""
+_ENCODERS = frozenset(_ENCODER_TYPES.split())
 
 
 @dataclass(frozen=True)
-class Facts:
-    """`window`: how many tokens the model was made for, None where nothing says; `fixed`: it cannot read more.
-    `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the model's; 0 where
-    unknown."""
+class Metadata:
+    """A model's kind and limits. `window`: how many tokens the model was made for, None where nothing says; `fixed`: it
+    cannot read more. `base_tokens`, `rows`: the size of the tokenizer's vocabulary without added tokens, and of the
+    model's; 0 where unknown."""
 
     name: str
     kind: Kind
@@ -42,12 +47,12 @@ class Facts:
     rows: int = 0
 
 
-def facts(path: Path) -> Facts:
+def metadata_of(path: Path) -> Metadata:
     """Of a folder or file that `checkpoint.checked` has seen. Raises CheckpointError for a model that cannot write."""
     return _of_folder(path) if path.is_dir() else _of_gguf(path)
 
 
-def _of_folder(path: Path) -> Facts:
+def _of_folder(path: Path) -> Metadata:
     config = read_json(path / "config.json")
     settings = _json_if_there(path / "tokenizer_config.json")
     model_type = str(config.get("model_type", ""))
@@ -59,7 +64,7 @@ def _of_folder(path: Path) -> Facts:
     rows = inner.get("vocab_size")
     kind: Kind = "seq2seq" if config.get("is_encoder_decoder") else "causal"
     templates = ("chat_template.jinja", "chat_template.json")
-    return Facts(
+    return Metadata(
         name=name or "a model of unknown architecture",
         kind=kind,
         window=window(inner, settings.get("model_max_length")),
@@ -71,13 +76,11 @@ def _of_folder(path: Path) -> Facts:
     )
 
 
-def _of_gguf(path: Path) -> Facts:
-    from judgekit_transformers.gguf_file import GGUF
-
+def _of_gguf(path: Path) -> Metadata:
     fields = GGUF(path).fields
     name = str(fields.get("general.architecture", "a model of unknown architecture"))
     refuse_encoders(name, name, False, path)
-    return Facts(
+    return Metadata(
         name=str(fields.get("general.name", name)),
         kind="seq2seq" if name == "t5" else "causal",
         window=window({"max_position_embeddings": fields.get(f"{name}.context_length")}, None),
@@ -87,7 +90,7 @@ def _of_gguf(path: Path) -> Facts:
 
 
 def window(config: dict[str, Any], tokenizers: Any) -> int | None:
-    """How many tokens a model with this config was made for; else the bound that its tokenizer names."""
+    """The number of tokens that a model with this config was made for; else the bound that its tokenizer names."""
     named = [*(config.get(name) for name in _WINDOWS), tokenizers]
     return next((int(n) for n in named if isinstance(n, int) and not isinstance(n, bool) and 0 < n < _UNBOUNDED), None)
 

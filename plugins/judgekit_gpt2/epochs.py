@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import judgekit
 import judgekit.data
@@ -41,8 +41,15 @@ def spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
     return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
 
 
-def writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | None]], end: str = "") -> Respond:
-    """What lets a model in training go on from each of the prompts (with their references), greedily; up to `end`."""
+class Opening(NamedTuple):
+    """The tokens that a model in training goes on from, and what it should write, if that is known."""
+
+    ids: Sequence[int]
+    reference: str | None = None
+
+
+def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> Respond:
+    """A function that lets a model in training go on from each of the openings, greedily; up to `end`."""
 
     def ended(ids: Sequence[int]) -> bool:
         return end in tokenizer.decode(ids)
@@ -50,29 +57,32 @@ def writer(tokenizer: Tokenizer, prompts: Sequence[tuple[Sequence[int], str | No
     def respond(model: GPT2, step: int) -> list[judgekit.data.TrainingSample]:
         from judgekit_gpt2.generation import Prompt, generate
 
-        fitting = [(ids, reference) for ids, reference in prompts if 0 < len(ids) < model.config.context]
+        fitting = [opening for opening in openings if 0 < len(opening.ids) < model.config.context]
         stopped = ended if end else None
-        asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
+        asked = [Prompt(opening.ids, _WRITTEN, stopped=stopped) for opening in fitting]
         written = generate(model, asked, tokenizer.end_of_text)
         return [
             judgekit.data.TrainingSample(
-                step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
+                step=step,
+                prompt=tokenizer.decode(opening.ids),
+                text=tokenizer.decode(new.ids),
+                reference=opening.reference,
             )
-            for (ids, reference), new in zip(fitting, written, strict=True)
+            for opening, new in zip(fitting, written, strict=True)
         ]
 
     return respond
 
 
 def order_of(seed: int, number: int) -> torch.Generator:
-    """What draws the order of pass `number`: the seed itself for the first, as the book has it, and for the others a
-    hash, so that no two seeds share a pass."""
+    """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the
+    others a hash, so that no two seeds share a pass."""
     digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
     return drawing(int.from_bytes(digest[:7], "little") if number else seed)
 
 
 def drawing(seed: int) -> torch.Generator:
-    """What draws at random from a seed."""
+    """A generator of random numbers from a seed."""
     import torch
 
     return torch.Generator().manual_seed(seed)

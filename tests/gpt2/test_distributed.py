@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from judgekit_gpt2 import trainers, weights
+from tiny_training import curve, write_colours, write_text
 
 THINGS = {"grass": "green", "snow": "white as white can be", "coal": "black", "blood": "red", "sky": "blue or grey"}
 CODE = """
@@ -33,14 +34,8 @@ factory(options).train(into, progress)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parallel")
-    documents = [f"The colour of {thing} is {colour}. A thing is {colour}." for thing, colour in THINGS.items()] * 12
-    (folder / "text.txt").write_text("\n<|endoftext|>\n".join(documents))
-    items = [
-        {"id": f"{thing} {split}", "instruction": f"Name the colour of {thing}.", "output": colour, "split": split}
-        for thing, colour in THINGS.items()
-        for split in ("train", "validation")
-    ]
-    (folder / "instructions.json").write_text(json.dumps(items))
+    write_text(folder / "text.txt", repeats=12, colours=THINGS)
+    write_colours(folder / "instructions.json", colours=THINGS)
     _alone(folder, "Pretrain", "base", PRETRAIN)
     return folder
 
@@ -87,8 +82,7 @@ def _together(folder, trainer, into, options, stop_at=None):
 
 
 def _curve(trained):
-    lines = (trained / "training.jsonl").read_text().splitlines()
-    return [(point["step"], point["split"], point["loss"]) for point in map(json.loads, lines)]
+    return [(point["step"], point["split"], point["loss"]) for point in curve(trained)]
 
 
 def _close(ours, theirs):

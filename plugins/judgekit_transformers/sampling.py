@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from judgekit import Sampling
 
 
@@ -13,8 +15,6 @@ def choose(logits: Any, sampling: Sampling, generator: Any, margin: float) -> tu
     The likeliest at temperature 0 or none; else a draw after temperature, top-k and top-p, in this order, by the
     random numbers of `generator` (a torch.Generator on the logits' device).
     """
-    import torch
-
     if sampling.temperature:
         scaled = logits / sampling.temperature
         noise = torch.empty_like(logits).exponential_(1, generator=generator)
