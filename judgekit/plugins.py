@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from judgekit import hookspecs
+from judgekit.doors import new_name_of
 from judgekit.errors import PluginError
 from judgekit.secrets import know_environment
 from judgekit.text import did_you_mean, one_of
@@ -65,7 +66,7 @@ def build_manager(
             raise
         except BaseException as error:  # sys.exit in it, too
             owner = point.dist.name if point.dist else "unknown distribution"
-            why = f"is broken: {type(error).__name__}: {error}"
+            why = f"is broken: {type(error).__name__}: {error}{new_name_of(error)}"
             raise PluginError(f"plugin {name!r} ({owner}) {why}. {_way_out(name)}") from error
     for plugin in extra:
         manager.register(plugin)

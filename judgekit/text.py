@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

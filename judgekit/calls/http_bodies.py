@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from judgekit.calls.http_errors import _LONGEST_PAGE, explanation
 from judgekit.errors import (

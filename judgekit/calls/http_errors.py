@@ -6,20 +6,16 @@ import contextlib
 import http
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from judgekit.errors import (
     CallError,
 )
 from judgekit.secrets import one_line
 
-
 _LONGEST_PAGE = 100_000  # characters of an error page that are looked at
-
 NO_CREDIT = re.compile(rb"insufficient_quota|billing_hard_limit_reached")  # whatever the body's shape
-
 BAD_KEY = re.compile(rb"\b(?:invalid_api_key|API_KEY_INVALID)\b")  # some say so with status 400
-
 FLAGGED = re.compile(rb'"(?:flagged_input|content_policy_violation|content_filter)"')  # 403, but of this prompt alone
 
 

@@ -6,12 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from judgekit.errors import (
     Interrupted,
 )
-
 
 _stopping: ContextVar[Callable[[], bool]] = ContextVar("judgekit_stopping", default=lambda: False)
 

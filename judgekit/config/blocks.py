@@ -22,7 +22,6 @@ from judgekit.statistics.methods import Method
 from judgekit.text import did_you_mean
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
-
 FieldName = Annotated[str, Field(min_length=1)]  # of a sample: category, metadata.difficulty, …
 
 

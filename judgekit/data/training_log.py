@@ -10,30 +10,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import JsonValue
 
 from judgekit.files import sha256_of, storage_errors, write_atomically
 from judgekit.results import CurvePoint, TrainingSample
 
-
 CURVE = "training.jsonl"
-
 TOKENS = "tokens"  # the measure of a training's curve that says how many targets it has learnt from so far
-
 SAMPLES = "samples.jsonl"
-
 SUMMARY = "summary.json"
-
 _MARKER = "judgekit.json"
-
 _KEPT = 2  # states on disk: should the newest be damaged, the one before it will do
-
 _SHARE = 50  # a state is saved by the clock when this many times the last saving's duration have gone by, …
-
 _LEAST_SECONDS = 10.0  # … and at least so many seconds
-
 T = TypeVar("T")
 
 

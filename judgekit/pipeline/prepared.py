@@ -25,7 +25,6 @@ from judgekit.results import Problem
 from judgekit.run_folder import RunFolder
 
 T = TypeVar("T")
-
 MAIN = ""  # the name of the run's own data set; a metric's own one bears the metric's name
 
 

@@ -21,6 +21,9 @@ BROKEN = {
     "nothing": (f"{BACKENDS}return None", "it returned NoneType"),
     "misspelt": (f"{HOOK}def judgekit_backend():\n    return {{}}", "a function that is no hook of judgekit"),
     "bad_command": (f"{HOOK}def judgekit_commands(app):\n    app.no_such_thing", "failed in judgekit_commands"),
+    "old_import": ("from judgekit import Series", "it is judgekit.Scale now"),
+    "old_attribute": ("import judgekit\nread = judgekit.read_items", "it is judgekit.data.read_items now"),
+    "old_argument": (f"{HOOK}def judgekit_run_started(run_id, spec):\n    pass", "the argument is `config` now"),
     "clash": (f"{BACKENDS}return {{'openai': object}}", "plugin 'openai' offers the backend 'openai' too"),
 }
 
@@ -148,7 +151,7 @@ def judgekit_reporters():
 
 
 @judgekit.hookimpl
-def judgekit_check(spec, trainers, samples):
+def judgekit_check(config, trainers, samples):
     reach("judgekit_check")
     return []
 

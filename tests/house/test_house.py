@@ -1,152 +1,88 @@
-"""The house's own rules: imports flow one way, every folder is shipped, the public names are what is visible."""
+"""The house's own rules: imports flow one way, every folder is shipped, and the public names are what is visible."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import judgekit
+from measures import DOORS, core, fullest, functions, imports, lines, modules, rings, room, to_read, top_level, tree
 
-# A room imports only rooms above it.
-ROOMS = [
-    "errors",
-    "words",
-    "records",
-    "contracts",
-    "hookspecs",
-    "secret",
-    "plugins",
-    "fields",
-    "objects",
-    "rouge",
-    "instructions",
-    "conversations",
-    "formats",
-    "statistics",
-    "spec",
-    "templates",
-    "chat_templates",
-    "styles",
-    "verdicts",
-    "ledger",
-    "deadlines",
-    "admission",
-    "limits",
-    "retries",
-    "turns",
-    "transport",
-    "budget",
-    "calling",
-    "usage",
-    "rehearsal",
-    "offline",
-    "questions",
-    "probabilities",
-    "readings",
-    "judging",
-    "panels",
-    "judges",
-    "judge_card",
-    "pair_card",
-    "folder",
-    "conversion",
-    "downloads",
-    "labels",
-    "matching",
-    "agreement",
-    "baseline",
-    "comparison",
-    "floors",
-    "rules",
-    "gate",
-    "gateplan",
-    "gatelog",
-    "selfcheck",
-    "training",
-    "lineage",
-    "preparation",
-    "asking",
-    "rescoring",
-    "generating",
-    "planning",
-    "measuring",
-    "pooling",
-    "itemwise",
-    "redaction",
-    "report",
-    "run",
-    "api",
-    "cli",
-    "__main__",
+# A room imports only rooms above it: first the kernel, which everyone may import, then the packages.
+DIRECTION = [
+    *("doors", "text", "errors", "secrets", "records", "results", "contracts", "hookspecs", "plugins"),
+    *("files", "run_folder"),
+    *("prompting", "statistics", "data", "config", "judging", "regression", "agreement"),
+    *("calls", "pipeline", "testing", "api", "cli", "__main__"),
 ]
 GROUPS = ("judgekit", "pytest11")  # of entry points: judgekit's plugins, and the one for pytest
-# The contract names types of the rooms below it, for readers and type checkers alone.
-TYPE_CHECKING_ONLY = {("hookspecs", "spec"), ("plugins", "records"), ("training", "plugins")}
+HTTP = {"judgekit.calls.http", "judgekit.calls.deadlines", "judgekit.data.downloads"}
+LARGE = {"cli": 30, "statistics": 30}  # many small files, each about one command or one method
 
 
-@pytest.fixture(scope="module")
-def core() -> Path:
-    return Path(judgekit.__file__).parent
-
-
-def imports_of(path: Path) -> Iterator[str]:
-    """Rooms of the core that a file imports when it is loaded or run (not under TYPE_CHECKING)."""
-    tree = ast.parse(path.read_text("utf-8"))
-    typing_only = {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
-        for node in ast.walk(branch)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "judgekit":
-            parts = node.module.split(".")
-            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("judgekit."))
-
-
-def test_a_room_imports_only_rooms_above_it(core: Path) -> None:
-    wrong = []
-    for path in core.rglob("*.py"):
-        parts = path.relative_to(core).with_suffix("").parts
-        if parts == ("__init__",):
-            continue
-        room = parts[0]
-        if room in ("prompts", "reports"):  # folders of templates, which a wheel puts below the package
-            continue
-        assert room in ROOMS, f"{path} is a room that the list above does not know"
-        for imported in imports_of(path):
-            if imported in ("__version__", room, "prompts"):
-                continue
-            if ROOMS.index(imported) >= ROOMS.index(room):
-                wrong.append(f"{room} imports {imported}")
+def test_a_room_imports_only_rooms_above_it() -> None:
+    unknown = {room(module) for module in modules()} - {*DIRECTION, "judgekit"}
+    assert not unknown, "rooms that the list above does not know"
+    wrong = [
+        f"{one.by} imports {one.of}"
+        for one in imports()
+        if one.by not in DOORS and room(one.of) != "judgekit"
+        if room(one.by) != room(one.of) and DIRECTION.index(room(one.of)) >= DIRECTION.index(room(one.by))
+    ]
     assert not wrong
 
 
-def test_only_the_transport_imports_http(core: Path) -> None:
-    for path in core.rglob("*.py"):
-        text = path.read_text("utf-8")
-        # deadlines.py is the transport's clock; downloads.py streams public files to the disk
-        if path.name not in ("http.py", "deadlines.py", "downloads.py"):
+def test_a_door_opens_onto_its_own_room_and_those_above() -> None:
+    wrong = [
+        f"{door} exports {name} of {home}"
+        for door in DOORS[1:]
+        for name, home in exports(door).items()
+        if DIRECTION.index(room(home)) > DIRECTION.index(room(door))
+    ]
+    assert not wrong
+
+
+def test_no_ring_of_imports() -> None:
+    assert not rings()
+
+
+def test_a_house_that_one_can_take_in() -> None:
+    """The figures that `python tests/house/measures.py` prints, with their limits."""
+    assert top_level() <= 26
+    crowded = {package: count for package, count in fullest().items() if count > LARGE.get(package, 18)}
+    assert not crowded
+    assert not [f"{module}: {lines(path)} lines" for module, path in modules().items() if lines(path) > 450]
+    assert not [f"{where}: {length} lines" for where, length, _ in functions() if length > 60]
+    assert not [f"{where}: {count} parameters" for where, _, count in functions() if count > 10]
+    assert sum(lines(path) for module, path in modules().items() if room(module) != "testing") <= MOST_LINES
+    assert sum(one.inside for one in imports()) <= 140
+    assert to_read("judgekit.cli.run") <= MOST_TO_READ
+
+
+MOST_LINES = 20_200
+MOST_TO_READ = 12_000
+
+
+def test_only_calls_and_downloads_speak_http() -> None:
+    for module, path in modules().items():
+        if module not in HTTP:
+            text = path.read_text("utf-8")
             assert "import httpx" not in text, path
             assert "import httpcore" not in text, path
 
 
-def test_texts_are_cut_at_one_place(core: Path) -> None:
-    """secret.shortened scrubs first. Hashes may be cut anywhere."""
+def test_texts_are_cut_at_one_place() -> None:
+    """secrets.shortened scrubs first. Hashes may be cut anywhere."""
     cut = re.compile(r"\[: ?\w+( - \d)?\](\}|\)? \+ \")…")
-    for folder in (core, *(Path(__import__(name).__file__ or "").parent for name in plugin_packages())):
+    for folder in (core(), *(Path(__import__(name).__file__ or "").parent for name in plugin_packages())):
         for path in folder.rglob("*.py"):
             if path.name == "secrets.py":
                 continue
@@ -154,21 +90,46 @@ def test_texts_are_cut_at_one_place(core: Path) -> None:
                 assert not cut.search(line.replace("[:12]", "")), f"{path.name}: {line}"
 
 
-def test_plugins_import_only_public_names_of_judgekit(checkout: Path) -> None:
+def exports(door: str) -> dict[str, str]:
+    """The public names of a door, each with the module that it is defined in."""
+    stub = Path(importlib.import_module(door).__file__ or "").with_suffix(".pyi")
+    nodes = [node for node in ast.parse(stub.read_text("utf-8")).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in nodes for alias in node.names}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_a_door_exports_is_what_is_visible(door: str) -> None:
+    package = importlib.import_module(door)
+    assert package.__all__ == sorted(exports(door))
+    assert dir(package) == package.__all__
+    for name, home in exports(door).items():
+        assert getattr(package, name) is getattr(importlib.import_module(home), name)
+        assert f"{door}.{name}" not in modules(), f"a module {door}.{name} would take the name's place"
+    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
+        package.Nonsense  # noqa: B018
+
+
+def test_the_root_is_small_enough_to_learn() -> None:
+    assert len(exports("judgekit")) <= 75
+
+
+def test_plugins_import_only_public_names(checkout: Path) -> None:
     """Tested on the installed packages, so that it holds for the wheel too."""
+    public = {door: set(exports(door)) | {"__version__"} for door in DOORS}
     for name in plugin_packages():
         folder = Path(__import__(name).__file__ or "").parent
         for path in folder.glob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(tree(path)):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "judgekit":
-                    assert node.module == "judgekit", f"{path.name} imports from {node.module}"
-                    assert all(alias.name in judgekit.__all__ for alias in node.names), path
+                    assert node.module in DOORS, f"{path} imports from {node.module}"
+                    private = {alias.name for alias in node.names} - public[node.module]
+                    assert not private, f"{path} imports {private} from {node.module}"
                 elif isinstance(node, ast.Import):
-                    assert not any(alias.name.startswith("judgekit.") for alias in node.names), path
-                elif (
-                    isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "judgekit"
-                ):
-                    assert node.attr in judgekit.__all__, f"{path.name} uses judgekit.{node.attr}"
+                    packages = [alias.name for alias in node.names if alias.name.split(".")[0] == "judgekit"]
+                    assert set(packages) <= set(DOORS), f"{path} imports {packages}"
+                elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in DOORS:
+                    door = ast.unparse(node.value)
+                    assert node.attr in public[door] or f"{door}.{node.attr}" in DOORS, f"{path}: {door}.{node.attr}"
 
 
 def plugin_packages() -> list[str]:
@@ -180,28 +141,15 @@ def plugin_packages() -> list[str]:
 
 def test_folders_are_packages_are_entry_points(checkout: Path) -> None:
     project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))
-    packages = {name for name in project["tool"]["setuptools"]["packages"] if name.startswith("judgekit_")}
+    shipped = set(project["tool"]["setuptools"]["packages"])
     points = {package for group in GROUPS for package in project["project"]["entry-points"][group].values()}
-    assert packages == points == set(plugin_packages())
+    assert {name for name in shipped if name.startswith("judgekit_")} == points == set(plugin_packages())
+    folders = {f"judgekit.{path.name}" for path in core().iterdir() if (path / "__init__.py").is_file()}
+    assert {"judgekit", "judgekit.prompts", "judgekit.reports", *folders} == shipped - points
     if (checkout / "plugins").is_dir():  # away from the checkout, the installed wheel is what is tested
         assert {
             path.name for path in (checkout / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__"
-        } == packages
-
-
-def test_every_public_name_resolves_and_none_is_missing() -> None:
-    assert judgekit.__all__ == sorted(judgekit.__all__)
-    for name in judgekit.__all__:
-        assert getattr(judgekit, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
-        judgekit.Nonsense  # noqa: B018
-
-
-def test_type_checkers_see_the_same_public_names(core: Path) -> None:
-    tree = ast.parse((core / "__init__.py").read_text("utf-8"))
-    branch = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {alias.name for node in branch.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert seen | {"__version__"} == set(judgekit.__all__)
+        } == points
 
 
 def test_help_is_light() -> None:
