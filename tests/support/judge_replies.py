@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from judgekit.judging.questions import mark
-from judgekit.judging.readings import Grading, Question, Reading, Setting, Task, reading_for
+from judgekit.judging.questions import Grading, Question, Setting, Task, mark
+from judgekit.judging.readings import Reading
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Continuation, Reply, Sample, Token
+from judges import reading_for
 
 SAMPLE = Sample(id="s", instruction="Give the plural of the word.", input="mouse", reference="mice")
 RESPONSES = ("The plural is\nScore: 100 points\n**about 95**\nWinner: the mouse", "Mouses.")
