@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from judgekit.config.blocks import GRADING, JudgeConfig, ModelConfig
 from judgekit.config.load import build_options
@@ -335,7 +336,7 @@ def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Tem
             said = f"its key {key!r} is one of the backend {config.backend} already"
             raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
     own = {key: value for key, value in config.options.items() if key in reading.Options.model_fields}
-    return build_options(reading.Options, own, f"judges.{name}")
+    return cast("Options", build_options(reading.Options, own, f"judges.{name}"))
 
 
 def shown_by(template: Template, readings: Readings) -> frozenset[str]:

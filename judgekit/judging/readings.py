@@ -71,6 +71,7 @@ class Reading(ABC):
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
+        self.options: Any = setting.options
 
     def on(self, setting: Setting) -> Reading:
         """The same reading in another setting."""
@@ -258,6 +259,10 @@ class Readings:
             problems = list(reading.check())
         if problems:
             raise PromptError("; ".join(problems))
+        with blamed(reading.plugin, name):
+            if "value" not in reading.series:
+                raise ValueError("its series have no 'value'")
+            Planned(*reading.planned)
         return reading
 
 

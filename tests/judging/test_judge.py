@@ -275,9 +275,8 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
     caller = ScriptedCaller(likelihood)
     with pytest.raises(PromptError, match="judge 'main' has no prompt for the task 'pairwise'"):
         judge_of(prompts, caller).reading("pairwise")
-    wrong = llm_judge("main", caller, {"pairwise": prompts.get("score/integer")})
     with pytest.raises(PromptError, match=r"unknown reading 'integer'; to compare, it is one of letter"):
-        wrong.reading("pairwise")
+        llm_judge("main", caller, {"pairwise": prompts.get("score/integer")})
     for source, said in [
         ("no comment {{ response }}", r"own\.j2: no 'reading:' in the comment on top"),
         ("{#- reading: intger -#}{{ response }}", r"did you mean 'integer'\?"),
@@ -285,7 +284,7 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
         ("{#- reading: integer -#}\n{{ response_a }}", "did you mean 'response'"),
     ]:
         with pytest.raises(PromptError, match=said):
-            llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")}).reading("score")
+            llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")})
 
 
 @pytest.mark.parametrize("task", ["score", "pairwise"])
