@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
+from pydantic import JsonValue
+
 from judgekit.config.blocks import GRADING, JudgeConfig, ModelConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import Backend, Options
@@ -58,6 +60,12 @@ class PlannedJudge:
     @property
     def _writing(self) -> list[Template]:
         return [setting.writing for setting in self.settings.values() if setting.writing is not None]
+
+    @property
+    def own_keys(self) -> dict[str, JsonValue]:
+        """The own keys of its readings, such as `stars.sign`: like an identity, they say how it grades."""
+        own = {reading.name: reading.options.model_dump(mode="json") for reading in self.readings.values()}
+        return {f"{name}.{key}": value for name, keys in own.items() for key, value in keys.items()}
 
     def reading(self, task: Task) -> Reading:
         return self.readings[task]

@@ -18,6 +18,7 @@ from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.records import Reply, Sample, Verdict
+from judgekit.regression.baseline import instrument
 from parrots import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
@@ -106,7 +107,7 @@ def test_it_is_run_recorded_controlled_and_asked_again(stars, here):
     checks = {check.name: check for check in card.checks}
     assert (card.reading, card.prompt) == ("stars", "stars/plain")
     assert "formatted" not in checks
-    assert (checks["cut"].value, checks["cut"].expected, checks["cut"].passed) == (pytest.approx(3.0), "≤ 3", True)
+    assert (checks["cut"].value, checks["cut"].expected, checks["cut"].passed) == (pytest.approx(10 / 3), "≤ 4.2", True)
     assert any("Response: word\n" in request.prompt for request in Parrot.calls), "the arm's answer is shown"
     assert not any("**" in request.prompt for request in Parrot.calls)
 
@@ -134,7 +135,10 @@ def test_its_own_key_is_shown_read_and_part_of_the_run(stars, here):
     assert "Rate the response by 1 to 5 times ~" in Parrot.calls[0].prompt
     assert {row.value for row in outcome.folder.view().rows} == {2.0}
     assert outcome.record.spec["judges"]["main"]["sign"] == "~"
-    assert outcome.record.run_id != run(stars, config({"mode": "stars"}), here).record.run_id
+    other = run(stars, config({"mode": "stars"}), here).record
+    assert outcome.record.run_id != other.run_id
+    measured = [instrument(record, "quality")["judge's stars.sign"] for record in (outcome.record, other)]
+    assert measured == ["~", "★"], "a baseline of the one is none of the other"
 
 
 def test_single_answers_are_put_to_it(stars, here):
