@@ -7,6 +7,7 @@ and `judgekit list prompts` lists them. The name of a reading is a mode too: its
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,7 +16,7 @@ from pydantic import JsonValue
 from judgekit.config.blocks import GRADING, JudgeConfig, ModelConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import Backend, Options
-from judgekit.errors import ConfigError, JudgekitError
+from judgekit.errors import ConfigError, JudgekitError, PromptError
 from judgekit.judging.judge import Caller, LLMJudge
 from judgekit.judging.panel import Combine, Panel, panel_series
 from judgekit.judging.questions import CONVERSATION, Grading, Setting, Task
@@ -388,6 +389,7 @@ def _modes_for(key: str, prompts: Prompts, readings: Readings) -> str:
     takers: dict[str, None] = {}
     for task in TASKS:
         for mode, prompt in _prompt_of_mode(prompts, readings, task).items():
-            if "." not in mode and key in shown_by(prompts.get(prompt), readings):
-                takers[mode] = None
+            with suppress(PromptError):  # another plugin's broken prompt, where this is only a hint
+                if "." not in mode and key in shown_by(prompts.get(prompt), readings):
+                    takers[mode] = None
     return f"; mode: {', '.join(takers)} {'do' if len(takers) > 1 else 'does'}" if takers else ""

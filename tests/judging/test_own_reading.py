@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 import judgekit
+from judgekit.cli.schema import build_schema
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import ConfigError, PluginError, PreflightError
 from judgekit.judging import ControlArm, Question, Reading
@@ -167,6 +168,12 @@ def test_keys_that_nothing_makes_use_of_are_refused(stars, here, judge, said):
 def test_plugins_and_lists_show_it(stars):
     offers = Catalogue(build_manager(only=("readings",), extra=[stars])).offers("readings")
     assert (offers["stars"].owner, offers["integer"].owner) == ("stars", "readings")
+
+
+def test_editors_know_its_key(stars, monkeypatch):
+    monkeypatch.setattr("judgekit.plugins.build_manager", lambda **_: build_manager(extra=[stars]))
+    judge = build_schema()["$defs"]["JudgeConfig"]["properties"]
+    assert judge["sign"]["default"] == "★"
 
 
 # --- other readings ---------------------------------------------------------------------------------------------------
