@@ -244,7 +244,7 @@ def template_of(
     if talk:
         own = config.mode is not None or task_named(config.prompt, task, prompts, readings)
         template = (
-            template_of(prompts, readings, config, backend, task)
+            _chosen(prompts, readings, config, backend, task, talk=True)
             if own
             else prompts.get(readings.default(task).conversation_prompt)
         )
@@ -253,8 +253,15 @@ def template_of(
             others = [mode for mode in modes(prompts, task) if mode.startswith("conversation")]
             raise ConfigError(f"{said}; these show them: mode: {', '.join(others)}")
         return template
+    return _chosen(prompts, readings, config, backend, task, talk=False)
+
+
+def _chosen(
+    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, *, talk: bool
+) -> Template:
+    """The prompt, whatever it shows."""
     if config.mode is not None:
-        return _mode(prompts, readings, config, task)
+        return _mode(prompts, readings, config, task, talk)
     given = config.prompt
     if isinstance(given, str):
         template = prompts.get(given)
@@ -278,18 +285,23 @@ def modes(prompts: Prompts, task: Task) -> list[str]:
     return [rest for folder, _, rest in names if folder == task and "/" not in rest]
 
 
-def _prompt_of_mode(prompts: Prompts, readings: Readings, task: Task) -> dict[str, str]:
+def _prompt_of_mode(prompts: Prompts, readings: Readings, task: Task, talk: bool = False) -> dict[str, str]:
     """The prompt of each mode that there is for a task: the shipped ones, then those of other readings."""
-    own = {name: readings.classes[name].default_prompt for name in readings.names(task)}
     shipped = {mode: f"{task}/{mode}" for mode in modes(prompts, task)}
-    return shipped | {name: prompt for name, prompt in own.items() if prompt and prompt not in shipped.values()}
+    own = {name: readings.classes[name] for name in readings.names(task)}
+    others = {name: one for name, one in own.items() if one.default_prompt not in ("", *shipped.values())}
+    return shipped | {
+        name: (talk and one.conversation_prompt) or one.default_prompt
+        for name, one in others.items()
+        if name not in shipped
+    }
 
 
-def _mode(prompts: Prompts, readings: Readings, config: JudgeConfig, task: Task) -> Template:
+def _mode(prompts: Prompts, readings: Readings, config: JudgeConfig, task: Task, talk: bool) -> Template:
     mode = config.mode if isinstance(config.mode, str) else (config.mode or {}).get(task)
     if mode is None:
         raise ConfigError(f"mode names none to {DOES[task]} by: write it as {{{task}: …}}")
-    mine = _prompt_of_mode(prompts, readings, task)
+    mine = _prompt_of_mode(prompts, readings, task, talk)
     every = sorted({name for known in TASKS for name in _prompt_of_mode(prompts, readings, known)})
     if mode in mine:
         return prompts.get(mine[mode])

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from judgekit.judging.controls import ARMS, left_out
 from judgekit.judging.judge import LLMJudge
@@ -115,10 +116,18 @@ def spread(samples: Sequence[Sample], items: int | None) -> list[Sample]:
     return drawn[:items]
 
 
-def known_answers(samples: Sequence[Sample]) -> tuple[list[tuple[Sample, str]], list[tuple[Sample, str]]]:
-    """(samples with their references, samples with another one's reference)."""
-    known = [(sample, sample.reference) for sample in samples if sample.reference and sample.reference.strip()]
-    return known, [(sample, other) for place, (sample, _) in enumerate(known) if (other := _another(known, place))]
+class KnownAnswers(NamedTuple):
+    """Samples with an answer of known worth: their own references, and those of other samples."""
+
+    right: list[tuple[Sample, str]]
+    wrong: list[tuple[Sample, str]]
+
+
+def known_answers(samples: Sequence[Sample]) -> KnownAnswers:
+    """The answers of those samples that have a reference."""
+    right = [(sample, sample.reference) for sample in samples if sample.reference and sample.reference.strip()]
+    wrong = [(sample, other) for place, (sample, _) in enumerate(right) if (other := _another(right, place))]
+    return KnownAnswers(right, wrong)
 
 
 def samples_anew(reading: Reading) -> bool:

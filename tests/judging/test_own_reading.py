@@ -307,6 +307,30 @@ def test_a_reading_that_fails_ends_the_run_with_its_plugins_name(here, declared,
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [(lambda sample: 1 / 0, "ZeroDivisionError"), (lambda sample: ("a", "b"), "another number of answers than 1")],
+)
+def test_an_arm_that_fails_is_told_with_its_plugin(here, answers, said):
+    wrong = type("Wrong", (Fine,), {"arms": {"own": ControlArm("an arm", answers)}})
+    with pytest.raises(PluginError, match=rf"plugin 'other' failed in its reading 'wrong'.*{said}"):
+        run(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
+
+
+def test_conversations_have_the_readings_own_prompt(here):
+    (here / "talk.json").write_text(
+        json.dumps([{"turns": ["Hello.", "And now?"], "references": ["Hi.", "Well."], "answer": ["Hi", "So"]}])
+    )
+    prompt(here, "one")
+    prompt(here, "talks", "{% for turn in conversation %}{{ turn.user }}: {{ turn.assistant }}\n{% endfor %}")
+    names = {"default_prompt": "one.j2", "conversation_prompt": "talks.j2"}
+    talks = type("Talks", (Fine,), names)
+    changes = {"models": {"new": {"backend": "parrot"}}, "data": {"loader": "conversations", "path": "talk.json"}}
+    outcome = run(plugin(talks=talks), config({"mode": "talks", "control_items": 0}, **changes), here)
+    assert "talks.j2" in outcome.record.prompts
+    assert any("And now?: " in request.prompt for request in Parrot.calls)
+
+
 def test_without_the_plugin_of_readings_there_is_none(here):
     manager = build_manager(only=[name for name in PLUGINS if name != "readings"], extra=[ParrotPlugin()])
     for judge, said in (({"mode": "integer"}, "no plugin offers any"), ({}, "no plugin offers a default reading")):
