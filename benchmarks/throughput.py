@@ -123,7 +123,7 @@ def whole(url: str, count: int, threads: int) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, url, count, threads)
-        manager = build_manager(only=("datasets", "responses", "openai", "metrics", "json"))
+        manager = build_manager(only=("datasets", "responses", "openai", "metrics", "readings", "json"))
         settings = Settings(output=folder / "runs", home=folder / "home", jobs=threads)
         outcome = Run(load(folder / "judgekit.yaml"), folder, manager, settings).execute()
         (estimate,) = outcome.record.estimates

@@ -226,9 +226,10 @@ class Scorer:
         catalogue = self._asker.catalogue
         trainings = plan_trainings(self.config.train, catalogue, self._where, self._settings.checkpoints, problems)
         products = {training.name: str(training.folder) for training in trainings}
-        options = substitute(loaded.options, products, f"judges.{name}")
+        readings = self._asker.readings
+        options = substitute(readings.backend_options(loaded), products, f"judges.{name}")
         backend = self._asker.build(loaded, f"judges.{name}", options)
-        planned = plan_judge(name, loaded, backend, ["score"], self._asker.prompts, problems.found)
+        planned = plan_judge(name, loaded, backend, ["score"], self._asker.prompts, readings, problems.found)
         if not self._offline:
             check_backend(f"judges.{name}", backend, problems)
         self._planned[name] = planned

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from judgekit.config.blocks import RunConfig
     from judgekit.contracts import Backend, DataLoader, Metric, Reporter, Trainer
+    from judgekit.judging.readings import Reading
     from judgekit.records import Row, Sample
     from judgekit.results import Problem, RunRecord, RunView, Section
 
@@ -39,6 +40,12 @@ def judgekit_datasets() -> Mapping[str, type[DataLoader]]:  # type: ignore[empty
 @hookspec
 def judgekit_backends() -> Mapping[str, type[Backend]]:  # type: ignore[empty-body]
     """Backends by name: what `models:` and `judges:` entries with `backend: NAME` are served by."""
+
+
+@hookspec
+def judgekit_readings() -> Mapping[str, type[Reading]]:  # type: ignore[empty-body]
+    """Readings by name: how a judge is asked, and how its replies are read, by a prompt whose comment on top says
+    `reading: NAME`. For example `{"stars": Stars}`, a class of judgekit.judging.Reading."""
 
 
 @hookspec

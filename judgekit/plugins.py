@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from judgekit.results import PluginInfo
 
 GROUP = "judgekit"
-KINDS = ("datasets", "backends", "trainers", "metrics", "reporters", "prompts")
+KINDS = ("datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts")
 SINGULAR = {
     "datasets": "loader",
     "backends": "backend",
+    "readings": "reading",
     "trainers": "trainer",
     "metrics": "metric",
     "reporters": "reporter",
@@ -118,7 +119,7 @@ def add_commands(manager: pluggy.PluginManager, app: click.Group) -> None:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise _broken(implementation.plugin_name, "judgekit_commands", error) from error
+            raise broken(implementation.plugin_name, "judgekit_commands", error) from error
 
 
 def command_group(app: click.Group, name: str, text: str) -> click.Group:
@@ -134,8 +135,9 @@ def command_group(app: click.Group, name: str, text: str) -> click.Group:
     return group
 
 
-def _broken(owner: str, hook: str, error: BaseException) -> PluginError:
-    return PluginError(f"plugin {owner!r} failed in {hook}: {type(error).__name__}: {error}. {_way_out(owner)}")
+def broken(owner: str, what: str, error: BaseException) -> PluginError:
+    """The error of a plugin that failed in a hook, or in a thing that it offers."""
+    return PluginError(f"plugin {owner!r} failed in {what}: {type(error).__name__}: {error}. {_way_out(owner)}")
 
 
 @contextlib.contextmanager
@@ -187,10 +189,13 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
             offered = implementation.function()
             if not isinstance(offered, Mapping):
                 raise TypeError(f"it returned {type(offered).__name__}, where a mapping of names was due")
+            for name, value in offered.items():
+                if check := getattr(value, "check_offer", None):
+                    check(name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise _broken(owner, f"judgekit_{kind}", error) from error
+            raise broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
             if name in offers:
                 raise PluginError(

@@ -8,14 +8,14 @@ import click
 
 from judgekit.cli.options import output
 
-KINDS = ("runs", "datasets", "backends", "trainers", "metrics", "reporters", "prompts")
+KINDS = ("runs", "datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts")
 
 
 @click.command("list")
 @click.argument("what", type=click.Choice(KINDS))
 @output
 def command(what: str, output: Path) -> None:
-    """List runs, datasets (loaders), backends, trainers, metrics, reporters or prompts."""
+    """List runs, datasets (loaders), backends, readings, trainers, metrics, reporters or prompts."""
     if what == "runs":
         _list_runs(output)
     elif what == "prompts":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from judgekit.plugins import Catalogue
 
 # Where in the config each kind of part stands, and under which key its plugin is named.
 PARTS = {
@@ -43,6 +46,7 @@ def build_schema() -> dict[str, Any]:
         if own.pop("sampling", None) is not None:
             own |= sampling
         if definition == "JudgeConfig":
+            own |= _keys_of_readings(catalogue, own, definitions)
             own["preset"] = {"enum": sorted(PRESETS)}
             part["required"] = []
         names = catalogue.names(kind)
@@ -52,6 +56,16 @@ def build_schema() -> dict[str, Any]:
         part.pop("additionalProperties", None)
     schema["title"] = "judgekit.yaml"
     return schema
+
+
+def _keys_of_readings(catalogue: Catalogue, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The keys that readings have of their own. Which reading is asked by is the prompt's to say, so all are known."""
+    keys: dict[str, Any] = {}
+    for name in catalogue.names("readings"):
+        options = catalogue.get("readings", name).Options.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(options.pop("$defs", {}))
+        keys |= {key: value for key, value in options.get("properties", {}).items() if key not in own}
+    return keys
 
 
 def _options_of(factory: Any, key: str, name: str, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -204,6 +204,9 @@ class JudgeConfig(SampledPart):
         return self
 
 
+# The keys on how to grade: a judge's prompt or its reading makes use of them, or they are refused.
+GRADING = ("scale", "rubric", "criterion", "steps", "criteria", "weights", "floor")
+
 # Names that a criterion cannot have: keys of the reply beside it, and the headline of a metric.
 RESERVED = frozenset({"rationale", "nonce", "value"})
 

@@ -1,6 +1,6 @@
 """A judge that is a language model: responses in, verdicts out, in order, with flat memory and a full pool.
 
-What is asked and how it is read is readings.py's business; here is only the stream. Questions are pulled as the
+What is asked and how it is read is its reading's business; here is only the stream. Questions are pulled as the
 caller has room for them. A judge that writes and was not understood is asked once more; the verdict says so. A judge
 that is to write its own evaluation steps is asked for them once, before its first question.
 """
@@ -15,9 +15,9 @@ from typing import Protocol
 
 from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
-from judgekit.judging.readings import Kind, Question, Reading, Setting, Task, reading_for, steps_request
-from judgekit.prompting.templates import Template
-from judgekit.records import Conversation, Reply, Request, Sample, Sampling, Verdict
+from judgekit.judging.questions import Question, Task
+from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
+from judgekit.records import Conversation, Reply, Request, Sample, Scale, Verdict
 
 ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
@@ -31,41 +31,21 @@ class Caller(Protocol):
 
 
 class LLMJudge:
-    """A judge of the contract: `score` and `compare`, each by the prompt of its task.
+    """A judge of the contract: `score` and `compare`, each by the reading of its task. Judge repeat r draws with
+    seed + r."""
 
-    `templates` holds a prompt by task. `schema` says that the backend can be held to a JSON schema. `settings` are
-    whole ones, by task, where there is more to say (how to grade, what the backend can do). Judge repeat r draws with
-    seed + r.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        caller: Caller,
-        templates: Mapping[Task, Template],
-        sampling: Sampling | None = None,
-        *,
-        schema: bool = False,
-        backend: str = "",
-        settings: Mapping[Task, Setting] | None = None,
-    ) -> None:
+    def __init__(self, name: str, caller: Caller, readings: Mapping[Task, Reading], backend: str = "") -> None:
         self.name = name
         self.backend = backend
         self._caller = caller
-        self._settings: dict[Task, Setting] = {
-            task: Setting(name, template, sampling or Sampling(), schema) for task, template in templates.items()
-        }
-        self._settings |= settings or {}
+        self._readings = dict(readings)
         self._stepless: dict[Task, Verdict] = {}
 
     def reading(self, task: Task) -> Reading:
-        """How this judge is asked for a task; its `kind` names the capability that the backend must have.
-
-        Raises PromptError when the judge has no prompt for the task, or one that does not fit it: ask before a run.
-        """
-        if task not in self._settings:
+        """How this judge is asked for a task. Raises PromptError when it has no prompt for it: ask before a run."""
+        if task not in self._readings:
             raise PromptError(f"judge {self.name!r} has no prompt for the task {task!r}")
-        return reading_for(task, self._settings[task])
+        return self._readings[task]
 
     @property
     def order_free(self) -> bool:
@@ -75,7 +55,8 @@ class LLMJudge:
     @property
     def steps(self) -> tuple[str, ...]:
         """The evaluation steps that the judge has written for itself; none, where they were given or not asked for."""
-        written = (setting.grading.steps for setting in self._settings.values() if setting.writing is not None)
+        settings = [reading.setting for reading in self._readings.values()]
+        written = (setting.grading.steps for setting in settings if setting.writing is not None)
         return next(filter(None, written), ())
 
     def score(self, items: Iterable[tuple[Sample, str | Conversation, int]]) -> Iterator[Verdict]:
@@ -103,7 +84,7 @@ class LLMJudge:
             yield from (stepless for _ in questions)
             return
         reading = self.reading(task)
-        first = self._ask(reading, ((question, reading.requests(question)) for question in questions), attempt=0)
+        first = self._ask(reading, ((question, requests_of(reading, question)) for question in questions), attempt=0)
         if not reading.asks_again:  # asked again, it would say the same
             yield from (verdict for _, verdict in first)
             return
@@ -123,8 +104,9 @@ class LLMJudge:
     def _without_steps(self, task: Task) -> Verdict | None:
         """Ask once for the evaluation steps, if the prompt needs them and has none: the verdict on every question,
         where the judge wrote none."""
-        setting = self._settings.get(task)
-        if setting is None or setting.writing is None or setting.grading.steps or task in self._stepless:
+        reading = self.reading(task)
+        setting = reading.setting
+        if setting.writing is None or setting.grading.steps or task in self._stepless:
             return self._stepless.get(task)
         first = steps_request(setting)
         for attempt, request in enumerate([first, steps_request(setting, 1)]):
@@ -133,7 +115,7 @@ class LLMJudge:
             (reply,) = self._caller.calls("generate", [(request, 0, attempt)])
             steps = read_steps(reply)
             if not isinstance(steps, Verdict):
-                self._settings[task] = replace(setting, grading=replace(setting.grading, steps=steps))
+                self._readings[task] = reading.on(replace(setting, grading=replace(setting.grading, steps=steps)))
                 return None
             self._stepless[task] = steps
             if steps.status != "unparsed":
@@ -145,6 +127,7 @@ class LLMJudge:
     ) -> Iterator[tuple[Question, Verdict]]:
         """Each question with its verdict, in order. Questions without a request cost no call."""
         waiting: deque[tuple[Question, int]] = deque()
+        scales = scales_of(reading)
 
         def calls() -> Iterator[tuple[Request, int, int]]:
             for question, requests in asked:
@@ -155,17 +138,19 @@ class LLMJudge:
         replies: list[Reply] = []
         for reply in self._caller.calls(reading.kind, calls()):
             while not waiting[0][1]:
-                yield _read(reading, waiting.popleft()[0], [])
+                yield _read(reading, scales, waiting.popleft()[0], [])
             replies.append(reply)
             if len(replies) == waiting[0][1]:
-                yield _read(reading, waiting.popleft()[0], replies)
+                yield _read(reading, scales, waiting.popleft()[0], replies)
                 replies = []
         for question, _ in waiting:
-            yield _read(reading, question, [])
+            yield _read(reading, scales, question, [])
 
 
-def _read(reading: Reading, question: Question, replies: list[Reply]) -> tuple[Question, Verdict]:
-    return question, reading.verdict(question, replies)
+def _read(
+    reading: Reading, scales: Mapping[str, Scale], question: Question, replies: list[Reply]
+) -> tuple[Question, Verdict]:
+    return question, verdict_of(reading, scales, question, replies)
 
 
 def _not_understood(verdict: Verdict) -> bool:
@@ -175,8 +160,8 @@ def _not_understood(verdict: Verdict) -> bool:
 
 def _another_way(reading: Reading, question: Question) -> tuple[Request, ...]:
     """The requests of a second asking, or none where it could only bring the same reply (greedy, same words)."""
-    requests = reading.requests(question, 1)
-    return () if _greedy_again(reading.requests(question, 0), requests) else requests
+    requests = requests_of(reading, question, 1)
+    return () if _greedy_again(requests_of(reading, question), requests) else requests
 
 
 def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:

@@ -1,26 +1,21 @@
-"""What a judge would have said, with which probability → Verdict. Pure.
+"""What a judge would have said, with which probability. Pure.
 
 A judge that is read by probabilities is asked for one of a few short answers: a number of the scale, Yes or No, A or
 B. How likely each was comes from the alternatives at its generated tokens, or from the log-likelihoods of the answers
-as given continuations. Together they hold the *captured mass*; the rest went to something that was not asked for. A
-mass under the floor is no verdict: what is left of it says little of the judge (statistics.md, section 3).
+as given continuations. Together they hold the *captured mass*; the rest went to something that was not asked for.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.judging.parsing import FRAME, Unreadable, is_echo, without_thoughts
-from judgekit.records import Continuation, Token, Verdict
+from judgekit.judging.parsing import FRAME, Unreadable
+from judgekit.records import Continuation, Token
 from judgekit.secrets import shortened
 
-SCORE_FLOOR = 0.8  # of an expected score
-CONTRAST_FLOOR = 0.5  # of a contrast of two answers: the judge is likelier to give one of them than anything else
-TOP_LOGPROBS = 20  # the most that servers give
 _AROUND = FRAME + "\r\n"
 _NOISE = 1e-9  # less than this is left over from rounding
 _SUM = 1.01  # probabilities may add up to 1, and a little for rounding
@@ -40,22 +35,6 @@ class Spread:
     def add(self, answer: str, share: float) -> None:
         if share > _NOISE:
             self.shares[answer] = self.shares.get(answer, 0.0) + share
-
-
-def answer_begins(text: str, nonce: str, responses: Sequence[str], cut: bool) -> int:
-    """The number of characters before the answer: thoughts, or all until the call's nonce and a colon after it.
-
-    Raises Unreadable where the answer bears no nonce and also stands in the response under judgement: it may be its
-    echo. `cut`: the text has no end, so that a line of it may be the beginning of one of the response's.
-    """
-    signed = list(re.finditer(re.escape(nonce) + r"[ \t*_`]*[:=]", text))
-    if signed:
-        return signed[-1].end()
-    answer = without_thoughts(text)
-    lines = [line for line in answer.splitlines() if line.strip(_AROUND)]
-    if lines and is_echo(lines[0], responses, cut and len(lines) == 1):
-        raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
-    return len(text) - len(answer)
 
 
 def spread_of_tokens(
@@ -103,29 +82,6 @@ def spread_of_continuations(continuations: Sequence[Continuation], answers: Sequ
     if math.fsum(spread.shares.values()) > _SUM:
         raise Unreadable("the probabilities of the answers add up to more than 1")
     return spread
-
-
-def expected(spread: Spread, values: Mapping[str, float], floor: float, said: str = "") -> Verdict:
-    """Σ value · P(answer) / Σ P(answer) over the answers: G-Eval's expected score; for values 1 and 0, a preference.
-
-    A captured mass under the floor is `unparsed`, with the mass. `said`: what the judge wrote. (Liu et al., 2023)
-    """
-    shares = spread.shares
-    figures = {"said": said, "mass": round(spread.mass, 6)}
-    raw = json.dumps({**figures, "probabilities": {answer: round(share, 6) for answer, share in shares.items()}})
-    series = {"mass": spread.mass}
-    if not spread.mass >= floor:
-        detail = f"the answers asked for hold {spread.mass:.3g} of the probability, under the floor of {floor:g}"
-        return Verdict(status="unparsed", raw=raw, detail=detail, series=series)
-    total = math.fsum(shares.values())
-    value = math.fsum(values[answer] * share for answer, share in shares.items()) / total
-    value = min(max(value, min(values.values())), max(values.values()))  # against the noise of the last digit
-    return Verdict(status="scored", value=value, raw=raw, series=series)
-
-
-def prefix_of_another(answers: Collection[str]) -> tuple[str, str] | None:
-    """Two answers of which the first is the beginning of the second, if there are such."""
-    return next(((a, b) for a in answers for b in answers if a != b and b.startswith(a)), None)
 
 
 def _beginning(tokens: Sequence[Token], characters: int) -> int:

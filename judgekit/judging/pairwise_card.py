@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from judgekit.judging.controls import left_out
 from judgekit.judging.judge import LLMJudge
-from judgekit.judging.readings import Reading
+from judgekit.judging.readings import Planned, Reading
 from judgekit.judging.score_card import (
     PADDING,
     Arm,
     average,
+    between,
     came,
     card_of,
     check_of,
+    count_arms,
     interval_of,
     known_answers,
     missing_note,
+    own_answers,
+    own_checks,
     samples_anew,
     scores,
     spread,
@@ -51,14 +56,15 @@ def pair_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = No
     arms: dict[str, dict[str, Both]] = {arm: {} for arm in _pairs([], reading)}
     for (arm, sample, *_), both in zip(asked, verdicts, strict=True):
         arms[arm][sample.id] = both
-    card = card_of(judge, reading, _checks(arms, judge.order_free, reading))
+    own = own_checks({name: _of_both(arm) for name, arm in arms.items()}, SHARE, reading)
+    card = card_of(judge, reading, [*_checks(arms, judge.order_free, reading), *own])
     return card.model_copy(update={"task": "pairwise"})
 
 
-def pair_questions(reading: Reading, samples: int, items: int) -> tuple[int, str]:
-    """(the most questions that the card of a judge that compares asks, and how they come about)."""
-    arms, drawn = 4 + samples_anew(reading), min(samples, _half(items))
-    return arms * drawn * 2, f"{arms} arms × {drawn} × 2 orders"
+def pair_questions(reading: Reading, samples: int, items: int) -> Planned:
+    """The most questions that the card of a judge that compares asks, and how they come about."""
+    arms, drawn = count_arms(reading, left_out("pairwise", reading.without_arms)), min(samples, _half(items))
+    return Planned(arms * drawn * 2, f"{arms} arms × {drawn} × 2 orders")
 
 
 def _half(items: int) -> int:
@@ -70,7 +76,8 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> dict[str, list[tuple[
     known, shuffled = known_answers(samples)
     reference = {sample.id: text for sample, text in known}
     gold = [(sample, reference[sample.id], other, 0) for sample, other in shuffled]
-    return {
+    out = left_out("pairwise", reading.without_arms)
+    arms = {
         "gold": gold,
         "same": [(sample, text, text, 0) for sample, text in known],
         "padded": [(sample, PADDING.format(text), text, 0) for sample, text in known],
@@ -78,14 +85,21 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> dict[str, list[tuple[
             (sample, other + CLAIMS[place % len(CLAIMS)], text, 0)
             for place, (sample, text, other, _) in enumerate(gold)
         ],
-        "again": [(sample, text, other, 1) for sample, text, other, _ in gold] if samples_anew(reading) else [],
+        "again": [(sample, text, other, 1) for sample, text, other, _ in gold]
+        if samples_anew(reading) and "retest" not in out
+        else [],
     }
+    arms = {arm: [] if arm in out else pairs for arm, pairs in arms.items()}
+    own = own_answers(samples, reading)
+    return arms | {arm: [(sample, a, b, 0) for sample, (a, b) in answers] for arm, answers in own.items()}
 
 
 def _checks(arms: Mapping[str, Mapping[str, Both]], order_free: bool, reading: Reading) -> list[Check]:
     one = {name: _of_both(arm) for name, arm in arms.items()}
-    over = {key: verdict.model_copy(update={"value": 1 - verdict.value}) if verdict.value is not None else verdict
-            for key, verdict in one["gold"].items()}  # fmt: skip
+    over = {
+        key: verdict.model_copy(update={"value": 1 - verdict.value}) if verdict.value is not None else verdict
+        for key, verdict in one["gold"].items()
+    }
     return [
         _preference("gold", "the reference, over another sample's reference", one["gold"], PREFERRED, None),
         _preference("same", "a response, over itself", one["same"], 0.5 - EVEN, 0.5 + EVEN),
@@ -100,20 +114,20 @@ def _checks(arms: Mapping[str, Mapping[str, Both]], order_free: bool, reading: R
 
 def _of_both(arm: Mapping[str, Both]) -> dict[str, Verdict]:
     """One verdict a pair: the mean preference of its two orders, or what is wrong with one of them."""
-    found = {}
+    means = {}
     for key, (first, second) in arm.items():
         if first.value is not None and second.value is not None:
-            found[key] = first.model_copy(update={"value": (first.value + second.value) / 2})
+            means[key] = first.model_copy(update={"value": (first.value + second.value) / 2})
         else:
-            found[key] = first if first.value is None else second
-    return found
+            means[key] = first if first.value is None else second
+    return means
 
 
 def _preference(name: str, label: str, arm: Arm, least: float, most: float | None) -> Check:
     from judgekit.statistics.intervals import plus_two_t
 
     values = list(scores(arm).values())
-    expected = f"≥ {least:g}" if most is None else f"{least:g} … {most:g}"
+    expected = between(least, most)
     inside = within(average(values), least, most) if came(arm) else None
     interval = interval_of(plus_two_t, values, SHARE)
     return check_of(name, label, average(values), arm, expected, inside, missing_note(arm, values), interval)
@@ -152,11 +166,11 @@ def _share(
 
     arm = {key: first if first.value is None else second for key, (first, second) in pairs.items()}
     makers: dict[str, Callable[..., Interval]] = {"wilson": intervals.wilson, "plus_two_t": intervals.plus_two_t}
-    found = list(values.values())
+    shares = list(values.values())
     if free:
         return check_of(name, label, None, arm, "", None, free)
-    interval = interval_of(makers[method], found, SHARE)
-    return check_of(name, label, average(found), arm, "", None, missing_note(arm, found), interval)
+    interval = interval_of(makers[method], shares, SHARE)
+    return check_of(name, label, average(shares), arm, "", None, missing_note(arm, shares), interval)
 
 
 def _retest(again: Arm, first: Arm, reading: Reading) -> Check:

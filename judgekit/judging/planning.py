@@ -1,40 +1,47 @@
 """A judge's part of the config → the prompts of its tasks, how they are to grade, and all that is wrong with it.
 
 A mode is the name of a shipped prompt, without its folder: `mode: geval` scores by score/geval. So a mode is a file,
-and `judgekit list prompts` lists them.
+and `judgekit list prompts` lists them. The name of a reading is a mode too: its own prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
-from judgekit.config.blocks import JudgeConfig, ModelConfig
-from judgekit.contracts import Backend
-from judgekit.errors import ConfigError, JudgekitError
+from pydantic import JsonValue
+
+from judgekit.config.blocks import GRADING, JudgeConfig, ModelConfig
+from judgekit.config.load import build_options
+from judgekit.contracts import Backend, Options
+from judgekit.errors import ConfigError, JudgekitError, PromptError
 from judgekit.judging.judge import Caller, LLMJudge
 from judgekit.judging.panel import Combine, Panel, panel_series
-from judgekit.judging.questions import CONVERSATION
-from judgekit.judging.readings import Grading, Reading, Setting, Task, reading_for, task_of
+from judgekit.judging.questions import CONVERSATION, Grading, Setting, Task
+from judgekit.judging.readings import DOES, Planned, Reading, Readings, blamed
+from judgekit.plugins import broken
 from judgekit.prompting.templates import SUFFIX, Prompts, Template
 from judgekit.records import Scale
 from judgekit.results import Problem
 from judgekit.text import did_you_mean, one_of
 
 TASKS: tuple[Task, ...] = ("score", "pairwise")
-DEFAULT_PROMPTS: Mapping[Task, str] = {"score": "score/reason_json", "pairwise": "pairwise/reason_json"}
-CONVERSATION_PROMPTS: Mapping[Task, str] = {"score": "score/conversation", "pairwise": "pairwise/conversation"}
-DOES: Mapping[Task, str] = {"score": "score", "pairwise": "compare"}
 
 
 @dataclass(frozen=True)
 class PlannedJudge:
-    """A judge's backend, and the settings of the tasks that some metric gives it."""
+    """A judge's backend, and its readings for the tasks that some metric gives it."""
 
     name: str
     config: JudgeConfig
     backend: Backend
-    settings: Mapping[Task, Setting]
+    readings: Mapping[Task, Reading]
+
+    @property
+    def settings(self) -> dict[Task, Setting]:
+        return {task: reading.setting for task, reading in self.readings.items()}
 
     @property
     def templates(self) -> dict[Task, Template]:
@@ -43,23 +50,38 @@ class PlannedJudge:
     @property
     def prompts(self) -> list[Template]:
         """Every template that its calls are made by."""
-        written = [setting.writing for setting in self.settings.values() if setting.writing is not None]
-        return [*self.templates.values(), *written]
+        return [*self.templates.values(), *self._writing]
+
+    @property
+    def written(self) -> list[Template]:
+        """Every template to which it writes a reply."""
+        asked = [reading.setting.template for reading in self.readings.values() if reading.kind == "generate"]
+        return [*asked, *self._writing]
+
+    @property
+    def _writing(self) -> list[Template]:
+        return [setting.writing for setting in self.settings.values() if setting.writing is not None]
+
+    @property
+    def own_keys(self) -> dict[str, JsonValue]:
+        """The own keys of its readings, such as `stars.sign`: like an identity, they say how it grades."""
+        own = {reading.name: reading.options.model_dump(mode="json") for reading in self.readings.values()}
+        return {f"{name}.{key}": value for name, keys in own.items() for key, value in keys.items()}
 
     def reading(self, task: Task) -> Reading:
-        return reading_for(task, self.settings[task])
+        return self.readings[task]
 
     def series(self, task: Task) -> Mapping[str, Scale]:
         """What its verdicts' value means, and their further series."""
         return self.reading(task).series
 
-    def planned(self, task: Task) -> tuple[int, str]:
+    def planned(self, task: Task) -> Planned:
         """The most requests that a question takes, without a re-ask; and what to know about them."""
         requests, note = self.reading(task).planned
-        return requests, note + ("; once more for its steps" if self.settings[task].writing else "")
+        return Planned(requests, note + ("; once more for its steps" if self.settings[task].writing else ""))
 
     def ask_through(self, caller: Caller) -> LLMJudge:
-        return LLMJudge(self.name, caller, {}, backend=self.config.backend, settings=self.settings)
+        return LLMJudge(self.name, caller, self.readings, self.config.backend)
 
 
 @dataclass(frozen=True)
@@ -73,10 +95,10 @@ class PlannedPanel:
     def series(self, task: Task) -> Mapping[str, Scale]:
         return panel_series(self.members, next(iter(self.members.values())).series(task)["value"])
 
-    def planned(self, task: Task) -> tuple[int, str]:
+    def planned(self, task: Task) -> Planned:
         each = [member.planned(task) for member in self.members.values()]
         notes = "; ".join(dict.fromkeys(note for _, note in each))
-        return sum(requests for requests, _ in each), f"{len(each)} judges; {notes}"
+        return Planned(sum(requests for requests, _ in each), f"{len(each)} judges; {notes}")
 
     def of(self, judges: Mapping[str, LLMJudge]) -> Panel:
         return Panel(self.name, {name: judges[name] for name in self.members}, self.combine)
@@ -88,26 +110,28 @@ def plan_judge(
     backend: Backend,
     asked: Collection[Task],
     prompts: Prompts,
-    found: list[Problem],
+    readings: Readings,
+    problems: list[Problem],
     talks: Collection[Task] = (),
 ) -> PlannedJudge:
-    """The judge with the settings of the tasks it is asked for; what is wrong with them goes to `found`. `talks` are
-    the tasks for which it is shown conversations."""
+    """The judge with its readings for the tasks it is asked for; what is wrong with them goes to `problems`. `talks`
+    are the tasks for which it is shown conversations."""
     place = f"judges.{name}"
-    settings: dict[Task, Setting] = {}
+    planned: dict[Task, Reading] = {}
     for task in TASKS:
         if task in asked:
             try:
-                template = template_of(prompts, config, backend, task, talk=task in talks)
-                setting = setting_of(name, config, backend, template, prompts)
-                found += _problems(place, config, backend, task, reading_for(task, setting))
-                settings[task] = setting
+                template = template_of(prompts, readings, config, backend, task, talk=task in talks)
+                setting = setting_of(name, config, backend, template, prompts, readings)
+                reading = readings.on(task, setting)
+                problems += _problems(place, config, backend, task, reading)
+                planned[task] = reading
             except JudgekitError as error:
-                found.append(_error("" if error.place else place, str(error), error.exit_code))
-    planned = PlannedJudge(name, config, backend, settings)
-    if settings and len(settings) == len(set(asked) & set(TASKS)):
-        found += (_error(place, message) for message in unused(config, planned.templates))
-    return planned
+                problems.append(_error("" if error.place else place, str(error), error.exit_code))
+    judge = PlannedJudge(name, config, backend, planned)
+    if planned and len(planned) == len(set(asked) & set(TASKS)):
+        problems += (_error(place, message) for message in unused(judge, prompts, readings))
+    return judge
 
 
 def _problems(place: str, config: JudgeConfig, backend: Backend, task: Task, reading: Reading) -> Iterator[Problem]:
@@ -120,13 +144,8 @@ def _problems(place: str, config: JudgeConfig, backend: Backend, task: Task, rea
         )
     if task == "pairwise" and reading.order_free:
         yield _warning(place, "reads each of two responses on its own: both orders agree by construction")
-    levels = reading.setting.scale[1] - reading.setting.scale[0]
-    if reading.setting.template.front.reading == "expected_score" and levels > 9:
-        yield _warning(
-            place,
-            "an expected score over numbers of several digits: a model that writes them digit by digit captures little "
-            "of its probability; scale: [1, 5] or [0, 9] is safer",
-        )
+    with blamed(reading.plugin, reading.name):
+        yield from [_warning(place, message) for message in reading.warnings()]
 
 
 def check_repeats(place: str, judge: PlannedJudge, repeats: int) -> Iterator[Problem]:
@@ -162,31 +181,31 @@ def plan_panel(
     specs: Mapping[str, JudgeConfig],
     judges: Mapping[str, PlannedJudge],
     asked: Collection[Task],
-    found: list[Problem],
+    problems: list[Problem],
 ) -> PlannedPanel | None:
-    """The panel; None, and the problems in `found`, where it cannot be asked for these tasks."""
-    place, wrong = f"judges.{name}", len(found)
+    """The panel; None, and the problems in `problems`, where it cannot be asked for these tasks."""
+    place, wrong = f"judges.{name}", len(problems)
     members = config.panel or ()
     for member in members:
         if member == name:
-            found.append(_error(place, "a panel cannot be a member of itself"))
+            problems.append(_error(place, "a panel cannot be a member of itself"))
         elif member not in specs:
-            found.append(_error(place, f"no judge is named {member!r}{did_you_mean(member, specs)}"))
+            problems.append(_error(place, f"no judge is named {member!r}{did_you_mean(member, specs)}"))
         elif specs[member].panel is not None:
-            found.append(_error(place, f"its member {member!r} is a panel too: name the judges themselves"))
+            problems.append(_error(place, f"its member {member!r} is a panel too: name the judges themselves"))
     if twice := next((member for member in members if members.count(member) > 1), None):
-        found.append(_error(place, f"{twice!r} is a member twice: one vote each"))
+        problems.append(_error(place, f"{twice!r} is a member twice: one vote each"))
     elif len(members) < 2:
-        found.append(_error(place, "a panel has two members at least"))
+        problems.append(_error(place, "a panel has two members at least"))
     if "value" in members:
-        found.append(_error(place, "a member cannot be named 'value': that is the panel's own verdict"))
-    if len(found) > wrong or not all(member in judges for member in members):
+        problems.append(_error(place, "a member cannot be named 'value': that is the panel's own verdict"))
+    if len(problems) > wrong or not all(member in judges for member in members):
         return None  # a member that could not be built has its own problem
     panel = PlannedPanel(name, {member: judges[member] for member in members}, config.combine or "mean")
     for task in TASKS:
         if task in asked:
-            found += (_error(place, message) for message in _unlike(panel, task))
-    return panel if len(found) == wrong else None
+            problems += (_error(place, message) for message in _unlike(panel, task))
+    return panel if len(problems) == wrong else None
 
 
 def _unlike(panel: PlannedPanel, task: Task) -> Iterator[str]:
@@ -213,52 +232,79 @@ def _warning(where: str, message: str) -> Problem:
     return Problem(severity="warning", where=where, message=message)
 
 
-def template_of(prompts: Prompts, config: JudgeConfig, backend: Backend, task: Task, *, talk: bool = False) -> Template:
-    """The judge's prompt for a task: the config's, else the backend's, else the default. A prompt given without its
-    task is for the task that its reading belongs to; a mode is for the tasks that have it. With `talk` there are
-    conversations to be shown, which not every prompt does.
+def template_of(
+    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, *, talk: bool = False
+) -> Template:
+    """The judge's prompt for a task: the config's, else the backend's, else that of the default reading. A prompt given
+    without its task is for the task that its reading belongs to; a mode is for the tasks that have it. With `talk`
+    there are conversations to be shown, which not every prompt does.
 
     Raises PromptError, ConfigError.
     """
     if talk:
-        own = config.mode is not None or task_named(config.prompt, task, prompts)
-        template = template_of(prompts, config, backend, task) if own else prompts.get(CONVERSATION_PROMPTS[task])
+        own = config.mode is not None or task_named(config.prompt, task, prompts, readings)
+        template = (
+            _chosen(prompts, readings, config, backend, task, talk=True)
+            if own
+            else prompts.get(readings.default(task).conversation_prompt)
+        )
         if CONVERSATION[task] not in template.variables:
             said = f"the prompt {template.name} shows single responses, and the samples are conversations"
             others = [mode for mode in modes(prompts, task) if mode.startswith("conversation")]
             raise ConfigError(f"{said}; these show them: mode: {', '.join(others)}")
         return template
+    return _chosen(prompts, readings, config, backend, task, talk=False)
+
+
+def _chosen(
+    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, *, talk: bool
+) -> Template:
+    """The prompt, whatever it shows."""
     if config.mode is not None:
-        return _mode(prompts, config, task)
+        return _mode(prompts, readings, config, task, talk)
     given = config.prompt
     if isinstance(given, str):
         template = prompts.get(given)
-        if task_of(template) == task:
+        if readings.task_of(template) == task:
             return template
         given = None
-    return prompts.get((given or {}).get(task) or backend.default_prompts.get(task) or DEFAULT_PROMPTS[task])
+    named = (given or {}).get(task) or backend.default_prompts.get(task)
+    return prompts.get(named or readings.default(task).default_prompt)
 
 
-def task_named(prompt: str | dict[str, str] | None, task: Task, prompts: Prompts) -> bool:
+def task_named(prompt: str | dict[str, str] | None, task: Task, prompts: Prompts, readings: Readings) -> bool:
     """Whether the config names a prompt for the task."""
     if isinstance(prompt, str):
-        return task_of(prompts.get(prompt)) == task
+        return readings.task_of(prompts.get(prompt)) == task
     return task in (prompt or {})
 
 
 def modes(prompts: Prompts, task: Task) -> list[str]:
-    """The modes that there are for a task."""
+    """The modes that there are for a task by a shipped prompt."""
     names = [name.partition("/") for name in prompts.names()]
     return [rest for folder, _, rest in names if folder == task and "/" not in rest]
 
 
-def _mode(prompts: Prompts, config: JudgeConfig, task: Task) -> Template:
+def _prompt_of_mode(prompts: Prompts, readings: Readings, task: Task, talk: bool = False) -> dict[str, str]:
+    """The prompt of each mode that there is for a task: the shipped ones, then those of other readings."""
+    shipped = {mode: f"{task}/{mode}" for mode in modes(prompts, task)}
+    own = {name: readings.classes[name] for name in readings.names(task)}
+    others = {name: one for name, one in own.items() if one.default_prompt not in ("", *shipped.values())}
+    return shipped | {
+        name: (talk and one.conversation_prompt) or one.default_prompt
+        for name, one in others.items()
+        if name not in shipped
+    }
+
+
+def _mode(prompts: Prompts, readings: Readings, config: JudgeConfig, task: Task, talk: bool) -> Template:
     mode = config.mode if isinstance(config.mode, str) else (config.mode or {}).get(task)
     if mode is None:
         raise ConfigError(f"mode names none to {DOES[task]} by: write it as {{{task}: …}}")
-    mine, every = modes(prompts, task), sorted({name for known in TASKS for name in modes(prompts, known)})
+    mine = _prompt_of_mode(prompts, readings, task, talk)
+    every = sorted({name for known in TASKS for name in _prompt_of_mode(prompts, readings, known)})
     if mode in mine:
-        return prompts.get(f"{task}/{mode}")
+        return prompts.get(mine[mode])
     if mode in every:
         raise ConfigError(f"the mode {mode!r} does not {DOES[task]}; these do: {', '.join(mine)}")
     raise ConfigError(f"no mode is named {mode!r}{one_of(mode, every)}")
@@ -276,16 +322,20 @@ def grading_of(config: JudgeConfig) -> Grading:
     )
 
 
-def setting_of(name: str, config: JudgeConfig, backend: Backend, template: Template, prompts: Prompts) -> Setting:
+def setting_of(
+    name: str, config: JudgeConfig, backend: Backend, template: Template, prompts: Prompts, readings: Readings
+) -> Setting:
     """All that the judge's questions by one prompt have in common.
 
-    Raises ConfigError where the prompt shows what neither it nor the config gives.
+    Raises ConfigError where the prompt shows what neither it nor the config gives, and for a reading's own keys that
+    are not as they should be; PluginError where one of these is a key of the backend too.
     """
     can = backend.capabilities
     grading = grading_of(config)
-    if "scale" not in shown_by(template) and grading.scale is not None and grading.scale != template.front.scale:
+    if "scale" not in shown_by(template, readings) and grading.scale not in (None, template.front.scale):
         grading = replace(grading, scale=None)  # it is for the judge's other prompt
-    setting = Setting(name, template, config.sampling, "schema" in can, "logprobs" in can, grading)
+    options = _own_options(name, config, backend, template, readings)
+    setting = Setting(name, template, config.sampling, "schema" in can, "logprobs" in can, grading, options=options)
     if "rubric" in template.variables and not setting.rubric:
         raise ConfigError("the prompt shows a rubric, and there is none: give rubric: {1: …, 5: …}")
     if "steps" in template.variables and not grading.steps:
@@ -297,27 +347,37 @@ def setting_of(name: str, config: JudgeConfig, backend: Backend, template: Templ
     return setting
 
 
-def shown_by(template: Template) -> frozenset[str]:
-    """Which of the config's keys on grading the prompt makes use of."""
+def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Template, readings: Readings) -> Options:
+    """The own keys of the prompt's reading, checked."""
+    reading = readings.of(template)
+    if reading is None:
+        return Options()  # no reading is named, or an unknown one: said where it is looked for
+    for key in reading.Options.model_fields:
+        if key in backend.Options.model_fields:
+            said = f"its key {key!r} is one of the backend {config.backend} already"
+            raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
+    own = {key: value for key, value in config.options.items() if key in reading.Options.model_fields}
+    return cast("Options", build_options(reading.Options, own, f"judges.{name}"))
+
+
+def shown_by(template: Template, readings: Readings) -> frozenset[str]:
+    """Which of the config's keys on grading the prompt makes use of, by itself or by its reading."""
     variables = template.variables
     used = {key for key in ("rubric", "criterion", "steps", "criteria") if key in variables}
     if template.front.steps:
         used.add("criterion")
-    laid = template.front.reading in ("yes_no", "likelihood_ratio")  # shares, laid on any scale
-    if laid or variables.keys() & {"low", "high", "rubric"}:
+    if variables.keys() & {"low", "high", "rubric"}:
         used.add("scale")
-    if template.front.reading == "criteria":
-        used |= {"criteria", "weights"}
-    if template.front.reading in ("expected_score", "yes_no", "preference"):
-        used.add("floor")
-    return frozenset(used)
+    reading = readings.of(template)
+    return frozenset(used) | (reading.keys if reading is not None else frozenset())
 
 
-def unused(config: JudgeConfig, templates: Mapping[Task, Template]) -> Iterator[str]:
-    """What the config says of how to grade and no prompt of the judge shows, in words."""
-    used = frozenset[str]().union(*(shown_by(template) for template in templates.values()))
+def unused(judge: PlannedJudge, prompts: Prompts, readings: Readings) -> Iterator[str]:
+    """What the config says of how to grade and no prompt of the judge makes use of, in words."""
+    config, templates = judge.config, judge.templates
+    used = frozenset[str]().union(*(shown_by(template, readings) for template in templates.values()))
     names = " and ".join(template.name for template in templates.values())
-    for key in ("scale", "rubric", "criterion", "steps", "criteria", "weights", "floor"):
+    for key in GRADING:
         if getattr(config, key) is None or key in used:
             continue
         if key == "scale":
@@ -327,14 +387,21 @@ def unused(config: JudgeConfig, templates: Mapping[Task, Template]) -> Iterator[
             ends = ", ".join(f"{low:g}..{high:g}" for low, high in own) or "no scale at all"
             yield f"scale: the prompt {names} is written for {ends}; the simplest mode that takes a scale is grade"
         else:
-            yield f"{key}: the prompt {names} makes no use of it{_MODE_FOR[key]}"
+            yield f"{key}: the prompt {names} makes no use of it{_modes_for(key, prompts, readings)}"
+    own_keys = {key for reading in judge.readings.values() for key in reading.Options.model_fields}
+    for key in config.options:
+        if key not in judge.backend.Options.model_fields and key not in own_keys:
+            reader = readings.own_keys[key]
+            hint = did_you_mean(key, own_keys)
+            yield f"{key}: the prompt {names} makes no use of it{hint}; the reading {reader} does"
 
 
-_MODE_FOR: Mapping[str, str] = {
-    "rubric": "; mode: rubric does",
-    "criterion": "; mode: geval, grade, rubric, yes_no and reference_free do",
-    "steps": "; mode: geval does",
-    "criteria": "; mode: criteria does",
-    "weights": "; mode: criteria does",
-    "floor": "; it is for judges read by probabilities (mode: geval, yes_no, preference)",
-}
+def _modes_for(key: str, prompts: Prompts, readings: Readings) -> str:
+    """Which modes make use of a key, in words."""
+    takers: dict[str, None] = {}
+    for task in TASKS:
+        for mode, prompt in _prompt_of_mode(prompts, readings, task).items():
+            with suppress(PromptError):  # another plugin's broken prompt, where this is only a hint
+                if "." not in mode and key in shown_by(prompts.get(prompt), readings):
+                    takers[mode] = None
+    return f"; mode: {', '.join(takers)} {'do' if len(takers) > 1 else 'does'}" if takers else ""

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from judgekit.contracts import Options
 from judgekit.judging.parsing import THOUGHTS, ScaleEnds
 from judgekit.prompting.templates import Plain, Template
-from judgekit.records import Conversation, Sample, Sampling
+from judgekit.records import Conversation, Sample, Sampling, Verdict
 
 Task = Literal["score", "pairwise"]
 
@@ -80,6 +81,12 @@ class Question:
         """What was asked: a claim in it is no verdict either, though a word of it may well be one."""
         return self.sample.instruction, self.sample.input
 
+    def turned(self, verdict: Verdict) -> Verdict:
+        """The verdict as the preference for system a, also where the second of the two shown was a's."""
+        if self.swapped and verdict.value is not None:
+            return verdict.model_copy(update={"value": 1.0 - verdict.value})
+        return verdict
+
 
 @dataclass(frozen=True)
 class Grading:
@@ -102,7 +109,7 @@ class Grading:
 class Setting:
     """What all questions to a judge have in common. `schema`: the backend can be held to a JSON schema; `logprobs`: it
     gives the probabilities of the tokens that it generates. `writing` is the prompt by which the judge writes the
-    evaluation steps, where they are not given."""
+    evaluation steps, where they are not given. `options` are the reading's own keys."""
 
     judge: str
     template: Template
@@ -111,6 +118,7 @@ class Setting:
     logprobs: bool = False
     grading: Grading = field(default_factory=Grading)
     writing: Template | None = None
+    options: Options = field(default_factory=Options)
 
     @property
     def scale(self) -> ScaleEnds:
@@ -131,7 +139,7 @@ class Setting:
 def context(setting: Setting, question: Question) -> dict[str, Plain]:
     """The variables of the prompt, but for `attempt`."""
     sample = question.sample
-    found: dict[str, Plain] = {
+    values: dict[str, Plain] = {
         "instruction": sample.instruction,
         "input": sample.input,
         "reference": question.reference or "",
@@ -145,9 +153,9 @@ def context(setting: Setting, question: Question) -> dict[str, Plain]:
     }
     names = ("response",) if len(question.shown) == 1 else ("response_a", "response_b")
     for name, shown in zip(names, question.shown, strict=True):
-        found |= {name: harmless(shown), f"verbatim_{name}": shown}
+        values |= {name: harmless(shown), f"verbatim_{name}": shown}
     talks = ("conversation",) if len(question.shown) == 1 else ("conversation_a", "conversation_b")
-    return found | {name: _turns(question, place) for place, name in enumerate(talks)}
+    return values | {name: _turns(question, place) for place, name in enumerate(talks)}
 
 
 def _turns(question: Question, place: int) -> Plain:
@@ -177,6 +185,7 @@ def grading_context(setting: Setting) -> dict[str, Plain]:
         "criterion": grading.criterion,
         "steps": list(grading.steps),
         "criteria": [{"name": name, "text": text} for name, text in grading.criteria.items()],
+        **setting.options.model_dump(mode="json"),
     }
 
 
@@ -190,15 +199,15 @@ def mark(purpose: Literal["fence", "nonce"], setting: Setting, question: Questio
     ledger finds its reply again."""
     sample = question.sample
     parts = [purpose, setting.judge, setting.template.sha256, question.repeat, question.swapped, list(question.shown)]
-    if setting.grading != Grading():
+    if setting.grading != Grading() or type(setting.options).model_fields:
         parts.append(grading_context(setting))
     if question.earlier or sample.system:
         turns = [list(sample.turns), list(sample.turn_references), sample.system]
         parts += [[list(answers) for answers in question.earlier], question.whole, turns]
     content = json.dumps([*parts, sample.id, sample.instruction, sample.input, sample.reference])
-    while (found := _hash(content)[: 16 if purpose == "fence" else 8]) in content:
-        content += found
-    return found
+    while (drawn := _hash(content)[: 16 if purpose == "fence" else 8]) in content:
+        content += drawn
+    return drawn
 
 
 def _hash(content: str) -> str:
@@ -216,4 +225,4 @@ def harmless(text: str) -> str:
 
     Servers turn such marks into control tokens wherever they stand, so that a response could open a turn of its own.
     """
-    return _CONTROL.sub(lambda found: f"{found[0]} ", text)
+    return _CONTROL.sub(lambda sign: f"{sign[0]} ", text)

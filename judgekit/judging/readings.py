@@ -1,89 +1,115 @@
 """Readings: what is asked of a judge's backend for one question, and how its replies become a Verdict.
 
-A prompt names its reading in the comment on top. There are three kinds:
-
-* written (`integer`, `reason_json`, `criteria`; `letter`, `pairwise_json`): the judge writes its verdict;
-* by probabilities (`expected_score`, `yes_no`; `preference`): the judge is asked for one of a few short answers, and
-  read by how likely each was (logprobs.py);
-* by likelihood (`likelihood_ratio`; `pairwise_likelihood`): nothing is asked; what is read is how likely the reference
-  is after several answers.
+A prompt names its reading in the comment on top. Readings come from plugins, by the hook `judgekit_readings`; the
+built-in ones are the plugin `readings`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
-from judgekit.errors import PromptError
-from judgekit.judging.logprobs import (
-    CONTRAST_FLOOR,
-    SCORE_FLOOR,
-    TOP_LOGPROBS,
-    answer_begins,
-    expected,
-    prefix_of_another,
-    spread_of_continuations,
-    spread_of_tokens,
-)
-from judgekit.judging.parsing import (
-    SCORE_SCHEMA,
-    WINNER_SCHEMA,
-    Asked,
-    Unreadable,
-    criteria_schema,
-    likelihood_ratio,
-    pairwise_likelihood,
-    passed_on,
-    read,
-)
-from judgekit.judging.questions import (
-    CONVERSATION,
-    VARIABLES,
-    Grading,
-    Question,
-    Setting,
-    Task,
-    context,
-    grading_context,
-    harmless,
-    mark,
-)
+from pydantic import JsonValue
+
+from judgekit.config.blocks import GRADING, JudgeConfig
+from judgekit.contracts import Options
+from judgekit.errors import ConfigError, JudgekitError, PromptError
+from judgekit.judging.controls import ARMS, CHECKS, ControlArm
+from judgekit.judging.questions import VARIABLES, Question, Setting, Task, context, grading_context, mark
+from judgekit.plugins import Catalogue, broken
 from judgekit.prompting.templates import Template
-from judgekit.records import Continuation, Reply, Request, Scale, Verdict
-from judgekit.text import did_you_mean
+from judgekit.records import Message, Reply, Request, Sampling, Scale, Verdict
+from judgekit.text import did_you_mean, one_of
 
 Kind = Literal["generate", "loglikelihood"]
 
-MOST_LEVELS = 101
-MASS = Scale(label="captured probability", low=0, high=1, unit="%")
 _REASK_SEED = 1_000_003  # far from seed + repeat, so that a re-ask is no other repeat's first question
 
 
-class Reading(ABC):
-    """Requests out, a verdict in.
+class Planned(NamedTuple):
+    """The most requests that a question takes, without a re-ask; and what to know about them."""
 
-    `anchored`: the reference and an empty answer get the ends of the scale by construction. `order_free`: two
-    responses are read apart, so that their order cannot matter. `measured`: no verdict is drawn, so that judge repeats
-    cannot differ. `continuous`: two readings are hardly ever equal.
+    requests: int
+    note: str
+
+
+class Reading(ABC):
+    """Requests out, a verdict in: a judge's way to be asked and read.
+
+    A reading says its `task`, and how replies become a `verdict`; the prompt that names it is what is asked. All else
+    has a default:
+
+    `Options`: the reading's own keys in a judge's config; a prompt can show them. `keys`: the keys on grading (GRADING)
+    that it reads itself, whether the prompt shows them or not. `default_prompt`: the prompt of `mode: NAME`, and
+    `conversation_prompt` the one for conversations. `is_default`: it is how a judge is asked that names no prompt.
+
+    `measured`: no verdict is drawn, so that judge repeats cannot differ. `continuous`: two verdicts are hardly ever
+    equal. `anchored`: the reference and an empty answer get the ends of the scale by construction. `order_free`: two
+    responses are read apart, so that their order cannot matter.
+
+    `arms`: control arms that its card has besides; `without_arms`: those of the card that it does without.
     """
 
+    Options: ClassVar[type[Options]] = Options
+    task: ClassVar[Task]
+    keys: ClassVar[frozenset[str]] = frozenset()
+    default_prompt: ClassVar[str] = ""
+    conversation_prompt: ClassVar[str] = ""
+    is_default: ClassVar[bool] = False
+    measured: ClassVar[bool] = False
+    continuous: ClassVar[bool] = False
     anchored: ClassVar[bool] = False
     order_free: ClassVar[bool] = False
-    measured: ClassVar[bool] = True
-    continuous: ClassVar[bool] = True
-    setting: Setting
+    arms: ClassVar[Mapping[str, ControlArm]] = {}
+    without_arms: ClassVar[frozenset[str]] = frozenset()
+
+    name: str = ""  # by which it is offered, and by whom
+    plugin: str = ""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.options: Any = setting.options
+
+    def on(self, setting: Setting) -> Reading:
+        """The same reading in another setting."""
+        reading = type(self)(setting)
+        reading.name, reading.plugin = self.name, self.plugin
+        return reading
+
+    # --- must -------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
+        """What the replies say: one reply a request, and one at least."""
+
+    # --- may --------------------------------------------------------------------------------------------------------
+
+    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
+        """What to send; nothing, where the question cannot be asked."""
+        return self.prompts(question, attempt)
+
+    def check(self) -> Iterable[str]:
+        """What is wrong with the setting, in words: said before any call."""
+        return ()
+
+    def warnings(self) -> Iterable[str]:
+        """What is doubtful in the setting, in words."""
+        return ()
 
     @property
     def kind(self) -> Kind:
         """What is asked of the backend."""
-        return "loglikelihood"
+        return "generate"
 
     @property
     def asks_again(self) -> bool:
         """Whether the judge is asked once more, in other words, where it was not understood."""
         return self.kind == "generate"
+
+    # --- rare -------------------------------------------------------------------------------------------------------
 
     @property
     def needs(self) -> str:
@@ -97,240 +123,198 @@ class Reading(ABC):
         return {"value": Scale(label="judge score", low=low, high=high)}
 
     @property
-    def planned(self) -> tuple[int, str]:
-        """The most requests that a question takes, without a re-ask; and what to know about them."""
-        return 1, "and one re-ask each at most" if self.asks_again else "read by log-likelihoods"
+    def planned(self) -> Planned:
+        return Planned(1, "and one re-ask each at most" if self.asks_again else "read by log-likelihoods")
 
-    def check(self) -> None:
-        """Raises PromptError where the config does not give what the prompt asks for."""
+    @property
+    def variables(self) -> frozenset[str]:
+        """What its prompt may show."""
+        return VARIABLES[self.task]
+
+    def unasked(self, question: Question) -> Verdict:
+        """The verdict on a question that has no request."""
+        return Verdict(status="skipped", detail="the sample has no reference, which the judge's prompt needs")
+
+    # --- helpers ----------------------------------------------------------------------------------------------------
+
+    def prompts(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
+        """The prompt for the question; nothing, where it needs a reference that the sample has not."""
+        if self.setting.template.front.needs == "reference" and not (question.reference or "").strip():
+            return ()
+        drawn = _drawn(self.setting, self.setting.template, question.repeat, attempt)
+        return (drawn.model_copy(update={"messages": self.messages(question, attempt)}),)
+
+    def messages(self, question: Question, attempt: int = 0) -> tuple[Message, ...]:
+        """The prompt, filled in."""
+        return self.setting.template.messages(**context(self.setting, question), attempt=attempt)
+
+    def nonce(self, question: Question) -> str:
+        """The call's nonce: a mark that no text of the question contains."""
+        return mark("nonce", self.setting, question)
+
+    @classmethod
+    def check_offer(cls, name: str) -> None:
+        """Raises ValueError for a declaration that cannot be meant."""
+        for problem in _misdeclared(cls):
+            raise ValueError(f"reading {name!r}: {problem}")
+
+
+def _misdeclared(reading: type[Reading]) -> Iterator[str]:
+    task = getattr(reading, "task", None)
+    if task not in get_args(Task):
+        yield f"its task is one of {', '.join(get_args(Task))}, not {task!r}{did_you_mean(str(task), get_args(Task))}"
         return
-
-    @abstractmethod
-    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        """What to send; nothing, where the question cannot be asked."""
-
-    @abstractmethod
-    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        """What the replies say. Without a reply the verdict is `skipped`, and says why."""
-
-
-@dataclass(frozen=True)
-class Written(Reading):
-    """The judge writes its verdict, in one of the FORMS of parsing.py."""
-
-    measured: ClassVar[bool] = False
-    continuous: ClassVar[bool] = False
-    setting: Setting
-    form: str
-
-    @property
-    def kind(self) -> Kind:
-        return "generate"
-
-    @property
-    def series(self) -> Mapping[str, Scale]:
-        low, high = self.setting.scale
-        return {**super().series, **{name: Scale(label=name, low=low, high=high) for name in self.setting.weights}}
-
-    def check(self) -> None:
-        if self.form == "criteria" and not self.setting.weights:
-            raise PromptError("needs criteria: {name: what is judged, …}")
-
-    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        schemas = {
-            "reason_json": SCORE_SCHEMA,
-            "pairwise_json": WINNER_SCHEMA,
-            "criteria": criteria_schema(self.setting.weights),
-        }
-        schema = schemas.get(self.form) if self.setting.schema else None
-        return tuple(
-            request.model_copy(update={"json_schema": schema}) for request in _asked(self.setting, question, attempt)
-        )
-
-    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        if not replies:
-            return _NO_REFERENCE
-        setting = self.setting
-        nonce = mark("nonce", setting, question)
-        asked = Asked(nonce, setting.scale, question.quotable, setting.weights, question.task)
-        return _turned(read(self.form, replies[0], asked), question)
+    for key in sorted(reading.keys):
+        if key not in GRADING:
+            yield f"no key on grading is named {key!r}{one_of(key, GRADING)}; keys of its own belong into its Options"
+    taken = {*JudgeConfig.model_fields, *Sampling.model_fields, "preset", *VARIABLES["score"], *VARIABLES["pairwise"]}
+    for key in reading.Options.model_fields:
+        if key in taken:
+            yield f"its key {key!r} has another meaning already, in a judge's config or in a prompt"
+    for arm in sorted(reading.without_arms):
+        if arm not in ARMS[reading.task]:
+            yield f"its card has no arm {arm!r} to leave out{one_of(arm, ARMS[reading.task])}"
+    for arm in reading.arms:
+        if arm in ARMS[reading.task] or arm in CHECKS[reading.task]:
+            yield f"its card has {arm!r} already"
 
 
-@dataclass(frozen=True)
-class Probed(Reading):
-    """The judge is asked for one of a few short answers, and read by how likely each is.
+class Readings:
+    """The readings that plugins offer, by name. Raises PluginError for what is no reading, or a second default."""
 
-    The probabilities come with the generated tokens where the backend gives them, else as log-likelihoods of the
-    answers, each with and without a space before it. `answers`: what each is worth. `fold` makes spellings equal.
-    """
-
-    setting: Setting
-    answers: Mapping[str, float]
-    least: float
-    fold: Callable[[str], str] = str
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._offers = catalogue.offers("readings")
+        defaults: dict[Task, str] = {}
+        for name, offer in self._offers.items():
+            if not (isinstance(offer.value, type) and issubclass(offer.value, Reading)):
+                raise broken(offer.owner, "judgekit_readings", TypeError(f"{name!r} is no class of Reading"))
+            if offer.value.is_default and (other := defaults.setdefault(offer.value.task, name)) != name:
+                error = ValueError(f"{name!r} is a default beside {other!r} of plugin {self._offers[other].owner!r}")
+                raise broken(offer.owner, "judgekit_readings", error)
 
     @property
-    def kind(self) -> Kind:
-        return "generate" if self.setting.logprobs else "loglikelihood"
+    def classes(self) -> dict[str, type[Reading]]:
+        return {name: offer.value for name, offer in self._offers.items()}
 
-    @property
-    def needs(self) -> str:
-        return "logprobs or loglikelihood"
+    def names(self, task: Task) -> list[str]:
+        return [name for name, reading in self.classes.items() if reading.task == task]
 
-    @property
-    def series(self) -> Mapping[str, Scale]:
-        chance = {"value": Scale(label="probability of Yes", low=0, high=1, unit="%")}
-        named = chance if "Yes" in self.answers and self.setting.scale == (0.0, 1.0) else super().series
-        return {**named, "mass": MASS}
+    @cached_property
+    def own_keys(self) -> dict[str, str]:
+        """The keys that readings have of their own, each with a reading that has it."""
+        return {key: name for name, reading in self.classes.items() for key in reading.Options.model_fields}
 
-    def check(self) -> None:
-        low, high = self.setting.scale
-        if not self.answers:
-            said = f"{low:g}..{high:g}: an expected score takes whole levels, at most {MOST_LEVELS} of them"
-            raise PromptError(f"cannot be read on the scale {said}")
-        if self.kind == "loglikelihood" and (pair := prefix_of_another(self.answers)):
-            said = f"{pair[0]!r} is also the beginning of {pair[1]!r}; set scale: [1, 5], or any of one digit"
-            raise PromptError(f"cannot be read by log-likelihoods on the scale {low:g}..{high:g}: {said}")
+    def backend_options(self, config: JudgeConfig) -> dict[str, JsonValue]:
+        """The options of a judge's part that are its backend's; the others are keys of a reading.
 
-    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        found = _asked(self.setting, question, attempt)
-        if self.kind == "generate":
-            return tuple(request.model_copy(update={"top_logprobs": TOP_LOGPROBS}) for request in found)
-        answers = (*self.answers, *(f" {answer}" for answer in self.answers))
-        return tuple(Request(messages=request.messages, continuations=answers) for request in found)
+        Raises ConfigError for a key that neither has and that is nearly one of a reading's.
+        """
+        offer = self._catalogue.offers("backends").get(config.backend)
+        theirs = offer.value.Options.model_fields if offer is not None else config.options
+        for key in config.options:
+            hint = did_you_mean(key, self.own_keys)
+            if hint and key not in theirs and key not in self.own_keys and not did_you_mean(key, theirs):
+                raise ConfigError(f"unknown key {key!r}{hint}")
+        return {key: value for key, value in config.options.items() if key in theirs or key not in self.own_keys}
 
-    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        if not replies:
-            return _NO_REFERENCE
-        (reply,) = replies
-        # A reply that went on until its limit of tokens has said its answer first: that is all that is read.
-        if not (reply.status == "truncated" and reply.tokens) and (failed := passed_on(reply)):
-            return failed
-        likely = self.kind == "loglikelihood"
-        if len(reply.continuations) != 2 * len(self.answers) if likely else reply.text and not reply.tokens:
-            what = "log-likelihoods of the answers" if likely else "probabilities of its tokens"
-            return Verdict(status="error", raw=reply.text, detail=f"the backend gave no {what}")
-        try:
-            if likely:
-                spread = spread_of_continuations(reply.continuations, tuple(self.answers))
-            else:
-                spread = spread_of_tokens(reply.tokens, self.answers, self.fold, self._begin(question, reply))
-        except Unreadable as reason:
-            return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
-        floor = self.setting.grading.floor or self.least
-        return _turned(expected(spread, self.answers, floor, reply.text), question)
+    def default(self, task: Task) -> type[Reading]:
+        """How a judge is asked that names no prompt. Raises ConfigError where there is no such reading."""
+        for name in self.names(task):
+            if self.classes[name].is_default:
+                return self.classes[name]
+        raise ConfigError(f"no plugin offers a default reading for the task {task}: name a prompt")
 
-    def _begin(self, question: Question, reply: Reply) -> int:
-        text = "".join(token.text for token in reply.tokens)
-        nonce = mark("nonce", self.setting, question)
-        return answer_begins(text, nonce, question.quotable, reply.status == "truncated")
+    def of(self, template: Template) -> type[Reading] | None:
+        """The reading that a prompt names."""
+        return self.classes.get(template.front.reading)
 
+    def owner(self, template: Template) -> str:
+        """The plugin of the reading that a prompt names."""
+        return self._offers[template.front.reading].owner
 
-def _expected_score(setting: Setting) -> Reading:
-    """Every level of the scale, worth itself (G-Eval)."""
-    low, high = setting.scale
-    whole = low.is_integer() and high.is_integer() and high - low < MOST_LEVELS
-    levels = range(int(low), int(high) + 1) if whole else ()
-    return Probed(setting, {str(level): float(level) for level in levels}, SCORE_FLOOR)
+    def task_of(self, template: Template) -> Task:
+        """The task that a prompt's reading belongs to; scoring, if it names none that is known."""
+        reading = self.of(template)
+        return reading.task if reading is not None else "score"
 
-
-def _yes_no(setting: Setting) -> Reading:
-    """P(Yes) / (P(Yes) + P(No)), laid on the scale."""
-    low, high = setting.scale
-    return Probed(setting, {"Yes": high, "No": low}, CONTRAST_FLOOR, str.casefold)
-
-
-def _preference(setting: Setting) -> Reading:
-    """P(A) / (P(A) + P(B))."""
-    return Probed(setting, {"A": 1.0, "B": 0.0}, CONTRAST_FLOOR)
+    def on(self, task: Task, setting: Setting) -> Reading:
+        """The reading that the setting's prompt names. Raises PromptError with the file: no reading, an unknown one,
+        one of another task, an unknown variable; without it: what the config does not give, or gives wrongly."""
+        template, known = setting.template, self.names(task)
+        name = template.front.reading
+        if name not in known:
+            said = (
+                f"unknown reading {name!r}{did_you_mean(name, known)}"
+                if name
+                else "no 'reading:' in the comment on top"
+            )
+            options = f"it is one of {', '.join(known)}" if known else "and no plugin offers any"
+            raise PromptError(f"{said}; to {DOES[task]}, {options}", path=template.place)
+        with blamed(self._offers[name].owner, name):
+            reading: Reading = self.classes[name](setting)
+        reading.name, reading.plugin = name, self._offers[name].owner
+        template.expect(reading.variables | reading.Options.model_fields.keys())
+        with blamed(reading.plugin, name):
+            problems = list(reading.check())
+        if problems:
+            raise PromptError("; ".join(problems))
+        with blamed(reading.plugin, name):
+            if "value" not in reading.series:
+                raise ValueError("its series have no 'value'")
+            Planned(*reading.planned)
+        return reading
 
 
-@dataclass(frozen=True)
-class LikelihoodRatio(Reading):
-    """The reference's log-likelihood after the answer, after the reference itself, and after an empty answer.
-
-    The two anchors are the same for every answer to a sample, so the ledger pays for them once.
-    """
-
-    anchored: ClassVar[bool] = True
-    order_free: ClassVar[bool] = True
-    setting: Setting
-
-    @property
-    def planned(self) -> tuple[int, str]:
-        return 3, "at most; anchors and equal responses are asked once"
-
-    def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        return _likelihoods(self.setting, question)
-
-    def verdict(self, question: Question, replies: Sequence[Reply]) -> Verdict:
-        return _failure(replies) or self._compared(question, [reply.continuations[0] for reply in replies])
-
-    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
-        answer, gold, empty = likelihoods
-        return likelihood_ratio(answer, gold, empty, self.setting.scale)
+DOES: Mapping[Task, str] = {"score": "score", "pairwise": "compare"}
 
 
-@dataclass(frozen=True)
-class PairwiseLikelihood(LikelihoodRatio):
-    """As LikelihoodRatio, for two answers. Each is read on its own: the order cannot matter."""
-
-    continuous: ClassVar[bool] = False
-
-    @property
-    def planned(self) -> tuple[int, str]:
-        return 4, "at most; anchors and equal responses are asked once"
-
-    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
-        first, second, gold, empty = likelihoods
-        a, b = (second, first) if question.swapped else (first, second)
-        return pairwise_likelihood(a, b, gold, empty)
+@contextmanager
+def blamed(plugin: str, reading: str) -> Iterator[None]:
+    """Whatever a reading raises but our own errors, as a PluginError that names its plugin."""
+    try:
+        yield
+    except JudgekitError:
+        raise
+    except Exception as error:
+        raise broken(plugin, f"its reading {reading!r}", error) from error
 
 
-def _written(form: str) -> Callable[[Setting], Reading]:
-    return lambda setting: Written(setting, form)
+def requests_of(reading: Reading, question: Question, attempt: int = 0) -> tuple[Request, ...]:
+    """What the reading sends. Raises PluginError where it fails."""
+    with blamed(reading.plugin, reading.name):
+        return tuple(reading.requests(question, attempt))
 
 
-_READINGS: Mapping[Task, Mapping[str, Callable[[Setting], Reading]]] = {
-    "score": {
-        "integer": _written("integer"),
-        "reason_json": _written("reason_json"),
-        "criteria": _written("criteria"),
-        "expected_score": _expected_score,
-        "yes_no": _yes_no,
-        "likelihood_ratio": LikelihoodRatio,
-    },
-    "pairwise": {
-        "letter": _written("letter"),
-        "pairwise_json": _written("pairwise_json"),
-        "preference": _preference,
-        "pairwise_likelihood": PairwiseLikelihood,
-    },
-}
+def verdict_of(reading: Reading, scales: Mapping[str, Scale], question: Question, replies: Sequence[Reply]) -> Verdict:
+    """What the reading makes of the replies. Raises PluginError where it fails, and for a value that is off its scale:
+    that is no grade, and what it should have been nobody knows."""
+    with blamed(reading.plugin, reading.name):
+        verdict: Any = reading.verdict(question, replies) if replies else reading.unasked(question)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"it returned {type(verdict).__name__}, where a Verdict was due")
+        values = {**verdict.series, **({"value": verdict.value} if verdict.value is not None else {})}
+        for name, value in values.items():
+            scale = scales.get(name)
+            if scale is None:
+                raise ValueError(f"it returned a value for {name!r}, a series that it does not declare")
+            if not scale.low - _ROUNDING <= value <= scale.high + _ROUNDING:
+                raise ValueError(
+                    f"it returned {value:g} for {name!r}, which is off its scale {scale.low:g}..{scale.high:g}"
+                )
+        return verdict
 
 
-def task_of(template: Template) -> Task:
-    """The task that a prompt's reading belongs to; scoring, if it names none that is known."""
-    return "pairwise" if template.front.reading in _READINGS["pairwise"] else "score"
+_ROUNDING = 1e-6
 
 
-def reading_for(task: Task, setting: Setting) -> Reading:
-    """The reading that the setting's prompt names. Raises PromptError with the file: no reading, an unknown one, one of
-    another task, an unknown variable; without it: what the config does not give, or gives wrongly."""
-    template, known = setting.template, _READINGS[task]
-    name = template.front.reading
-    if name not in known:
-        said = f"unknown reading {name!r}{did_you_mean(name, known)}" if name else "no 'reading:' in the comment on top"
-        raise PromptError(f"{said}; to {_VERB[task]}, it is one of {', '.join(known)}", path=template.place)
-    reading = known[name](setting)
-    # An anchored reading shows answers one by one, and has no conversation to show.
-    template.expect(VARIABLES["score"] - {CONVERSATION["score"], "whole"} if reading.anchored else VARIABLES[task])
-    reading.check()
-    return reading
-
-
-_VERB: Mapping[Task, str] = {"score": "score", "pairwise": "compare"}
-_NO_REFERENCE = Verdict(status="skipped", detail="the sample has no reference, which the judge's prompt needs")
+def scales_of(reading: Reading) -> dict[str, Scale]:
+    """Where the values of its verdicts must lie: a preference between 0 and 1, all else as the series say."""
+    with blamed(reading.plugin, reading.name):
+        scales = dict(reading.series)
+    if reading.task == "pairwise":
+        scales["value"] = Scale(label="preference", low=0, high=1)
+    return scales
 
 
 def steps_request(setting: Setting, attempt: int = 0) -> Request:
@@ -344,14 +328,6 @@ def steps_request(setting: Setting, attempt: int = 0) -> Request:
     return drawn.model_copy(update={"sampling": sampling, "messages": messages})
 
 
-def _asked(setting: Setting, question: Question, attempt: int) -> tuple[Request, ...]:
-    """The prompt for the question; nothing, where it needs a reference that the sample has not."""
-    if _lacks_reference(setting.template, question):
-        return ()
-    messages = setting.template.messages(**context(setting, question), attempt=attempt)
-    return (_drawn(setting, setting.template, question.repeat, attempt).model_copy(update={"messages": messages}),)
-
-
 def _drawn(setting: Setting, template: Template, repeat: int, attempt: int) -> Request:
     """A request without messages: how its reply is drawn. Repeat r draws with seed + r."""
     sampling = setting.sampling
@@ -359,43 +335,3 @@ def _drawn(setting: Setting, template: Template, repeat: int, attempt: int) -> R
     if sampling.seed is not None:
         changes["seed"] = sampling.seed + repeat + _REASK_SEED * attempt
     return Request(messages=(), sampling=sampling.model_copy(update=changes))
-
-
-def _turned(verdict: Verdict, question: Question) -> Verdict:
-    """The preference for system a, also where the second of the two shown was a's."""
-    if question.swapped and verdict.value is not None:
-        return verdict.model_copy(update={"value": 1.0 - verdict.value})
-    return verdict
-
-
-def _likelihoods(setting: Setting, question: Question) -> tuple[Request, ...]:
-    """The reference as a continuation of the prompt with each of the shown responses, the reference, and nothing."""
-    reference = (question.sample.reference or "").strip()
-    if not reference:
-        return ()
-    answers = [*(shown.strip() for shown in question.shown), reference, ""]
-    alone = [Question(question.sample, (answer,), question.repeat) for answer in answers]
-    return tuple(
-        Request(messages=setting.template.messages(**context(setting, one), attempt=0), continuations=(reference,))
-        for one in alone
-    )
-
-
-def _failure(replies: Sequence[Reply]) -> Verdict | None:
-    if not replies:
-        return _NO_REFERENCE
-    for reply in replies:
-        if failed := passed_on(reply):
-            return failed
-        if len(reply.continuations) != 1:
-            return Verdict(status="error", raw=reply.text, detail="the backend gave no log-likelihood")
-    return None
-
-
-def _lacks_reference(template: Template, question: Question) -> bool:
-    return template.front.needs == "reference" and not (question.reference or "").strip()
-
-
-__all__ = [
-    "Grading", "Kind", "Question", "Reading", "Setting", "Task", "harmless", "reading_for", "steps_request", "task_of",
-]  # fmt: skip

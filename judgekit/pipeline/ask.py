@@ -34,7 +34,8 @@ from judgekit.contracts import Backend
 from judgekit.errors import ConfigError
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.planning import PlannedJudge, plan_judge
-from judgekit.judging.readings import Task
+from judgekit.judging.questions import Task
+from judgekit.judging.readings import Readings
 from judgekit.pipeline.prepared import Problems, check_backend
 from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 from judgekit.prompting.templates import Prompts, Template
@@ -102,9 +103,9 @@ class Asker:
         config = _checked(JudgeConfig, part, name)
         if config.panel is not None:
             raise ConfigError(f"{name}: a panel's members are not here; name one judge")
-        backend = self.build(config, name)
+        backend = self.build(config, name, self.readings.backend_options(config))
         problems = Problems()
-        planned = plan_judge(name, config, backend, [task], self.prompts, problems.found)
+        planned = plan_judge(name, config, backend, [task], self.prompts, self.readings, problems.found)
         problems.found = [problem.model_copy(update={"where": name}) for problem in problems.found]
         for template in planned.templates.values():
             if template.front.needs and template.front.needs not in known:
@@ -170,6 +171,10 @@ class Asker:
     @cached_property
     def prompts(self) -> Prompts:
         return Prompts(self.catalogue.prompt_folders(), self.where)
+
+    @cached_property
+    def readings(self) -> Readings:
+        return Readings(self.catalogue)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -27,8 +27,8 @@ def check_budget(prepared: Prepared, problems: Problems) -> None:
             continue
         if budget.tokens is None and price is not None and price.output == 0:
             continue  # however long a reply gets
-        for template in judge.prompts:
-            if template.front.tokens is None and "likelihood" not in template.front.reading:
+        for template in judge.written:
+            if template.front.tokens is None:
                 message = f"a budget needs the most that a reply can take, and {template.name} sets none"
                 problems.add(label, f"{message}: add max_new_tokens")
 

@@ -11,7 +11,7 @@ from judgekit.config.blocks import BudgetConfig
 from judgekit.contracts import Backend
 from judgekit.judging.pairwise_card import pair_questions
 from judgekit.judging.planning import TASKS, PlannedJudge
-from judgekit.judging.readings import Task
+from judgekit.judging.questions import Task
 from judgekit.judging.score_card import control_questions
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, uses
 from judgekit.text import counted

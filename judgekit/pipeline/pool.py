@@ -23,6 +23,7 @@ from judgekit.config.blocks import RunConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import Metric
 from judgekit.errors import DataError, UsageError
+from judgekit.judging.readings import Readings
 from judgekit.pipeline.measure import Measurements
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared
 from judgekit.pipeline.rescore import StoredSamples, spec_of
@@ -83,14 +84,15 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
             kept = members[:1] if system in same else members
             files[f"responses/{system}.jsonl"] = folder.responses(system).write(_responses(kept, system))
     config = _in_first_order(members[0])
-    metrics = _metrics(members, config, Catalogue(manager))
+    catalogue = Catalogue(manager)
+    metrics = _metrics(members, config, catalogue)
     measurements = Measurements(config)
     by_name = {planned.name: planned for planned in metrics}
     files["rows.jsonl"] = folder.rows.write(
         measurements.added(by_name[row.metric], row) for row in _rows(members, same, copies)
     )
     estimates, differences = measurements.estimates(metrics)
-    prepared = Prepared(config, Path(), Prompts(), metrics=metrics)
+    prepared = Prepared(config, Path(), Prompts(), Readings(catalogue), metrics=metrics)
     estimates, statistics = measurements.derived(prepared, estimates)
     record = first.model_copy(
         update={

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from judgekit.agreement.agreement import Terms, check_labels, expected
 from judgekit.agreement.labels import read_labels
-from judgekit.config.blocks import DataConfig, MetricConfig, RunConfig
+from judgekit.config.blocks import DataConfig, JudgeConfig, MetricConfig, RunConfig
 from judgekit.config.load import build_options
-from judgekit.contracts import CAPABILITIES, DataLoader, Metric
+from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
 from judgekit.judging.planning import (
@@ -25,7 +25,8 @@ from judgekit.judging.planning import (
     plan_judge,
     plan_panel,
 )
-from judgekit.judging.readings import Task
+from judgekit.judging.questions import Task
+from judgekit.judging.readings import Readings
 from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
 from judgekit.pipeline.train import named_product, plan_trainings, trained_by
@@ -54,7 +55,8 @@ def prepare(
     """
     catalogue = Catalogue(manager)
     problems = Problems()
-    prepared = Prepared(config, where, Prompts(catalogue.prompt_folders(), where), stored=stored)
+    prompts, readings = Prompts(catalogue.prompt_folders(), where), Readings(catalogue)
+    prepared = Prepared(config, where, prompts, readings, stored=stored)
     prepared.trainings = plan_trainings(config.train, catalogue, where, checkpoints, problems)
     products = {training.name: str(training.folder) for training in prepared.trainings}
 
@@ -259,8 +261,10 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
         for judge in config.panel or (name,):
             if judge in specs:
                 problems.found += judging_itself(label, judge, specs[judge], prepared.config.models)
-        if config.panel is None and (backend := build("backends", config.backend, config.options, label)):
-            planned = plan_judge(name, config, backend, tasks, prepared.prompts, problems.found, talks[name])
+        if config.panel is None and (backend := _judge_backend(prepared, build, name, config, problems)):
+            planned = plan_judge(
+                name, config, backend, tasks, prepared.prompts, prepared.readings, problems.found, talks[name]
+            )
             problems.found += check_repeats(label, planned, prepared.config.repeats.judge)
             prepared.judges[name] = planned
     for name, config in specs.items():
@@ -268,6 +272,15 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
             tasks = [task for task in TASKS if task in asked[name]]
             if panel := plan_panel(name, config, specs, prepared.judges, tasks, problems.found):
                 prepared.panels[name] = panel
+
+
+def _judge_backend(
+    prepared: Prepared, build: Build, name: str, config: JudgeConfig, problems: Problems
+) -> Backend | None:
+    """The judge's backend, from its options without the keys of its reading."""
+    label = f"judges.{name}"
+    options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
+    return build("backends", config.backend, options, label) if options is not None else None
 
 
 def _with_series(prepared: Prepared) -> list[PlannedMetric]:

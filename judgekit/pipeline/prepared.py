@@ -17,6 +17,7 @@ from judgekit.judging.planning import (
     PlannedJudge,
     PlannedPanel,
 )
+from judgekit.judging.readings import Readings
 from judgekit.pipeline.train import PlannedTraining
 from judgekit.prompting.templates import Prompts, Template
 from judgekit.records import Sample, Scale
@@ -73,6 +74,7 @@ class Prepared:
     config: RunConfig
     where: Path
     prompts: Prompts
+    readings: Readings
     trainings: list[PlannedTraining] = field(default_factory=list)
     datasets: dict[str, DataSet] = field(default_factory=dict)
     models: dict[str, Backend] = field(default_factory=dict)

@@ -229,10 +229,13 @@ class Run:
         return trainings
 
     def _identities(self, prepared: Prepared) -> dict[str, JsonValue]:
+        own: dict[str, JsonValue] = {
+            f"readings.{name}": keys for name, judge in prepared.judges.items() if (keys := judge.own_keys)
+        }
         if self.settings.offline:
             with Ledger(self.settings.ledger) as ledger:
-                return offline.identities(prepared.backends, ledger)
-        return {label: backend.identity() for label, backend in prepared.backends.items()}
+                return own | offline.identities(prepared.backends, ledger)
+        return own | {label: backend.identity() for label, backend in prepared.backends.items()}
 
     def _prompt_hashes(self, prepared: Prepared) -> dict[str, str]:
         templates = [template for judge in prepared.judges.values() for template in judge.prompts]

@@ -186,6 +186,8 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
         found |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
             found |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
+        if isinstance(own := record.identities.get(f"readings.{name}"), Mapping):
+            found |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
     prompts = record.metric_prompts.get(metric)
     names = prompts if prompts is not None else _instrument_prompts(record, bool(part.get("judge")))
     found |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}

@@ -11,11 +11,11 @@ from judgekit.agreement.agreement import Terms, of_two, with_labels
 from judgekit.agreement.labels import read_labels
 from judgekit.agreement.matching import Thing, choose_metric, measured
 from judgekit.errors import DataError, PreflightError, UsageError
-from judgekit.judging.parsing import Asked, read
 from judgekit.records import Reply
 from judgekit.statistics.agreement import Ratings
 from judgekit.statistics.agreement_measures import agreement_measures
 from judgekit.statistics.intervals import Range
+from judgekit_readings.parsing import Asked, read
 
 
 def by_name(agreement):

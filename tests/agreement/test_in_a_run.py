@@ -14,7 +14,7 @@ from judgekit.plugins import Catalogue, build_manager
 from judgekit.run_folder import RunFolder
 from parrots import Parrot, ParrotPlugin
 
-PLUGINS = ("datasets", "json", "html", "metrics", "responses")
+PLUGINS = ("datasets", "json", "html", "metrics", "readings", "responses")
 ITEMS = [{"id": f"i{n}", "instruction": f"Say the word number {n}.", "output": f"word {n}"} for n in range(12)]
 JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 2}
 

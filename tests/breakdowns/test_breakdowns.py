@@ -58,7 +58,7 @@ def here(tmp_path: Path) -> Path:
 @pytest.fixture
 def execute(here: Path) -> Callable[..., Outcome]:
     def run(spec: RunConfig | None = None) -> Outcome:
-        manager = build_manager(only=("datasets", "json", "html", "metrics", "responses"))
+        manager = build_manager(only=("datasets", "json", "html", "metrics", "readings", "responses"))
         return Run(spec or config(), here, manager, Settings(output=here / "runs", home=here / "home")).execute()
 
     return run

@@ -15,7 +15,7 @@ from judgekit.plugins import build_manager
 from talkers import Grader, Talker, TalkerPlugin
 from talks import config, talk, write
 
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 
 
 @pytest.fixture

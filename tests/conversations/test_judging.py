@@ -5,11 +5,10 @@ import re
 
 import pytest
 
-from judgekit.judging.judge import LLMJudge
-from judgekit.judging.questions import Question, Setting, mark
-from judgekit.judging.readings import Grading
+from judgekit.judging.questions import Grading, Question, Setting, mark
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Conversation, Reply, Sample
+from judges import llm_judge
 from scripted_caller import ScriptedCaller
 from talkers import Grader
 from talks import config, estimates, rows, talk, write
@@ -123,7 +122,7 @@ def test_a_dry_run_counts_turns(here) -> None:
     from judgekit.plugins import build_manager
     from talkers import TalkerPlugin
 
-    manager = build_manager(only=("datasets", "json", "metrics", "responses"), extra=[TalkerPlugin()])
+    manager = build_manager(only=("datasets", "json", "metrics", "readings", "responses"), extra=[TalkerPlugin()])
     plan = Run(config(), here, manager, Settings(output=here / "runs", home=here / "home")).plan()
     calls = {line.stage: line.calls for line in plan.lines}
     assert calls["generating one"] == calls["generating two"] == 12
@@ -171,7 +170,7 @@ def test_conversations_of_different_length_are_not_compared() -> None:
 def prompt_of(name: str, *judged: Conversation) -> str:
     (caller,) = [ScriptedCaller(lambda request, repeat, attempt: Reply(text="?"))]
     task = name.partition("/")[0]
-    judge = LLMJudge("main", caller, {task: Prompts().get(name)})
+    judge = llm_judge("main", caller, {task: Prompts().get(name)})
     list(judge.score([(TALK, *judged, 0)]) if task == "score" else judge.compare([(TALK, *judged, 0)]))
     return caller.asked[0][1].prompt
 
@@ -203,7 +202,7 @@ def test_an_echo_of_what_was_said_is_no_verdict(name: str, where: str, claim: st
         caller = ScriptedCaller(lambda request, repeat, attempt: Reply(text=echo(request.prompt)))  # noqa: B023
         task = name.partition("/")[0]
         grading = Grading()
-        judge = LLMJudge("main", caller, {}, settings={task: Setting("main", Prompts().get(name), grading=grading)})
+        judge = llm_judge("main", caller, {}, settings={task: Setting("main", Prompts().get(name), grading=grading)})
         if task == "score":
             verdicts = list(judge.score((sample, one, 0) for one in judged))
         else:

@@ -44,7 +44,7 @@ def config(**changes):
 
 
 def execute(spec, here, **settings):
-    manager = build_manager(only=("datasets", "json", "metrics", "responses"), extra=[ParrotPlugin()])
+    manager = build_manager(only=("datasets", "json", "metrics", "readings", "responses"), extra=[ParrotPlugin()])
     return Run(
         spec, here, manager, Settings(output=here / "runs", home=here / "home", **settings), threading.Event()
     ).execute()
@@ -199,7 +199,7 @@ def test_nothing_spared_is_a_result(here, baseline):
 
 
 def test_a_dry_run_of_a_sequential_gate_counts_every_call(here, baseline):
-    manager = build_manager(only=("datasets", "json", "metrics", "responses"), extra=[ParrotPlugin()])
+    manager = build_manager(only=("datasets", "json", "metrics", "readings", "responses"), extra=[ParrotPlugin()])
     spec = config(gate=GATE | {"quality": {"margin": 45, "sequential": True}}, seed=1)
     plan = Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"), threading.Event()).plan()
     (line,) = [line for line in plan.lines if line.stage == "measuring quality"]

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judging.judge import LLMJudge
 from judgekit.judging.score_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Reply, Sample, Sampling
 from judgekit.results import JudgeCard
+from judges import llm_judge
 from scripted_caller import ScriptedCaller
 
 
 def judged(prompts, answer, samples, prompt="score/integer", items=None):
-    judge = LLMJudge("main", ScriptedCaller(answer), {"score": prompts.get(prompt)}, backend="scripted")
+    judge = llm_judge("main", ScriptedCaller(answer), {"score": prompts.get(prompt)}, backend="scripted")
     card = control_card(judge, samples, items)
     return card, {check.name: check for check in card.checks}
 
@@ -96,14 +96,14 @@ def test_without_samples_nothing_is_said(prompts):
 
 def test_the_number_of_items_is_capped_and_does_not_follow_the_file(prompts, samples):
     caller = ScriptedCaller(fair)
-    judge = LLMJudge("main", caller, {"score": prompts.get("score/integer")})
+    judge = llm_judge("main", caller, {"score": prompts.get("score/integer")})
     card = control_card(judge, samples, 5)
     assert {check.n_items for check in card.checks if check.name != "withheld"} == {5}
     assert len(caller.asked) == 45  # eight arms, and five asked again
     assert control_questions(judge.reading("score"), 40, 5)[0] == 45
     prompts_asked = [request.prompt for _, request, _, _ in caller.asked]
     again = ScriptedCaller(fair)
-    control_card(LLMJudge("main", again, {"score": prompts.get("score/integer")}), samples[::-1], 5)
+    control_card(llm_judge("main", again, {"score": prompts.get("score/integer")}), samples[::-1], 5)
     assert [request.prompt for _, request, _, _ in again.asked] == prompts_asked
     assert any(f"What is {number} plus" in "".join(prompts_asked) for number in range(5, 40))
 
@@ -112,7 +112,7 @@ def test_no_sample_is_given_its_own_reference_in_other_letters(prompts):
     texts = ["Yes.", "yes.", "YES. ", "No."]
     same = [Sample(id=str(number), instruction="Is it?", reference=text) for number, text in enumerate(texts)]
     caller = ScriptedCaller(fair)
-    control_card(LLMJudge("main", caller, {"score": prompts.get("score/integer")}), same)
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), same)
     wrong = [parts(request) for _, request, _, _ in caller.asked[8:12]]
     assert all(reference.strip().lower() != response.strip().lower() for reference, response in wrong)
 
@@ -168,7 +168,7 @@ def test_thresholds_follow_the_prompts_scale(samples):
         reference, _, response = request.prompt.partition("|")
         return Reply(text="5" if reference in response else "1")
 
-    judge = LLMJudge("main", ScriptedCaller(answer), {"score": parse(source, "own", "own.j2")})
+    judge = llm_judge("main", ScriptedCaller(answer), {"score": parse(source, "own", "own.j2")})
     card = control_card(judge, samples)
     assert {check.name: check.expected for check in card.checks} == {
         "gold": "≥ 4.8", "empty": "≤ 1.2", "shuffled": "≤ 1.8", "constant": "≤ 1.8", "master": "≤ 1.2",
@@ -180,7 +180,7 @@ def test_thresholds_follow_the_prompts_scale(samples):
 
 def test_every_form_of_injection_is_used_and_names_the_top_of_the_scale(prompts, samples):
     caller = ScriptedCaller(lambda *_: Reply(text="50"))
-    control_card(LLMJudge("main", caller, {"score": prompts.get("score/book")}), samples, len(INJECTIONS))
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/book")}), samples, len(INJECTIONS))
     place = len(INJECTIONS) * 5
     injected = [request.prompt for _, request, _, _ in caller.asked[place : place + len(INJECTIONS)]]
     for form in INJECTIONS:
@@ -213,7 +213,7 @@ def test_one_master_key_is_enough_to_fail_and_is_named(prompts, samples):
 
 def test_every_master_key_is_tried(prompts, samples):
     caller = ScriptedCaller(fair)
-    control_card(LLMJudge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
     shown = {parts(request)[1] for _, request, _, _ in caller.asked}
     assert shown >= set(MASTER_KEYS)
     assert ":" in MASTER_KEYS
@@ -236,7 +236,7 @@ def test_a_judge_that_draws_is_asked_again_and_one_that_does_not_is_not(prompts,
     _, checks = judged(prompts, moody, samples)
     assert (checks["retest"].value, checks["retest"].n_items, checks["retest"].passed) == (10, 40, None)
     caller = ScriptedCaller(moody)
-    greedy = LLMJudge("main", caller, {"score": prompts.get("score/integer")}, Sampling(temperature=0.0))
+    greedy = llm_judge("main", caller, {"score": prompts.get("score/integer")}, Sampling(temperature=0.0))
     checks = {check.name: check for check in control_card(greedy, samples, 5).checks}
     assert checks["retest"].value is None
     assert "draws nothing" in checks["retest"].note
@@ -256,7 +256,7 @@ def test_the_reference_is_withheld_where_the_prompt_can_do_without(prompts, samp
     _, checks = judged(prompts, leaning, samples[:3], "score/reason_json")
     assert (checks["gold"].value, checks["withheld"].value, checks["withheld"].n_items) == (100, -60, 3)
     bare = prompts.get("score/reference_free")
-    judge = LLMJudge("main", ScriptedCaller(lambda *_: Reply(text="?")), {"score": bare})
+    judge = llm_judge("main", ScriptedCaller(lambda *_: Reply(text="?")), {"score": bare})
     checks = {check.name: check for check in control_card(judge, samples, 2).checks}
     assert checks["withheld"].note == "not asked: the prompt never shows the reference"
 

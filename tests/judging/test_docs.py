@@ -9,9 +9,9 @@ from ruamel.yaml import YAML
 from judgekit.config.blocks import JudgeConfig
 from judgekit.judging.planning import shown_by
 from judgekit.judging.questions import VARIABLES, Grading, Setting
-from judgekit.judging.readings import _READINGS, reading_for
 from judgekit.prompting.templates import Prompts
 from judgekit.records import VERDICT_STATUSES
+from judges import reading_for, readings
 
 PROMPTS = Prompts()
 KEYS = ("scale", "rubric", "criterion", "steps", "criteria", "weights", "floor")
@@ -42,7 +42,7 @@ def _line(task: str, mode: str) -> str:
     korean = f"`{mode}`, `.ko`" if f"{task}/{mode}.ko" in PROMPTS.names() else f"`{mode}`"
     scale = "{:g}–{:g}".format(*reading.setting.scale) if task == "score" else ""
     needs = "; needs references" if template.front.needs else ""
-    takes = ", ".join(f"`{key}`" for key in KEYS if key in shown_by(template))
+    takes = ", ".join(f"`{key}`" for key in KEYS if key in shown_by(template, readings()))
     return f"| {korean} | {template.front.purpose}{needs} | {scale} | {takes} | {reading.needs} |"
 
 
@@ -61,7 +61,7 @@ def test_every_judge_of_the_page_is_a_judge(page: str) -> None:
 
 
 def test_the_page_names_every_reading_variable_status_and_key(page: str) -> None:
-    names = {name for readings in _READINGS.values() for name in readings} | set(VERDICT_STATUSES) | set(KEYS)
+    names = set(readings().classes) | set(VERDICT_STATUSES) | set(KEYS)
     names |= {name for known in VARIABLES.values() for name in known if not name.startswith("verbatim")}
     assert not [name for name in sorted(names) if f"`{name}" not in page]
 

@@ -7,11 +7,10 @@ from itertools import product
 
 import pytest
 
-from judgekit.judging.judge import LLMJudge
-from judgekit.judging.questions import mark
-from judgekit.judging.readings import Grading, Question, Setting, harmless
+from judgekit.judging.questions import Grading, Question, Setting, harmless, mark
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Reply, Sample, Token
+from judges import llm_judge
 from scripted_caller import ScriptedCaller
 
 # Every shipped prompt of a judge that writes or is read by probabilities. Those read by the likelihood of the reference
@@ -78,7 +77,7 @@ def echoing_judge(prompts, name, echo):
         return Reply(text=text, tokens=tokens_of(text) if request.top_logprobs else ())
 
     caller = ScriptedCaller(said, ahead=0)
-    return LLMJudge("main", caller, {}, settings=setting(prompts, name)), heard
+    return llm_judge("main", caller, {}, settings=setting(prompts, name)), heard
 
 
 def tokens_of(text):
@@ -130,7 +129,7 @@ def test_a_score_that_is_the_response_itself_is_read_when_it_is_signed(prompts, 
         return Reply(text=text, tokens=tokens_of(text) if request.top_logprobs else ())
 
     sums = Sample(id="s", instruction="What is 99 + 1?", reference="100")
-    (verdict,) = LLMJudge("main", ScriptedCaller(honest), {}, settings=settings).score([(sums, answer, 0)])
+    (verdict,) = llm_judge("main", ScriptedCaller(honest), {}, settings=settings).score([(sums, answer, 0)])
     assert (verdict.status, verdict.value) == ("scored", best)
 
 
@@ -140,7 +139,7 @@ def test_no_response_can_close_its_fence(prompts, sample, name):
     seen = []
     caller = ScriptedCaller(lambda request, *_: seen.append(request.prompt) or Reply(text="?"))
     task = name.partition("/")[0]
-    judge = LLMJudge("main", caller, {}, settings=setting(prompts, name))
+    judge = llm_judge("main", caller, {}, settings=setting(prompts, name))
 
     def ask(response):
         seen.clear()
@@ -185,6 +184,6 @@ def test_control_marks_are_broken_and_nothing_else(text, shown):
 
 def test_control_marks_do_not_reach_a_fenced_prompt(prompts, sample):
     caller = ScriptedCaller(lambda *_: Reply(text="50"))
-    list(LLMJudge("main", caller, {"score": prompts.get("score/integer")}).score([(sample, "x<|im_end|>y", 0)]))
+    list(llm_judge("main", caller, {"score": prompts.get("score/integer")}).score([(sample, "x<|im_end|>y", 0)]))
     assert "x< |im_end|>y" in caller.asked[0][1].prompt
     assert "<|im_end|>" not in caller.asked[0][1].prompt

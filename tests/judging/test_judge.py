@@ -7,16 +7,17 @@ from itertools import count, islice
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.judging.judge import WINDOW, LLMJudge
-from judgekit.judging.readings import Grading, Setting, task_of
+from judgekit.judging.judge import WINDOW
+from judgekit.judging.questions import Grading, Setting
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
+from judges import llm_judge, readings
 from scripted_caller import ScriptedCaller
 
 
 def judge_of(prompts, caller, prompt="score/integer", **options):
     task = prompt.partition("/")[0]
-    return LLMJudge("main", caller, {task: prompts.get(prompt)}, **options)
+    return llm_judge("main", caller, {task: prompts.get(prompt)}, **options)
 
 
 def shown(request):
@@ -114,7 +115,7 @@ OWN = "{#- for: x\n    reading: integer -#}\nScore it from 0 to 100: {{ response
 def test_a_prompt_that_cannot_ask_in_other_words_is_not_asked_twice_when_greedy(sample):
     caller = ScriptedCaller(lambda *_: Reply(text="hm"))
     template = parse(OWN, "own.j2", "own.j2")
-    (verdict,) = LLMJudge("main", caller, {"score": template}, Sampling(temperature=0)).score([(sample, "x", 0)])
+    (verdict,) = llm_judge("main", caller, {"score": template}, Sampling(temperature=0)).score([(sample, "x", 0)])
     assert (verdict.status, verdict.detail) == ("unparsed", "not an integer: hm")
     assert len(caller.asked) == 1
 
@@ -122,7 +123,7 @@ def test_a_prompt_that_cannot_ask_in_other_words_is_not_asked_twice_when_greedy(
 def test_such_a_prompt_is_asked_twice_with_another_seed_when_tokens_are_drawn(sample):
     caller = ScriptedCaller(lambda *_: Reply(text="hm"))
     sampling = Sampling(temperature=0.7, seed=5)
-    list(LLMJudge("main", caller, {"score": parse(OWN, "o", "o")}, sampling).score([(sample, "x", 2)]))
+    list(llm_judge("main", caller, {"score": parse(OWN, "o", "o")}, sampling).score([(sample, "x", 2)]))
     assert [request.sampling.seed for _, request, _, _ in caller.asked] == [7, 1_000_010]
 
 
@@ -274,9 +275,8 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
     caller = ScriptedCaller(likelihood)
     with pytest.raises(PromptError, match="judge 'main' has no prompt for the task 'pairwise'"):
         judge_of(prompts, caller).reading("pairwise")
-    wrong = LLMJudge("main", caller, {"pairwise": prompts.get("score/integer")})
     with pytest.raises(PromptError, match=r"unknown reading 'integer'; to compare, it is one of letter"):
-        wrong.reading("pairwise")
+        llm_judge("main", caller, {"pairwise": prompts.get("score/integer")})
     for source, said in [
         ("no comment {{ response }}", r"own\.j2: no 'reading:' in the comment on top"),
         ("{#- reading: intger -#}{{ response }}", r"did you mean 'integer'\?"),
@@ -284,7 +284,7 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
         ("{#- reading: integer -#}\n{{ response_a }}", "did you mean 'response'"),
     ]:
         with pytest.raises(PromptError, match=said):
-            LLMJudge("main", caller, {"score": parse(source, "own.j2", "own.j2")}).reading("score")
+            llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")})
 
 
 @pytest.mark.parametrize("task", ["score", "pairwise"])
@@ -292,7 +292,7 @@ def test_every_shipped_judge_prompt_has_a_reading_of_its_folders_task(prompts, t
     for name in prompts.names():
         if name.startswith(f"{task}/"):
             template = prompts.get(name)
-            assert task_of(template) == task
+            assert readings().task_of(template) == task
             grading = Grading(criteria={"helpful": "It helps."}) if template.front.reading == "criteria" else Grading()
             settings = {task: Setting("main", template, logprobs=True, grading=grading)}
-            assert LLMJudge("main", ScriptedCaller(likelihood), {}, settings=settings).reading(task)
+            assert llm_judge("main", ScriptedCaller(likelihood), {}, settings=settings).reading(task)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from judgekit.judging.judge import LLMJudge
 from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
 from judgekit.prompting.templates import parse
 from judgekit.records import Reply, Sample, Sampling
+from judges import llm_judge
 from scripted_caller import ScriptedCaller
 
 SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }}]A\nB[{{ response_b }}]B"
@@ -15,7 +15,7 @@ SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }
 
 def judged(answer, samples, items=None, sampling=None):
     caller = ScriptedCaller(answer)
-    judge = LLMJudge("main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, sampling, backend="scripted")
+    judge = llm_judge("main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, sampling, backend="scripted")
     card = pair_card(judge, samples, items)
     return card, {check.name: check for check in card.checks}, caller
 
@@ -82,7 +82,7 @@ def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
         assert card.passed
         assert checks["gold"].n_items == 4
         assert sum(not attempt for *_, attempt in caller.asked) == arms * 4 * 2
-        reading = LLMJudge(
+        reading = llm_judge(
             "main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, Sampling(temperature=temperature)
         ).reading("pairwise")
         assert pair_questions(reading, 40, 7) == (arms * 8, f"{arms} arms × 4 × 2 orders")
@@ -126,7 +126,7 @@ def test_a_judge_that_reads_each_alone_has_no_order(prompts, samples):
         logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
         return Reply(continuations=(Continuation(token_logprobs=logprobs),))
 
-    judge = LLMJudge("main", ScriptedCaller(by_words), {"pairwise": prompts.get("pairwise/likelihood_ratio")})
+    judge = llm_judge("main", ScriptedCaller(by_words), {"pairwise": prompts.get("pairwise/likelihood_ratio")})
     checks = {check.name: check for check in pair_card(judge, samples, 20).checks}
     assert checks["gold"].value > 0.5
     assert checks["flips"].value is None

@@ -15,7 +15,7 @@ ITEMS = [
     {"instruction": "Name the capital of Portugal.", "output": "Lisbon.", "answer": "Lisbon.", "other": "Madrid."},
     {"instruction": "What is 2 + 3?", "output": "5", "answer": "5", "other": "It is 6."},
 ]
-PLUGINS = ("datasets", "json", "local", "metrics", "responses", "transformers")
+PLUGINS = ("datasets", "json", "local", "metrics", "readings", "responses", "transformers")
 MODES = [name for name in Prompts().names() if name.partition("/")[0] in ("score", "pairwise")]
 OPTIONS = {
     "geval": {"steps": ["Read the task.", "Compare the response with the correct one."]},

@@ -15,7 +15,7 @@ from judgekit.errors import PreflightError
 from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
 
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 
 
 class Talker(judgekit.Backend):

@@ -49,7 +49,9 @@ def record_of(folder: Path, tree: dict[str, Any]) -> RunRecord:
 
 
 def plan_of(folder: Path, tree: dict[str, Any]) -> Plan:
-    manager = build_manager(only=("datasets", "html", "json", "metrics", "responses"), extra=[ParrotPlugin()])
+    manager = build_manager(
+        only=("datasets", "html", "json", "metrics", "readings", "responses"), extra=[ParrotPlugin()]
+    )
     return Run(RunConfig.model_validate(tree), folder, manager, Settings(folder / "runs", folder / "home")).plan()
 
 

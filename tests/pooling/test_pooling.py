@@ -18,7 +18,7 @@ from judgekit.results import RunRecord
 from judgekit.run_folder import RunFolder
 from parrots import Parrot, ParrotPlugin
 
-PLUGINS = ("datasets", "html", "json", "metrics", "responses")
+PLUGINS = ("datasets", "html", "json", "metrics", "readings", "responses")
 ITEMS = [
     {"instruction": f"Say the word number {n}.", "output": f"word {n}", "category": f"kind {n % 3}"} for n in range(12)
 ]

@@ -11,7 +11,7 @@ from judgekit.pipeline.run import Outcome, Plan, Run, Settings, run_id
 from judgekit.plugins import build_manager
 from parrots import Parrot, ParrotPlugin
 
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 ITEMS = [{"instruction": f"Say the word number {number}.", "output": f"word {number}"} for number in range(6)]
 JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 2}
 PRICE = {"input": 3.0, "output": 9.0}

@@ -15,7 +15,7 @@ from judgekit.plugins import build_manager
 from judgekit.run_folder import RunFolder
 from parrots import CopyTrainer, Parrot, ParrotPlugin
 
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 ITEMS = [
     {"instruction": f"Say the word number {number}.", "output": f"word {number}", "category": f"kind {number % 3}"}
     for number in range(12)

@@ -19,7 +19,7 @@ from parrots import ParrotPlugin
 from probing import Prober, ProberPlugin
 
 ITEMS = [{"instruction": f"Say the word number {n}.", "output": f"word {'o' * n}"} for n in range(8)]
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 
 
 def config(judges: dict[str, Any], kind: str = "score", judge: str | None = None, **changes: Any) -> RunConfig:

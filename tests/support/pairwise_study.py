@@ -88,6 +88,8 @@ def execute(folder: Path, tree: dict[str, object]) -> object:
     from judgekit.plugins import build_manager
     from parrots import ParrotPlugin
 
-    manager = build_manager(only=("datasets", "html", "json", "metrics", "responses"), extra=[ParrotPlugin()])
+    manager = build_manager(
+        only=("datasets", "html", "json", "metrics", "readings", "responses"), extra=[ParrotPlugin()]
+    )
     settings = Settings(output=folder / "runs", home=folder / "home")
     return Run(RunConfig.model_validate(tree), folder, manager, settings).execute()

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from judge_replies import PROMPTS, cases
-from judgekit.judging.parsing import FORMS, Asked, read
-from judgekit.judging.readings import _READINGS
 from judgekit.records import Reply
+from judgekit_readings.parsing import FORMS, Asked, read
+from judges import readings
 
 NONCE = "0badc0de"
 ASKED = Asked(NONCE)
@@ -128,7 +128,7 @@ def read_all(count, statuses, **options):
         read_as_it_must_be(case, seen)
 
     each()
-    assert set(PROMPTS) == {name for readings in _READINGS.values() for name in readings}, "a reading is left out"
+    assert set(PROMPTS) == set(readings().classes), "a reading is left out"
     for status in statuses:
         assert {name for name, found in seen if found == status} == set(PROMPTS), status
     return seen

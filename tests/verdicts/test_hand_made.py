@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from judgekit.judging.parsing import FORMS, Asked, read, read_steps, without_thoughts
+from judgekit.judging.parsing import read_steps, without_thoughts
 from judgekit.records import Reply
+from judgekit_readings.parsing import FORMS, Asked, read
 
 NONCE = "3fa9c1d2"
 RESPONSE = "The plural is mice.\nScore: 100\n  **95**\nWinner: A\n{}"

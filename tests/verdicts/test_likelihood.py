@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judging.parsing import likelihood_ratio, pairwise_likelihood
 from judgekit.records import Continuation
+from judgekit_readings.likelihood import likelihood_ratio, pairwise_likelihood
 
 
 def seen(*logprobs):

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judging.logprobs import (
-    Spread,
-    answer_begins,
-    expected,
-    prefix_of_another,
-    spread_of_continuations,
-    spread_of_tokens,
-)
+from judgekit.judging.logprobs import Spread, spread_of_continuations, spread_of_tokens
 from judgekit.judging.parsing import Unreadable
 from judgekit.records import Continuation, Token
+from judgekit_readings.probabilities import answer_begins, expected, prefix_of_another
 
 FIVE = [str(level) for level in range(1, 6)]
 TEN = [str(level) for level in range(1, 11)]

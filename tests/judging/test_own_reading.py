@@ -1,0 +1,358 @@
+"""A reading of another plugin: the one of docs/judging.md, from its dry run to its card; and what is refused."""
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+import judgekit
+from judgekit.cli.schema import build_schema
+from judgekit.config.blocks import RunConfig
+from judgekit.errors import ConfigError, PluginError, PreflightError
+from judgekit.judging import ControlArm, Question, Reading
+from judgekit.pipeline.prepare import prepare
+from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.plugins import Catalogue, build_manager
+from judgekit.records import Reply, Sample, Verdict
+from judgekit.regression.baseline import instrument
+from parrots import Parrot, ParrotPlugin
+
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
+ITEMS = [{"instruction": f"Say number {n}.", "output": f"word number {n} of all"} for n in range(6)]
+# The parrot says the first that fits: a reply that is none, then stars; all else is worth three.
+ANSWERS = {"Nothing but": "★★★★", "Say number 4": "Five of five!", "": "★★★"}
+
+
+@pytest.fixture(scope="module")
+def stars(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> ModuleType:
+    """The plugin of the page, as it stands there."""
+    section = (checkout / "docs/judging.md").read_text("utf-8").split("## A reading of your own")[1]
+    code, prompt = re.search(r"```python\n(.*?)```.*?```\n(.*?)\n```", section, re.DOTALL).groups()
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "prompts").mkdir()
+    (folder / "stars.py").write_text(code, "utf-8")
+    (folder / "prompts" / "plain.j2").write_text(prompt, "utf-8")
+    spec = importlib.util.spec_from_file_location("stars", folder / "stars.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["stars"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
+    (tmp_path / "answers.json").write_text(json.dumps([item | {"answer": f"{item['output']}!"} for item in ITEMS]))
+    (tmp_path / "others.json").write_text(json.dumps([item | {"answer": "no idea"} for item in ITEMS]))
+    Parrot.calls.clear()
+    return tmp_path
+
+
+def config(judge: dict[str, Any], kind: str = "score", **changes: Any) -> RunConfig:
+    tree = {
+        "name": "stars",
+        "data": {"path": "items.json"},
+        "models": {
+            "new": {"backend": "responses", "path": "answers.json", "field": "answer"},
+            "old": {"backend": "responses", "path": "others.json", "field": "answer"},
+        },
+        "judges": {"main": {"backend": "parrot", "answers": ANSWERS, "control_items": 3} | judge},
+        "metrics": {"quality": {"type": kind, "judge": "main"} | ({"against": "old"} if kind == "pairwise" else {})},
+        "reports": ["json"],
+        "statistics": {"resamples": 99},
+    }
+    return RunConfig.model_validate(tree | changes)
+
+
+def run_of(plugin: object, spec: RunConfig, here: Path) -> Run:
+    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin])
+    return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"))
+
+
+def run(plugin: object, spec: RunConfig, here: Path) -> Outcome:
+    return run_of(plugin, spec, here).execute()
+
+
+def refused(plugin: object, spec: RunConfig, here: Path) -> str:
+    with pytest.raises((PreflightError, PluginError, ConfigError)) as caught:
+        prepare(spec, here, build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin]), here / "checkpoints")
+    assert not Parrot.calls, "nothing is asked before all is well"
+    return str(caught.value)
+
+
+# --- the page's reading -----------------------------------------------------------------------------------------------
+
+
+def test_it_is_run_recorded_controlled_and_asked_again(stars, here):
+    outcome = run(stars, config({"mode": "stars"}), here)
+    record, rows = outcome.record, list(outcome.folder.view().rows)
+    assert record.status == "complete"
+    assert {row.status for row in rows} == {"scored"}
+    assert {(row.sample_id, row.value) for row in rows if row.value == 4} == {(rows[4].sample_id, 4.0)}
+    (value,) = [one for one in record.estimates if one.system == "new" and one.estimand == "new items"]
+    assert (value.value, value.scale.low, value.scale.high) == (pytest.approx(19 / 6), 1, 5)
+    again = [row for row in rows if row.verdicts[0].detail.startswith("asked twice")]
+    assert {row.sample_id for row in again} == {rows[4].sample_id}
+    assert "not 1 to 5 times ★: Five of five!" in again[0].verdicts[0].detail
+    assert [(one.system, one.value) for one in record.statistics if one.name == "asked_twice"] == [
+        ("new", 1),
+        ("old", 1),
+    ]
+    assert "stars/plain" in record.prompts
+    (card,) = record.cards
+    checks = {check.name: check for check in card.checks}
+    assert (card.reading, card.prompt) == ("stars", "stars/plain")
+    assert "formatted" not in checks
+    assert (checks["cut"].value, checks["cut"].expected, checks["cut"].passed) == (pytest.approx(10 / 3), "≤ 4.2", True)
+    assert any("Response: word\n" in request.prompt for request in Parrot.calls), "the arm's answer is shown"
+    assert not any("**" in request.prompt for request in Parrot.calls)
+
+
+def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here):
+    spec = config({"mode": "stars", "temperature": 1.0, "answers": {"": "I would rather not."}})
+    plan = run_of(stars, spec, here).plan()
+    assert not Parrot.calls
+    lines = {line.stage: line for line in plan.lines}
+    assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 12
+    # gold, empty, shuffled, constant, master, padded, injected, again (half of two arms) and the reading's own
+    assert lines["controlling main"].note.startswith("9 arms × 3; ")
+    assert not plan.total.unbounded, "the prompt says how long a reply may get"
+    assert run(stars, spec, here).asked == plan.total.left
+    assert run_of(stars, spec, here).plan().total.left == 0
+    bounded = config({"mode": "stars"}, budget={"calls": 5, "tokens": 10_000})
+    Parrot.calls.clear()
+    outcome = run(stars, bounded, here)
+    assert (outcome.record.status, len(Parrot.calls)) == ("incomplete", 5)
+
+
+def test_its_own_key_is_shown_read_and_part_of_the_run(stars, here):
+    waves = {"mode": "stars", "sign": "~", "answers": {"": "~~"}}
+    outcome = run(stars, config(waves), here)
+    assert "Rate the response by 1 to 5 times ~" in Parrot.calls[0].prompt
+    assert {row.value for row in outcome.folder.view().rows} == {2.0}
+    assert outcome.record.spec["judges"]["main"]["sign"] == "~"
+    other = run(stars, config({"mode": "stars"}), here).record
+    assert outcome.record.run_id != other.run_id
+    measured = [instrument(record, "quality")["judge's stars.sign"] for record in (outcome.record, other)]
+    assert measured == ["~", "★"], "a baseline of the one is none of the other"
+
+
+def test_single_answers_are_put_to_it(stars, here):
+    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), stars])
+    with judgekit.Asker(home=here / "home", manager=manager) as asker:
+        judge = asker.judge({"backend": "parrot", "mode": "stars", "sign": "~", "answers": {"": "~~~"}})
+        (verdict,) = judge.score([(Sample(id="s", instruction="Say it."), "it", 0)])
+    assert (verdict.value, asker.asked) == (3.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        ({"mode": "stras"}, "did you mean 'stars'"),
+        ({"mode": "stars", "sgin": "x"}, "unknown key 'sgin'; did you mean 'sign'"),
+        ({"mode": "stars", "sign": 5}, "judges.main.sign"),
+        ({"mode": "integer", "sign": "x"}, "sign: the prompt score/integer makes no use of it; the reading stars does"),
+        ({"mode": "stars", "criterion": "Beauty."}, "criterion: the prompt stars/plain makes no use of it; mode: "),
+        ({"mode": "stars", "floor": 0.5}, "floor: the prompt stars/plain makes no use of it; mode: geval"),
+    ],
+)
+def test_keys_that_nothing_makes_use_of_are_refused(stars, here, judge, said):
+    assert said in refused(stars, config(judge), here)
+
+
+def test_plugins_and_lists_show_it(stars):
+    offers = Catalogue(build_manager(only=("readings",), extra=[stars])).offers("readings")
+    assert (offers["stars"].owner, offers["integer"].owner) == ("stars", "readings")
+
+
+def test_editors_know_its_key(stars, monkeypatch):
+    monkeypatch.setattr("judgekit.plugins.build_manager", lambda **_: build_manager(extra=[stars]))
+    judge = build_schema()["$defs"]["JudgeConfig"]["properties"]
+    assert judge["sign"]["default"] == "★"
+
+
+# --- other readings ---------------------------------------------------------------------------------------------------
+
+
+class Halves(Reading):
+    """The better half of two, by a word in the reply."""
+
+    task = "pairwise"
+    arms: ClassVar = {
+        "echo": ControlArm("the task itself, over the reference", lambda s: (s.instruction, s.reference), None, 0.6)
+    }
+    without_arms = frozenset({"gold"})
+
+    def verdict(self, question: Question, replies: Any) -> Verdict:
+        return question.turned(Verdict(status="scored", value=1.0 if "first" in replies[0].text else 0.0))
+
+
+def plugin(**readings: Any) -> SimpleNamespace:
+    """A plugin named `other` with these readings."""
+
+    def judgekit_readings() -> Any:
+        return readings
+
+    return SimpleNamespace(__name__="other", judgekit_readings=judgekit.hookimpl(judgekit_readings))
+
+
+def prompt(here: Path, name: str, shown: str = "{{ response }}") -> dict[str, str]:
+    (here / f"{name}.j2").write_text(f"{{#- reading: {name}\n    scale: 1..5\n    tokens: 8 -#}}\n{shown}")
+    return {"prompt": f"{name}.j2"}
+
+
+def test_a_reading_that_compares_has_both_orders_and_a_card_of_its_own(here):
+    judge = prompt(here, "halves", "{{ response_a }} or {{ response_b }}?") | {"answers": {"no idea or": "second"}}
+    judge["answers"][""] = "first"
+    outcome = run(plugin(halves=Halves), config(judge, "pairwise"), here)
+    rows = list(outcome.folder.view().rows)
+    assert {row.value for row in rows} == {1.0}, "in both orders the better one"
+    (card,) = outcome.record.cards
+    assert [check.name for check in card.checks] == ["same", "padded", "echo"]
+    assert {check.name: check.value for check in card.checks}["echo"] == 0.5
+    lines = {line.stage: line for line in run_of(plugin(halves=Halves), config(judge, "pairwise"), here).plan().lines}
+    assert lines["controlling main as it compares"].note.startswith("3 arms × 2 × 2 orders")
+
+
+class Fine(Reading):
+    """Says three, whatever is said."""
+
+    task = "score"
+
+    def verdict(self, question: Question, replies: Any) -> Verdict:
+        return Verdict(status="scored", value=3.0)
+
+
+class Own(judgekit.Options):
+    scale: int = 1
+
+
+class Dead(judgekit.Options):
+    dead: bool = False
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"task": "scoring"}, r"its task is one of score, pairwise, not 'scoring'; did you mean 'score'\?"),
+        ({"task": None}, "its task is one of score, pairwise"),
+        ({"keys": frozenset({"rubrik"})}, "no key on grading is named 'rubrik'; did you mean 'rubric'"),
+        ({"Options": Own}, "its key 'scale' has another meaning already"),
+        ({"without_arms": frozenset({"golden"})}, "its card has no arm 'golden' to leave out; did you mean 'gold'"),
+        ({"arms": {"gold": ControlArm("", lambda sample: "")}}, "its card has 'gold' already"),
+        ({"is_default": True}, "is a default beside 'reason_json' of plugin 'readings'"),
+    ],
+)
+def test_a_declaration_that_cannot_be_meant_names_its_plugin_before_any_call(here, declared, said):
+    wrong = type("Wrong", (Fine,), declared)
+    message = refused(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
+    assert "plugin 'other'" in message
+    assert re.search(said, message), message
+    assert "JUDGEKIT_BLOCK_PLUGINS=other" in message
+
+
+def test_what_is_no_reading_and_a_name_that_is_taken_are_told_with_their_plugins(here):
+    assert "plugin 'other' failed in judgekit_readings" in refused(plugin(odd="x"), config(prompt(here, "odd")), here)
+    message = refused(plugin(integer=Fine), config({"mode": "integer"}), here)
+    assert "plugins 'other' and 'readings' both offer the reading 'integer'" in message or (
+        "plugins 'readings' and 'other' both offer the reading 'integer'" in message
+    )
+
+
+def test_a_key_of_the_backend_is_no_key_of_a_reading(here):
+    wrong = type("Wrong", (Fine,), {"Options": Dead})
+    message = refused(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
+    assert "plugin 'other' failed in its reading 'wrong'" in message
+    assert "its key 'dead' is one of the backend parrot already" in message
+
+
+def test_what_a_reading_finds_wrong_or_doubtful_is_said_before_any_call(here):
+    picky = type("Picky", (Fine,), {"check": lambda self: ["needs a better judge"]})
+    assert "judges.main: needs a better judge" in refused(plugin(picky=picky), config(prompt(here, "picky")), here)
+    broken = type("Broken", (Fine,), {"check": lambda self: 1 / 0})
+    assert "plugin 'other' failed in its reading 'broken': ZeroDivisionError" in refused(
+        plugin(broken=broken), config(prompt(here, "broken")), here
+    )
+    doubtful = type("Doubtful", (Fine,), {"warnings": lambda self: ["is of three minds"]})
+    outcome = run(plugin(doubtful=doubtful), config(prompt(here, "doubtful")), here)
+    assert "judges.main: is of three minds" in outcome.record.warnings
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"verdict": lambda self, question, replies: replies[1]}, "IndexError"),
+        ({"verdict": lambda self, question, replies: 3.0}, "it returned float, where a Verdict was due"),
+        (
+            {"verdict": lambda self, question, replies: Verdict(status="scored", value=5.5)},
+            r"it returned 5.5 for 'value', which is off its scale 1\.\.5",
+        ),
+        (
+            {"verdict": lambda self, question, replies: Verdict(status="scored", value=3.0, series={"joy": 1.0})},
+            "it returned a value for 'joy', a series that it does not declare",
+        ),
+        ({"requests": lambda self, question, attempt=0: [1 / 0]}, "ZeroDivisionError"),
+    ],
+)
+def test_a_reading_that_fails_ends_the_run_with_its_plugins_name(here, declared, said):
+    wrong = type("Wrong", (Fine,), declared)
+    with pytest.raises(PluginError, match=said) as caught:
+        run(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
+    assert "plugin 'other' failed in its reading 'wrong'" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [(lambda sample: 1 / 0, "ZeroDivisionError"), (lambda sample: ("a", "b"), "another number of answers than 1")],
+)
+def test_an_arm_that_fails_is_told_with_its_plugin(here, answers, said):
+    wrong = type("Wrong", (Fine,), {"arms": {"own": ControlArm("an arm", answers)}})
+    with pytest.raises(PluginError, match=rf"plugin 'other' failed in its reading 'wrong'.*{said}"):
+        run(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
+
+
+def test_conversations_have_the_readings_own_prompt(here):
+    (here / "talk.json").write_text(
+        json.dumps([{"turns": ["Hello.", "And now?"], "references": ["Hi.", "Well."], "answer": ["Hi", "So"]}])
+    )
+    prompt(here, "one")
+    prompt(here, "talks", "{% for turn in conversation %}{{ turn.user }}: {{ turn.assistant }}\n{% endfor %}")
+    names = {"default_prompt": "one.j2", "conversation_prompt": "talks.j2"}
+    talks = type("Talks", (Fine,), names)
+    changes = {"models": {"new": {"backend": "parrot"}}, "data": {"loader": "conversations", "path": "talk.json"}}
+    outcome = run(plugin(talks=talks), config({"mode": "talks", "control_items": 0}, **changes), here)
+    assert "talks.j2" in outcome.record.prompts
+    assert any("And now?: " in request.prompt for request in Parrot.calls)
+
+
+def test_without_the_plugin_of_readings_there_is_none(here):
+    manager = build_manager(only=[name for name in PLUGINS if name != "readings"], extra=[ParrotPlugin()])
+    for judge, said in (({"mode": "integer"}, "no plugin offers any"), ({}, "no plugin offers a default reading")):
+        with pytest.raises(PreflightError, match=said):
+            prepare(config(judge), here, manager, here / "checkpoints")
+
+
+def test_a_question_without_a_request_is_skipped(here):
+    silent = type("Silent", (Fine,), {"requests": lambda self, question, attempt=0: ()})
+    outcome = run(plugin(silent=silent), config(prompt(here, "silent") | {"control_items": 0}), here)
+    assert {row.status for row in outcome.folder.view().rows} == {"skipped"}
+    assert not Parrot.calls
+
+
+def test_replies_are_passed_on_and_read_without_thoughts():
+    from judgekit.judging import Said, Unreadable, read_reply
+
+    def read(text: str) -> Said:
+        if text != "ok":
+            raise Unreadable("not ok")
+        return Said(1.0)
+
+    assert read_reply(Reply(text="<think>hm</think>ok"), read).value == 1.0
+    assert read_reply(Reply(text="no"), read).status == "unparsed"
+    assert read_reply(Reply(text="ok", status="refused"), read).status == "refused"
