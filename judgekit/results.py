@@ -319,6 +319,9 @@ class PooledRun(Noun):
     repeats: tuple[int, ...]
 
 
+JUDGE_PROMPTS = ("score/", "pairwise/", "steps/")  # folders of the prompts that judges are asked by
+
+
 class RunRecord(Noun):
     """A run's result: manifest and estimates. Equal work gives equal bytes; reports are made from it alone."""
 
@@ -345,6 +348,7 @@ class RunRecord(Noun):
     gate: Gate | None = None
     gate_trouble: str = ""  # why the config's gate could not be evaluated
     metric_prompts: dict[str, tuple[str, ...]] = {}  # the templates of each metric and of its judge, by metric
+    metric_judges: dict[str, str] | None = None  # the judge of each metric that asks one; None: an older record
     rescored: str | None = None  # the id of the run whose stored responses were judged again
     trainings: tuple[Training, ...] = ()
     steps: dict[str, tuple[str, ...]] = {}  # the evaluation steps that a judge wrote for itself, by judge
@@ -352,6 +356,20 @@ class RunRecord(Noun):
     notes: dict[str, int] = {}
     errors: dict[str, int] = {}
     files: dict[str, str] = {}
+
+    def judge_of(self, metric: str) -> str | None:
+        """The judge that a metric asked; None where it asks none."""
+        if self.metric_judges is not None:
+            return self.metric_judges.get(metric)
+        # An older record tells it by the config, and where that names none, by the prompts that were rendered.
+        named, judges = self.part("metrics", metric).get("judge"), self.part("judges")
+        if named is not None or len(judges) != 1:
+            return str(named) if named is not None else None
+        (only,) = judges
+        prompt = self.part("judges", only).get("prompt")
+        own = {str(one) for one in (prompt.values() if isinstance(prompt, Mapping) else [prompt])}
+        rendered = self.metric_prompts.get(metric, tuple(self.prompts))
+        return only if any(name in own or name.startswith(JUDGE_PROMPTS) for name in rendered) else None
 
     def part(self, *keys: str) -> Mapping[str, JsonValue]:
         """What stands in its config under these keys, as in part("metrics", "quality"); empty where nothing does."""

@@ -24,10 +24,9 @@ from judgekit.config.load import build_options
 from judgekit.contracts import Metric
 from judgekit.errors import DataError, UsageError
 from judgekit.pipeline.measure import Measurements
-from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared
+from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric
 from judgekit.pipeline.rescore import StoredSamples, spec_of
 from judgekit.plugins import Catalogue
-from judgekit.prompting.templates import Prompts
 from judgekit.records import Response, Row, Scale, ScoreKey
 from judgekit.regression.baseline import samples_of
 from judgekit.results import JudgeCard, PooledRun, RunRecord, RunView
@@ -88,18 +87,16 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
     files["rows.jsonl"] = folder.rows.write(
         measurements.added(by_name[row.metric], row) for row in _rows(members, same, copies)
     )
-    estimates, differences = measurements.estimates(metrics)
-    prepared = Prepared(config, Path(), Prompts(), metrics=metrics)
-    estimates, statistics = measurements.derived(prepared, estimates)
+    results = measurements.results(metrics)
     record = first.model_copy(
         update={
             "run_id": folder.path.name,
             "status": "incomplete" if any(m.record.status == "incomplete" for m in members) else "complete",
-            "estimates": tuple(estimates),
-            "differences": tuple(differences),
-            "statistics": tuple(statistics),
+            "estimates": tuple(results.estimates),
+            "differences": tuple(results.differences),
+            "statistics": tuple(results.statistics),
             "breakdowns": tuple(measurements.breakdowns(metrics)),
-            "variance_budgets": tuple(measurements.variance_budgets(estimates)),
+            "variance_budgets": tuple(measurements.variance_budgets(results.estimates)),
             "pooled": tuple(
                 PooledRun(run_id=m.record.run_id, seed=m.config.seed, repeats=tuple(sorted(m.numbers.values())))
                 for m in members

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -183,6 +184,10 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
     with problems.collecting(label):
         for problem in metric.check(capabilities):
             problems.add(label, problem)
+    try:
+        inspect.signature(metric.aggregate).bind({}, None)
+    except TypeError as error:
+        problems.add(label, f"aggregate of a metric of type {config.type!r} must take (tables, terms): {error}")
     templates: list[Template] = []
     with problems.collecting(label):
         templates = [prepared.prompts.get(prompt) for prompt in metric.prompts(capabilities)]

@@ -88,8 +88,12 @@ class Prepared:
 
     def anchor(self, systems: Sequence[str]) -> str:
         """The system that others of these are compared with: the config's `against`, or the first."""
-        against = self.config.against
-        return against if against is not None and against in systems else systems[0]
+        return anchor_of(self.config, systems)
+
+    @property
+    def metric_judges(self) -> dict[str, str]:
+        """The judge of each metric that asks one."""
+        return {planned.name: planned.judge for planned in self.metrics if planned.judge is not None}
 
     def judge(self, name: str) -> PlannedJudge | PlannedPanel:
         return self.panels[name] if name in self.panels else self.judges[name]
@@ -112,6 +116,11 @@ class Prepared:
         """Every backend by the place of its part in the config."""
         models = {f"models.{name}": backend for name, backend in self.models.items()}
         return models | {f"judges.{name}": judge.backend for name, judge in self.judges.items()}
+
+
+def anchor_of(config: RunConfig, systems: Sequence[str]) -> str:
+    """The system that others of these are compared with: the config's `against`, or the first."""
+    return config.against if config.against is not None and config.against in systems else systems[0]
 
 
 class Problems:

@@ -17,9 +17,9 @@ from pydantic import Field, JsonValue
 from judgekit.errors import DataError, IncompleteError
 from judgekit.files import damage, write_atomically
 from judgekit.records import Finite, Noun, Sample, Scale, VerdictStatus
-from judgekit.results import RunRecord, RunView
+from judgekit.results import JUDGE_PROMPTS, RunRecord, RunView
 from judgekit.run_folder import RECORD, RunFolder
-from judgekit.statistics.item_tables import item_tables, rounded, scales_of
+from judgekit.statistics.item_tables import item_tables, rounded, scales_of, unpaired
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -70,6 +70,7 @@ class Sheet(Noun):
     dataset: str
     n_samples: int
     systems: dict[str, Scores]
+    unpaired: str = Field("", exclude=True)  # why its headline cannot be paired by item; never in a file
 
 
 class Baseline(Noun):
@@ -104,7 +105,7 @@ def baseline_of(view: RunView) -> Baseline:
     scales = scales_of(record)
     tables, used = item_tables(view.rows, scales)
     samples = list(view.samples)
-    sheets = {}
+    whys, sheets = unpaired(record, tables), {}
     for metric, scale in scales.items():
         chosen = samples_of(record, metric, samples, used.get(metric, set()))
         sheets[metric] = Sheet(
@@ -117,6 +118,7 @@ def baseline_of(view: RunView) -> Baseline:
                 for (name, system, opponent), table in tables.items()
                 if name == metric
             },
+            unpaired=whys.get(metric, ""),
         )
     for metric, sheet in sheets.items():
         _check_scale("rows.jsonl", metric, sheet)
@@ -180,36 +182,25 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
     data = part.get("data") or record.spec.get("data")
     if isinstance(data, Mapping) and data.get("shots") is not None:
         found["shots"] = _shown(data["shots"])
-    for number, name in enumerate(_judges(record, metric, part)):
+    for number, name in enumerate(judges_of(record, metric)):
         judge, identity = record.part("judges", name), record.identities.get(f"judges.{name}")
         member = f" of {name}" if number else ""
         found |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
             found |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
     prompts = record.metric_prompts.get(metric)
-    names = prompts if prompts is not None else _instrument_prompts(record, bool(part.get("judge")))
+    names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
     found |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
     return dict(sorted(found.items()))
 
 
-def _judges(record: RunRecord, metric: str, part: Mapping[str, JsonValue]) -> list[str]:
-    """The metric's judge, and the members of a panel."""
-    known = list(record.part("judges"))
-    asks = part.get("judge") or (known[0] if len(known) == 1 and asks_judge(record, metric) else None)
-    if not isinstance(asks, str):
-        return []
-    panel = record.part("judges", asks).get("panel")
-    return [asks, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [asks]
-
-
 def judges_of(record: RunRecord, metric: str) -> list[str]:
-    """Names of the judges behind a metric; none where it asks no judge."""
-    return _judges(record, metric, record.part("metrics", metric))
-
-
-def asks_judge(record: RunRecord, metric: str) -> bool:
-    """Whether the metric's verdicts came from a judge: from its type, since its part of the config may name none."""
-    return record.part("metrics", metric).get("type") in ("score", "pairwise")
+    """Names of the judges behind a metric: the one that it asks and the members of a panel; none where it asks none."""
+    judge = record.judge_of(metric)
+    if judge is None:
+        return []
+    panel = record.part("judges", judge).get("panel")
+    return [judge, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [judge]
 
 
 def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
@@ -217,7 +208,7 @@ def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
     parts = record.part("models").values()
     styles = {str(part.get("style")) for part in parts if isinstance(part, Mapping)}
     own = [name for name in record.prompts if not name.startswith(MAIN_PROMPTS) and name not in styles]
-    return own if judged else [name for name in own if not name.startswith(("score/", "pairwise/", "steps/"))]
+    return own if judged else [name for name in own if not name.startswith(JUDGE_PROMPTS)]
 
 
 def answered_by(record: RunRecord, system: str) -> dict[str, str]:
@@ -258,11 +249,14 @@ def write_baseline(view: RunView, path: Path) -> Baseline:
         )
     if path.exists():
         read_baseline(path)
-    found = baseline_of(view)
-    if not any(scores.scored for sheet in found.metrics.values() for scores in sheet.systems.values()):
-        raise DataError(f"{found.run_id} has no scored item to compare with")
-    write_atomically(path, to_bytes(found))
-    return found
+    whole = baseline_of(view)
+    paired = {metric: sheet for metric, sheet in whole.metrics.items() if not sheet.unpaired}
+    if not any(scores.scored for sheet in paired.values() for scores in sheet.systems.values()):
+        why = "".join(f"; {metric} {sheet.unpaired}" for metric, sheet in whole.metrics.items() if sheet.unpaired)
+        raise DataError(f"{whole.run_id} has no scored item to compare with{why}")
+    baseline = whole.model_copy(update={"metrics": paired})
+    write_atomically(path, to_bytes(baseline))
+    return baseline
 
 
 def to_bytes(baseline: Baseline) -> bytes:

@@ -24,7 +24,7 @@ from judgekit.statistics.agreement import (
 )
 from judgekit.statistics.bootstrap import Kind as Resampling
 from judgekit.statistics.bootstrap import bootstrap, generator
-from judgekit.statistics.intervals import Range, none, on_grid, too_few, wilson
+from judgekit.statistics.intervals import Range, no_interval, on_grid, too_few, wilson
 from judgekit.statistics.items import Floats
 
 Kind = Literal["score", "preference", "binary"]
@@ -94,16 +94,16 @@ class _Maker:
         rng = generator(self.seed, "agreement", name)
         interval = bootstrap(means, self.confidence, scale, rng, method, resamples=self.resamples)
         if not len(means):
-            interval = none(method, empty or "no item")
+            interval = no_interval(method, empty or "no item")
         elif len(means) > 1 and scale.equal(means):
-            interval = none(method, "the same on every item")
+            interval = no_interval(method, "the same on every item")
         value = float(np.mean(means)) if len(means) else None
         return AgreementMeasure(name=name, label=label, value=value, interval=interval, n_items=len(means))
 
     def coefficient(self, name: str, label: str, ratings: Ratings) -> AgreementMeasure:
         value = coefficient(name, ratings)
         if value is None:
-            interval = none("percentile", _why_not(ratings))
+            interval = no_interval("percentile", _why_not(ratings))
             return AgreementMeasure(name=name, label=label, value=None, interval=interval, n_items=ratings.n_items)
         interval = self._percentile(name, ratings)
         return AgreementMeasure(name=name, label=label, value=value, interval=interval, n_items=ratings.n_items)
@@ -126,9 +126,9 @@ def percentile(values: Floats, confidence: float) -> Interval:
     known = np.sort(values[np.isfinite(values)])
     if len(known) < (1 - UNDEFINED) * len(values):
         lost = f"{len(values) - len(known)} of {len(values)} resamples have no value"
-        return none("percentile", f"too little variety: {lost}")
+        return no_interval("percentile", f"too little variety: {lost}")
     if np.ptp(known) == 0:
-        return none("percentile", "the same in every resample")
+        return no_interval("percentile", "the same in every resample")
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(method="percentile", low=float(low), high=float(high))
 
@@ -203,7 +203,7 @@ def _sides(x: Floats, scale: Range) -> Floats:
 
 def _majority(b: Floats, n_items: int) -> AgreementMeasure:
     label = "majority-class rate (always the commonest label)"
-    interval = none("", "a baseline, not a measurement")
+    interval = no_interval("", "a baseline, not a measurement")
     return AgreementMeasure(name="majority", label=label, value=majority_rate(b), interval=interval, n_items=n_items)
 
 

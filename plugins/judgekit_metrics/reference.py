@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import judgekit
 import judgekit.data
+import judgekit.statistics
 from judgekit_metrics.by_turn import MEAN, mean, spread, turn_series
 from judgekit_metrics.score import unanswered
 
@@ -109,7 +110,7 @@ class ReferenceLikelihood(judgekit.Metric):
     series: ClassVar[dict[str, judgekit.Scale]] = {
         "value": judgekit.Scale(label="reference likelihood (1 / perplexity)", low=0, high=1)
     }
-    derived = ("perplexity",)
+    unscaled = ("nats", "tokens")  # sums over the item: its negative log-likelihood, and its length
     conversations = True
 
     def questions(self, sample: judgekit.Sample) -> int:
@@ -131,6 +132,25 @@ class ReferenceLikelihood(judgekit.Metric):
                     series=sums,
                     verdicts=(verdict,),
                 )
+
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        """The likelihoods, and beside each system's its perplexity over all items."""
+        from judgekit_metrics.by_pair import by_pair
+        from judgekit_metrics.perplexity import NAME, PERPLEXITY, perplexity_estimate
+
+        means = terms.means(tables).estimates
+        if terms.group is not None:
+            return judgekit.Aggregate(means)
+        wholes = [
+            perplexity_estimate(
+                nats,
+                tables["tokens"][pair],
+                judgekit.statistics.Subject(terms.metric, pair[0], PERPLEXITY, NAME),
+                terms,
+            )
+            for pair, nats in tables.get("nats", {}).items()
+        ]
+        return judgekit.Aggregate(by_pair([*means, *wholes]))
 
 
 def _references(sample: judgekit.Sample) -> tuple[str, ...]:

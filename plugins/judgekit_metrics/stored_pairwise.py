@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, JsonValue
 
 import judgekit
+import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent, label_of
-from judgekit_metrics.preferences import SERIES, SHARES, Battle, Rule, all_pairs
+from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
 from judgekit_metrics.stored_files import Entry, Vocabulary, read_entries, strangers
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -54,7 +55,7 @@ class StoredPairwise(judgekit.Metric):
     needs: ClassVar[frozenset[str]] = frozenset()
     series = SERIES
     shares = SHARES
-    derived = ("outcomes", "position", "length_adjusted", "bradley_terry")
+    unscaled = (LONGER,)
 
     def inputs(self) -> list[Path]:
         return [self.path(self.options.path)]
@@ -101,6 +102,11 @@ class StoredPairwise(judgekit.Metric):
         battles = sorted(found, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
         for pair, sample_id, battle in battles:
             yield battle.row(*pair, sample_id, self.options.rule)
+
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        from judgekit_metrics.pairwise_aggregate import pairwise_aggregate
+
+        return pairwise_aggregate(tables, terms)
 
     def _battles(self, systems: Sequence[str], anchor: str) -> Iterator[tuple[tuple[str, str], str, Battle]]:
         """((system, opponent), sample id, battle) of every row, turned so that the pair is one of `pairs`."""

@@ -8,7 +8,7 @@ from typing import Any
 from judgekit.records import Response, Row, Sample, Scale, VerdictStatus
 from judgekit.results import Check, JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
 
 SCORE = Scale(label="judge score", low=0, high=100)
@@ -87,7 +87,7 @@ def estimates_of(rows: list[Row], scales: dict[str, Scale]) -> list[Any]:
     return [
         made
         for (metric, system), table in tables.items()
-        for made in estimate(table, metric=metric, system=system, series=scales.get(metric, SCORE), resamples=499)
+        for made in estimate(table, Subject(metric, system, scales.get(metric, SCORE)), IntervalTerms(resamples=499))
     ]
 
 
