@@ -177,6 +177,10 @@ class Trainer(Configured, ABC):
     def check(self) -> None:
         """Preflight: raise what would end the training, found cheaply: data that cannot be learnt from, say."""
 
+    def learnt(self) -> Iterable[Sample]:
+        """The items that it learns to answer, to be held against those that the run tests; none by default."""
+        return ()
+
     @abstractmethod
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Write the checkpoint into a folder: empty, or (if the trainer `resumes`) as a killed training left it.
@@ -297,8 +301,8 @@ class Metric(Configured, ABC):
 
         `tables`: series → (system, opponent) → table of item values. Called for all samples, for each part of a
         breakdown and for pooled runs. A metric with a number of its own adds it: its median, say, by
-        `judgekit.statistics.resampled`. A headline (series "value") that is no mean of its items has no paired
-        differences, and no gate with a margin.
+        `judgekit.statistics.resampled`. A headline (series "value") that is no mean of its items, with `bounds`, has
+        no paired differences, and no gate with a margin.
         """
         return terms.means(tables)
 

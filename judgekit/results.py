@@ -26,7 +26,7 @@ class Estimate(Noun):
     `estimand`: "new items" (the items are a sample of many) or "rerun on these items".
     `against`: the other system of a paired difference (system − against), else None.
     `opponent`: the other system of a comparison by a judge (a win rate of system against opponent), else None.
-    `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum.
+    `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum; None for what is no mean.
     `bootstrap`: the studentised item bootstrap, printed always, also where `interval` is another method.
     `group`: the samples that it is of, in a Breakdown; None: all.
     """
@@ -49,6 +49,11 @@ class Estimate(Noun):
     n_clusters: int | None = None
     repeats: int = 1
     counts: dict[VerdictStatus, int] = {}
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is a mean over items, which has bounds; else it is a number that its metric made itself."""
+        return self.bounds is not None or not self.counts
 
 
 class Group(Noun):

@@ -92,7 +92,8 @@ class Limit:
     def p(self, threshold: float, upper: bool) -> float:
         """One-sided p of "the mean is within the limit": the least level whose interval is beyond it."""
         if not self.mean:  # no more is known than that the interval is beyond the limit
-            return (1 - self.estimate.confidence) / 2 if self.missed(self.estimate.interval, threshold, upper) else 0.5
+            tail = round((1 - self.estimate.confidence) / 2, 12)
+            return tail if self.missed(self.estimate.interval, threshold, upper) else 0.5
         most, least = 0.5, 0.0
         for _ in range(_HALVINGS):
             level = (most + least) / 2

@@ -239,6 +239,8 @@ def resampled(table: ItemTable, number: Callable[[Floats], float], of: Subject, 
 
 def is_item_mean(whole: Estimate, table: ItemTable) -> bool:
     """Whether the estimate is the mean of the table's items, so that two of its kind can be paired item by item."""
+    if not whole.is_mean:
+        return False
     means = table.means()[1]
     if whole.value is None or not len(means):
         return whole.value is None and not len(means)

@@ -73,6 +73,7 @@ def a_run(
         "run_id": folder.name, "name": "run", "judgekit_version": "0", "status": "complete", "spec": tree,
         "inputs": {}, "plugins": (), "identities": {"judges.main": {"model": "llama3", "digest": "a" * 64}},
         "n_samples": len(chosen), "prompts": {"score/grade": "b" * 64}, "systems": systems, "cards": cards,
+        "metric_judges": {metric: "main" for metric, part in tree["metrics"].items() if part["type"] == "score"},
         "files": {"rows.jsonl": digest}, "estimates": tuple(estimates_of(rows, scales or {})),
     } | changes  # fmt: skip
     run.write_record(RunRecord(**record))
