@@ -96,15 +96,17 @@ def prepare(
     for found in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
         problems.found.extend(found)
     check_budget(prepared, problems)
-    problems.raise_errors()
+    left = [name for name in ("labels", "gate") if getattr(config, name) is not None]
+    problems.raise_errors(["whether the backends answer", *left])
     if not offline:
         check_backends(prepared, products, problems)
-    problems.raise_errors()
+    problems.raise_errors(left)
     prepared.metrics = _with_series(prepared)
     _read_labels(prepared, problems)
     _plan_gate(prepared, problems)
     problems.raise_errors()
     prepared.inputs = dict(_fingerprints(prepared))
+    prepared.unchecked = problems.unchecked
     prepared.warnings = [
         f"{problem.where}: {problem.message}" for problem in problems.found if problem.severity == "warning"
     ]
@@ -194,8 +196,9 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
         for template in templates:
             template.expect(metric.prompt_variables)
     judge = _judge_of(prepared.config, config, metric, label, problems)
-    if data is None:
-        return  # its problem is already noted
+    if data is None:  # its problem is already noted
+        problems.unchecked.append(f"{label} on its samples: they could not be read")
+        return
     several = next((sample for sample in data.samples if sample.turns), None)
     if several is not None and "responses" in metric.needs:
         turns = f"sample {several.id!r} has {len(several.turns) + 1} turns"

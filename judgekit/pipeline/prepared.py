@@ -85,6 +85,7 @@ class Prepared:
     stored: Stored | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)  # checks that did not run, and why
 
     def anchor(self, systems: Sequence[str]) -> str:
         """The system that others of these are compared with: the config's `against`, or the first."""
@@ -128,6 +129,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.unchecked: list[str] = []  # checks that did not run, and why
 
     def add(self, where: str, message: str, exit_code: int = 2) -> None:
         self.found.append(Problem(severity="error", where=where, message=message, exit_code=exit_code))
@@ -150,13 +152,15 @@ class Problems:
             return action()
         return None
 
-    def raise_errors(self) -> None:
+    def raise_errors(self, left: Sequence[str] = ()) -> None:
+        """Raises PreflightError if there are errors; `left` are the checks that come after these."""
         errors = [problem for problem in self.found if problem.severity == "error"]
         if errors:
             codes = [problem.exit_code for problem in errors]
             # A config that is wrong comes first: mending it may change which backends are asked.
             code = 2 if 2 in codes else 4 if 4 in codes else codes[0]
-            raise PreflightError([(problem.where, problem.message) for problem in errors], code)
+            unchecked = [*self.unchecked, *(f"{check}: the errors above come first" for check in left)]
+            raise PreflightError([(problem.where, problem.message) for problem in errors], code, unchecked)
 
 
 def data_label(name: str) -> str:

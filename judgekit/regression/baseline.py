@@ -178,20 +178,20 @@ def sample_hash(sample: Sample) -> str:
 def instrument(record: RunRecord, metric: str) -> dict[str, str]:
     """What measured: the metric's type and options, its judge (identity and how it grades), and their prompts."""
     part = record.part("metrics", metric)
-    found = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
+    measured = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
     data = part.get("data") or record.spec.get("data")
     if isinstance(data, Mapping) and data.get("shots") is not None:
-        found["shots"] = _shown(data["shots"])
+        measured["shots"] = _shown(data["shots"])
     for number, name in enumerate(judges_of(record, metric)):
         judge, identity = record.part("judges", name), record.identities.get(f"judges.{name}")
         member = f" of {name}" if number else ""
-        found |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
+        measured |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
-            found |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
+            measured |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
     prompts = record.metric_prompts.get(metric)
     names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
-    found |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
-    return dict(sorted(found.items()))
+    measured |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
+    return dict(sorted(measured.items()))
 
 
 def judges_of(record: RunRecord, metric: str) -> list[str]:
@@ -215,12 +215,12 @@ def answered_by(record: RunRecord, system: str) -> dict[str, str]:
     """A fingerprint of the system: its identity, and how it is asked. Seeds are left out: they tell repeats apart."""
     part = record.part("models", system)
     identity = record.identities.get(f"models.{system}")
-    found = {f"asked with {key}": _shown(part[key]) for key in ("temperature", "top_p", "top_k", "max_new_tokens",
+    asked_with = {f"asked with {key}": _shown(part[key]) for key in ("temperature", "top_p", "top_k", "max_new_tokens",
              "stop", "style") if part.get(key) not in (None, [], ())}  # fmt: skip
     if isinstance(identity, Mapping):
-        found |= {str(key): _shown(value) for key, value in identity.items()}
+        asked_with |= {str(key): _shown(value) for key, value in identity.items()}
     asked = sorted(name for name in record.prompts if name.startswith(MAIN_PROMPTS))
-    return dict(sorted((found | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
+    return dict(sorted((asked_with | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
 
 
 def _shown(value: JsonValue) -> str:

@@ -47,8 +47,8 @@ def items_needed(sd: float, design: Design, margin: float, power: float = POWER)
     than `MOST`. About ((1.645 + z_power)·sd/margin)²."""
 
     def enough(n: int) -> bool:
-        found = minimum_detectable(sd, replace(design, n=n), margin, power)
-        return found is not None and found <= margin
+        least = minimum_detectable(sd, replace(design, n=n), margin, power)
+        return least is not None and least <= margin
 
     high = design.n
     while not enough(high):

@@ -57,9 +57,9 @@ def corrected(
     elif others < 2:
         interval = no_interval("ppi++", "every item has a label: the labels' own mean needs no correction")
     else:
-        found = ppi_plus_plus(human, judge, unlabelled)
-        value, weight = min(max(found.value, scale.low), scale.high), found.weight
-        interval = _interval(found, n, confidence, scale)
+        corrected = ppi_plus_plus(human, judge, unlabelled)
+        value, weight = min(max(corrected.value, scale.low), scale.high), corrected.weight
+        interval = _interval(corrected, n, confidence, scale)
         if len(np.unique(human)) <= 2 and n < FEW_BINARY:
             note = f"{n} yes/no labels: under {FEW_BINARY}, the interval covers less than it says"
     return Corrected(
@@ -77,8 +77,8 @@ def corrected(
     )
 
 
-def _interval(found: Ppi, n: int, confidence: float, scale: Range) -> Interval:
-    if found.se <= 1e-9 * scale.range:
+def _interval(corrected: Ppi, n: int, confidence: float, scale: Range) -> Interval:
+    if corrected.se <= 1e-9 * scale.range:
         return no_interval("ppi++", "all labels differ from the judge by the same: there is no spread to estimate from")
-    half = t_quantile(confidence, n - 2) * found.se
-    return scale.interval("ppi++", found.value - half, found.value + half)
+    half = t_quantile(confidence, n - 2) * corrected.se
+    return scale.interval("ppi++", corrected.value - half, corrected.value + half)

@@ -48,8 +48,8 @@ def rerun_interval(table: ItemTable, confidence: float, scale: Range) -> tuple[f
     if error <= 1e-12 * scale.range:
         return error, no_interval(method, "every repeat gave the same score")
     mean, half = float(np.mean(items.mean)), t_quantile(confidence, df) * error
-    found = scale.interval(method, mean - half, mean + half)
-    return error, found.model_copy(update={"note": JUDGED_AGAIN}) if units is generations.judged else found
+    interval = scale.interval(method, mean - half, mean + half)
+    return error, interval.model_copy(update={"note": JUDGED_AGAIN}) if units is generations.judged else interval
 
 
 def components(table: ItemTable) -> Components | None:

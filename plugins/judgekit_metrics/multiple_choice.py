@@ -204,12 +204,12 @@ class MultipleChoice(judgekit.Metric):
             detail = reply.detail or reply.status
             return judgekit.Verdict(status=reply.status, raw=reply.text, detail=detail), {}
         try:
-            found = readings.read(question, reply, self.options.mode, reading)
+            picked = readings.read(question, reply, self.options.mode, reading)
         except readings.Unread as reason:
             return judgekit.Verdict(status="unparsed", raw=reply.text, detail=str(reason)), {}
-        chosen = found.by[self.options.mode]
-        options = {mode: question.order[index] for mode, index in found.by.items()}
-        raw = json.dumps({"chosen": LETTERS[chosen], **found.figures, **kept})
+        chosen = picked.by[self.options.mode]
+        options = {mode: question.order[index] for mode, index in picked.by.items()}
+        raw = json.dumps({"chosen": LETTERS[chosen], **picked.figures, **kept})
         value = float(options[self.options.mode] == question.sample.answer)
         figures = {"chosen": float(chosen), "shots": float(len(asked.shots))}  # what stays of it without its texts
         return judgekit.Verdict(status="scored", value=value, raw=raw, series=figures), options

@@ -28,18 +28,18 @@ Estimates = Sequence[judgekit.statistics.Estimate]
 def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
     """The sections of every metric that compares systems."""
     record = run.record
-    found: list[judgekit.Section | None] = []
+    shown: list[judgekit.Section | None] = []
     for metric in dict.fromkeys(estimate.metric for estimate in record.estimates if estimate.opponent is not None):
         mine = [e for e in record.estimates if e.metric == metric and e.opponent and e.estimand == "new items"]
         rates = [estimate for estimate in mine if estimate.series == "value"]
         systems = [system for system in record.systems if any(system in (e.system, e.opponent) for e in rates)]
-        found += [
+        shown += [
             _matrix(metric, rates, systems) if len({e.opponent for e in rates}) > 1 else None,
             _strengths(metric, [estimate for estimate in mine if estimate.series == STRENGTH]),
             _rules(metric, [estimate for estimate in mine if estimate.series in RULES]),
             _positions(metric, mine, record.statistics),
         ]
-    return [replace(section, place="pairwise") for section in found if section is not None]
+    return [replace(section, place="pairwise") for section in shown if section is not None]
 
 
 def _matrix(metric: str, rates: Estimates, systems: Sequence[str]) -> judgekit.Section:

@@ -55,14 +55,14 @@ class _ReferenceMetric(judgekit.Metric):
     def _verdict(self, sample: judgekit.Sample, response: judgekit.Response) -> judgekit.Verdict:
         if response.status != "complete":
             return unanswered(response)
-        found = [
+        values = [
             None if reference is None else self.value(answer, reference)
             for answer, reference in zip(response.answers, sample.references, strict=True)
         ]
-        known = [value for value in found if value is not None]
+        known = [value for value in values if value is not None]
         if not known:
             return _NO_REFERENCE
-        series = {name: value for name, value in spread(found).items() if name != MEAN} if sample.turns else {}
+        series = {name: value for name, value in spread(values).items() if name != MEAN} if sample.turns else {}
         return judgekit.Verdict(status="scored", value=mean(known), series=series)
 
 
@@ -155,8 +155,8 @@ class ReferenceLikelihood(judgekit.Metric):
 
 def _references(sample: judgekit.Sample) -> tuple[str, ...]:
     """The reference of every turn; none, where one is missing."""
-    found = tuple(reference for reference in sample.references if reference)
-    return found if len(found) == len(sample.references) else ()
+    references = tuple(reference for reference in sample.references if reference)
+    return references if len(references) == len(sample.references) else ()
 
 
 def _continued(study: judgekit.Study, system: str, sample: judgekit.Sample) -> Iterator[judgekit.Request]:
@@ -171,8 +171,8 @@ def _likelihood(replies: Sequence[judgekit.Reply]) -> tuple[judgekit.Verdict, di
     for reply in replies:
         if reply.status != "complete":
             return judgekit.Verdict(status=reply.status, detail=reply.detail), {}
-    found = [reply.continuations[0] for reply in replies]
-    tokens, total = sum(one.tokens for one in found), math.fsum(one.loglikelihood for one in found)
+    read = [reply.continuations[0] for reply in replies]
+    tokens, total = sum(one.tokens for one in read), math.fsum(one.loglikelihood for one in read)
     detail = f"{total:.4f} nats for {judgekit.counted(tokens, 'token')}; perplexity {_exp(-total / tokens):.4g}"
     verdict = judgekit.Verdict(status="scored", value=math.exp(total / tokens), raw=detail)
     return verdict, {"nats": -total, "tokens": float(tokens)}

@@ -76,8 +76,8 @@ class StoredPairwise(judgekit.Metric):
 
     def check_samples(self, samples: Sequence[judgekit.Sample], systems: Sequence[str], whole: bool) -> list[str]:
         anchor = systems[0]  # which of two is the system does not matter to what is wrong
-        found = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
-        known = list(dict.fromkeys(sample_id for _, sample_id in found))
+        judged = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
+        known = list(dict.fromkeys(sample_id for _, sample_id in judged))
         problems = strangers(known, samples, "verdicts") if whole else []
         missing = sorted({sample.id for sample in samples} - set(known))
         if missing:
@@ -98,8 +98,8 @@ class StoredPairwise(judgekit.Metric):
         """One row a (system, opponent, sample)."""
         order = {pair: place for place, pair in enumerate(self.pairs(study.systems, study.anchor))}
         place_of = {sample.id: place for place, sample in enumerate(study.samples)}
-        found = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
-        battles = sorted(found, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
+        unsorted = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
+        battles = sorted(unsorted, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
         for pair, sample_id, battle in battles:
             yield battle.row(*pair, sample_id, self.options.rule)
 

@@ -356,3 +356,14 @@ def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write() -
     with pytest.raises(PluginError, match=r"plugin 'outside': the metric 'old' .* write `aggregate\(self") as caught:
         Catalogue(manager)
     assert "\n" not in str(caught.value)
+
+
+def test_the_example_of_the_documentation_runs(here: Path, checkout: Path) -> None:
+    import re
+    from types import ModuleType
+
+    example = re.findall(r"```python\n(.*?)```", (checkout / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)[1]
+    plugin = ModuleType("length")
+    exec(compile(example, "CONTRIBUTING.md", "exec"), plugin.__dict__)
+    record = execute(here, "length", plugin).record
+    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
