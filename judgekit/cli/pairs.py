@@ -49,7 +49,7 @@ def matrix(record: RunRecord, metric: str) -> tuple[tuple[str, ...], list[tuple[
     }
     systems = [system for system in record.systems if any(system in pair for pair in headlines)]
     rows = [(system, *(headlines.get((system, other), "") for other in systems)) for system in systems]
-    return ("↓ against →", *systems), rows
+    return ("headline of ↓ against →", *systems), rows
 
 
 def statistic_tables(record: RunRecord) -> Iterator[tuple[tuple[str, ...], list[tuple[str, ...]]]]:

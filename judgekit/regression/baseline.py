@@ -29,9 +29,24 @@ LONGEST = 80  # characters of a fingerprint that is shown as it is; what is long
 MAIN_PROMPTS = "instruct/"  # prompts of the systems, which are no part of the instrument
 # How a judge grades: these keys of its part of the config, with those of its identity, are the instrument.
 GRADING = (
-    "mode", "prompt", "scale", "rubric", "criterion", "steps", "criteria", "weights", "floor", "panel", "combine",
-    "temperature", "top_p", "top_k", "seed", "max_new_tokens", "stop",
-)  # fmt: skip
+    "mode",
+    "prompt",
+    "scale",
+    "rubric",
+    "criterion",
+    "steps",
+    "criteria",
+    "weights",
+    "floor",
+    "panel",
+    "combine",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "max_new_tokens",
+    "stop",
+)
 NOT_MEASURING = frozenset(
     {"judge", "models", "data", "labels", "path"}
 )  # keys of a metric that do not change its scale
@@ -215,8 +230,11 @@ def answered_by(record: RunRecord, system: str) -> dict[str, str]:
     """A fingerprint of the system: its identity, and how it is asked. Seeds are left out: they tell repeats apart."""
     part = record.part("models", system)
     identity = record.identities.get(f"models.{system}")
-    asked_with = {f"asked with {key}": _shown(part[key]) for key in ("temperature", "top_p", "top_k", "max_new_tokens",
-             "stop", "style") if part.get(key) not in (None, [], ())}  # fmt: skip
+    asked_with = {
+        f"asked with {key}": _shown(part[key])
+        for key in ("temperature", "top_p", "top_k", "max_new_tokens", "stop", "style")
+        if part.get(key) not in (None, [], ())
+    }
     if isinstance(identity, Mapping):
         asked_with |= {str(key): _shown(value) for key, value in identity.items()}
     asked = sorted(name for name in record.prompts if name.startswith(MAIN_PROMPTS))
