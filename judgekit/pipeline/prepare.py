@@ -190,6 +190,8 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
         inspect.signature(metric.aggregate).bind({}, None)
     except TypeError as error:
         problems.add(label, f"aggregate of a metric of type {config.type!r} must take (tables, terms): {error}")
+    for series in sorted(set(metric.unscaled) & set(getattr(metric, "series", ()))):
+        problems.add(label, f"a metric of type {config.type!r} has the series {series!r} both with and without a scale")
     templates: list[Template] = []
     with problems.collecting(label):
         templates = [prepared.prompts.get(prompt) for prompt in metric.prompts(capabilities)]

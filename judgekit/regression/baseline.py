@@ -1,4 +1,4 @@
-"""A run's item scores, with the fingerprints of what measured them: the small file that later runs are compared with.
+"""Baselines: a run's item scores and the fingerprints of what measured them, in a small file for later runs.
 
 It holds no text of a sample, a response or a verdict. Keys are sorted and numbers have nine digits, so that equal
 scores give equal bytes and a diff shows the items that moved.
@@ -256,7 +256,7 @@ def _canonical(value: Any) -> str:
 
 
 def write_baseline(view: RunView, path: Path) -> Baseline:
-    """Write a run's baseline file, in place of an earlier one.
+    """Write a run's baseline file, in place of an earlier one: of what can be paired; all is returned.
 
     Raises IncompleteError for a run that is incomplete; DataError where the file that is there is no baseline.
     """
@@ -272,9 +272,8 @@ def write_baseline(view: RunView, path: Path) -> Baseline:
     if not any(scores.scored for sheet in paired.values() for scores in sheet.systems.values()):
         why = "".join(f"; {metric} {sheet.unpaired}" for metric, sheet in whole.metrics.items() if sheet.unpaired)
         raise DataError(f"{whole.run_id} has no scored item to compare with{why}")
-    baseline = whole.model_copy(update={"metrics": paired})
-    write_atomically(path, to_bytes(baseline))
-    return baseline
+    write_atomically(path, to_bytes(whole.model_copy(update={"metrics": paired})))
+    return whole
 
 
 def to_bytes(baseline: Baseline) -> bytes:

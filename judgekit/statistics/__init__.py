@@ -1,4 +1,4 @@
-"""What every printed number means: rows in, `Estimate` out. Pure; numpy and scipy.special only.
+"""Statistics: what every printed number means. Rows in, `Estimate` out. Pure; numpy and scipy.special only.
 
 items      rows → one mean an item (judge repeats inside generation repeats inside the item)
 intervals  t, plus-two-t, Wilson, Clopper–Pearson on item means, and the choice `auto` makes

@@ -1,4 +1,4 @@
-"""Is a judge's score worth what it says? The labels' mean where the judge gave about the same score: a reliability
+"""Calibration of a judge: the labels' mean where the judge gave about the same score: a reliability
 diagram (Murphy and Winkler 1977), for scores of any scale."""
 
 from __future__ import annotations

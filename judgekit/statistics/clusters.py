@@ -1,4 +1,4 @@
-"""Items that belong together (one document, one subject) are not independent: the cluster is the unit."""
+"""Clusters: items that belong together (one document, one subject) are not independent, and the cluster is the unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From rows to item means. Twenty-one bytes a row, so that a hundred thousand items with repeats fit anywhere."""
+"""Item tables: rows to item means. Twenty-one bytes a row, so that 100,000 items with repeats fit anywhere."""
 
 from __future__ import annotations
 

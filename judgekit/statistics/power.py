@@ -1,4 +1,4 @@
-"""What a gate can see: the chance that it says FAIL, the least change that it finds, and the items that it needs.
+"""Power of a gate: the chance that it says FAIL, the least change that it finds, and the items that it needs.
 
 Differences are taken for normal; their standard deviation is estimated from n of them, as in the gate itself. So the
 chance is an average over the chi distribution of that estimate, with the rule of gating.py inside, margin and small-n

@@ -1,4 +1,4 @@
-"""What repeats are for: the noise of a rerun, and what the variance is made of."""
+"""Repeats: the noise of a rerun, and what the variance is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Item by item: what every item scored, and how far two systems, or a run and its baseline, differ on it."""
+"""Item scores: what every item scored, and how far two systems, or a run and its baseline, differ on it."""
 
 from __future__ import annotations
 

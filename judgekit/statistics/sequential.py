@@ -1,4 +1,4 @@
-"""Looking as results arrive: two always-valid tests of a bounded mean difference, by betting.
+"""Sequential looks as results arrive: two always-valid tests of a bounded mean difference, by betting.
 
 Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by betting", section 5: a bettor against
 the hypothesis stakes a share of the capital on each difference. Under the hypothesis the capital is a supermartingale,

@@ -1,4 +1,4 @@
-"""What every report says of its repeats: what each mean's variance is made of, what to buy next, and pooled runs."""
+"""Report sections on repeats: what each mean's variance is made of, what to buy next, and pooled runs."""
 
 from __future__ import annotations
 

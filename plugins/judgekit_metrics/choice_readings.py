@@ -1,4 +1,4 @@
-"""How a system's choice among lettered options is asked for and read: one request out, the options picked in.
+"""Readings of a choice among lettered options: one request out, the options picked in.
 
 * `loglikelihood`: the letters (or the whole options) as continuations; the likeliest is picked.
 * `schema`: a JSON object {"answer": "B"}, held to the letters by a schema; nothing but the object is read.

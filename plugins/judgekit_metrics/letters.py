@@ -1,4 +1,4 @@
-"""What multiple choice adds to every report: accuracies beside those of habits, letters chosen, shots that fitted."""
+"""Report sections of multiple choice: accuracies beside those of habits, letters chosen, shots that fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pairwise metric's items say besides their mean: counts, and a test of the judge's liking for a position."""
+"""Outcomes of a pairwise metric besides its mean: counts of items, and a test of the judge's liking for a position."""
 
 from __future__ import annotations
 

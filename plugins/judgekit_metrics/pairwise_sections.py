@@ -1,4 +1,4 @@
-"""What pairwise metrics add to every report, from the record's estimates: the matrix of win rates and the
+"""Report sections of pairwise metrics, from the record's estimates: the matrix of win rates and the
 Bradley–Terry strengths of three or more systems, the win rate by every rule, and the judge's liking for a position."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the sample's reference says of a system, without a judge: `exact_match`, `f1`, `rouge_l`, `perplexity`.
+"""Reference metrics: what a sample's reference says, without a judge: `exact_match`, `f1`, `rouge_l`, `perplexity`.
 
 Of a conversation, every answer is compared with the reference of its turn; the value is the mean over the turns that
 have one.

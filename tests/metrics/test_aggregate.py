@@ -20,7 +20,7 @@ from judgekit.pipeline.measure import aggregated
 from judgekit.pipeline.pool import pool
 from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import Catalogue, build_manager
-from judgekit.regression.baseline import baseline_of, write_baseline
+from judgekit.regression.baseline import baseline_of, read_baseline, write_baseline
 from judgekit.regression.compare import Side, Terms, compare
 from judgekit.regression.gate import evaluate
 from judgekit.regression.selfcheck import Terms as SelfcheckTerms
@@ -188,13 +188,19 @@ def test_it_is_not_compared_and_that_is_said(here: Path, kind: str, why: str) ->
         write_baseline(view, here / "baseline.json")
 
 
-def test_other_metrics_of_the_run_are_compared(here: Path) -> None:
+def test_other_metrics_of_the_run_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from judgekit.cli import execute as main
+
     metrics = {"size": {"type": "median"}, "exact": {"type": "exact_match"}}
-    view = execute(here, "median", metrics=metrics).folder.view()
+    outcome = execute(here, "median", metrics=metrics)
+    view = outcome.folder.view()
     comparison = compare(Side.of("A", view, "old"), Side.of("B", view, "new"), Terms())
     assert {one.metric for one in comparison.results} == {"exact"}
     assert any("size has a headline that is no mean" in note for note in comparison.notes)
-    assert set(write_baseline(view, here / "baseline.json").metrics) == {"exact"}
+    capsys.readouterr()
+    assert main(["baseline", "set", str(outcome.folder.path), str(here / "baseline.json")]) == 0
+    assert "left out: size has a headline that is no mean" in capsys.readouterr().out
+    assert set(read_baseline(here / "baseline.json").metrics) == {"exact"}
     assert {one.metric for one in selfcheck(view, SelfcheckTerms(simulations=50))} == {"exact"}
 
 
