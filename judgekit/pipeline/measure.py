@@ -91,7 +91,7 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Part:
+class BreakdownPart:
     """A group of a breakdown: its label, the sample ids in it by metric, and whether its items have their clusters."""
 
     label: str
@@ -163,7 +163,7 @@ class Measurements:
         field = self.config.statistics.cluster
         return None if field is None else clusters(planned.data.samples, field)
 
-    def results(self, metrics: Sequence[PlannedMetric], part: Part | None = None) -> Results:
+    def results(self, metrics: Sequence[PlannedMetric], part: BreakdownPart | None = None) -> Results:
         """What every metric makes of its tables, and the paired differences of its headline. Raises PluginError for a
         metric that makes nothing, or nonsense, of them."""
         results = Results()
@@ -179,7 +179,7 @@ class Measurements:
             results.statistics.extend([*aggregate.statistics, *self._asked_twice(planned.name)])
         return results
 
-    def _terms(self, planned: PlannedMetric, part: Part | None) -> AggregateTerms:
+    def _terms(self, planned: PlannedMetric, part: BreakdownPart | None) -> AggregateTerms:
         from judgekit.statistics.aggregate import AggregateTerms
 
         settings, samples = self.config.statistics, planned.data.samples
@@ -279,7 +279,7 @@ class Measurements:
         labels = in_order({label for grouped in ids.values() for label in grouped})
         for label in labels:
             here = {name: grouped[label] for name, grouped in ids.items() if label in grouped}
-            part = Part(label, here, clustered=field_name != self.config.statistics.cluster)
+            part = BreakdownPart(label, here, clustered=field_name != self.config.statistics.cluster)
             fresh = Measurements(self.config, self._tables_of(part)).results(metrics, part)
             named = {"group": label}
             estimates += [one.model_copy(update=named) for one in fresh.estimates if one.estimand == "new items"]
@@ -292,7 +292,7 @@ class Measurements:
             differences=tuple(differences),
         )
 
-    def _tables_of(self, part: Part) -> dict[str, dict[str, dict[Pair, ItemTable]]]:
+    def _tables_of(self, part: BreakdownPart) -> dict[str, dict[str, dict[Pair, ItemTable]]]:
         return {
             metric: {
                 series: {
