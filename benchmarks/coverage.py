@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from judgekit.records import Scale
 from judgekit.results import Estimate, Interval
 from judgekit.statistics.bootstrap import bootstrap
-from judgekit.statistics.estimates import difference, estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, difference, estimate
 from judgekit.statistics.intervals import Range, clopper_pearson, plus_two_t, t_interval, wilson
 from judgekit.statistics.items import ItemTable
 
@@ -138,7 +138,7 @@ def table_of(rows: Rows, clusters: dict[str, str] | None = None) -> ItemTable:
 def reported(rows: Rows, clusters: dict[str, str] | None = None, seed: int = 0) -> Estimate:
     """The estimate as a run makes it."""
     table = table_of(rows, clusters)
-    made = estimate(table, metric="m", system="s", series=SERIES, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
+    made = estimate(table, Subject("m", "s", SERIES), IntervalTerms(CONFIDENCE, resamples=RESAMPLES, seed=seed))
     return made[0]
 
 
@@ -220,7 +220,7 @@ def paired(n: int, simulations: int, seed: int) -> str:
         first, second = (np.where(shared, common, low_rate(rng, n, 1)) for _ in range(2))
         hits[0] += holds(t_interval((first - second)[:, 0], CONFIDENCE, Range(-1, 1)), 0)
         made = difference(
-            table_of(first), table_of(second), metric="m", system="a", against="b", series=SERIES, resamples=99
+            table_of(first), table_of(second), Subject("m", "a", SERIES), "b", IntervalTerms(resamples=99)
         )
         hits[1] += holds(made.interval, 0)
     return f"  n {n:4}: t {100 * hits[0] / simulations:.1f}, reported {100 * hits[1] / simulations:.1f}"

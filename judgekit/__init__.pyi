@@ -68,6 +68,8 @@ from judgekit.results import Table as Table
 from judgekit.secrets import Secret as Secret
 from judgekit.secrets import environment_variable as environment_variable
 from judgekit.secrets import shortened as shortened
+from judgekit.statistics.aggregate import Aggregate as Aggregate
+from judgekit.statistics.aggregate import AggregateTerms as AggregateTerms
 from judgekit.text import DISTRIBUTION as DISTRIBUTION
 from judgekit.text import counted as counted
 from judgekit.text import install_hint as install_hint

@@ -241,12 +241,12 @@ class Scorer:
 
     def _rerun(self, verdicts: Sequence[Verdict], scale: Scale) -> Interval:
         """t over the judge's repeats of this one answer."""
-        from judgekit.statistics.intervals import Range, none
+        from judgekit.statistics.intervals import Range, no_interval
         from judgekit.statistics.items import ItemTable
         from judgekit.statistics.repeats import rerun_interval
 
         if len(verdicts) == 1:
-            return none("rerun_t", "one verdict on one answer has no interval")
+            return no_interval("rerun_t", "one verdict on one answer has no interval")
         table = ItemTable()
         for repeat, verdict in enumerate(verdicts):
             table.add("answer", 0, repeat, verdict.value, verdict.status)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -18,6 +18,7 @@ from judgekit.results import Problem, Section
 
 if TYPE_CHECKING:
     from judgekit.results import RunView
+    from judgekit.statistics.aggregate import Aggregate, AggregateTerms, Tables
 
 
 class Options(BaseModel):
@@ -74,9 +75,31 @@ class Backend(Configured, ABC):
     Heavy imports and model loading belong inside these methods: a run answered by the ledger never calls them.
     """
 
+    # --- must ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request. A reply with status `error` marks a single request of the batch as failed."""
+
+    # --- may ----------------------------------------------------------------------------------------------------------
+
     capabilities: ClassVar[frozenset[str]] = frozenset({"generate"})  # those of CAPABILITIES that it has
     max_batch: int = 1
     max_concurrency: int | None = None
+
+    def check(self) -> list[Problem]:
+        """Preflight: what would make every call fail (a missing file, a server that is down), found cheaply."""
+        return []
+
+    def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request, with the log-probabilities of each of its `continuations`."""
+        raise NotImplementedError(f"{type(self).__name__} offers no log-likelihoods")
+
+    def close(self) -> None:
+        """Free everything; nothing is asked any more."""
+
+    # --- rare ---------------------------------------------------------------------------------------------------------
+
     free: ClassVar[bool] = False  # answering costs no money and asks no server: it is not the budget's business
     limited: bool = True  # whether `limits:` of the config are for its calls
     default_style: ClassVar[str] = "plain"  # how a sample becomes a prompt: prompts/instruct/<style>.j2
@@ -99,10 +122,6 @@ class Backend(Configured, ABC):
         """
         return False
 
-    def check(self) -> list[Problem]:
-        """Preflight: what would make every call fail (a missing file, a server that is down), found cheaply."""
-        return []
-
     def lacks(self, capability: str) -> str:
         """Why one of its `capabilities` is not to be had after all (of an older server, say); "" if it is.
 
@@ -121,23 +140,12 @@ class Backend(Configured, ABC):
         """Lines for `judgekit doctor`: (what, good / bad / unknown, the finding and how to mend it)."""
         return [(problem.where, problem.severity != "error", problem.message) for problem in self.check()]
 
-    @abstractmethod
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request. A reply with status `error` marks a single request of the batch as failed."""
-
     def carry_out(self, requests: Sequence[Request], errand: Errand) -> list[Reply]:
         """What a run calls for `generate`; a backend whose work outlives the process overrides it."""
         return self.generate(requests)
 
-    def loglikelihood(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply a request, with the log-probabilities of each of its `continuations`."""
-        raise NotImplementedError(f"{type(self).__name__} offers no log-likelihoods")
-
     def rest(self) -> None:
         """Free what can be loaded again: another backend is about to compute on the same machine."""
-
-    def close(self) -> None:
-        """Free everything; nothing is asked any more."""
 
 
 class DataLoader(Configured, ABC):
@@ -168,6 +176,10 @@ class Trainer(Configured, ABC):
 
     def check(self) -> None:
         """Preflight: raise what would end the training, found cheaply: data that cannot be learnt from, say."""
+
+    def learnt(self) -> Iterable[Sample]:
+        """The items that it learns to answer, to be held against those that the run tests; none by default."""
+        return ()
 
     @abstractmethod
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
@@ -207,6 +219,8 @@ class Judge(Protocol):
 class Study(Protocol):
     """What the runner gives a metric: samples, responses, and ways to ask."""
 
+    # --- every metric -------------------------------------------------------------------------------------------------
+
     @property
     def samples(self) -> Sequence[Sample]:
         """The metric's samples, in order."""
@@ -215,9 +229,10 @@ class Study(Protocol):
     def systems(self) -> tuple[str, ...]:
         """The systems to measure."""
 
-    @property
-    def anchor(self) -> str:
-        """The system that others are compared with: the run's `against`, or the first of `systems`."""
+    def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
+        """The system's responses by sample, then by repeat."""
+
+    # --- a metric that asks a judge -----------------------------------------------------------------------------------
 
     @property
     def judge(self) -> Judge | None:
@@ -227,8 +242,11 @@ class Study(Protocol):
     def judge_repeats(self) -> int:
         """How often each response is judged."""
 
-    def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
-        """The system's responses by sample, then by repeat."""
+    @property
+    def anchor(self) -> str:
+        """The system that others are compared with: the run's `against`, or the first of `systems`."""
+
+    # --- a metric that asks the systems itself ------------------------------------------------------------------------
 
     def capabilities(self, system: str) -> frozenset[str]:
         """What the system's backend can do."""
@@ -252,40 +270,41 @@ class Study(Protocol):
         """A prompt template, rendered."""
 
 
-Derived = Literal["outcomes", "position", "length_adjusted", "bradley_terry", "choices", "perplexity"]
-"""What the core makes of the rows of a metric, besides the means of its series:
-
-outcomes         items won, tied and lost
-position         a sign test of which position wins where the order of the two changes the verdict (series `first` and
-                 `consistent`)
-length_adjusted  the win rate if the answers were as long as the opponent's (series `longer`, in characters)
-bradley_terry    for three or more systems, each one's probability to win against the anchor
-choices          of multiple choice: the macro average and cluster error over categories, the degenerate baselines, and
-                 whether each system can be told from the best of them
-perplexity       e to the nats a token, over all items (series `nats` and `tokens`, sums of each item)
-"""
-
-
 class Metric(Configured, ABC):
-    """Turns responses into rows. It never computes an interval: the core does, from the rows."""
+    """Turns responses into rows, and the values of their items into numbers.
+
+    class Length(judgekit.Metric):
+        series = {"value": judgekit.Scale(label="characters", low=0, high=1000)}
+
+        def rows(self, study):
+            for system in study.systems:
+                for sample, response in study.responses(system):
+                    value = min(len(response.text), 1000)
+                    yield judgekit.Row(metric="", system=system, sample_id=sample.id, status="scored", value=value)
+    """
+
+    # --- must ---------------------------------------------------------------------------------------------------------
+
+    series: ClassVar[Mapping[str, Scale]]  # of its rows, each a mean over items; "value" is the headline
+
+    @abstractmethod
+    def rows(self, study: Study) -> Iterator[Row]:
+        """One row a (system, opponent, sample, repeat, judge repeat), in that order; `metric` may be left empty."""
+
+    # --- may ----------------------------------------------------------------------------------------------------------
 
     # Of the systems: responses, prompt, loglikelihood. Of a judge: score, pairwise. Of the samples: reference, choices.
     needs: ClassVar[frozenset[str]] = frozenset({"responses"})
-    series: ClassVar[Mapping[str, Scale]]  # "value" is the headline
-    prompt_variables: ClassVar[frozenset[str]] = frozenset()  # what `rows` gives its templates; others are refused
-    # Series that are shares of single judgements, a tie being a half: `interval: auto` is Wilson's for them.
-    shares: ClassVar[frozenset[str]] = frozenset()
-    derived: ClassVar[tuple[Derived, ...]] = ()
-    conversations: ClassVar[bool] = False  # whether `rows` reads all turns of a Sample that has several
 
-    def series_of(self, judged: Mapping[str, Scale]) -> Mapping[str, Scale]:
-        """The series of its rows. `judged`: what the value and the further series of its judge's verdicts mean; empty
-        where it asks no judge. A metric that is to follow its judge's scale answers with them."""
-        return self.series
+    def aggregate(self, tables: Tables, terms: AggregateTerms) -> Aggregate:
+        """What it says of all items: by default the mean of every series, with its intervals.
 
-    def series_on(self, judged: Mapping[str, Scale], samples: Sequence[Sample]) -> Mapping[str, Scale]:
-        """The series of its rows on these samples, where they depend on them (a series for each turn)."""
-        return self.series_of(judged)
+        `tables`: series → (system, opponent) → table of item values. Called for all samples, for each part of a
+        breakdown and for pooled runs. A metric with a number of its own adds it: its median, say, by
+        `judgekit.statistics.resampled`. A headline (series "value") that is no mean of its items, with `bounds`, has
+        no paired differences, and no gate with a margin.
+        """
+        return terms.means(tables)
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
         """What is wrong with these options for these systems, in words; found before any call. `systems` has the
@@ -297,10 +316,6 @@ class Metric(Configured, ABC):
         a limit left samples out."""
         return []
 
-    def inputs(self) -> list[Path]:
-        """The files that the rows depend on besides the samples, for the run's fingerprint."""
-        return []
-
     def pairs(self, systems: Sequence[str], anchor: str) -> Sequence[tuple[str, str]]:
         """(system, opponent) of every comparison, for a metric that compares two systems at a time."""
         return ()
@@ -309,13 +324,33 @@ class Metric(Configured, ABC):
         """Names of the templates that `rows` renders for these systems: they are part of the run's identity."""
         return ()
 
+    # --- rare ---------------------------------------------------------------------------------------------------------
+
+    prompt_variables: ClassVar[frozenset[str]] = frozenset()  # what `rows` gives its templates; others are refused
+    # Series that are shares of single judgements, a tie being a half: `interval: auto` is Wilson's for them.
+    shares: ClassVar[frozenset[str]] = frozenset()
+    unscaled: ClassVar[
+        tuple[str, ...]
+    ] = ()  # series of its rows without a scale: `aggregate` gets them, no report does
+    by: ClassVar[tuple[str, ...]] = ()  # fields of the samples by which its results are always broken down
+    conversations: ClassVar[bool] = False  # whether `rows` reads all turns of a Sample that has several
+
+    def series_of(self, judged: Mapping[str, Scale]) -> Mapping[str, Scale]:
+        """The series of its rows. `judged`: what the value and the further series of its judge's verdicts mean; empty
+        where it asks no judge. A metric that is to follow its judge's scale answers with them."""
+        return self.series
+
+    def series_on(self, judged: Mapping[str, Scale], samples: Sequence[Sample]) -> Mapping[str, Scale]:
+        """The series of its rows on these samples, where they depend on them (a series for each turn)."""
+        return self.series_of(judged)
+
+    def inputs(self) -> list[Path]:
+        """The files that the rows depend on besides the samples, for the run's fingerprint."""
+        return []
+
     def questions(self, sample: Sample) -> int:
         """How often `rows` asks each system about a sample itself, for `--dry-run`; not counting a judge's calls."""
         return int("loglikelihood" in self.needs)
-
-    @abstractmethod
-    def rows(self, study: Study) -> Iterator[Row]:
-        """One row a (system, opponent, sample, repeat, judge repeat), in that order; `metric` may be left empty."""
 
 
 BackendFactory = type[Backend]

@@ -25,6 +25,7 @@ JudgekitError                     70  internal: a bug of ours
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -40,10 +41,12 @@ class JudgekitError(Exception):
 
 
 class PreflightError(JudgekitError):
-    """Every problem at once. `problems` are (where, message) pairs, one line each."""
+    """Every problem at once. `problems` are (where, message) pairs, one line each; `unchecked` says what was not
+    checked, because of them or for another reason."""
 
-    def __init__(self, problems: list[tuple[str, str]], exit_code: int) -> None:
+    def __init__(self, problems: list[tuple[str, str]], exit_code: int, unchecked: Sequence[str] = ()) -> None:
         self.problems = problems
+        self.unchecked = tuple(unchecked)
         self.exit_code = exit_code
         super().__init__("\n".join(f"{where}: {message}" if where else message for where, message in problems))
 

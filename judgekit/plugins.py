@@ -197,6 +197,11 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
         except BaseException as error:
             raise broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
+            if kind == "metrics" and hasattr(value, "derived"):
+                raise PluginError(
+                    f"plugin {owner!r}: the metric {name!r} has `derived`, which is gone: write `aggregate(self, "
+                    f"tables, terms)`, and `unscaled` for series of its rows without a scale. {_way_out(owner)}"
+                )
             if name in offers:
                 raise PluginError(
                     f"plugins {offers[name].owner!r} and {owner!r} both offer the {SINGULAR[kind]} {name!r}; "

@@ -26,7 +26,7 @@ class Estimate(Noun):
     `estimand`: "new items" (the items are a sample of many) or "rerun on these items".
     `against`: the other system of a paired difference (system − against), else None.
     `opponent`: the other system of a comparison by a judge (a win rate of system against opponent), else None.
-    `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum.
+    `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum; None for what is no mean.
     `bootstrap`: the studentised item bootstrap, printed always, also where `interval` is another method.
     `group`: the samples that it is of, in a Breakdown; None: all.
     """
@@ -49,6 +49,11 @@ class Estimate(Noun):
     n_clusters: int | None = None
     repeats: int = 1
     counts: dict[VerdictStatus, int] = {}
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is a mean over items, which has bounds; else it is a number that its metric made itself."""
+        return self.bounds is not None or not self.counts
 
 
 class Group(Noun):
@@ -325,6 +330,9 @@ class PooledRun(Noun):
     repeats: tuple[int, ...]
 
 
+JUDGE_PROMPTS = ("score/", "pairwise/", "steps/")  # folders of the prompts that judges are asked by
+
+
 class RunRecord(Noun):
     """A run's result: manifest and estimates. Equal work gives equal bytes; reports are made from it alone."""
 
@@ -351,6 +359,7 @@ class RunRecord(Noun):
     gate: Gate | None = None
     gate_trouble: str = ""  # why the config's gate could not be evaluated
     metric_prompts: dict[str, tuple[str, ...]] = {}  # the templates of each metric and of its judge, by metric
+    metric_judges: dict[str, str] | None = None  # the judge of each metric that asks one; None: an older record
     rescored: str | None = None  # the id of the run whose stored responses were judged again
     trainings: tuple[Training, ...] = ()
     steps: dict[str, tuple[str, ...]] = {}  # the evaluation steps that a judge wrote for itself, by judge
@@ -358,6 +367,20 @@ class RunRecord(Noun):
     notes: dict[str, int] = {}
     errors: dict[str, int] = {}
     files: dict[str, str] = {}
+
+    def judge_of(self, metric: str) -> str | None:
+        """The judge that a metric asked; None where it asks none."""
+        if self.metric_judges is not None:
+            return self.metric_judges.get(metric)
+        # An older record tells it by the config, and where that names none, by the prompts that were rendered.
+        named, judges = self.part("metrics", metric).get("judge"), self.part("judges")
+        if named is not None or len(judges) != 1:
+            return str(named) if named is not None else None
+        (only,) = judges
+        prompt = self.part("judges", only).get("prompt")
+        own = {str(one) for one in (prompt.values() if isinstance(prompt, Mapping) else [prompt])}
+        rendered = self.metric_prompts.get(metric, tuple(self.prompts))
+        return only if any(name in own or name.startswith(JUDGE_PROMPTS) for name in rendered) else None
 
     def part(self, *keys: str) -> Mapping[str, JsonValue]:
         """What stands in its config under these keys, as in part("metrics", "quality"); empty where nothing does."""

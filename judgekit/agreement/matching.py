@@ -76,8 +76,7 @@ def choose_metric(record: RunRecord, wanted: str | None) -> str:
         if wanted not in there:
             raise UsageError(f"{record.run_id} has no metric {wanted!r}{one_of(wanted, there)}")
         return wanted
-    judged = [name for name in there if record.part("metrics", name).get("type") in ("score", "pairwise")]
-    judged += [name for name in there if "judge" in record.part("metrics", name) and name not in judged]
+    judged = [name for name in there if record.judge_of(name) is not None]
     chosen = judged if judged else there
     if len(chosen) != 1:
         names = ", ".join(chosen) or "none"
@@ -89,9 +88,8 @@ def choose_metric(record: RunRecord, wanted: str | None) -> str:
 def measured(record: RunRecord, rows: Iterable[Row], metric: str) -> Measured:
     """The metric's values in a run. Raises UsageError where it has no rows."""
     scale = next(e.scale for e in record.estimates if e.metric == metric and e.series == "value")
-    part, judges = record.part("metrics", metric), record.part("judges")
-    only = next(iter(judges)) if len(judges) == 1 else ""
-    found = Measured(record.run_id, metric, str(part.get("judge") or only or part.get("type") or metric), scale)
+    part = record.part("metrics", metric)
+    found = Measured(record.run_id, metric, record.judge_of(metric) or str(part.get("type") or metric), scale)
     against = part.get("against")
     sums: dict[Thing, list[float]] = defaultdict(list)
     for row in rows:

@@ -30,8 +30,11 @@ def set_baseline(run: Path, file: Path) -> None:
 
     view = open_run(run).view()
     found = write_baseline(view, file)
-    counts = ", ".join(_counted(name, sheet) for name, sheet in found.metrics.items())
+    counts = ", ".join(_counted(name, sheet) for name, sheet in found.metrics.items() if not sheet.unpaired)
     click.echo(printable(f"wrote {file}: {counts}"))
+    for name, sheet in found.metrics.items():
+        if sheet.unpaired:
+            click.secho(printable(f"left out: {name} {sheet.unpaired}"), fg="yellow")
     for card in view.record.cards:
         if card.passed is False:
             click.secho(
@@ -98,6 +101,7 @@ def _changes(metric: str, old: Baseline, new: Baseline) -> list[str]:
         return [f"{'+' if metric in new.metrics else '-'} metric {metric}"]
     a, b, names = old.metrics[metric], new.metrics[metric], ("in the first", "in the second")
     lines = [f"! {metric}: {line}" for line in (*unlike(a, b, names), other_samples(a, b, names)) if line]
+    lines += [f"! {metric} {sheet.unpaired}" for sheet in (a, b) if sheet.unpaired]
     for system in sorted({*a.systems, *b.systems}):
         if system in a.systems and system in b.systems:
             lines += _moved(f"{metric}, {system}", b, a.systems[system], b.systems[system])

@@ -1,4 +1,5 @@
-"""What a run prints of its breakdowns: the headline of each metric, a line a group and a column a system."""
+"""What a run prints of its breakdowns: the headline of each metric, and the numbers that it made itself: a line a group
+and a column a system."""
 
 from __future__ import annotations
 
@@ -17,20 +18,17 @@ Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
 def breakdown_tables(record: RunRecord) -> Iterator[Table]:
-    """One table a field and metric."""
+    """One table a field, metric and shown series."""
     for breakdown in record.breakdowns:
         for metric in dict.fromkeys(estimate.metric for estimate in breakdown.estimates):
-            yield _table(breakdown, metric)
+            mine = [one for one in (*breakdown.estimates, *breakdown.differences) if one.metric == metric]
+            for series in dict.fromkeys(one.series for one in mine if one.series == "value" or not one.is_mean):
+                yield _table(breakdown, metric, [one for one in mine if one.series == series])
 
 
-def _table(breakdown: Breakdown, metric: str) -> Table:
-    found = [
-        estimate
-        for estimate in (*breakdown.estimates, *breakdown.differences)
-        if (estimate.metric, estimate.series) == (metric, "value")
-    ]
-    columns = list(dict.fromkeys(map(_column, found)))
-    cells = {(estimate.group, _column(estimate)): estimate for estimate in found}
+def _table(breakdown: Breakdown, metric: str, estimates: Sequence[Estimate]) -> Table:
+    columns = list(dict.fromkeys(map(_column, estimates)))
+    cells = {(estimate.group, _column(estimate)): estimate for estimate in estimates}
     here = [
         group for group in (one.name for one in breakdown.groups) if any((group, column) in cells for column in columns)
     ]
@@ -44,7 +42,8 @@ def _table(breakdown: Breakdown, metric: str) -> Table:
         rows.insert(half, (f"… {counted(left_out, 'other')}, in the reports", "", *("" for _ in columns)))
     order = f", the lowest and the highest of {columns[0]}" if left_out else ""
     groups = counted(len(here), "group")
-    title = f"{metric} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
+    what = metric if estimates[0].series == "value" else f"{metric}, {estimates[0].scale.label}"
+    title = f"{what} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
     return title, (breakdown.field, "items", *columns), rows
 
 

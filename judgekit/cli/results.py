@@ -9,7 +9,7 @@ import click
 from judgekit.cli.agreement import print_agreement
 from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.cli.console import printable
-from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, shown_estimate
+from judgekit.cli.pairs import matrix, several_opponents, shown_estimates, statistic_lines, statistic_tables
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.cli.tables import interval, number, print_table
 from judgekit.secrets import scrub
@@ -72,8 +72,8 @@ def print_record(record: RunRecord) -> None:
     several = several_opponents(record.estimates)
     rows = [
         _estimate_row(estimate, estimate.metric in several)
-        for estimate in record.estimates
-        if estimate.estimand == "new items" and shown_estimate(estimate, several)
+        for estimate in shown_estimates(record.estimates)
+        if estimate.estimand == "new items"
     ]
     print_table(f"{heading}; intervals for new items", columns, rows)
     if again := rerun_rows(record.estimates):
@@ -82,13 +82,8 @@ def print_record(record: RunRecord) -> None:
     if lines := budget_lines(record):
         click.secho("what the variance is made of, and what to buy next", bold=True)
         click.echo("".join(f"  {printable(line)}\n" for line in lines))
-    for statistic in record.statistics:
-        if statistic.name == "letter_bias":
-            click.echo(f"{printable(f'{statistic.metric}, {statistic.system}')}: {printable(statistic.note)}")
-        if statistic.name == "asked_twice":
-            pair = " vs ".join(filter(None, (statistic.system, statistic.opponent)))
-            said = f"{statistic.value:.0f} {statistic.label} ({statistic.note})"
-            click.echo(printable(f"{statistic.metric}, {pair}: {said}"))
+    for line in statistic_lines(record):
+        click.echo(printable(line))
     if record.differences:
         columns = ("metric", "difference", "estimate", confidence, "method", "items", "")
         print_table(
@@ -98,8 +93,8 @@ def print_record(record: RunRecord) -> None:
         print_table(*table)
     for metric in sorted(several):
         print_table(f"{metric}: every system against every other", *matrix(record, metric))
-    if duels := duel_rows(record):
-        print_table("items won, tied and lost", COLUMNS, duels)
+    for columns, rows in statistic_tables(record):
+        print_table("counts and tests of each pair", columns, rows)
     for card in record.cards:
         _print_card(card)
     for agreement in record.agreements:

@@ -112,7 +112,7 @@ def _alpha(ratings: Sequence[Sequence[float | None]], samples: Sequence[str]) ->
     from judgekit.statistics.agreement import Units, krippendorff_alpha
     from judgekit.statistics.agreement_measures import RESAMPLES, percentile
     from judgekit.statistics.bootstrap import generator
-    from judgekit.statistics.intervals import none
+    from judgekit.statistics.intervals import no_interval
     from judgekit.statistics.refit import weights
 
     matrix = np.array(ratings, dtype=np.float64).reshape(len(ratings), -1).T
@@ -120,7 +120,7 @@ def _alpha(ratings: Sequence[Sequence[float | None]], samples: Sequence[str]) ->
     rater, row = np.nonzero(~np.isnan(matrix))
     units = None if value is None else Units.of(matrix[rater, row], row, "interval")
     if value is None or units is None:
-        return None, none("percentile", "")
+        return None, no_interval("percentile", "")
     item = np.unique(np.array(samples)[units.source], return_inverse=True)[1]
     rng = generator(0, "panel", ALPHA)
     width = max(1, len(matrix) * units.n_units // len(item))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from judgekit.calls.caller import Caller
 from judgekit.config.blocks import RunConfig
-from judgekit.contracts import Judge
+from judgekit.contracts import Judge, Metric
 from judgekit.data.groups import clusters, groups, has, in_order
-from judgekit.errors import PluginError
+from judgekit.errors import JudgekitError, PluginError
 from judgekit.judging.judge import ASKED_TWICE
 from judgekit.pipeline.generate import takes_turns
 from judgekit.pipeline.lineage import provenances
-from judgekit.pipeline.prepared import DataSet, PlannedMetric, Prepared
+from judgekit.pipeline.prepared import DataSet, PlannedMetric, anchor_of
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import render_instruction
 from judgekit.prompting.templates import Prompts
@@ -27,15 +28,10 @@ from judgekit.results import Breakdown, Estimate, Group, Statistic, VarianceBudg
 from judgekit.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from judgekit.statistics.aggregate import Aggregate, AggregateTerms, Pair, Tables
     from judgekit.statistics.items import ItemTable
 
-
-BRADLEY_TERRY = "bradley_terry"
-CATEGORY = "category"  # of a multiple-choice question: its subject
-LONGER = "longer"  # the row series of how many characters longer the system's answer is than the opponent's
-NATS, TOKENS = "nats", "tokens"  # the row series of a text's negative log-likelihood, and of its length
-# Row series that have no scale, so that they are no series of a metric's own, by what is derived from them.
-WITHOUT_SCALE = {"length_adjusted": (LONGER,), "perplexity": (NATS, TOKENS)}
+OFF = 1e-9  # of a scale's range: float noise
 
 
 @dataclass
@@ -85,13 +81,22 @@ class RunStudy:
         return self.prompts.get(template).render(**context)
 
 
-class Key(NamedTuple):
-    """What a table of item values is of. `opponent` is empty where a metric looks at one system at a time."""
+@dataclass(frozen=True)
+class Results:
+    """What came of the rows: in the order of the config's metrics."""
 
-    metric: str
-    system: str
-    opponent: str
-    series: str
+    estimates: list[Estimate] = field(default_factory=list)
+    differences: list[Estimate] = field(default_factory=list)
+    statistics: list[Statistic] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BreakdownPart:
+    """A group of a breakdown: its label, the sample ids in it by metric, and whether its items have their clusters."""
+
+    label: str
+    ids: Mapping[str, Sequence[str]]
+    clustered: bool
 
 
 def _entry(row: Row, series: str) -> tuple[float | None, VerdictStatus]:
@@ -108,11 +113,11 @@ def _entry(row: Row, series: str) -> tuple[float | None, VerdictStatus]:
 
 @dataclass
 class Measurements:
-    """Tables of item values by metric, system, opponent and series, filled row by row; beside them, how many verdicts
-    there were, and how many took a second asking."""
+    """Tables of item values by metric, series, and system and opponent, filled row by row; beside them, how many
+    verdicts there were, and how many took a second asking."""
 
     config: RunConfig
-    tables: dict[Key, ItemTable] = field(default_factory=dict)
+    tables: dict[str, dict[str, dict[Pair, ItemTable]]] = field(default_factory=dict)
     verdicts: Counter[ScoreKey] = field(default_factory=Counter)
     asked_twice: Counter[ScoreKey] = field(default_factory=Counter)
 
@@ -140,8 +145,8 @@ class Measurements:
             if value is None and status == "scored":
                 continue  # a series that says nothing about this row
             self._table(planned, row, name).add(row.sample_id, row.repeat, row.judge_repeat, value, status)
-        for name in [one for kind in planned.metric.derived for one in WITHOUT_SCALE.get(kind, ())]:
-            if row.status == "scored" and name in row.series:
+        for name in planned.metric.unscaled if row.status == "scored" else ():
+            if name in row.series:
                 value = row.series[name]
                 self._table(planned, row, name).add(row.sample_id, row.repeat, row.judge_repeat, value)
         return row
@@ -149,172 +154,83 @@ class Measurements:
     def _table(self, planned: PlannedMetric, row: Row, series: str) -> ItemTable:
         from judgekit.statistics.items import ItemTable
 
-        key = Key(planned.name, row.system, row.opponent, series)
-        if key not in self.tables:
-            self.tables[key] = ItemTable(self._clusters(planned))
-        return self.tables[key]
+        tables = self.tables.setdefault(planned.name, {}).setdefault(series, {})
+        if (row.system, row.opponent) not in tables:
+            tables[row.system, row.opponent] = ItemTable(self._clusters(planned))
+        return tables[row.system, row.opponent]
 
     def _clusters(self, planned: PlannedMetric) -> dict[str, str] | None:
         field = self.config.statistics.cluster
         return None if field is None else clusters(planned.data.samples, field)
 
-    def estimates(self, metrics: Sequence[PlannedMetric]) -> tuple[list[Estimate], list[Estimate]]:
-        """(estimates, paired differences), in the order of the config. Systems are compared with the run's `against`
-        system, and trained ones with those that they were trained from."""
-        from judgekit.statistics.estimates import difference, estimate
+    def results(self, metrics: Sequence[PlannedMetric], part: BreakdownPart | None = None) -> Results:
+        """What every metric makes of its tables, and the paired differences of its headline. Raises PluginError for a
+        metric that makes nothing, or nonsense, of them."""
+        results = Results()
+        for planned in metrics:
+            if planned.name not in self.tables:
+                continue
+            mine = self.tables[planned.name]
+            tables = {name: mine[name] for name in (*planned.series, *planned.metric.unscaled) if name in mine}
+            terms = self._terms(planned, part)
+            aggregate = aggregated(planned.metric, tables, terms, self.config.metrics[planned.name].type)
+            results.estimates.extend(aggregate.estimates)
+            results.differences.extend(self._differences(aggregate.estimates, tables.get("value", {}), terms))
+            results.statistics.extend([*aggregate.statistics, *self._asked_twice(planned.name)])
+        return results
 
-        found: list[Estimate] = []
-        differences: list[Estimate] = []
-        settings, seed = self.config.statistics, self.config.seed
+    def _terms(self, planned: PlannedMetric, part: BreakdownPart | None) -> AggregateTerms:
+        from judgekit.statistics.aggregate import AggregateTerms
+
+        settings, samples = self.config.statistics, planned.data.samples
+        if part is not None:
+            ids = set(part.ids[planned.name])
+            samples = tuple(sample for sample in samples if sample.id in ids)
+        return AggregateTerms(
+            confidence=settings.confidence,
+            method=settings.interval,
+            resamples=settings.resamples,
+            seed=self.config.seed,
+            metric=planned.name,
+            series=planned.series,
+            samples=samples,
+            systems=planned.systems,
+            anchor=anchor_of(self.config, planned.systems),
+            shares=planned.metric.shares,
+            clusters=self._clusters(planned) if part is None or part.clustered else None,
+            group=None if part is None else part.label,
+        )
+
+    def _differences(
+        self, estimates: Iterable[Estimate], tables: Mapping[Pair, ItemTable], terms: AggregateTerms
+    ) -> Iterator[Estimate]:
+        """Systems are compared with the run's `against` system, and trained ones with those that they were trained
+        from; each with a headline that is the mean of its items."""
+        from judgekit.statistics.estimates import Subject, difference, is_item_mean
+
         compared = self._compared()
-        by_name = {planned.name: planned for planned in metrics}
-        for key in self._in_order(by_name):
-            table, (metric, system, opponent, name) = self.tables[key], key
-            if name != "value" and not table.counts["scored"]:
-                continue  # a series of another mode of the metric: only rows without a score are in it
-            series = by_name[metric].series[name]
-            found += estimate(
-                table,
-                metric=metric,
-                system=system,
-                series_name=name,
-                series=series,
-                method=settings.interval,
-                confidence=settings.confidence,
-                resamples=settings.resamples,
-                seed=seed,
-                opponent=opponent or None,
-                share=name in by_name[metric].metric.shares,
-                names=(opponent,) if self._several_opponents(metric) else (),
-            )
-            for against in compared[system] if name == "value" else ():
-                other = self.tables.get(Key(metric, against, opponent, name))
-                if other is None:
-                    continue
-                paired = difference(
-                    table,
-                    other,
-                    metric=metric,
-                    system=system,
-                    against=against,
-                    series_name=name,
-                    series=series,
-                    confidence=settings.confidence,
-                    resamples=settings.resamples,
-                    seed=seed,
-                )
-                differences.append(paired)
-        return found, differences
+        means = {
+            (one.system, one.opponent or "")
+            for one in estimates
+            if (one.series, one.estimand) == ("value", "new items")
+            and (table := tables.get((one.system, one.opponent or ""))) is not None
+            and is_item_mean(one, table)
+        }
+        for system, opponent in tables:
+            for against in compared[system]:
+                if {(system, opponent), (against, opponent)} <= means:
+                    of = Subject(terms.metric, system, terms.series["value"])
+                    yield difference(tables[system, opponent], tables[against, opponent], of, against, terms)
 
     def _compared(self) -> dict[str, tuple[str, ...]]:
         """By system, those that it is compared with."""
         models, trained = self.config.models, provenances(self.config.work())
         against = self.config.against or next(iter(models))
-        return {
-            system: tuple(dict.fromkeys(
-                other
-                for other in (against, *(trained[system].compared if system in trained else ()))
-                if other != system
-            ))
-            for system in models
-        }  # fmt: skip
-
-    def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
-        """What the standard errors of the headline means are made of, in the order of the estimates."""
-        from judgekit.statistics.variance import variance_budget
-
-        found = []
-        for whole in estimates:
-            table = self.tables.get(Key(whole.metric, whole.system, whole.opponent or "", whole.series))
-            if whole.series == "value" and whole.estimand == "new items" and table is not None:
-                found.append(variance_budget(table, whole))
-        return [budget for budget in found if budget is not None]
-
-    def breakdowns(self, metrics: Sequence[PlannedMetric]) -> list[Breakdown]:
-        """The estimates once more by group, for each field of the config's `by`; multiple choice by category always.
-
-        A metric none of whose samples has the field is left out. Within a group of the field that also makes the
-        clusters there is one cluster alone: its items are taken for independent.
-        """
-        found = []
-        for field_name, mine in self._by(metrics):
-            ids = {
-                planned.name: groups(planned.data.samples, field_name)
-                for planned in mine
-                if has(planned.data.samples, field_name)
-            }
-            estimates: list[Estimate] = []
-            differences: list[Estimate] = []
-            labels = in_order({label for grouped in ids.values() for label in grouped})
-            for label in labels:
-                parts = {
-                    key: table.part(
-                        ids[key.metric][label], None if field_name == self.config.statistics.cluster else table.clusters
-                    )
-                    for key, table in self.tables.items()
-                    if label in ids.get(key.metric, ())
-                }
-                fresh, paired = Measurements(self.config, parts).estimates(metrics)
-                named = {"group": label}
-                estimates += [one.model_copy(update=named) for one in fresh if one.estimand == "new items"]
-                differences += [one.model_copy(update=named) for one in paired]
-            sizes = [len({one for grouped in ids.values() for one in grouped.get(label, ())}) for label in labels]
-            found.append(
-                Breakdown(
-                    field=field_name,
-                    groups=tuple(Group(name=name, n_samples=n) for name, n in zip(labels, sizes, strict=True)),
-                    estimates=tuple(estimates),
-                    differences=tuple(differences),
-                )
-            )
-        return found
-
-    def _by(self, metrics: Sequence[PlannedMetric]) -> list[tuple[str, Sequence[PlannedMetric]]]:
-        """The fields that results are broken down by, each with its metrics."""
-        named = self.config.statistics.by
-        found: list[tuple[str, Sequence[PlannedMetric]]] = [(field_name, metrics) for field_name in named]
-        chosen = [
-            planned
-            for planned in metrics
-            if "choices" in planned.metric.derived and len(groups(planned.data.samples, CATEGORY)) > 1
-        ]
-        return [*found, (CATEGORY, chosen)] if chosen and CATEGORY not in named else found
-
-    def _in_order(self, metrics: Mapping[str, PlannedMetric]) -> list[Key]:
-        """The keys by metric and pair as they came, then by the metric's own order of its series."""
-        place: dict[tuple[str, str, str], int] = {}
-        for metric, system, opponent, _ in self.tables:
-            place.setdefault((metric, system, opponent), len(place))
-        series = {name: list(metric.series) for name, metric in metrics.items()}
-        known = [key for key in self.tables if key.series in series[key.metric]]
-        return sorted(known, key=lambda key: (place[key[:3]], series[key.metric].index(key.series)))
-
-    def _several_opponents(self, metric: str) -> bool:
-        return len({key.opponent for key in self.tables if key.metric == metric}) > 1
-
-    def derived(self, prepared: Prepared, estimates: Sequence[Estimate]) -> tuple[list[Estimate], list[Statistic]]:
-        """(the estimates with those added that are no means of a series, behind their metric's; statistics)."""
-        found: list[Estimate] = []
-        statistics: list[Statistic] = []
-        for planned in prepared.metrics:
-            mine = [estimate for estimate in estimates if estimate.metric == planned.name]
-            if planned.metric.derived:
-                added, counted = self._derived_of(planned, prepared.anchor(planned.systems))
-                pairs = list(dict.fromkeys((estimate.system, estimate.opponent) for estimate in mine))
-                # What is said of a pair stands together; what is said of all systems stands last.
-                place = {pair: number for number, pair in enumerate(pairs)}
-                mine = sorted(
-                    [*mine, *added],
-                    key=lambda one: len(pairs) if one.series == BRADLEY_TERRY else place[one.system, one.opponent],
-                )
-                statistics += counted
-            found += mine
-            statistics += self._asked_twice(planned.name)
-            if "choices" in planned.metric.derived:
-                added, counted = self._of_choices(planned, estimates)
-                found += added
-                statistics += counted
-        return found, statistics
+        compared = {}
+        for system in models:
+            others = (against, *(trained[system].compared if system in trained else ()))
+            compared[system] = tuple(dict.fromkeys(other for other in others if other != system))
+        return compared
 
     def _asked_twice(self, metric: str) -> list[Statistic]:
         return [
@@ -331,61 +247,116 @@ class Measurements:
             if count and place.metric == metric
         ]
 
-    def _of_choices(
-        self, planned: PlannedMetric, estimates: Sequence[Estimate]
-    ) -> tuple[list[Estimate], list[Statistic]]:
-        from judgekit.statistics import choices
+    def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
+        """What the standard errors of the headline means are made of, in the order of the estimates."""
+        from judgekit.statistics.estimates import is_item_mean
+        from judgekit.statistics.variance import variance_budget
 
-        samples, clustered = planned.data.samples, self.config.statistics.cluster == "category"
-        categories = {sample.id: sample.category or "" for sample in samples}
-        habits = choices.baselines(planned.name, samples, self.config.statistics.confidence, self._clusters(planned))
-        headlines = [
-            estimate
-            for estimate in estimates
-            if (estimate.metric, estimate.series, estimate.estimand) == (planned.name, "value", "new items")
-        ]
-        found: list[Estimate] = []
-        statistics = [choices.chance_statistic(planned.name, samples)]
-        for whole in headlines:
-            table = self.tables[Key(planned.name, whole.system, "", "value")]
-            found += choices.by_category(table, categories, whole, clustered)
-            statistics.append(choices.letter_bias(whole, table, samples))
-        return [*found, *habits], statistics
+        budgets = []
+        for whole in estimates:
+            if (whole.series, whole.estimand) == ("value", "new items"):
+                table = self.tables[whole.metric].get("value", {}).get((whole.system, whole.opponent or ""))
+                if table is not None and is_item_mean(whole, table):
+                    budgets.append(variance_budget(table, whole))
+        return [budget for budget in budgets if budget is not None]
 
-    def _derived_of(self, planned: PlannedMetric, anchor: str) -> tuple[list[Estimate], list[Statistic]]:
-        from judgekit.statistics import derived
-        from judgekit.statistics.perplexity import perplexity_estimate
+    def breakdowns(self, metrics: Sequence[PlannedMetric]) -> list[Breakdown]:
+        """The estimates once more by group, for each field of the config's `by`, and for each of a metric's own.
 
-        settings, kinds = self.config.statistics, planned.metric.derived
-        setting = derived.Setting(planned.name, settings.confidence, self.config.seed, settings.resamples)
-        tables = {
-            series: {(key.system, key.opponent): table for key, table in self.tables.items()
-                     if key.metric == planned.name and key.series == series}
-            for series in ("value", "first", "consistent", LONGER, NATS, TOKENS)
-        }  # fmt: skip
-        found: list[Estimate] = []
-        statistics: list[Statistic] = []
-        for pair, values in tables["value"].items():
-            if "outcomes" in kinds:
-                statistics += derived.outcome_statistics(planned.name, pair, values)
-            if "position" in kinds and pair in tables["first"] and pair in tables["consistent"]:
-                first, consistent = tables["first"][pair], tables["consistent"][pair]
-                statistics += derived.position_statistics(planned.name, pair, first, consistent)
-            if "length_adjusted" in kinds and pair in tables[LONGER]:
-                found.append(derived.length_estimate(setting, pair, values, tables[LONGER][pair]))
-            if "perplexity" in kinds and pair in tables[NATS]:
-                found.append(
-                    perplexity_estimate(
-                        tables[NATS][pair],
-                        tables[TOKENS][pair],
-                        metric=planned.name,
-                        system=pair[0],
-                        confidence=settings.confidence,
-                        seed=self.config.seed,
-                        resamples=settings.resamples,
-                    )
-                )
-        compared = [system for system in planned.systems if any(system in pair for pair in tables["value"])]
-        if BRADLEY_TERRY in kinds and len(compared) > 2 and self._several_opponents(planned.name):
-            found += derived.bradley_terry_estimates(setting, compared, anchor, tables["value"])
-        return found, statistics
+        A metric none of whose samples has the field is left out. Within a group of the field that also makes the
+        clusters there is one cluster alone: its items are taken for independent.
+        """
+        return [self._breakdown(field_name, mine) for field_name, mine in self._by(metrics)]
+
+    def _breakdown(self, field_name: str, metrics: Sequence[PlannedMetric]) -> Breakdown:
+        ids = {
+            planned.name: groups(planned.data.samples, field_name)
+            for planned in metrics
+            if has(planned.data.samples, field_name)
+        }
+        estimates: list[Estimate] = []
+        differences: list[Estimate] = []
+        labels = in_order({label for grouped in ids.values() for label in grouped})
+        for label in labels:
+            here = {name: grouped[label] for name, grouped in ids.items() if label in grouped}
+            part = BreakdownPart(label, here, clustered=field_name != self.config.statistics.cluster)
+            fresh = Measurements(self.config, self._tables_of(part)).results(metrics, part)
+            named = {"group": label}
+            estimates += [one.model_copy(update=named) for one in fresh.estimates if one.estimand == "new items"]
+            differences += [one.model_copy(update=named) for one in fresh.differences]
+        sizes = [len({one for grouped in ids.values() for one in grouped.get(label, ())}) for label in labels]
+        return Breakdown(
+            field=field_name,
+            groups=tuple(Group(name=name, n_samples=n) for name, n in zip(labels, sizes, strict=True)),
+            estimates=tuple(estimates),
+            differences=tuple(differences),
+        )
+
+    def _tables_of(self, part: BreakdownPart) -> dict[str, dict[str, dict[Pair, ItemTable]]]:
+        return {
+            metric: {
+                series: {
+                    pair: table.part(ids, table.clusters if part.clustered else None) for pair, table in tables.items()
+                }
+                for series, tables in self.tables.get(metric, {}).items()
+            }
+            for metric, ids in part.ids.items()
+            if metric in self.tables
+        }
+
+    def _by(self, metrics: Sequence[PlannedMetric]) -> list[tuple[str, Sequence[PlannedMetric]]]:
+        """The fields that results are broken down by, each with its metrics."""
+        named = self.config.statistics.by
+        by: list[tuple[str, Sequence[PlannedMetric]]] = [(field_name, metrics) for field_name in named]
+        own = dict.fromkeys(field_name for planned in metrics for field_name in planned.metric.by)
+        for field_name in own:
+            several = [
+                planned
+                for planned in metrics
+                if field_name in planned.metric.by and len(groups(planned.data.samples, field_name)) > 1
+            ]
+            if several and field_name not in named:
+                by.append((field_name, several))
+        return by
+
+
+# --- a metric's own numbers, checked ----------------------------------------------------------------------------------
+
+
+def aggregated(metric: Metric, tables: Tables, terms: AggregateTerms, kind: str) -> Aggregate:
+    """What the metric makes of the tables. Raises PluginError naming it where that cannot be."""
+    from judgekit.statistics.aggregate import Aggregate
+
+    name = f"metric {terms.metric!r} (type {kind!r})"
+    try:
+        aggregate = metric.aggregate(tables, terms)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, JudgekitError):
+            raise
+        raise PluginError(f"{name} failed in aggregate: {type(error).__name__}: {error}") from error
+    if not isinstance(aggregate, Aggregate):
+        raise PluginError(f"{name}: aggregate returned {type(aggregate).__name__}, where a judgekit.Aggregate was due")
+    for one in (*aggregate.estimates, *aggregate.statistics):
+        if not isinstance(one, Estimate | Statistic):
+            raise PluginError(f"{name}: aggregate returned {type(one).__name__} among its estimates and statistics")
+        if one.metric != terms.metric:
+            raise PluginError(
+                f"{name}: aggregate returned a number of the metric {one.metric!r}; its own is terms.metric"
+            )
+    for estimate in aggregate.estimates:
+        _check_scale(f"{name}: aggregate: {estimate.series} of {estimate.system}", estimate)
+    for statistic in aggregate.statistics:
+        if statistic.value is not None and not math.isfinite(statistic.value):
+            raise PluginError(f"{name}: aggregate: {statistic.name} of {statistic.system} is {statistic.value}")
+    return aggregate
+
+
+def _check_scale(what: str, estimate: Estimate) -> None:
+    """Raises PluginError for a value or an end of an interval that is no number on the estimate's scale."""
+    scale = estimate.scale
+    slack = OFF * (scale.high - scale.low)
+    for number in (estimate.value, estimate.interval.low, estimate.interval.high):
+        if number is not None and not scale.low - slack <= number <= scale.high + slack:  # NaN is on no scale
+            raise PluginError(f"{what} = {number} is off its scale [{scale.low}, {scale.high}]")
+    if estimate.se is not None and not (math.isfinite(estimate.se) and estimate.se >= 0):
+        raise PluginError(f"{what} has the standard error {estimate.se}")

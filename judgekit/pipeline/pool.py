@@ -23,12 +23,10 @@ from judgekit.config.blocks import RunConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import Metric
 from judgekit.errors import DataError, UsageError
-from judgekit.judging.readings import Readings
 from judgekit.pipeline.measure import Measurements
-from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared
+from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric
 from judgekit.pipeline.rescore import StoredSamples, spec_of
 from judgekit.plugins import Catalogue
-from judgekit.prompting.templates import Prompts
 from judgekit.records import Response, Row, Scale, ScoreKey
 from judgekit.regression.baseline import samples_of
 from judgekit.results import JudgeCard, PooledRun, RunRecord, RunView
@@ -91,18 +89,16 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
     files["rows.jsonl"] = folder.rows.write(
         measurements.added(by_name[row.metric], row) for row in _rows(members, same, copies)
     )
-    estimates, differences = measurements.estimates(metrics)
-    prepared = Prepared(config, Path(), Prompts(), Readings(catalogue), metrics=metrics)
-    estimates, statistics = measurements.derived(prepared, estimates)
+    results = measurements.results(metrics)
     record = first.model_copy(
         update={
             "run_id": folder.path.name,
             "status": "incomplete" if any(m.record.status == "incomplete" for m in members) else "complete",
-            "estimates": tuple(estimates),
-            "differences": tuple(differences),
-            "statistics": tuple(statistics),
+            "estimates": tuple(results.estimates),
+            "differences": tuple(results.differences),
+            "statistics": tuple(results.statistics),
             "breakdowns": tuple(measurements.breakdowns(metrics)),
-            "variance_budgets": tuple(measurements.variance_budgets(estimates)),
+            "variance_budgets": tuple(measurements.variance_budgets(results.estimates)),
             "pooled": tuple(
                 PooledRun(run_id=m.record.run_id, seed=m.config.seed, repeats=tuple(sorted(m.numbers.values())))
                 for m in members
@@ -154,7 +150,7 @@ def _members(folders: Sequence[RunFolder]) -> list[Member]:
 
 def _differences(one: Member, other: Member) -> list[str]:
     """What decides a run's rows and differs between the two, in words."""
-    found = []
+    differences = []
     for first, second, name in (
         (_work(one.config), _work(other.config), "{}"),
         (one.record.inputs, other.record.inputs, "data {}"),
@@ -165,10 +161,10 @@ def _differences(one: Member, other: Member) -> list[str]:
         was, now = dict(_leaves(first)), dict(_leaves(second))
         for key in sorted(was.keys() | now.keys()):
             if was.get(key) != now.get(key):
-                found.append(f"{name.format(key)} is {_shown(was.get(key))} and {_shown(now.get(key))}")
-    if not found and one.record.files.get("samples.jsonl") != other.record.files.get("samples.jsonl"):
-        found.append("their samples differ")
-    return found
+                differences.append(f"{name.format(key)} is {_shown(was.get(key))} and {_shown(now.get(key))}")
+    if not differences and one.record.files.get("samples.jsonl") != other.record.files.get("samples.jsonl"):
+        differences.append("their samples differ")
+    return differences
 
 
 def _work(config: RunConfig) -> dict[str, Any]:
@@ -250,12 +246,12 @@ def _rows(members: Sequence[Member], same: set[str], copies: set[ScoreKey]) -> I
 
 def _side_by_side(members: Sequence[Member], blocks: Sequence[Iterator[tuple[Any, Iterator[Any]]]]) -> Iterator[Any]:
     """(member, line) of files that all have the same blocks in the same order, block by block."""
-    for found in zip_longest(*blocks):
-        keys = {None if block is None else block[0] for block in found}
+    for side_by_side in zip_longest(*blocks):
+        keys = {None if block is None else block[0] for block in side_by_side}
         if len(keys) > 1:
             raise DataError(f"{' and '.join(m.record.run_id for m in members)} do not have the same items in one order")
         yield from chain.from_iterable(
-            ((member, line) for line in block[1]) for member, block in zip(members, found, strict=True)
+            ((member, line) for line in block[1]) for member, block in zip(members, side_by_side, strict=True)
         )
 
 
@@ -275,22 +271,25 @@ def _in_first_order(member: Member) -> RunConfig:
 
 
 def _metrics(members: Sequence[Member], config: RunConfig, catalogue: Catalogue) -> list[PlannedMetric]:
+    series = {name: {"value"} for name in config.metrics}  # of their rows: others are numbers made of these
+    for row in chain.from_iterable(member.view.rows for member in members):
+        series.setdefault(row.metric, set()).update((*row.series, *row.missing))
     scales: dict[str, dict[str, Scale]] = {name: {} for name in config.metrics}
-    for member in members:
-        for estimate in member.record.estimates:
-            scales.get(estimate.metric, {}).setdefault(estimate.series, estimate.scale)
+    for estimate in chain.from_iterable(member.record.estimates for member in members):
+        if estimate.series in series.get(estimate.metric, ()):
+            scales[estimate.metric].setdefault(estimate.series, estimate.scale)
     samples, used = list(members[0].view.samples), {name: set[str]() for name in config.metrics}
     for row in members[0].view.rows:
         used.setdefault(row.metric, set()).add(row.sample_id)
-    found: list[PlannedMetric] = []
+    planned: list[PlannedMetric] = []
     for name, part in config.metrics.items():
         factory = catalogue.get("metrics", part.type)
         metric: Metric = factory(build_options(factory.Options, part.options, f"metrics.{name}"), Path())
         chosen = samples_of(members[0].record, name, samples, used[name])
         data = DataSet(name if part.data is not None else MAIN, StoredSamples([], chosen), tuple(chosen))
         systems = tuple(part.models or config.models)
-        found.append(_PooledMetric(name, metric, data, systems, part.judge, scales=scales[name]))
-    return found
+        planned.append(_PooledMetric(name, metric, data, systems, part.judge, scales=scales[name]))
+    return planned
 
 
 def _worst_cards(members: Sequence[Member]) -> tuple[JudgeCard, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -97,15 +98,17 @@ def prepare(
     for found in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
         problems.found.extend(found)
     check_budget(prepared, problems)
-    problems.raise_errors()
+    left = [name for name in ("labels", "gate") if getattr(config, name) is not None]
+    problems.raise_errors(["whether the backends answer", *left])
     if not offline:
         check_backends(prepared, products, problems)
-    problems.raise_errors()
+    problems.raise_errors(left)
     prepared.metrics = _with_series(prepared)
     _read_labels(prepared, problems)
     _plan_gate(prepared, problems)
     problems.raise_errors()
     prepared.inputs = dict(_fingerprints(prepared))
+    prepared.unchecked = problems.unchecked
     prepared.warnings = [
         f"{problem.where}: {problem.message}" for problem in problems.found if problem.severity == "warning"
     ]
@@ -185,14 +188,21 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
     with problems.collecting(label):
         for problem in metric.check(capabilities):
             problems.add(label, problem)
+    try:
+        inspect.signature(metric.aggregate).bind({}, None)
+    except TypeError as error:
+        problems.add(label, f"aggregate of a metric of type {config.type!r} must take (tables, terms): {error}")
+    for series in sorted(set(metric.unscaled) & set(getattr(metric, "series", ()))):
+        problems.add(label, f"a metric of type {config.type!r} has the series {series!r} both with and without a scale")
     templates: list[Template] = []
     with problems.collecting(label):
         templates = [prepared.prompts.get(prompt) for prompt in metric.prompts(capabilities)]
         for template in templates:
             template.expect(metric.prompt_variables)
     judge = _judge_of(prepared.config, config, metric, label, problems)
-    if data is None:
-        return  # its problem is already noted
+    if data is None:  # its problem is already noted
+        problems.unchecked.append(f"{label} on its samples: they could not be read")
+        return
     several = next((sample for sample in data.samples if sample.turns), None)
     if several is not None and "responses" in metric.needs:
         turns = f"sample {several.id!r} has {len(several.turns) + 1} turns"

@@ -86,11 +86,16 @@ class Prepared:
     stored: Stored | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)  # checks that did not run, and why
 
     def anchor(self, systems: Sequence[str]) -> str:
         """The system that others of these are compared with: the config's `against`, or the first."""
-        against = self.config.against
-        return against if against is not None and against in systems else systems[0]
+        return anchor_of(self.config, systems)
+
+    @property
+    def metric_judges(self) -> dict[str, str]:
+        """The judge of each metric that asks one."""
+        return {planned.name: planned.judge for planned in self.metrics if planned.judge is not None}
 
     def judge(self, name: str) -> PlannedJudge | PlannedPanel:
         return self.panels[name] if name in self.panels else self.judges[name]
@@ -115,11 +120,17 @@ class Prepared:
         return models | {f"judges.{name}": judge.backend for name, judge in self.judges.items()}
 
 
+def anchor_of(config: RunConfig, systems: Sequence[str]) -> str:
+    """The system that others of these are compared with: the config's `against`, or the first."""
+    return config.against if config.against is not None and config.against in systems else systems[0]
+
+
 class Problems:
     """Collects what is wrong instead of stopping at the first."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.unchecked: list[str] = []  # checks that did not run, and why
 
     def add(self, where: str, message: str, exit_code: int = 2) -> None:
         self.found.append(Problem(severity="error", where=where, message=message, exit_code=exit_code))
@@ -142,13 +153,15 @@ class Problems:
             return action()
         return None
 
-    def raise_errors(self) -> None:
+    def raise_errors(self, left: Sequence[str] = ()) -> None:
+        """Raises PreflightError if there are errors; `left` are the checks that come after these."""
         errors = [problem for problem in self.found if problem.severity == "error"]
         if errors:
             codes = [problem.exit_code for problem in errors]
             # A config that is wrong comes first: mending it may change which backends are asked.
             code = 2 if 2 in codes else 4 if 4 in codes else codes[0]
-            raise PreflightError([(problem.where, problem.message) for problem in errors], code)
+            unchecked = [*self.unchecked, *(f"{check}: the errors above come first" for check in left)]
+            raise PreflightError([(problem.where, problem.message) for problem in errors], code, unchecked)
 
 
 def data_label(name: str) -> str:

@@ -131,8 +131,7 @@ class Run:
                 files["rows.jsonl"] = folder.rows.write(rows)
                 cards = [*self._cards(prepared, judges), *_panel_cards(prepared, folder, panels)]
             with self._timed("statistics"):
-                estimates, differences = measurements.estimates(prepared.metrics)
-                estimates, statistics = measurements.derived(prepared, estimates)
+                results = measurements.results(prepared.metrics)
                 breakdowns = measurements.breakdowns(prepared.metrics)
             errors = self._errors(prepared, folder, cards)
             record = RunRecord(
@@ -146,13 +145,14 @@ class Run:
                 identities=identities,
                 prompts=prompts,
                 metric_prompts=_metric_prompts(prepared),
+                metric_judges=prepared.metric_judges,
                 n_samples=len(prepared.datasets[MAIN].samples),
                 systems=tuple(self.config.models),
-                estimates=tuple(estimates),
-                differences=tuple(differences),
-                statistics=tuple(statistics),
+                estimates=tuple(results.estimates),
+                differences=tuple(results.differences),
+                statistics=tuple(results.statistics),
                 breakdowns=tuple(breakdowns),
-                variance_budgets=tuple(measurements.variance_budgets(estimates)),
+                variance_budgets=tuple(measurements.variance_budgets(results.estimates)),
                 cards=tuple(cards),
                 trainings=tuple(trainings),
                 steps={name: judge.steps for name, judge in judges.items() if judge.steps},
@@ -258,6 +258,7 @@ class Run:
             identities=identities,
             prompts=prompts,
             metric_prompts=_metric_prompts(prepared),
+            metric_judges=prepared.metric_judges,
             n_samples=0,
             systems=tuple(self.config.models),
             estimates=(),

@@ -1,4 +1,4 @@
-"""A run's item scores, with the fingerprints of what measured them: the small file that later runs are compared with.
+"""Baselines: a run's item scores and the fingerprints of what measured them, in a small file for later runs.
 
 It holds no text of a sample, a response or a verdict. Keys are sorted and numbers have nine digits, so that equal
 scores give equal bytes and a diff shows the items that moved.
@@ -17,9 +17,9 @@ from pydantic import Field, JsonValue
 from judgekit.errors import DataError, IncompleteError
 from judgekit.files import damage, write_atomically
 from judgekit.records import Finite, Noun, Sample, Scale, VerdictStatus
-from judgekit.results import RunRecord, RunView
+from judgekit.results import JUDGE_PROMPTS, RunRecord, RunView
 from judgekit.run_folder import RECORD, RunFolder
-from judgekit.statistics.item_tables import item_tables, rounded, scales_of
+from judgekit.statistics.item_tables import item_tables, rounded, scales_of, unpaired
 
 if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
@@ -29,9 +29,24 @@ LONGEST = 80  # characters of a fingerprint that is shown as it is; what is long
 MAIN_PROMPTS = "instruct/"  # prompts of the systems, which are no part of the instrument
 # How a judge grades: these keys of its part of the config, with those of its identity, are the instrument.
 GRADING = (
-    "mode", "prompt", "scale", "rubric", "criterion", "steps", "criteria", "weights", "floor", "panel", "combine",
-    "temperature", "top_p", "top_k", "seed", "max_new_tokens", "stop",
-)  # fmt: skip
+    "mode",
+    "prompt",
+    "scale",
+    "rubric",
+    "criterion",
+    "steps",
+    "criteria",
+    "weights",
+    "floor",
+    "panel",
+    "combine",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "max_new_tokens",
+    "stop",
+)
 NOT_MEASURING = frozenset(
     {"judge", "models", "data", "labels", "path"}
 )  # keys of a metric that do not change its scale
@@ -70,6 +85,7 @@ class Sheet(Noun):
     dataset: str
     n_samples: int
     systems: dict[str, Scores]
+    unpaired: str = Field("", exclude=True)  # why its headline cannot be paired by item; never in a file
 
 
 class Baseline(Noun):
@@ -104,7 +120,7 @@ def baseline_of(view: RunView) -> Baseline:
     scales = scales_of(record)
     tables, used = item_tables(view.rows, scales)
     samples = list(view.samples)
-    sheets = {}
+    whys, sheets = unpaired(record, tables), {}
     for metric, scale in scales.items():
         chosen = samples_of(record, metric, samples, used.get(metric, set()))
         sheets[metric] = Sheet(
@@ -117,6 +133,7 @@ def baseline_of(view: RunView) -> Baseline:
                 for (name, system, opponent), table in tables.items()
                 if name == metric
             },
+            unpaired=whys.get(metric, ""),
         )
     for metric, sheet in sheets.items():
         _check_scale("rows.jsonl", metric, sheet)
@@ -176,42 +193,31 @@ def sample_hash(sample: Sample) -> str:
 def instrument(record: RunRecord, metric: str) -> dict[str, str]:
     """What measured: the metric's type and options, its judge (identity and how it grades), and their prompts."""
     part = record.part("metrics", metric)
-    found = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
+    measured = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
     data = part.get("data") or record.spec.get("data")
     if isinstance(data, Mapping) and data.get("shots") is not None:
-        found["shots"] = _shown(data["shots"])
-    for number, name in enumerate(_judges(record, metric, part)):
+        measured["shots"] = _shown(data["shots"])
+    for number, name in enumerate(judges_of(record, metric)):
         judge, identity = record.part("judges", name), record.identities.get(f"judges.{name}")
         member = f" of {name}" if number else ""
-        found |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
+        measured |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
-            found |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
+            measured |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
         if isinstance(own := record.identities.get(f"readings.{name}"), Mapping):
-            found |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
+            measured |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
     prompts = record.metric_prompts.get(metric)
-    names = prompts if prompts is not None else _instrument_prompts(record, bool(part.get("judge")))
-    found |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
-    return dict(sorted(found.items()))
-
-
-def _judges(record: RunRecord, metric: str, part: Mapping[str, JsonValue]) -> list[str]:
-    """The metric's judge, and the members of a panel."""
-    known = list(record.part("judges"))
-    asks = part.get("judge") or (known[0] if len(known) == 1 and asks_judge(record, metric) else None)
-    if not isinstance(asks, str):
-        return []
-    panel = record.part("judges", asks).get("panel")
-    return [asks, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [asks]
+    names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
+    measured |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
+    return dict(sorted(measured.items()))
 
 
 def judges_of(record: RunRecord, metric: str) -> list[str]:
-    """Names of the judges behind a metric; none where it asks no judge."""
-    return _judges(record, metric, record.part("metrics", metric))
-
-
-def asks_judge(record: RunRecord, metric: str) -> bool:
-    """Whether the metric's verdicts came from a judge: from its type, since its part of the config may name none."""
-    return record.part("metrics", metric).get("type") in ("score", "pairwise")
+    """Names of the judges behind a metric: the one that it asks and the members of a panel; none where it asks none."""
+    judge = record.judge_of(metric)
+    if judge is None:
+        return []
+    panel = record.part("judges", judge).get("panel")
+    return [judge, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [judge]
 
 
 def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
@@ -219,19 +225,22 @@ def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
     parts = record.part("models").values()
     styles = {str(part.get("style")) for part in parts if isinstance(part, Mapping)}
     own = [name for name in record.prompts if not name.startswith(MAIN_PROMPTS) and name not in styles]
-    return own if judged else [name for name in own if not name.startswith(("score/", "pairwise/", "steps/"))]
+    return own if judged else [name for name in own if not name.startswith(JUDGE_PROMPTS)]
 
 
 def answered_by(record: RunRecord, system: str) -> dict[str, str]:
     """A fingerprint of the system: its identity, and how it is asked. Seeds are left out: they tell repeats apart."""
     part = record.part("models", system)
     identity = record.identities.get(f"models.{system}")
-    found = {f"asked with {key}": _shown(part[key]) for key in ("temperature", "top_p", "top_k", "max_new_tokens",
-             "stop", "style") if part.get(key) not in (None, [], ())}  # fmt: skip
+    asked_with = {
+        f"asked with {key}": _shown(part[key])
+        for key in ("temperature", "top_p", "top_k", "max_new_tokens", "stop", "style")
+        if part.get(key) not in (None, [], ())
+    }
     if isinstance(identity, Mapping):
-        found |= {str(key): _shown(value) for key, value in identity.items()}
+        asked_with |= {str(key): _shown(value) for key, value in identity.items()}
     asked = sorted(name for name in record.prompts if name.startswith(MAIN_PROMPTS))
-    return dict(sorted((found | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
+    return dict(sorted((asked_with | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
 
 
 def _shown(value: JsonValue) -> str:
@@ -249,7 +258,7 @@ def _canonical(value: Any) -> str:
 
 
 def write_baseline(view: RunView, path: Path) -> Baseline:
-    """Write a run's baseline file, in place of an earlier one.
+    """Write a run's baseline file, in place of an earlier one: of what can be paired; all is returned.
 
     Raises IncompleteError for a run that is incomplete; DataError where the file that is there is no baseline.
     """
@@ -260,11 +269,13 @@ def write_baseline(view: RunView, path: Path) -> Baseline:
         )
     if path.exists():
         read_baseline(path)
-    found = baseline_of(view)
-    if not any(scores.scored for sheet in found.metrics.values() for scores in sheet.systems.values()):
-        raise DataError(f"{found.run_id} has no scored item to compare with")
-    write_atomically(path, to_bytes(found))
-    return found
+    whole = baseline_of(view)
+    paired = {metric: sheet for metric, sheet in whole.metrics.items() if not sheet.unpaired}
+    if not any(scores.scored for sheet in paired.values() for scores in sheet.systems.values()):
+        why = "".join(f"; {metric} {sheet.unpaired}" for metric, sheet in whole.metrics.items() if sheet.unpaired)
+        raise DataError(f"{whole.run_id} has no scored item to compare with{why}")
+    write_atomically(path, to_bytes(whole.model_copy(update={"metrics": paired})))
+    return whole
 
 
 def to_bytes(baseline: Baseline) -> bytes:

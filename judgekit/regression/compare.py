@@ -17,7 +17,7 @@ from judgekit.errors import ConfigError, DataError, UsageError
 from judgekit.records import Finite, Noun, Sample, Scale, ScoreKey
 from judgekit.regression.baseline import Scores, Sheet, dataset_hash, instrument, sample_hash, samples_of, system_key
 from judgekit.results import Estimate, RunRecord, RunView
-from judgekit.statistics.item_tables import item_tables, scales_of
+from judgekit.statistics.item_tables import item_tables, scales_of, unpaired
 from judgekit.text import counted, one_of
 
 if TYPE_CHECKING:
@@ -177,6 +177,7 @@ class Side:
     samples: Mapping[str, Sample]
     tables: Mapping[ScoreKey, ItemTable]
     used: Mapping[str, set[str]]
+    unpaired: Mapping[str, str]
 
     @classmethod
     def of(cls, name: str, view: RunView, system: str | None) -> Side:
@@ -184,7 +185,9 @@ class Side:
         if system is not None and system not in record.systems:
             raise ConfigError(f"{record.run_id} has no system {system!r}{one_of(system, record.systems)}")
         tables, used = item_tables(view.rows, scales_of(record))
-        return cls(name, view, system, {sample.id: sample for sample in view.samples}, tables, used)
+        whys = unpaired(record, tables)
+        tables = {place: table for place, table in tables.items() if place.metric not in whys}
+        return cls(name, view, system, {sample.id: sample for sample in view.samples}, tables, used, whys)
 
     @property
     def record(self) -> RunRecord:
@@ -248,6 +251,11 @@ def _side_name(side: Side, other: Side) -> str:
 
 def _metrics(first: Side, second: Side, wanted: Sequence[str], notes: list[str]) -> list[str]:
     there = [list(dict.fromkeys(name for name, _, _ in side.tables)) for side in (first, second)]
+    for side in (first,) if first.view is second.view else (first, second):
+        for metric, why in side.unpaired.items():
+            if metric in wanted:
+                raise UsageError(f"{side.record.run_id}: {metric} {why}, so there is nothing to pair")
+            notes.append(f"{side.record.run_id}: {metric} {why}, so it is not compared")
     for metric in wanted:
         for side, names in zip((first, second), there, strict=True):
             if metric not in names:
@@ -257,7 +265,9 @@ def _metrics(first: Side, second: Side, wanted: Sequence[str], notes: list[str])
         if not wanted and (alone := [name for name in names if name not in common]):
             notes.append(f"only {side.record.run_id} has {', '.join(alone)}")
     if not common:
-        raise DataError(f"{first.record.run_id} and {second.record.run_id} have no metric in common")
+        raise DataError(
+            "; ".join([f"{first.record.run_id} and {second.record.run_id} have no metric in common", *notes])
+        )
     return list(wanted) or common
 
 
@@ -328,16 +338,19 @@ def _compared(
     first: Side, second: Side, places: tuple[ScoreKey, ScoreKey], tables: tuple[ItemTable, ItemTable], terms: Terms,
     group: str | None = None,
 ) -> Compared:  # fmt: skip
-    from judgekit.statistics.estimates import difference
+    from judgekit.statistics.estimates import IntervalTerms, Subject, difference
     from judgekit.statistics.methods import RESAMPLES
 
     metric, system, _ = places[1]
     scale = scales_of(second.record)[metric]
     try:
         found = difference(
-            tables[1], tables[0], metric=metric, system=system, against=places[0][1], series=scale,
-            confidence=terms.confidence, resamples=terms.resamples or RESAMPLES,
-        )  # fmt: skip
+            tables[1],
+            tables[0],
+            Subject(metric, system, scale),
+            against=places[0][1],
+            terms=IntervalTerms(terms.confidence, resamples=terms.resamples or RESAMPLES),
+        )
     except ValueError as error:
         raise DataError(f"rows.jsonl: {error}") from None
     a, b = (table.by_id() for table in tables)

@@ -18,12 +18,13 @@ import numpy as np
 
 from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
-from judgekit.errors import UsageError
+from judgekit.errors import ConfigError, UsageError
 from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of
 from judgekit.regression.compare import SAME, Paired, Vector, paired
 from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
 from judgekit.regression.thresholds import Limit
 from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop
+from judgekit.statistics.item_tables import NO_HEADLINE
 from judgekit.text import counted
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
     from judgekit.statistics.gating import holm
 
     record, own = view.record, own or baseline_of(view)
+    for metric in config.rules:
+        if metric not in own.metrics and any(estimate.metric == metric for estimate in record.estimates):
+            raise ConfigError(f"gate.{metric}: {metric} {NO_HEADLINE}, so no rule can be held against it")
     unmeasured = [metric for metric in config.rules if metric in record.part("metrics") and metric not in own.metrics]
     targets = targets_of(config, record.spec.get("against"), own, reference, unmeasured)
     waived = waived_names(config, record)

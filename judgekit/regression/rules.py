@@ -17,6 +17,7 @@ from judgekit.results import RunRecord
 from judgekit.text import did_you_mean, one_of
 
 NAMES = ("in the run", "in the baseline")
+LIMITS = "give it a min or a max, which are held against its own interval"
 Kind = Literal["margin", "min", "max"]
 
 
@@ -70,6 +71,10 @@ def targets_of(
             if threshold is None:
                 continue
             check_threshold(metric, kind, threshold, sheet.scale)
+            if kind == "margin" and sheet.unpaired:
+                raise ConfigError(
+                    f"gate.{metric}: a margin pairs values by item, and {metric} {sheet.unpaired}: {LIMITS}"
+                )
             for key in _systems(rule.system or config.system, metric, sheet, against):
                 other = _in_baseline(metric, key, sheet, reference) if kind == "margin" else ""
                 sequential = kind == "margin" and config.is_sequential(rule)

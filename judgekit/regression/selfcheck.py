@@ -20,7 +20,7 @@ from judgekit.regression.baseline import scores_of, system_key
 from judgekit.regression.compare import SAME, Vector, paired
 from judgekit.regression.rules import Reference, unknown
 from judgekit.results import RunView
-from judgekit.statistics.item_tables import item_tables, scales_of
+from judgekit.statistics.item_tables import item_tables, scales_of, unpaired
 from judgekit.statistics.methods import Method
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ def selfcheck(view: RunView, terms: Terms) -> list[Checked]:
     tables, _ = item_tables(view.rows, chosen)
     if not tables:
         raise DataError(f"{record.run_id} has no rows")
+    whys = unpaired(record, tables)
+    tables = {place: table for place, table in tables.items() if place.metric not in whys}
+    if wrong := [f"{metric} {whys[metric]}" for metric in chosen if metric in whys and (terms.metrics or not tables)]:
+        raise ConfigError(f"{record.run_id}: nothing to check: {'; '.join(wrong)}")
     settings, labels = record.part("statistics"), clusters_of(record, view.samples)
     rows = {place: _Rows(scales[place[0]], labels=None if labels is None else []) for place in tables}
     _gather(view, rows, labels)
@@ -145,7 +149,7 @@ def _checked(place: ScoreKey, table: ItemTable, rows: _Rows, settings: Mapping[s
 
 def _coverage(rows: _Rows, method: str, confidence: float, terms: Terms, rng: np.random.Generator) -> tuple[str, Share]:
     """(the method used most, how often it holds the mean of the items that the studies are drawn from)"""
-    from judgekit.statistics.estimates import estimate
+    from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
     from judgekit.statistics.intervals import Range, on_grid
     from judgekit.statistics.items import ItemTable
 
@@ -170,10 +174,8 @@ def _coverage(rows: _Rows, method: str, confidence: float, terms: Terms, rng: np
                 labels[sample_id] = str(copy)
                 for repeat, judge_repeat, value in rows.values[item]:
                     table.add(sample_id, repeat, judge_repeat, value)
-        made = estimate(
-            table, metric="m", system="s", series=rows.scale, confidence=confidence,
-            method=cast(Method, method), resamples=RESAMPLES, seed=int(rng.integers(1 << 30)), share=share,
-        )[0].interval  # fmt: skip
+        drawn = IntervalTerms(confidence, cast(Method, method), RESAMPLES, int(rng.integers(1 << 30)))
+        made = estimate(table, Subject("m", "s", rows.scale, share=share), drawn)[0].interval
         methods[made.method] = methods.get(made.method, 0) + 1
         missing += made.low is None
         hits += made.low is not None and made.high is not None and made.low <= truth <= made.high

@@ -21,7 +21,8 @@ _HALVINGS = 16  # of the confidence, in search of a p-value
 class Limit:
     """The headline of one system, its item values, and how the run makes intervals of them.
 
-    `filled` are the same rows with missing verdicts at the scale's low, and at its high end.
+    `filled` are the same rows with missing verdicts at the scale's low, and at its high end. `mean`: the headline is
+    the mean of its items. Of another one only its own interval is known, not what missing verdicts could make of it.
     """
 
     estimate: Estimate
@@ -29,10 +30,12 @@ class Limit:
     filled: tuple[ItemTable, ItemTable]
     settings: Mapping[str, Any]
     missing: int
+    mean: bool = True
 
     @classmethod
     def of(cls, view: RunView, metric: str, key: str) -> Limit:
         """Raises DataError where the record has no estimate of it."""
+        from judgekit.statistics.estimates import is_item_mean
         from judgekit.statistics.items import ItemTable
 
         record = view.record
@@ -55,7 +58,14 @@ class Limit:
             table.add(*place, row.value, row.status)
             for filled, end in zip((low, high), ends, strict=True):
                 filled.add(*place, end if row.value is None else row.value)
-        return cls(estimate, table, (low, high), {**settings, "seed": record.spec.get("seed")}, missing)
+        return cls(
+            estimate,
+            table,
+            (low, high),
+            {**settings, "seed": record.spec.get("seed")},
+            missing,
+            is_item_mean(estimate, table),
+        )
 
     @staticmethod
     def holds(found: Interval, threshold: float, upper: bool) -> bool:
@@ -73,10 +83,17 @@ class Limit:
 
     def extreme(self, high: bool) -> Interval:
         """The interval with every missing verdict at the scale's high (or low) end."""
-        return self.made(self.filled[high]) if self.missing else self.estimate.interval
+        if not self.missing:
+            return self.estimate.interval
+        if not self.mean:
+            return Interval(method="none", low=None, high=None, note="it is no mean of values by item")
+        return self.made(self.filled[high])
 
     def p(self, threshold: float, upper: bool) -> float:
         """One-sided p of "the mean is within the limit": the least level whose interval is beyond it."""
+        if not self.mean:  # no more is known than that the interval is beyond the limit
+            tail = round((1 - self.estimate.confidence) / 2, 12)
+            return tail if self.missed(self.estimate.interval, threshold, upper) else 0.5
         most, least = 0.5, 0.0
         for _ in range(_HALVINGS):
             level = (most + least) / 2
@@ -86,16 +103,17 @@ class Limit:
 
     def made(self, table: ItemTable, confidence: float | None = None) -> Interval:
         """The interval that the run makes of such a table."""
-        from judgekit.statistics.estimates import estimate
+        from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
         from judgekit.statistics.intervals import Range, on_grid
         from judgekit.statistics.methods import RESAMPLES
 
         mine, scale = self.estimate, Range(self.estimate.scale.low, self.estimate.scale.high)
         share = mine.interval.method.startswith("wilson") and not on_grid(self.table.values(), scale, 2)
         seed = self.settings.get("seed")
-        return estimate(
-            table, metric=mine.metric, system=mine.system, series=mine.scale,
+        terms = IntervalTerms(
             confidence=mine.confidence if confidence is None else confidence,
-            method=self.settings.get("interval", "auto"), seed=seed if isinstance(seed, int) else 0,
-            resamples=self.settings.get("resamples", RESAMPLES), share=share,
-        )[0].interval  # fmt: skip
+            method=self.settings.get("interval", "auto"),
+            resamples=self.settings.get("resamples", RESAMPLES),
+            seed=seed if isinstance(seed, int) else 0,
+        )
+        return estimate(table, Subject(mine.metric, mine.system, mine.scale, share=share), terms)[0].interval

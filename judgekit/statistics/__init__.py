@@ -1,4 +1,4 @@
-"""What every printed number means: rows in, `Estimate` out. Pure; numpy and scipy.special only.
+"""Statistics: what every printed number means. Rows in, `Estimate` out. Pure; numpy and scipy.special only.
 
 items      rows → one mean an item (judge repeats inside generation repeats inside the item)
 intervals  t, plus-two-t, Wilson, Clopper–Pearson on item means, and the choice `auto` makes
@@ -8,14 +8,9 @@ clusters   items that are not independent of each other
 repeats    the rerun interval and the variance components
 variance   what a standard error is made of, and what to buy next
 paired     two systems on the same items
-choices    multiple choice: degenerate baselines, macro averages over categories
-perplexity e to the nats a token of given texts
-pairwise   counts of wins, and the sign test of positions
-length     the length-adjusted win rate
-bradley_terry  strengths of three or more systems
 refit      the item bootstrap of a fitted number
-estimates  the entry: `estimate` and `difference`
-derived    the entry for what is no mean over items
+estimates  an item table in, means with their intervals out
+aggregate  what a metric makes of its tables, and on what terms
 
 The unit of analysis is the item (or its cluster), never the row and never the run: repeats of one item are not
 independent of each other, and a run's mean says nothing about other items. This module alone is light to import.

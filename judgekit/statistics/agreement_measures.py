@@ -24,7 +24,7 @@ from judgekit.statistics.agreement import (
 )
 from judgekit.statistics.bootstrap import Kind as Resampling
 from judgekit.statistics.bootstrap import bootstrap, generator
-from judgekit.statistics.intervals import Range, none, on_grid, too_few, wilson
+from judgekit.statistics.intervals import Range, no_interval, on_grid, too_few, wilson
 from judgekit.statistics.items import Floats
 
 Kind = Literal["score", "preference", "binary"]
@@ -76,10 +76,10 @@ class _Maker:
     def share(self, name: str, label: str, ratings: Ratings, hits: NDArrayBool, empty: str = "") -> AgreementMeasure:
         """The share of pairs that hit, each item's pairs averaged."""
         means = ratings.item_means(hits.astype(np.float64))
-        found = self._mean(name, label, means, UNIT, "percentile", empty)
+        measure = self._mean(name, label, means, UNIT, "percentile", empty)
         # With several labels an item's share lies between 0 and 1, and Wilson's interval is not for it.
         alone = wilson(means, self.confidence, UNIT) if on_grid(means, UNIT, 1) else None
-        return found.model_copy(update={"wilson": alone if alone and alone.low is not None else None})
+        return measure.model_copy(update={"wilson": alone if alone and alone.low is not None else None})
 
     def difference(
         self, name: str, label: str, ratings: Ratings, values: Floats, method: Resampling
@@ -94,16 +94,16 @@ class _Maker:
         rng = generator(self.seed, "agreement", name)
         interval = bootstrap(means, self.confidence, scale, rng, method, resamples=self.resamples)
         if not len(means):
-            interval = none(method, empty or "no item")
+            interval = no_interval(method, empty or "no item")
         elif len(means) > 1 and scale.equal(means):
-            interval = none(method, "the same on every item")
+            interval = no_interval(method, "the same on every item")
         value = float(np.mean(means)) if len(means) else None
         return AgreementMeasure(name=name, label=label, value=value, interval=interval, n_items=len(means))
 
     def coefficient(self, name: str, label: str, ratings: Ratings) -> AgreementMeasure:
         value = coefficient(name, ratings)
         if value is None:
-            interval = none("percentile", _why_not(ratings))
+            interval = no_interval("percentile", _why_not(ratings))
             return AgreementMeasure(name=name, label=label, value=None, interval=interval, n_items=ratings.n_items)
         interval = self._percentile(name, ratings)
         return AgreementMeasure(name=name, label=label, value=value, interval=interval, n_items=ratings.n_items)
@@ -114,11 +114,11 @@ class _Maker:
         if name == "kendall":
             resamples = min(resamples, max(FEWEST, int(WORK / max(kendall_work(ratings), 1))))
         rng = generator(self.seed, "agreement", name)
-        found = []
+        values = []
         for start in range(0, resamples, chunk := max(1, CELLS // len(ratings.a))):
             weights = rng.multinomial(n, np.full(n, 1 / n), size=min(chunk, resamples - start)).astype(np.float64)
-            found.append(COEFFICIENTS[name](ratings, weights))
-        return percentile(np.concatenate(found), self.confidence)
+            values.append(COEFFICIENTS[name](ratings, weights))
+        return percentile(np.concatenate(values), self.confidence)
 
 
 def percentile(values: Floats, confidence: float) -> Interval:
@@ -126,9 +126,9 @@ def percentile(values: Floats, confidence: float) -> Interval:
     known = np.sort(values[np.isfinite(values)])
     if len(known) < (1 - UNDEFINED) * len(values):
         lost = f"{len(values) - len(known)} of {len(values)} resamples have no value"
-        return none("percentile", f"too little variety: {lost}")
+        return no_interval("percentile", f"too little variety: {lost}")
     if np.ptp(known) == 0:
-        return none("percentile", "the same in every resample")
+        return no_interval("percentile", "the same in every resample")
     low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(method="percentile", low=float(low), high=float(high))
 
@@ -155,7 +155,7 @@ def agreement_measures(
     sides = ratings.mapped(lambda x: _sides(x, scale))
     if kind == "preference":
         decided = sides.where((sides.a != 0.5) & (sides.b != 0.5))
-        found = [
+        measures = [
             make.share("agreement", "same winner, or both a tie", sides, sides.a == sides.b),
             make.share(
                 "agreement_no_ties",
@@ -167,18 +167,18 @@ def agreement_measures(
         ]
     else:
         words = "same answer" if kind == "binary" else "exactly the same score"
-        found = [make.share("agreement", words, ratings, ratings.a == ratings.b)]
+        measures = [make.share("agreement", words, ratings, ratings.a == ratings.b)]
     for name, label in COEFFICIENTS_OF[kind]:
         on = sides if kind == "preference" and name in ON_SIDES else ratings
-        found.append(make.coefficient(name, label, on))
+        measures.append(make.coefficient(name, label, on))
     if len(ratings.a):
         # Of differences with few values, many resamples have no spread to be studentised by.
         method: Resampling = "bootstrap" if kind == "score" else "percentile"
         signed, error = f"mean signed error ({names[0]} − {names[1]})", ratings.a - ratings.b
-        found.append(make.difference("bias", signed, ratings, error, method))
-        found.append(make.difference("mae", "mean absolute error", ratings, np.abs(error), method))
-    found.append(_majority((sides if kind == "preference" else ratings).b, ratings.n_items))
-    return tuple(found)
+        measures.append(make.difference("bias", signed, ratings, error, method))
+        measures.append(make.difference("mae", "mean absolute error", ratings, np.abs(error), method))
+    measures.append(_majority((sides if kind == "preference" else ratings).b, ratings.n_items))
+    return tuple(measures)
 
 
 def ceiling(labels: Labelled, kind: Kind, scale: Range, **settings: Any) -> tuple[AgreementMeasure, ...]:
@@ -203,7 +203,7 @@ def _sides(x: Floats, scale: Range) -> Floats:
 
 def _majority(b: Floats, n_items: int) -> AgreementMeasure:
     label = "majority-class rate (always the commonest label)"
-    interval = none("", "a baseline, not a measurement")
+    interval = no_interval("", "a baseline, not a measurement")
     return AgreementMeasure(name="majority", label=label, value=majority_rate(b), interval=interval, n_items=n_items)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from judgekit.results import Interval
-from judgekit.statistics.intervals import Range, none, standard_error, too_few
+from judgekit.statistics.intervals import Range, no_interval, standard_error, too_few
 from judgekit.statistics.items import Floats
 from judgekit.statistics.methods import RESAMPLES
 
@@ -39,7 +39,7 @@ def bootstrap(
     Studentised (Efron and Tibshirani 1993, 12.5): mean − q(t*)·se with t* = (mean* − mean)/se*. A resample without
     spread has an infinite t*: where these reach the quantile, the interval runs to the end of the scale.
     """
-    missing = too_few(kind, len(x)) or (none(kind, "all scores are equal") if scale.equal(x) else None)
+    missing = too_few(kind, len(x)) or (no_interval(kind, "all scores are equal") if scale.equal(x) else None)
     if missing:
         return missing
     x = np.sort(x)  # the result depends on the values alone, not on their order
@@ -55,7 +55,7 @@ def bootstrap(
     if kind == "bca":
         tails = _bca_tails(centred, shifts, tails)
         if not all(map(math.isfinite, tails)):
-            return none(kind, "BCa is not defined on these scores")
+            return no_interval(kind, "BCa is not defined on these scores")
     low, high = quantiles(shifts, *tails)
     return scale.interval(kind, mean + low, mean + high)
 

@@ -1,11 +1,13 @@
-"""Items that belong together (one document, one subject) are not independent: the cluster is the unit."""
+"""Clusters: items that belong together (one document, one subject) are not independent, and the cluster is the unit."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from judgekit.results import Interval
-from judgekit.statistics.intervals import Range, none, t_interval
+from judgekit.statistics.intervals import Range, no_interval, t_interval
 from judgekit.statistics.items import Floats, Indices, ItemTable, group
 
 FEWEST = 10  # clusters; below, t with G − 1 degrees of freedom covers too little to print
@@ -13,10 +15,15 @@ FEWEST = 10  # clusters; below, t with G − 1 degrees of freedom covers too lit
 
 def labels_of(table: ItemTable, present: Indices) -> tuple[Indices | None, str]:
     """(cluster number of each of the table's items in `present`, "") or (None, why there is none)."""
-    if table.clusters is None:
-        return None, ""
     ids = table.ids
-    names = [table.clusters.get(ids[i]) for i in present]
+    return cluster_labels(table.clusters, [ids[i] for i in present])
+
+
+def cluster_labels(clusters: Mapping[str, str] | None, ids: Sequence[str]) -> tuple[Indices | None, str]:
+    """(cluster number of each item, "") or (None, why there is none): no reason, where items are independent."""
+    if clusters is None:
+        return None, ""
+    names = [clusters.get(item) for item in ids]
     unlabelled = sum(name is None for name in names)
     if unlabelled:
         return None, f"{unlabelled} of {len(names)} items have no cluster"
@@ -38,7 +45,7 @@ def cluster_t(values: Floats, confidence: float, scale: Range) -> Interval:
     """t with G − 1 degrees of freedom on cluster values; no interval under ten clusters."""
     refused = too_few_clusters(len(values))
     if refused:
-        return none("cluster_t", refused)
+        return no_interval("cluster_t", refused)
     return t_interval(values, confidence, scale).model_copy(update={"method": "cluster_t"})
 
 

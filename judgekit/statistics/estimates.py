@@ -1,9 +1,10 @@
-"""The entry for the runner: an `ItemTable` in, `Estimate`s out."""
+"""Estimates: an `ItemTable` in, means with their intervals out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from judgekit.statistics.intervals import (
     Range,
     choose,
     clopper_pearson,
-    none,
+    no_interval,
     plus_two_t,
     standard_error,
     t_interval,
@@ -26,7 +27,10 @@ from judgekit.statistics.intervals import (
 from judgekit.statistics.items import Floats, Indices, ItemTable
 from judgekit.statistics.methods import METHODS, RESAMPLES, Method
 from judgekit.statistics.paired import paired_interval, pairs
+from judgekit.statistics.refit import REFITTED, RefitTerms, refitted
 from judgekit.statistics.repeats import rerun_interval
+
+_NOISE = 1e-9  # of the scale's range
 
 
 @dataclass(frozen=True)
@@ -56,89 +60,97 @@ class _Sample:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What an estimate is of. `scale` and `series` are those of its values; `opponent` is the other system of a win
+    rate. A `share` of judgements, a tie being a half, has Wilson's interval under `auto`. Further `names` fix the
+    bootstrap, beside those of metric, system and series."""
+
+    metric: str
+    system: str
+    scale: Scale
+    series: str = "value"
+    opponent: str | None = None
+    share: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IntervalTerms:
+    """How intervals are made; `seed` fixes the bootstrap."""
+
+    confidence: float = 0.95
+    method: Method = "auto"
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class _Maker:
     """Makes the intervals of one estimate, each from the same seed."""
 
-    confidence: float
     scale: Range
-    resamples: int
-    seed: int
+    terms: IntervalTerms
     names: tuple[str, ...]
 
     def bootstrap(self, sample: _Sample, kind: Kind = "bootstrap") -> Interval:
         if sample.refused:
-            return none(kind, sample.refused)
-        rng = generator(self.seed, *self.names)
-        return bootstrap(sample.units, self.confidence, self.scale, rng, kind, self.resamples)
+            return no_interval(kind, sample.refused)
+        rng = generator(self.terms.seed, *self.names)
+        return bootstrap(sample.units, self.terms.confidence, self.scale, rng, kind, self.terms.resamples)
 
     def clusters(self, sample: _Sample, method: Method) -> Interval:
         if method in ("bootstrap", "bca", "percentile"):
             return self.bootstrap(sample, method)
         if method not in ("auto", "t"):
-            return none(method, f"{method} takes the items for independent: with clusters use auto or bootstrap")
+            return no_interval(method, f"{method} takes the items for independent: with clusters use auto or bootstrap")
         if sample.refused:
-            return none("cluster_t", sample.refused)
-        return cluster_t(sample.units, self.confidence, self.scale)
+            return no_interval("cluster_t", sample.refused)
+        return cluster_t(sample.units, self.terms.confidence, self.scale)
 
-    def items(self, sample: _Sample, method: Method, rows: Floats, repeats: int, share: bool = False) -> Interval:
+    def items(self, sample: _Sample, rows: Floats, repeats: int, share: bool = False) -> Interval:
         """The interval over independent items whose means came from the values `rows`.
 
         A `share` is one of two judgements a row, whatever values lie between: its `auto` is Wilson's.
         """
-        x = sample.means
+        x, method, confidence = sample.means, self.terms.method, self.terms.confidence
         if share and method == "auto":
-            return wilson(x, self.confidence, self.scale, 2 * repeats)
+            return wilson(x, confidence, self.scale, 2 * repeats)
         if method == "auto":
             method = choose(x, rows, self.scale)
         if method in ("bootstrap", "bca", "percentile"):
             return self.bootstrap(sample, method)
         if method == "wilson":
-            return wilson(x, self.confidence, self.scale, trials(rows, repeats, self.scale) or 1)
+            return wilson(x, confidence, self.scale, trials(rows, repeats, self.scale) or 1)
         if method == "betting":
-            return betting(x, self.confidence, self.scale, generator(self.seed, *self.names))
+            return betting(x, confidence, self.scale, generator(self.terms.seed, *self.names))
         closed = {"t": t_interval, "plus_two_t": plus_two_t, "clopper_pearson": clopper_pearson}
-        return closed[method](x, self.confidence, self.scale)
+        return closed[method](x, confidence, self.scale)
 
 
-def estimate(
-    table: ItemTable,
-    *,
-    metric: str,
-    system: str,
-    series: Scale,
-    series_name: str = "value",
-    confidence: float = 0.95,
-    method: Method = "auto",
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    opponent: str | None = None,
-    share: bool = False,
-    names: tuple[str, ...] = (),
-) -> list[Estimate]:
+def estimate(table: ItemTable, of: Subject, terms: IntervalTerms | None = None) -> list[Estimate]:
     """The mean over items with its interval for new items and, with repeats, the one for a rerun on these items.
 
     Items without a scored row are left out of `value` and counted; `bounds` has them at the ends of the scale.
-    `seed`, the names of metric, system and series, and further `names` fix the bootstrap. `opponent` is the other
-    system of a win rate. A `share` of judgements, a tie being a half, has Wilson's interval under `auto`. ValueError
-    for values off the scale of `series`, for an unknown method, and for a row that was added twice.
+    ValueError for values off the subject's scale, for an unknown method, and for a row that was added twice.
     """
-    _check(method, confidence)
-    scale = Range(series.low, series.high)
+    terms = terms or IntervalTerms()
+    _check(terms)
+    scale = Range(of.scale.low, of.scale.high)
     rows = table.values()
     scale.check(rows)
     sample = _Sample.of(table, *table.means())
-    make = _Maker(confidence, scale, resamples, seed, (metric, system, series_name, *names))
+    make = _Maker(scale, terms, (of.metric, of.system, of.series, *of.names))
     clustered = table.clusters is not None
-    interval = make.clusters(sample, method) if clustered else make.items(sample, method, rows, table.repeats, share)
+    interval = make.clusters(sample, terms.method) if clustered else make.items(sample, rows, table.repeats, of.share)
     new_items = Estimate(
-        metric=metric,
-        system=system,
-        opponent=opponent,
-        series=series_name,
-        scale=series,
+        metric=of.metric,
+        system=of.system,
+        opponent=of.opponent,
+        series=of.series,
+        scale=of.scale,
         value=_mean(sample.means, scale),
         se=sample.error,
-        confidence=confidence,
+        confidence=terms.confidence,
         interval=interval,
         bootstrap=interval if interval.method == "bootstrap" else make.bootstrap(sample),
         bounds=_bounds(table, scale),
@@ -149,50 +161,41 @@ def estimate(
     )
     if table.repeats <= 1:
         return [new_items]
-    error, interval = rerun_interval(table, confidence, scale)
+    error, interval = rerun_interval(table, terms.confidence, scale)
     rerun = {"estimand": "rerun on these items", "se": error, "interval": interval, "bootstrap": None}
     return [new_items, new_items.model_copy(update=rerun)]
 
 
 def difference(
-    table: ItemTable,
-    other: ItemTable,
-    *,
-    metric: str,
-    system: str,
-    against: str,
-    series: Scale,
-    series_name: str = "value",
-    confidence: float = 0.95,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    table: ItemTable, other: ItemTable, of: Subject, against: str, terms: IntervalTerms | None = None
 ) -> Estimate:
-    """The mean of (system − against) over the items that both have scored, matched by id.
+    """The mean of (the subject's system − `against`) over the items that both have scored, matched by id.
 
     The estimate's scale is that of the differences, − range … + range; `counts` adds both systems' rows. Clusters
-    come from the first table. ValueError as in `estimate`.
+    come from the first table; the method is always the paired one. ValueError as in `estimate`.
     """
-    _check("auto", confidence)
-    scale = Range(series.low, series.high)
+    terms = replace(terms or IntervalTerms(), method="auto")
+    _check(terms)
+    scale = Range(of.scale.low, of.scale.high)
     scale.check(table.values())
     scale.check(other.values())
     paired = pairs(table, other, scale)
     whole = Range(-scale.range, scale.range)
     sample = _Sample.of(table, paired.index, paired.difference)
-    make = _Maker(confidence, whole, resamples, seed, (metric, system, series_name, against))
+    make = _Maker(whole, terms, (of.metric, of.system, of.series, against))
     clustered = table.clusters is not None
     counts = Counter(table.counts)
     counts.update(other.counts)
     return Estimate(
-        metric=metric,
-        system=system,
-        series=series_name,
+        metric=of.metric,
+        system=of.system,
+        series=of.series,
         against=against,
-        scale=series.model_copy(update={"low": whole.low, "high": whole.high}),
+        scale=of.scale.model_copy(update={"low": whole.low, "high": whole.high}),
         value=_mean(paired.difference, whole),
         se=sample.error,
-        confidence=confidence,
-        interval=make.clusters(sample, "auto") if clustered else paired_interval(sample.means, confidence, scale),
+        confidence=terms.confidence,
+        interval=make.clusters(sample, "auto") if clustered else paired_interval(sample.means, terms.confidence, scale),
         bootstrap=make.bootstrap(sample),
         bounds=paired.bounds,
         n_items=len(paired.difference),
@@ -202,11 +205,53 @@ def difference(
     )
 
 
-def _check(method: str, confidence: float) -> None:
-    if method not in METHODS:
-        raise ValueError(f"unknown interval method {method!r}: one of {', '.join(METHODS)}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is a probability between 0 and 1, not {confidence}")
+def resampled(table: ItemTable, number: Callable[[Floats], float], of: Subject, terms: IntervalTerms) -> Estimate:
+    """Any number of the item means (a median, say), with the percentile interval of resampled items or clusters."""
+    present, means = table.means()
+    labels, refused = labels_of(table, present)
+
+    def fit(weights: Floats) -> Floats:
+        return np.asarray([[number(np.repeat(means, drawn.astype(np.intp)))] for drawn in weights])
+
+    error, interval = None, no_interval(REFITTED, refused or "no scored item")
+    if len(means) and not refused:
+        rng = generator(terms.seed, of.metric, of.system, of.series, *of.names)
+        scale = Range(of.scale.low, of.scale.high)
+        ((error, interval),) = refitted(
+            fit, len(means), RefitTerms(terms.confidence, scale, terms.resamples, labels), rng
+        )
+    return Estimate(
+        metric=of.metric,
+        system=of.system,
+        opponent=of.opponent,
+        series=of.series,
+        scale=of.scale,
+        value=float(number(means)) if len(means) else None,
+        se=error,
+        confidence=terms.confidence,
+        interval=interval,
+        n_items=len(means),
+        n_clusters=None if labels is None or not len(labels) else int(labels.max()) + 1,
+        repeats=max(table.repeats, 1),
+        counts=dict(table.counts),
+    )
+
+
+def is_item_mean(whole: Estimate, table: ItemTable) -> bool:
+    """Whether the estimate is the mean of the table's items, so that two of its kind can be paired item by item."""
+    if not whole.is_mean:
+        return False
+    means = table.means()[1]
+    if whole.value is None or not len(means):
+        return whole.value is None and not len(means)
+    return abs(float(np.mean(means)) - whole.value) <= _NOISE * (whole.scale.high - whole.scale.low)
+
+
+def _check(terms: IntervalTerms) -> None:
+    if terms.method not in METHODS:
+        raise ValueError(f"unknown interval method {terms.method!r}: one of {', '.join(METHODS)}")
+    if not 0 < terms.confidence < 1:
+        raise ValueError(f"confidence is a probability between 0 and 1, not {terms.confidence}")
 
 
 def _mean(x: Floats, scale: Range) -> float | None:

@@ -63,12 +63,12 @@ def bounds(mean: ArrayLike, sd: ArrayLike, design: Design) -> tuple[Floats, Floa
     mean, sd = np.asarray(mean, dtype=np.float64), np.asarray(sd, dtype=np.float64)
     levels = design.level, design.level if design.fail_level is None else design.fail_level
     (centre, error), usual = _padded(mean, sd, design), sd / np.sqrt(design.n)
-    flat, found = sd <= SAME * design.span, []
+    flat, ends = sd <= SAME * design.span, []
     for sign, level, outer in zip((-1, 1), levels, (np.minimum, np.maximum), strict=True):
         student = mean + sign * float(stdtrit(design.n - 1, 1 - level)) * usual
         padded = centre + sign * float(stdtrit(design.n + 1, 1 - level)) * error
-        found.append(np.where(flat, padded, outer(student, padded) if design.both else student))
-    return found[0], found[1]
+        ends.append(np.where(flat, padded, outer(student, padded) if design.both else student))
+    return ends[0], ends[1]
 
 
 def p_worse(mean: ArrayLike, sd: ArrayLike, design: Design) -> Floats:

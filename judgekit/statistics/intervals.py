@@ -57,13 +57,13 @@ class Range:
         return bool(np.ptp(x) <= SAME * self.range)
 
 
-def none(method: str, note: str) -> Interval:
+def no_interval(method: str, note: str) -> Interval:
     return Interval(method=method, low=None, high=None, note=note)
 
 
 def too_few(method: str, n: int) -> Interval | None:
     """The missing interval of no item or one item."""
-    return none(method, "no scored item" if n == 0 else "one item has no interval") if n < 2 else None
+    return no_interval(method, "no scored item" if n == 0 else "one item has no interval") if n < 2 else None
 
 
 def z_quantile(confidence: float) -> float:
@@ -83,7 +83,7 @@ def standard_error(x: Floats) -> float | None:
 
 def t_interval(x: Floats, confidence: float, scale: Range) -> Interval:
     """mean ± t(n − 1)·sd/√n (Student 1908)."""
-    missing = too_few("t", len(x)) or (none("t", "all scores are equal") if scale.equal(x) else None)
+    missing = too_few("t", len(x)) or (no_interval("t", "all scores are equal") if scale.equal(x) else None)
     if missing:
         return missing
     mean, half = float(np.mean(x)), t_quantile(confidence, len(x) - 1) * float(standard_error(x) or 0)
@@ -125,7 +125,7 @@ def wilson(x: Floats, confidence: float, scale: Range, trials: int = 1) -> Inter
     method = "wilson" if trials == 1 else "wilson_neff"
     n, missing = len(x), too_few(method, len(x))
     if missing or (trials == 1 and not on_grid(x, scale, 1)):
-        return missing or none(method, "needs 0/1 values")
+        return missing or no_interval(method, "needs 0/1 values")
     rate, effective = min(max(float(np.mean(scale.unit(x))), 0.0), 1.0), float(n)
     if trials > 1 and not scale.equal(x):
         error = float(standard_error(scale.unit(x)) or 0)
@@ -140,7 +140,7 @@ def clopper_pearson(x: Floats, confidence: float, scale: Range) -> Interval:
     n = len(x)
     missing = too_few("clopper_pearson", n)
     if missing or not on_grid(x, scale, 1):
-        return missing or none("clopper_pearson", "needs 0/1 values")
+        return missing or no_interval("clopper_pearson", "needs 0/1 values")
     k, tail = round(float(np.sum(scale.unit(x)))), (1 - confidence) / 2
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from judgekit.errors import DataError
@@ -40,6 +40,27 @@ def item_tables(rows: Iterable[Row], metrics: Collection[str]) -> tuple[dict[Sco
         except ValueError as error:
             raise DataError(f"rows.jsonl: {error}") from None
     return tables, used
+
+
+NO_HEADLINE = "has no headline: its estimates are of all items together"
+NO_MEAN = "has a headline that is no mean of values by item"
+
+
+def unpaired(record: RunRecord, tables: Mapping[ScoreKey, ItemTable]) -> dict[str, str]:
+    """Why the headlines of these metrics cannot be paired by item, in words, by metric; empty for all others.
+    Raises DataError where a row is there twice."""
+    from judgekit.statistics.estimates import is_item_mean
+
+    whys = dict.fromkeys((estimate.metric for estimate in record.estimates), NO_HEADLINE)
+    for one in record.estimates:
+        if (one.series, one.estimand, one.group) == ("value", "new items", None):
+            table = tables.get(ScoreKey(one.metric, one.system, one.opponent or ""))
+            try:
+                paired = table is None or is_item_mean(one, table)
+            except ValueError as error:
+                raise DataError(f"rows.jsonl: {error}") from None
+            whys[one.metric] = whys[one.metric] if whys[one.metric] == NO_MEAN else "" if paired else NO_MEAN
+    return {metric: why for metric, why in whys.items() if why}
 
 
 def rounded(value: float) -> float:

@@ -1,11 +1,11 @@
-"""From rows to item means. Twenty-one bytes a row, so that a hundred thousand items with repeats fit anywhere."""
+"""Item tables: rows to item means. Twenty-one bytes a row, so that 100,000 items with repeats fit anywhere."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,3 +139,14 @@ class ItemTable:
         """The item means by sample id."""
         ids, (present, means) = self.ids, self.means(fill)
         return {ids[index]: float(mean) for index, mean in zip(present, means, strict=True)}
+
+
+def item_matrix(tables: Sequence[ItemTable]) -> tuple[list[str], Floats]:
+    """(sample ids, (items × tables) item means), NaN where a table has none."""
+    items = sorted({item for table in tables for item in table.ids})
+    place = {item: number for number, item in enumerate(items)}
+    values = np.full((len(items), len(tables)), np.nan)
+    for column, table in enumerate(tables):
+        ids, (present, means) = table.ids, table.means()
+        values[[place[ids[index]] for index in present], column] = means
+    return items, values

@@ -1,4 +1,4 @@
-"""Two systems on the same items: the differences item by item, matched by id."""
+"""Paired differences of two systems on the same items, item by item, matched by id."""
 
 from __future__ import annotations
 

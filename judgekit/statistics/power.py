@@ -1,4 +1,4 @@
-"""What a gate can see: the chance that it says FAIL, the least change that it finds, and the items that it needs.
+"""Power of a gate: the chance that it says FAIL, the least change that it finds, and the items that it needs.
 
 Differences are taken for normal; their standard deviation is estimated from n of them, as in the gate itself. So the
 chance is an average over the chi distribution of that estimate, with the rule of gating.py inside, margin and small-n
@@ -47,8 +47,8 @@ def items_needed(sd: float, design: Design, margin: float, power: float = POWER)
     than `MOST`. About ((1.645 + z_power)·sd/margin)²."""
 
     def enough(n: int) -> bool:
-        found = minimum_detectable(sd, replace(design, n=n), margin, power)
-        return found is not None and found <= margin
+        least = minimum_detectable(sd, replace(design, n=n), margin, power)
+        return least is not None and least <= margin
 
     high = design.n
     while not enough(high):

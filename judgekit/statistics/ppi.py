@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from judgekit.results import Corrected, Interval
-from judgekit.statistics.intervals import Range, none, t_interval, t_quantile
+from judgekit.statistics.intervals import Range, no_interval, t_interval, t_quantile
 from judgekit.statistics.items import Floats
 from judgekit.text import counted
 
@@ -53,13 +53,13 @@ def corrected(
     n, others = len(human), len(unlabelled)
     value, weight, note = None, None, ""
     if n < FEWEST:
-        interval = none("ppi++", f"{counted(n, 'label')}: it takes {FEWEST} at least")
+        interval = no_interval("ppi++", f"{counted(n, 'label')}: it takes {FEWEST} at least")
     elif others < 2:
-        interval = none("ppi++", "every item has a label: the labels' own mean needs no correction")
+        interval = no_interval("ppi++", "every item has a label: the labels' own mean needs no correction")
     else:
-        found = ppi_plus_plus(human, judge, unlabelled)
-        value, weight = min(max(found.value, scale.low), scale.high), found.weight
-        interval = _interval(found, n, confidence, scale)
+        corrected = ppi_plus_plus(human, judge, unlabelled)
+        value, weight = min(max(corrected.value, scale.low), scale.high), corrected.weight
+        interval = _interval(corrected, n, confidence, scale)
         if len(np.unique(human)) <= 2 and n < FEW_BINARY:
             note = f"{n} yes/no labels: under {FEW_BINARY}, the interval covers less than it says"
     return Corrected(
@@ -77,8 +77,8 @@ def corrected(
     )
 
 
-def _interval(found: Ppi, n: int, confidence: float, scale: Range) -> Interval:
-    if found.se <= 1e-9 * scale.range:
-        return none("ppi++", "all labels differ from the judge by the same: there is no spread to estimate from")
-    half = t_quantile(confidence, n - 2) * found.se
-    return scale.interval("ppi++", found.value - half, found.value + half)
+def _interval(corrected: Ppi, n: int, confidence: float, scale: Range) -> Interval:
+    if corrected.se <= 1e-9 * scale.range:
+        return no_interval("ppi++", "all labels differ from the judge by the same: there is no spread to estimate from")
+    half = t_quantile(confidence, n - 2) * corrected.se
+    return scale.interval("ppi++", corrected.value - half, corrected.value + half)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from judgekit.results import Interval
 from judgekit.statistics.bootstrap import CHUNK, quantiles
 from judgekit.statistics.clusters import too_few_clusters
-from judgekit.statistics.intervals import Range, none, too_few
+from judgekit.statistics.intervals import Range, no_interval, too_few
 from judgekit.statistics.items import Floats, Indices
 
-METHOD = "bootstrap_refit"
+REFITTED = "bootstrap_refit"
 WORK = 100_000_000  # resamples × items at most: a hundred thousand items get a thousand refits
 FEWEST = 999
 NO_FIT = 0.5  # share of resamples without a fit from which there is no interval
@@ -38,38 +39,45 @@ def weights(
         yield counts if labels is None else counts[:, labels]
 
 
+@dataclass(frozen=True)
+class RefitTerms:
+    """How a fit is resampled: on which `scale` its numbers are, and the cluster number of each item in `labels`.
+
+    `width` is the memory that a fit needs for each weight, in values.
+    """
+
+    confidence: float
+    scale: Range
+    resamples: int
+    labels: Indices | None = None
+    width: int = 1
+
+
 def refitted(
-    fit: Refit,
-    items: int,
-    *,
-    confidence: float,
-    scale: Range,
-    rng: np.random.Generator,
-    resamples: int,
-    labels: Indices | None = None,
-    width: int = 1,
+    fit: Refit, items: int, terms: RefitTerms, rng: np.random.Generator
 ) -> list[tuple[float | None, Interval]]:
     """(SE, percentile interval) of each fitted number (Efron and Tibshirani 1993, 13.3).
 
     A resample on which there is no fit counts as the scale's low end for `low` and as its high end for `high`: it
     can widen an interval and never narrow it.
     """
+    labels = terms.labels
     clusters = None if labels is None else int(labels.max()) + 1 if len(labels) else 0
     refused = too_few_clusters(clusters) if clusters is not None else ""
-    missing = too_few(METHOD, items) or (none(METHOD, refused) if refused else None)
+    missing = too_few(REFITTED, items) or (no_interval(REFITTED, refused) if refused else None)
     if missing:
         return [(None, missing)] * fit(np.ones((1, items))).shape[1]
-    found = np.concatenate([fit(drawn) for drawn in weights(items, rng, resamples, labels, width)])
-    return [_interval(column, confidence, scale) for column in found.T]
+    fitted = np.concatenate([fit(drawn) for drawn in weights(items, rng, terms.resamples, labels, terms.width)])
+    return [_interval(column, terms.confidence, terms.scale) for column in fitted.T]
 
 
 def _interval(values: Floats, confidence: float, scale: Range) -> tuple[float | None, Interval]:
     fitted = values[~np.isnan(values)]
     if len(fitted) < 2 or len(fitted) <= NO_FIT * len(values):
-        return None, none(METHOD, f"{len(values) - len(fitted)} of {len(values)} resamples have no fit")
+        return None, no_interval(REFITTED, f"{len(values) - len(fitted)} of {len(values)} resamples have no fit")
     if scale.equal(fitted):
-        return None, none(METHOD, "every resample gives the same")
+        return None, no_interval(REFITTED, "every resample gives the same")
     tails = (1 - confidence) / 2, (1 + confidence) / 2
     low, _ = quantiles(np.where(np.isnan(values), scale.low, values), *tails)
     _, high = quantiles(np.where(np.isnan(values), scale.high, values), *tails)
-    return float(np.std(fitted, ddof=1)), scale.interval(METHOD, low, high)
+    return float(np.std(fitted, ddof=1)), scale.interval(REFITTED, low, high)

@@ -1,4 +1,4 @@
-"""What repeats are for: the noise of a rerun, and what the variance is made of."""
+"""Repeats: the noise of a rerun, and what the variance is made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from judgekit.results import Interval
-from judgekit.statistics.intervals import Range, none, t_quantile
+from judgekit.statistics.intervals import Range, no_interval, t_quantile
 from judgekit.statistics.items import Groups, ItemTable, group
 
 JUDGED_AGAIN = "of the judgements alone: every item was answered once"
@@ -39,17 +39,17 @@ def rerun_interval(table: ItemTable, confidence: float, scale: Range) -> tuple[f
     _, labels = np.unique(generations.item, return_inverse=True)
     items = group(labels, generations.judged.mean) if labels.size else None
     if items is None:
-        return None, none(method, "no scored item")
+        return None, no_interval(method, "no scored item")
     units = generations.judged if items.size.max() == 1 else items
     df = int(np.sum(units.size - 1))
     if df == 0:
-        return None, none(method, "no item was scored twice")
+        return None, no_interval(method, "no item was scored twice")
     error = math.sqrt(_pooled(units) * float(np.sum(1 / units.size))) / len(units.size)
     if error <= 1e-12 * scale.range:
-        return error, none(method, "every repeat gave the same score")
+        return error, no_interval(method, "every repeat gave the same score")
     mean, half = float(np.mean(items.mean)), t_quantile(confidence, df) * error
-    found = scale.interval(method, mean - half, mean + half)
-    return error, found.model_copy(update={"note": JUDGED_AGAIN}) if units is generations.judged else found
+    interval = scale.interval(method, mean - half, mean + half)
+    return error, interval.model_copy(update={"note": JUDGED_AGAIN}) if units is generations.judged else interval
 
 
 def components(table: ItemTable) -> Components | None:

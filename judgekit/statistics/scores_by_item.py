@@ -1,4 +1,4 @@
-"""Item by item: what every item scored, and how far two systems, or a run and its baseline, differ on it."""
+"""Item scores: what every item scored, and how far two systems, or a run and its baseline, differ on it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def item_scores(run: RunView) -> ItemScores:
 
     Raises DataError where a row is there twice.
     """
-    found: dict[ScoreKey, dict[str, float]] = {}
+    scores: dict[ScoreKey, dict[str, float]] = {}
     tables, _ = item_tables(run.rows, scales_of(run.record))
     for place, table in tables.items():
         try:
-            found[place] = {sample_id: rounded(mean) for sample_id, mean in table.by_id().items()}
+            scores[place] = {sample_id: rounded(mean) for sample_id, mean in table.by_id().items()}
         except ValueError as error:
             raise DataError(f"rows.jsonl: {error}") from None
-    return found
+    return scores
 
 
 def item_differences(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:

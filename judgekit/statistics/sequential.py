@@ -1,4 +1,4 @@
-"""Looking as results arrive: two always-valid tests of a bounded mean difference, by betting.
+"""Sequential looks as results arrive: two always-valid tests of a bounded mean difference, by betting.
 
 Waudby-Smith and Ramdas (2024), "Estimating means of bounded random variables by betting", section 5: a bettor against
 the hypothesis stakes a share of the capital on each difference. Under the hypothesis the capital is a supermartingale,
@@ -49,7 +49,7 @@ def look(
     better, worse = log_capital(worst, -margin, span, "more"), log_capital(best, 0.0, span, "less")
     passed = np.flatnonzero(better >= -math.log(pass_level))
     failed = np.flatnonzero(worse >= -math.log(fail_level))
-    first_pass, first_fail = (int(found[0]) if found.size else len(better) for found in (passed, failed))
+    first_pass, first_fail = (int(looks[0]) if looks.size else len(better) for looks in (passed, failed))
     at = min(first_pass, first_fail)
     decided: Decision | None = None if at == len(better) else "PASS" if first_pass <= first_fail else "FAIL"
     seen = slice(0, at + 1)

@@ -121,9 +121,15 @@ def _p(value: float) -> str:
     return "under 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def headlines(record: judgekit.RunRecord) -> list[judgekit.statistics.Estimate]:
-    """The headline numbers: the series `value` of all samples, for new items."""
-    return [e for e in record.estimates if e.series == "value" and e.estimand == "new items" and e.group is None]
+def numbers(record: judgekit.RunRecord) -> list[judgekit.statistics.Estimate]:
+    """The headlines, and the numbers that metrics made themselves."""
+    shown = [e for e in record.estimates if e.estimand == "new items" and e.group is None]
+    return [e for e in shown if e.series == "value" or not e.is_mean]
+
+
+def named(estimate: judgekit.statistics.Estimate) -> str:
+    """The metric, and what of it this is where it is not its headline."""
+    return estimate.metric if estimate.series == "value" else f"{estimate.metric}: {estimate.scale.label}"
 
 
 def interval_words(estimate: judgekit.statistics.Estimate) -> str:
@@ -138,9 +144,9 @@ def missing_words(estimate: judgekit.statistics.Estimate) -> str:
 
 
 def _results(record: judgekit.RunRecord) -> Iterator[Case]:
-    found = headlines(record)
-    for estimate in found:
-        name = f"{estimate.metric}, {system_of(estimate)}"
+    shown = numbers(record)
+    for estimate in shown:
+        name = f"{named(estimate)}, {system_of(estimate)}"
         message = f"{number(estimate.value, estimate.scale)}, {interval_words(estimate)}"
         lines = [
             message,
@@ -148,8 +154,9 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
         ]
         if missing := missing_words(estimate):
             lines.append(f"not scored: {missing}")
-        yield Case("results", name, "pass" if estimate.value is not None else "error", message, tuple(lines))
-    if not found:
+        there = estimate.value is not None or estimate.series != "value"  # a number of its own may have no fit
+        yield Case("results", name, "pass" if there else "error", message, tuple(lines))
+    if not shown:
         yield Case("results", "results", "error", "the run has no result")
 
 

@@ -15,9 +15,10 @@ from judgekit_ci.cases import (
     Case,
     cases,
     claim_figures,
-    headlines,
     interval_words,
     missing_words,
+    named,
+    numbers,
     outcome,
     rule_of,
     system_of,
@@ -81,7 +82,7 @@ def _blocks(run: judgekit.RunView) -> Iterator[str]:
         if record.gate.notes or record.gate.waived:
             waived = [f"waived by name: {', '.join(record.gate.waived)}"] if record.gate.waived else []
             yield "\n".join(f"- note: {inert(note)}" for note in (*record.gate.notes, *waived))
-    if estimates := headlines(record):
+    if estimates := numbers(record):
         yield "### Results"
         yield _table(("metric", "system", "estimate", "interval", "items", "not scored"), map(_estimate, estimates))
     differences = [one for one in record.differences if one.series == "value" and one.group is None]
@@ -118,7 +119,7 @@ def _reasons(claim: judgekit.statistics.GateClaim) -> Iterator[str]:
 def _estimate(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
     value = number(estimate.value, estimate.scale)
     return (
-        inert(estimate.metric), inert(system_of(estimate)), _words(value), _words(interval_words(estimate)),
+        inert(named(estimate)), inert(system_of(estimate)), _words(value), _words(interval_words(estimate)),
         f"{estimate.n_items:,}", _words(missing_words(estimate) or "0"),
     )  # fmt: skip
 

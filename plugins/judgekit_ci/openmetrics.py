@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import judgekit
 import judgekit.statistics
-from judgekit_ci.cases import headlines
+from judgekit_ci.cases import numbers
 from judgekit_ci.texts import visible
 
 
@@ -33,10 +33,10 @@ class Family:
 def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
     """{"metrics.txt": …}: estimates with their intervals, differences, verdicts without a score, and the gate."""
     record = run.record
-    estimates = [(_labels(estimate), estimate) for estimate in headlines(record)]
+    estimates = [(_labels(estimate), estimate) for estimate in numbers(record)]
     differences = [({**_labels(found), "against": found.against or ""}, found) for found in record.differences]
     families = [
-        Family("judgekit_estimate", "Mean over the items."),
+        Family("judgekit_estimate", "Mean over the items, or (with a series) a number that its metric made itself."),
         Family("judgekit_estimate_low", "Lower end of its interval."),
         Family("judgekit_estimate_high", "Upper end of its interval."),
         Family("judgekit_items", "Items behind the mean."),
@@ -78,7 +78,8 @@ def _gate(record: judgekit.RunRecord) -> list[Family]:
 
 
 def _labels(estimate: judgekit.statistics.Estimate) -> dict[str, str]:
-    return {"metric": estimate.metric, "system": estimate.system, "opponent": estimate.opponent or ""}
+    series = {} if estimate.series == "value" else {"series": estimate.series}
+    return {"metric": estimate.metric, **series, "system": estimate.system, "opponent": estimate.opponent or ""}
 
 
 def _add(family: Family, labels: dict[str, str], value: float | None) -> None:

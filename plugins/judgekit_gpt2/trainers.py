@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -223,6 +223,16 @@ class _Tuner(_Trainer):
         if self.options.validation is not None:
             self._check_items(self.options.validation)
 
+    def learnt(self) -> list[judgekit.Sample]:
+        options = self.options
+        path, format = self.path(options.data), options.format
+        items = judgekit.data.read_items(path, format, split=options.split, mapping=self._mapping(), empty=True)
+        return [item.sample for item in items]
+
+    def _mapping(self) -> Mapping[str, str]:
+        """The data's names of the fields of its format."""
+        return {}
+
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         """Read what is to be learnt, without tokens. Raises DataError."""
         raise NotImplementedError
@@ -300,6 +310,9 @@ class Finetune(_Tuner):
     Options: ClassVar[type[judgekit.Options]] = FinetuneOptions
     own_rate = 5e-5
     options: FinetuneOptions
+
+    def _mapping(self) -> Mapping[str, str]:
+        return self.options.mapping
 
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         options = self.options

@@ -34,7 +34,8 @@ def _section(record: judgekit.RunRecord, place: int, metric: str) -> judgekit.Se
     breakdown = record.breakdowns[place]
     mine = [estimate for estimate in breakdown.estimates if estimate.metric == metric]
     differences = [estimate for estimate in breakdown.differences if estimate.metric == metric]
-    heads = [estimate for estimate in mine if estimate.series == "value"]
+    head = next((estimate.series for estimate in mine if estimate.series == "value"), mine[0].series)
+    heads = [estimate for estimate in mine if estimate.series == head]
     groups = _order(breakdown, heads)
     title = f"{metric} by {breakdown.field}"
     chance = _chance(record, metric)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import judgekit
 import judgekit.data
@@ -54,13 +53,12 @@ def seen_in_training(
 ) -> Iterator[judgekit.Problem]:
     """A warning for each training and each of the run's data sets of which it learns items.
 
-    What a trainer learns from is the file of instruction data that its option `data` names: in the split, the format
-    and with the mapping that its options `split`, `format` and `mapping` name, as far as it has them.
+    What a trainer learns from, it says itself (`Trainer.learnt`).
     """
     for name, trainer in trainers.items():
         where = f"train.{name}"
         try:
-            learnt = _learnt(trainer)
+            learnt = list(trainer.learnt())
         except judgekit.UsageError as error:
             message = f"its data cannot be read as instructions, so nobody knows whether it has test items: {error}"
             yield judgekit.Problem(severity="warning", where=where, message=message)
@@ -69,16 +67,6 @@ def seen_in_training(
             found = overlap(learnt, tested, NEAR)
             if found.exact or found.near:
                 yield judgekit.Problem(severity="warning", where=where, message=_told(place, tested, found))
-
-
-def _learnt(trainer: judgekit.Trainer) -> list[judgekit.Sample]:
-    options: Any = trainer.options
-    data = getattr(options, "data", None)
-    if not isinstance(data, str):
-        return []
-    split, format, mapping = (getattr(options, name, None) for name in ("split", "format", "mapping"))
-    items = judgekit.data.read_items(trainer.path(data), format, split=split, mapping=mapping, empty=True)
-    return [item.sample for item in items]
 
 
 def _told(place: str, tested: Sequence[judgekit.Sample], found: Overlap) -> str:

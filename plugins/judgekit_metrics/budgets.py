@@ -1,4 +1,4 @@
-"""What every report says of its repeats: what each mean's variance is made of, what to buy next, and pooled runs."""
+"""Report sections on repeats: what each mean's variance is made of, what to buy next, and pooled runs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,16 @@ def _budget(budgets: Sequence[judgekit.statistics.VarianceBudget]) -> Sequence[j
         "height": {"step": 26},
         "mark": {"type": "bar"},
         "encoding": {
-            "y": {"field": "mean", "type": "nominal", "sort": [_name(one) for one in told],
-                  "axis": {"title": None, "labelLimit": 150}},
+            "y": {
+                "field": "mean",
+                "type": "nominal",
+                "sort": [_name(one) for one in told],
+                "axis": {"title": None, "labelLimit": 150},
+            },
             "x": {"field": "share", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis},
             "color": {"field": "part", "type": "nominal", "scale": {"domain": list(PARTS)}},
         },
-    }  # fmt: skip
+    }
     columns = ["mean", "standard error", *PARTS, "items × generations × judgements", "what to buy next"]
     said = "Every item was answered and judged once, so what repeats would save is not known."
     if told:

@@ -34,15 +34,15 @@ def position(place: int) -> str:
 def spread(values: Sequence[float | None]) -> dict[str, float]:
     """The series of one conversation from the value of each turn; a turn without one is left out, and then so is the
     mean of what it belongs to."""
-    found: dict[str, float] = {}
+    series: dict[str, float] = {}
     by_name: dict[str, list[float | None]] = {MEAN: list(values)}
     for place, value in enumerate(values):
         by_name.setdefault(position(place), []).append(value)
     for name, mine in by_name.items():
         known = [value for value in mine if value is not None]
         if len(known) == len(mine):
-            found[name] = mean(known)
-    return found
+            series[name] = mean(known)
+    return series
 
 
 def mean(values: Sequence[float]) -> float:

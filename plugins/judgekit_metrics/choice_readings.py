@@ -1,4 +1,4 @@
-"""How a system's choice among lettered options is asked for and read: one request out, the options picked in.
+"""Readings of a choice among lettered options: one request out, the options picked in.
 
 * `loglikelihood`: the letters (or the whole options) as continuations; the likeliest is picked.
 * `schema`: a JSON object {"answer": "B"}, held to the letters by a schema; nothing but the object is read.
@@ -179,12 +179,12 @@ _FENCED = re.compile(r"\s*```(?:json)?[ \t]*\n(.*)\n[ \t]*```\s*", re.DOTALL)
 def _from_json(text: str, letters: str) -> int:
     fenced = _FENCED.fullmatch(text)
     try:
-        found = json.loads(fenced[1] if fenced else text, object_pairs_hook=tuple)  # so that a key twice is seen
+        tree = json.loads(fenced[1] if fenced else text, object_pairs_hook=tuple)  # so that a key twice is seen
     except (ValueError, RecursionError):
         raise Unread("not one JSON object" if text.strip() else "the reply is empty") from None
-    if not isinstance(found, tuple) or [key for key, _ in found] != ["answer"]:
+    if not isinstance(tree, tuple) or [key for key, _ in tree] != ["answer"]:
         raise Unread("not a JSON object with the one key 'answer'")
-    answer = found[0][1]
+    answer = tree[0][1]
     if not isinstance(answer, str) or len(answer) != 1 or answer not in letters:
         raise Unread(f"the answer is none of {', '.join(letters)}: {_short(answer)}")
     return letters.index(answer)

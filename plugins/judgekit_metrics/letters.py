@@ -1,4 +1,4 @@
-"""What multiple choice adds to every report: accuracies beside those of habits, letters chosen, shots that fitted."""
+"""Report sections of multiple choice: accuracies beside those of habits, letters chosen, shots that fitted."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
         if row.metric in tallies:
             tallies[row.metric].add(row)
     answers = {sample.id: LETTERS[sample.answer] for sample in run.samples if sample.answer is not None}
-    found = [section for name, tally in tallies.items() for section in _sections(run.record, name, tally, answers)]
-    return [replace(section, place="choices") for section in found]
+    shown = [section for name, tally in tallies.items() for section in _sections(run.record, name, tally, answers)]
+    return [replace(section, place="choices") for section in shown]
 
 
 def _sections(

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, JsonValue
 
 import judgekit
+import judgekit.statistics
 from judgekit_metrics import choice_readings as readings
 from judgekit_metrics.choice_readings import LETTERS, NEEDS, Mode, Question, Reading
 
@@ -56,7 +57,7 @@ class MultipleChoice(judgekit.Metric):
     options: MultipleChoiceOptions
     needs = frozenset({"choices"})
     prompt_variables = frozenset({"subject", "question", "choices", "letters", "shots", "continuation", "form"})
-    derived = ("choices",)
+    by = ("category",)  # of a question: its subject
     series: ClassVar[dict[str, judgekit.Scale]] = {
         "value": judgekit.Scale(label="accuracy", low=0, high=1, unit="%"),
         "acc": judgekit.Scale(label="acc: log-likelihood of the option", low=0, high=1, unit="%"),
@@ -94,6 +95,24 @@ class MultipleChoice(judgekit.Metric):
             samples = iter(study.samples)
             while chunk := list(islice(samples, CHUNK)):
                 yield from self._chunk(study, system, reading, chunk)
+
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        """The accuracies, their averages over categories, and what needs no reading to reach."""
+        from judgekit_metrics.letter_bias import baselines, chance_statistic, letter_bias
+        from judgekit_metrics.macro_average import by_category
+
+        means = terms.means(tables).estimates
+        if terms.group is not None:
+            return judgekit.Aggregate(means)
+        categories = {sample.id: sample.category or "" for sample in terms.samples}
+        statistics = [chance_statistic(terms.metric, terms.samples)]
+        averages: list[judgekit.statistics.Estimate] = []
+        for whole in means:
+            if whole.series == "value" and whole.estimand == "new items":
+                table = tables["value"][whole.system, ""]
+                averages += by_category(table, categories, whole, clustered=terms.clusters == categories)
+                statistics.append(letter_bias(whole, table, terms.samples))
+        return judgekit.Aggregate([*means, *averages, *baselines(terms)], statistics)
 
     def _reading(self, offered: frozenset[str]) -> Reading:
         if self.options.reading != "auto":
@@ -185,12 +204,12 @@ class MultipleChoice(judgekit.Metric):
             detail = reply.detail or reply.status
             return judgekit.Verdict(status=reply.status, raw=reply.text, detail=detail), {}
         try:
-            found = readings.read(question, reply, self.options.mode, reading)
+            picked = readings.read(question, reply, self.options.mode, reading)
         except readings.Unread as reason:
             return judgekit.Verdict(status="unparsed", raw=reply.text, detail=str(reason)), {}
-        chosen = found.by[self.options.mode]
-        options = {mode: question.order[index] for mode, index in found.by.items()}
-        raw = json.dumps({"chosen": LETTERS[chosen], **found.figures, **kept})
+        chosen = picked.by[self.options.mode]
+        options = {mode: question.order[index] for mode, index in picked.by.items()}
+        raw = json.dumps({"chosen": LETTERS[chosen], **picked.figures, **kept})
         value = float(options[self.options.mode] == question.sample.answer)
         figures = {"chosen": float(chosen), "shots": float(len(asked.shots))}  # what stays of it without its texts
         return judgekit.Verdict(status="scored", value=value, raw=raw, series=figures), options

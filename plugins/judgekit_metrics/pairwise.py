@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import judgekit
-from judgekit_metrics.preferences import SERIES, SHARES, Battle, Rule, all_pairs
+import judgekit.statistics
+from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
 from judgekit_metrics.score import unanswered
 from judgekit_metrics.stored_files import LabelOptions, read_labels, strangers
 
@@ -39,7 +40,7 @@ class Pairwise(judgekit.Metric):
     needs = frozenset({"responses", "pairwise"})
     series = SERIES
     shares = SHARES
-    derived = ("outcomes", "position", "length_adjusted", "bradley_terry")
+    unscaled = (LONGER,)
     conversations = True
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
@@ -57,6 +58,11 @@ class Pairwise(judgekit.Metric):
         if against is None or against == ALL:
             return all_pairs(systems, anchor)
         return [(system, against) for system in systems if system != against]
+
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        from judgekit_metrics.pairwise_aggregate import pairwise_aggregate
+
+        return pairwise_aggregate(tables, terms)
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
         """One row a (system, opponent, sample, generation repeat, judge repeat).

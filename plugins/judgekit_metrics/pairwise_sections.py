@@ -1,4 +1,4 @@
-"""What pairwise metrics add to every report, from the record's estimates: the matrix of win rates and the
+"""Report sections of pairwise metrics, from the record's estimates: the matrix of win rates and the
 Bradley–Terry strengths of three or more systems, the win rate by every rule, and the judge's liking for a position."""
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Estimates = Sequence[judgekit.statistics.Estimate]
 def sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
     """The sections of every metric that compares systems."""
     record = run.record
-    found: list[judgekit.Section | None] = []
+    shown: list[judgekit.Section | None] = []
     for metric in dict.fromkeys(estimate.metric for estimate in record.estimates if estimate.opponent is not None):
         mine = [e for e in record.estimates if e.metric == metric and e.opponent and e.estimand == "new items"]
         rates = [estimate for estimate in mine if estimate.series == "value"]
         systems = [system for system in record.systems if any(system in (e.system, e.opponent) for e in rates)]
-        found += [
+        shown += [
             _matrix(metric, rates, systems) if len({e.opponent for e in rates}) > 1 else None,
             _strengths(metric, [estimate for estimate in mine if estimate.series == STRENGTH]),
             _rules(metric, [estimate for estimate in mine if estimate.series in RULES]),
             _positions(metric, mine, record.statistics),
         ]
-    return [replace(section, place="pairwise") for section in found if section is not None]
+    return [replace(section, place="pairwise") for section in shown if section is not None]
 
 
 def _matrix(metric: str, rates: Estimates, systems: Sequence[str]) -> judgekit.Section:
@@ -83,8 +83,9 @@ def _matrix(metric: str, rates: Estimates, systems: Sequence[str]) -> judgekit.S
             {"mark": {"type": "text"}, "encoding": {"text": {"field": "text"}}},
         ],
     }
-    rows = [[system, *(values[system, one][1] if (system, one) in values else "" for one in systems)]
-            for system in systems]  # fmt: skip
+    rows = [
+        [system, *(values[system, one][1] if (system, one) in values else "" for one in systems)] for system in systems
+    ]
     return judgekit.Section(
         name=f"matrix-{metric}",
         title=f"{metric}: every system against every other",
@@ -142,13 +143,18 @@ def _rules(metric: str, estimates: Estimates) -> judgekit.Section | None:
         "width": WIDTH,
         "height": {"step": 14},
         "encoding": {
-            "y": {"field": "pair", "type": "nominal", "sort": pairs, "axis": {**_names(), **two_lines},
-                  "scale": {"paddingInner": 0.35, "paddingOuter": 0.2}},
+            "y": {
+                "field": "pair",
+                "type": "nominal",
+                "sort": pairs,
+                "axis": {**_names(), **two_lines},
+                "scale": {"paddingInner": 0.35, "paddingOuter": 0.2},
+            },
             "yOffset": rule,
             "color": shade,
         },
         "layer": _intervals("win rate", shape=shade),
-    }  # fmt: skip
+    }
     return judgekit.Section(
         name=f"rules-{metric}",
         title=f"{metric}: the win rate by other rules",
@@ -178,8 +184,14 @@ def _positions(
         known = [estimate.value for estimate in first.values() if estimate.value is not None]
         ends = f"between {_percent(min(known))} and {_percent(max(known))}" if known else "–"
         words = [f"Over {len(first)} pairs, the answer shown first is preferred in {ends} of the verdicts"]
-    columns = ["pair", "same verdict in both orders", "preference for the first position", "changed with the order",
-               "first won", "sign test p"]  # fmt: skip
+    columns = [
+        "pair",
+        "same verdict in both orders",
+        "preference for the first position",
+        "changed with the order",
+        "first won",
+        "sign test p",
+    ]
     rows = [
         [
             pair,
@@ -217,9 +229,11 @@ def _intervals(title: str, **points: Any) -> list[dict[str, Any]]:
             "mark": {"type": "rule", "strokeWidth": 4, "opacity": 0.5, "strokeCap": "round"},
             "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
         },
-        {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-         "encoding": {"x": {"field": "value", **x}, **points}},
-    ]  # fmt: skip
+        {
+            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+            "encoding": {"x": {"field": "value", **x}, **points},
+        },
+    ]
 
 
 def _drawn(estimate: judgekit.statistics.Estimate) -> dict[str, float | None]:

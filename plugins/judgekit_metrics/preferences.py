@@ -13,7 +13,7 @@ from typing import Literal
 import judgekit
 
 Rule = Literal["mean", "both_orders"]
-LONGER = "longer"  # by how many characters the system's answer is the longer one; the core adjusts for it
+LONGER = "longer"  # by how many characters the system's answer is the longer one; it has no scale
 
 
 def _share(label: str) -> judgekit.Scale:

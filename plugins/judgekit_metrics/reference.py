@@ -1,4 +1,4 @@
-"""What the sample's reference says of a system, without a judge: `exact_match`, `f1`, `rouge_l`, `perplexity`.
+"""Reference metrics: what a sample's reference says, without a judge: `exact_match`, `f1`, `rouge_l`, `perplexity`.
 
 Of a conversation, every answer is compared with the reference of its turn; the value is the mean over the turns that
 have one.
@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import judgekit
 import judgekit.data
+import judgekit.statistics
 from judgekit_metrics.by_turn import MEAN, mean, spread, turn_series
 from judgekit_metrics.score import unanswered
 
@@ -54,14 +55,14 @@ class _ReferenceMetric(judgekit.Metric):
     def _verdict(self, sample: judgekit.Sample, response: judgekit.Response) -> judgekit.Verdict:
         if response.status != "complete":
             return unanswered(response)
-        found = [
+        values = [
             None if reference is None else self.value(answer, reference)
             for answer, reference in zip(response.answers, sample.references, strict=True)
         ]
-        known = [value for value in found if value is not None]
+        known = [value for value in values if value is not None]
         if not known:
             return _NO_REFERENCE
-        series = {name: value for name, value in spread(found).items() if name != MEAN} if sample.turns else {}
+        series = {name: value for name, value in spread(values).items() if name != MEAN} if sample.turns else {}
         return judgekit.Verdict(status="scored", value=mean(known), series=series)
 
 
@@ -109,7 +110,7 @@ class ReferenceLikelihood(judgekit.Metric):
     series: ClassVar[dict[str, judgekit.Scale]] = {
         "value": judgekit.Scale(label="reference likelihood (1 / perplexity)", low=0, high=1)
     }
-    derived = ("perplexity",)
+    unscaled = ("nats", "tokens")  # sums over the item: its negative log-likelihood, and its length
     conversations = True
 
     def questions(self, sample: judgekit.Sample) -> int:
@@ -132,11 +133,30 @@ class ReferenceLikelihood(judgekit.Metric):
                     verdicts=(verdict,),
                 )
 
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        """The likelihoods, and beside each system's its perplexity over all items."""
+        from judgekit_metrics.by_pair import by_pair
+        from judgekit_metrics.perplexity import NAME, PERPLEXITY, perplexity_estimate
+
+        means = terms.means(tables).estimates
+        if terms.group is not None:
+            return judgekit.Aggregate(means)
+        wholes = [
+            perplexity_estimate(
+                nats,
+                tables["tokens"][pair],
+                judgekit.statistics.Subject(terms.metric, pair[0], PERPLEXITY, NAME),
+                terms,
+            )
+            for pair, nats in tables.get("nats", {}).items()
+        ]
+        return judgekit.Aggregate(by_pair([*means, *wholes]))
+
 
 def _references(sample: judgekit.Sample) -> tuple[str, ...]:
     """The reference of every turn; none, where one is missing."""
-    found = tuple(reference for reference in sample.references if reference)
-    return found if len(found) == len(sample.references) else ()
+    references = tuple(reference for reference in sample.references if reference)
+    return references if len(references) == len(sample.references) else ()
 
 
 def _continued(study: judgekit.Study, system: str, sample: judgekit.Sample) -> Iterator[judgekit.Request]:
@@ -151,8 +171,8 @@ def _likelihood(replies: Sequence[judgekit.Reply]) -> tuple[judgekit.Verdict, di
     for reply in replies:
         if reply.status != "complete":
             return judgekit.Verdict(status=reply.status, detail=reply.detail), {}
-    found = [reply.continuations[0] for reply in replies]
-    tokens, total = sum(one.tokens for one in found), math.fsum(one.loglikelihood for one in found)
+    read = [reply.continuations[0] for reply in replies]
+    tokens, total = sum(one.tokens for one in read), math.fsum(one.loglikelihood for one in read)
     detail = f"{total:.4f} nats for {judgekit.counted(tokens, 'token')}; perplexity {_exp(-total / tokens):.4g}"
     verdict = judgekit.Verdict(status="scored", value=math.exp(total / tokens), raw=detail)
     return verdict, {"nats": -total, "tokens": float(tokens)}

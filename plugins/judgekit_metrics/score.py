@@ -68,9 +68,9 @@ class Score(judgekit.Metric):
             )
             for sample, response, judge_repeat in kept:
                 wanted = len(self._judged(sample, response))
-                found = tuple(islice(verdicts, wanted)) or (unanswered(response),)
-                verdict = self._headline(sample, found)
-                series, missing = self._of_turns(sample, found, verdict) if talks and wanted else ({}, {})
+                judgements = tuple(islice(verdicts, wanted)) or (unanswered(response),)
+                verdict = self._headline(sample, judgements)
+                series, missing = self._of_turns(sample, judgements, verdict) if talks and wanted else ({}, {})
                 yield judgekit.Row(
                     metric="",
                     system=system,
@@ -81,7 +81,7 @@ class Score(judgekit.Metric):
                     value=verdict.value,
                     series={**verdict.series, **series},
                     missing=missing,
-                    verdicts=found,
+                    verdicts=judgements,
                 )
 
     def _judged(self, sample: judgekit.Sample, response: judgekit.Response) -> Sequence[str | judgekit.Conversation]:
@@ -95,25 +95,25 @@ class Score(judgekit.Metric):
         whole = [judgekit.Conversation(answers, whole=True)]
         return {"each": turns, "whole": whole, "both": [*turns, *whole]}[self.options.turns]
 
-    def _headline(self, sample: judgekit.Sample, found: Sequence[judgekit.Verdict]) -> judgekit.Verdict:
+    def _headline(self, sample: judgekit.Sample, judgements: Sequence[judgekit.Verdict]) -> judgekit.Verdict:
         """The verdict on the whole, or the mean of those on the turns: there is none where one of them is missing."""
         if not sample.turns or self.options.turns != "each":
-            return found[-1]
-        failed = next((verdict for verdict in found if verdict.status != "scored"), None)
+            return judgements[-1]
+        failed = next((verdict for verdict in judgements if verdict.status != "scored"), None)
         if failed is not None:
             return failed
-        names = [name for name in found[0].series if all(name in verdict.series for verdict in found)]
+        names = [name for name in judgements[0].series if all(name in verdict.series for verdict in judgements)]
         return judgekit.Verdict(
             status="scored",
-            value=mean([verdict.value for verdict in found if verdict.value is not None]),
-            series={name: mean([verdict.series[name] for verdict in found]) for name in names},
+            value=mean([verdict.value for verdict in judgements if verdict.value is not None]),
+            series={name: mean([verdict.series[name] for verdict in judgements]) for name in names},
         )
 
     def _of_turns(
-        self, sample: judgekit.Sample, found: Sequence[judgekit.Verdict], headline: judgekit.Verdict
+        self, sample: judgekit.Sample, judgements: Sequence[judgekit.Verdict], headline: judgekit.Verdict
     ) -> tuple[dict[str, float], dict[str, judgekit.VerdictStatus]]:
         """(the series of the turns, why some have no value). With `each` the mean over them is the value itself."""
-        turns = found[: len(sample.turns) + 1]
+        turns = judgements[: len(sample.turns) + 1]
         series = spread([verdict.value for verdict in turns])
         missing: dict[str, judgekit.VerdictStatus] = {}
         if headline.status != "scored":

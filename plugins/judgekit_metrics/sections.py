@@ -1,4 +1,4 @@
-"""What the metrics add to every report: letters.py and pairwise_sections.py, each for its own metrics,
+"""Report sections of all metrics: letters.py and pairwise_sections.py, each for its own metrics,
 and budgets.py for all of them."""
 
 from __future__ import annotations

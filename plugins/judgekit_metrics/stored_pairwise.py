@@ -13,8 +13,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, JsonValue
 
 import judgekit
+import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent, label_of
-from judgekit_metrics.preferences import SERIES, SHARES, Battle, Rule, all_pairs
+from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
 from judgekit_metrics.stored_files import Entry, Vocabulary, read_entries, strangers
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -54,7 +55,7 @@ class StoredPairwise(judgekit.Metric):
     needs: ClassVar[frozenset[str]] = frozenset()
     series = SERIES
     shares = SHARES
-    derived = ("outcomes", "position", "length_adjusted", "bradley_terry")
+    unscaled = (LONGER,)
 
     def inputs(self) -> list[Path]:
         return [self.path(self.options.path)]
@@ -75,8 +76,8 @@ class StoredPairwise(judgekit.Metric):
 
     def check_samples(self, samples: Sequence[judgekit.Sample], systems: Sequence[str], whole: bool) -> list[str]:
         anchor = systems[0]  # which of two is the system does not matter to what is wrong
-        found = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
-        known = list(dict.fromkeys(sample_id for _, sample_id in found))
+        judged = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
+        known = list(dict.fromkeys(sample_id for _, sample_id in judged))
         problems = strangers(known, samples, "verdicts") if whole else []
         missing = sorted({sample.id for sample in samples} - set(known))
         if missing:
@@ -97,10 +98,15 @@ class StoredPairwise(judgekit.Metric):
         """One row a (system, opponent, sample)."""
         order = {pair: place for place, pair in enumerate(self.pairs(study.systems, study.anchor))}
         place_of = {sample.id: place for place, sample in enumerate(study.samples)}
-        found = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
-        battles = sorted(found, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
+        unsorted = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
+        battles = sorted(unsorted, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
         for pair, sample_id, battle in battles:
             yield battle.row(*pair, sample_id, self.options.rule)
+
+    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        from judgekit_metrics.pairwise_aggregate import pairwise_aggregate
+
+        return pairwise_aggregate(tables, terms)
 
     def _battles(self, systems: Sequence[str], anchor: str) -> Iterator[tuple[tuple[str, str], str, Battle]]:
         """((system, opponent), sample id, battle) of every row, turned so that the pair is one of `pairs`."""

@@ -53,6 +53,12 @@ class SupervisedTuning(judgekit.Trainer):
         self._learnt()
         self._held()
 
+    def learnt(self) -> list[judgekit.Sample]:
+        options = self.options
+        path, format = self.path(options.data), options.format
+        items = judgekit.data.read_items(path, format, split=options.split, mapping=options.mapping, empty=True)
+        return [item.sample for item in items]
+
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart

@@ -14,7 +14,7 @@ from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.records import VERDICT_STATUSES, Scale
 from judgekit.run_folder import RunFolder
-from judgekit.statistics.estimates import difference, estimate
+from judgekit.statistics.estimates import Subject, difference, estimate
 from judgekit.statistics.items import ItemTable
 
 SUBJECTS = 57
@@ -109,11 +109,11 @@ def test_a_part_of_a_table_is_the_table_of_its_samples() -> None:
                 alone.add(*row)
     ids = [f"s{number}" for number in range(0, 30, 3)]
     part = whole.part([*reversed(ids), "unknown"])
-    settings: dict[str, Any] = {"metric": "m", "system": "a", "series": Scale(label="x", low=0, high=1)}
-    assert estimate(part, **settings) == estimate(alone, **settings)
+    of = Subject("m", "a", Scale(label="x", low=0, high=1))
+    assert estimate(part, of) == estimate(alone, of)
     assert part.counts == alone.counts
     assert part.ids == alone.ids == sorted(ids)
-    assert difference(part, alone, **settings, against="b").value == 0
+    assert difference(part, alone, of, "b").value == 0
     assert len(whole.part([])) == 0
 
 

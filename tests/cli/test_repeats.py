@@ -7,7 +7,7 @@ import numpy as np
 from judgekit.cli.results import print_record
 from judgekit.records import Scale
 from judgekit.results import PooledRun
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.variance import variance_budget
 from sample_run import sample_run
@@ -23,7 +23,7 @@ def record(repeats, n=30, missing=0):
             table.add(f"{i:03}", repeat, 0, float(middle + rng.uniform(-10, 10)))
     for i in range(missing):
         table.add(f"x{i:03}", 0, 0, None, "unparsed")
-    made = estimate(table, metric="quality", system="sft", series=SCORE, resamples=999)
+    made = estimate(table, Subject("quality", "sft", SCORE), IntervalTerms(resamples=999))
     budget = variance_budget(table, made[0])
     view = sample_run(
         4, 1, systems=("sft",), estimates=tuple(made), differences=(), statistics=(), variance_budgets=(budget,)

@@ -124,7 +124,10 @@ def test_conversations_are_held_against_instructions_too(files):
     assert problem.message.startswith("learns 1 of the 1 sample of data")
 
 
-def test_a_trainer_without_a_file_of_instructions_is_passed_over(files):
+def test_a_trainer_may_call_anything_data(files):
+    class Options(judgekit.Options):
+        data: str = "text.txt"  # no instructions, and not there
+
     class Nothing(judgekit.Trainer):
         def inputs(self):
             return []
@@ -133,22 +136,22 @@ def test_a_trainer_without_a_file_of_instructions_is_passed_over(files):
             raise NotImplementedError
 
     samples = {"data": [judgekit.Sample(id="1", instruction="Say hello.")]}
-    assert list(seen_in_training({"x": Nothing()}, samples)) == []
+    assert list(seen_in_training({"x": Nothing(Options(), files)}, samples)) == []
 
 
 def test_data_that_cannot_be_read_is_said_and_not_passed_over(files):
-    class Options(judgekit.Options):
-        data: str = "text.txt"
-
     class Reader(judgekit.Trainer):
         def inputs(self):
             return []
+
+        def learnt(self):
+            return [item.sample for item in judgekit.data.read_items(self.path("text.txt"))]
 
         def train(self, into, progress):
             raise NotImplementedError
 
     (files / "text.txt").write_text("Once upon a time")
-    (problem,) = seen_in_training({"x": Reader(Options(), files)}, {"data": []})
+    (problem,) = seen_in_training({"x": Reader(where=files)}, {"data": []})
     assert (problem.severity, "nobody knows whether it has test items" in problem.message) == ("warning", True)
 
 

@@ -16,9 +16,9 @@ import pytest
 import judgekit
 from judgekit import Continuation, Reply, Request, Sample, Token, Usage
 from judgekit.prompting.templates import Prompts
-from judgekit.statistics import choices as core_choices
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 from judgekit_metrics.choice_readings import LETTERS, Question, Unread, read
+from judgekit_metrics.letter_bias import baselines, chance
 from judgekit_metrics.multiple_choice import MultipleChoice, MultipleChoiceOptions
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -167,11 +167,12 @@ MMLU_SHA256 = "67d76f2324c328b5c045ca654bd83ec3ad1c0b41942987a262ff0e3e6ee93b48"
 @pytest.mark.shared
 def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data: Path) -> None:
     samples = list(MMLU(MMLUOptions(path=str(shared_data / "mmlu"))).load())
-    found = core_choices.baselines("mmlu", samples, 0.95)
+    series = MultipleChoice.series
+    found = baselines(judgekit.AggregateTerms(metric="mmlu", series=series, samples=samples, systems="s", anchor="s"))
     assert {habit.system: round(100 * (habit.value or 0), 2) for habit in found} == {
         "always A": 22.95, "always B": 24.65, "always C": 25.51, "always D": 26.89, "longest option": 27.89,
     }  # fmt: skip
-    assert core_choices.chance(samples) == 0.25
+    assert chance(samples) == 0.25
 
 
 # --- letters by log-likelihood ---

@@ -6,7 +6,7 @@ from scipy import stats
 
 from judgekit.records import Scale
 from judgekit.statistics.bootstrap import bootstrap
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.intervals import Range, t_interval, wilson
 from judgekit.statistics.items import ItemTable
 
@@ -51,7 +51,7 @@ def auto(rows, rng):
     for i, values in enumerate(rows.tolist()):
         for repeat, value in enumerate(values):
             table.add(f"{i:03}", repeat, 0, value)
-    return estimate(table, metric="m", system="s", series=SERIES, resamples=999)[0].interval
+    return estimate(table, Subject("m", "s", SERIES), IntervalTerms(resamples=999))[0].interval
 
 
 def percentile_of(axis):

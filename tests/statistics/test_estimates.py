@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from judgekit.records import Scale
-from judgekit.statistics.estimates import difference, estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, difference, estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.methods import METHODS
 
@@ -29,12 +29,13 @@ def table_of(values, clusters=None, prefix="i"):
 
 
 def single(values, series=SCORE, **options):
-    made = estimate(table_of(values, options.pop("clusters", None)), metric="m", system="s", series=series, **options)
-    return made[0]
+    table = table_of(values, options.pop("clusters", None))
+    of = Subject(options.pop("metric", "m"), "s", series, share=options.pop("share", False))
+    return estimate(table, of, IntervalTerms(**options))[0]
 
 
 def paired(a, b, series=SCORE, **options):
-    return difference(a, b, metric="m", system="a", against="b", series=series, resamples=999, **options)
+    return difference(a, b, Subject("m", "a", series), "b", IntervalTerms(resamples=999, **options))
 
 
 def noisy(n, repeats, seed=0):
@@ -44,9 +45,7 @@ def noisy(n, repeats, seed=0):
 
 
 def test_an_estimate_says_all_that_is_needed_to_read_it():
-    new, rerun = estimate(
-        table_of(noisy(60, 3)), metric="quality", system="sft", series=SCORE, series_name="value", seed=4
-    )
+    new, rerun = estimate(table_of(noisy(60, 3)), Subject("quality", "sft", SCORE), IntervalTerms(seed=4))
     assert new.value == rerun.value == pytest.approx(np.mean(noisy(60, 3)))
     assert (new.estimand, rerun.estimand) == ("new items", "rerun on these items")
     assert (new.n_items, new.repeats, new.n_clusters, new.counts) == (60, 3, None, {"scored": 180})
@@ -81,7 +80,7 @@ def test_nothing_scored_has_no_value_and_no_interval():
     assert (made.value, made.se, made.interval.low, made.n_items) == (None, None, None, 0)
     assert made.interval.note == made.bootstrap.note == "no scored item"
     assert made.bounds == (0, 100)
-    empty = estimate(ItemTable(), metric="m", system="s", series=SCORE)[0]
+    empty = estimate(ItemTable(), Subject("m", "s", SCORE))[0]
     assert (empty.value, empty.bounds, empty.counts) == (None, None, {})
 
 
@@ -129,13 +128,13 @@ def test_the_order_of_rows_and_of_estimates_does_not_matter():
     backwards = ItemTable()
     for i, (value,) in reversed(list(enumerate(values))):
         backwards.add(f"i{i:03}", 0, 0, value)
-    other = estimate(backwards, metric="m", system="s", series=SCORE)[0]
+    other = estimate(backwards, Subject("m", "s", SCORE))[0]
     assert single(values) == other
 
 
 def test_rerun_interval_by_hand():
     values = [[10.0, 20.0], [50.0, 54.0], [90.0, 80.0]]
-    _, rerun = estimate(table_of(values), metric="m", system="s", series=SCORE)
+    _, rerun = estimate(table_of(values), Subject("m", "s", SCORE))
     error = math.sqrt((50 + 8 + 50) / 2) / 3  # √(Σ s_i²/R)/n
     assert rerun.se == pytest.approx(error)
     half = stats.t.ppf(0.975, 3) * error
@@ -147,7 +146,7 @@ def test_a_rerun_of_the_judge_alone_says_so():
     for i, values in enumerate([[10.0, 20.0], [50.0, 54.0], [90.0, 80.0]]):
         for judge_repeat, value in enumerate(values):
             table.add(f"i{i}", 0, judge_repeat, value)
-    _, rerun = estimate(table, metric="m", system="s", series=SCORE)
+    _, rerun = estimate(table, Subject("m", "s", SCORE))
     assert rerun.interval.note == "of the judgements alone: every item was answered once"
     assert rerun.interval.low < rerun.value < rerun.interval.high
 
@@ -155,7 +154,7 @@ def test_a_rerun_of_the_judge_alone_says_so():
 def test_unbalanced_repeats_are_pooled():
     """SE = √(s²·Σ 1/R_i)/n, s² pooled over the items that were repeated."""
     values = [[10.0, 20.0, 30.0], [50.0, None, 54.0], [90.0, None, None]]
-    new, rerun = estimate(table_of(values), metric="m", system="s", series=SCORE)
+    new, rerun = estimate(table_of(values), Subject("m", "s", SCORE))
     pooled = (200 + 8) / (2 + 1)
     assert new.value == rerun.value == pytest.approx((20 + 52 + 90) / 3)
     assert rerun.se == pytest.approx(math.sqrt(pooled * (1 / 3 + 1 / 2 + 1)) / 3)
@@ -165,7 +164,7 @@ def test_unbalanced_repeats_are_pooled():
 
 
 def test_repeats_that_never_differ_give_no_rerun_interval():
-    _, rerun = estimate(table_of([[10.0, 10.0], [20.0, 20.0]]), metric="m", system="s", series=SCORE)
+    _, rerun = estimate(table_of([[10.0, 10.0], [20.0, 20.0]]), Subject("m", "s", SCORE))
     assert (rerun.interval.low, rerun.interval.note) == (None, "every repeat gave the same score")
 
 
@@ -272,7 +271,7 @@ def test_published_win_rates_and_standard_errors(model):
         for row in csv.DictReader(lines):
             preference = float(row["preference"] or 0)
             table.add(row["id"], 0, 0, 0.5 if preference == 0 else preference - 1)
-    made = estimate(table, metric="win rate", system=model, series=WIN, resamples=999)[0]
+    made = estimate(table, Subject("win rate", model, WIN), IntervalTerms(resamples=999))[0]
     assert 100 * made.value == pytest.approx(published["win_rate"], abs=1e-9)
     assert 100 * made.se == pytest.approx(published["standard_error"], abs=1e-9)
     assert made.interval.method == "plus_two_t"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from judgekit.records import Scale
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.variance import variance_budget
 
@@ -31,7 +31,7 @@ def budget_of(values, series=SCORE, clusters=None):
     for (i, g, j), value in np.ndenumerate(values):
         missing = np.isnan(value)
         table.add(f"{i:04}", g, j, None if missing else float(value), "unparsed" if missing else "scored")
-    whole = estimate(table, metric="m", system="s", series=series, resamples=99)[0]
+    whole = estimate(table, Subject("m", "s", series), IntervalTerms(resamples=99))[0]
     return variance_budget(table, whole), whole
 
 

@@ -9,7 +9,7 @@ from judgekit.files import sha256_of
 from judgekit.records import Response, Row, Sample, Scale, VerdictStatus
 from judgekit.results import Check, JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
 
 SCORE = Scale(label="judge score", low=0, high=100)
@@ -74,6 +74,7 @@ def a_run(
         "run_id": folder.name, "name": "run", "judgekit_version": "0", "status": "complete", "spec": tree,
         "inputs": {}, "plugins": (), "identities": {"judges.main": {"model": "llama3", "digest": "a" * 64}},
         "n_samples": len(chosen), "prompts": {"score/grade": "b" * 64}, "systems": systems, "cards": cards,
+        "metric_judges": {metric: "main" for metric, part in tree["metrics"].items() if part["type"] == "score"},
         "files": files, "estimates": tuple(estimates_of(rows, scales or {})),
     } | changes  # fmt: skip
     run.write_record(RunRecord(**record))
@@ -95,7 +96,7 @@ def estimates_of(rows: list[Row], scales: dict[str, Scale]) -> list[Any]:
     return [
         made
         for (metric, system), table in tables.items()
-        for made in estimate(table, metric=metric, system=system, series=scales.get(metric, SCORE), resamples=499)
+        for made in estimate(table, Subject(metric, system, scales.get(metric, SCORE)), IntervalTerms(resamples=499))
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import binomtest
 
 from judgekit.statistics.items import ItemTable
-from judgekit.statistics.pairwise import Outcomes, outcomes, position_test, sign_test
+from judgekit_metrics.outcomes import Outcomes, outcomes, position_test, sign_test
 
 
 def table(*items: tuple[float | None, ...]) -> ItemTable:

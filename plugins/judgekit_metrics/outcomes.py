@@ -1,4 +1,4 @@
-"""What a pairwise metric's items say besides their mean: counts, and a test of the judge's liking for a position."""
+"""Outcomes of a pairwise metric besides its mean: counts of items, and a test of the judge's liking for a position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr
 
-from judgekit.statistics.items import ItemTable
+from judgekit.statistics import ItemTable, Pair, Statistic
 
 _NOISE = 1e-12  # of the mean of a few preferences
 
@@ -55,3 +55,33 @@ def sign_test(wins: int, losses: int) -> float | None:
     """The two-sided exact p-value of so many wins and losses under even odds (Conover 1999, 3.4); None for none."""
     n = wins + losses
     return min(1.0, 2 * float(bdtr(min(wins, losses), n, 0.5))) if n else None
+
+
+def outcome_statistics(metric: str, pair: Pair, preferences: ItemTable) -> list[Statistic]:
+    """Items won, tied and lost."""
+    counted = outcomes(preferences)
+    return [
+        _statistic(metric, pair, name, f"items {label}", value, "by the mean of the item's preferences")
+        for name, label, value in (
+            ("wins", "won", counted.wins),
+            ("ties", "tied", counted.ties),
+            ("losses", "lost", counted.losses),
+        )
+    ]
+
+
+def position_statistics(metric: str, pair: Pair, first: ItemTable, consistent: ItemTable) -> list[Statistic]:
+    """The sign test of "first wins" among the items whose verdict changed with the order."""
+    test = position_test(first, consistent)
+    changed = "of the items whose verdict changed with the order"
+    why = "two-sided and exact, " + changed if test.p is not None else "no verdict changed with the order"
+    return [
+        _statistic(metric, pair, "changed", "verdict changed with the order", test.changed, "items"),
+        _statistic(metric, pair, "first_won", "the first position won", test.first, changed),
+        _statistic(metric, pair, "sign_test", "p of the sign test of positions", test.p, why),
+    ]
+
+
+def _statistic(metric: str, pair: Pair, name: str, label: str, value: float | None, note: str) -> Statistic:
+    system, opponent = pair
+    return Statistic(metric=metric, system=system, opponent=opponent, name=name, label=label, value=value, note=note)

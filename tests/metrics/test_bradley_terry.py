@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from evalica import Winner, bradley_terry
 
-from judgekit.statistics.bradley_terry import Standing, log_strengths, not_connected, standings
-from judgekit.statistics.items import Floats
+from judgekit.statistics import Floats, Indices, Range, RefitTerms
+from judgekit_metrics.bradley_terry import Standing, log_strengths, not_connected, standings
 
 Battles = list[tuple[int, int, float]]
 
@@ -51,9 +51,15 @@ def test_strengths_are_evalicas(seed: int) -> None:
     assert ours / (ours + ours[0]) == pytest.approx(scores / (scores + scores[0]), abs=1e-6)
 
 
-def stood(preferences: Floats, pairs: list[tuple[str, str]], systems: str = "abc", **rest: object) -> list[Standing]:
-    options: dict[str, object] = {"confidence": 0.95, "rng": np.random.default_rng(0), "resamples": 499} | rest
-    return standings([*systems], pairs, preferences, systems[0], **options)  # type: ignore[arg-type]
+def stood(
+    preferences: Floats,
+    pairs: list[tuple[str, str]],
+    systems: str = "abc",
+    resamples: int = 499,
+    labels: Indices | None = None,
+) -> list[Standing]:
+    terms = RefitTerms(0.95, Range(0, 1), resamples, labels)
+    return standings([*systems], pairs, preferences, systems[0], terms, np.random.default_rng(0))
 
 
 PAIRS = [("b", "a"), ("c", "a"), ("c", "b")]

@@ -6,22 +6,18 @@ term for the difficulty of each instruction and two gamed baselines in its fit: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.results import Interval
-from judgekit.statistics.intervals import Range, none
-from judgekit.statistics.items import Floats, Indices
-from judgekit.statistics.refit import METHOD, refitted
+from judgekit.statistics import REFITTED, Floats, Interval, RefitTerms, no_interval, refitted
 
 STEPS = 100  # of Newton's method; it takes about six
 LONGEST = 2.0  # a step, so that a fit far from its start does not leap over its maximum
 CONVERGED = 1e-9
 NARROW = 1e-6  # of tanh(x/sd(x)): where it varies less, its weight cannot be told from w_0
-SHARES = Range(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -34,39 +30,24 @@ class LengthAdjusted:
     interval: Interval
 
 
-def length_adjusted(
-    win: Floats,
-    longer: Floats,
-    *,
-    confidence: float,
-    rng: np.random.Generator,
-    resamples: int,
-    labels: Indices | None = None,
-) -> LengthAdjusted:
+def length_adjusted(win: Floats, longer: Floats, terms: RefitTerms, rng: np.random.Generator) -> LengthAdjusted:
     """P(win | x) = σ(w_len·tanh(x/sd(x)) + w_0) by maximum likelihood, and mean σ(w_0).
 
     `win`: the items' preferences in [0, 1], taken as they are (soft labels). `longer`: by how many characters the
     system's answer is the longer one; its sd has ddof 1. The interval refits everything, the sd too, on resampled
-    items (on resampled clusters where `labels` numbers each item's).
+    items (on resampled clusters where the terms have labels).
     """
     order = np.lexsort((win, longer))
     win, longer = np.clip(win[order], 0, 1), longer[order]
     slope, intercept = _fit(win, longer, np.ones((1, len(win))))[0] if len(win) else (np.nan, np.nan)
     if np.isnan(intercept):
-        return LengthAdjusted(None, None, None, none(METHOD, _why(win, longer)))
+        return LengthAdjusted(None, None, None, no_interval(REFITTED, _why(win, longer)))
 
     def refit(drawn: Floats) -> Floats:
         return expit(_fit(win, longer, drawn, (slope, intercept))[:, 1:])
 
-    ((error, interval),) = refitted(
-        refit,
-        len(win),
-        confidence=confidence,
-        scale=SHARES,
-        rng=rng,
-        resamples=resamples,
-        labels=None if labels is None else labels[order],
-    )
+    labels = None if terms.labels is None else terms.labels[order]
+    ((error, interval),) = refitted(refit, len(win), replace(terms, labels=labels), rng)
     return LengthAdjusted(float(expit(intercept)), float(slope), error, interval)
 
 

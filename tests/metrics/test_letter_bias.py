@@ -8,9 +8,11 @@ from scipy import stats
 
 from judgekit.records import Sample, Scale
 from judgekit.results import Estimate
-from judgekit.statistics.choices import baselines, by_category, chance, degenerate, letter_bias, longest
-from judgekit.statistics.estimates import estimate
+from judgekit.statistics.aggregate import AggregateTerms
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
+from judgekit_metrics.letter_bias import baselines, chance, degenerate, letter_bias, longest
+from judgekit_metrics.macro_average import by_category
 
 ACCURACY = Scale(label="accuracy", low=0, high=1, unit="%")
 
@@ -20,7 +22,7 @@ def sample(number: int, answer: int, options: tuple[str, ...] = ("a", "b", "c", 
 
 
 def headline(table: ItemTable) -> Estimate:
-    return estimate(table, metric="m", system="s", series=ACCURACY, resamples=199)[0]
+    return estimate(table, Subject("m", "s", ACCURACY), IntervalTerms(resamples=199))[0]
 
 
 def test_the_longest_option_is_counted_in_characters_and_ties_go_to_the_first() -> None:
@@ -41,7 +43,8 @@ def test_habits_by_hand_with_mixed_numbers_of_options() -> None:
 
 
 def test_baselines_are_estimates_with_an_interval() -> None:
-    found = baselines("m", [sample(n, n % 4) for n in range(40)], 0.95)
+    samples = [sample(n, n % 4) for n in range(40)]
+    found = baselines(AggregateTerms(metric="m", series={"value": ACCURACY}, samples=samples, systems="s", anchor="s"))
     assert [habit.system for habit in found] == ["always A", "always B", "always C", "always D", "longest option"]
     assert all(habit.value == 0.25 and habit.interval.method == "wilson" for habit in found)
     assert {habit.series for habit in found} == {"baseline"}

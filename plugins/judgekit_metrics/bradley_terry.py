@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.results import Interval
-from judgekit.statistics.intervals import Range, none
-from judgekit.statistics.items import Floats, Indices
-from judgekit.statistics.refit import METHOD, refitted
+from judgekit.statistics import REFITTED, Floats, Interval, RefitTerms, no_interval, refitted
 
 Flags = NDArray[np.bool_]
 STEPS = 100
 LONGEST = 2.0  # a step, in log-odds
 CONVERGED = 1e-12
-SHARES = Range(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -36,17 +32,14 @@ def standings(
     pairs: Sequence[tuple[str, str]],
     preferences: Floats,
     anchor: str,
-    *,
-    confidence: float,
+    terms: RefitTerms,
     rng: np.random.Generator,
-    resamples: int,
-    labels: Indices | None = None,
 ) -> list[Standing]:
     """Every system but the anchor, by maximum likelihood (Bradley and Terry 1952), ties counted as half a win each.
 
     `preferences` is (items × pairs): the preference for the first of the pair in [0, 1], NaN where the item has no
-    verdict on it. The interval resamples items, with all their battles, or clusters of items (`labels`). Refused,
-    with a reason, where the win graph is not strongly connected: then some strength is infinite (Ford 1957).
+    verdict on it. The interval resamples items, with all their battles, or clusters of items. Refused, with a reason,
+    where the win graph is not strongly connected: then some strength is infinite (Ford 1957).
     """
     index = {system: place for place, system in enumerate(systems)}
     order = [index[anchor], *(place for system, place in index.items() if system != anchor)]
@@ -66,22 +59,13 @@ def standings(
     everything = wins_of(np.ones((1, len(preferences))))
     refused = not_connected(everything[0], [anchor, *others])
     if refused:
-        return [Standing(system, None, None, none(METHOD, refused)) for system in others]
+        return [Standing(system, None, None, no_interval(REFITTED, refused)) for system in others]
     strengths = log_strengths(everything)
 
     def refit(weights: Floats) -> Floats:
         return expit(log_strengths(wins_of(weights), strengths[0])[:, 1:])
 
-    intervals = refitted(
-        refit,
-        len(preferences),
-        confidence=confidence,
-        scale=SHARES,
-        rng=rng,
-        resamples=resamples,
-        labels=labels,
-        width=1 + len(systems) ** 2 // 8,
-    )
+    intervals = refitted(refit, len(preferences), replace(terms, width=1 + len(systems) ** 2 // 8), rng)
     values = expit(strengths[0, 1:])
     return [
         Standing(system, float(value), error, interval)

@@ -5,13 +5,13 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-from judgekit.statistics.items import Floats
-from judgekit.statistics.length import LengthAdjusted, length_adjusted
+from judgekit.statistics import Floats, Indices, Range, RefitTerms
+from judgekit_metrics.length_adjusted import LengthAdjusted, length_adjusted
 
 
-def adjusted(win: Floats, longer: Floats, resamples: int = 199, **rest: object) -> LengthAdjusted:
-    rng = np.random.default_rng(0)
-    return length_adjusted(win, longer, confidence=0.95, rng=rng, resamples=resamples, **rest)  # type: ignore[arg-type]
+def adjusted(win: Floats, longer: Floats, resamples: int = 199, labels: Indices | None = None) -> LengthAdjusted:
+    terms = RefitTerms(0.95, Range(0, 1), resamples, labels)
+    return length_adjusted(win, longer, terms, np.random.default_rng(0))
 
 
 def simulated(n: int, seed: int, intercept: float = 0.4, slope: float = 1.5) -> tuple[Floats, Floats]:
