@@ -17,7 +17,7 @@ from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
 from judgekit.judging.readings import Kind, Question, Reading, Setting, Task, reading_for, steps_request
 from judgekit.prompting.templates import Template
-from judgekit.records import Conversation, Reply, Request, Sample, Sampling, Verdict
+from judgekit.records import Call, Conversation, Reply, Request, Sample, Sampling, Verdict
 
 ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
@@ -26,8 +26,8 @@ WINDOW = 64  # verdicts held back while the unparsed ones among them are asked a
 class Caller(Protocol):
     """What carries requests to a backend and its replies back."""
 
-    def calls(self, kind: Kind, items: Iterable[tuple[Request, int, int]]) -> Iterator[Reply]:
-        """One reply a (request, repeat, attempt), in order. Items are pulled as there is room for them."""
+    def calls(self, kind: Kind, items: Iterable[Call]) -> Iterator[Reply]:
+        """One reply a call, in order. Items are pulled as there is room for them."""
 
 
 class LLMJudge:
@@ -130,7 +130,7 @@ class LLMJudge:
         for attempt, request in enumerate([first, steps_request(setting, 1)]):
             if attempt and _greedy_again([first], [request]):
                 break
-            (reply,) = self._caller.calls("generate", [(request, 0, attempt)])
+            (reply,) = self._caller.calls("generate", [Call(request, 0, attempt)])
             steps = read_steps(reply)
             if not isinstance(steps, Verdict):
                 self._settings[task] = replace(setting, grading=replace(setting.grading, steps=steps))
@@ -146,11 +146,11 @@ class LLMJudge:
         """Each question with its verdict, in order. Questions without a request cost no call."""
         waiting: deque[tuple[Question, int]] = deque()
 
-        def calls() -> Iterator[tuple[Request, int, int]]:
+        def calls() -> Iterator[Call]:
             for question, requests in asked:
                 waiting.append((question, len(requests)))
                 for request in requests:
-                    yield request, question.repeat, attempt
+                    yield Call(request, question.repeat, attempt)
 
         replies: list[Reply] = []
         for reply in self._caller.calls(reading.kind, calls()):

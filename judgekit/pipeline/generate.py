@@ -12,7 +12,7 @@ from judgekit.pipeline.prepared import Prepared
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import Style, style_named
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Reply, Request, Response, Sample, Sampling
+from judgekit.records import Call, Reply, Request, Response, Sample, Sampling
 
 DEFAULT_MAX_NEW_TOKENS = 256
 WINDOW = 256  # conversations under way at once
@@ -98,8 +98,8 @@ class Asking:
             stored="stored" in backend.capabilities,
         )
 
-    def call(self, talk: Talk) -> tuple[Request, int, int]:
-        """(request, repeat, attempt 0) of the turn that is next. Repeat r draws with seed + r. A backend that looks
+    def call(self, talk: Talk) -> Call:
+        """The call for the turn that is next. Repeat r draws with seed + r. A backend that looks
         responses up is told the sample's id."""
         answers = [reply.text for reply in talk.replies]
         request = Request(
@@ -107,7 +107,7 @@ class Asking:
             sampling=self.sampling.model_copy(update={"seed": (self.sampling.seed or 0) + talk.repeat}),
             sample_id=talk.sample.id if self.stored else "",
         )
-        return request, talk.repeat, 0
+        return Call(request, talk.repeat)
 
 
 def takes_turns(backend: Backend) -> bool:

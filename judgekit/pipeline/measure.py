@@ -21,7 +21,7 @@ from judgekit.pipeline.prepared import DataSet, PlannedMetric, Prepared
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import render_instruction
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Message, Reply, Request, Response, Row, Sample, ScoreKey, VerdictStatus
+from judgekit.records import Call, Message, Reply, Request, Response, Row, Sample, ScoreKey, VerdictStatus
 from judgekit.regression.run_gate import Looking
 from judgekit.results import Breakdown, Estimate, Group, Statistic, VarianceBudget
 from judgekit.run_folder import RunFolder
@@ -63,10 +63,10 @@ class RunStudy:
                 yield sample, response
 
     def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
-        return self.callers[system].calls("loglikelihood", ((request, 0, 0) for request in requests))
+        return self.callers[system].calls("loglikelihood", map(Call, requests))
 
     def generate(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
-        return self.callers[system].calls("generate", ((request, 0, 0) for request in requests))
+        return self.callers[system].calls("generate", map(Call, requests))
 
     def capabilities(self, system: str) -> frozenset[str]:
         return self.callers[system].backend.capabilities

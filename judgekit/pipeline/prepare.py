@@ -13,20 +13,15 @@ from pydantic import JsonValue
 
 from judgekit.agreement.agreement import Terms, check_labels, expected
 from judgekit.agreement.labels import read_labels
-from judgekit.config.blocks import DataConfig, MetricConfig, RunConfig
+from judgekit.config.blocks import DataConfig, JudgeConfig, MetricConfig, RunConfig
 from judgekit.config.load import build_options
-from judgekit.contracts import CAPABILITIES, DataLoader, Metric
+from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
-from judgekit.judging.planning import (
-    TASKS,
-    check_repeats,
-    judging_itself,
-    plan_judge,
-    plan_panel,
-)
+from judgekit.judging.planning import TASKS, check_repeats, judging_itself
 from judgekit.judging.readings import Task
 from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
+from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
 from judgekit.pipeline.train import named_product, plan_trainings, trained_by
 from judgekit.plugins import Catalogue
@@ -48,7 +43,6 @@ def prepare(
 ) -> Prepared:
     """Build and check every part of the run; samples and models are those `stored`, where there are. `offline`:
     no server is asked whether it is there.
-
 
     Raises PreflightError with every problem found.
     """
@@ -88,12 +82,13 @@ def prepare(
         problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
     check_stored(prepared, problems)
     check_fields(prepared, problems)
+    problems.attempt("executor", lambda: catalogue.get("executors", config.executor))
     for report in config.reports:
         problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
     samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
     trainers = {training.name: training.trainer for training in prepared.trainings}
-    for found in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
-        problems.found.extend(found)
+    for noted in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
+        problems.found.extend(noted)
     check_budget(prepared, problems)
     problems.raise_errors()
     if not offline:
@@ -238,46 +233,46 @@ def _judge_of(
 
 
 def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
-    """The judges, each with the tasks that a metric gives it or a panel of which it is a member; then the panels."""
-    specs = prepared.config.judges
-    asked = {name: {task for planned in prepared.metrics if planned.judge == name for task in planned.metric.needs}
-             for name in specs}  # fmt: skip
-    talks: dict[str, set[Task]] = {
-        name: {task for planned in prepared.metrics if planned.judge == name and planned.data.talks
-               for task in TASKS if task in planned.metric.needs}
-        for name in specs
-    }  # fmt: skip
-    for name, config in specs.items():
-        for member in config.panel or ():
-            asked.get(member, set()).update(asked[name])
-            talks.get(member, set()).update(talks[name])
-    for name, config in specs.items():
-        tasks = [task for task in TASKS if task in asked[name]]
+    """The judges, each with the tasks that some metric gives it."""
+    configs = prepared.config.judges
+    tasks: dict[str, set[Task]] = {name: set() for name in configs}
+    talks: dict[str, set[Task]] = {name: set() for name in configs}
+    for planned in prepared.metrics:
+        if planned.judge in configs:
+            given = [task for task in TASKS if task in planned.metric.needs]
+            tasks[planned.judge].update(given)
+            talks[planned.judge].update(given if planned.data.talks else ())
+
+    def build_backend(config: JudgeConfig, label: str) -> Backend | None:
+        backend: Backend | None = build("backends", config.backend, config.options, label)
+        return backend
+
+    planning = Problems()
+    prepared.judges = plan_judges(configs, tasks, build_backend, prepared.prompts, planning, talks)
+    members = {member for name, config in configs.items() if tasks[name] for member in config.panel or ()}
+    for name, config in configs.items():
         label = f"judges.{name}"
-        if not tasks:
+        if not tasks[name] and name not in members:
             problems.warn(label, "no metric asks this judge")
         for judge in config.panel or (name,):
-            if judge in specs:
-                problems.found += judging_itself(label, judge, specs[judge], prepared.config.models)
-        if config.panel is None and (backend := build("backends", config.backend, config.options, label)):
-            planned = plan_judge(name, config, backend, tasks, prepared.prompts, problems.found, talks[name])
-            problems.found += check_repeats(label, planned, prepared.config.repeats.judge)
-            prepared.judges[name] = planned
-    for name, config in specs.items():
-        if config.panel is not None:
-            tasks = [task for task in TASKS if task in asked[name]]
-            if panel := plan_panel(name, config, specs, prepared.judges, tasks, problems.found):
-                prepared.panels[name] = panel
+            if judge in configs:
+                problems.found += judging_itself(label, judge, configs[judge], prepared.config.models)
+        if config.panel is None:  # a judge's problems stand together, panels' come last
+            problems.found += [problem for problem in planning.found if problem.where == label]
+            planning.found = [problem for problem in planning.found if problem.where != label]
+        if name in prepared.judges.single:
+            problems.found += check_repeats(label, prepared.judges.single[name], prepared.config.repeats.judge)
+    problems.found += planning.found
 
 
 def _with_series(prepared: Prepared) -> list[PlannedMetric]:
     """The metrics, each told what the values of its judge's verdicts mean."""
-    found = []
+    metrics = []
     for planned in prepared.metrics:
-        judge = prepared.judge(planned.judge) if planned.judge else None
+        judge = prepared.judges[planned.judge] if planned.judge else None
         tasks = [task for task in TASKS if task in planned.metric.needs]
-        found.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
-    return found
+        metrics.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
+    return metrics
 
 
 def _plan_gate(prepared: Prepared, problems: Problems) -> None:
@@ -314,8 +309,8 @@ def _read_labels(prepared: Prepared, problems: Problems) -> None:
         repeats = {system: prepared.repeats(system) for system in planned.systems}
         pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
         ids = [sample.id for sample in planned.data.samples]
-        found = expected(planned.name, planned.series["value"], ids, repeats, pairs)
-        check_labels(found, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))
+        verdicts = expected(planned.name, planned.series["value"], ids, repeats, pairs)
+        check_labels(verdicts, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))
 
 
 def _fingerprints(prepared: Prepared) -> Iterator[tuple[str, str]]:
