@@ -5,8 +5,8 @@
 All ask a loopback server (in a process of its own) from the same number of threads: the bare one is a loop round one
 httpx.Client a thread, the caller is a session's over judgekit.Http with a fresh ledger, and the run is the judging
 step of a whole `judgekit run`: samples, prompts, calls, ledger, verdicts, rows on disk. Rounds alternate, because a
-shared machine's speed drifts; the figure is the median of the rounds' ratios of the run to the bare loop. The figure to reach
-is 0.8. Ends with 1 when it is missed.
+shared machine's speed drifts; the figure is the median of the rounds' ratios of the run to the bare loop, to be 0.8.
+Ends with 1 when it is missed.
 """
 
 from __future__ import annotations

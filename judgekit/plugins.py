@@ -197,7 +197,7 @@ def survey(block: Collection[str]) -> tuple[tuple[PluginInfo, ...], dict[str, st
     owners: dict[tuple[str, str], str] = {}
     for name in sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)} - set(block)):
         try:
-            manager = build_manager(only=[name])
+            manager = build_manager(only=[name], block=NEEDED - {name})
             catalogue = Catalogue(manager)
             add_commands(manager, click.Group())
         except PluginError as error:

@@ -76,8 +76,8 @@ class Work:
         for request, reply in zip(self.requests, replies, strict=True):
             wanted = len(request.continuations) if kind == "loglikelihood" and reply.status == "complete" else None
             if wanted is not None and len(reply.continuations) != wanted:
-                got = len(reply.continuations)
-                raise PluginError(f"the backend {name} returned {got} log-likelihoods of {wanted} continuations")
+                few = f"{len(reply.continuations)} log-likelihoods of {wanted} continuations"
+                raise PluginError(f"the backend {name} returned {few}")
         return replies
 
 

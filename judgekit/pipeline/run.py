@@ -212,9 +212,10 @@ class Run:
                 counted = self._counted(responses, f"generating {system}", total)
                 files[f"responses/{system}.jsonl"] = folder.responses(system).write(counted)
                 prepared.models[system].rest()
-            for system in prepared.models if self.stored is not None else ():
-                if (stored := self.stored.run.responses(system)).path.is_file():
-                    files[f"responses/{system}.jsonl"] = folder.responses(system).write(stored)
+            if self.stored is not None:
+                for system in prepared.models:
+                    if (stored := self.stored.run.responses(system)).path.is_file():
+                        files[f"responses/{system}.jsonl"] = folder.responses(system).write(stored)
         return files
 
     def _judge(self, opened: Opened, measurements: Measurements) -> tuple[str, list[JudgeCard]]:
