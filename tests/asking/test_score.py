@@ -13,7 +13,7 @@ def score(value: float | None) -> Score:
     interval: Interval = none("rerun_t", "one verdict on one answer has no interval")
     status = "scored" if value is not None else "unparsed"
     verdict = Verdict(value=value, status=status, raw="x", rationale="")
-    return Score("main", Scale(low=0, high=100), (verdict,), interval)
+    return Score("main", Scale(label="score", low=0, high=100), (verdict,), interval)
 
 
 def test_scores_are_equal_by_value_and_no_keys_of_a_dict() -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support")]
-
 import judgekit
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.session import Session
@@ -63,13 +61,16 @@ def sample_path(folder: Path) -> list[str]:
 
     with Ledger(folder / "ledger.sqlite") as ledger, Session(ledger, Threads(1), jobs=1) as session:
         caller = session.caller("models.one", prepared.models["one"], config.models["one"])
+        responses = generate(prepared, "one", caller)
         threading.setprofile(follow)
         sys.setprofile(follow)
         try:
-            assert len(list(generate(prepared, "one", caller))) == 1
+            response = next(responses)
         finally:
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]
+        assert response.status == "complete"
+        assert not list(responses)
     prepared.close()
     return entered
 
