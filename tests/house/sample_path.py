@@ -38,7 +38,7 @@ def returns(rooms: Sequence[str]) -> int:
     return len(rooms) - len(set(rooms))
 
 
-def sample_path(folder: Path) -> list[str]:
+def sample_path(folder: Path) -> tuple[str, ...]:
     """The rooms that one sample enters on its way to its response, in this thread and then in the one that sends."""
     (folder / "items.json").write_text('[{"instruction": "Say a word.", "output": "word"}]')
     config = RunConfig.model_validate(
@@ -66,13 +66,14 @@ def sample_path(folder: Path) -> list[str]:
         sys.setprofile(follow)
         try:
             response = next(responses)
+            path = tuple(entered)  # the sending thread enters a room once more, to end
         finally:
             sys.setprofile(None)
             threading.setprofile(None)  # type: ignore[arg-type]
         assert response.status == "complete"
         assert not list(responses)
     prepared.close()
-    return entered
+    return path
 
 
 if __name__ == "__main__":
