@@ -68,12 +68,7 @@ def prepare(
         prepared.datasets, prepared.models = dict(stored.datasets), dict(stored.models)
     else:
         _build_data(prepared, build, problems)
-    for name, model in config.models.items() if stored is None else ():
-        if backend := build("backends", model.backend, model.options, f"models.{name}"):
-            prepared.models[name] = backend
-            check_model_repeats(f"models.{name}", model, backend, prepared.repeats(name), problems)
-        if (style := model.style) is not None:
-            problems.attempt(f"models.{name}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
+        _build_models(prepared, build, problems)
     for name, metric in config.metrics.items():
         if built := build("metrics", metric.type, metric.options, f"metrics.{name}"):
             _plan_metric(prepared, name, metric, built, problems)
@@ -99,9 +94,7 @@ def prepare(
     _plan_gate(prepared, problems)
     problems.raise_errors()
     prepared.inputs = dict(_fingerprints(prepared))
-    prepared.warnings = [
-        f"{problem.where}: {problem.message}" for problem in problems.found if problem.severity == "warning"
-    ]
+    prepared.warnings = problems.warnings
     return prepared
 
 
@@ -145,6 +138,16 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
             if first is not sample and (place == label or first != sample):
                 problems.add(label, f"the sample id {sample.id!r} is already in {place}")
                 break
+
+
+def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
+    for name, model in prepared.config.models.items():
+        label = f"models.{name}"
+        if backend := build("backends", model.backend, model.options, label):
+            prepared.models[name] = backend
+            check_model_repeats(label, model, backend, prepared.repeats(name), problems)
+        if (style := model.style) is not None:
+            problems.attempt(f"{label}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:

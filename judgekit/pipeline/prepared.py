@@ -134,6 +134,10 @@ class Problems:
             return action()
         return None
 
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{problem.where}: {problem.message}" for problem in self.found if problem.severity == "warning"]
+
     def raise_errors(self) -> None:
         errors = [problem for problem in self.found if problem.severity == "error"]
         if errors:
