@@ -41,10 +41,8 @@ def prepare(
     *,
     offline: bool = False,
 ) -> Prepared:
-    """Build and check every part of the run; samples and models are those `stored`, where there are. `offline`:
-    no server is asked whether it is there.
-
-    Raises PreflightError with every problem found.
+    """Every part of the run, built and checked; samples and models are those `stored`, where there are. `offline`: no
+    server is asked whether it is there. Raises PreflightError with every problem.
     """
     catalogue = Catalogue(manager)
     problems = Problems()
@@ -80,10 +78,7 @@ def prepare(
     problems.attempt("executor", lambda: catalogue.get("executors", config.executor))
     for report in config.reports:
         problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
-    samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
-    trainers = {training.name: training.trainer for training in prepared.trainings}
-    for noted in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
-        problems.found.extend(noted)
+    _ask_plugins(prepared, manager, problems)
     check_budget(prepared, problems)
     problems.raise_errors()
     if not offline:
@@ -138,6 +133,14 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
             if first is not sample and (place == label or first != sample):
                 problems.add(label, f"the sample id {sample.id!r} is already in {place}")
                 break
+
+
+def _ask_plugins(prepared: Prepared, manager: pluggy.PluginManager, problems: Problems) -> None:
+    """What plugins say of the whole config."""
+    samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
+    trainers = {training.name: training.trainer for training in prepared.trainings}
+    for noted in manager.hook.judgekit_check(config=prepared.config, trainers=trainers, samples=samples):
+        problems.found.extend(noted)
 
 
 def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
