@@ -176,11 +176,17 @@ def caller_drill(calls: int, concurrency: int) -> Drill:
 def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
     from throughput import Loopback, requests
 
-    from judgekit.calls.caller import Caller
     from judgekit.calls.ledger import Ledger
+    from judgekit.calls.session import Session
+    from judgekit.records import Call
+    from judgekit_threads import Threads
 
-    with Ledger(folder / "ledger.sqlite") as ledger, Caller(Loopback(url), ledger, concurrency=concurrency) as caller:
-        replies = [reply.model_dump() for reply in caller.calls("generate", ((r, 0, 0) for r in requests(calls)))]
+    with (
+        Ledger(folder / "ledger.sqlite") as ledger,
+        Session(ledger, Threads(concurrency), jobs=concurrency) as session,
+    ):
+        caller = session.caller("models.loopback", Loopback(url))
+        replies = [reply.model_dump() for reply in caller.calls("generate", map(Call, requests(calls)))]
     partial = folder / "replies.json.partial"
     partial.write_text(json.dumps(replies), encoding="ascii")
     partial.replace(folder / "replies.json")

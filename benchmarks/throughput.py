@@ -3,10 +3,10 @@
     python benchmarks/throughput.py [--calls 2000] [--threads 64] [--rounds 5] [--delay 0]
 
 All ask a loopback server (in a process of its own) from the same number of threads: the bare one is a loop round one
-httpx.Client a thread, the caller is a Caller over judgekit.Http with a fresh ledger, and the run is the judging step of
-a whole `judgekit run`: samples, prompts, calls, ledger, verdicts, rows on disk. Rounds alternate, because a shared
-machine's speed drifts; the figure is the median of the rounds' ratios of the run to the bare loop. The figure to reach
-is 0.8. Ends with 1 when it is missed.
+httpx.Client a thread, the caller is a session's over judgekit.Http with a fresh ledger, and the run is the judging
+step of a whole `judgekit run`: samples, prompts, calls, ledger, verdicts, rows on disk. Rounds alternate, because a
+shared machine's speed drifts; the figure is the median of the rounds' ratios of the run to the bare loop, to be 0.8.
+Ends with 1 when it is missed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import judgekit
-from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
-from judgekit.records import JsonValue, Message, Request, Sampling
+from judgekit.calls.session import Session
+from judgekit.records import Call, JsonValue, Message, Request, Sampling
+from judgekit_threads import Threads
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 from loopback import ChatServer
@@ -102,11 +103,11 @@ def bare(url: str, count: int, threads: int) -> None:
 
 
 def ours(url: str, count: int, threads: int) -> None:
-    """The same calls through a Caller and a fresh ledger."""
+    """The same calls through a session and a fresh ledger."""
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
         backend = Loopback(url)
-        with Caller(backend, ledger, concurrency=threads) as caller:
-            replies = caller.calls("generate", ((request, 0, 0) for request in requests(count)))
+        with Session(ledger, Threads(threads), jobs=threads) as session:
+            replies = session.caller("models.ours", backend).calls("generate", map(Call, requests(count)))
             scored = sum(reply.text.isdigit() for reply in replies)
         backend.close()
         assert scored == count, f"{scored} of {count} scored"

@@ -4,8 +4,9 @@ from judgekit.api import decide as decide
 from judgekit.api import read_run as read_run
 from judgekit.api import run_config as run_config
 from judgekit.calls.http import Http as Http
-from judgekit.calls.http import HttpResult as HttpResult
 from judgekit.calls.http_errors import HttpStatusError as HttpStatusError
+from judgekit.calls.work import Answer as Answer
+from judgekit.calls.work import Work as Work
 from judgekit.cli.backend_command import asks_backends as asks_backends
 from judgekit.cli.progress import download_progress as download_progress
 from judgekit.cli.tables import print_table as print_table
@@ -15,6 +16,7 @@ from judgekit.config.load import read_overrides as read_overrides
 from judgekit.contracts import Backend as Backend
 from judgekit.contracts import DataLoader as DataLoader
 from judgekit.contracts import Errand as Errand
+from judgekit.contracts import Executor as Executor
 from judgekit.contracts import Judge as Judge
 from judgekit.contracts import Metric as Metric
 from judgekit.contracts import Options as Options
@@ -40,12 +42,11 @@ from judgekit.errors import Unreachable as Unreachable
 from judgekit.errors import UsageError as UsageError
 from judgekit.files import write_atomically as write_atomically
 from judgekit.hookspecs import hookimpl as hookimpl
-from judgekit.pipeline.ask import Asker as Asker
+from judgekit.pipeline.ask import Client as Client
 from judgekit.pipeline.ask import ModelClient as ModelClient
-from judgekit.pipeline.lineage import Provenance as Provenance
-from judgekit.pipeline.lineage import provenances as provenances
 from judgekit.plugins import command_group as command_group
 from judgekit.records import NO_RESPONSE as NO_RESPONSE
+from judgekit.records import Call as Call
 from judgekit.records import Continuation as Continuation
 from judgekit.records import Conversation as Conversation
 from judgekit.records import Message as Message
@@ -59,7 +60,6 @@ from judgekit.records import Scale as Scale
 from judgekit.records import Token as Token
 from judgekit.records import Usage as Usage
 from judgekit.records import Verdict as Verdict
-from judgekit.records import VerdictStatus as VerdictStatus
 from judgekit.results import Problem as Problem
 from judgekit.results import RunRecord as RunRecord
 from judgekit.results import RunView as RunView
@@ -70,7 +70,6 @@ from judgekit.secrets import environment_variable as environment_variable
 from judgekit.secrets import shortened as shortened
 from judgekit.statistics.aggregate import Aggregate as Aggregate
 from judgekit.statistics.aggregate import AggregateTerms as AggregateTerms
-from judgekit.text import DISTRIBUTION as DISTRIBUTION
 from judgekit.text import counted as counted
 from judgekit.text import install_hint as install_hint
 from judgekit.text import one_of as one_of

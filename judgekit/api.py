@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from judgekit.calls.caller import Caller
 from judgekit.config.blocks import GateConfig, JudgeConfig, RunConfig
 from judgekit.config.load import explain_problem, load
+from judgekit.contracts import Backend
 from judgekit.errors import CallError, ConfigError, NotScored, UsageError
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import Panel
-from judgekit.judging.planning import PlannedJudge, check_repeats, plan_judge, plan_panel
-from judgekit.pipeline.ask import HOME, Asker
+from judgekit.judging.planning import PlannedJudge, check_repeats
+from judgekit.pipeline.ask import HOME, Client
+from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepare import substitute
 from judgekit.pipeline.prepared import Problems, check_backend
 from judgekit.pipeline.run import Run, Settings
@@ -77,7 +81,7 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What a judge made of one answer. It compares as the number `value`, where there is one.
+    """What a judge made of one answer. It compares as the number `value`, where there is one, and is no key of a dict.
 
     `interval` is of a rerun on this very answer, from the judge's repeats: one answer tells nothing of others.
     """
@@ -125,9 +129,6 @@ class Score:
     def __eq__(self, other: object) -> bool:
         return float(self) == float(other) if isinstance(other, int | float | Score) else NotImplemented
 
-    def __hash__(self) -> int:
-        return id(self)
-
     def __repr__(self) -> str:
         shown = f"no score ({self.status})" if self.value is None else f"{self.value:g}"
         said = f"{shown} by {self.judge} on {self.scale.low:g} … {self.scale.high:g}"
@@ -144,17 +145,23 @@ class Scorer:
 
     def __init__(self, config: Path, *, home: Path = HOME, offline: bool = False) -> None:
         self.config: RunConfig = load(config)
-        self._where, self._offline = config.parent, offline
-        self._settings = Settings(home=home, offline=offline)
+        self._settings = Settings(home=home)
         manager = build_manager(
             block={*self.config.plugins.block, *blocked_by_environment()}, only=self.config.plugins.only
         )
-        budget = self.config.budget.model_dump() if self.config.budget is not None else None
-        self._asker = Asker(
-            home=home, where=self._where, jobs=self._settings.jobs, offline=offline, budget=budget, manager=manager
+        self._client = Client(
+            home=home,
+            where=config.parent,
+            jobs=self._settings.jobs,
+            offline=offline,
+            executor=self.config.executor,
+            budget=self.config.budget.model_dump() if self.config.budget is not None else None,
+            manager=manager,
         )
         self._judges: dict[str, tuple[LLMJudge | Panel, Scale]] = {}
-        self._planned: dict[str, PlannedJudge] = {}
+        self._single: dict[str, PlannedJudge] = {}
+        self._backends: dict[str, Backend] = {}  # by the place of their judge in the config
+        self._callers: dict[str, Caller] = {}
 
     @without_exits()
     def score(
@@ -173,7 +180,7 @@ class Scorer:
         asked, scale = self._judge(name)
         if repeats < 1:
             raise UsageError(f"an answer is judged once at least, not {repeats} times")
-        for problem in check_repeats(f"judges.{name}", self._planned[name], repeats) if name in self._planned else ():
+        for problem in check_repeats(f"judges.{name}", self._single[name], repeats) if name in self._single else ():
             raise UsageError(f"{problem.where}: {problem.message}")
         sample = Sample(id="answer", instruction=instruction, input=input, reference=reference)
         verdicts = tuple(asked.score((sample, text, repeat) for repeat in range(repeats)))
@@ -185,10 +192,10 @@ class Scorer:
     @property
     def asked(self) -> int:
         """Calls made so far; what the ledger answered is none."""
-        return self._asker.asked
+        return self._client.asked
 
     def close(self) -> None:
-        self._asker.close()
+        self._client.close()
 
     def _name(self, judge: str | None) -> str:
         known = self.config.judges
@@ -202,42 +209,43 @@ class Scorer:
 
     def _judge(self, name: str) -> tuple[LLMJudge | Panel, Scale]:
         if name not in self._judges:
-            members = self.config.judges[name].panel or (name,)
-            problems = Problems()
-            for member in members:
-                if member in self.config.judges and self.config.judges[member].panel is None:
-                    with problems.collecting(f"judges.{member}"):
-                        self._plan(member, self.config.judges[member], problems)
-            panel = None
-            if self.config.judges[name].panel is not None:
-                specs = self.config.judges
-                panel = plan_panel(name, specs[name], specs, self._planned, ["score"], problems.found)
+            configs, problems, client = self.config.judges, Problems(), self._client
+            judges = plan_judges(
+                configs,
+                {name: ["score"]},
+                partial(self._build, problems),
+                client.prompts,
+                client.readings,
+                problems,
+            )
+            if not self._client.offline:
+                for member, planned in judges.single.items():
+                    if member in self._callers:
+                        continue
+                    check_backend(f"judges.{member}", planned.backend, problems)
             problems.raise_errors()
-            asked = {member: self._ask_through(member) for member in members}
-            if panel is not None:
-                self._judges[name] = panel.of(asked), panel.series("score")["value"]
-            else:
-                self._judges[name] = asked[name], self._planned[name].series("score")["value"]
+            callers = {member: self._caller(member, planned) for member, planned in judges.single.items()}
+            asked = self._client.ask_through(judges, callers)
+            self._single |= judges.single
+            self._judges[name] = asked[name], judges[name].series("score")["value"]
         return self._judges[name]
 
-    def _plan(self, name: str, loaded: JudgeConfig, problems: Problems) -> None:
-        if name in self._planned:
-            return
-        catalogue = self._asker.catalogue
-        trainings = plan_trainings(self.config.train, catalogue, self._where, self._settings.checkpoints, problems)
-        products = {training.name: str(training.folder) for training in trainings}
-        readings = self._asker.readings
-        options = substitute(readings.backend_options(loaded), products, f"judges.{name}")
-        backend = self._asker.build(loaded, f"judges.{name}", options)
-        planned = plan_judge(name, loaded, backend, ["score"], self._asker.prompts, readings, problems.found)
-        if not self._offline:
-            check_backend(f"judges.{name}", backend, problems)
-        self._planned[name] = planned
+    def _build(self, problems: Problems, config: JudgeConfig, label: str) -> Backend | None:
+        """The judge's backend, built once: a judge may be asked alone, and as a member of panels."""
+        if label not in self._backends:
+            with problems.collecting(label):
+                catalogue, checkpoints = self._client.catalogue, self._settings.checkpoints
+                trainings = plan_trainings(self.config.train, catalogue, self._client.where, checkpoints, problems)
+                products = {training.name: str(training.folder) for training in trainings}
+                options = substitute(self._client.readings.backend_options(config), products, label)
+                self._backends[label] = self._client.build(config, label, options)
+        return self._backends.get(label)
 
-    def _ask_through(self, name: str) -> LLMJudge:
-        planned = self._planned[name]
-        caller = self._asker.caller(f"judges.{name}", planned.backend, planned.config, count_free=False)
-        return self._asker.ask_through(planned, caller)
+    def _caller(self, name: str, planned: PlannedJudge) -> Caller:
+        if name not in self._callers:
+            label = f"judges.{name}"
+            self._callers[name] = self._client.caller(label, planned.backend, planned.config, count_free=False)
+        return self._callers[name]
 
     def _rerun(self, verdicts: Sequence[Verdict], scale: Scale) -> Interval:
         """t over the judge's repeats of this one answer."""

@@ -17,6 +17,7 @@ from judgekit.records import Conversation, Message, Reply, Request, Response, Ro
 from judgekit.results import Problem, Section
 
 if TYPE_CHECKING:
+    from judgekit.calls.work import Answer, Report, Work
     from judgekit.results import RunView
     from judgekit.statistics.aggregate import Aggregate, AggregateTerms, Tables
 
@@ -146,6 +147,29 @@ class Backend(Configured, ABC):
 
     def rest(self) -> None:
         """Free what can be loaded again: another backend is about to compute on the same machine."""
+
+
+class Executor(ABC):
+    """Where the work of backends is carried out: threads of this process, other processes, other machines.
+
+    The core keeps the ledger, the budget and the pace at every server: it calls `carry_out` when a batch may be sent,
+    and commits what comes back. What starts slowly (a pool, a cluster) belongs inside `carry_out`, since a run that the
+    ledger answers never calls it.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs  # the most calls of one model or judge that are under way at once
+
+    @abstractmethod
+    def carry_out(self, work: Work, backend: Backend, report: Report) -> list[Answer]:
+        """What `work.carry_out(backend, report)` returns or raises, wherever it is computed; blocks until it is there.
+
+        Called from many threads at once. `backend` is the run's own, for executors in this process; elsewhere
+        `work.build()` makes it, once a process. All of `work` and of the answers can be pickled; `report` cannot.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Free everything, without waiting for what is under way: nothing more is carried out."""
 
 
 class DataLoader(Configured, ABC):

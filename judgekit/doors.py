@@ -14,8 +14,8 @@ from typing import Any
 OTHERS = ("data", "judging", "statistics")  # doors beside the root
 # Names that the root had once, for the error of a plugin that was written for them.
 RENAMED = {
-    "Asker": "Session",
-    "Descent": "Provenance",
+    "Asker": "Client",
+    "Descent": "data.Provenance",
     "Figure": "statistics.AgreementMeasure",
     "Loss": "data.DroppedField",
     "Model": "ModelClient",
@@ -23,7 +23,7 @@ RENAMED = {
     "Place": "statistics.ScoreKey",
     "RunSpec": "RunConfig",
     "Series": "Scale",
-    "descents": "provenances",
+    "descents": "data.provenances",
     "variable": "environment_variable",
 }
 _NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'judgekit'")

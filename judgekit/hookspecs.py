@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import click
 
     from judgekit.config.blocks import RunConfig
-    from judgekit.contracts import Backend, DataLoader, Metric, Reporter, Trainer
+    from judgekit.contracts import Backend, DataLoader, Executor, Metric, Reporter, Trainer
     from judgekit.judging.readings import Reading
     from judgekit.records import Row, Sample
     from judgekit.results import Problem, RunRecord, RunView, Section
@@ -61,6 +61,11 @@ def judgekit_metrics() -> Mapping[str, type[Metric]]:  # type: ignore[empty-body
 @hookspec
 def judgekit_prompts() -> Mapping[str, Traversable]:  # type: ignore[empty-body]
     """Folders of Jinja2 templates by prefix: `PREFIX/file.j2` names a template in the config."""
+
+
+@hookspec
+def judgekit_executors() -> Mapping[str, type[Executor]]:  # type: ignore[empty-body]
+    """Executors by name: where `executor: NAME`, or `--executor NAME`, has calls carried out."""
 
 
 @hookspec

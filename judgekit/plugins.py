@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     import click
 
+    from judgekit.contracts import Executor
     from judgekit.results import PluginInfo
 
 GROUP = "judgekit"
-KINDS = ("datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts")
+KINDS = ("datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts", "executors")
+NEEDED = frozenset({"threads"})  # plugins without which no run goes: loaded whatever `only` names, unless blocked
 SINGULAR = {
     "datasets": "loader",
     "backends": "backend",
@@ -36,6 +38,7 @@ SINGULAR = {
     "metrics": "metric",
     "reporters": "reporter",
     "prompts": "prompt prefix",
+    "executors": "executor",
 }
 
 
@@ -47,7 +50,7 @@ def blocked_by_environment() -> frozenset[str]:
 def build_manager(
     *, block: Collection[str] = (), only: Collection[str] | None = None, extra: Iterable[object] = ()
 ) -> pluggy.PluginManager:
-    """A manager with every installed plugin that is not blocked, and (if `only` is given) is named there.
+    """A manager with every installed plugin that is not blocked, and (if `only` is given) is named there or NEEDED.
 
     Raises PluginError naming the plugin that is broken, misspelt or unknown.
     """
@@ -59,7 +62,7 @@ def build_manager(
         if name not in points:
             raise PluginError(f"no plugin is named {name!r}{did_you_mean(name, points)}")
     for name, point in sorted(points.items()):
-        if name in block or (only is not None and name not in only):
+        if name in block or (only is not None and name not in {*only, *NEEDED}):
             continue
         try:
             manager.register(point.load(), name)
@@ -106,6 +109,17 @@ class Catalogue:
         if offer is None:
             raise PluginError(f"no {SINGULAR[kind]} is named {name!r}{one_of(name, self.names(kind))}")
         return offer.value
+
+    def executor(self, name: str, jobs: int) -> Executor:
+        """The executor of that name. Raises PluginError where there is none, or it cannot be made."""
+        factory = self.get("executors", name)
+        try:
+            executor: Executor = factory(jobs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise broken(self._offers["executors"][name].owner, f"the executor {name!r}", error) from error
+        return executor
 
     def prompt_folders(self) -> dict[str, Traversable]:
         return {name: offer.value for name, offer in self._offers["prompts"].items()}
@@ -241,7 +255,7 @@ def survey(block: Collection[str]) -> tuple[tuple[PluginInfo, ...], dict[str, st
     owners: dict[tuple[str, str], str] = {}
     for name in sorted({point.name for point in importlib.metadata.entry_points(group=GROUP)} - set(block)):
         try:
-            manager = build_manager(only=[name])
+            manager = build_manager(only=[name], block=NEEDED - {name})
             catalogue = Catalogue(manager)
             add_commands(manager, click.Group())
         except PluginError as error:

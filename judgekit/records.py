@@ -107,6 +107,14 @@ class Request(Noun):
         return tuple(self.prompt[start:end] for start, end in pairwise(edges))
 
 
+class Call(NamedTuple):
+    """A request on its way: which repeat of it, and which attempt to be understood. All three are in its ledger key."""
+
+    request: Request
+    repeat: int = 0
+    attempt: int = 0
+
+
 class Continuation(Noun):
     """Log-likelihood of one given continuation: the natural log-probability of each of its tokens."""
 

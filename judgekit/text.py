@@ -28,9 +28,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def install_hint(extra: str) -> str:
-    """The command that installs an extra of judgekit.
+def install_hint(extra: str, version: str = "") -> str:
+    """The command that installs an extra of judgekit, in that version if one is named.
 
     However judgekit was installed (a clone, a wheel, an index), pip keeps it and adds what the extra lacks.
     """
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    return f"pip install '{DISTRIBUTION}[{extra}]{version and f'=={version}'}'"

@@ -1,4 +1,4 @@
-"""A run gone through without a call: what it would ask, what the ledger has of that, and the most that it can take.
+"""A dry run: what a run would ask, what the ledger has of that, and the most that it can take; no call is made.
 
 The steps are the run's own, so whatever asks is counted: metrics, panels, control arms, re-asks. A reply that is in the
 ledger is the reply; another is stood in for by a text that nothing can be read from, so that every re-ask is counted.
@@ -8,36 +8,37 @@ is bounded by its bytes like any other: that is four tokens of the judge for eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from judgekit.calls.budget import Cost, cost_of, most_tokens
-from judgekit.calls.caller import Caller
-from judgekit.calls.ledger import Kind, Ledger, call_key
-from judgekit.config.blocks import Price
+from judgekit.calls.ledger import Kind, Ledger
+from judgekit.calls.policies import identity_of
 from judgekit.contracts import Backend
-from judgekit.errors import JudgekitError
+from judgekit.errors import Interrupted, JudgekitError
 from judgekit.hookspecs import hookimpl
-from judgekit.records import Continuation, Reply, Request, Token
+from judgekit.records import Call, Continuation, Reply, Request, Token
 from judgekit.secrets import one_line
 
-_BLOCK = 64  # requests looked up in one read of the ledger
+if TYPE_CHECKING:
+    from judgekit.calls.caller import Caller
+
 _CHARACTERS = 4  # of a token that has not been written yet
 _LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 
 
 @dataclass
 class Asked:
-    """What a stage asks at most. `calls` are first questions, `again` re-asks; `found` of both are in the ledger or
-    asked before. Tokens and cost are of what is left. `unbounded`: nothing bounds some of its replies."""
+    """What a stage asks at most. `calls` are first questions, `again` re-asks; `in_ledger` of both are in the ledger
+    or asked before. Tokens and cost are of what is left. `unbounded`: nothing bounds some of its replies."""
 
     calls: int = 0
     again: int = 0
-    found: int = 0
+    in_ledger: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     pico: int = 0
@@ -46,7 +47,7 @@ class Asked:
 
     @property
     def left(self) -> int:
-        return self.calls + self.again - self.found
+        return self.calls + self.again - self.in_ledger
 
     @property
     def cost(self) -> Cost:
@@ -56,7 +57,7 @@ class Asked:
         return Asked(
             self.calls + other.calls,
             self.again + other.again,
-            self.found + other.found,
+            self.in_ledger + other.in_ledger,
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.pico + other.pico,
@@ -85,6 +86,8 @@ class Tally:
         self.stage = stage
         try:
             yield
+        except Interrupted:
+            raise
         except Exception as error:
             self.failed[stage] = one_line(f"{type(error).__name__}: {error}")
             self.stages.pop(stage, None)
@@ -95,62 +98,56 @@ class Tally:
             self.budgeted += asked.cost
 
 
-class Rehearsal(Caller):
-    """Takes a Caller's place and calls nothing."""
+class DryRun:
+    """The policy of a dry run: no call is made. `untrained`: the parts on checkpoints that are still to be trained,
+    which have no identity yet."""
 
-    def __init__(
-        self,
-        label: str,
-        backend: Backend,
-        ledger: Ledger,
-        tally: Tally,
-        *,
-        identity: JsonValue,
-        price: Price | None,
-        retry_failed: bool,
-    ) -> None:
-        super().__init__(backend, ledger, concurrency=1, identity=identity, price=price, retry_failed=retry_failed)
-        self.label = label
+    def __init__(self, tally: Tally, untrained: Collection[str] = ()) -> None:
         self.tally = tally
-        self._stored = "stored" in backend.capabilities
-        self._met: set[str] = set()
+        self._untrained = untrained
+        self._met: set[tuple[str, str]] = set()  # labels and keys of the calls so far
 
-    def calls(self, kind: Kind, items: Iterable[tuple[Request, int, int]]) -> Iterator[Reply]:
-        source = iter(items)
-        while block := list(islice(source, _BLOCK)):
-            keyed = [call_key(self.identity, kind, *item) for item in block]
-            stored = self.ledger.find(dict(keyed))
-            for (key, _), (request, _, attempt) in zip(keyed, block, strict=True):
-                reply = stored.get(key)
-                if reply is not None and self.retry_failed and reply.status != "complete":
-                    reply = None
-                known = reply is not None or key in self._met
-                self._met.add(key)
-                self._count(request, attempt, known)
-                yield reply or self._stand_in(kind, request, key)
+    def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
+        return {
+            label: label if label in self._untrained else identity_of(backend) for label, backend in backends.items()
+        }
 
-    def _count(self, request: Request, attempt: int, known: bool) -> None:
-        asked = Asked(calls=int(not attempt), again=int(attempt > 0), found=int(known))
-        if not known and not self._stored:
-            usage = most_tokens(request)
-            if usage is None:
-                asked = replace(asked, unbounded=True)
-            else:
-                tokens = usage.prompt_tokens, usage.completion_tokens
-                asked = Asked(asked.calls, asked.again, 0, *tokens, cost_of(usage, self.price).pico)
-            if self.price is None and not self.backend.free:
-                asked.unpriced.add(self.label)
-        self.tally.count(asked, budgeted=not self.backend.free)
+    def sends(self, backend: Backend) -> bool:
+        return False
 
-    def _stand_in(self, kind: Kind, request: Request, key: str) -> Reply:
-        if kind == "loglikelihood":
-            return Reply(continuations=tuple(Continuation(token_logprobs=(-1.0,)) for _ in request.continuations))
-        if self._stored:  # to look an answer up is no call
-            try:
-                return self.backend.generate([request])[0]
-            except JudgekitError as error:
-                return Reply(status="error", detail=str(error))
-        # Two lines of letters: no verdict, but steps, where a judge is to write its own; no two texts are the same.
-        length = _CHARACTERS * (request.sampling.max_new_tokens or 256)
-        text = f"- {key.translate(_LETTERS)}\n- {'w' * max(1, length - 70)}"
-        return Reply(text=text, tokens=(Token(text=text, logprob=0.0),) if request.top_logprobs else ())
+    def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
+        known = stored is not None or (caller.label, key) in self._met
+        self._met.add((caller.label, key))
+        self.tally.count(_asked(caller, call, known), budgeted=not caller.backend.free)
+        return stored or _stand_in(caller.backend, kind, call.request, key)
+
+
+def _asked(caller: Caller, call: Call, known: bool) -> Asked:
+    asked = Asked(calls=int(not call.attempt), again=int(call.attempt > 0), in_ledger=int(known))
+    if known or _looks_up(caller.backend):
+        return asked
+    if caller.price is None and not caller.backend.free:
+        asked.unpriced.add(caller.label)
+    usage = most_tokens(call.request)
+    if usage is None:
+        return replace(asked, unbounded=True)
+    pico = cost_of(usage, caller.price).pico
+    return replace(asked, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, pico=pico)
+
+
+def _looks_up(backend: Backend) -> bool:
+    return "stored" in backend.capabilities
+
+
+def _stand_in(backend: Backend, kind: Kind, request: Request, key: str) -> Reply:
+    if kind == "loglikelihood":
+        return Reply(continuations=tuple(Continuation(token_logprobs=(-1.0,)) for _ in request.continuations))
+    if _looks_up(backend):  # to look an answer up is no call
+        try:
+            return backend.generate([request])[0]
+        except JudgekitError as error:
+            return Reply(status="error", detail=str(error))
+    # Two lines of letters: no verdict, but steps, where a judge is to write its own; no two texts are the same.
+    length = _CHARACTERS * (request.sampling.max_new_tokens or 256)
+    text = f"- {key.translate(_LETTERS)}\n- {'w' * max(1, length - 70)}"
+    return Reply(text=text, tokens=(Token(text=text, logprob=0.0),) if request.top_logprobs else ())

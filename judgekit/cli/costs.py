@@ -31,7 +31,7 @@ def plan_row(line: PlanLine) -> tuple[str, ...]:
     out = "no bound" if asked.unbounded else f"{asked.completion_tokens:,}"
     cost = "unknown" if asked.unpriced else dollars(asked.cost.usd)
     tokens, cost = (f"{asked.prompt_tokens:,} + {out}", cost) if asked.prompt_tokens or asked.unbounded else ("0", "–")
-    return line.stage, str(line.calls), str(asked.found), str(asked.again), tokens, cost, line.note
+    return line.stage, str(line.calls), str(asked.in_ledger), str(asked.again), tokens, cost, line.note
 
 
 def plan_total(plan: Plan) -> Iterator[str]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
+
+from judgekit.errors import UsageError
 
 home = click.option(
     "--home",
@@ -55,3 +61,39 @@ offline = click.option(
     envvar="JUDGEKIT_OFFLINE",
     help="Ask no model and no judge: a call that the ledger does not hold ends the run.",
 )
+executor = click.option(
+    "--executor",
+    metavar="NAME",
+    envvar="JUDGEKIT_EXECUTOR",
+    help="Where calls are carried out: an executor of a plugin; `threads` of this process by default.",
+)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out, by options that several commands share: nothing here changes a result."""
+
+    jobs: int
+    executor: str | None
+    fresh: bool
+    retry_failed: bool
+    offline: bool
+    dry_run: bool
+    output: Path
+    home: Path
+    progress: str
+
+
+def run_options(function: Callable[..., int]) -> Callable[..., int]:
+    """For a command that runs something: adds the options of RunOptions, and hands them to it as `options`."""
+
+    @wraps(function)
+    def command(**given: Any) -> int:
+        options = RunOptions(**{field.name: given.pop(field.name) for field in fields(RunOptions)})
+        if options.offline and (options.fresh or options.retry_failed):
+            raise UsageError("--offline asks nothing, --fresh and --retry-failed ask anew: choose one")
+        return function(options=options, **given)
+
+    for option in (progress, home, output, dry_run, offline, retry_failed, fresh, executor, jobs):
+        command = option(command)
+    return command

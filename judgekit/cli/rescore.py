@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import dry_run, fresh, home, jobs, output, progress, retry_failed
+from judgekit.cli.options import RunOptions, run_options
 
 
 @click.command("rescore")
@@ -15,25 +15,8 @@ from judgekit.cli.options import dry_run, fresh, home, jobs, output, progress, r
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Take the judges: block of this file instead of the run's own."
 )
-@jobs
-@fresh
-@retry_failed
-@dry_run
-@output
-@home
-@progress
-def command(
-    run: Path,
-    judge: str,
-    config: Path | None,
-    jobs: int,
-    fresh: bool,
-    retry_failed: bool,
-    dry_run: bool,
-    output: Path,
-    home: Path,
-    progress: str,
-) -> int:
+@run_options
+def command(run: Path, judge: str, config: Path | None, options: RunOptions) -> int:
     """Judge the stored responses of RUN (a folder runs/<id>) again, with another judge.
 
     Nothing is generated: models and data of the run may be gone. The result is a run of its own, with its record and
@@ -49,14 +32,16 @@ def command(
     from judgekit.run_folder import RunFolder
 
     judges = load_judges(config) if config is not None else None
-    watcher = Progress(progress)
+    watcher = Progress(options.progress)
     manager = build_manager(block=blocked_by_environment(), extra=[watcher])
     loaded, stored = rescored(RunFolder(run), judge, judges, Catalogue(manager))
-    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed)
+    if options.executor is not None:
+        loaded = loaded.model_copy(update={"executor": options.executor})
+    settings = Settings.of(options)
     where = config.parent if config is not None else Path()
     with interruptible() as stop, watcher:
         again = Run(loaded, where, manager, settings, stop, stored)
-        if dry_run:
+        if options.dry_run:
             plan = again.plan()
             watcher.close()
             print_plan(plan)

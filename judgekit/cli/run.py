@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from judgekit.cli.options import dry_run, fresh, home, jobs, offline, output, overrides, progress, retry_failed
+from judgekit.cli.options import RunOptions, overrides, run_options
 from judgekit.errors import BackendError, PreflightError, UsageError
 
 
@@ -20,35 +20,21 @@ from judgekit.errors import BackendError, PreflightError, UsageError
 @click.option(
     "--seed", type=click.IntRange(min=0), envvar="JUDGEKIT_SEED", help="Seed of sampling and of the bootstrap."
 )
-@jobs
 @overrides
 @click.option(
     "--labels",
     type=click.Path(path_type=Path),
     help="File of people's labels, to be compared with the judge's verdicts.",
 )
-@fresh
-@retry_failed
-@offline
-@dry_run
-@output
-@home
-@progress
+@run_options
 def command(
     config: Path,
     limit: int | None,
     repeats: int | None,
     seed: int | None,
-    jobs: int,
     overrides: tuple[str, ...],
     labels: Path | None,
-    fresh: bool,
-    retry_failed: bool,
-    offline: bool,
-    dry_run: bool,
-    output: Path,
-    home: Path,
-    progress: str,
+    options: RunOptions,
 ) -> int:
     """Train, generate, judge, and write the report of CONFIG (judgekit.yaml).
 
@@ -58,8 +44,6 @@ def command(
         raise UsageError(
             "start `judgekit run` without torchrun; it is for training alone: torchrun … -m judgekit gpt2 …"
         )
-    if offline and (fresh or retry_failed):
-        raise UsageError("--offline asks nothing, --fresh and --retry-failed ask anew: choose one")
     from judgekit.cli.costs import command_line
     from judgekit.cli.gate import run_gate
     from judgekit.cli.interrupts import interruptible
@@ -71,16 +55,22 @@ def command(
     from judgekit.plugins import blocked_by_environment, build_manager
 
     beside = os.path.relpath(labels, config.parent) if labels else None  # as if it stood in the config
-    flags = {"limit": limit, "repeats.generation": repeats, "seed": seed, "labels": beside}
+    flags = {
+        "limit": limit,
+        "repeats.generation": repeats,
+        "seed": seed,
+        "labels": beside,
+        "executor": options.executor,
+    }
     loaded = load(config, overrides, {key: value for key, value in flags.items() if value is not None})
-    watcher = Progress(progress)
+    watcher = Progress(options.progress)
     manager = build_manager(
         block={*loaded.plugins.block, *blocked_by_environment()}, only=loaded.plugins.only, extra=[watcher]
     )
-    settings = Settings(output=output, home=home, jobs=jobs, fresh=fresh, retry_failed=retry_failed, offline=offline)
+    settings = Settings.of(options)
     with interruptible() as stop, watcher:
         run = Run(loaded, config.parent, manager, settings, stop)
-        if dry_run:
+        if options.dry_run:
             plan = run.plan()
             watcher.close()
             print_plan(plan)
@@ -92,7 +82,7 @@ def command(
                 click.echo("note: a run that the ledger answers whole needs no server: --offline", err=True)
             raise
     print_results(outcome, command_line(click.get_current_context()))
-    gated = run_gate(outcome.record, home)
+    gated = run_gate(outcome.record, options.home)
     if loaded.gate is not None or "markdown" in loaded.reports:
         Outlets({}).write(outcome.folder.view())
     return gated or (3 if outcome.record.status == "incomplete" else 0)

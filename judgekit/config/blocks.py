@@ -22,6 +22,7 @@ from judgekit.statistics.methods import Method
 from judgekit.text import did_you_mean
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
+THREADS = "threads"  # the executor by default
 FieldName = Annotated[str, Field(min_length=1)]  # of a sample: category, metadata.difficulty, …
 
 
@@ -376,13 +377,14 @@ class RunConfig(Block):
     seed: int = Field(0, ge=0, le=2**63 - 1)
     limit: int | None = Field(None, ge=1)
     plugins: PluginsConfig = PluginsConfig()
+    executor: str = THREADS
     budget: BudgetConfig | None = None
     labels: LabelsConfig | None = None
     gate: GateConfig | None = None
 
     def work(self) -> dict[str, JsonValue]:
-        """What decides the results, as a config: all but `budget`, and the `limits` and `price` of parts."""
-        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget"})
+        """What decides the results, as a config: all but `budget`, `executor`, and parts' `limits` and `price`."""
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor"})
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)
             part.pop("price", None)

@@ -17,7 +17,7 @@ from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
 from judgekit.judging.questions import Question, Task
 from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
-from judgekit.records import Conversation, Reply, Request, Sample, Scale, Verdict
+from judgekit.records import Call, Conversation, Reply, Request, Sample, Scale, Verdict
 
 ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
@@ -26,8 +26,8 @@ WINDOW = 64  # verdicts held back while the unparsed ones among them are asked a
 class Caller(Protocol):
     """What carries requests to a backend and its replies back."""
 
-    def calls(self, kind: Kind, items: Iterable[tuple[Request, int, int]]) -> Iterator[Reply]:
-        """One reply a (request, repeat, attempt), in order. Items are pulled as there is room for them."""
+    def calls(self, kind: Kind, items: Iterable[Call]) -> Iterator[Reply]:
+        """One reply a call, in order. Items are pulled as there is room for them."""
 
 
 class LLMJudge:
@@ -112,7 +112,7 @@ class LLMJudge:
         for attempt, request in enumerate([first, steps_request(setting, 1)]):
             if attempt and _greedy_again([first], [request]):
                 break
-            (reply,) = self._caller.calls("generate", [(request, 0, attempt)])
+            (reply,) = self._caller.calls("generate", [Call(request, 0, attempt)])
             steps = read_steps(reply)
             if not isinstance(steps, Verdict):
                 self._readings[task] = reading.on(replace(setting, grading=replace(setting.grading, steps=steps)))
@@ -129,11 +129,11 @@ class LLMJudge:
         waiting: deque[tuple[Question, int]] = deque()
         scales = scales_of(reading)
 
-        def calls() -> Iterator[tuple[Request, int, int]]:
+        def calls() -> Iterator[Call]:
             for question, requests in asked:
                 waiting.append((question, len(requests)))
                 for request in requests:
-                    yield request, question.repeat, attempt
+                    yield Call(request, question.repeat, attempt)
 
         replies: list[Reply] = []
         for reply in self._caller.calls(reading.kind, calls()):

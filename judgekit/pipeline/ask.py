@@ -1,7 +1,7 @@
-"""Backends asked by name, through the ledger, by what is no run: the door for commands of plugins, and for Python.
+"""Backends asked by name, through the ledger, outside a run: the door for commands of plugins, and for Python.
 
-    with Asker(budget={"calls": 500}) as asker:
-        writer = asker.model({"backend": "ollama", "model": "llama3.2", "temperature": 0.8})
+    with Client(budget={"calls": 500}) as client:
+        writer = client.model({"backend": "ollama", "model": "llama3.2", "temperature": 0.8})
         requests = [writer.request("synthesis/tasks", {"tasks": [...]}, seed=seed) for seed in range(8)]
         for reply in writer.ask(requests):
             ...
@@ -23,37 +23,34 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from judgekit.calls import offline
 from judgekit.calls.budget import Budget
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.pacing import Paces
-from judgekit.config.blocks import BudgetConfig, JudgeConfig, ModelConfig, Price, SampledPart
+from judgekit.calls.policies import Live, Offline
+from judgekit.calls.session import Session, quiet
+from judgekit.config.blocks import THREADS, BudgetConfig, JudgeConfig, ModelConfig, Price, SampledPart
 from judgekit.config.load import build_options, explain_problem
 from judgekit.contracts import Backend
 from judgekit.errors import ConfigError
 from judgekit.judging.judge import LLMJudge
-from judgekit.judging.planning import PlannedJudge, plan_judge
 from judgekit.judging.questions import Task
 from judgekit.judging.readings import Readings
+from judgekit.pipeline.judges import AskedJudges, Judges, plan_judges
 from judgekit.pipeline.prepared import Problems, check_backend
 from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 from judgekit.prompting.templates import Prompts, Template
-from judgekit.records import Reply, Request, Sampling
+from judgekit.records import Call, Reply, Request, Sampling
 
 HOME = Path(".judgekit")
 M = TypeVar("M", bound=BaseModel)
 
 
-def _quiet(stage: str, done: int, total: int, note: str) -> None:
-    pass
+class Client:
+    """Several backends asked through one session: one ledger, one budget, and one pace for each server.
 
-
-class Asker:
-    """Several backends with one ledger, one budget, and one pace for each server. From one thread; close it when done.
-
-    `where`: the folder that relative paths start from. `stop`, once set, ends it soon with Interrupted. `progress`
-    (stage, done, total, note) is told of work that takes long.
+    From one thread; close it when done. `where`: the folder that relative paths start from. `executor`: where calls are
+    carried out, by name. `stop`, once set, ends it soon with Interrupted. `progress` (stage, done, total, note) is told
+    of work that takes long.
 
     `budget` is as in a config, and for every backend: unlike in a run, calls of one that computes in this process count
     too, since somebody who says how many calls there may be means all of them. Their price is nothing.
@@ -66,20 +63,22 @@ class Asker:
         where: Path = Path(),
         jobs: int = 8,
         offline: bool = False,
+        executor: str = THREADS,
         budget: Mapping[str, JsonValue] | None = None,
         stop: threading.Event | None = None,
-        progress: Callable[[str, int, int, str], None] = _quiet,
+        progress: Callable[[str, int, int, str], None] = quiet,
         manager: pluggy.PluginManager | None = None,
     ) -> None:
-        self.home, self.where, self.jobs, self.offline = home, where, jobs, offline
+        self.home, self.where, self.offline = home, where, offline
         self.budget = Budget(_checked(BudgetConfig, budget, "budget")) if budget is not None else None
-        self.stop = stop or threading.Event()
         self.progress = progress
+        self._jobs = jobs
+        self._executor = executor
+        self._stop = stop or threading.Event()
         self._manager = manager
-        self._paces = Paces()
-        self._callers: list[Caller] = []
         self._used: dict[str, str] = {}
-        self._open = ExitStack()
+        self._parts = ExitStack()  # backends, and the ledger: open for longer than the session
+        self._sessions = ExitStack()
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -105,45 +104,33 @@ class Asker:
             raise ConfigError(f"{name}: a panel's members are not here; name one judge")
         backend = self.build(config, name, self.readings.backend_options(config))
         problems = Problems()
-        planned = plan_judge(name, config, backend, [task], self.prompts, self.readings, problems.found)
+        judges = plan_judges({name: config}, {name: [task]}, lambda *_: backend, self.prompts, self.readings, problems)
         problems.found = [problem.model_copy(update={"where": name}) for problem in problems.found]
-        for template in planned.templates.values():
+        for template in (template for judge in judges.single.values() for template in judge.templates.values()):
             if template.front.needs and template.front.needs not in known:
                 problems.add(name, f"the prompt {template.name} needs a {template.front.needs}, and there is none")
         problems.raise_errors()
         self._preflight(name, config, backend)
-        return self.ask_through(planned, self.caller(name, backend, config))
+        return self.ask_through(judges, {name: self.caller(name, backend, config)}).single[name]
 
     def build(self, config: SampledPart, name: str, options: Mapping[str, JsonValue] | None = None) -> Backend:
-        """The backend of a part, with its own options or these; it is closed with the asker."""
+        """The backend of a part, with its own options or these; it is closed with the client."""
         factory = self.catalogue.get("backends", config.backend)
         given = config.options if options is None else options
         backend: Backend = factory(build_options(factory.Options, given, name), self.where)
-        self._open.callback(backend.close)
+        self._parts.callback(backend.close)
         return backend
 
     def caller(self, name: str, backend: Backend, config: SampledPart, *, count_free: bool = True) -> Caller:
-        """What carries the part's requests through the ledger. `count_free`: whether the budget is for a free one."""
-        identity = offline.identities({name: backend}, self.ledger)[name] if self.offline else backend.identity()
-        caller = (offline.OfflineCaller if self.offline else Caller)(
-            backend,
-            self.ledger,
-            concurrency=self.jobs,
-            identity=identity,
-            stop=self.stop,
-            report=lambda what, done, total, note: self.progress(f"{name}, {what}", done, total, note),
-            limits=config.limits,
-            paces=self._paces,
-            price=Price(input=0, output=0) if backend.free else config.price,
-            budget=self.budget if count_free or not backend.free else None,
-        )
-        self._open.callback(caller.close)
-        self._callers.append(caller)
-        return caller
+        """What carries the part's requests through the session. `count_free`: whether the budget is for a free one."""
+        price = Price(input=0, output=0) if backend.free else config.price
+        return self.session.caller(name, backend, config, price=price, budgeted=count_free or not backend.free)
 
-    def ask_through(self, planned: PlannedJudge, caller: Caller) -> LLMJudge:
-        self._used |= {template.name: template.sha256 for template in planned.prompts}
-        return planned.ask_through(caller)
+    def ask_through(self, judges: Judges, callers: Mapping[str, Caller]) -> AskedJudges:
+        """The judges, asked through the callers (by the judges' names); their prompts count as used."""
+        for judge in judges.single.values():
+            self._used |= {template.name: template.sha256 for template in judge.prompts}
+        return judges.ask_through(callers)
 
     def template(self, name: str) -> Template:
         """A prompt that is about to be asked by. Raises PromptError."""
@@ -177,8 +164,18 @@ class Asker:
         return Readings(self.catalogue)
 
     @cached_property
-    def ledger(self) -> Ledger:
-        return self._open.enter_context(Ledger(self.home / "ledger.sqlite"))
+    def session(self) -> Session:
+        ledger = self._parts.enter_context(Ledger(self.home / "ledger.sqlite"))
+        session = Session(
+            ledger,
+            self.catalogue.executor(self._executor, self._jobs),
+            Offline() if self.offline else Live(),
+            self.budget,
+            jobs=self._jobs,
+            stop=self._stop,
+            progress=self.progress,
+        )
+        return self._sessions.enter_context(session)
 
     @property
     def prompts_used(self) -> dict[str, str]:
@@ -188,16 +185,16 @@ class Asker:
     @property
     def asked(self) -> int:
         """Calls made so far; what the ledger answered is none."""
-        return sum(caller.counts.asked for caller in self._callers)
+        return sum(caller.counts.asked for caller in self._callers())
 
     @property
     def from_ledger(self) -> int:
-        return sum(caller.counts.from_ledger for caller in self._callers)
+        return sum(caller.counts.from_ledger for caller in self._callers())
 
     @property
     def tokens(self) -> tuple[int, int]:
         """Tokens of prompts and of replies in the calls made, as far as the replies tell."""
-        used = [caller.used for caller in self._callers]
+        used = [caller.used for caller in self._callers()]
         return sum(one.prompt_tokens for one in used), sum(one.completion_tokens for one in used)
 
     @property
@@ -206,9 +203,13 @@ class Asker:
         return self.budget.stopped if self.budget is not None else ""
 
     def close(self) -> None:
-        self._open.close()
+        self._sessions.close()
+        self._parts.close()
 
-    def __enter__(self) -> Asker:
+    def _callers(self) -> list[Caller]:
+        return self.session.callers if "session" in self.__dict__ else []  # asked nobody yet: no ledger is opened
+
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -217,9 +218,9 @@ class Asker:
 
 @dataclass(frozen=True)
 class ModelClient:
-    """A backend of an Asker: makes requests from prompt templates, and has them answered."""
+    """A backend of a Client: makes requests from prompt templates, and has them answered."""
 
-    asker: Asker
+    client: Client
     config: ModelConfig
     backend: Backend
     caller: Caller
@@ -231,7 +232,7 @@ class ModelClient:
     def request(self, prompt: str, context: Mapping[str, Any], *, seed: int | None = None, **sampling: Any) -> Request:
         """The template `prompt`, filled in (plain values). Tokens are drawn as the part says, but for what `sampling`
         says; where neither does, the template says how long a reply may get. Raises PromptError."""
-        template = self.asker.template(prompt)
+        template = self.client.template(prompt)
         template.expect(context.keys())
         drawn = self.config.sampling.model_dump()
         drawn["max_new_tokens"] = drawn["max_new_tokens"] or template.front.tokens
@@ -245,8 +246,8 @@ class ModelClient:
         call can succeed, NotInLedger offline, Interrupted after a stop.
         """
         if repeats is None:
-            return self.caller.calls("generate", ((request, 0, 0) for request in requests))
-        return self.caller.calls("generate", ((r, repeat, 0) for r, repeat in zip(requests, repeats, strict=True)))
+            return self.caller.calls("generate", map(Call, requests))
+        return self.caller.calls("generate", (Call(*pair) for pair in zip(requests, repeats, strict=True)))
 
 
 def _checked(model: type[M], values: Mapping[str, JsonValue] | None, place: str) -> M:

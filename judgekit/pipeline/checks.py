@@ -22,7 +22,7 @@ def check_budget(prepared: Prepared, problems: Problems) -> None:
         if budget.usd is not None and price is None:
             known = "price: {input: …, output: …}, in USD a million tokens; 0 and 0 if it costs nothing"
             problems.add(label, f"budget.usd is set, and what this costs is not known: add {known}")
-        judge = prepared.judges.get(label.removeprefix("judges.")) if label.startswith("judges.") else None
+        judge = prepared.judges.single.get(label.removeprefix("judges.")) if label.startswith("judges.") else None
         if judge is None or judge.config.sampling.max_new_tokens is not None:
             continue
         if budget.tokens is None and price is not None and price.output == 0:
@@ -93,7 +93,7 @@ def check_backends(prepared: Prepared, products: Mapping[str, str], problems: Pr
             )
         else:
             check_backend(label, backend, problems)
-    for name, judge in prepared.judges.items():
+    for name, judge in prepared.judges.single.items():
         readings = [judge.reading(task) for task in judge.settings]
         read_by_tokens = any(reading.measured and reading.kind == "generate" for reading in readings)
         if read_by_tokens and (why := judge.backend.lacks("logprobs")):

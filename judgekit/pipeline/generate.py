@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product, starmap
 
 from judgekit.calls.caller import Caller
 from judgekit.contracts import Backend
 from judgekit.pipeline.prepared import Prepared
-from judgekit.prompting.messages import prompt_messages
+from judgekit.prompting.requests import RequestMaker
 from judgekit.prompting.styles import Style, style_named
-from judgekit.prompting.templates import Prompts
-from judgekit.records import Reply, Request, Response, Sample, Sampling
+from judgekit.records import Reply, Response, Sample, Sampling
 
 DEFAULT_MAX_NEW_TOKENS = 256
 WINDOW = 256  # conversations under way at once
@@ -58,6 +57,10 @@ class Talk:
         failed = bool(self.replies) and self.replies[-1].status != "complete"
         return failed or len(self.replies) > len(self.sample.turns)
 
+    @property
+    def answers(self) -> list[str]:
+        return [reply.text for reply in self.replies]
+
     def response(self, system: str) -> Response:
         first, *further = self.replies
         last = self.replies[-1]
@@ -73,53 +76,9 @@ class Talk:
         )
 
 
-@dataclass(frozen=True)
-class Asking:
-    """How a system is asked: its style, how tokens are drawn, and what its backend can do."""
-
-    style: str
-    sampling: Sampling
-    prompts: Prompts
-    chat: bool
-    stored: bool
-
-    @classmethod
-    def of(cls, prepared: Prepared, system: str) -> Asking:
-        backend = prepared.models[system]
-        sampling, chat = _sampling(prepared, system), takes_turns(backend)
-        end = "" if chat else asked_in(prepared, system).end.strip()
-        if end and end not in sampling.stop:  # the model was taught to write it, and no answer contains it
-            sampling = sampling.model_copy(update={"stop": (*sampling.stop, end)})
-        return cls(
-            style=style_of(prepared, system),
-            sampling=sampling,
-            prompts=prepared.prompts,
-            chat=chat,
-            stored="stored" in backend.capabilities,
-        )
-
-    def call(self, talk: Talk) -> tuple[Request, int, int]:
-        """(request, repeat, attempt 0) of the turn that is next. Repeat r draws with seed + r. A backend that looks
-        responses up is told the sample's id."""
-        answers = [reply.text for reply in talk.replies]
-        request = Request(
-            messages=prompt_messages(self.style, talk.sample, answers, self.prompts, chat=self.chat),
-            sampling=self.sampling.model_copy(update={"seed": (self.sampling.seed or 0) + talk.repeat}),
-            sample_id=talk.sample.id if self.stored else "",
-        )
-        return request, talk.repeat, 0
-
-
 def takes_turns(backend: Backend) -> bool:
     """Whether the backend reads several messages as the turns of a conversation."""
     return "chat" in backend.capabilities and not backend.lacks("chat")
-
-
-def talks_of(prepared: Prepared, system: str) -> Iterator[Talk]:
-    """All that the system is asked, by sample and then by repeat; nothing has been answered yet."""
-    for sample in answered_samples(prepared, system):
-        for repeat in range(prepared.repeats(system)):
-            yield Talk(sample, repeat)
 
 
 def generate(prepared: Prepared, system: str, caller: Caller) -> Iterator[Response]:
@@ -128,18 +87,23 @@ def generate(prepared: Prepared, system: str, caller: Caller) -> Iterator[Respon
     Single questions stream through the caller. Conversations are held some at a time: every one of them is asked its
     first turn, then its second with the system's own answer to the first before it, and so on.
     """
-    asking = Asking.of(prepared, system)
-    if not any(sample.turns for sample in answered_samples(prepared, system)):
-        replies = caller.calls("generate", (asking.call(talk) for talk in talks_of(prepared, system)))
-        for talk, reply in zip(talks_of(prepared, system), replies, strict=True):
-            talk.replies.append(reply)
-            yield talk.response(system)
+    samples, repeats = answered_samples(prepared, system), range(prepared.repeats(system))
+    backend, style, sampling = prepared.models[system], style_of(prepared, system), _sampling(prepared, system)
+    chat, stored = takes_turns(backend), "stored" in backend.capabilities
+    several = any(sample.turns for sample in samples)
+    maker = RequestMaker.of(style, sampling, prepared.prompts, chat=chat, stored=stored)
+    if not several:
+        replies = caller.calls("generate", starmap(maker.call, product(samples, repeats)))
+        for (sample, repeat), reply in zip(product(samples, repeats), replies, strict=True):
+            yield Talk(sample, repeat, [reply]).response(system)
         return
-    talks = talks_of(prepared, system)
-    held = max(WINDOW, getattr(caller, "batch", 1))
+    talks = starmap(Talk, product(samples, repeats))
+    held = max(WINDOW, caller.batch)
     while window := list(islice(talks, held)):
         while under_way := [talk for talk in window if not talk.over]:
-            replies = caller.calls("generate", [asking.call(talk) for talk in under_way])
+            replies = caller.calls(
+                "generate", [maker.call(talk.sample, talk.repeat, talk.answers) for talk in under_way]
+            )
             for talk, reply in zip(under_way, replies, strict=True):
                 talk.replies.append(reply)
         yield from (talk.response(system) for talk in window)

@@ -14,15 +14,15 @@ from judgekit.calls.caller import Caller
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Judge, Metric
 from judgekit.data.groups import clusters, groups, has, in_order
+from judgekit.data.lineage import provenances
 from judgekit.errors import JudgekitError, PluginError
 from judgekit.judging.judge import ASKED_TWICE
 from judgekit.pipeline.generate import takes_turns
-from judgekit.pipeline.lineage import provenances
 from judgekit.pipeline.prepared import DataSet, PlannedMetric, anchor_of
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import render_instruction
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Message, Reply, Request, Response, Row, Sample, ScoreKey, VerdictStatus
+from judgekit.records import Call, Message, Reply, Request, Response, Row, Sample, ScoreKey, VerdictStatus
 from judgekit.regression.run_gate import Looking
 from judgekit.results import Breakdown, Estimate, Group, Statistic, VarianceBudget
 from judgekit.run_folder import RunFolder
@@ -59,10 +59,10 @@ class RunStudy:
                 yield sample, response
 
     def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
-        return self.callers[system].calls("loglikelihood", ((request, 0, 0) for request in requests))
+        return self.callers[system].calls("loglikelihood", map(Call, requests))
 
     def generate(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
-        return self.callers[system].calls("generate", ((request, 0, 0) for request in requests))
+        return self.callers[system].calls("generate", map(Call, requests))
 
     def capabilities(self, system: str) -> frozenset[str]:
         return self.callers[system].backend.capabilities

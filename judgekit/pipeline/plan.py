@@ -53,7 +53,7 @@ def plan(prepared: Prepared, tally: Tally) -> Plan:
     lines += [_rehearsed(_measuring(prepared, planned), tally) for planned in prepared.metrics]
     lines += [
         _rehearsed(_control(prepared, judge, task), tally)
-        for judge in prepared.judges.values()
+        for judge in prepared.judges.single.values()
         for task in controlled(judge)
     ]
     total = sum(tally.stages.values(), Asked())
@@ -72,7 +72,7 @@ def _rehearsed(line: PlanLine, tally: Tally) -> PlanLine:
         note = f"{line.note}; re-asks, tokens and cost are not known ({tally.failed[line.stage]})"
         return PlanLine(line.stage, line.calls, None, note)
     asked = tally.stages.get(line.stage, Asked())
-    return PlanLine(line.stage, asked.calls, asked.found, line.note, asked)
+    return PlanLine(line.stage, asked.calls, asked.in_ledger, line.note, asked)
 
 
 def controlled(judge: PlannedJudge) -> list[Task]:
@@ -101,12 +101,12 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> PlanLine:
     questions = responses * prepared.config.repeats.judge
     stage = f"measuring {planned.name}"
     if "score" in needs:
-        requests, note = prepared.judge(planned.judge or "").planned("score")
+        requests, note = prepared.judges[planned.judge or ""].planned("score")
         return PlanLine(stage, questions * requests, None, note)
     if "pairwise" in needs:
         pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
         compared = sum(len(planned.data.samples) * prepared.repeats(system) for system, _ in pairs) or responses
-        requests, note = prepared.judge(planned.judge or "").planned("pairwise")
+        requests, note = prepared.judges[planned.judge or ""].planned("pairwise")
         calls = compared * prepared.config.repeats.judge * 2 * requests
         several = f"{len(pairs)} pairs of systems, " if len(pairs) > 1 else ""
         return PlanLine(stage, calls, None, f"{several}both orders; {note}")

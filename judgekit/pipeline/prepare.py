@@ -17,20 +17,16 @@ from judgekit.agreement.labels import read_labels
 from judgekit.config.blocks import DataConfig, JudgeConfig, MetricConfig, RunConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
+from judgekit.data.lineage import named_product
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
-from judgekit.judging.planning import (
-    TASKS,
-    check_repeats,
-    judging_itself,
-    plan_judge,
-    plan_panel,
-)
+from judgekit.judging.planning import TASKS, check_repeats, judging_itself
 from judgekit.judging.questions import Task
 from judgekit.judging.readings import Readings
 from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
+from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
-from judgekit.pipeline.train import named_product, plan_trainings, trained_by
+from judgekit.pipeline.train import plan_trainings, trained_by
 from judgekit.plugins import Catalogue
 from judgekit.prompting.styles import style_named
 from judgekit.prompting.templates import Prompts, Template
@@ -48,41 +44,31 @@ def prepare(
     *,
     offline: bool = False,
 ) -> Prepared:
-    """Build and check every part of the run; samples and models are those `stored`, where there are. `offline`:
-    no server is asked whether it is there.
-
-
-    Raises PreflightError with every problem found.
-    """
+    """Every part of the run, built and checked; samples and models are those `stored`, where there are. `offline`: no
+    server is asked whether it is there. Raises PreflightError with every problem."""
     catalogue = Catalogue(manager)
     problems = Problems()
     prompts, readings = Prompts(catalogue.prompt_folders(), where), Readings(catalogue)
     prepared = Prepared(config, where, prompts, readings, stored=stored)
     prepared.trainings = plan_trainings(config.train, catalogue, where, checkpoints, problems)
     products = {training.name: str(training.folder) for training in prepared.trainings}
-
     failed = set(config.train) - set(products)  # said already: what starts from these is passed over
 
     def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
         if trained_by(options) & failed:
             return None
 
-        def action() -> Any:
+        def make() -> Any:
             factory = catalogue.get(kind, name)
             return factory(build_options(factory.Options, substitute(options, products, label), label), where)
 
-        return problems.attempt(label, action)
+        return problems.attempt(label, make)
 
     if stored is not None:
         prepared.datasets, prepared.models = dict(stored.datasets), dict(stored.models)
     else:
         _build_data(prepared, build, problems)
-    for name, model in config.models.items() if stored is None else ():
-        if backend := build("backends", model.backend, model.options, f"models.{name}"):
-            prepared.models[name] = backend
-            check_model_repeats(f"models.{name}", model, backend, prepared.repeats(name), problems)
-        if (style := model.style) is not None:
-            problems.attempt(f"models.{name}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
+        _build_models(prepared, build, problems)
     for name, metric in config.metrics.items():
         if built := build("metrics", metric.type, metric.options, f"metrics.{name}"):
             _plan_metric(prepared, name, metric, built, problems)
@@ -91,12 +77,10 @@ def prepare(
         problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
     check_stored(prepared, problems)
     check_fields(prepared, problems)
+    problems.attempt("executor", lambda: catalogue.get("executors", config.executor))
     for report in config.reports:
         problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
-    samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
-    trainers = {training.name: training.trainer for training in prepared.trainings}
-    for found in manager.hook.judgekit_check(config=config, trainers=trainers, samples=samples):
-        problems.found.extend(found)
+    _ask_plugins(prepared, manager, problems)
     check_budget(prepared, problems)
     left = [name for name in ("labels", "gate") if getattr(config, name) is not None]
     problems.raise_errors(["whether the backends answer", *left])
@@ -109,9 +93,7 @@ def prepare(
     problems.raise_errors()
     prepared.inputs = dict(_fingerprints(prepared))
     prepared.unchecked = problems.unchecked
-    prepared.warnings = [
-        f"{problem.where}: {problem.message}" for problem in problems.found if problem.severity == "warning"
-    ]
+    prepared.warnings = problems.warnings
     return prepared
 
 
@@ -155,6 +137,24 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
             if first is not sample and (place == label or first != sample):
                 problems.add(label, f"the sample id {sample.id!r} is already in {place}")
                 break
+
+
+def _ask_plugins(prepared: Prepared, manager: pluggy.PluginManager, problems: Problems) -> None:
+    """What plugins say of the whole config."""
+    samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
+    trainers = {training.name: training.trainer for training in prepared.trainings}
+    for noted in manager.hook.judgekit_check(config=prepared.config, trainers=trainers, samples=samples):
+        problems.found.extend(noted)
+
+
+def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
+    for name, model in prepared.config.models.items():
+        label = f"models.{name}"
+        if backend := build("backends", model.backend, model.options, label):
+            prepared.models[name] = backend
+            check_model_repeats(label, model, backend, prepared.repeats(name), problems)
+        if (style := model.style) is not None:
+            problems.attempt(f"{label}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
@@ -250,57 +250,49 @@ def _judge_of(
 
 
 def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
-    """The judges, each with the tasks that a metric gives it or a panel of which it is a member; then the panels."""
-    specs = prepared.config.judges
-    asked = {name: {task for planned in prepared.metrics if planned.judge == name for task in planned.metric.needs}
-             for name in specs}  # fmt: skip
-    talks: dict[str, set[Task]] = {
-        name: {task for planned in prepared.metrics if planned.judge == name and planned.data.talks
-               for task in TASKS if task in planned.metric.needs}
-        for name in specs
-    }  # fmt: skip
-    for name, config in specs.items():
-        for member in config.panel or ():
-            asked.get(member, set()).update(asked[name])
-            talks.get(member, set()).update(talks[name])
-    for name, config in specs.items():
-        tasks = [task for task in TASKS if task in asked[name]]
+    """The judges, each with the tasks that some metric gives it."""
+    configs = prepared.config.judges
+    tasks: dict[str, set[Task]] = {name: set() for name in configs}
+    talks: dict[str, set[Task]] = {name: set() for name in configs}
+    for planned in prepared.metrics:
+        if planned.judge in configs:
+            given = [task for task in TASKS if task in planned.metric.needs]
+            tasks[planned.judge].update(given)
+            talks[planned.judge].update(given if planned.data.talks else ())
+
+    def build_backend(config: JudgeConfig, label: str) -> Backend | None:
+        options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
+        backend: Backend | None = None
+        if options is not None:
+            backend = build("backends", config.backend, options, label)
+        return backend
+
+    planning = Problems()
+    prepared.judges = plan_judges(configs, tasks, build_backend, prepared.prompts, prepared.readings, planning, talks)
+    members = {member for name, config in configs.items() if tasks[name] for member in config.panel or ()}
+    for name, config in configs.items():
         label = f"judges.{name}"
-        if not tasks:
+        if not tasks[name] and name not in members:
             problems.warn(label, "no metric asks this judge")
         for judge in config.panel or (name,):
-            if judge in specs:
-                problems.found += judging_itself(label, judge, specs[judge], prepared.config.models)
-        if config.panel is None and (backend := _judge_backend(prepared, build, name, config, problems)):
-            planned = plan_judge(
-                name, config, backend, tasks, prepared.prompts, prepared.readings, problems.found, talks[name]
-            )
-            problems.found += check_repeats(label, planned, prepared.config.repeats.judge)
-            prepared.judges[name] = planned
-    for name, config in specs.items():
-        if config.panel is not None:
-            tasks = [task for task in TASKS if task in asked[name]]
-            if panel := plan_panel(name, config, specs, prepared.judges, tasks, problems.found):
-                prepared.panels[name] = panel
-
-
-def _judge_backend(
-    prepared: Prepared, build: Build, name: str, config: JudgeConfig, problems: Problems
-) -> Backend | None:
-    """The judge's backend, from its options without the keys of its reading."""
-    label = f"judges.{name}"
-    options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
-    return build("backends", config.backend, options, label) if options is not None else None
+            if judge in configs:
+                problems.found += judging_itself(label, judge, configs[judge], prepared.config.models)
+        if config.panel is None:  # a judge's problems stand together, panels' come last
+            problems.found += [problem for problem in planning.found if problem.where == label]
+            planning.found = [problem for problem in planning.found if problem.where != label]
+        if name in prepared.judges.single:
+            problems.found += check_repeats(label, prepared.judges.single[name], prepared.config.repeats.judge)
+    problems.found += planning.found
 
 
 def _with_series(prepared: Prepared) -> list[PlannedMetric]:
     """The metrics, each told what the values of its judge's verdicts mean."""
-    found = []
+    metrics = []
     for planned in prepared.metrics:
-        judge = prepared.judge(planned.judge) if planned.judge else None
+        judge = prepared.judges[planned.judge] if planned.judge else None
         tasks = [task for task in TASKS if task in planned.metric.needs]
-        found.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
-    return found
+        metrics.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
+    return metrics
 
 
 def _plan_gate(prepared: Prepared, problems: Problems) -> None:
@@ -337,8 +329,8 @@ def _read_labels(prepared: Prepared, problems: Problems) -> None:
         repeats = {system: prepared.repeats(system) for system in planned.systems}
         pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
         ids = [sample.id for sample in planned.data.samples]
-        found = expected(planned.name, planned.series["value"], ids, repeats, pairs)
-        check_labels(found, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))
+        verdicts = expected(planned.name, planned.series["value"], ids, repeats, pairs)
+        check_labels(verdicts, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))
 
 
 def _fingerprints(prepared: Prepared) -> Iterator[tuple[str, str]]:

@@ -13,11 +13,8 @@ from judgekit.agreement.labels import LabelFile
 from judgekit.config.blocks import JudgeConfig, ModelConfig, RunConfig
 from judgekit.contracts import Backend, DataLoader, Metric
 from judgekit.errors import BackendError, JudgekitError, PreflightError, UsageError
-from judgekit.judging.planning import (
-    PlannedJudge,
-    PlannedPanel,
-)
 from judgekit.judging.readings import Readings
+from judgekit.pipeline.judges import Judges
 from judgekit.pipeline.train import PlannedTraining
 from judgekit.prompting.templates import Prompts, Template
 from judgekit.records import Sample, Scale
@@ -78,8 +75,7 @@ class Prepared:
     trainings: list[PlannedTraining] = field(default_factory=list)
     datasets: dict[str, DataSet] = field(default_factory=dict)
     models: dict[str, Backend] = field(default_factory=dict)
-    judges: dict[str, PlannedJudge] = field(default_factory=dict)
-    panels: dict[str, PlannedPanel] = field(default_factory=dict)
+    judges: Judges = field(default_factory=Judges)
     metrics: list[PlannedMetric] = field(default_factory=list)
     labels: LabelFile | None = None
     gate: GatePlan | None = None
@@ -97,9 +93,6 @@ class Prepared:
         """The judge of each metric that asks one."""
         return {planned.name: planned.judge for planned in self.metrics if planned.judge is not None}
 
-    def judge(self, name: str) -> PlannedJudge | PlannedPanel:
-        return self.panels[name] if name in self.panels else self.judges[name]
-
     def repeats(self, system: str) -> int:
         return self.config.models[system].repeats or self.config.repeats.generation
 
@@ -111,13 +104,13 @@ class Prepared:
     def parts(self) -> dict[str, ModelConfig | JudgeConfig]:
         """The parts of the config that are served by a backend, by their place."""
         models = {f"models.{name}": self.config.models[name] for name in self.models}
-        return models | {f"judges.{name}": judge.config for name, judge in self.judges.items()}
+        return models | {f"judges.{name}": judge.config for name, judge in self.judges.single.items()}
 
     @property
     def backends(self) -> dict[str, Backend]:
         """Every backend by the place of its part in the config."""
         models = {f"models.{name}": backend for name, backend in self.models.items()}
-        return models | {f"judges.{name}": judge.backend for name, judge in self.judges.items()}
+        return models | {f"judges.{name}": judge.backend for name, judge in self.judges.single.items()}
 
 
 def anchor_of(config: RunConfig, systems: Sequence[str]) -> str:
@@ -153,6 +146,10 @@ class Problems:
             return action()
         return None
 
+    @property
+    def warnings(self) -> list[str]:
+        return [f"{problem.where}: {problem.message}" for problem in self.found if problem.severity == "warning"]
+
     def raise_errors(self, left: Sequence[str] = ()) -> None:
         """Raises PreflightError if there are errors; `left` are the checks that come after these."""
         errors = [problem for problem in self.found if problem.severity == "error"]
@@ -178,9 +175,9 @@ def uses(backend: Backend, folders: Iterable[str]) -> bool:
 def check_backend(label: str, backend: Backend, problems: Problems) -> None:
     """The backend's own preflight, its problems placed under `label`."""
     try:
-        found: Sequence[Problem] = backend.check()
+        noted: Sequence[Problem] = backend.check()
     except (BackendError, UsageError) as error:
         problems.add(label, str(error), error.exit_code)
         return
-    for problem in found:
+    for problem in noted:
         problems.found.append(problem.model_copy(update={"where": label}))

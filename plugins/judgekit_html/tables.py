@@ -159,7 +159,14 @@ def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
     ]
 
 
-STATUSES: tuple[judgekit.VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
+STATUSES: tuple[judgekit.statistics.VerdictStatus, ...] = (
+    "scored",
+    "unparsed",
+    "refused",
+    "truncated",
+    "error",
+    "skipped",
+)
 
 
 def statuses(record: judgekit.RunRecord) -> judgekit.Table:

@@ -25,7 +25,7 @@ class Bought:
 def bought(record: judgekit.RunRecord, board: Board) -> list[Bought]:
     """For each trained system what its last training bought, and all of them together."""
     found = []
-    trained = judgekit.provenances(record.spec)
+    trained = judgekit.data.provenances(record.spec)
     for descent in (trained[system] for system in record.systems if system in trained):
         for before in descent.compared:
             claims = [*_differences(record, board, descent.system, before), *_wins(record, descent.system, before)]
@@ -85,7 +85,7 @@ def _items(board: Board, found: judgekit.statistics.Estimate) -> str:
     return f"{better} better, {worse} worse, {equal} equal"
 
 
-def _sentence(record: judgekit.RunRecord, descent: judgekit.Provenance, before: str, claims: list[Claim]) -> str:
+def _sentence(record: judgekit.RunRecord, descent: judgekit.data.Provenance, before: str, claims: list[Claim]) -> str:
     """How the one came of the other, and on which metrics it is better or worse."""
     parts = []
     for tone, words in (("good", "better"), ("bad", "worse")):
@@ -98,7 +98,7 @@ def _sentence(record: judgekit.RunRecord, descent: judgekit.Provenance, before: 
     )
 
 
-def _way(record: judgekit.RunRecord, descent: judgekit.Provenance) -> str:
+def _way(record: judgekit.RunRecord, descent: judgekit.data.Provenance) -> str:
     """The trainings that led to a system, each with its trainer and length: base (gpt2-pretrain, 40 steps), then …"""
     made = {training.name: training for training in record.trainings}
     steps = []

@@ -108,7 +108,7 @@ class _Units:
 
     def estimate(self, of: Subject, terms: judgekit.AggregateTerms, tables: Sequence[ItemTable]) -> Estimate:
         """The estimate, as yet without its number."""
-        counts: Counter[judgekit.VerdictStatus] = Counter()
+        counts: Counter[judgekit.statistics.VerdictStatus] = Counter()
         for table in tables:
             counts.update(table.counts)
         return Estimate(

@@ -111,11 +111,11 @@ class Score(judgekit.Metric):
 
     def _of_turns(
         self, sample: judgekit.Sample, judgements: Sequence[judgekit.Verdict], headline: judgekit.Verdict
-    ) -> tuple[dict[str, float], dict[str, judgekit.VerdictStatus]]:
+    ) -> tuple[dict[str, float], dict[str, judgekit.statistics.VerdictStatus]]:
         """(the series of the turns, why some have no value). With `each` the mean over them is the value itself."""
         turns = judgements[: len(sample.turns) + 1]
         series = spread([verdict.value for verdict in turns])
-        missing: dict[str, judgekit.VerdictStatus] = {}
+        missing: dict[str, judgekit.statistics.VerdictStatus] = {}
         if headline.status != "scored":
             missing["value"] = headline.status
         for place, verdict in enumerate(turns):

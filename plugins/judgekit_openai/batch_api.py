@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from judgekit import BackendError, CallError, Http, HttpResult, HttpStatusError, shortened
+from judgekit import BackendError, CallError, Http, HttpStatusError, shortened
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one input file
 _MADE_BY = "judgekit"  # the metadata key whose value is the digest
@@ -151,7 +151,7 @@ class BatchApi:
 
     def offered(self) -> bool:
         """Whether the server has a Batch API, as far as can be seen without making a batch."""
-        asks: list[Callable[[], HttpResult]] = [
+        asks: list[Callable[[], object]] = [
             lambda: self.once.get("batches?limit=1"),
             lambda: self.once.post("batches", {}),  # for a server that has batches and does not list them
         ]

@@ -84,7 +84,7 @@ def _self_instruct() -> click.Command:
     @_SKIP
     @judgekit.asks_backends
     def self_instruct(
-        asker: judgekit.Asker, seeds: Path, backend: str, settings: tuple[str, ...], into: Path, keep: int,
+        client: judgekit.Client, seeds: Path, backend: str, settings: tuple[str, ...], into: Path, keep: int,
         tries: int | None, seed: int, show: tuple[int, int], forbid: tuple[str, ...], skip_failed: bool, **recipe: Any,
     ) -> int:  # fmt: skip
         """Make new instruction data from a few seed tasks (Self-Instruct).
@@ -101,7 +101,7 @@ def _self_instruct() -> click.Command:
         items = work.read_items(seeds)
         how = Recipe(shown=show, forbidden=(*filters.FORBIDDEN, *forbid), **recipe)
         how.check()
-        maker = work.maker_for(asker, backend, settings, seed, skip_failed)
+        maker = work.maker_for(client, backend, settings, seed, skip_failed)
         making = SelfInstruct(maker, items, how)
         decides = {**asdict(how), "forbidden": digest(how.forbidden), "seeds": digest(items)}
         return work.carry_out("self-instruct", maker, into, decides, keep, lambda: making.run(keep, tries or 20 * keep))
@@ -137,7 +137,7 @@ def _evolve() -> click.Command:
     @_SKIP
     @judgekit.asks_backends
     def evolve(
-        asker: judgekit.Asker, items: Path, backend: str, settings: tuple[str, ...], into: Path, rounds: int,
+        client: judgekit.Client, items: Path, backend: str, settings: tuple[str, ...], into: Path, rounds: int,
         keep: int | None, chosen: tuple[str, ...], judge: str | None, judge_set: tuple[str, ...], seed: int, form: Any,
         gain: Any, batch: int, skip_failed: bool,
     ) -> int:  # fmt: skip
@@ -155,9 +155,9 @@ def _evolve() -> click.Command:
             raise judgekit.UsageError("--judge-set is for a --judge, and none is named")
         if judge is not None and gain == "words":
             raise judgekit.UsageError("--gain words asks no judge: leave one of the two out")
-        maker = work.maker_for(asker, backend, settings, seed, skip_failed)
+        maker = work.maker_for(client, backend, settings, seed, skip_failed)
         part = {**judgekit.read_overrides(judge_set), "backend": judge}
-        judging = asker.model(part, "--judge-set") if judge is not None else None
+        judging = client.model(part, "--judge-set") if judge is not None else None
         making = Evolve(maker, tasks, form, chosen or operations, batch, judging, gain)
         decides = {
             "items": digest(tasks),
@@ -192,7 +192,7 @@ def _reflect() -> click.Command:
     @_SKIP
     @judgekit.asks_backends
     def reflect(
-        asker: judgekit.Asker, source: Path, into: Path, margin: float, metric: str | None, systems: tuple[str, ...],
+        client: judgekit.Client, source: Path, into: Path, margin: float, metric: str | None, systems: tuple[str, ...],
         backend: str | None, settings: tuple[str, ...], judge: str | None, judge_set: tuple[str, ...], seed: int,
         batch: int, skip_failed: bool,
     ) -> int:  # fmt: skip
@@ -221,7 +221,7 @@ def _reflect() -> click.Command:
                 "of a file of instructions, name a --backend that improves and a --judge that scores"
             )
         return reflection.command(
-            asker, source, into, backend, settings, judge, judge_set, margin, seed, batch, skip_failed
+            client, source, into, backend, settings, judge, judge_set, margin, seed, batch, skip_failed
         )
 
     return reflect

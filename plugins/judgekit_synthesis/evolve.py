@@ -74,7 +74,7 @@ class Evolve:
                         continue
                     pool[place] = self._keep(change, number)
                 done = (number - 1) * len(pool) + start + len(places)
-                maker.asker.progress("evolve", done, rounds * len(pool), f"{len(maker.tally.kept)} kept")
+                maker.client.progress("evolve", done, rounds * len(pool), f"{len(maker.tally.kept)} kept")
                 if len(maker.tally.kept) == keep:
                     return True
         return keep is None

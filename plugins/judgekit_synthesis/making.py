@@ -55,7 +55,7 @@ class Tally:
 class Maker:
     """One model at work for a tally."""
 
-    asker: judgekit.Asker
+    client: judgekit.Client
     writer: judgekit.ModelClient
     seed: int
     skip_failed: bool = False
@@ -78,8 +78,8 @@ class Maker:
     def look_for_failure(self, details: Iterable[str]) -> None:
         """Raises CallFailed if there is one that is not to be skipped. `details` say why calls brought no reply."""
         failed = next(iter(details), None)
-        if failed is not None and (self.asker.stopped or not self.skip_failed):
-            raise CallFailed(self.asker.stopped or failed)
+        if failed is not None and (self.client.stopped or not self.skip_failed):
+            raise CallFailed(self.client.stopped or failed)
 
 
 @dataclass(frozen=True)

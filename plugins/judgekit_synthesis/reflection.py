@@ -16,7 +16,7 @@ from judgekit_synthesis.making import Fields, Maker, digest
 
 
 def command(
-    asker: judgekit.Asker,
+    client: judgekit.Client,
     source: Path,
     into: Path,
     backend: str,
@@ -30,9 +30,9 @@ def command(
 ) -> int:
     """`judgekit data reflect FILE`."""
     items = work.read_items(source)
-    maker = work.maker_for(asker, backend, settings, seed, skip_failed)
+    maker = work.maker_for(client, backend, settings, seed, skip_failed)
     part = {**judgekit.read_overrides(judge_set), "backend": judge}
-    reflection = Reflection(maker, asker.judge(part, name="--judge-set"), items, margin, batch)
+    reflection = Reflection(maker, client.judge(part, name="--judge-set"), items, margin, batch)
     decides = {"items": digest(items), "margin": margin, "batch": batch, "judge": digest(part)}
     return work.carry_out("reflect", maker, into, decides, None, reflection.run)
 
@@ -55,7 +55,7 @@ class Reflection:
         for start in range(0, len(answered), self.batch):
             self._improve(answered[start : start + self.batch])
             done = min(start + self.batch, len(answered))
-            self.maker.asker.progress("reflect", done, len(answered), f"{len(tally.kept)} kept")
+            self.maker.client.progress("reflect", done, len(answered), f"{len(tally.kept)} kept")
         return True
 
     def _improve(self, items: Sequence[Fields]) -> None:

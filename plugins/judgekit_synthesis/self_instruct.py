@@ -88,7 +88,7 @@ class SelfInstruct:
                         "classification": labels,
                     }
                 )
-            maker.asker.progress(
+            maker.client.progress(
                 "self-instruct", len(tally.kept), keep, f"{judgekit.counted(tally.asked['tasks'], 'call')} for tasks"
             )
         return len(tally.kept) == keep

@@ -30,9 +30,9 @@ def read_items(path: Path) -> list[Fields]:
     ]
 
 
-def maker_for(asker: judgekit.Asker, backend: str, settings: tuple[str, ...], seed: int, skip_failed: bool) -> Maker:
+def maker_for(client: judgekit.Client, backend: str, settings: tuple[str, ...], seed: int, skip_failed: bool) -> Maker:
     part = {**WRITES, **judgekit.read_overrides(settings), "backend": backend}
-    return Maker(asker, asker.model(part, "--set"), seed, skip_failed)
+    return Maker(client, client.model(part, "--set"), seed, skip_failed)
 
 
 def told(model: judgekit.ModelClient) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def carry_out(
     command: str, maker: Maker, into: Path, work: Mapping[str, Any], keep: int | None, run: Callable[[], bool]
 ) -> int:
     """Do the work, write what there is, and say what it came to; the exit code."""
-    asker, tally = maker.asker, maker.tally
+    client, tally = maker.client, maker.tally
     product = product_of(command, into, {"seed": maker.seed, **work, "writer": told(maker.writer)})
     stopped = ""
     try:
@@ -53,16 +53,16 @@ def carry_out(
     except CallFailed as failed:
         complete, stopped = False, str(failed)
     except judgekit.JudgekitError as error:
-        product.write(tally, asker.prompts_used, False, type(error).__name__)
+        product.write(tally, client.prompts_used, False, type(error).__name__)
         raise
-    written = product.write(tally, asker.prompts_used, complete, stopped)
+    written = product.write(tally, client.prompts_used, complete, stopped)
     if not complete:
         why = stopped or "too few were kept"
         click.echo(click.style("INCOMPLETE", fg="red", bold=True) + f": {why}")
     for line in summary(tally, product.path, keep, written):
         click.echo(line)
     if stopped:
-        larger = ", with the same budget again or a larger one" if asker.stopped else ""
+        larger = ", with the same budget again or a larger one" if client.stopped else ""
         click.echo(f"The same command goes on from there{larger}.")
     return 0 if complete else 3
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from judgekit import (
-    Asker,
     Backend,
+    Client,
     ConfigError,
     Interrupted,
     NotInLedger,
@@ -46,20 +46,20 @@ def part(server: OpenAIFake) -> dict[str, Any]:
 
 def test_a_reply_is_asked_for_once(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
     for made, found in ((3, 0), (0, 3)):
-        with Asker(home=tmp_path) as asker:
-            model = asker.model(part)
+        with Client(home=tmp_path) as client:
+            model = client.model(part)
             requests = [model.request("synthesis/answer", CONTEXT, seed=seed) for seed in (1, 2, 3)]
             assert [reply.text for reply in model.ask(requests)] == [f"NAME A TREE. {seed}" for seed in (1, 2, 3)]
-            assert (asker.asked, asker.from_ledger) == (made, found)
-            assert list(asker.prompts_used) == ["synthesis/answer"]
+            assert (client.asked, client.from_ledger) == (made, found)
+            assert list(client.prompts_used) == ["synthesis/answer"]
     assert len(server.bodies) == 3
 
 
 def test_equal_requests_are_one_call_unless_they_are_numbered(
     tmp_path: Path, server: OpenAIFake, part: dict[str, Any]
 ) -> None:
-    with Asker(home=tmp_path) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path) as client:
+        model = client.model(part)
         same = [model.request("synthesis/answer", CONTEXT)] * 3
         assert len(list(model.ask(same))) == 3
         assert len(server.bodies) == 1
@@ -68,10 +68,10 @@ def test_equal_requests_are_one_call_unless_they_are_numbered(
 
 
 def test_what_decides_how_tokens_are_drawn(tmp_path: Path, part: dict[str, Any]) -> None:
-    with Asker(home=tmp_path) as asker:
-        plain = asker.model(part).request("synthesis/kind", {"instruction": "Do."})
+    with Client(home=tmp_path) as client:
+        plain = client.model(part).request("synthesis/kind", {"instruction": "Do."})
         assert (plain.sampling.temperature, plain.sampling.max_new_tokens, plain.sampling.seed) == (0.0, 16, None)
-        own = asker.model({**part, "temperature": 0.7, "max_new_tokens": 99, "seed": 5})
+        own = client.model({**part, "temperature": 0.7, "max_new_tokens": 99, "seed": 5})
         drawn = own.request("synthesis/kind", {"instruction": "Do."}, stop=("\n",)).sampling
         assert (drawn.temperature, drawn.max_new_tokens, drawn.seed, drawn.stop) == (0.7, 99, 5, ("\n",))
         greedy = own.request("synthesis/kind", {"instruction": "Do."}, seed=8, temperature=0.0).sampling
@@ -79,12 +79,12 @@ def test_what_decides_how_tokens_are_drawn(tmp_path: Path, part: dict[str, Any])
 
 
 def test_offline_nobody_is_asked(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
-    with Asker(home=tmp_path) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path) as client:
+        model = client.model(part)
         list(model.ask([model.request("synthesis/answer", CONTEXT)]))
     calls = len(server.calls)
-    with Asker(home=tmp_path, offline=True) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path, offline=True) as client:
+        model = client.model(part)
         known, other = (model.request("synthesis/answer", {"task": task}) for task in ("Name a tree.", "Else."))
         assert [reply.text for reply in model.ask([known])] == ["NAME A TREE. NONE"]
         with pytest.raises(NotInLedger, match="Else"):
@@ -93,15 +93,15 @@ def test_offline_nobody_is_asked(tmp_path: Path, server: OpenAIFake, part: dict[
 
 
 def test_several_parts_share_the_budget(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
-    with Asker(home=tmp_path, budget={"calls": 5}, jobs=1) as asker:
-        first, second = asker.model(part), asker.model({**part, "model": "n"})
+    with Client(home=tmp_path, budget={"calls": 5}, jobs=1) as client:
+        first, second = client.model(part), client.model({**part, "model": "n"})
         requests = [first.request("synthesis/answer", CONTEXT, seed=seed) for seed in range(3)]
         assert {reply.status for reply in first.ask(requests)} == {"complete"}
-        assert not asker.stopped
+        assert not client.stopped
         replies = list(second.ask(requests))
         assert [reply.status for reply in replies] == ["complete", "complete", "error"]
         assert "the budget of 5 calls" in replies[2].detail
-        assert "the budget of 5 calls" in asker.stopped
+        assert "the budget of 5 calls" in client.stopped
     assert len(server.bodies) == 5
 
 
@@ -122,8 +122,8 @@ def test_a_budget_is_for_a_free_backend_too(tmp_path: Path) -> None:
     """Somebody who says how many calls there may be means all of them; their price is nothing."""
     for caps, statuses in (({"calls": 1}, ["complete", "error"]), ({"usd": 0}, ["complete", "complete"])):
         manager = build_manager(extra=[FreePlugin()])
-        with Asker(home=tmp_path / str(caps), budget=caps, jobs=1, manager=manager) as asker:
-            model = asker.model({"backend": "free"})
+        with Client(home=tmp_path / str(caps), budget=caps, jobs=1, manager=manager) as client:
+            model = client.model({"backend": "free"})
             request = model.request("synthesis/answer", CONTEXT)
             assert [reply.status for reply in model.ask([request, request], [0, 1])] == statuses
 
@@ -131,16 +131,16 @@ def test_a_budget_is_for_a_free_backend_too(tmp_path: Path) -> None:
 def test_a_judge(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
     server._function = lambda body: "Score: 70" if "response" in body["messages"][0]["content"] else "?"
     sample = Sample(id="1", instruction="Do.")
-    with Asker(home=tmp_path) as asker:
-        judge = asker.judge({**part, "mode": "grade", "scale": [0, 100]})
+    with Client(home=tmp_path) as client:
+        judge = client.judge({**part, "mode": "grade", "scale": [0, 100]})
         (verdict,) = judge.score([(sample, "Done.", 0)])
         assert verdict.status in ("scored", "unparsed")
-        assert list(asker.prompts_used) == ["score/grade"]
+        assert list(client.prompts_used) == ["score/grade"]
         with pytest.raises(PreflightError, match=r"judge: .*score/book needs a reference"):
-            asker.judge({**part, "mode": "book"})
-        assert asker.judge({**part, "mode": "book"}, known=["reference"])
+            client.judge({**part, "mode": "book"})
+        assert client.judge({**part, "mode": "book"}, known=["reference"])
         with pytest.raises(ConfigError, match="name one judge"):
-            asker.judge({"panel": ["a", "b"]})
+            client.judge({"panel": ["a", "b"]})
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_a_judge(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> No
 def test_a_part_that_is_none(
     tmp_path: Path, part: dict[str, Any], changes: dict[str, Any], error: type[Exception], said: str
 ) -> None:
-    with Asker(home=tmp_path) as asker, pytest.raises(error, match=said):
-        asker.model({**part, **changes})
+    with Client(home=tmp_path) as client, pytest.raises(error, match=said):
+        client.model({**part, **changes})
 
 
 def test_a_prompt_that_is_none(tmp_path: Path, part: dict[str, Any]) -> None:
-    with Asker(home=tmp_path) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path) as client:
+        model = client.model(part)
         with pytest.raises(PromptError, match="unknown prompt 'synthesis/anser'; did you mean"):
             model.request("synthesis/anser", CONTEXT)
         with pytest.raises(PromptError, match="unknown variable 'task'"):
@@ -172,16 +172,16 @@ def test_a_prompt_that_is_none(tmp_path: Path, part: dict[str, Any]) -> None:
 
 def test_a_stop_ends_it_with_every_reply_kept(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
     stop = threading.Event()
-    with Asker(home=tmp_path, stop=stop, jobs=1) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path, stop=stop, jobs=1) as client:
+        model = client.model(part)
         replies = model.ask([model.request("synthesis/answer", CONTEXT, seed=seed) for seed in range(30)])
         next(replies)
         stop.set()
         with pytest.raises(Interrupted):
             list(replies)
     sent = len(server.bodies)
-    with Asker(home=tmp_path) as asker:
-        model = asker.model(part)
+    with Client(home=tmp_path) as client:
+        model = client.model(part)
         list(model.ask([model.request("synthesis/answer", CONTEXT, seed=seed) for seed in range(30)]))
-        assert asker.from_ledger >= 1
-        assert len(server.bodies) <= 31 + sent - asker.from_ledger
+        assert client.from_ledger >= 1
+        assert len(server.bodies) <= 31 + sent - client.from_ledger

@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 
 import judgekit
 from judgekit.calls.budget import Budget, Cost, dollars, most_tokens
-from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.config.blocks import BudgetConfig, Price
 from judgekit.errors import CallError, Interrupted
-from judgekit.records import Message, Reply, Request, Sampling, Usage
+from judgekit.records import Call, Message, Reply, Request, Sampling, Usage
+from lone_caller import LoneCaller
 from loopback import FaultServer, http, reset
 
 MOST = 128 + 16 + 4  # tokens of a prompt of four bytes
 PRICE = Price(input=1.0, output=2.0)
 
 
-def ask(number: int, tokens: int | None = 10) -> tuple[Request, int, int]:
+def ask(number: int, tokens: int | None = 10) -> Call:
     message = Message(role="user", content=f"{number:04}")
-    return Request(messages=(message,), sampling=Sampling(max_new_tokens=tokens)), 0, 0
+    return Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=tokens)))
 
 
-def items(count: int) -> Iterator[tuple[Request, int, int]]:
+def items(count: int) -> Iterator[Call]:
     return (ask(number) for number in range(count))
 
 
@@ -51,7 +51,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def run(backend: judgekit.Backend, ledger: Ledger, budget: Budget, count: int = 100, jobs: int = 8) -> list[Reply]:
-    with Caller(backend, ledger, concurrency=jobs, price=PRICE, budget=budget) as caller:
+    with LoneCaller(backend, ledger, concurrency=jobs, price=PRICE, budget=budget) as caller:
         return list(caller.calls("generate", items(count)))
 
 
@@ -135,7 +135,7 @@ def test_a_stop_ends_the_wait_for_room(ledger: Ledger) -> None:
     budget = Budget(BudgetConfig(tokens=MOST + 10))
     backend = Metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
     threading.Timer(0.2, stop.set).start()
-    with Caller(backend, ledger, concurrency=4, budget=budget, stop=stop) as caller:
+    with LoneCaller(backend, ledger, concurrency=4, budget=budget, stop=stop) as caller:
         start = time.monotonic()
         with pytest.raises(Interrupted):
             list(caller.calls("generate", items(10)))
@@ -194,7 +194,7 @@ def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
         (BudgetConfig(usd=1), None, "the price must be known"),
     ):
         backend = Metered(None)
-        with Caller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
+        with LoneCaller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
             (reply,) = caller.calls("generate", [ask(1, None if price else 10)])
         assert detail in reply.detail
         assert backend.asked == 0
@@ -202,7 +202,7 @@ def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
 
 def test_free_replies_need_no_bound(ledger: Ledger) -> None:
     budget = Budget(BudgetConfig(usd=1))
-    with Caller(Metered(None), ledger, concurrency=1, price=Price(input=1, output=0), budget=budget) as caller:
+    with LoneCaller(Metered(None), ledger, concurrency=1, price=Price(input=1, output=0), budget=budget) as caller:
         assert [reply.status for reply in caller.calls("generate", [ask(1, None)])] == ["complete"]
 
 

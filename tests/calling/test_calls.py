@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calls.caller import Caller, Counts
+from judgekit.calls.caller import Counts
 from judgekit.calls.ledger import Ledger
-from judgekit.records import Continuation, Message, Reply, Request, Sampling
+from judgekit.records import Call, Continuation, Message, Reply, Request, Sampling
+from lone_caller import LoneCaller
 
 
 def ask(text: object, **sampling: object) -> Request:
     return Request(messages=(Message(role="user", content=str(text)),), sampling=Sampling(**sampling))
 
 
-def items(texts: Iterable[object]) -> Iterator[tuple[Request, int, int]]:
-    return ((ask(text), 0, 0) for text in texts)
+def items(texts: Iterable[object]) -> Iterator[Call]:
+    return (Call(ask(text)) for text in texts)
 
 
 class Echo(judgekit.Backend):
@@ -60,40 +61,40 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def texts(caller: Caller, prompts: Iterable[object]) -> list[str]:
+def texts(caller: LoneCaller, prompts: Iterable[object]) -> list[str]:
     return [reply.text for reply in caller.calls("generate", items(prompts))]
 
 
 def test_replies_come_in_the_order_of_the_requests(ledger: Ledger) -> None:
     backend = Echo(work=lambda text: time.sleep(0.001 * (int(text) % 7)))
-    with Caller(backend, ledger, concurrency=8) as caller:
+    with LoneCaller(backend, ledger, concurrency=8) as caller:
         assert texts(caller, range(100)) == [f"re: {i}" for i in range(100)]
     assert sorted(map(int, backend.asked)) == list(range(100))
     assert caller.counts == Counts(asked=100)
 
 
 def test_nothing_asked_nothing_started(ledger: Ledger) -> None:
-    with Caller(Echo(), ledger, concurrency=8) as caller:
+    with LoneCaller(Echo(), ledger, concurrency=8) as caller:
         before = threading.active_count()
         assert texts(caller, []) == []
         assert threading.active_count() == before
 
 
 def test_what_the_ledger_has_is_not_asked(ledger: Ledger) -> None:
-    with Caller(Echo(), ledger, concurrency=4) as caller:
+    with LoneCaller(Echo(), ledger, concurrency=4) as caller:
         texts(caller, range(20))
     again = Echo()
-    with Caller(again, ledger, concurrency=4) as caller:
+    with LoneCaller(again, ledger, concurrency=4) as caller:
         assert texts(caller, range(20)) == [f"re: {i}" for i in range(20)]
         assert caller.counts == Counts(from_ledger=20)
     assert again.batches == []
 
 
 def test_only_the_missing_are_asked(ledger: Ledger) -> None:
-    with Caller(Echo(), ledger, concurrency=4) as caller:
+    with LoneCaller(Echo(), ledger, concurrency=4) as caller:
         texts(caller, range(0, 20, 2))
     again = Echo()
-    with Caller(again, ledger, concurrency=4) as caller:
+    with LoneCaller(again, ledger, concurrency=4) as caller:
         assert texts(caller, range(20)) == [f"re: {i}" for i in range(20)]
         assert caller.counts == Counts(asked=10, from_ledger=10)
     assert sorted(map(int, again.asked)) == list(range(1, 20, 2))
@@ -104,8 +105,8 @@ def test_only_the_missing_are_asked(ledger: Ledger) -> None:
 )
 def test_another_call_is_another_entry(ledger: Ledger, change: dict[str, object]) -> None:
     def entries(kind: str = "generate", namespace: str = "", repeat: int = 0, attempt: int = 0, seed: int = 1) -> int:
-        with Caller(Echo(), ledger, concurrency=1, namespace=namespace) as caller:
-            list(caller.calls(kind, [(ask("hello", seed=seed), repeat, attempt)]))
+        with LoneCaller(Echo(), ledger, concurrency=1, namespace=namespace) as caller:
+            list(caller.calls(kind, [Call(ask("hello", seed=seed), repeat, attempt)]))
         return ledger.stats().entries
 
     assert entries() == entries() == 1
@@ -118,13 +119,13 @@ def test_another_identity_is_another_entry(ledger: Ledger) -> None:
             return {"weights": "sha256:1"}
 
     for backend in (Echo(), Other(), Other()):
-        with Caller(backend, ledger, concurrency=1) as caller:
+        with LoneCaller(backend, ledger, concurrency=1) as caller:
             texts(caller, ["hello"])
     assert ledger.stats().entries == 2
 
 
 def test_a_reply_is_committed_before_it_is_handed_out(ledger: Ledger) -> None:
-    with Caller(Echo(), ledger, concurrency=8) as caller, Ledger(ledger.path) as other:
+    with LoneCaller(Echo(), ledger, concurrency=8) as caller, Ledger(ledger.path) as other:
         for count, _ in enumerate(caller.calls("generate", items(range(50))), 1):
             assert other.stats().entries >= count
 
@@ -132,15 +133,15 @@ def test_a_reply_is_committed_before_it_is_handed_out(ledger: Ledger) -> None:
 def test_log_likelihoods_take_the_same_way(ledger: Ledger) -> None:
     request = Request(messages=(Message(role="user", content="q"),), continuations=(" a", " bcd"))
     for _ in range(2):
-        with Caller(Echo(), ledger, concurrency=2) as caller:
-            (reply,) = caller.calls("loglikelihood", [(request, 0, 0)])
+        with LoneCaller(Echo(), ledger, concurrency=2) as caller:
+            (reply,) = caller.calls("loglikelihood", [Call(request)])
             assert [c.loglikelihood for c in reply.continuations] == [-2.0, -4.0]
     assert caller.counts == Counts(from_ledger=1)
 
 
 def test_batches_are_filled_in_order(ledger: Ledger) -> None:
     backend = Echo(batch=8, most=1)
-    with Caller(backend, ledger, concurrency=64) as caller:
+    with LoneCaller(backend, ledger, concurrency=64) as caller:
         assert len(texts(caller, range(100))) == 100
     assert [len(batch) for batch in backend.batches] == [8] * 12 + [4]
     assert list(map(int, backend.asked)) == list(range(100))
@@ -152,10 +153,10 @@ def test_batches_depend_on_the_ledger_alone(ledger: Ledger, tmp_path: Path) -> N
     seen = []
     for trial in range(4):
         with Ledger(tmp_path / f"{trial}.sqlite") as ledger:
-            with Caller(Echo(), ledger, concurrency=1) as caller:
+            with LoneCaller(Echo(), ledger, concurrency=1) as caller:
                 texts(caller, (i for i in range(400) if i % 3 or i > 380 or i < 20))
             backend = Echo(batch=4, most=2, work=lambda text: time.sleep(0.002 * (int(text) % 2)))
-            with Caller(backend, ledger, concurrency=2) as caller:
+            with LoneCaller(backend, ledger, concurrency=2) as caller:
                 assert len(texts(caller, range(400))) == 400
         seen.append(sorted(map(tuple, backend.batches)))
     assert seen[0] == seen[1] == seen[2] == seen[3]
@@ -164,10 +165,10 @@ def test_batches_depend_on_the_ledger_alone(ledger: Ledger, tmp_path: Path) -> N
 
 def test_a_batch_that_cannot_fill_up_goes_out(ledger: Ledger) -> None:
     """One miss among a stream of hits longer than the window: the consumer must not wait for a full batch."""
-    with Caller(Echo(), ledger, concurrency=1) as caller:
+    with LoneCaller(Echo(), ledger, concurrency=1) as caller:
         texts(caller, range(1, 500))
     backend = Echo(batch=8, most=1)
-    with Caller(backend, ledger, concurrency=1) as caller:
+    with LoneCaller(backend, ledger, concurrency=1) as caller:
         stream = caller.calls("generate", items(range(500)))
         assert next(stream).text == "re: 0"
         assert backend.batches == [["0"]]
@@ -175,7 +176,7 @@ def test_a_batch_that_cannot_fill_up_goes_out(ledger: Ledger) -> None:
 
 def test_the_same_question_in_flight_is_asked_once(ledger: Ledger) -> None:
     backend = Echo(work=lambda text: time.sleep(0.02))
-    with Caller(backend, ledger, concurrency=8) as caller:
+    with LoneCaller(backend, ledger, concurrency=8) as caller:
         assert texts(caller, ["a", "b", "a", "a", "b"] * 4) == ["re: a", "re: b", "re: a", "re: a", "re: b"] * 4
         assert caller.counts == Counts(asked=2, from_ledger=18)
     assert sorted(backend.asked) == ["a", "b"]
@@ -194,11 +195,11 @@ def test_the_same_question_twice_is_asked_once_even_when_answered_in_between(led
     ledger.put = watched
     backend = Echo()
 
-    def stream() -> Iterator[tuple[Request, int, int]]:
-        yield ask("a"), 0, 0
-        yield ask("a"), 0, 0
+    def stream() -> Iterator[Call]:
+        yield Call(ask("a"))
+        yield Call(ask("a"))
 
-    with Caller(backend, ledger, concurrency=8) as caller:
+    with LoneCaller(backend, ledger, concurrency=8) as caller:
         send = caller._send
 
         def slow(*args: object) -> None:
@@ -214,13 +215,13 @@ def test_the_same_question_twice_is_asked_once_even_when_answered_in_between(led
 def test_the_input_is_pulled_as_replies_are_taken(ledger: Ledger) -> None:
     pulled = 0
 
-    def endless() -> Iterator[tuple[Request, int, int]]:
+    def endless() -> Iterator[Call]:
         nonlocal pulled
         while True:
             pulled += 1
-            yield ask(pulled), 0, 0
+            yield Call(ask(pulled))
 
-    with Caller(Echo(), ledger, concurrency=2) as caller:
+    with LoneCaller(Echo(), ledger, concurrency=2) as caller:
         stream = caller.calls("generate", endless())
         for taken in range(1, 200):
             next(stream)
@@ -231,32 +232,23 @@ def test_the_input_is_pulled_as_replies_are_taken(ledger: Ledger) -> None:
 @pytest.mark.parametrize(("concurrency", "most", "expected"), [(4, None, 4), (64, 3, 3), (2, 8, 2), (5, 1, 1)])
 def test_no_more_at_once_than_allowed(ledger: Ledger, concurrency: int, most: int | None, expected: int) -> None:
     backend = Echo(most=most, work=lambda text: time.sleep(0.005))
-    with Caller(backend, ledger, concurrency=concurrency) as caller:
+    with LoneCaller(backend, ledger, concurrency=concurrency) as caller:
         texts(caller, range(40))
     assert backend.most_active == expected
 
 
 def test_two_streams_of_one_caller_share_its_threads(ledger: Ledger) -> None:
     backend = Echo(most=2, work=lambda text: time.sleep(0.002))
-    with Caller(backend, ledger, concurrency=8) as caller:
+    with LoneCaller(backend, ledger, concurrency=8) as caller:
         pairs = list(zip(*(caller.calls("generate", items(range(n, n + 30))) for n in (0, 100)), strict=True))
     assert [(a.text, b.text) for a, b in pairs] == [(f"re: {i}", f"re: {100 + i}") for i in range(30)]
     assert backend.most_active == 2
 
 
-def test_on_done_hears_of_every_reply_in_the_consumers_thread(ledger: Ledger) -> None:
-    heard: list[tuple[bool, bool]] = []
-    for _ in range(2):
-        on_done = lambda found: heard.append((found, threading.current_thread() is threading.main_thread()))  # noqa: E731
-        with Caller(Echo(), ledger, concurrency=4, on_done=on_done) as caller:
-            texts(caller, range(3))
-    assert heard == [(False, True)] * 3 + [(True, True)] * 3
-
-
 def test_an_abandoned_stream_stops_asking_and_frees_its_threads(ledger: Ledger) -> None:
     before = threading.active_count()
     backend = Echo(work=lambda text: time.sleep(0.01))
-    with Caller(backend, ledger, concurrency=4) as caller:
+    with LoneCaller(backend, ledger, concurrency=4) as caller:
         stream = caller.calls("generate", items(range(1000)))
         next(stream)
         stream.close()
@@ -270,9 +262,9 @@ def test_an_abandoned_stream_stops_asking_and_frees_its_threads(ledger: Ledger) 
 
 
 def test_an_input_that_fails_is_the_consumers_error(ledger: Ledger) -> None:
-    def broken() -> Iterator[tuple[Request, int, int]]:
-        yield ask("a"), 0, 0
+    def broken() -> Iterator[Call]:
+        yield Call(ask("a"))
         raise KeyError("row 2")
 
-    with Caller(Echo(), ledger, concurrency=2) as caller, pytest.raises(KeyError, match="row 2"):
+    with LoneCaller(Echo(), ledger, concurrency=2) as caller, pytest.raises(KeyError, match="row 2"):
         list(caller.calls("generate", broken()))

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calls.caller import Caller, Counts
+from judgekit.calls.caller import Counts
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.errors import AuthError, CallError, Interrupted, PluginError, StorageError
-from judgekit.records import Continuation, Message, Reply, Request
+from judgekit.records import Call, Continuation, Message, Reply, Request
+from lone_caller import LoneCaller
 from loopback import FaultServer, http
 
 
-def items(count: int) -> Iterator[tuple[Request, int, int]]:
-    return ((Request(messages=(Message(role="user", content=str(i)),)), 0, 0) for i in range(count))
+def items(count: int) -> Iterator[Call]:
+    return (Call(Request(messages=(Message(role="user", content=str(i)),))) for i in range(count))
 
 
 class Scripted(judgekit.Backend):
@@ -66,7 +67,7 @@ def failing(when: Callable[[int], bool], error: Exception) -> Callable[[int], Re
 
 def test_a_failed_call_is_a_reply_with_status_error_and_no_entry(ledger: Ledger) -> None:
     odd = Scripted(failing(lambda i: i % 2 == 1, CallError("lost\nafter \x1b[31m 5 tries")))
-    with Caller(odd, ledger, concurrency=4) as caller:
+    with LoneCaller(odd, ledger, concurrency=4) as caller:
         replies = list(caller.calls("generate", items(10)))
         assert caller.counts == Counts(asked=10, failed=5)
     assert [reply.status for reply in replies] == ["complete", "error"] * 5
@@ -74,33 +75,33 @@ def test_a_failed_call_is_a_reply_with_status_error_and_no_entry(ledger: Ledger)
     assert (ledger.stats().entries, ledger.stats().errors) == (5, 5)
 
     healed = Scripted(lambda i: Reply(text="now"))
-    with Caller(healed, ledger, concurrency=4) as caller:
+    with LoneCaller(healed, ledger, concurrency=4) as caller:
         assert {reply.status for reply in caller.calls("generate", items(10))} == {"complete"}
     assert sorted(healed.asked) == [1, 3, 5, 7, 9]
 
 
 def test_an_error_reply_of_the_backends_own_is_the_same(ledger: Ledger) -> None:
-    with Caller(Scripted(lambda i: Reply(status="error")), ledger, concurrency=1) as caller:
+    with LoneCaller(Scripted(lambda i: Reply(status="error")), ledger, concurrency=1) as caller:
         assert list(caller.calls("generate", items(1))) == [Reply(status="error", detail="no reply")]
     assert (ledger.stats().entries, ledger.stats().errors) == (0, 1)
 
 
 def test_a_failed_batch_fails_its_requests_only(ledger: Ledger) -> None:
     backend = Scripted(failing(lambda i: i == 5, CallError("no")), batch=4)
-    with Caller(backend, ledger, concurrency=1) as caller:
+    with LoneCaller(backend, ledger, concurrency=1) as caller:
         statuses = [reply.status for reply in caller.calls("generate", items(12))]
     assert statuses == ["complete"] * 4 + ["error"] * 4 + ["complete"] * 4
 
 
 def test_every_status_but_error_is_kept_and_retried_when_asked_to(ledger: Ledger) -> None:
     cut = Scripted(lambda i: Reply(text="cu", status="truncated") if i < 3 else Reply(text="ok"))
-    with Caller(cut, ledger, concurrency=2) as caller:
+    with LoneCaller(cut, ledger, concurrency=2) as caller:
         list(caller.calls("generate", items(5)))
     same = Scripted(lambda i: Reply(text="whole"))
-    with Caller(same, ledger, concurrency=2) as caller:
+    with LoneCaller(same, ledger, concurrency=2) as caller:
         assert [reply.text for reply in caller.calls("generate", items(5))] == ["cu"] * 3 + ["ok"] * 2
     assert same.asked == []
-    with Caller(same, ledger, concurrency=2, retry_failed=True) as caller:
+    with LoneCaller(same, ledger, concurrency=2, retry_failed=True) as caller:
         assert [reply.text for reply in caller.calls("generate", items(5))] == ["whole"] * 3 + ["ok"] * 2
     assert sorted(same.asked) == [0, 1, 2]
     assert ledger.stats().by_status == {"complete": 5}
@@ -109,7 +110,7 @@ def test_every_status_but_error_is_kept_and_retried_when_asked_to(ledger: Ledger
 def test_a_retry_that_fails_again_is_not_tried_twice_in_a_run(ledger: Ledger) -> None:
     cut = Scripted(lambda i: Reply(text="cu", status="truncated"))
     for retry_failed in (False, True):
-        with Caller(cut, ledger, concurrency=2, retry_failed=retry_failed) as caller:
+        with LoneCaller(cut, ledger, concurrency=2, retry_failed=retry_failed) as caller:
             for _ in range(3):
                 list(caller.calls("generate", items(1)))
     assert len(cut.asked) == 2
@@ -122,7 +123,7 @@ def test_a_refused_key_opens_the_circuit(ledger: Ledger, concurrency: int) -> No
         raise AuthError("the key in X was refused")
 
     backend = Scripted(answer)
-    with Caller(backend, ledger, concurrency=concurrency) as caller:
+    with LoneCaller(backend, ledger, concurrency=concurrency) as caller:
         with pytest.raises(AuthError, match="the key in X was refused"):
             list(caller.calls("generate", items(1000)))
         assert 1 <= len(backend.asked) <= concurrency
@@ -142,7 +143,7 @@ def test_when_the_circuit_opens_calls_in_flight_are_committed(ledger: Ledger) ->
         time.sleep(0.3)
         return Reply(text="paid for")
 
-    with Caller(Scripted(answer), ledger, concurrency=4) as caller:
+    with LoneCaller(Scripted(answer), ledger, concurrency=4) as caller:
         with pytest.raises(AuthError):
             list(caller.calls("generate", items(100)))
         assert ledger.stats().entries == 3
@@ -163,8 +164,8 @@ BROKEN = [
 @pytest.mark.parametrize(("result", "kind", "message"), BROKEN)
 def test_a_backend_that_breaks_the_contract_is_named(ledger: Ledger, result: object, kind: str, message: str) -> None:
     request = Request(messages=(), continuations=(" a",) if kind == "loglikelihood" else ())
-    with Caller(Raw(result), ledger, concurrency=2) as caller, pytest.raises(PluginError, match=message) as caught:
-        list(caller.calls(kind, [(request, 0, 0)]))
+    with LoneCaller(Raw(result), ledger, concurrency=2) as caller, pytest.raises(PluginError, match=message) as caught:
+        list(caller.calls(kind, [Call(request)]))
     assert "test_failures.Raw" in str(caught.value)
     assert ledger.stats().entries == 0
 
@@ -172,7 +173,7 @@ def test_a_backend_that_breaks_the_contract_is_named(ledger: Ledger, result: obj
 @pytest.mark.parametrize("error", [KeyError("choices"), SystemExit(3), MemoryError()])
 def test_any_other_exception_of_a_backend_is_named_with_its_cause(ledger: Ledger, error: BaseException) -> None:
     backend = Scripted(failing(lambda i: True, error))
-    with Caller(backend, ledger, concurrency=2) as caller:
+    with LoneCaller(backend, ledger, concurrency=2) as caller:
         with pytest.raises(PluginError, match=rf"Scripted raised {type(error).__name__}: ") as caught:
             list(caller.calls("generate", items(10)))
         assert caught.value.__cause__ is error
@@ -180,7 +181,7 @@ def test_any_other_exception_of_a_backend_is_named_with_its_cause(ledger: Ledger
 
 
 def test_a_backend_without_loglikelihoods_says_so(ledger: Ledger) -> None:
-    caller = Caller(Scripted(lambda i: ONE), ledger, concurrency=1)
+    caller = LoneCaller(Scripted(lambda i: ONE), ledger, concurrency=1)
     with caller, pytest.raises(PluginError, match="Scripted offers no log-likelihoods"):
         list(caller.calls("loglikelihood", items(1)))
 
@@ -191,13 +192,13 @@ def test_an_identity_that_is_not_json_is_named(ledger: Ledger, identity: object)
         def identity(self):
             return identity
 
-    with Caller(Odd(lambda i: ONE), ledger, concurrency=1) as caller, pytest.raises(PluginError, match="Odd raised"):
-        list(caller.calls("generate", items(1)))
+    with pytest.raises(PluginError, match="Odd raised"):
+        LoneCaller(Odd(lambda i: ONE), ledger, concurrency=1)
 
 
 def test_a_max_batch_of_nothing_is_named(ledger: Ledger) -> None:
     with pytest.raises(PluginError, match="max_batch of 0"):
-        Caller(Scripted(lambda i: ONE, batch=0), ledger, concurrency=1)
+        LoneCaller(Scripted(lambda i: ONE, batch=0), ledger, concurrency=1)
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_calls(ledger: Ledger) -> None:
@@ -206,7 +207,7 @@ def test_a_ledger_that_cannot_be_written_stops_the_calls(ledger: Ledger) -> None
         db.execute("DROP TABLE replies")
         db.execute("CREATE TABLE replies (key TEXT, request TEXT, reply TEXT)")
     db.close()
-    with Caller(backend, ledger, concurrency=4) as caller, pytest.raises(StorageError, match="cannot be used"):
+    with LoneCaller(backend, ledger, concurrency=4) as caller, pytest.raises(StorageError, match="cannot be used"):
         list(caller.calls("generate", items(1000)))
     assert len(backend.asked) <= 4
 
@@ -222,7 +223,7 @@ def test_after_a_stop_nothing_is_sent_and_calls_in_flight_are_committed(ledger: 
 
     backend = Scripted(answer)
     with (
-        Caller(backend, ledger, concurrency=4, stop=stop) as caller,
+        LoneCaller(backend, ledger, concurrency=4, stop=stop) as caller,
         pytest.raises(Interrupted, match="the same command goes on"),
     ):
         list(caller.calls("generate", items(1000)))
@@ -234,7 +235,7 @@ def test_a_stop_before_the_first_call_asks_nothing(ledger: Ledger) -> None:
     stop = threading.Event()
     stop.set()
     backend = Scripted(lambda i: ONE)
-    with Caller(backend, ledger, concurrency=4, stop=stop) as caller, pytest.raises(Interrupted):
+    with LoneCaller(backend, ledger, concurrency=4, stop=stop) as caller, pytest.raises(Interrupted):
         list(caller.calls("generate", items(10)))
     assert backend.asked == []
 
@@ -242,14 +243,14 @@ def test_a_stop_before_the_first_call_asks_nothing(ledger: Ledger) -> None:
 def test_a_call_that_hangs_delays_a_stop_by_the_grace_period_only(ledger: Ledger) -> None:
     stop, never = threading.Event(), threading.Event()
     threading.Timer(0.1, stop.set).start()
-    with Caller(Scripted(lambda i: never.wait(20) and ONE), ledger, concurrency=16, stop=stop) as caller:
+    with LoneCaller(Scripted(lambda i: never.wait(20) and ONE), ledger, concurrency=16, stop=stop) as caller:
         caller.grace = 2.0
         start = time.monotonic()
         with pytest.raises(Interrupted):
             list(caller.calls("generate", items(1000)))
         assert time.monotonic() - start > 2.0
     assert time.monotonic() - start < 4.0  # closing grants no second grace
-    assert Caller.grace < 5.0, "an interrupt ends the process within 5 s"
+    assert LoneCaller.grace < 5.0, "an interrupt ends the process within 5 s"
     never.set()
 
 
@@ -260,7 +261,7 @@ def test_callers_of_one_run_share_the_grace_period(ledger: Ledger) -> None:
         runs = []
         for number in range(4):
             backend = Scripted(lambda i: ONE if i == 0 else never.wait(20) and ONE)
-            caller = Caller(backend, ledger, concurrency=2, stop=stop, paces=paces, identity=number)
+            caller = LoneCaller(backend, ledger, concurrency=2, stop=stop, paces=paces, identity=number)
             caller.grace = 1.0
             runs.append(stack.enter_context(caller).calls("generate", items(10)))
             next(runs[-1])
@@ -285,7 +286,7 @@ def test_a_stop_during_a_wait_for_a_retry_ends_at_once(ledger: Ledger) -> None:
         threading.Timer(0.1, stop.set).start()
 
     with FaultServer(handler) as server, judgekit.Http(server.url) as client:
-        with Caller(Over(), ledger, concurrency=1, stop=stop) as caller:
+        with LoneCaller(Over(), ledger, concurrency=1, stop=stop) as caller:
             start = time.monotonic()
             with pytest.raises(Interrupted):
                 list(caller.calls("generate", items(3)))
@@ -313,7 +314,7 @@ def test_the_key_is_nowhere_on_disk_and_in_no_reply(ledger: Ledger) -> None:
         connection.sendall(http(status, json.dumps({"text": text, "error": text} if status == 400 else {"text": text})))
 
     with FaultServer(handler) as server, judgekit.Http(server.url, key=key) as client:
-        with Caller(Over(), ledger, concurrency=2) as caller:
+        with LoneCaller(Over(), ledger, concurrency=2) as caller:
             replies = list(caller.calls("generate", items(6)))
         assert all(b"canary" in request for request in server.requests)
     assert [reply.status for reply in replies] == ["complete"] * 4 + ["error"] * 2

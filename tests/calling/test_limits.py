@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 
 import judgekit
-from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.calls.rate_limits import Pace, _seconds
 from judgekit.config.blocks import Limits
 from judgekit.errors import Interrupted, NotSent
-from judgekit.records import Message, Reply, Request, Sampling, Usage
+from judgekit.records import Call, Message, Reply, Request, Sampling, Usage
+from lone_caller import LoneCaller
 from loopback import FaultServer, http
 from rough_server import RoughServer
 
 KEY = judgekit.Secret("sk-limits-canary-81", "LIMITS_KEY")
 
 
-def items(count: int, start: int = 0) -> Iterator[tuple[Request, int, int]]:
+def items(count: int, start: int = 0) -> Iterator[Call]:
     for number in range(start, start + count):
         message = Message(role="user", content=f"mouse {number}")
-        yield Request(messages=(message,), sampling=Sampling(max_new_tokens=4)), 0, 0
+        yield Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=4)))
 
 
 class Timed(judgekit.Backend):
@@ -70,7 +70,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def run(backend: judgekit.Backend, ledger: Ledger, count: int, **options: object) -> list[Reply]:
-    with Caller(backend, ledger, **{"concurrency": 8, **options}) as caller:  # type: ignore[arg-type]
+    with LoneCaller(backend, ledger, **{"concurrency": 8, **options}) as caller:  # type: ignore[arg-type]
         return list(caller.calls("generate", items(count)))
 
 
@@ -119,7 +119,7 @@ def test_parts_that_ask_one_server_with_one_key_share_the_strictest_limits(ledge
         callers = []
         for limits in (Limits(requests_per_minute=1200), Limits(requests_per_minute=600), None):
             backend = Chat(server.url, KEY)
-            caller = Caller(backend, ledger, concurrency=4, identity=len(callers), limits=limits, paces=paces)
+            caller = LoneCaller(backend, ledger, concurrency=4, identity=len(callers), limits=limits, paces=paces)
             callers.append(stack.enter_context(caller))
         for caller in callers:  # each has met the server
             list(caller.calls("generate", items(1)))
@@ -139,7 +139,7 @@ def test_another_key_has_limits_of_its_own(ledger: Ledger) -> None:
     paces = Paces()
     with RoughServer() as server:
         for key, limits in ((KEY, Limits(requests_per_minute=1)), (None, None)):
-            with Caller(
+            with LoneCaller(
                 Chat(server.url, key), ledger, concurrency=4, identity=str(key), limits=limits, paces=paces
             ) as caller:
                 start = time.monotonic()
@@ -177,7 +177,7 @@ def test_a_long_pause_is_told(ledger: Ledger) -> None:
         connection.sendall(http(429, "{}", retry_after="4") if before == 0 else http(200, "1"))
 
     with FaultServer(handler) as server:
-        run(Chat(server.url), ledger, 3, concurrency=1, report=lambda *words: told.append(f"{words[0]}: {words[3]}"))
+        run(Chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
     assert told[0] == "waiting: the server asks to be left alone for 4 s"
     assert told[1:] in ([], ["waiting: going on"])
 
@@ -204,7 +204,7 @@ def test_but_not_for_ever(ledger: Ledger) -> None:
 def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger: Ledger) -> None:
     with FaultServer(lambda connection, *_: connection.sendall(http(429, "{}", retry_after="3600"))) as server:
         start = time.monotonic()
-        with Caller(Chat(server.url), ledger, concurrency=4) as caller:
+        with LoneCaller(Chat(server.url), ledger, concurrency=4) as caller:
             replies = list(caller.calls("generate", items(100)))
             assert caller.counts.unsent >= 96
             assert caller.counts.asked <= 4
@@ -219,7 +219,7 @@ def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger: Ledger) -> No
 def test_calls_under_way_back_off_and_come_back(ledger: Ledger) -> None:
     """A server for four at once: it is found out, most of its room is used, and no call fails."""
     with RoughServer(slots=4, delay=0.05, after="none") as server:
-        with Caller(Chat(server.url), ledger, concurrency=16) as caller:
+        with LoneCaller(Chat(server.url), ledger, concurrency=16) as caller:
             replies = list(caller.calls("generate", items(200)))
             assert caller._lane.pace._width < 16
         account = server.account()
@@ -315,7 +315,7 @@ def test_a_stop_ends_the_wait_for_a_turn(ledger: Ledger) -> None:
     stop = threading.Event()
     backend = Timed()
     threading.Timer(0.3, stop.set).start()
-    with Caller(backend, ledger, concurrency=8, limits=Limits(requests_per_minute=1), stop=stop) as caller:
+    with LoneCaller(backend, ledger, concurrency=8, limits=Limits(requests_per_minute=1), stop=stop) as caller:
         start = time.monotonic()
         with pytest.raises(Interrupted):
             list(caller.calls("generate", items(20)))

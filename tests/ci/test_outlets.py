@@ -169,7 +169,7 @@ def test_offline_the_ledger_answers_and_the_server_is_not_needed(
 
 def test_offline_an_ollama_models_digest_is_that_of_its_latest_reply(here: Path) -> None:
     from judgekit.calls.ledger import Ledger, call_key
-    from judgekit.calls.offline import identities
+    from judgekit.calls.policies import Offline
     from judgekit.records import Message, Reply, Request
     from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 
@@ -182,6 +182,6 @@ def test_offline_an_ollama_models_digest_is_that_of_its_latest_reply(here: Path)
             identity = {**base, "digest": digest}
             key, question = call_key(identity, "generate", request, 0, 0)
             ledger.put(key, question, identity, Reply(text=digest))
-        assert identities({"judges.main": backend}, ledger)["judges.main"] == {**base, "digest": "new"}
+        assert Offline().identities({"judges.main": backend}, ledger)["judges.main"] == {**base, "digest": "new"}
         with pytest.raises(Exception, match=r"offline: no reply of judges\.other"):
-            identities({"judges.other": other}, ledger)
+            Offline().identities({"judges.other": other}, ledger)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import judgekit
+from judgekit.text import DISTRIBUTION
 
 FOREIGN = ("judgekit", "judgekit-eval")
 BINARY = {".gguf", ".gz", ".parquet", ".png", ".pyc", ".safetensors", ".sqlite", ".zip"}
@@ -73,7 +74,7 @@ def project(checkout: Path) -> dict[str, Any]:
 )
 def test_what_would_install_another_project_is_seen(line: str, name: str) -> None:
     assert len(foreign(line.format(name))) >= 1
-    assert not foreign(line.format(judgekit.DISTRIBUTION))
+    assert not foreign(line.format(DISTRIBUTION))
     assert not foreign(line.format("judgekit-shout"))
 
 
@@ -85,9 +86,9 @@ def test_nothing_here_installs_another_project(checkout: Path) -> None:
 
 
 def test_the_constant_is_the_project_that_is_installed(project: dict[str, Any]) -> None:
-    assert project["name"] == judgekit.DISTRIBUTION == normalised(judgekit.DISTRIBUTION)
-    assert judgekit.DISTRIBUTION not in FOREIGN
-    assert project["version"] == judgekit.__version__ == importlib.metadata.version(judgekit.DISTRIBUTION)
+    assert project["name"] == DISTRIBUTION == normalised(DISTRIBUTION)
+    assert DISTRIBUTION not in FOREIGN
+    assert project["version"] == judgekit.__version__ == importlib.metadata.version(DISTRIBUTION)
 
 
 def test_hints_name_the_project_and_extras_that_it_has(checkout: Path, project: dict[str, Any]) -> None:
@@ -96,15 +97,15 @@ def test_hints_name_the_project_and_extras_that_it_has(checkout: Path, project: 
     hinted = set()
     for path, text in texts(checkout):
         hinted |= set(re.findall(r"""install_hint\(["']([^"']+)["']\)""", text))
-        for listed in re.findall(rf"{judgekit.DISTRIBUTION}\[([\w, -]+)\]", text):
+        for listed in re.findall(rf"{DISTRIBUTION}\[([\w, -]+)\]", text):
             assert set(listed.split(",")) <= extras, path
         if path.suffix == ".py" and path.relative_to(checkout).parts[0] in ("judgekit", "plugins"):
-            assert judgekit.DISTRIBUTION not in text or path.name == "text.py", f"{path}: say it by install_hint"
+            assert DISTRIBUTION not in text or path.name == "text.py", f"{path}: say it by install_hint"
     assert {"hf"} <= hinted <= extras
 
 
 def test_wheels_are_called_what_the_build_calls_them(checkout: Path) -> None:
-    wheel = f"{judgekit.DISTRIBUTION.replace('-', '_')}-*.whl"
+    wheel = f"{DISTRIBUTION.replace('-', '_')}-*.whl"
     for name in ("README.md", "examples/ci/.gitlab-ci.yml", "examples/ci/.github/workflows/judge.yml"):
         found = re.findall(r"[\w*-]+\.whl", (checkout / name).read_text("utf-8"))
         assert found, name

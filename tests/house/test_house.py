@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import judgekit
+from judgekit.text import DISTRIBUTION
 from measures import DOORS, core, fullest, functions, imports, lines, modules, rings, room, to_read, top_level, tree
 
 # A room imports only rooms above it: first the kernel, which everyone may import, then the packages.
@@ -134,9 +134,7 @@ def test_plugins_import_only_public_names(checkout: Path) -> None:
 
 def plugin_packages() -> list[str]:
     points = [point for group in GROUPS for point in importlib.metadata.entry_points(group=group)]
-    return sorted(
-        point.value for point in points if point.dist is not None and point.dist.name == judgekit.DISTRIBUTION
-    )
+    return sorted(point.value for point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
 
 
 def test_folders_are_packages_are_entry_points(checkout: Path) -> None:

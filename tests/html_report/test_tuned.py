@@ -71,7 +71,7 @@ def test_a_system_comes_of_those_whose_checkpoints_its_training_started_from(
         "dpo": {"trainer": "gpt2-dpo", "from": "train:sft/best", "data": "items.json"},
         "own": {"trainer": "gpt2-finetune", "from": "checkpoints/gpt2", "data": "items.json"},
     }
-    found = judgekit.provenances({"train": train, "models": _systems(**systems)})
+    found = judgekit.data.provenances({"train": train, "models": _systems(**systems)})
     assert {name: one.ancestors for name, one in found.items()} == expected
     if "dpo" in found:
         assert found["dpo"].trainings == ("base", "sft", "dpo")

@@ -9,6 +9,7 @@ import pytest
 
 from judgekit import (
     BackendError,
+    Call,
     CallError,
     Errand,
     HttpStatusError,
@@ -20,11 +21,11 @@ from judgekit import (
     Unreachable,
 )
 from judgekit.calls.budget import Budget
-from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.config.blocks import BudgetConfig, Limits
 from judgekit_openai import batch_api, batching
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
+from lone_caller import LoneCaller
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}}
@@ -536,8 +537,11 @@ def test_an_error_file_that_is_gone_is_an_error_of_the_calls():
 
 
 def called(fake, folder, **settings):
-    with Ledger(folder / "ledger.sqlite") as ledger, Caller(backend(fake), ledger, concurrency=8, **settings) as caller:
-        return list(caller.calls("generate", ((question, 0, 0) for question in QUESTIONS)))
+    with (
+        Ledger(folder / "ledger.sqlite") as ledger,
+        LoneCaller(backend(fake), ledger, concurrency=8, **settings) as caller,
+    ):
+        return list(caller.calls("generate", map(Call, QUESTIONS)))
 
 
 def test_limits_are_for_chat_completions_and_not_for_batches(tmp_path):

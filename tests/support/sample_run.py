@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from judgekit import DISTRIBUTION
 from judgekit.records import Response, Row, Sample, Scale, Verdict, VerdictStatus
 from judgekit.results import (
     Check,
@@ -25,6 +24,7 @@ from judgekit.results import (
     Training,
     TrainingSample,
 )
+from judgekit.text import DISTRIBUTION
 
 SCORE = Scale(label="judge score", low=0, high=100)
 WIN_RATE = Scale(label="win rate", low=0, high=1, unit="%")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from judgekit.pipeline.train import named_product
+from pydantic import JsonValue
 
 START = "from"  # a trainer's option: the checkpoint that it starts from
 
@@ -63,3 +63,11 @@ def _way(name: str, trainings: Mapping[str, Any]) -> tuple[list[str], list[str]]
 
 def _values(options: Mapping[str, Any]) -> list[str]:
     return [value for value in options.values() if isinstance(value, str)]
+
+
+def named_product(value: JsonValue) -> tuple[str, str] | None:
+    """(the training, "/FOLDER" within its product or "") that an option's value names; None if it names none."""
+    if not isinstance(value, str) or not value.startswith("train:"):
+        return None
+    name, slash, inner = value.removeprefix("train:").partition("/")
+    return name, slash + inner

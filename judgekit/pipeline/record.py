@@ -1,0 +1,94 @@
+"""A run's record, from what was prepared and what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
+from judgekit import __version__
+from judgekit.calls.caller import Caller
+from judgekit.config.blocks import RunConfig
+from judgekit.judging.planning import TASKS, PlannedPanel
+from judgekit.pipeline.prepared import Prepared
+from judgekit.records import NO_RESPONSE
+from judgekit.results import JudgeCard, RunRecord
+from judgekit.run_folder import RunFolder
+
+
+def unmeasured(prepared: Prepared, identities: dict[str, JsonValue], prompts: dict[str, str]) -> RunRecord:
+    """What the record will say of how the run measures, before it has measured anything."""
+    return RunRecord(
+        run_id="",
+        status="incomplete",
+        plugins=(),
+        n_samples=0,
+        estimates=(),
+        **_basis(prepared.config, prepared),
+        identities=identities,
+        prompts=prompts,
+    )
+
+
+def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> RunRecord:
+    """The record of a run that was gone through; `errors` are the calls that were planned and not answered."""
+    return RunRecord(
+        status="incomplete" if errors else "complete",
+        errors=errors,
+        warnings=tuple(prepared.warnings),
+        rescored=prepared.stored.run.path.name if prepared.stored else None,
+        **_basis(prepared.config, prepared),
+        **measured,
+    )
+
+
+def _basis(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "name": config.name,
+        "judgekit_version": __version__,
+        "spec": config.work(),
+        "inputs": prepared.inputs,
+        "metric_prompts": _metric_prompts(prepared),
+        "metric_judges": prepared.metric_judges,
+        "systems": tuple(config.models),
+    }
+
+
+def errors_of(prepared: Prepared, folder: RunFolder, cards: Iterable[JudgeCard]) -> dict[str, int]:
+    """How often each call that was planned and not answered failed, by stage and reason. Any makes the run
+    incomplete. A row without a response is not counted again."""
+    errors: Counter[str] = Counter()
+    for system in prepared.models:
+        for response in folder.responses(system) if folder.responses(system).path.is_file() else ():
+            if response.status == "error":
+                errors[f"generating {system}: {response.detail}"] += 1
+    for row in folder.rows:
+        for verdict in row.verdicts if row.status == "error" else ():
+            if verdict.status == "error" and not verdict.detail.startswith(NO_RESPONSE):
+                errors[f"measuring {row.metric}: {verdict.detail}"] += 1
+    for card in cards:
+        failed = max((check.counts.get("error", 0) for check in card.checks), default=0)
+        if failed:
+            errors[f"controlling {card.judge}: calls failed in its worst arm"] += failed
+    return dict(sorted(errors.items()))
+
+
+def notes_of(callers: Mapping[str, Caller]) -> dict[str, int]:
+    """How many replies bear each note of their backend, such as a parameter that the model refused."""
+    noted = {(label, note): n for label, caller in callers.items() for note, n in caller.counts.notes.items()}
+    return {f"{label}: {note}": count for (label, note), count in sorted(noted.items())}
+
+
+def _metric_prompts(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """The templates that each metric and its judge ask by."""
+    names = {}
+    for planned in prepared.metrics:
+        judge = prepared.judges[planned.judge] if planned.judge else None
+        members = judge.members.values() if isinstance(judge, PlannedPanel) else [judge] if judge else []
+        tasks = [task for task in TASKS if task in planned.metric.needs]
+        settings = [member.settings[task] for member in members for task in tasks if task in member.settings]
+        templates = [template for one in settings for template in (one.template, one.writing) if template is not None]
+        names[planned.name] = tuple(sorted({template.name for template in (*planned.templates, *templates)}))
+    return names
