@@ -86,8 +86,8 @@ def prepare(
     problems.raise_errors(["whether the backends answer", *left])
     if not offline:
         check_backends(prepared, products, problems)
+    prepared.metrics = _with_series(prepared, problems)
     problems.raise_errors(left)
-    prepared.metrics = _with_series(prepared)
     _read_labels(prepared, problems)
     _plan_gate(prepared, problems)
     problems.raise_errors()
@@ -285,13 +285,15 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
     problems.found += planning.found
 
 
-def _with_series(prepared: Prepared) -> list[PlannedMetric]:
-    """The metrics, each told what the values of its judge's verdicts mean."""
+def _with_series(prepared: Prepared, problems: Problems) -> list[PlannedMetric]:
+    """The metrics, each told what the values of its judge's verdicts mean, and asked for its own series."""
     metrics = []
     for planned in prepared.metrics:
         judge = prepared.judges[planned.judge] if planned.judge else None
         tasks = [task for task in TASKS if task in planned.metric.needs]
         metrics.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
+        if "value" not in metrics[-1].series:
+            problems.add(f"metrics.{planned.name}", "its series have no 'value', which is the headline")
     return metrics
 
 

@@ -21,7 +21,7 @@ from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from lone_caller import LoneCaller
 from parrots import ParrotPlugin
 
-PLUGINS = ("datasets", "json", "metrics", "responses")
+PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 2}
 
 

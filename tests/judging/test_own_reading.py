@@ -144,7 +144,7 @@ def test_its_own_key_is_shown_read_and_part_of_the_run(stars, here):
 
 def test_single_answers_are_put_to_it(stars, here):
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), stars])
-    with judgekit.Asker(home=here / "home", manager=manager) as asker:
+    with judgekit.Client(home=here / "home", manager=manager) as asker:
         judge = asker.judge({"backend": "parrot", "mode": "stars", "sign": "~", "answers": {"": "~~~"}})
         (verdict,) = judge.score([(Sample(id="s", instruction="Say it."), "it", 0)])
     assert (verdict.value, asker.asked) == (3.0, 1)

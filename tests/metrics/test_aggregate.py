@@ -161,7 +161,7 @@ def test_a_median_is_on_the_terminal_and_in_every_report(
 
 def test_a_median_is_in_pooled_runs(here: Path) -> None:
     first, second = execute(here, "lengths").folder, execute(here, "lengths", seed=7).folder
-    manager = build_manager(only=("datasets", "metrics", "responses"), extra=[Outside(), ParrotPlugin()])
+    manager = build_manager(only=("datasets", "metrics", "readings", "responses"), extra=[Outside(), ParrotPlugin()])
     record = pool([first, second], here / "pooled", manager).view().record
     assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
 
