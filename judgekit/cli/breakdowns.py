@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from judgekit.cli.tables import interval, number
 from judgekit.text import counted
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ def breakdown_tables(record: RunRecord) -> Iterator[Table]:
 
 
 def _table(breakdown: Breakdown, metric: str) -> Table:
-    found = [
+    estimates = [
         estimate
         for estimate in (*breakdown.estimates, *breakdown.differences)
         if (estimate.metric, estimate.series) == (metric, "value")
     ]
-    columns = list(dict.fromkeys(map(_column, found)))
-    cells = {(estimate.group, _column(estimate)): estimate for estimate in found}
+    columns = list(dict.fromkeys(map(_column, estimates)))
+    cells = {(estimate.group, _column(estimate)): estimate for estimate in estimates}
     here = [
         group for group in (one.name for one in breakdown.groups) if any((group, column) in cells for column in columns)
     ]
@@ -76,10 +77,8 @@ def _items(estimate: Estimate | None) -> str:
 
 
 def _cell(estimate: Estimate | None) -> str:
-    from judgekit.cli.tables import interval, number
-
     if estimate is None:
         return "–"
     signed = estimate.against is not None
-    found = interval(estimate.interval, estimate.scale, signed=signed)
-    return f"{number(estimate.value, estimate.scale, signed=signed)} {found if found[0] == '[' else f'({found})'}"
+    spread = interval(estimate.interval, estimate.scale, signed=signed)
+    return f"{number(estimate.value, estimate.scale, signed=signed)} {spread if spread[0] == '[' else f'({spread})'}"

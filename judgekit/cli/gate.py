@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.cli import complain
+from judgekit.cli.console import printable
 from judgekit.cli.options import as_json, home
-from judgekit.cli.outlets import outlets
+from judgekit.cli.outlets import Outlets, outlets
+from judgekit.cli.tables import interval, number, print_table
+from judgekit.config.blocks import GateConfig
+from judgekit.config.load import explain_problem
 from judgekit.errors import ConfigError, UsageError
+from judgekit.regression.baseline import open_run
+from judgekit.regression.gate import evaluate
+from judgekit.regression.history import GateCount, log_gate
+from judgekit.regression.rules import Reference
+from judgekit.run_folder import BASELINE
 
 if TYPE_CHECKING:
-    from judgekit.cli.outlets import Outlets
-    from judgekit.config.blocks import GateConfig
-    from judgekit.regression.history import Tally
     from judgekit.results import Gate, GateClaim, RunRecord
 
 COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
@@ -53,50 +60,40 @@ def command(
     The rules are those of the run's own `gate:` block, or --metric with --margin, --min or --max. PASS: no loss of
     the margin or more (one-sided 95 %). FAIL: a loss is shown. INCONCLUSIVE: neither.
     """
-    from judgekit.regression.baseline import open_run
-    from judgekit.regression.gate import evaluate
-    from judgekit.regression.history import tally
-    from judgekit.regression.rules import Reference
-
     outlets.clear()
     view = open_run(run).view()
     with outlets.told(view) as tell:
         loaded = _spec(view.record, metrics, {"margin": margin, "min": least, "max": most}, systems, waive)
         path = baseline or _own_baseline(loaded, open_run(run).path)
         reference = Reference.read(path) if path is not None else None
-        found = evaluate(view, loaded, reference)
-        tell(found)
-    counted = tally(home, view.record, found)
+        decided = evaluate(view, loaded, reference)
+        tell(decided)
+    counted = log_gate(home, view.record, decided)
     if as_json:
         tree = {
             "run": view.record.run_id,
-            **found.model_dump(mode="json"),
+            **decided.model_dump(mode="json"),
             "reruns": counted.__dict__ if counted else None,
         }
         click.echo(json.dumps(tree, indent=1))
     else:
-        print_gate(found, view.record, counted)
-    return EXIT[found.outcome]
+        print_gate(decided, view.record, counted)
+    return EXIT[decided.outcome]
 
 
 def run_gate(record: RunRecord, home: Path) -> int:
     """Print what the run's own gate said; its exit code, 0 where the run has no gate."""
-    from judgekit.cli import complain
-    from judgekit.regression.history import tally
-
     if record.gate_trouble:
         complain(record.gate_trouble)
         return 2
     if record.gate is None:
         return 0
-    print_gate(record.gate, record, tally(home, record, record.gate))
+    print_gate(record.gate, record, log_gate(home, record, record.gate))
     return EXIT[record.gate.outcome]
 
 
 def _own_baseline(loaded: GateConfig, run: Path) -> Path | None:
     """The baseline that the config names, seen from here; else the copy of it that the run was gated with."""
-    from judgekit.run_folder import BASELINE
-
     if loaded.baseline is None:
         return None
     named, kept = Path(loaded.baseline).expanduser(), run / BASELINE
@@ -112,8 +109,6 @@ def _spec(
 ) -> GateConfig:
     """The rules from the command line, or those of the run's config. Raises ConfigError."""
     from pydantic import ValidationError
-
-    from judgekit.config.blocks import GateConfig
 
     given = {key: value for key, value in limits.items() if value is not None}
     tree: dict[str, Any] = {}
@@ -137,8 +132,6 @@ def _spec(
     try:
         return GateConfig.model_validate({**tree, **extra})
     except ValidationError as error:
-        from judgekit.config.load import explain_problem
-
         raise ConfigError("; ".join(explain_problem(one, GateConfig, "gate") for one in error.errors())) from None
 
 
@@ -152,11 +145,8 @@ def _only_metric(record: RunRecord) -> tuple[str, ...]:
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
-def print_gate(gate: Gate, record: RunRecord, counted: Tally | None) -> None:
+def print_gate(gate: Gate, record: RunRecord, counted: GateCount | None) -> None:
     """The verdict first, then one row a rule, then what must be known to read it."""
-    from judgekit.cli.console import printable
-    from judgekit.cli.tables import print_table
-
     click.secho(f"{gate.outcome}: {SAID[gate.outcome]}", fg=COLORS[gate.outcome], bold=True)
     against = f" against the baseline {gate.baseline}" if gate.baseline else ""
     columns = (
@@ -193,8 +183,6 @@ SAID = {
 
 
 def _row(claim: GateClaim) -> tuple[str, ...]:
-    from judgekit.cli.tables import interval, number
-
     margin = claim.kind == "margin"
     system = f"{claim.system} vs {claim.opponent}" if claim.opponent else claim.system
     rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
@@ -212,7 +200,7 @@ def _row(claim: GateClaim) -> tuple[str, ...]:
     )
 
 
-def counted_words(counted: Tally) -> str:
+def counted_words(counted: GateCount) -> str:
     """What reruns against one baseline do to the gate: each further try lets a broken candidate through more easily."""
     if counted.candidate > 1:
         nth = ORDINALS.get(counted.candidate, f"{counted.candidate}th")

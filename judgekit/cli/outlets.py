@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.errors import Interrupted, JudgekitError
+from judgekit.files import storage_errors, write_atomically
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+
 if TYPE_CHECKING:
     from judgekit.results import Gate, RunView
 
@@ -40,31 +44,24 @@ class Outlets:
     @contextmanager
     def told(self, view: RunView) -> Iterator[Callable[[Gate], None]]:
         """What a gate says of the run goes out when the block ends: the gate given to it, or the error raised in it."""
-        from judgekit.errors import Interrupted, JudgekitError
-
-        found: list[Gate] = []
+        gates: list[Gate] = []
         try:
-            yield found.append
+            yield gates.append
         except Interrupted:
             raise
         except JudgekitError as error:
             self.write(_with(view, None, str(error)))
             raise
-        self.write(_with(view, found[0] if found else view.record.gate, ""))
+        self.write(_with(view, gates[0] if gates else view.record.gate, ""))
 
     def clear(self) -> None:
         """Take away what an earlier gate left. Raises StorageError."""
-        from judgekit.files import storage_errors
-
         for path in self.files.values():
             with storage_errors(path):
                 path.unlink(missing_ok=True)
 
     def write(self, view: RunView) -> None:
         """Raises StorageError; PluginError where a reporter was blocked that is needed."""
-        from judgekit.files import write_atomically
-        from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-
         actions = os.environ.get("GITHUB_ACTIONS") == "true"
         annotated = self.github == "always" or (self.github == "auto" and actions)
         summary = os.environ.get("GITHUB_STEP_SUMMARY", "") if self.github != "never" else ""
@@ -92,8 +89,6 @@ def _with(view: RunView, gate: Gate | None, trouble: str) -> RunView:
 
 def _append(path: Path, content: bytes) -> None:
     """A step's summary is shared by all that it runs."""
-    from judgekit.files import storage_errors
-
     with storage_errors(path), path.open("ab") as file:
         file.write(content + b"\n")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from judgekit.cli.tables import interval, number
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,8 +22,6 @@ def pooled_line(record: RunRecord) -> str:
 
 def rerun_rows(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
     """(metric, system, estimate, interval, method, items × repeats) of the headline means, for a rerun."""
-    from judgekit.cli.tables import interval, number
-
     return [
         (
             one.metric,

@@ -9,9 +9,11 @@ import click
 from judgekit.cli.agreement import print_agreement
 from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.cli.console import printable
+from judgekit.cli.costs import PLAN_COLUMNS, how_to_go_on, plan_row, plan_total, use_lines
 from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, shown_estimate
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.cli.tables import interval, number, print_table
+from judgekit.pipeline.report import in_short
 from judgekit.secrets import scrub
 from judgekit.text import counted
 
@@ -27,9 +29,6 @@ NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of t
 
 def print_results(outcome: Outcome, again: str = "") -> None:
     """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
-    from judgekit.cli.costs import how_to_go_on, use_lines
-    from judgekit.pipeline.report import in_short
-
     record = outcome.record
     if record.status == "incomplete":
         click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
@@ -122,10 +121,10 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
 
 def _bootstrap(estimate: Estimate) -> str:
     """The bootstrap interval beside another headline."""
-    found = estimate.bootstrap
-    if found is None or found == estimate.interval:
-        return "" if found is None else "the same"
-    return interval(found, estimate.scale)
+    bootstrap = estimate.bootstrap
+    if bootstrap is None or bootstrap == estimate.interval:
+        return "" if bootstrap is None else "the same"
+    return interval(bootstrap, estimate.scale)
 
 
 def _missing(estimate: Estimate) -> str:
@@ -174,8 +173,6 @@ def _check_row(check: Check) -> tuple[str, ...]:
 
 def print_plan(plan: Plan) -> None:
     """What `--dry-run` has to say."""
-    from judgekit.cli.costs import PLAN_COLUMNS, plan_row, plan_total
-
     print_table(f"{plan.name}: nothing was called", PLAN_COLUMNS, [plan_row(line) for line in plan.lines])
     for warning in plan.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")

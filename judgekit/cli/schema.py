@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+from judgekit.config.blocks import PRESETS, RunConfig
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+from judgekit.records import Sampling
+
 # Where in the config each kind of part stands, and under which key its plugin is named.
 PARTS = {
     "DataConfig": ("datasets", "loader"),
@@ -28,10 +32,6 @@ def command() -> None:
 
 def build_schema() -> dict[str, Any]:
     """The schema of the core's own keys; each part admits the options of the plugin that it names."""
-    from judgekit.config.blocks import PRESETS, RunConfig
-    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.records import Sampling
-
     catalogue = Catalogue(build_manager(block=blocked_by_environment()))
     schema = RunConfig.model_json_schema()
     definitions = schema["$defs"]

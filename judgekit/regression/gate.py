@@ -91,8 +91,8 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
 
 
 def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
-    found = set(outcomes)
-    return "FAIL" if "FAIL" in found else "INCONCLUSIVE" if "INCONCLUSIVE" in found else "PASS"
+    kinds = set(outcomes)
+    return "FAIL" if "FAIL" in kinds else "INCONCLUSIVE" if "INCONCLUSIVE" in kinds else "PASS"
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------
@@ -102,34 +102,43 @@ def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Base
     sheet = own.metrics[target.metric]
     ours, theirs = sheet.systems[target.key], baseline.metrics[target.metric].systems[target.other]
     order = judged_in_order(target.metric, theirs.items, view.record) if target.sequential else None
-    found = paired(ours, theirs, sheet.scale, order)
+    matched = paired(ours, theirs, sheet.scale, order)
     sign = 1.0 if sheet.scale.higher_is_better else -1.0
     noise = SAME * (sheet.scale.high - sheet.scale.low)
-    better, worse = int(np.sum(found.difference > noise)), int(np.sum(found.difference < -noise))
+    better, worse = int(np.sum(matched.difference > noise)), int(np.sum(matched.difference < -noise))
     system, _, opponent = target.key.partition(" vs ")
-    shared = set(found.ids)
+    shared = set(matched.ids)
     claim = GateClaim(
-        metric=target.metric, system=system, opponent=opponent or None, kind="margin", threshold=target.threshold,
-        outcome="INCONCLUSIVE", scale=sheet.scale,
-        value=sign * float(np.mean(found.difference)) if found.ids else None,
+        metric=target.metric,
+        system=system,
+        opponent=opponent or None,
+        kind="margin",
+        threshold=target.threshold,
+        outcome="INCONCLUSIVE",
+        scale=sheet.scale,
+        value=sign * float(np.mean(matched.difference)) if matched.ids else None,
         interval=Interval(method="paired", low=None, high=None),
-        candidate=_mean_over(ours, shared), baseline=_mean_over(theirs, shared),
-        n_items=len(found.ids), better=better, worse=worse, equal=len(found.ids) - better - worse,
-    )  # fmt: skip
-    claim = claim.model_copy(update={"movers": _movers(found, ours, theirs, noise)})
-    finding = _tested(_Finding(target, claim), found, sign, view, claims)
-    return _with_looks(finding, found, sign, len(theirs.items), claims) if target.sequential else finding
+        candidate=_mean_over(ours, shared),
+        baseline=_mean_over(theirs, shared),
+        n_items=len(matched.ids),
+        better=better,
+        worse=worse,
+        equal=len(matched.ids) - better - worse,
+    )
+    claim = claim.model_copy(update={"movers": _movers(matched, ours, theirs, noise)})
+    finding = _tested(_Finding(target, claim), matched, sign, view, claims)
+    return _with_looks(finding, matched, sign, len(theirs.items), claims) if target.sequential else finding
 
 
-def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims: int) -> _Finding:
+def _tested(finding: _Finding, matched: Paired, sign: float, view: RunView, claims: int) -> _Finding:
     """Bounds and p-values of the differences: with missing verdicts left out, at their worst, and at their best."""
     from judgekit.statistics.gating import LEVEL, Design, bounds, p_worse, passes, too_few_units
     from judgekit.statistics.sequential import SHARE
 
     target, scale = finding.target, finding.claim.scale
     span, level = scale.high - scale.low, LEVEL * (1 - SHARE) if target.sequential else LEVEL
-    units = _units(view, found.ids, found.difference)
-    clustered = units is not found.difference
+    units = _units(view, matched.ids, matched.difference)
+    clustered = units is not matched.difference
     if refused := too_few_units(len(units), clustered):
         finding.reasons.append(refused)
         interval = Interval(method="none", low=None, high=None, note=refused)
@@ -143,8 +152,8 @@ def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims
         return float(low), float(high), float(p_worse(mean, sd, design))
 
     low, high, finding.p = tested(units)
-    worst = tested(_units(view, found.every, found.worst))
-    best = tested(_units(view, found.every, found.best))
+    worst = tested(_units(view, matched.every, matched.worst))
+    best = tested(_units(view, matched.every, matched.best))
     finding.passes, finding.passes_at_worst = (
         bool(passes(low, target.threshold)),
         bool(passes(worst[0], target.threshold)),
@@ -159,19 +168,19 @@ def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims
             "n_clusters": len(units) if clustered else None,
         }
     )
-    if found.missing:
-        finding.reasons.append(f"verdicts are missing on {counted(found.missing, 'item')}")
+    if matched.missing:
+        finding.reasons.append(f"verdicts are missing on {counted(matched.missing, 'item')}")
     return finding
 
 
-def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, claims: int) -> _Finding:
+def _with_looks(finding: _Finding, matched: Paired, sign: float, planned: int, claims: int) -> _Finding:
     """A sequential rule: the first look that decides; half of the level is for looks, half for the test at the end."""
     from judgekit.statistics.gating import LEVEL
     from judgekit.statistics.sequential import SHARE, anytime_bounds, look
 
-    margin, scale, judged = finding.target.threshold, finding.claim.scale, len(found.every)
+    margin, scale, judged = finding.target.threshold, finding.claim.scale, len(matched.every)
     span, level = scale.high - scale.low, LEVEL * SHARE
-    looked = look(found.worst, found.best, margin, span, level / claims, level)
+    looked = look(matched.worst, matched.best, margin, span, level / claims, level)
     finding.p = min(1.0, 2 * min(finding.p, looked.p_worse))
     finding.p_best = min(1.0, 2 * min(finding.p_best, looked.p_worse))
     note = f"no look decided: the test after all {judged} items does"
@@ -182,8 +191,8 @@ def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, cla
         finding.passes = finding.passes_at_worst = looked.decided == "PASS"
         finding.design = None  # it was decided: no margin was too small
         low, high = (
-            anytime_bounds(found.worst[: looked.at], span, level)[0],
-            anytime_bounds(found.best[: looked.at], span, level)[1],
+            anytime_bounds(matched.worst[: looked.at], span, level)[0],
+            anytime_bounds(matched.best[: looked.at], span, level)[1],
         )
         low, high = (max(low, -margin), high) if finding.passes else (low, min(high, 0.0))
         ends = sorted((sign * low, sign * high))
@@ -199,10 +208,19 @@ def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
     system, _, opponent = target.key.partition(" vs ")
     estimate = limit.estimate
     claim = GateClaim(
-        metric=target.metric, system=system, opponent=opponent or None, kind=target.kind, threshold=target.threshold,
-        outcome="INCONCLUSIVE", scale=estimate.scale, value=estimate.value, interval=estimate.interval,
-        candidate=estimate.value, n_items=estimate.n_items, n_clusters=estimate.n_clusters,
-    )  # fmt: skip
+        metric=target.metric,
+        system=system,
+        opponent=opponent or None,
+        kind=target.kind,
+        threshold=target.threshold,
+        outcome="INCONCLUSIVE",
+        scale=estimate.scale,
+        value=estimate.value,
+        interval=estimate.interval,
+        candidate=estimate.value,
+        n_items=estimate.n_items,
+        n_clusters=estimate.n_clusters,
+    )
     finding = _Finding(target, claim)
     if estimate.interval.low is None or estimate.interval.high is None:
         finding.reasons.append(estimate.interval.note or "there is no interval")
@@ -234,8 +252,10 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the PASS"]
     if outcome == "FAIL" and p_best > LEVEL:
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the FAIL"]
-    blocked = [f"judge {judge} failed its card ({', '.join(checks)})" for judge, checks in
-               failed_cards(record, judges_of(record, finding.target.metric), waived).items()]  # fmt: skip
+    blocked = [
+        f"judge {judge} failed its card ({', '.join(checks)})"
+        for judge, checks in failed_cards(record, judges_of(record, finding.target.metric), waived).items()
+    ]
     if record.status == "incomplete":
         blocked.insert(0, "the run is incomplete: planned calls were not answered")
     if blocked:
@@ -246,10 +266,13 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
     known = finding.target.kind == "margin" or 0 < finding.p < 1
     return finding.claim.model_copy(
         update={
-            "outcome": outcome, "reasons": tuple(reasons), "detectable": detectable,
-            "p": finding.p if known else None, "p_holm": p_holm if known else None,
+            "outcome": outcome,
+            "reasons": tuple(reasons),
+            "detectable": detectable,
+            "p": finding.p if known else None,
+            "p_holm": p_holm if known else None,
         }
-    )  # fmt: skip
+    )
 
 
 def _undecided(finding: _Finding, p_holm: float) -> str:
@@ -277,12 +300,12 @@ def _refuse_small_margins(findings: Sequence[_Finding]) -> None:
         if least is not None and margin >= least:
             continue
         what, need = ("clusters" if design.clustered else "items"), items_needed(finding.sd, design, margin)
-        found = (
+        power = (
             f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
         )
         needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
         lines.append(
-            f"{finding.target.named}: this gate cannot decide a margin of {margin:g}: {needed} ({found})"
+            f"{finding.target.named}: this gate cannot decide a margin of {margin:g}: {needed} ({power})"
             f"{_seen(finding.claim)}"
         )
     if lines:
@@ -328,9 +351,9 @@ def in_random_order(metric: str, ids: Iterable[str], seed: int) -> list[str]:
     )
 
 
-def _movers(found: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
+def _movers(matched: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
     """The items that moved furthest: up to MOST_MOVED for the worse, then as many for the better."""
-    by_change = sorted(zip(found.difference.tolist(), found.ids, strict=True))
+    by_change = sorted(zip(matched.difference.tolist(), matched.ids, strict=True))
     worse = [one for change, one in by_change if change < -noise][:MOST_MOVED]
     better = [one for change, one in reversed(by_change) if change > noise][:MOST_MOVED]
     return tuple(

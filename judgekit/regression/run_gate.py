@@ -64,12 +64,12 @@ class GatePlan:
             return record.model_copy(update={"gate_trouble": self.absent})
         view = RunView(record, folder.samples, (), folder.rows)
         try:
-            found = evaluate(view, self.config, self.reference)
+            gate = evaluate(view, self.config, self.reference)
         except UsageError as error:
             return record.model_copy(update={"gate_trouble": str(error)})
         if self.path is not None:
             write_atomically(folder.path / BASELINE, self.path.read_bytes())
-        return record.model_copy(update={"gate": found})
+        return record.model_copy(update={"gate": gate})
 
 
 def plan_gate(config: GateConfig, against: str | None, where: Path, measured: Mapping[str, Measured]) -> GatePlan:
@@ -107,9 +107,12 @@ def _sheet(
     keys = [system_key(system, opponent) for system, opponent in pairs] or list(systems)
     scores = Scores(items=dict.fromkeys(sample.id for sample in samples))
     return Sheet(
-        scale=scale, instrument={}, dataset=dataset_hash(samples), n_samples=len(samples),
+        scale=scale,
+        instrument={},
+        dataset=dataset_hash(samples),
+        n_samples=len(samples),
         systems=dict.fromkeys(keys, scores),
-    )  # fmt: skip
+    )
 
 
 # --- sequential -------------------------------------------------------------------------------------------------------
@@ -158,9 +161,9 @@ class Looking:
         for target in self.targets:
             if target.key not in scores:
                 return False
-            found = paired(scores[target.key], self.baseline.systems[target.other], scale, order)
+            matched = paired(scores[target.key], self.baseline.systems[target.other], scale, order)
             span, level = scale.high - scale.low, LEVEL * SHARE
-            looked = look(found.worst, found.best, target.threshold, span, level / self.claims, level)
+            looked = look(matched.worst, matched.best, target.threshold, span, level / self.claims, level)
             if looked.decided is None:
                 return False
         return True
@@ -174,6 +177,12 @@ class Looking:
         for sample_id in left:
             for row in like:
                 yield Row(
-                    metric="", system=row.system, opponent=row.opponent, sample_id=sample_id, repeat=row.repeat,
-                    judge_repeat=row.judge_repeat, status="skipped", verdicts=(verdict,),
-                )  # fmt: skip
+                    metric="",
+                    system=row.system,
+                    opponent=row.opponent,
+                    sample_id=sample_id,
+                    repeat=row.repeat,
+                    judge_repeat=row.judge_repeat,
+                    status="skipped",
+                    verdicts=(verdict,),
+                )

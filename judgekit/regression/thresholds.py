@@ -37,10 +37,14 @@ class Limit:
 
         record = view.record
         estimate = next(
-            (one for one in record.estimates
-             if (one.metric, one.series, one.estimand, one.group) == (metric, "value", "new items", None)
-             and system_key(one.system, one.opponent) == key), None,
-        )  # fmt: skip
+            (
+                one
+                for one in record.estimates
+                if (one.metric, one.series, one.estimand, one.group) == (metric, "value", "new items", None)
+                and system_key(one.system, one.opponent) == key
+            ),
+            None,
+        )
         if estimate is None:
             raise DataError(f"{record.run_id} has no estimate of {metric} for {key}")
         settings, labels = record.part("statistics"), clusters_of(record, view.samples)
@@ -58,18 +62,18 @@ class Limit:
         return cls(estimate, table, (low, high), {**settings, "seed": record.spec.get("seed")}, missing)
 
     @staticmethod
-    def holds(found: Interval, threshold: float, upper: bool) -> bool:
+    def holds(interval: Interval, threshold: float, upper: bool) -> bool:
         """Whether the whole interval is within the limit; never for an interval that is missing."""
-        if found.low is None or found.high is None:
+        if interval.low is None or interval.high is None:
             return False
-        return found.high <= threshold if upper else found.low >= threshold
+        return interval.high <= threshold if upper else interval.low >= threshold
 
     @staticmethod
-    def missed(found: Interval, threshold: float, upper: bool) -> bool:
+    def missed(interval: Interval, threshold: float, upper: bool) -> bool:
         """Whether the whole interval is beyond the limit."""
-        if found.low is None or found.high is None:
+        if interval.low is None or interval.high is None:
             return False
-        return found.low > threshold if upper else found.high < threshold
+        return interval.low > threshold if upper else interval.high < threshold
 
     def extreme(self, high: bool) -> Interval:
         """The interval with every missing verdict at the scale's high (or low) end."""
@@ -94,8 +98,13 @@ class Limit:
         share = mine.interval.method.startswith("wilson") and not on_grid(self.table.values(), scale, 2)
         seed = self.settings.get("seed")
         return estimate(
-            table, metric=mine.metric, system=mine.system, series=mine.scale,
+            table,
+            metric=mine.metric,
+            system=mine.system,
+            series=mine.scale,
             confidence=mine.confidence if confidence is None else confidence,
-            method=self.settings.get("interval", "auto"), seed=seed if isinstance(seed, int) else 0,
-            resamples=self.settings.get("resamples", RESAMPLES), share=share,
-        )[0].interval  # fmt: skip
+            method=self.settings.get("interval", "auto"),
+            seed=seed if isinstance(seed, int) else 0,
+            resamples=self.settings.get("resamples", RESAMPLES),
+            share=share,
+        )[0].interval
