@@ -1,4 +1,4 @@
-"""How the numbers were made, in plain words, and what it takes to make them again."""
+"""The method in plain words, and the commands that make the numbers again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _judge(record: judgekit.RunRecord) -> str:
 
 
 def command(run: judgekit.RunView) -> str:
-    """What makes the run again, then this report of it."""
+    """The commands that make the run again, then this report of it."""
     record = run.record
     flags = "".join(
         f" --{name}" for name, wanted in (("redact", run.redacted), ("interactive", run.interactive)) if wanted
