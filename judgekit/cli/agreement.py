@@ -1,4 +1,4 @@
-"""`judgekit agreement`: is the judge any good? Its verdicts beside people's labels, or beside another judge's."""
+"""`judgekit agreement`: a judge's verdicts beside people's labels, or beside another judge's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POINTS = ("bias", "mae")
 
 
 def _ends(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
-    """LOW..HIGH as two numbers."""
+    """The two numbers of LOW..HIGH."""
     if value is None:
         return None
     low, _, high = value.partition("..")
@@ -84,11 +84,11 @@ def command(
         confidence=confidence or settings["confidence"],
         seed=settings["seed"],
     )
-    agreement_ = _two(views, metrics, terms) if labels is None else _labelled(views[0], labels, metrics, terms)
+    result = _two(views, metrics, terms) if labels is None else _labelled(views[0], labels, metrics, terms)
     if as_json:
-        click.echo(json.dumps(agreement_.model_dump(mode="json"), indent=1))
+        click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
     else:
-        print_agreement(agreement_)
+        print_agreement(result)
 
 
 def _check_usage(
@@ -136,7 +136,7 @@ def _statistics(record: RunRecord) -> dict[str, Any]:
 
 
 def print_agreement(agreement: Agreement) -> None:
-    """One agreement as a table, with what must be known to read it."""
+    """One agreement as a table, with its notes."""
     title = f"{agreement.metric}: {agreement.first} and {agreement.second}, {_counted(agreement)}"
     ceilings = {figure.name: figure for figure in agreement.ceiling}
     columns = ["", "value", f"{100 * agreement.confidence:g} % interval, items resampled", "note"]
@@ -144,16 +144,11 @@ def print_agreement(agreement: Agreement) -> None:
         columns[3:3] = ["between labellers", f"{100 * agreement.confidence:g} % interval"]
     rows = []
     for figure in agreement.figures:
-        row = [
-            figure.label,
-            _value(figure, agreement),
-            _interval(figure.interval, figure, agreement),
-            _note(figure, agreement),
-        ]
+        row = [figure.label, *_cells(figure, agreement)]
         if ceilings:
             other = ceilings.get(figure.name)
-            row[3:3] = [_value(other, agreement), _interval(other.interval, other, agreement)] if other else ["", ""]
-        rows.append(row)
+            row += _cells(other, agreement) if other else ["", ""]
+        rows.append([*row, _note(figure, agreement)])
     print_table(title, columns, rows)
     if agreement.calibration:
         _print_calibration(agreement)
@@ -176,8 +171,8 @@ def _note(figure: AgreementMeasure, agreement: Agreement) -> str:
     return figure.note
 
 
-def _value(figure: AgreementMeasure, agreement: Agreement) -> str:
-    return _number(figure.value, figure.name, agreement)
+def _cells(figure: AgreementMeasure, agreement: Agreement) -> list[str]:
+    return [_number(figure.value, figure.name, agreement), _interval(figure.interval, figure, agreement)]
 
 
 def _number(value: float | None, name: str, agreement: Agreement, *, signed: bool = False) -> str:
@@ -216,16 +211,8 @@ def _print_calibration(agreement: Agreement) -> None:
 
 
 def _print_corrected(agreement: Agreement) -> None:
-    columns = (
-        "system",
-        "corrected mean",
-        "interval",
-        "the judge alone",
-        "the labels alone",
-        "labels",
-        "others",
-        "judge's weight",
-    )
+    means = ("corrected mean", "interval", "the judge alone", "the labels alone")
+    columns = ("system", *means, "labels", "others", "judge's weight")
     title = f"{agreement.metric}: mean over all items, the judge corrected by the labels (PPI++)"
     print_table(title, columns, [_corrected_row(row, agreement) for row in agreement.corrected])
 

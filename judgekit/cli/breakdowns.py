@@ -1,10 +1,11 @@
-"""What a run prints of its breakdowns: the headline of each metric, a line a group and a column a system."""
+"""The printed tables of breakdowns: the headline of each metric, a line a group and a column a system."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from judgekit.cli.tables import interval, number
+from judgekit.regression.baseline import system_key
 from judgekit.text import counted
 
 if TYPE_CHECKING:
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from judgekit.results import Breakdown, Estimate, RunRecord
 
 MOST = 20  # lines of a table; of more groups the ends are shown
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
-"""(title, columns, rows)"""
+
+
+class Table(NamedTuple):
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 def breakdown_tables(record: RunRecord) -> Iterator[Table]:
@@ -46,11 +51,11 @@ def _table(breakdown: Breakdown, metric: str) -> Table:
     order = f", the lowest and the highest of {columns[0]}" if left_out else ""
     groups = counted(len(here), "group")
     title = f"{metric} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
-    return title, (breakdown.field, "items", *columns), rows
+    return Table(title, (breakdown.field, "items", *columns), rows)
 
 
 def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple[list[str], int]:
-    """(the groups to show, how many are left out): all of them in their order, or the lowest and the highest."""
+    """The groups to show, and the number of the others: all in their order, or the lowest and the highest."""
     if len(groups) <= MOST:
         return list(groups), 0
     values = {
@@ -66,7 +71,7 @@ def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple
 def _column(estimate: Estimate) -> str:
     if estimate.against is not None:
         return f"{estimate.system} − {estimate.against}"
-    return f"{estimate.system} vs {estimate.opponent}" if estimate.opponent else estimate.system
+    return system_key(estimate.system, estimate.opponent)
 
 
 def _items(estimate: Estimate | None) -> str:

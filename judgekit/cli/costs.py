@@ -1,4 +1,4 @@
-"""What a run may cost, and did: the words for `--dry-run`, for the end of a run, and for one that its budget ended."""
+"""Costs in words: for `--dry-run`, for the end of a run, and for a run that its budget ended."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan_row(line: PlanLine) -> tuple[str, ...]:
 
 
 def plan_total(plan: Plan) -> Iterator[str]:
-    """The most that the run can take, how that was reckoned, and whether the budget may end it before."""
+    """The most that the run can take, how that was calculated, and a warning if the budget may end it before."""
     total = plan.total
     out = "replies without a bound" if total.unbounded else f"{total.completion_tokens:,} out"
     cost = f"{dollars(total.cost.usd)}{' and what has no price' if total.unpriced else ''}"
@@ -59,7 +59,7 @@ def _against(cost: Cost, budget: BudgetConfig) -> Iterator[str]:
 
 
 def use_lines(use: RunUse) -> Iterator[str]:
-    """What this start took, a line for each part that tells; and what that is of the budget."""
+    """The use of this start, a line for each part that reports it, and its share of the budget."""
     for part in use.parts:
         if part.calls and (part.prompt_tokens or part.completion_tokens or part.usd is not None):
             yield _use_line(part)

@@ -1,4 +1,4 @@
-"""`judgekit doctor`: is everything there, and does it answer?"""
+"""`judgekit doctor`: a check of the installation, or of one backend."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where the gate's verdict goes besides the terminal: files for CI systems, and GitHub's own places.
+"""Outlets of the gate's verdict besides the terminal: files for CI systems, and GitHub's own places.
 
-Each file is what a reporter of that name makes of the run and its gate. A file of an earlier gate is taken away first,
+Each file is made by the reporter of that name. A file of an earlier gate is taken away first,
 so that no CI system reads an old pass; where the gate ends in an error, the files say so.
 """
 
@@ -36,14 +36,14 @@ FILES = {
 
 @dataclass(frozen=True)
 class Outlets:
-    """`files`: where each reporter's document goes. `github`: auto is as the environment says."""
+    """`files`: the path of each reporter's document. `github`: auto follows the environment."""
 
     files: Mapping[str, Path]
     github: str = "auto"
 
     @contextmanager
     def told(self, view: RunView) -> Iterator[Callable[[Gate], None]]:
-        """What a gate says of the run goes out when the block ends: the gate given to it, or the error raised in it."""
+        """Write the gate given to the block when it ends, or the error raised in it."""
         gates: list[Gate] = []
         try:
             yield gates.append
@@ -55,7 +55,7 @@ class Outlets:
         self.write(_with(view, gates[0] if gates else view.record.gate, ""))
 
     def clear(self) -> None:
-        """Take away what an earlier gate left. Raises StorageError."""
+        """Remove the files of an earlier gate. Raises StorageError."""
         for path in self.files.values():
             with storage_errors(path):
                 path.unlink(missing_ok=True)
@@ -88,7 +88,7 @@ def _with(view: RunView, gate: Gate | None, trouble: str) -> RunView:
 
 
 def _append(path: Path, content: bytes) -> None:
-    """A step's summary is shared by all that it runs."""
+    """Append: a step's summary is shared by all its commands."""
     with storage_errors(path), path.open("ab") as file:
         file.write(content + b"\n")
 

@@ -1,4 +1,4 @@
-"""`judgekit plugins`: who offers what."""
+"""`judgekit plugins`: the installed plugins and their offers."""
 
 from __future__ import annotations
 

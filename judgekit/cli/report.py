@@ -52,7 +52,7 @@ def command(
 
 
 def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:
-    """The runs as repeats of one, with what a run prints of its results."""
+    """The runs as repeats of one, whose results are printed."""
     folders = [open_run(run) for run in runs]
     folder = pool(folders, folders[0].path.parent, manager)
     print_record(folder.view().record)

@@ -1,4 +1,4 @@
-"""What a run prints to stdout: the table of results with their intervals, the judge card, and the report's path."""
+"""The output of a run: the table of results with their intervals, the judge card, and the report's path."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from judgekit.cli.duels import COLUMNS, duel_rows, matrix, several_opponents, sh
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.cli.tables import interval, number, print_table
 from judgekit.pipeline.report import in_short
+from judgekit.regression.baseline import system_key
 from judgekit.secrets import scrub
 from judgekit.text import counted
 
@@ -28,7 +29,7 @@ NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of t
 
 
 def print_results(outcome: Outcome, again: str = "") -> None:
-    """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
+    """Print the results of a finished run, in order of importance. `again`: the command that started it."""
     record = outcome.record
     if record.status == "incomplete":
         click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
@@ -109,7 +110,7 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
     label = estimate.metric if estimate.series == "value" else f"  {estimate.scale.label}"
     return (
         label,
-        f"{estimate.system} vs {estimate.opponent}" if with_opponent else estimate.system,
+        system_key(estimate.system, estimate.opponent if with_opponent else None),
         number(estimate.value, estimate.scale),
         interval(estimate.interval, estimate.scale),
         estimate.interval.method,
@@ -172,7 +173,7 @@ def _check_row(check: Check) -> tuple[str, ...]:
 
 
 def print_plan(plan: Plan) -> None:
-    """What `--dry-run` has to say."""
+    """Print the plan of `--dry-run`."""
     print_table(f"{plan.name}: nothing was called", PLAN_COLUMNS, [plan_row(line) for line in plan.lines])
     for warning in plan.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")

@@ -11,7 +11,7 @@ from judgekit.config.blocks import PRESETS, RunConfig
 from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 from judgekit.records import Sampling
 
-# Where in the config each kind of part stands, and under which key its plugin is named.
+# Definition in the schema → kind of plugin, and the key that names it.
 PARTS = {
     "DataConfig": ("datasets", "loader"),
     "TrainConfig": ("trainers", "trainer"),
@@ -55,7 +55,7 @@ def build_schema() -> dict[str, Any]:
 
 
 def _options_of(factory: Any, key: str, name: str, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """ "If the part names this plugin, these are its options"."""
+    """The condition: if the part names this plugin, these are its options."""
     options = factory.Options.model_json_schema(ref_template="#/$defs/{model}")
     definitions.update(options.pop("$defs", {}))
     then: dict[str, Any] = {

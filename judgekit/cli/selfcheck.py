@@ -1,4 +1,4 @@
-"""`judgekit selfcheck`: do the intervals and the gate keep their word on these scores?"""
+"""`judgekit selfcheck`: simulated coverage of the intervals, and false alarms of the gate."""
 
 from __future__ import annotations
 
@@ -44,16 +44,8 @@ def command(
 
 
 def print_checks(checks: list[Checked]) -> None:
-    columns = (
-        "metric",
-        "system",
-        "items × repeats",
-        "method",
-        "promised",
-        "covers",
-        "gate says FAIL",
-        '"mean dropped" says FAIL',
-    )
+    shares = ("promised", "covers", "gate says FAIL", '"mean dropped" says FAIL')
+    columns = ("metric", "system", "items × repeats", "method", *shares)
     print_table(
         "two runs of an unchanged system, and intervals whose truth is known", columns, [_row(one) for one in checks]
     )

@@ -1,4 +1,4 @@
-"""Tables on stdout, and numbers as their cells show them."""
+"""Tables on stdout, and numbers as text for their cells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def number(value: float | None, scale: Scale, *, signed: bool = False) -> str:
 
 
 def interval(estimated: Interval, scale: Scale, *, signed: bool = False) -> str:
-    """An interval, or why there is none."""
+    """An interval as text, or the reason why there is none."""
     if estimated.low is None or estimated.high is None:
         return estimated.note or "none"
     return f"[{number(estimated.low, scale, signed=signed)}, {number(estimated.high, scale, signed=signed)}]"

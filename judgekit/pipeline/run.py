@@ -306,7 +306,7 @@ class Run:
             for planned in prepared.metrics:
                 agreements.add_run(self.stored.run.view(), planned.name)
         warnings = (*record.warnings, *agreements.warnings)
-        return record.model_copy(update={"agreements": tuple(agreements.found), "warnings": warnings})
+        return record.model_copy(update={"agreements": tuple(agreements.made), "warnings": warnings})
 
     def _generate(self, prepared: Prepared, folder: RunFolder, callers: dict[str, Caller]) -> dict[str, str]:
         files = {}
