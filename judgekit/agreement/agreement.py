@@ -155,7 +155,7 @@ def _corrected(measured: Measured, meaning: Meaning, terms: Terms, ratings: Sequ
 
 
 def _notes(
-XX
+    measured: Measured,
     file: LabelFile,
     terms: Terms,
     matched: Sequence[Matched],
