@@ -20,15 +20,16 @@ OPERATIONS = ("deepen", "constrain", "concretise", "reason", "complicate", "brea
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task of the pool: its text (an input stands below the instruction), whose it is, and where it came from."""
+class EvolvedTask:
+    """A task of the pool: its text (an input stands below the instruction), its id, and that of the first task that it
+    came from."""
 
     id: str
     root: str
     text: str
 
     @classmethod
-    def of(cls, item: Fields) -> Task:
+    def of(cls, item: Fields) -> EvolvedTask:
         text = f"{item['instruction']}\n{item['input']}" if item["input"] else str(item["instruction"])
         return cls(str(item["id"]), str(item["id"]), text)
 
@@ -37,7 +38,7 @@ class Task:
 class Change:
     """A task that was changed."""
 
-    parent: Task
+    parent: EvolvedTask
     operation: str
     text: str
     answer: str = ""
@@ -47,8 +48,8 @@ class Change:
 class Evolve:
     """The work: `run` so many rounds over the tasks, `batch` of them at a time.
 
-    `gain`: whether a change has added anything is "judged", by `judge` or (None) the writer itself; or it is a matter
-    of the "words" that it adds, for a model that is too weak to be asked.
+    `gain`: a change has added something if that is "judged", by `judge` or (None) the writer itself; or, for a model
+    that is too weak to be asked, by the "words" that it adds.
     """
 
     maker: Maker
@@ -61,8 +62,8 @@ class Evolve:
     _known: set[str] = field(default_factory=set)
 
     def run(self, rounds: int, keep: int | None) -> bool:
-        """Whether all rounds were done, or `keep` items are there before. Raises CallFailed."""
-        maker, pool = self.maker, [Task.of(item) for item in self.items]
+        """Run the rounds. Returns True if all were done, or if `keep` items are there before. Raises CallFailed."""
+        maker, pool = self.maker, [EvolvedTask.of(item) for item in self.items]
         self._known |= {filters.folded(task.text) for task in pool}
         for number in range(1, rounds + 1):
             for start in range(0, len(pool), self.batch):
@@ -79,7 +80,7 @@ class Evolve:
                     return True
         return keep is None
 
-    def _keep(self, change: Change, number: int) -> Task:
+    def _keep(self, change: Change, number: int) -> EvolvedTask:
         """Take the change in; it is the task of the next round."""
         name = f"evolve-{len(self.maker.tally.kept) + 1:05d}"
         self.maker.tally.kept.append(
@@ -94,16 +95,16 @@ class Evolve:
                 "root": change.parent.root,
             }
         )
-        return Task(name, change.parent.root, change.text)
+        return EvolvedTask(name, change.parent.root, change.text)
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
-    def _changed(self, tasks: Sequence[tuple[int, Task]], number: int) -> list[tuple[int, Change]]:
-        """(place, change) of the tasks whose change passes every rule."""
+    def _changed(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> list[tuple[int, Change]]:
+        """The changes that pass every rule, with the places of their tasks."""
         written = list(self._write(tasks, number))
         return list(self._answered(self._gained(written)))
 
-    def _write(self, tasks: Sequence[tuple[int, Task]], number: int) -> Iterator[tuple[int, Change]]:
+    def _write(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> Iterator[tuple[int, Change]]:
         maker, first = self.maker, self.maker.tally.asked["changes"]
         drawn = [random.Random(f"{maker.seed} {number} {place}").choice(self.operations) for place, _ in tasks]
         end = {"stop": ("\n",)} if self.form == "open" else {}
@@ -126,7 +127,7 @@ class Evolve:
                 self._known.add(filters.folded(text))
                 yield place, Change(task, operation, text)
 
-    def _fault(self, task: Task, text: str) -> str:
+    def _fault(self, task: EvolvedTask, text: str) -> str:
         if all(word in filters.STOP_WORDS for word in judgekit.data.rouge_words(text)):
             return "punctuation and stop words"
         if filters.copied(text):

@@ -12,10 +12,37 @@ from judgekit_synthesis.reading import Instance
 
 # What a model of text alone cannot see, hear, open or draw (the list of Self-Instruct, Wang et al. 2023, and its kin).
 FORBIDDEN = (
-    "image", "images", "graph", "graphs", "picture", "pictures", "photo", "photos", "file", "files", "map", "maps",
-    "draw", "plot", "video", "videos", "audio", "music", "flowchart", "diagram", "website", "link",
-    "이미지", "그림", "사진", "그래프", "파일", "지도", "동영상", "음악",
-)  # fmt: skip
+    "image",
+    "images",
+    "graph",
+    "graphs",
+    "picture",
+    "pictures",
+    "photo",
+    "photos",
+    "file",
+    "files",
+    "map",
+    "maps",
+    "draw",
+    "plot",
+    "video",
+    "videos",
+    "audio",
+    "music",
+    "flowchart",
+    "diagram",
+    "website",
+    "link",
+    "이미지",
+    "그림",
+    "사진",
+    "그래프",
+    "파일",
+    "지도",
+    "동영상",
+    "음악",
+)
 # Words that carry no answer: a response of nothing else says nothing.
 _STOP_WORDS = """
 a an and are as at be but by for from had has have he her his i if in is it its me my of on or our she so that the their
@@ -46,8 +73,8 @@ def task_fault(text: str, words: tuple[int, int], forbidden: re.Pattern[str], *,
         return "task too short"
     if count > words[1]:
         return "task too long"
-    if found := forbidden.search(text):
-        return f"task with the word {found[0].lower()!r}"
+    if match := forbidden.search(text):
+        return f"task with the word {match[0].lower()!r}"
     if text.lower().startswith("write a program"):
         return "task asks for a program of any kind"
     if not text[0].isalnum():
@@ -76,9 +103,9 @@ def instance_fault(instance: Instance, instruction: str) -> str:
     return ""
 
 
-def without_conflicts(found: Sequence[Instance]) -> tuple[list[Instance], int]:
+def without_conflicts(instances: Sequence[Instance]) -> tuple[list[Instance], int]:
     """The examples, once each, without those whose input has several outputs; and how many these were."""
-    unique = list(dict.fromkeys(found))
+    unique = list(dict.fromkeys(instances))
     inputs = [folded(instance.input) for instance in unique]
     good = [one for one, given in zip(unique, inputs, strict=True) if inputs.count(given) == 1]
     return good, len(unique) - len(good)
