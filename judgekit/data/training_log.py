@@ -7,23 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from judgekit.files import storage_errors, write_atomically
 from judgekit.results import CurvePoint, TrainingSample
 
-if TYPE_CHECKING:
-    pass
-
-
 CURVE = "training.jsonl"
-
 TOKENS = "tokens"  # the measure of a training's curve that says how many targets it has learnt from so far
-
 SAMPLES = "samples.jsonl"
-
 SUMMARY = "summary.json"
 
 
@@ -56,11 +48,11 @@ class TrainingLog:
         return True
 
     def clear(self) -> None:
-        """Nothing has been logged yet."""
+        """Empty the files: nothing has been logged yet."""
         self.cut(dict.fromkeys((CURVE, SAMPLES), 0))
 
     def sum_up(self, summary: Mapping[str, JsonValue]) -> None:
-        """Write what the report says of the data; nothing where there is nothing to say."""
+        """Write the summary of the data for the report, unless it is empty."""
         if summary:
             write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
 
