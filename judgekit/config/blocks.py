@@ -69,7 +69,7 @@ class TrainConfig(Part):
 
 
 class Limits(Block):
-    """How fast a server may be asked. Parts that ask one server with one key share the strictest of theirs."""
+    """The limits on calls to a server. Parts that ask one server with one key share the strictest of theirs."""
 
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
@@ -144,7 +144,7 @@ class JudgeConfig(SampledPart):
     control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
 
     def controls(self, samples: int) -> int:
-        """How many of so many samples each control arm reads."""
+        """The number of samples that each control arm reads, out of so many."""
         asked = self.control_items
         return min(samples, asked if isinstance(asked, int) else math.ceil(asked * samples))
 
@@ -284,7 +284,7 @@ class LabelsConfig(Block):
 
 
 class GateRule(Block):
-    """What a metric has to hold. A number alone is a margin.
+    """The rule that a metric has to hold. A number alone is a margin.
 
     `margin`: how far the mean may lie under the baseline's (over it, where less is better). `min` and `max`: limits
     of the mean itself, for its interval. `system`: which ones are gated; None: all but the run's `against`.
@@ -305,8 +305,10 @@ class GateRule(Block):
         if isinstance(value, dict) and isinstance(value.get("system"), str):
             return {**value, "system": (value["system"],)}
         if not isinstance(value, dict | GateRule):
-            raise ValueError("a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
-                             f"{', '.join(GateConfig.model_fields)}")  # fmt: skip
+            raise ValueError(
+                "a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
+                f"{', '.join(GateConfig.model_fields)}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -321,7 +323,7 @@ class GateRule(Block):
 
 
 class GateConfig(Block):
-    """What a run has to hold: `baseline`, a file of `judgekit baseline set`, and a rule by metric.
+    """The rules that a run has to hold: `baseline`, a file of `judgekit baseline set`, and a rule by metric.
 
     `waive` names judges (or checks of a judge's card) whose failed card is accepted; `system` and `sequential` are
     for every rule that does not say otherwise.
@@ -339,8 +341,10 @@ class GateConfig(Block):
     @classmethod
     def _one_alone(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
-                    for key, item in value.items()}  # fmt: skip
+            return {
+                key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
+                for key, item in value.items()
+            }
         return value
 
     @property
@@ -379,7 +383,7 @@ class RunConfig(Block):
     gate: GateConfig | None = None
 
     def work(self) -> dict[str, JsonValue]:
-        """What decides the results, as a config: all but `budget`, and the `limits` and `price` of parts."""
+        """The part of the config that decides the results: all but `budget`, and the `limits` and `price` of parts."""
         tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget"})
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)

@@ -150,9 +150,9 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
 
 def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
     """All problems in the author's words, those that stand on a line of the file first."""
-    found = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
-    found.sort(key=lambda item: (item[0] is None, item[0] or 0))
-    return ConfigError("; ".join(text for _, text in found), path=path, line=found[0][0])
+    problems = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
+    problems.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    return ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
 
 
 def _line(loc: Iterable[Any], lines: Lines) -> int | None:

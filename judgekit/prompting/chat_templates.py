@@ -82,7 +82,7 @@ class ChatTemplate:
 
     @cached_property
     def _around(self) -> tuple[str, str]:
-        """What leads an answer and what ends it, from a conversation that says nothing."""
+        """The texts that lead an answer and end it, from an empty conversation."""
         asked, answers = ["Hello.", "Hello again."], ["Yes.", "No."]
         _, middle, last = self._split(self._told("", asked, answers))
         shared = next((at for at, pair in enumerate(zip(middle, last, strict=False)) if pair[0] != pair[1]), len(last))
@@ -112,7 +112,7 @@ class ChatTemplate:
         return [{"role": "user", "content": f"{system}\n\n{asked[0]}"}, *told[1:]]
 
     def _split(self, told: Sequence[Mapping[str, str]]) -> list[str]:
-        """What the template writes around the answers: one piece more than there are answers."""
+        """The texts that the template writes around the answers: one more than there are answers."""
         content = json.dumps(list(told)).encode()
         mark = f"mark{hashlib.sha256(content).hexdigest()[:16]}"
         answers = sum(message["role"] == "assistant" for message in told)
@@ -147,29 +147,29 @@ def chat_template_files(path: Path) -> list[Path]:
     """The files that the template at this place is read from, its own first. Raises PromptError for none."""
     folder = path if path.is_dir() else path.parent
     own = [folder / TEMPLATE] if path.is_dir() else [path]
-    found = [file for file in (*own, folder / CONFIG) if file.is_file()]
-    if not found or (not path.is_dir() and found[0] != path):
+    files = [file for file in (*own, folder / CONFIG) if file.is_file()]
+    if not files or (not path.is_dir() and files[0] != path):
         raise PromptError(f"no chat template: neither a {TEMPLATE} nor a {CONFIG} is here", path=path)
-    return found
+    return files
 
 
 @lru_cache(maxsize=32)
 def _read(path: Path, state: object) -> ChatTemplate:
     """`state` tells versions of the files apart."""
-    found = chat_template_files(path)
+    files = chat_template_files(path)
     config: dict[str, Any] = {}
     try:
-        if found[-1].name == CONFIG:
-            config = json.loads(found[-1].read_text("utf-8"))
-        source = found[0].read_text("utf-8") if found[0].name != CONFIG else config.get("chat_template")
+        if files[-1].name == CONFIG:
+            config = json.loads(files[-1].read_text("utf-8"))
+        source = files[0].read_text("utf-8") if files[0].name != CONFIG else config.get("chat_template")
     except (OSError, ValueError) as error:
         raise PromptError(f"cannot be read: {error}", path=path) from None
     if isinstance(source, list):  # several, by name
         source = next((one.get("template") for one in source if one.get("name") == "default"), None)
     if not isinstance(source, str):
-        raise PromptError("the tokenizer has no chat template", path=found[0])
+        raise PromptError("the tokenizer has no chat template", path=files[0])
     special = {name: _text(config[name]) for name in _SPECIAL if config.get(name) is not None}
-    return ChatTemplate(source, special, str(found[0]))
+    return ChatTemplate(source, special, str(files[0]))
 
 
 def _text(token: Any) -> str:

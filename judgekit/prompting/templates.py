@@ -255,11 +255,11 @@ def _fields(source: str, place: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     last = ""
     for number, line in enumerate(comment[1].splitlines() if comment else (), start=1):
-        if found := _FIELD.fullmatch(line):
-            last = found[1]
+        if match := _FIELD.fullmatch(line):
+            last = match[1]
             if last in fields:
                 raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
-            fields[last] = found[2]
+            fields[last] = match[2]
         elif last and line.strip():
             fields[last] += f"\n{line.strip()}" if last == "rubric" else f" {line.strip()}"
     return fields
