@@ -28,7 +28,7 @@ def _path(folder: Path) -> Path:
 @command.command("stats")
 @options.home
 def stats(home: Path) -> None:
-    """How many replies the ledger holds, by backend and by status."""
+    """Print the number of replies that the ledger holds, by backend and by status."""
     path = _path(home)
     with Ledger(path) as ledger:
         stored = ledger.stats()

@@ -204,7 +204,7 @@ def judges_of(record: RunRecord, metric: str) -> list[str]:
 
 
 def asks_judge(record: RunRecord, metric: str) -> bool:
-    """Whether the metric's verdicts came from a judge: from its type, since its part of the config may name none."""
+    """True if the metric's verdicts came from a judge: from its type, since its part of the config may name none."""
     return record.part("metrics", metric).get("type") in ("score", "pairwise")
 
 

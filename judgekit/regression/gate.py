@@ -1,10 +1,9 @@
-"""A run → PASS, FAIL or INCONCLUSIVE, against a baseline's item scores and against fixed limits.
+"""The gate: PASS, FAIL or INCONCLUSIVE for a run, by a baseline's item scores and by fixed limits.
 
-The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are held against the estimate's own
-interval. Holm's correction is over all rules, so that many of them do not cry wolf. What could hide behind missing
-verdicts, a failed judge card or an incomplete run is INCONCLUSIVE; another instrument, and a margin that these items
-cannot decide, are errors that name what is wrong.
-"""
+The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are compared with the estimate's own
+interval. Holm's correction is over all rules, so that many of them do not fail by chance. A verdict that missing
+scores, a failed judge card or an incomplete run could change is INCONCLUSIVE; another instrument, and a margin that
+these items cannot decide, are errors that name what is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ ANOTHER = (
 
 @dataclass
 class _Finding:
-    """A claim on its way: what the data say, before the corrections that need all claims."""
+    """A claim in the making: the result of its data, before the corrections that need all claims."""
 
     target: Target
     claim: GateClaim
@@ -51,10 +50,10 @@ class _Finding:
 
 
 def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own: Baseline | None = None) -> Gate:
-    """What the gate says of a finished run.
+    """The verdict of the gate on a finished run.
 
     Raises ConfigError for unknown names and rules without what they need, UsageError for another instrument, other
-    samples, and margins under what these items can tell.
+    samples, and margins that are too small for these items.
     """
     from judgekit.statistics.gating import holm
 
@@ -238,7 +237,7 @@ def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
 
 
 def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord, waived: Collection[str]) -> GateClaim:
-    """The claim with its outcome, after Holm and all that may not be hidden by a PASS or a FAIL."""
+    """The claim with its outcome, after Holm's correction and everything that forbids a PASS or a FAIL."""
     from judgekit.statistics.gating import LEVEL
     from judgekit.statistics.power import minimum_detectable
 
@@ -313,7 +312,7 @@ def _refuse_small_margins(findings: Sequence[_Finding]) -> None:
 
 
 def _seen(claim: GateClaim) -> str:
-    """What the data show all the same, for who has to decide now."""
+    """The change that the data show all the same, for a user who has to decide now."""
     low, high = claim.interval.low, claim.interval.high
     if claim.value is None or low is None or high is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a gate's rules are about: which systems of a run, which scores of the baseline, and what forbids comparing."""
+"""The targets of a gate's rules: systems of a run, scores of the baseline, and reasons not to compare them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Target:
 
 
 def targets_of(config: GateConfig, against: object, own: Baseline, reference: Reference | None) -> list[Target]:
-    """Every rule on every system that it is for; `against` is the run's. Raises ConfigError."""
+    """Every rule on every system that it applies to; `against` is the run's. Raises ConfigError."""
     if not config.rules:
         raise ConfigError("the gate has no rule: give a metric and its margin, min or max")
     targets = []
@@ -112,7 +112,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 
 def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
-    """What of the gated metrics is not as it was in the baseline, in words."""
+    """The differences between the gated metrics and those of the baseline, in words."""
     problems: dict[str, None] = {}
     for metric in dict.fromkeys(target.metric for target in targets if target.kind == "margin"):
         assert reference is not None
@@ -150,7 +150,7 @@ def failed_cards(record: RunRecord, judges: Collection[str], waived: Collection[
 
 
 def waived_names(config: GateConfig, record: RunRecord) -> set[str]:
-    """The names to waive. Raises ConfigError for one that is no judge and no check."""
+    """The names to waive. Raises ConfigError for an unknown one."""
     judges = record.spec.get("judges")
     known = [str(name) for name in judges] if isinstance(judges, dict) else []
     for card in record.cards:

@@ -24,7 +24,7 @@ LOOKS = 20  # at most so many times a sequential gate waits for what is under wa
 FEWEST = 16  # samples between two looks
 
 Measured = tuple[Scale, Sequence[Sample], bool, Sequence[str], Sequence[tuple[str, str]]]
-"""(scale, samples, whether they are the metric's own, systems, (system, opponent) pairs) of a metric."""
+"""(scale, samples, True if they are the metric's own, systems, (system, opponent) pairs) of a metric."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class GatePlan:
         return Looking(metric, mine, self.reference.scores.metrics[metric], len(self.targets), seed)
 
     def judged(self, record: RunRecord, folder: RunFolder) -> RunRecord:
-        """The record with what the gate says of it, or why it cannot say anything."""
+        """The record with its gate's verdict, or the reason why there is none."""
         if self.absent:
             return record.model_copy(update={"gate_trouble": self.absent})
         view = RunView(record, folder.samples, (), folder.rows)
@@ -122,9 +122,8 @@ def _sheet(
 class Looking:
     """One metric under a sequential gate: its samples are judged in a random order fixed by the seed, in blocks.
 
-    Between blocks everything under way has come back, so that what is judged depends on the scores alone and on no
-    thread. A look decides only if it decides for all of the metric's gated systems.
-    """
+    Between blocks every call has come back, so that the judged samples depend on the scores alone and not on threads. A
+    look decides only if it decides for all of the metric's gated systems."""
 
     metric: str
     targets: tuple[Target, ...]
@@ -151,7 +150,7 @@ class Looking:
         )
 
     def decided(self, order: Sequence[str]) -> bool:
-        """Whether a look at these samples, in this order, has decided every rule."""
+        """True if a look at these samples, in this order, has decided every rule."""
         from judgekit.statistics.gating import LEVEL
         from judgekit.statistics.sequential import SHARE, look
 

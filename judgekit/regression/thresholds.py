@@ -1,4 +1,4 @@
-"""A limit on a metric's own mean, held against the interval that the record prints for it."""
+"""Limits on a metric's own mean, compared with the interval that the record prints for it."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Limit:
 
     @staticmethod
     def holds(interval: Interval, threshold: float, upper: bool) -> bool:
-        """Whether the whole interval is within the limit; never for an interval that is missing."""
+        """True if the whole interval is within the limit; never for a missing interval."""
         if interval.low is None or interval.high is None:
             return False
         return interval.high <= threshold if upper else interval.low >= threshold
 
     @staticmethod
     def missed(interval: Interval, threshold: float, upper: bool) -> bool:
-        """Whether the whole interval is beyond the limit."""
+        """True if the whole interval is beyond the limit."""
         if interval.low is None or interval.high is None:
             return False
         return interval.low > threshold if upper else interval.high < threshold
