@@ -51,15 +51,15 @@ class MMLU(judgekit.DataLoader):
     def _subjects(self) -> list[str]:
         split = self.options.split
         folder = self.path(self.options.path) / split
-        found = sorted(path.name.removesuffix(f"_{split}.csv") for path in folder.glob(f"*_{split}.csv"))
-        if not found:
+        subjects = sorted(path.name.removesuffix(f"_{split}.csv") for path in folder.glob(f"*_{split}.csv"))
+        if not subjects:
             raise judgekit.DataError(f"no file named <subject>_{split}.csv here", path=folder)
         for subject in self.options.subjects or ():
-            if subject not in found:
+            if subject not in subjects:
                 raise judgekit.DataError(
-                    f"no subject is named {subject!r} (there are: {', '.join(found)})", path=folder
+                    f"no subject is named {subject!r} (there are: {', '.join(subjects)})", path=folder
                 )
-        return list(self.options.subjects or found)
+        return list(self.options.subjects or subjects)
 
     def _file(self, subject: str, split: str) -> Path:
         return self.path(self.options.path) / split / f"{subject}_{split}.csv"

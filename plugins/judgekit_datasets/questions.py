@@ -1,4 +1,4 @@
-"""What all multiple-choice loaders share: reading files with their line numbers, and checking a question.
+"""Shared parts of the multiple-choice loaders: reading files with their line numbers, and checking a question.
 
 A question has 2 to 10 options, none of them empty, and an answer among them. Every error names the file and the line,
 and is raised while the samples are loaded, which is before any call.
@@ -73,14 +73,15 @@ class QuestionFile(judgekit.DataLoader):
         return self._examples
 
 
-def enough(found: Sequence[judgekit.Sample], wanted: int, path: Path) -> tuple[judgekit.Sample, ...]:
+def enough(samples: Sequence[judgekit.Sample], wanted: int, path: Path) -> tuple[judgekit.Sample, ...]:
     """The first `wanted` worked examples. Raises DataError where the file has fewer."""
-    if len(found) < wanted:
-        questions = "question" if len(found) == 1 else "questions"
+    if len(samples) < wanted:
+        questions = "question" if len(samples) == 1 else "questions"
         raise judgekit.DataError(
-            f"has {len(found)} {questions}, fewer than the {wanted} shots asked for; set shots: {len(found)}", path=path
+            f"has {len(samples)} {questions}, fewer than the {wanted} shots asked for; set shots: {len(samples)}",
+            path=path,
         )
-    return tuple(found[:wanted])
+    return tuple(samples[:wanted])
 
 
 def unique(questions: Iterator[tuple[Place, judgekit.Sample]]) -> Iterator[judgekit.Sample]:

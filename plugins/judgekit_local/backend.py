@@ -196,8 +196,8 @@ class LocalBackend(Backend):
     def _trained_context(self) -> int | None:
         """The tokens of context that the model was made for; None where the file does not say."""
         models = self._started().http.get("models").body.get("data")
-        found = models[0].get("meta", {}).get("n_ctx_train") if models else None
-        return found if isinstance(found, int) and found > 0 else None
+        size = models[0].get("meta", {}).get("n_ctx_train") if models else None
+        return size if isinstance(size, int) and size > 0 else None
 
     def _context_line(self, trained: int | None) -> tuple[str, bool | None, str]:
         wanted = self.options.n_ctx

@@ -116,8 +116,13 @@ class OllamaBackend(Backend):
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         options = self.options
-        own = {"adapter": f"ollama/{ADAPTER}", "model": options.model, "num_ctx": options.num_ctx,
-               "think": options.think, "options": options.options}  # fmt: skip
+        own = {
+            "adapter": f"ollama/{ADAPTER}",
+            "model": options.model,
+            "num_ctx": options.num_ctx,
+            "think": options.think,
+            "options": options.options,
+        }
         return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
 
     def check(self) -> list[Problem]:
@@ -130,7 +135,7 @@ class OllamaBackend(Backend):
         return [Problem(severity="warning", where="ollama", message=warning) for warning in words]
 
     def lacks(self, capability: str) -> str:
-        """By the server's version; one that says nothing is found out by its first reply."""
+        """By the server's version; if it does not say, by its first reply."""
         if capability == "logprobs" and at_least(version := self._version(), LOGPROBS) is False:
             since = f"which Ollama gives from {text(LOGPROBS)} on, and this is {version}"
             return f"the prompt is read by log-probabilities, {since}"
@@ -213,7 +218,7 @@ class OllamaBackend(Backend):
         return reply.model_copy(update=update)
 
     def _cut(self, read: int, request: Request) -> str:
-        """Why the server cannot have read the whole prompt; "" if it may have."""
+        """The reason why the server cannot have read the whole prompt; "" if it may have."""
         if full := fills(read, self._context):
             return full
         keep = self.options.options.get("num_keep")
@@ -228,7 +233,7 @@ class OllamaBackend(Backend):
             return "unknown"
 
     def _without_answer(self, error: HttpStatusError) -> Reply:
-        """What an error status means for the request: a reply without text, or an exception."""
+        """The result of an error status for the request: a reply without text, or an exception."""
         words = error.error_message.lower()
         if error.status == 404:
             if "model" in words:

@@ -144,13 +144,13 @@ class OpenAIBackend(Backend):
         trouble, listed = self._look()
         if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
-        found = [
+        problems = [
             Problem(severity="error", where="openai", message=error.message, exit_code=error.exit_code)
             for error in trouble
         ]
         if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
-            found.append(Problem(severity="warning", where="openai", message=_CACHING))
-        return found
+            problems.append(Problem(severity="warning", where="openai", message=_CACHING))
+        return problems
 
     def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
         trouble, listed = self._look()
@@ -254,7 +254,7 @@ class OpenAIBackend(Backend):
         return "max_completion_tokens" if is_openai(self.base_url) or is_azure(self.base_url) else "max_tokens"
 
     def _look(self) -> tuple[list[JudgekitError], list[Mapping[str, Any]]]:
-        """What would make every call fail, and the models that the server lists, if it does."""
+        """The problem that would make every call fail, and the models that the server lists, if it does."""
         try:
             with self._http(deadline=10.0, retries=0, connect_timeout=5.0) as http:
                 body = http.get("models").body
@@ -304,12 +304,12 @@ def _some(names: Sequence[str], wanted: str) -> str:
 
 
 def is_openai(base_url: str) -> bool:
-    """Whether the address is OpenAI's own, in any of its regions."""
+    """True if the address is OpenAI's own, in any of its regions."""
     return f".{urllib.parse.urlsplit(base_url).hostname}".endswith(".api.openai.com")
 
 
 def is_azure(base_url: str) -> bool:
-    """Whether the address is Azure's service of OpenAI's models: the same dialect, but keys of its own."""
+    """True if the address is Azure's service of OpenAI's models: the same protocol, but its own keys."""
     return f".{urllib.parse.urlsplit(base_url).hostname}".endswith(".openai.azure.com")
 
 

@@ -47,8 +47,8 @@ def read_tokens(body: Any) -> tuple[Token, ...]:
     Empty where the completion has no log-probabilities; CallError where they are of an unknown shape. −9999 is the
     API's "very unlikely", and is kept as it is.
     """
-    found = body["choices"][0].get("logprobs")
-    content = found.get("content") if isinstance(found, dict) else found
+    logprobs = body["choices"][0].get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else logprobs
     if content is None:
         return ()
     try:
@@ -104,7 +104,7 @@ def _text(content: Any) -> str:
 
 
 def _reasoning(message: dict[str, Any]) -> str:
-    """What the model thought aloud: in a field of the message, or in parts of its content."""
+    """The model's reasoning: in a field of the message, or in parts of its content."""
     said = next((text for key in _REASONING if isinstance(text := message.get(key), str) and text), "")
     content = message.get("content")
     if said or not isinstance(content, list):

@@ -42,8 +42,12 @@ class Judged:
         if not isinstance(text, str):
             raise Outcome(f"judgekit.score takes the answer as a text, not {type(text).__name__}", "error", 2)
         asked = {
-            "instruction": instruction, "input": input, "reference": reference, "judge": judge, "repeats": repeats,
-        }  # fmt: skip
+            "instruction": instruction,
+            "input": input,
+            "reference": reference,
+            "judge": judge,
+            "repeats": repeats,
+        }
         return self._session.score(self.config, self._item.nodeid, text, asked)
 
     def run(self) -> judgekit.RunView:

@@ -139,9 +139,14 @@ def _row(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
         bounds = f"[{_number(low, claim.scale, signed)}, {_number(high, claim.scale, signed)}]"
     rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
     return (
-        claim.outcome, claim.metric, _system(claim), f"{rule} {_number(claim.threshold, claim.scale)}",
-        _number(claim.value, claim.scale, signed), bounds, str(claim.n_items),
-    )  # fmt: skip
+        claim.outcome,
+        claim.metric,
+        _system(claim),
+        f"{rule} {_number(claim.threshold, claim.scale)}",
+        _number(claim.value, claim.scale, signed),
+        bounds,
+        str(claim.n_items),
+    )
 
 
 def _number(value: float | None, scale: judgekit.Scale, signed: bool = False) -> str:

@@ -1,4 +1,5 @@
-"""What the tests of one pytest session share: each config's run, and its judges. Under xdist, among all workers."""
+"""State that the tests of one pytest session share: each config's run, and its judges. Under xdist, among all
+workers."""
 
 from __future__ import annotations
 
@@ -57,11 +58,11 @@ class Session:
     def find(self, name: str, item: pytest.Item) -> Path:
         """A file that a test names: from the rootdir, or from the test's own folder."""
         places = [self.root / name, item.path.parent / name]
-        found = next((place for place in places if place.exists()), None)
-        if found is None:
+        folder = next((place for place in places if place.exists()), None)
+        if folder is None:
             tried = " and ".join(dict.fromkeys(str(place) for place in places))
             raise Outcome(f"judgekit: no such file: {tried}", "error", 2)
-        return found
+        return folder
 
     # --- runs ---
 

@@ -67,7 +67,7 @@ def forbidden_pattern(words: Iterable[str]) -> re.Pattern[str]:
 
 
 def task_fault(text: str, words: tuple[int, int], forbidden: re.Pattern[str], *, ascii_only: bool) -> str:
-    """Why a task is no good by itself. `words`: the fewest and the most; `ascii_only`: all seeds begin so."""
+    """The fault of a task by itself, or "". `words`: the fewest and the most; `ascii_only`: all seeds begin so."""
     count = len(text.split())
     if count < words[0]:
         return "task too short"
@@ -85,12 +85,12 @@ def task_fault(text: str, words: tuple[int, int], forbidden: re.Pattern[str], *,
 
 
 def reply_fault(reply: judgekit.Reply) -> str:
-    """Why there is no whole text in a reply."""
+    """The reason why a reply has no whole text, or ""."""
     return {"truncated": "reply cut off", "refused": "reply refused", "error": "reply missing"}.get(reply.status, "")
 
 
 def instance_fault(instance: Instance, instruction: str) -> str:
-    """Why an example of a task is no good."""
+    """The fault of an example of a task, or ""."""
     given, answer = folded(instance.input), folded(instance.output)
     if not answer:
         return "no output"
@@ -112,7 +112,7 @@ def without_conflicts(instances: Sequence[Instance]) -> tuple[list[Instance], in
 
 
 def answer_fault(answer: str) -> str:
-    """Why a response teaches nothing (the elimination rules of Evol-Instruct, Xu et al. 2023)."""
+    """The fault of a response that teaches nothing, or "" (the elimination rules of Evol-Instruct, Xu et al. 2023)."""
     words = judgekit.data.rouge_words(answer)
     if all(word in STOP_WORDS for word in words):
         return "response of punctuation and stop words"
@@ -122,12 +122,12 @@ def answer_fault(answer: str) -> str:
 
 
 def adds_words(before: str, after: str) -> bool:
-    """Whether a changed task has two words or more, other than stop words, that it had not before."""
+    """True if a changed task has two or more new words that are not stop words."""
     return len(set(judgekit.data.rouge_words(after)) - set(judgekit.data.rouge_words(before)) - STOP_WORDS) >= 2
 
 
 def copied(instruction: str) -> bool:
-    """Whether words of the prompt that asked for it went into the instruction."""
+    """True if words of the prompt were copied into the instruction."""
     return bool(_COPIED.search(instruction))
 
 

@@ -108,8 +108,8 @@ def _pair(sample: judgekit.Sample, preference: JudgedPair, metric: str, chosen: 
 def _preferences(
     view: judgekit.RunView, metric: str, systems: Sequence[str], tally: SynthesisTally
 ) -> Iterator[JudgedPair]:
-    """Pairs by sample, in the order of the rows. Judge repeats are averaged; a response without a score in one of them has
-    none."""
+    """Pairs by sample, in the order of the rows. Judge repeats are averaged; a response without a score in one of them
+    has none."""
     values: dict[tuple[str, ResponseKey, str], list[float | None]] = defaultdict(list)
     for row in view.rows:
         if row.metric == metric and row.system in systems and (not row.opponent or row.opponent in systems):

@@ -1,4 +1,4 @@
-"""What a model wrote → tasks, instances, yes or no. Pure; what cannot be read is None or empty, never guessed."""
+"""Reading of a model's text: tasks, instances, yes or no. Pure; an unreadable text gives None or nothing, no guess."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Instance(NamedTuple):
 
 
 def added(request: judgekit.Request, reply: judgekit.Reply) -> str:
-    """What a reply adds to the turn that it goes on with: some servers send that turn back in front of it."""
+    """The text that a reply adds to the turn that it continues: some servers send that turn back in front of it."""
     last = request.messages[-1]
     return reply.text.removeprefix(last.content) if last.role == "assistant" else reply.text
 
@@ -42,7 +42,7 @@ def numbered(text: str, *, cut: bool = False) -> list[str]:
 
 
 def yes_or_no(text: str) -> bool | None:
-    """What a reply begins with; None where that is neither."""
+    """The yes or no that a reply begins with; None where it begins with neither."""
     match = _YES_NO.match(text)
     return match[1].lower() in _YES if match else None
 
