@@ -1,4 +1,4 @@
-"""`judgekit baseline`: the item scores that later runs are held against, as a small file for git."""
+"""`judgekit baseline`: the item scores that later runs are compared with, in a small file for git."""
 
 from __future__ import annotations
 

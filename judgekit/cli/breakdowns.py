@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 MOST = 20  # lines of a table; of more groups the ends are shown
 
 
-class Table(NamedTuple):
+class BreakdownTable(NamedTuple):
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
 
-def breakdown_tables(record: RunRecord) -> Iterator[Table]:
+def breakdown_tables(record: RunRecord) -> Iterator[BreakdownTable]:
     """One table a field and metric."""
     for breakdown in record.breakdowns:
         for metric in dict.fromkeys(estimate.metric for estimate in breakdown.estimates):
             yield _table(breakdown, metric)
 
 
-def _table(breakdown: Breakdown, metric: str) -> Table:
+def _table(breakdown: Breakdown, metric: str) -> BreakdownTable:
     estimates = [
         estimate
         for estimate in (*breakdown.estimates, *breakdown.differences)
@@ -51,7 +51,7 @@ def _table(breakdown: Breakdown, metric: str) -> Table:
     order = f", the lowest and the highest of {columns[0]}" if left_out else ""
     groups = counted(len(here), "group")
     title = f"{metric} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
-    return Table(title, (breakdown.field, "items", *columns), rows)
+    return BreakdownTable(title, (breakdown.field, "items", *columns), rows)
 
 
 def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple[list[str], int]:

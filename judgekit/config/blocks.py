@@ -77,7 +77,7 @@ class Limits(Block):
 
 
 class Price(Block):
-    """USD a million tokens, of prompts and of replies; 0 and 0 for what costs nothing."""
+    """USD a million tokens, of prompts and of replies; 0 and 0 for a free model."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -92,8 +92,8 @@ class BudgetConfig(Block):
 
 
 class SampledPart(Part):
-    """A part served by a backend, with the common keys of how tokens are drawn, of how fast it is asked and of what
-    that costs. `limits` and `price` change no result."""
+    """A part served by a backend, with the common keys for sampling, limits and price. `limits` and `price` change no
+    result."""
 
     backend: str
     sampling: Sampling = Sampling(temperature=0.0)
@@ -236,8 +236,8 @@ class Repeats(Block):
 
 
 class StatisticsConfig(Block):
-    """`cluster` and `by` name fields of the samples (groups.py): whose equal values make a cluster, and by which every
-    result is broken down."""
+    """`cluster` and `by` name fields of the samples (data/groups.py): equal values of the first make a cluster, and
+    every result is broken down by the second."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     interval: Method = "auto"
@@ -259,9 +259,10 @@ class StatisticsConfig(Block):
 
 
 class LabelsConfig(Block):
-    """People's labels of this run's responses (labels.py): their agreement with the judge stands in the report.
+    """People's labels of this run's responses (agreement/labels.py): their agreement with the judge stands in the
+    report.
 
-    `metric`: whose verdicts they are for; None: the only one that asks a judge. `threshold`: for yes/no labels, the
+    `metric`: the metric that they are for; None: the only one that asks a judge. `threshold`: for yes/no labels, the
     score from which the judge says yes. `scale`: the one that they were given on, if not the metric's.
     """
 
@@ -287,7 +288,7 @@ class GateRule(Block):
     """The rule that a metric has to hold. A number alone is a margin.
 
     `margin`: how far the mean may lie under the baseline's (over it, where less is better). `min` and `max`: limits
-    of the mean itself, for its interval. `system`: which ones are gated; None: all but the run's `against`.
+    of the mean itself, for its interval. `system`: the gated ones; None: all but the run's `against`.
     `sequential`: judging stops as soon as the margin's rule is decided.
     """
 

@@ -109,7 +109,7 @@ def _client() -> httpx.Client:
 
 
 def _download(client: httpx.Client, file: RemoteFile, target: Path, progress: Progress, hint: str) -> None:
-    """Attempts, each of which goes on where the last was cut, until one brings nothing."""
+    """Attempts, each resumed where the last was cut, until one brings nothing."""
     import httpx
 
     part = target.with_name(f"{target.name}.part")

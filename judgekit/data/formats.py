@@ -190,7 +190,7 @@ def read_answered(
     return items
 
 
-class Conversation(NamedTuple):
+class FileConversation(NamedTuple):
     """One conversation: the sample, and the assistant's turns of the file, in order."""
 
     sample: Sample
@@ -198,7 +198,7 @@ class Conversation(NamedTuple):
     place: str
 
 
-def read_conversations(path: Path, most_turns: int | None = None, format: str | None = None) -> list[Conversation]:
+def read_conversations(path: Path, most_turns: int | None = None, format: str | None = None) -> list[FileConversation]:
     """The conversations of a file in any format, in file order, each cut after `most_turns` turns of the user; a single
     question is one, too. Raises DataError as `read_items` does."""
     conversations = []
@@ -208,7 +208,8 @@ def read_conversations(path: Path, most_turns: int | None = None, format: str | 
             turns, references = sample.turns[: most_turns - 1], sample.turn_references[: most_turns - 1]
             sample = sample.model_copy(update={"turns": turns, "turn_references": references})
         said = () if item.format == "mt-bench" else sample.references
-        conversations.append(Conversation(sample, tuple(answer for answer in said if answer is not None), item.place))
+        answers = tuple(answer for answer in said if answer is not None)
+        conversations.append(FileConversation(sample, answers, item.place))
     return conversations
 
 

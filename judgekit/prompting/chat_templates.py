@@ -1,9 +1,8 @@
 """A tokenizer's own chat template: read from its files, rendered in a sandbox, and cut at the edges of the answers.
 
 Such a template writes a whole conversation at once, and does not say which part of it is an answer. It is therefore
-rendered twice, once with marks in the place of the answers. What it writes behind every answer, wherever in the
-conversation that stands, is what ends an answer.
-"""
+rendered twice, once with marks in the place of the answers. The text that it writes after every answer, at any place of
+the conversation, is the end of an answer."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ _DATES = {"%Y-%m-%d": "2024-07-26", "%B %d, %Y": "July 26, 2024"}
 
 
 class _Generation(Extension):
-    """`{% generation %}`, by which some templates mark what the assistant says: read over."""
+    """`{% generation %}`, by which some templates mark the assistant's text: ignored."""
 
     tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
 
@@ -60,9 +59,9 @@ class ChatTemplate:
         return self._around[0]
 
     def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
-        """The conversation in pieces, by turns read and learnt; one more turn is asked than is answered, or as many.
+        """The conversation in pieces, by turns read and learnt; the last turn may be without an answer.
 
-        Raises PromptError where the template refuses the conversation, or writes an answer otherwise than it stands.
+        Raises PromptError where the template refuses the conversation, or changes an answer.
         """
         told = self._told(system, asked, answers)
         whole, between = self._render(told), self._split(told)
@@ -155,7 +154,7 @@ def chat_template_files(path: Path) -> list[Path]:
 
 @lru_cache(maxsize=32)
 def _read(path: Path, state: object) -> ChatTemplate:
-    """`state` tells versions of the files apart."""
+    """The template of these files, cached by their `state`."""
     files = chat_template_files(path)
     config: dict[str, Any] = {}
     try:
@@ -182,7 +181,7 @@ def _joined(between: Sequence[str], said: Sequence[str]) -> str:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    """As `transformers` has it: its whitespace, its functions, nothing of the machine."""
+    """Jinja as `transformers` sets it up: the same whitespace and functions, without access to the machine."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )

@@ -1,4 +1,4 @@
-"""Prompt templates: one Jinja2 file each, with a comment on top that says what it is for.
+"""Prompt templates: one Jinja2 file each, with its settings in a comment on top.
 
     {#- for: what the prompt asks, of whom
         idea: where it comes from
@@ -273,7 +273,7 @@ def _scale(text: str, place: str) -> tuple[float, float]:
 
 
 def _rubric(text: str, place: str) -> dict[int, str]:
-    """Levels by number, the lowest first. A line without a number goes on with the level above it."""
+    """Levels by number, the lowest first. A line without a number continues the level above it."""
     rubric: dict[int, str] = {}
     for line in filter(None, text.splitlines()):
         level = _LEVEL.fullmatch(line)

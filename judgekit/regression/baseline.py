@@ -154,9 +154,9 @@ def samples_of(record: RunRecord, metric: str, samples: Sequence[Sample], used: 
 
 
 def dataset_hash(samples: Iterable[Sample]) -> str:
-    """sha256 over the samples by id; the same whatever file, order or format they came in.
+    """sha256 over the samples by id; the same for any file, order or format.
 
-    Metadata is left out: it is whatever else stands beside an item, such as the answers that are to be compared.
+    Metadata is left out: other fields of an item, such as the answers that are compared, are not part of the question.
     """
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda one: one.id):

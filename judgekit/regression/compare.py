@@ -43,7 +43,7 @@ class Paired:
 
     @property
     def missing(self) -> int:
-        """Items of which some verdict is missing on either side."""
+        """The number of items with a missing verdict on either side."""
         return int(np.sum(self.best > self.worst))
 
 
@@ -143,7 +143,7 @@ class Compared(Noun):
     """The comparison of one metric: `difference` is second − first over the items of both sides.
 
     `better`, `worse` and `equal` count items, from the second side's point of view. `detectable` is the least true
-    difference that the interval would find with a power of 80 %; None where there is no interval.
+    difference that the interval would detect with a power of 80 %; None where there is no interval.
     """
 
     metric: str
@@ -294,7 +294,7 @@ def _matched(first: Side, second: Side, metric: str) -> list[tuple[ScoreKey, Sco
     """The systems to compare with each other: the named ones, those of one name, or the only one of each."""
     ours, theirs = first.systems(metric), second.systems(metric)
     if first.system is not None and second.system is not None and first.system != second.system:
-        # Two systems, each against whatever opponent both have met; a win rate against each other has no pair here.
+        # Two systems, by the opponents that both have met; a win rate against each other has no pair here.
         return [
             (ScoreKey(metric, *a), ScoreKey(metric, *b)) for a in ours.values() for b in theirs.values() if a[1] == b[1]
         ]

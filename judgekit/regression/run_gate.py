@@ -52,7 +52,7 @@ class GatePlan:
             raise UsageError("\n".join([*wrong, ANOTHER]))
 
     def looking(self, metric: str, seed: int) -> Looking | None:
-        """The looks at a metric of which every gated system is gated sequentially; None for others."""
+        """The looks at a metric with sequential rules; None for others."""
         mine = tuple(target for target in self.targets if target.metric == metric and target.sequential)
         if not mine or self.reference is None:
             return None

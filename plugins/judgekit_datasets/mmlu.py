@@ -1,9 +1,8 @@
 """`loader: mmlu`: four-option questions in the original layout, {dev,test,val}/<subject>_{dev,test,val}.csv.
 
 Rows have no header: question, option A, option B, option C, option D, letter of the right one. Cells are taken as they
-stand. (The published script reads them by pandas, which turns "None" into "nan" and 0.10 into 0.1: of the 14,042
-prompts with five shots that makes 10 differ.)
-"""
+are. (The published script reads them by pandas, which turns "None" into "nan" and 0.10 into 0.1: of the 14,042 prompts
+with five shots that makes 10 differ.)"""
 
 from __future__ import annotations
 
@@ -71,7 +70,7 @@ class MMLU(judgekit.DataLoader):
         return files
 
     def load(self) -> Iterator[judgekit.Sample]:
-        _ = self._dev  # what is wrong with the examples is said before the first question is read
+        _ = self._dev  # errors in the examples are raised before the first question is read
         for subject in self._subjects:
             questions = list(read_questions(self._file(subject, self.options.split), subject))
             yield from questions[: self.options.per_subject]

@@ -77,7 +77,7 @@ class Board:
                 yield Column("difference", estimate.metric, label, self._scales[estimate.metric], values, *pair)
 
     def _changes(self) -> Iterator[Column]:
-        """now − baseline, of what both have."""
+        """Now − baseline, for the items that both have."""
         for place, values in self.scores.items():
             before = self.baseline.get(place)
             if before is None or place.metric not in self._scales:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import judgekit
 import judgekit.statistics
@@ -12,12 +13,19 @@ from judgekit_html.board import Board, Column
 from judgekit_html.tables import method_name
 
 MOST = 5  # items a direction
-Link = Callable[[str], tuple[str, str, str] | None]
-"""Id of an item → its number, address and title; None where the run does not have it."""
+
+
+class ItemLink(NamedTuple):
+    number: str
+    href: str
+    title: str
+
+
+Link = Callable[[str], ItemLink | None]  # by an item's id; None where the run does not have it
 
 
 @dataclass(frozen=True)
-class GateRule:
+class RuleLine:
     """One rule of the gate, formatted."""
 
     what: str
@@ -36,17 +44,17 @@ class GateRule:
     reasons: Sequence[str]
 
 
-def rules(record: judgekit.RunRecord) -> list[GateRule]:
+def rules(record: judgekit.RunRecord) -> list[RuleLine]:
     return [_rule(claim) for claim in record.gate.claims] if record.gate else []
 
 
-def _rule(claim: judgekit.statistics.GateClaim) -> GateRule:
+def _rule(claim: judgekit.statistics.GateClaim) -> RuleLine:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
     asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"
     clusters = "" if claim.n_clusters is None else f" in {judgekit.counted(claim.n_clusters, 'cluster')}"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
-    return GateRule(
+    return RuleLine(
         what=findings.claimed(claim),
         asked=asked,
         outcome=claim.outcome,
@@ -115,7 +123,7 @@ def _furthest(column: Column, moved: Mapping[str, float]) -> list[str]:
 
 
 def _mover(column: Column, sample_id: str, change: float, link: Link) -> MovedItem:
-    number, href, title = link(sample_id) or ("", "", "")
+    number, href, title = link(sample_id) or ItemLink("", "", "")
     return MovedItem(
         id=sample_id,
         number=number,

@@ -408,7 +408,7 @@ def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> di
     tiny: dict[str, Any] = {"format": "~e"} if 0 < largest < 0.001 else {}  # learning rates: 1e−5, not 0.000010
     points = Counter(value["split"] for value in values)
     split = {"field": "split", "type": "nominal", "sort": None}
-    dots: list[dict[str, Any]] = [  # of one point there is no line
+    dots: list[dict[str, Any]] = [  # a single point has no line
         {
             "transform": [{"filter": {"field": "split", "equal": name}}],
             "mark": {**DOT, "size": 40, "color": COLOURS[place % len(COLOURS)]},

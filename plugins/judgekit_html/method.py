@@ -33,7 +33,7 @@ EXPLAINED = {
 
 
 def explanation(record: judgekit.RunRecord) -> list[str]:
-    """The method in sentences, only of what this run used."""
+    """The method in sentences, as far as this run used it."""
     every = (*record.estimates, *record.differences)
     said = [
         "Every number is a mean over items. Repeats of one item are averaged first: they make an item's value "

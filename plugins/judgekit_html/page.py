@@ -136,9 +136,11 @@ class ReportPages:
         return f"{page}#item-{number}"
 
     def _link(self, texts: Mapping[str, str]) -> changes.Link:
-        def link(sample_id: str) -> tuple[str, str, str] | None:
+        def link(sample_id: str) -> changes.ItemLink | None:
             number = self.items.numbers.get(sample_id)
-            return None if number is None else (str(number), self.href(number), texts.get(sample_id, ""))
+            if number is None:
+                return None
+            return changes.ItemLink(str(number), self.href(number), texts.get(sample_id, ""))
 
         return link
 

@@ -26,7 +26,7 @@ def shuffled(count: int, seed: int) -> list[int]:
 
 
 def grouped(order: Sequence[int], groups: Sequence[Hashable], shares: Mapping[str, float]) -> dict[str, list[int]]:
-    """Parts of which no two share a group; `groups` has the group of every place.
+    """Parts that share no group; `groups` has the group of every place.
 
     The largest groups come first, each to the part with the most room left; single items then fill the parts in order.
     So a part misses its size by less than the largest group has items, and mostly not at all.

@@ -40,7 +40,7 @@ from judgekit_ollama.versions import LOGPROBS, SCHEMA, TRUNCATE, Version, at_lea
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 _TOO_LONG = re.compile(r"context (length|size)|exceeds the context|exceed_context|prompt( is)? too long")
-_HOPELESS = ("does not support", "requires more system memory")  # said of the model, whatever is asked
+_HOPELESS = ("does not support", "requires more system memory")  # errors about the model, for any request
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|[-+]?0")
 
 
@@ -269,7 +269,7 @@ class OllamaBackend(Backend):
         return "context length", not mend, f"{length} by the model, num_ctx is {wanted}{mend}"
 
     def _logprobs_line(self, version: str) -> tuple[str, bool | None, str]:
-        """Found out by a reply of one token (which loads the model); servers too old for it are not asked."""
+        """Tried with a reply of one token (which loads the model); servers too old for it are not asked."""
         known, since = _since(version, LOGPROBS)
         if known is False:
             return "log-probabilities", False, since

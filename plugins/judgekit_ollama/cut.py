@@ -1,4 +1,4 @@
-"""Was the prompt cut? Judged from the number of tokens that the server read. Pure.
+"""Signs that a prompt was cut, from the number of tokens that the server read. Pure.
 
 judgekit asks for `truncate: false`, and Ollama from 0.12.4 on refuses a prompt that is too long. Older servers, and
 gateways that drop the field, cut it under status 200: the oldest turns go first, then the beginning of the last one

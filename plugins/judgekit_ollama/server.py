@@ -1,4 +1,4 @@
-"""An Ollama server's word about itself and about one model: small questions, apart from the chat."""
+"""An Ollama server's facts about itself and about one model: small questions, apart from the chat."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class ModelFacts:
 
 
 class Server:
-    """Where `host` (or OLLAMA_HOST) points to, asked about `model`. Every method raises BackendError, whatever went
-    wrong: AuthError, ModelNotFound and Unreachable among them. What was answered once is not asked again.
-    """
+    """The server at `host` (or OLLAMA_HOST), asked about `model`. Every method raises BackendError for any fault, such
+    as AuthError, ModelNotFound and Unreachable. An answer is kept and not asked for again."""
 
     def __init__(self, host: str | None, key_env: str | None, model: str) -> None:
         self._host = host

@@ -15,14 +15,14 @@ _CACHE_UNCOUNTED: tuple[tuple[Version, Version], ...] = (((0, 0, 1), (0, 2, 0)),
 
 
 def numbers(version: str) -> Version | None:
-    """0.12.4-rc1 → (0, 12, 4); None where nothing is known, as of builds from source, which call themselves 0.0.0."""
+    """The numbers of a version: 0.12.4-rc1 → (0, 12, 4); None if unknown, as for builds from source (0.0.0)."""
     parts = re.split(r"[-+]", version.removeprefix("v"), maxsplit=1)[0].split(".")
     release = tuple(int(part) for part in parts) if all(part.isascii() and part.isdecimal() for part in parts) else ()
     return release if any(release) else None
 
 
 def at_least(version: str, since: Version) -> bool | None:
-    """None where the version says nothing."""
+    """True from this version on; None if the version is unknown."""
     known = numbers(version)
     return None if known is None else known >= since
 

@@ -1,4 +1,4 @@
-"""The backend `openai`: where the server is, which key belongs to it, and what the record says of it.
+"""The backend `openai`: the server's address, its key, and its identity in the record.
 
 - The address is `base_url`, else OPENAI_BASE_URL, else OpenAI's.
 - A key goes only where it belongs. `key_env` names the variable that holds it, and then it must be set. Without
@@ -140,7 +140,7 @@ class OpenAIBackend(Backend):
         }
 
     def check(self) -> list[Problem]:
-        """The key is there, the address is one, something answers at it, and it has a Batch API if that is wanted."""
+        """Problems with the key, the address, the server and, if it is wanted, its Batch API."""
         trouble, listed = self._look()
         if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
@@ -188,7 +188,7 @@ class OpenAIBackend(Backend):
             self._client.http.close()
 
     def _connect(self) -> ChatClient:
-        """Raises AuthError without the key, ConfigError for an address that is none."""
+        """Raises AuthError without the key, ConfigError for a malformed address."""
         with self._lock:
             if self._client is None:
                 http = self._http(deadline=self.options.deadline, retries=self.options.retries)

@@ -28,7 +28,7 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 @dataclass(frozen=True)
 class ServerBatch:
-    """A batch as the server describes it. `errors`: why it failed as a whole, with `code`."""
+    """A batch as the server describes it. `errors`: the reasons why it failed as a whole, with `code`."""
 
     id: str
     status: str
@@ -57,7 +57,8 @@ class Result:
 
 
 class BatchApi:
-    """`http` asks small things and retries; `once` does not retry; `files` has the time and room for whole files."""
+    """`http` is for small requests, with retries; `once` does not retry; `files` has the time and room for whole
+    files."""
 
     def __init__(self, http: Http, once: Http, files: Http, endpoint: str) -> None:
         self.http = http
@@ -139,7 +140,7 @@ class BatchApi:
     def results(self, batch: ServerBatch, folder: Path) -> Iterator[Result]:
         """Every line of the batch's output and error file, in the files' order.
 
-        Raises CallError where a file is cut or no JSON, or gone (HttpStatusError, 404).
+        Raises CallError where a file is cut, is not JSON, or is gone (HttpStatusError, 404).
         """
         for file in filter(None, (batch.output_file, batch.error_file)):
             with TemporaryFile(dir=folder) as content:

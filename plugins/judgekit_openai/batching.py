@@ -104,7 +104,7 @@ class Batching:
     # --- submitting ---
 
     def _look_up(self, sent: Submission) -> ServerBatch | None:
-        """The batch that a note tells of, if the server knows of it."""
+        """The batch of a note, if the server knows it."""
         if sent.batch:
             return self.api.get(sent.batch)
         return next(iter(self.api.find({sent.digest, sent.file} - {""}).values()), None)

@@ -1,4 +1,4 @@
-"""Chat completions: one Request in, one Reply out, for every server that speaks the dialect.
+"""Chat completions: one Request in, one Reply out, for every server with this protocol.
 
 `ChatClient` is what other plugins build on: give it an `Http`, a model's name and a `Dialect`.
 """
@@ -146,8 +146,8 @@ class ChatClient:
         return True
 
     def read(self, answer: Any, request: Request, notes: tuple[str, ...]) -> Reply:
-        """The Reply in a completion. Raises CallError where it is none, BackendError where log-probabilities, which
-        the request needs, are not to be had."""
+        """The Reply in a completion. Raises CallError for anything else, BackendError where the log-probabilities that
+        the request needs are missing."""
         reply = read_reply(answer, notes)
         if request.json_schema is not None and reply.status == "complete" and not _is_json(reply.text):
             reply = reply.model_copy(update={"notes": (*reply.notes, "the reply to a JSON schema is not JSON")})

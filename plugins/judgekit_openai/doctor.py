@@ -18,7 +18,7 @@ _ASK = Request(
 
 
 def abilities(client: ChatClient) -> Iterator[Line]:
-    """Does the model answer, is it held to a JSON schema, what does it refuse, does it give log-probabilities."""
+    """Checks of the model: an answer, a JSON schema, refused parameters, log-probabilities."""
     try:
         reply = client.ask(_ASK.model_copy(update={"json_schema": _SCHEMA}))
     except JudgekitError as error:

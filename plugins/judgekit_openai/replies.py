@@ -1,4 +1,4 @@
-"""A chat completion's JSON → Reply. Pure; an answer of an unknown shape is a CallError, never a guess."""
+"""Reading of a chat completion's JSON as a Reply. Pure; an answer of an unknown shape is a CallError, never a guess."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from judgekit import CallError, Reply, Token, Usage
 
-_MOST = 2**31  # tokens; a server that tells more is out of its mind, and nothing is reckoned with it
+_MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
 
@@ -93,7 +93,7 @@ def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
 
 
 def _text(content: Any) -> str:
-    """The content: a string, null, or a list of parts of which the text ones count."""
+    """The content: a string, null, or a list of parts (only those of text count)."""
     if content is None or isinstance(content, str):
         return content or ""
     if isinstance(content, list):

@@ -24,7 +24,7 @@ class SelfInstructOptions:
     """The options that decide the items. A prompt shows `shown[0]` seeds and `shown[1]` kept tasks (seeds, until there
     are so many) and asks for `wanted` new ones; `batch` such calls are made from what was kept before. `words`: the
     fewest and the most of a task. `near`: the ROUGE-L to an earlier task from which a new one is left out. `form`:
-    prompts for a chat model, in English or Korean, or ones that a small or base model goes on with."""
+    prompts for a chat model, in English or Korean, or ones that a small or base model continues."""
 
     form: Form = "chat"
     shown: tuple[int, int] = (6, 2)
