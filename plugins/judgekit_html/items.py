@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import judgekit
 from judgekit_html import numbers
@@ -56,6 +57,12 @@ class SystemAnswer:
     measures: list[Measure] = field(default_factory=list)
 
 
+class Choice(NamedTuple):
+    letter: str
+    text: str
+    is_answer: bool
+
+
 @dataclass(frozen=True)
 class ReportItem:
     """`scores`: the first metric's values by system. `flags`: the statuses that are not plain success; `marks`: its
@@ -84,12 +91,12 @@ class ReportItem:
         return list(by_system.values())
 
     @property
-    def choices(self) -> list[tuple[str, str, bool]]:
-        """(letter, text, whether it is the answer) of a multiple-choice question."""
+    def choices(self) -> list[Choice]:
+        """The options of a multiple-choice question."""
         if self.sample is None:
             return []
         return [
-            (LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
+            Choice(LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
             for i, text in enumerate(self.sample.choices)
         ]
 

@@ -89,7 +89,7 @@ def near_between(texts: Sequence[str], others: Sequence[str], threshold: float =
         product = (rare[rows] @ columns).tocoo()
         pairs = np.stack([rows[product.coords[0]], product.coords[1].astype(np.int64)])
         pairs = pairs[:, product.data >= least[pairs[0]]]
-        near += (NearPair(*pair) for pair in counted(ours, theirs, pairs, threshold))
+        near += counted(ours, theirs, pairs, threshold)
     return sorted(near)
 
 
@@ -273,12 +273,12 @@ def _could_be(signatures: NDArray[np.uint8], pairs: Ints, threshold: float) -> I
     return pairs[:, agree >= least]
 
 
-def counted(first: csr_array, second: csr_array, pairs: Ints, threshold: float) -> Iterator[tuple[int, int, float]]:
-    """(row of `first`, row of `second`, Jaccard similarity) of the pairs (2 × pairs) that reach the threshold."""
+def counted(first: csr_array, second: csr_array, pairs: Ints, threshold: float) -> Iterator[NearPair]:
+    """The pairs (2 × pairs) of rows of `first` and of `second` that reach the threshold."""
     sizes, other_sizes = np.diff(first.indptr), np.diff(second.indptr)
     for start in range(0, pairs.shape[1], 1 << 15):
         a, b = pairs[:, start : start + (1 << 15)]
         shared = np.asarray(first[a].multiply(second[b]).sum(axis=1)).ravel()
         similarity = shared / (sizes[a] + other_sizes[b] - shared)
         for i in np.flatnonzero(similarity >= threshold):
-            yield int(a[i]), int(b[i]), float(similarity[i])
+            yield NearPair(int(a[i]), int(b[i]), float(similarity[i]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import judgekit
@@ -36,8 +36,9 @@ class EvolvedTask:
 
 @dataclass(frozen=True)
 class Change:
-    """A task that was changed."""
+    """A task that was changed; `place`: that of the task in the pool."""
 
+    place: int
     parent: EvolvedTask
     operation: str
     text: str
@@ -69,11 +70,11 @@ class Evolve:
             for start in range(0, len(pool), self.batch):
                 places = range(start, min(start + self.batch, len(pool)))
                 changes = self._changed([(place, pool[place]) for place in places], number)
-                for place, change in changes:
+                for change in changes:
                     if len(maker.tally.kept) == keep:
                         maker.tally.reject("more than were wanted")
                         continue
-                    pool[place] = self._keep(change, number)
+                    pool[change.place] = self._keep(change, number)
                 done = (number - 1) * len(pool) + start + len(places)
                 maker.asker.progress("evolve", done, rounds * len(pool), f"{len(maker.tally.kept)} kept")
                 if len(maker.tally.kept) == keep:
@@ -99,12 +100,12 @@ class Evolve:
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
-    def _changed(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> list[tuple[int, Change]]:
-        """The changes that pass every rule, with the places of their tasks."""
+    def _changed(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> list[Change]:
+        """The changes that pass every rule."""
         written = list(self._write(tasks, number))
         return list(self._answered(self._gained(written)))
 
-    def _write(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> Iterator[tuple[int, Change]]:
+    def _write(self, tasks: Sequence[tuple[int, EvolvedTask]], number: int) -> Iterator[Change]:
         maker, first = self.maker, self.maker.tally.asked["changes"]
         drawn = [random.Random(f"{maker.seed} {number} {place}").choice(self.operations) for place, _ in tasks]
         end = {"stop": ("\n",)} if self.form == "open" else {}
@@ -125,7 +126,7 @@ class Evolve:
                 maker.tally.reject(f"change: {fault}")
             else:
                 self._known.add(filters.folded(text))
-                yield place, Change(task, operation, text)
+                yield Change(place, task, operation, text)
 
     def _fault(self, task: EvolvedTask, text: str) -> str:
         if all(word in filters.STOP_WORDS for word in judgekit.data.rouge_words(text)):
@@ -136,17 +137,17 @@ class Evolve:
             return "nothing changed"
         return "same as an earlier task" if filters.folded(text) in self._known else ""
 
-    def _gained(self, changes: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
+    def _gained(self, changes: Sequence[Change]) -> list[Change]:
         """Those that ask for more than their parents, as the judge says, or by their words."""
         maker, model = self.maker, self.judge or self.maker.writer
         if self.gain == "words":
-            good = [(place, change) for place, change in changes if filters.adds_words(change.parent.text, change.text)]
+            good = [change for change in changes if filters.adds_words(change.parent.text, change.text)]
             maker.tally.reject("change: no gain in words", len(changes) - len(good))
             return good
         prompt = self._prompt("gain")
         requests = [
             model.request(prompt, {"first": change.parent.text, "second": change.text}, temperature=0.0)
-            for _, change in changes
+            for change in changes
         ]
         replies = maker.ask("gains", requests, model)
         same = [
@@ -157,20 +158,20 @@ class Evolve:
         maker.tally.reject("change: no gain, as judged", same.count(True))
         return [change for change, told in zip(changes, same, strict=True) if told is False]
 
-    def _answered(self, changes: Sequence[tuple[int, Change]]) -> Iterator[tuple[int, Change]]:
+    def _answered(self, changes: Sequence[Change]) -> Iterator[Change]:
         maker, first = self.maker, self.maker.tally.asked["responses"]
         end = {"stop": ("\n\n", "\nTask:")} if self.form == "open" else {}
         requests = [
             maker.writer.request(self._prompt("answer"), {"task": change.text}, seed=maker.seed + first + count, **end)
-            for count, (_, change) in enumerate(changes)
+            for count, change in enumerate(changes)
         ]
         replies = maker.ask("responses", requests)
-        for (place, change), request, reply in zip(changes, requests, replies, strict=True):
+        for change, request, reply in zip(changes, requests, replies, strict=True):
             answer = reading.added(request, reply).strip()
             if fault := filters.reply_fault(reply) or filters.answer_fault(answer):
                 maker.tally.reject(f"response: {fault}")
             else:
-                yield place, Change(change.parent, change.operation, change.text, answer)
+                yield replace(change, answer=answer)
 
     def _prompt(self, name: str) -> str:
         return prompt_name(name, self.form)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import judgekit
 from judgekit_synthesis import filters, reading
@@ -44,6 +45,14 @@ class SelfInstructOptions:
 
     def prompt(self, name: str) -> str:
         return prompt_name(name, self.form)
+
+
+class _Example(NamedTuple):
+    """A task with an example; `labels`: it asks for a label."""
+
+    task: str
+    labels: bool
+    instance: reading.Instance
 
 
 @dataclass
@@ -131,8 +140,8 @@ class SelfInstruct:
         fault = filters.task_fault(task, self.recipe.words, self._forbidden, ascii_only=self._ascii)
         return fault or ("task too near to an earlier one" if self._known.near(task) else "")
 
-    def _instances(self, tasks: Sequence[str]) -> list[tuple[str, bool, reading.Instance]]:
-        """The tasks that get an example, each with the example, and True if it asks for a label."""
+    def _instances(self, tasks: Sequence[str]) -> list[_Example]:
+        """The tasks that get an example."""
         kinds = self._kinds(tasks)
         chosen = [(task, labels) for task, labels in zip(tasks, kinds, strict=True) if labels is not None]
         first = self.maker.tally.asked["examples"]
@@ -144,7 +153,7 @@ class SelfInstruct:
             if isinstance(instance, str):
                 self.maker.tally.reject(instance)
             else:
-                kept.append((task, labels, instance))
+                kept.append(_Example(task, labels, instance))
         return kept
 
     def _kinds(self, tasks: Sequence[str]) -> list[bool | None]:
