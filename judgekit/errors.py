@@ -1,4 +1,4 @@
-"""Everything judgekit raises on purpose, and the exit code each one ends a command with.
+"""The errors that judgekit raises on purpose, each with the exit code that it gives a command.
 
 JudgekitError                     70  internal: a bug of ours
 ├── PreflightError                 -  every problem found before the first call; the worst one's exit code
@@ -14,10 +14,10 @@ JudgekitError                     70  internal: a bug of ours
 │   ├── Unreachable                   nothing answers at the address
 │   └── QuotaError                    the account is out of credit
 ├── CallError                      3  this one call failed; others may succeed
-│   └── NotSent                       it was not even sent: the budget is spent, or the server wants to be left alone
+│   └── NotSent                       it was not even sent: the budget is spent, or the server asked for a long pause
 ├── IncompleteError                3  planned calls were left unanswered
 │   ├── NotInLedger                   offline, and the ledger holds no reply
-│   └── NotScored                     a verdict was to be a number, and it has none
+│   └── NotScored                     a number was asked of a verdict without one
 ├── NothingSelected                5  no sample is left to evaluate
 ├── StorageError                   6  disk full; ledger, or a run's file, damaged
 └── Interrupted                  130  Ctrl-C
@@ -30,7 +30,7 @@ from pathlib import Path
 
 
 class JudgekitError(Exception):
-    """Base of all errors; `place` says where ("file:line"), the message says what and how to mend it."""
+    """Base of all errors; `place` says where ("file:line"), the message says what is wrong and how to correct it."""
 
     exit_code = 70
 

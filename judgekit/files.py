@@ -1,4 +1,4 @@
-"""Files, written whole or not at all, and read back with the place of what is wrong in them."""
+"""Files, written whole or not at all, and read back with errors that name the place."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def damage(error: ValueError | RecursionError) -> str:
-    """What is wrong with a file's content, on one line and without the content."""
+    """The fault of a file's content, on one line and without the content."""
     if not isinstance(error, ValidationError):
         return f"damaged: {error}"
     first = error.errors(include_url=False, include_input=False)[0]

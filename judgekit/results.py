@@ -1,4 +1,4 @@
-"""Results: frozen values that say what a run measured, and what a report shows of it. No I/O, no wall clock."""
+"""Results: frozen values for the measurements of a run, and for the contents of its report. No I/O, no wall clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Estimate(Noun):
     `opponent`: the other system of a comparison by a judge (a win rate of system against opponent), else None.
     `bounds`: the mean with every missing verdict at the scale's minimum, and at its maximum; None for what is no mean.
     `bootstrap`: the studentised item bootstrap, printed always, also where `interval` is another method.
-    `group`: the samples that it is of, in a Breakdown; None: all.
+    `group`: the group of its samples, in a Breakdown; None: all.
     """
 
     metric: str
@@ -64,7 +64,7 @@ class Group(Noun):
 
 
 class Breakdown(Noun):
-    """A run's estimates once more for each group of its samples by a field of theirs; `group` of each names it.
+    """A run's estimates again for each group of its samples by one of their fields; `group` of each names it.
 
     A sample whose field is a list is in several groups.
     """
@@ -76,7 +76,7 @@ class Breakdown(Noun):
 
 
 class Statistic(Noun):
-    """A number of a metric that is no mean over items and needs no interval: a count, or a test's p-value.
+    """A number of a metric that is not a mean over items and needs no interval: a count, or a test's p-value.
 
     `note` says what it counts, or why it is missing.
     """
@@ -91,11 +91,11 @@ class Statistic(Noun):
 
 
 class VarianceBudget(Noun):
-    """What the squared standard error of a system's mean is made of: `item` + `generation` + `judge`, for new items.
+    """The parts of a system's squared standard error: `item` + `generation` + `judge`, for new items.
 
     Squared units of the scale. A part is None where no repeat can tell: without several judgements of an answer the
     judge's noise is in `generation`, without several generations both are in `item`. `generations` an item and
-    `judgements` of each are means. `advice`: what to buy next, in one line.
+    `judgements` of each are means. `advice`: the best next step, in one line.
     """
 
     metric: str
@@ -113,7 +113,7 @@ class VarianceBudget(Noun):
 
 
 class Check(Noun):
-    """One line of a judge card: what was tried, what came out, and whether that is as it should be."""
+    """One line of a judge card: a test, its value, and `passed` if that is as expected."""
 
     name: str
     label: str
@@ -128,7 +128,7 @@ class Check(Noun):
 
 
 class JudgeCard(Noun):
-    """How a judge reads answers whose worth is known. `passed` is None where nothing could be said."""
+    """Tests of a judge on answers whose worth is known. `passed` is None where they are not conclusive."""
 
     judge: str
     task: Literal["score", "pairwise"] = "score"
@@ -181,10 +181,10 @@ class Calibration(Noun):
 
 
 class Agreement(Noun):
-    """How far two ratings of the same responses agree: `first` (a judge) and `second` (labels, or another judge).
+    """The agreement of two ratings of the same responses: `first` (a judge) and `second` (labels, or another judge).
 
     `kind` says what is compared: scores, preferences (win, tie, loss), or yes/no. `ceiling`: the same figures between
-    the labellers, where there are several. `calibration`: what the labels say where the judge gave about the same.
+    the labellers, where there are several. `calibration`: the labels where the judge gave about the same.
     """
 
     metric: str
@@ -213,7 +213,7 @@ class CurvePoint(Noun):
 
 
 class TrainingSample(Noun):
-    """What a model in training wrote after so many steps."""
+    """A text that a model in training wrote after so many steps."""
 
     step: int
     prompt: str
@@ -222,7 +222,7 @@ class TrainingSample(Noun):
 
 
 class Training(Noun):
-    """One trainer's product: where it stands, what it is, its loss curve (in nats), and what it wrote meanwhile."""
+    """One trainer's product: its path, its identity, its loss curve (in nats), and the samples that it wrote."""
 
     name: str
     trainer: str
@@ -241,7 +241,7 @@ class PluginInfo(Noun):
 
 
 class Problem(Noun):
-    """Something found before the first call. An `error` stops the run; a `warning` is printed and recorded."""
+    """A fault that is found before the first call. An `error` stops the run; a `warning` is printed and recorded."""
 
     severity: Literal["error", "warning"]
     where: str
@@ -253,7 +253,8 @@ GateOutcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 class Stop(Noun):
-    """How a sequential rule ended: after `judged` of `planned` items, `decided` by a look or by the test at the end."""
+    """The end of a sequential rule: after `judged` of `planned` items, `decided` by a look or by the test at the
+    end."""
 
     judged: int
     planned: int
@@ -270,12 +271,12 @@ class ItemChange(Noun):
 
 
 class GateClaim(Noun):
-    """One rule of a gate on one system, and what came of it.
+    """One rule of a gate on one system, with its outcome.
 
     `margin`: `value` is the mean paired difference to the baseline (candidate − baseline, in the metric's own
     direction) and `interval` its two one-sided bounds. `min` and `max`: `value` and `interval` are the estimate's own.
     `p` is one-sided, of the claim that this rule fails; `p_holm` after Holm's correction over all rules of the gate.
-    `detectable`: the least worsening that this rule finds with a power of 80 %.
+    `detectable`: the least worsening that this rule detects with a power of 80 %.
     """
 
     metric: str
@@ -303,7 +304,7 @@ class GateClaim(Noun):
 
 
 class Gate(Noun):
-    """What a gate said of a run: its outcome, that of every rule, and what the judge's card was waived for.
+    """The verdict of a gate on a run: its outcome, that of every rule, and the waived checks of judge cards.
 
     `baseline` is the id of the run behind the baseline file, `baseline_sha256` that of the file; empty without one.
     """
@@ -383,11 +384,11 @@ class RunRecord(Noun):
         return only if any(name in own or name.startswith(JUDGE_PROMPTS) for name in rendered) else None
 
     def part(self, *keys: str) -> Mapping[str, JsonValue]:
-        """What stands in its config under these keys, as in part("metrics", "quality"); empty where nothing does."""
-        found: JsonValue | Mapping[str, JsonValue] = self.spec
+        """The part of its config under these keys, as in part("metrics", "quality"); empty where there is none."""
+        value: JsonValue | Mapping[str, JsonValue] = self.spec
         for key in keys:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value if isinstance(value, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -412,14 +413,14 @@ class Table:
 
 SectionPlace = Literal[
     "baseline", "differences", "groups", "distributions", "pairwise", "judges", "choices", "training", "more"
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
 class Section:
     """A piece of a report: a title, one sentence, and a chart (a Vega-Lite dict) with its data table.
 
-    `place`: which part of the report it belongs to.
+    `place`: its part of the report.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A run's folder on disk: what is written where, atomically, and how it is read back.
+"""A run's folder on disk: its files, written atomically, and read back.
 
 runs/<id>/record.json            manifest and estimates
           samples.jsonl          every sample, one a line
@@ -125,7 +125,7 @@ class _Responses:
 
 
 def timed(folder: RunFolder) -> dict[str, Any]:
-    """What timing.json says; nothing where it is missing or damaged, for no result depends on it."""
+    """The content of timing.json; empty if it is missing or damaged, since no result depends on it."""
     try:
         tree = json.loads((folder.path / TIMING).read_text("utf-8"))
     except (OSError, ValueError):

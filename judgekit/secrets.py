@@ -1,4 +1,4 @@
-"""Keys that never reach a sink: shown by name, and taken out of every text by value."""
+"""Keys, which never reach a log or a file: shown by name, and taken out of every text by value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _SHORTEST = 8  # characters: placeholders such as "ollama" or "EMPTY" are words, and stay
-_LONG = 16  # characters: a value of a variable that is named like a key's is one, and no word
+_LONG = 16  # characters: from here on, the value of a variable with a key's name is a key
 _LONGEST = 100_000  # characters of a text that are looked at for a line of it
 _HOLDS_A_KEY = re.compile(r"(?:API_?KEY|ACCESS_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 
@@ -58,8 +58,8 @@ def environment_variable(name: str) -> str:
 
 
 def know_environment() -> None:
-    """Take every key in the environment out of every text from now on, also those that nothing here sends: a server, or
-    a library in its error, may say them."""
+    """Scrub every key in the environment from every text from now on, also those that are never sent: a server, or a
+    library in its error, may repeat them."""
     for name, value in os.environ.items():
         if _HOLDS_A_KEY.search(name) and len(value.strip()) >= _LONG:
             Secret(value.strip(), name)
@@ -67,7 +67,7 @@ def know_environment() -> None:
 
 def _spellings(value: str) -> Iterator[str]:
     """The value as it may turn up in a text: raw, JSON- and HTML-escaped, URL-encoded, in hexadecimal, and inside
-    base64 at any offset. Escapes of single characters are `_plain`'s business."""
+    base64 at any offset. `_plain` undoes escapes of single characters."""
     encoded = (urllib.parse.quote(value, safe=""), urllib.parse.quote(value), urllib.parse.quote_plus(value))
     yield from (value, json.dumps(value)[1:-1], html.escape(value), *encoded)
     yield from (re.sub("%..", lambda match: match[0].lower(), text) for text in encoded)
@@ -93,14 +93,14 @@ def _plain(text: str) -> str:
 
     def char(match: re.Match[str]) -> str:
         escaped, slash, percent, hexadecimal, decimal = match.groups()
-        found = slash or chr(int(decimal) if decimal else int(escaped or percent or hexadecimal, 16))
-        return found if found in _UNRESERVED else match[0]
+        plain = slash or chr(int(decimal) if decimal else int(escaped or percent or hexadecimal, 16))
+        return plain if plain in _UNRESERVED else match[0]
 
     return _ESCAPE.sub(char, text)
 
 
 def scrub(text: str) -> str:
-    """The text without any known secret: what stands before every log, file and error message."""
+    """The text without any known secret; applied before every log, file and error message."""
     text = _without(text)
     if "\\u00" in text or "\\/" in text or "%" in text or "&#" in text:
         plain = _plain(text)
@@ -117,7 +117,7 @@ def _without(text: str) -> str:
 
 
 def clean(value: Any) -> Any:
-    """Parsed JSON, every string of it scrubbed, keys included."""
+    """Parsed JSON with every string scrubbed, keys included."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, list):
@@ -134,6 +134,6 @@ def shortened(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Foreign text made fit for an error message: scrubbed, printable, on one line, at most `limit` characters."""
+    """Foreign text for an error message: scrubbed, printable, on one line, at most `limit` characters."""
     begin = scrub(text)[:_LONGEST]
     return shortened(" ".join("".join(char if char.isprintable() else " " for char in begin).split()), limit)

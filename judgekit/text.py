@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" for the nearest known name, or nothing."""
-    import difflib
-
+    """The hint "; did you mean 'x'?" for the nearest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def one_of(name: str, known: Iterable[str]) -> str:
-    """What a name could have been: the nearest of those known, and all of them."""
+    """A hint after an unknown name: the nearest known one, and the list of all."""
     names = list(known)
     return f"{did_you_mean(name, names)} (there are: {', '.join(names) or 'none'})"
 
@@ -24,7 +23,7 @@ DISTRIBUTION = "llm-judge-harness"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """1 item, 2 items, 12,345 items; `plural` is that of a noun that takes more than an s."""
+    """A count with its noun: 1 item, 2 items, 12,345 items; `plural` if the noun takes more than an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 

@@ -1,4 +1,4 @@
-"""How far a run's verdicts agree with people's labels, or with another run's: matched by id, checked, then computed."""
+"""Agreement of a run's verdicts with people's labels, or with another run's: matched by id, checked, then computed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Terms:
-    """How labels are to be understood, and the figures to be made. `system`: only this one's responses.
+    """The meaning of the labels, and the figures to make. `system`: only the responses of this one.
 
     `threshold` and `label_scale`: see Meaning. `correct`: the PPI++ estimate too. `resamples` None: the default.
     """
@@ -56,39 +56,39 @@ def expected(
     metric: str, scale: Scale, ids: Iterable[str], repeats: Mapping[str, int], pairs: Sequence[tuple[str, str]]
 ) -> Measured:
     """A metric before it is measured, to check labels against: by system its number of repeats, or by comparison."""
-    found = Measured("the run", metric, "", scale)
+    measured = Measured("the run", metric, "", scale)
     whose = [(system, opponent) for system, opponent in pairs] or [(system, "") for system in repeats]
     for sample_id in ids:
         for system, opponent in whose:
             for repeat in range(repeats.get(system, 1)):
-                found.missing[Thing(sample_id, system, opponent, repeat)] = "not judged yet"
-    return found
+                measured.missing[Thing(sample_id, system, opponent, repeat)] = "not judged yet"
+    return measured
 
 
-def check_labels(found: Measured, file: LabelFile, terms: Terms) -> None:
-    """Everything that `with_labels` would refuse, before a call. Raises its errors."""
-    match(found, file, Meaning.of(found, file, terms.threshold, terms.label_scale), terms.system)
+def check_labels(measured: Measured, file: LabelFile, terms: Terms) -> None:
+    """Check labels before any call. Raises the errors of `with_labels`."""
+    match(measured, file, Meaning.of(measured, file, terms.threshold, terms.label_scale), terms.system)
 
 
-def with_labels(found: Measured, file: LabelFile, terms: Terms) -> Agreement:
+def with_labels(measured: Measured, file: LabelFile, terms: Terms) -> Agreement:
     """The agreement of a judge with labels. Raises PreflightError with every problem of the file, and UsageError."""
     from judgekit.statistics.agreement import Ratings
     from judgekit.statistics.agreement_measures import agreement_measures
     from judgekit.statistics.calibration import calibration
 
-    meaning = Meaning.of(found, file, terms.threshold, terms.label_scale)
-    matched = match(found, file, meaning, terms.system)
-    ratings = [rating for label in matched if (rating := _rating(label, found, meaning))]
+    meaning = Meaning.of(measured, file, terms.threshold, terms.label_scale)
+    matched = match(measured, file, meaning, terms.system)
+    ratings = [rating for label in matched if (rating := _rating(label, measured, meaning))]
     if not ratings:
         raise DataError("no labelled response was scored by the judge", path=file.path)
-    ends = _ends(found.scale, meaning.kind)
+    ends = _ends(measured.scale, meaning.kind)
     pairs = Ratings.of([r.judge for r in ratings], [r.label for r in ratings], [r.thing.sample_id for r in ratings])
     return Agreement(
-        metric=found.metric,
-        first=f"judge {found.judge}",
+        metric=measured.metric,
+        first=f"judge {measured.judge}",
         second=file.path.name,
         kind=meaning.kind,
-        scale=_scale(found.scale, meaning.kind),
+        scale=_scale(measured.scale, meaning.kind),
         confidence=terms.confidence,
         n_items=pairs.n_items,
         n_pairs=len(ratings),
@@ -97,16 +97,16 @@ def with_labels(found: Measured, file: LabelFile, terms: Terms) -> Agreement:
         ceiling=_ceiling(matched, meaning.kind, ends, terms),
         calibration=calibration(
             ((r.thing.sample_id, r.judge, r.label) for r in ratings),
-            _scale(found.scale, meaning.kind),
+            _scale(measured.scale, meaning.kind),
             **terms.settings,
         ),
-        corrected=tuple(_corrected(found, meaning, terms, ratings)) if terms.correct else (),
-        notes=tuple(_notes(found, file, meaning, terms, matched, ratings)),
+        corrected=tuple(_corrected(measured, meaning, terms, ratings)) if terms.correct else (),
+        notes=tuple(_notes(measured, file, terms, matched, ratings, meaning.kind)),
     )
 
 
-def _rating(one: Matched, found: Measured, meaning: Meaning) -> _Rating | None:
-    values = [found.values[thing] for thing in one.things if thing in found.values]
+def _rating(one: Matched, measured: Measured, meaning: Meaning) -> _Rating | None:
+    values = [measured.values[thing] for thing in one.things if thing in measured.values]
     if not values:
         return None
     thing = one.things[0] if len(one.things) == 1 else one.things[0]._replace(repeat=None)
@@ -129,7 +129,7 @@ def _ceiling(matched: Sequence[Matched], kind: Kind, ends: Range, terms: Terms) 
     return ceiling(labels, kind, ends, **terms.settings)
 
 
-def _corrected(found: Measured, meaning: Meaning, terms: Terms, ratings: Sequence[_Rating]) -> Iterator[Corrected]:
+def _corrected(measured: Measured, meaning: Meaning, terms: Terms, ratings: Sequence[_Rating]) -> Iterator[Corrected]:
     """PPI++ for each labelled system: labels and the judge's values, averaged inside the item."""
     import numpy as np
 
@@ -137,7 +137,7 @@ def _corrected(found: Measured, meaning: Meaning, terms: Terms, ratings: Sequenc
 
     judge: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     human: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for thing, value in found.values.items():
+    for thing, value in measured.values.items():
         judge[thing.pair][thing.sample_id].append(meaning.judged(value))
     for rating in ratings:
         human[rating.thing.pair][rating.thing.sample_id].append(rating.label)
@@ -149,22 +149,22 @@ def _corrected(found: Measured, meaning: Meaning, terms: Terms, ratings: Sequenc
             np.asarray([np.mean(labels[sample_id]) for sample_id in labelled]),
             np.asarray([scores[sample_id] for sample_id in labelled]),
             np.asarray([scores[sample_id] for sample_id in sorted(scores) if sample_id not in labels]),
-            _ends(found.scale, meaning.kind),
+            _ends(measured.scale, meaning.kind),
             terms.confidence,
         )
 
 
 def _notes(
-    found: Measured,
+    measured: Measured,
     file: LabelFile,
-    meaning: Meaning,
     terms: Terms,
     matched: Sequence[Matched],
     ratings: Sequence[_Rating],
+    kind: Kind,
 ) -> Iterator[str]:
-    """What a reader must know before believing the figures."""
+    """Notes that a reader needs before believing the figures."""
     lost = Counter(
-        found.missing[one.things[0]] for one in matched if not any(thing in found.values for thing in one.things)
+        measured.missing[one.things[0]] for one in matched if not any(thing in measured.values for thing in one.things)
     )
     if lost:
         kinds = ", ".join(f"{count} {status}" for status, count in lost.items())
@@ -177,51 +177,51 @@ def _notes(
         yield f"yes means a score of {terms.threshold:g} or more"
     if terms.label_scale is not None:
         low, high = terms.label_scale
-        yield f"labels from {low:g} … {high:g} are mapped onto {found.span}"
-    elif meaning.kind == "score" and (odd := _other_scale(found, ratings)):
+        yield f"labels from {low:g} … {high:g} are mapped onto {measured.span}"
+    elif kind == "score" and (odd := _other_scale(measured, ratings)):
         yield odd
     if terms.correct:
         from judgekit.statistics.ppi import FEW_BINARY
 
         yield "the correction holds only if the labelled items are a random sample of all items"
-        if meaning.kind == "binary" and len(ratings) < FEW_BINARY:
+        if kind == "binary" and len(ratings) < FEW_BINARY:
             yield f"{len(ratings)} yes/no labels are few: under {FEW_BINARY} the corrected interval covers too little"
 
 
-def _other_scale(found: Measured, ratings: Sequence[_Rating]) -> str:
+def _other_scale(measured: Measured, ratings: Sequence[_Rating]) -> str:
     """A hint that the labels were given on a narrower scale than the judge's."""
-    scale, span = found.scale, found.scale.high - found.scale.low
+    scale, span = measured.scale, measured.scale.high - measured.scale.low
     highest, judged = max(r.label for r in ratings), max(r.judge for r in ratings)
     if highest > scale.low + span / 10 or judged < scale.low + span / 2:
         return ""
     lowest = min(r.label for r in ratings)
     return (
-        f"all labels lie between {lowest:g} and {highest:g} on a scale of {found.span}: if they were given on "
+        f"all labels lie between {lowest:g} and {highest:g} on a scale of {measured.span}: if they were given on "
         "another one, say --label-scale LOW..HIGH"
     )
 
 
 @dataclass
 class Agreements:
-    """The agreements of a run that has just ended. What cannot be compared is a warning: the run is paid for."""
+    """The agreements of a run that has just ended. An error is a warning here: the run is paid for."""
 
     record: RunRecord
     rows: Iterable[Row]
     terms: Terms
-    found: list[Agreement] = field(default_factory=list)
+    made: list[Agreement] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def add_labels(self, file: LabelFile, labels: LabelsConfig) -> None:
         terms = replace(self.terms, threshold=labels.threshold, label_scale=labels.scale)
         with self._warning("labels"):
             metric = choose_metric(self.record, labels.metric)
-            self.found.append(with_labels(measured(self.record, self.rows, metric), file, terms))
+            self.made.append(with_labels(measured(self.record, self.rows, metric), file, terms))
 
     def add_run(self, old: RunView, metric: str) -> None:
         """The other run is A."""
         with self._warning(f"agreement of {metric} with {old.record.run_id}"):
             first = measured(old.record, old.rows, metric)
-            self.found.append(of_two(first, measured(self.record, self.rows, metric), self.terms))
+            self.made.append(of_two(first, measured(self.record, self.rows, metric), self.terms))
 
     @contextmanager
     def _warning(self, what: str) -> Iterator[None]:
@@ -235,7 +235,7 @@ class Agreements:
 
 
 def response_notes(first: RunView, second: RunView) -> list[str]:
-    """What to know where two runs' judges did not read the same texts."""
+    """A note where the judges of two runs did not read the same texts."""
     texts = {(r.system, r.sample_id, r.repeat): hash(r.text) for r in first.responses}
     same = other = 0
     for response in second.responses:
@@ -266,8 +266,11 @@ def of_two(first: Measured, second: Measured, terms: Terms, notes: Sequence[str]
         if terms.threshold is not None:
             said.append(f"yes means a score of {terms.threshold:g} or more")
     things = sorted(thing for thing in a if thing in b)
-    lost = [f"{len(side) - len(things)} only in {name}"
-            for name, side in ((first.run, a), (second.run, b)) if len(side) > len(things)]  # fmt: skip
+    lost = [
+        f"{len(side) - len(things)} only in {name}"
+        for name, side in ((first.run, a), (second.run, b))
+        if len(side) > len(things)
+    ]
     if lost:
         said.append(f"responses that only one of them scored are left out: {', '.join(lost)}")
     names, meaning = ("A", "B"), Meaning(kind, first.scale, terms.threshold)
@@ -294,11 +297,11 @@ def _common(first: Measured, second: Measured, terms: Terms) -> tuple[dict[Thing
     """Both sides' values by things that can be matched: by system where the names meet, else by id alone where each
     side has one system. Raises UsageError without a common id."""
     sides = []
-    for found in (first, second):
-        if terms.system is not None and terms.system not in found.systems:
-            hint = did_you_mean(terms.system, found.systems)
-            raise UsageError(f"--system: {found.run} measured no {terms.system!r}{hint}")
-        sides.append({t: v for t, v in found.values.items() if terms.system in (None, t.system)})
+    for one in (first, second):
+        if terms.system is not None and terms.system not in one.systems:
+            hint = did_you_mean(terms.system, one.systems)
+            raise UsageError(f"--system: {one.run} measured no {terms.system!r}{hint}")
+        sides.append({t: v for t, v in one.values.items() if terms.system in (None, t.system)})
     a, b = sides
     if not a.keys() & b.keys() and len(first.systems) == len(second.systems) == 1:
         a, b = ({t._replace(system="", opponent=""): v for t, v in side.items()} for side in (a, b))

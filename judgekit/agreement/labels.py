@@ -1,12 +1,12 @@
 """Files of labels that people gave to responses: JSON, JSONL or CSV, read with the place of every label.
 
     id        the sample's id (or `instruction` and `input`, where the samples have no ids of their own)
-    label     what was said: a score, yes/no, or for pairwise metrics the winner; also called `score` or `winner`
-    system    whose response it is; may be left out where there is one system
-    repeat    which of several responses of the system; may be left out
-    labeller  who said it, where several people labelled the same response
+    label     a score, yes/no, or for pairwise metrics the winner; also called `score` or `winner`
+    system    the system that responded; may be left out where there is one system
+    repeat    the number of the response, where the system gave several; may be left out
+    labeller  the person who labelled, where several people labelled the same response
 
-A JSON file is an array of such objects, or {"id": label, …}. Other columns are left alone.
+A JSON file is an array of such objects, or {"id": label, …}. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "labeller": ("labeller", "annotator", "rater"),
 }
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-ALIKE = 0.75  # how near an unknown column must come to one of ours to be a misspelling of it, not the user's own
+ALIKE = 0.75  # similarity from which an unknown column is a misspelling of one of ours, and not the user's own
 NOT_A_NUMBER = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}
 
 
@@ -53,7 +53,7 @@ class Label:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """The labels of a file in its order, how many rows were empty, and the columns that mean nothing here."""
+    """The labels of a file in its order, the number of empty rows, and the columns that are not used."""
 
     path: Path
     labels: tuple[Label, ...]
@@ -62,7 +62,7 @@ class LabelFile:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Line:
     fields: dict[str, Any]
     line: int | None
 
@@ -97,7 +97,7 @@ def read_labels(path: Path) -> LabelFile:
 # --- the three formats -----------------------------------------------------------------------------------------------
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
+def _csv_rows(text: str, path: Path) -> Iterator[_Line]:
     first = text.split("\n", 1)[0]
     delimiter = max("\t" if path.suffix == ".tsv" else ",", ";", "\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -111,24 +111,24 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
                 continue
             if len(cells) != len(header):
                 raise DataError(f"{len(cells)} cells under {len(header)} columns", path=path, line=reader.line_num)
-            yield _Row({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}, reader.line_num)
+            yield _Line({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}, reader.line_num)
     except csv.Error as error:
         raise DataError(f"not CSV: {error}", path=path, line=reader.line_num) from None
 
 
-def _jsonl_rows(text: str, path: Path) -> Iterator[_Row]:
+def _jsonl_rows(text: str, path: Path) -> Iterator[_Line]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _row(parse_json(line, path, first_line=number), number, path)
 
 
-def _json_rows(text: str, path: Path) -> Iterator[_Row]:
+def _json_rows(text: str, path: Path) -> Iterator[_Line]:
     tree = parse_json(text, path)
     if isinstance(tree, dict) and tree.keys() & set(COLUMNS["id"]) and tree.keys() & set(COLUMNS["label"]):
         raise DataError("is a single label; write an array of labels, or JSONL", path=path)
     if isinstance(tree, dict):
         for sample_id, value in tree.items():
-            yield _Row({"id": sample_id, **(value if isinstance(value, dict) else {"label": value})}, None)
+            yield _Line({"id": sample_id, **(value if isinstance(value, dict) else {"label": value})}, None)
     elif isinstance(tree, list):
         for value, line in zip(tree, lines_of_array(text), strict=True):
             yield _row(value, line, path)
@@ -136,26 +136,26 @@ def _json_rows(text: str, path: Path) -> Iterator[_Row]:
         raise DataError(f"should be an array of labels or a mapping from ids, not {type(tree).__name__}", path=path)
 
 
-def _row(value: Any, line: int, path: Path) -> _Row:
+def _row(value: Any, line: int, path: Path) -> _Line:
     if not isinstance(value, dict):
         raise DataError(f"a label should be an object, not {type(value).__name__}", path=path, line=line)
-    return _Row(value, line)
+    return _Line(value, line)
 
 
 # --- columns and fields ----------------------------------------------------------------------------------------------
 
 
-def _columns(rows: Sequence[_Row], path: Path) -> dict[str, str]:
+def _columns(rows: Sequence[_Line], path: Path) -> dict[str, str]:
     """Our name of a column → its name in the file. Raises DataError for one that is missing, or looks misspelt."""
     there = list(dict.fromkeys(key for row in rows for key in row.fields))
     line = rows[0].line if path.suffix not in (".csv", ".tsv") else 1
     names: dict[str, str] = {}
     for column, aliases in COLUMNS.items():
-        found = [alias for alias in aliases if alias in there]
-        if len(found) > 1:
-            raise DataError(f"both {found[0]!r} and {found[1]!r} are there: keep one", path=path, line=line)
-        if found:
-            names[column] = found[0]
+        given = [alias for alias in aliases if alias in there]
+        if len(given) > 1:
+            raise DataError(f"both {given[0]!r} and {given[1]!r} are there: keep one", path=path, line=line)
+        if given:
+            names[column] = given[0]
     wanted = [alias for column, aliases in COLUMNS.items() if column not in names for alias in aliases]
     for key in there:
         close = get_close_matches(key.strip().lower(), wanted, n=1, cutoff=ALIKE)
@@ -167,7 +167,7 @@ def _columns(rows: Sequence[_Row], path: Path) -> dict[str, str]:
     return names
 
 
-def _label(row: _Row, names: Mapping[str, str], path: Path) -> Label | None:
+def _label(row: _Line, names: Mapping[str, str], path: Path) -> Label | None:
     """The label of a row; None where it is empty."""
     fields = {column: row.fields.get(name) for column, name in names.items()}
     value = fields["label"]
@@ -183,16 +183,16 @@ def _label(row: _Row, names: Mapping[str, str], path: Path) -> Label | None:
     )
 
 
-def _id(value: Any, row: _Row, path: Path) -> str:
+def _id(value: Any, row: _Line, path: Path) -> str:
     if value is None and isinstance(row.fields.get("instruction"), str):
         return content_id(row.fields)
-    found = _text(value, "id", row, path)
-    if not found:
+    name = _text(value, "id", row, path)
+    if not name:
         raise DataError("no id", path=path, line=row.line)
-    return found
+    return name
 
 
-def _value(value: Any, row: _Row, path: Path) -> Value:
+def _value(value: Any, row: _Line, path: Path) -> Value:
     if isinstance(value, bool):
         return value
     if not isinstance(value, str | int | float):
@@ -210,7 +210,7 @@ def _value(value: Any, row: _Row, path: Path) -> Value:
     return text if number is None else number
 
 
-def _text(value: Any, column: str, row: _Row, path: Path) -> str:
+def _text(value: Any, column: str, row: _Line, path: Path) -> str:
     """A text, or a whole number as one; empty where there is none."""
     if value is None:
         return ""
@@ -219,7 +219,7 @@ def _text(value: Any, column: str, row: _Row, path: Path) -> str:
     return str(value).strip()
 
 
-def _repeat(value: Any, row: _Row, path: Path) -> int | None:
+def _repeat(value: Any, row: _Line, path: Path) -> int | None:
     text = _text(value, "repeat", row, path)
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Labels beside verdicts: what a run measured, what each label is about, and what it says as a number."""
+"""Labels beside verdicts: the values that a run measured, the responses of each label, and its value as a number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDE = 10  # points; on a scale as wide as this, labels that are all 0 or 1 are 
 
 
 class Thing(NamedTuple):
-    """What a verdict is about. `opponent` is empty but for comparisons; `repeat` None stands for all of them."""
+    """The subject of a verdict. `opponent` is empty except in comparisons; `repeat` None stands for all repeats."""
 
     sample_id: str
     system: str
@@ -36,7 +36,7 @@ class Thing(NamedTuple):
 
 @dataclass
 class Measured:
-    """One metric of a run: a value a thing, judge repeats averaged, and what was not scored."""
+    """One metric of a run: a value for each thing, judge repeats averaged, and the status of those without a score."""
 
     run: str
     metric: str
@@ -51,7 +51,7 @@ class Measured:
 
     @property
     def compares(self) -> bool:
-        """Whether its values are preferences between two systems."""
+        """True if its values are preferences between two systems."""
         return any(thing.opponent for thing in (*self.values, *self.missing))
 
     @property
@@ -63,10 +63,10 @@ class Measured:
         return sorted({thing.system for thing in (*self.values, *self.missing)})
 
     def by_id(self) -> dict[str, list[Thing]]:
-        found: dict[str, list[Thing]] = defaultdict(list)
+        things: dict[str, list[Thing]] = defaultdict(list)
         for thing in sorted({*self.values, *self.missing}):
-            found[thing.sample_id].append(thing)
-        return dict(found)
+            things[thing.sample_id].append(thing)
+        return dict(things)
 
 
 def choose_metric(record: RunRecord, wanted: str | None) -> str:
@@ -79,9 +79,9 @@ def choose_metric(record: RunRecord, wanted: str | None) -> str:
     judged = [name for name in there if record.judge_of(name) is not None]
     chosen = judged if judged else there
     if len(chosen) != 1:
-        names = ", ".join(chosen) or "none"
-        raise UsageError(f"{record.run_id} has several metrics ({names}): name one with --metric" if chosen
-                         else f"{record.run_id} has no metric")  # fmt: skip
+        names = ", ".join(chosen)
+        several = f"several metrics ({names}): name one with --metric"
+        raise UsageError(f"{record.run_id} has {several if chosen else 'no metric'}")
     return chosen[0]
 
 
@@ -89,7 +89,7 @@ def measured(record: RunRecord, rows: Iterable[Row], metric: str) -> Measured:
     """The metric's values in a run. Raises UsageError where it has no rows."""
     scale = next(e.scale for e in record.estimates if e.metric == metric and e.series == "value")
     part = record.part("metrics", metric)
-    found = Measured(record.run_id, metric, record.judge_of(metric) or str(part.get("type") or metric), scale)
+    result = Measured(record.run_id, metric, record.judge_of(metric) or str(part.get("type") or metric), scale)
     against = part.get("against")
     sums: dict[Thing, list[float]] = defaultdict(list)
     for row in rows:
@@ -98,20 +98,20 @@ def measured(record: RunRecord, rows: Iterable[Row], metric: str) -> Measured:
         opponent = row.opponent or (against if isinstance(against, str) else "")
         thing = Thing(row.sample_id, row.system, opponent, row.repeat)
         if row.value is None:
-            found.missing[thing] = row.status
+            result.missing[thing] = row.status
         else:
             sums[thing].append(row.value)
-    found.values = {thing: sum(values) / len(values) for thing, values in sums.items()}
-    for thing in found.values:
-        found.missing.pop(thing, None)
-    if not (found.values or found.missing):
+    result.values = {thing: sum(values) / len(values) for thing, values in sums.items()}
+    for thing in result.values:
+        result.missing.pop(thing, None)
+    if not (result.values or result.missing):
         raise UsageError(f"{record.run_id} has no rows of the metric {metric!r}")
-    return found
+    return result
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A label, the responses that it is about (several, if it names no repeat), and what it says as a number."""
+    """A label, the responses that it is about (several, if it names no repeat), and its value as a number."""
 
     label: Label
     things: tuple[Thing, ...]
@@ -120,7 +120,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What labels say about a metric. `threshold`: the score from which a judge says yes; `label_scale`: the scale
+    """The meaning of labels for a metric. `threshold`: the score from which a judge says yes; `label_scale`: the scale
     that labels were given on; `bits`: 0 and 1 mean no and yes."""
 
     kind: Kind
@@ -131,23 +131,25 @@ class Meaning:
 
     @classmethod
     def of(
-        cls, found: Measured, file: LabelFile, threshold: float | None, label_scale: tuple[float, float] | None
+        cls, measured: Measured, file: LabelFile, threshold: float | None, label_scale: tuple[float, float] | None
     ) -> Meaning:
         """Raises UsageError; yes/no labels of graded responses need a threshold, and are not taken for scores."""
-        scale = found.scale
-        if found.compares:
+        scale = measured.scale
+        if measured.compares:
             if threshold is not None or label_scale is not None:
-                raise UsageError(f"{found.metric} compares two systems: a threshold or a scale of labels says nothing")
+                raise UsageError(
+                    f"{measured.metric} compares two systems: a threshold or a scale of labels says nothing"
+                )
             return cls("preference", scale)
         if threshold is not None and not scale.low <= threshold <= scale.high:
-            raise UsageError(f"the threshold {threshold:g} is off the scale of {found.metric}, {found.span}")
+            raise UsageError(f"the threshold {threshold:g} is off the scale of {measured.metric}, {measured.span}")
         words = all(_yes(label.value) is not None for label in file.labels)
         bits = all(label.value in (0.0, 1.0) or _yes(label.value) is not None for label in file.labels)
         bits = bits and label_scale is None
-        meant = words or (bits and (found.yes_or_no or scale.high - scale.low >= WIDE))
-        if meant and threshold is None and not found.yes_or_no:
+        meant = words or (bits and (measured.yes_or_no or scale.high - scale.low >= WIDE))
+        if meant and threshold is None and not measured.yes_or_no:
             raise DataError(
-                f"its labels are yes or no, and {found.metric} is scored from {found.span}: "
+                f"its labels are yes or no, and {measured.metric} is scored from {measured.span}: "
                 "say with --threshold from which score on the judge says yes",
                 path=file.path,
             )
@@ -177,21 +179,21 @@ class Meaning:
         return self.judged(value)
 
 
-def match(found: Measured, file: LabelFile, meaning: Meaning, system: str | None = None) -> list[Matched]:
-    """Every label with the responses it is about. Raises DataError where no id is known, PreflightError with the
-    place of every label that is about nothing, about two things, or says nothing; UsageError for the system."""
-    if system is not None and system not in found.systems:
-        raise UsageError(f"{found.metric} measured no system {system!r}{did_you_mean(system, found.systems)}")
-    by_id = found.by_id()
+def match(measured: Measured, file: LabelFile, meaning: Meaning, system: str | None = None) -> list[Matched]:
+    """Every label with the responses it is about. Raises DataError where no id is known, UsageError for the system, and
+    PreflightError with the place of every label without a response, with several, or without a meaning."""
+    if system is not None and system not in measured.systems:
+        raise UsageError(f"{measured.metric} measured no system {system!r}{did_you_mean(system, measured.systems)}")
+    by_id = measured.by_id()
     if not any(label.sample_id in by_id for label in file.labels):
         theirs, ours = some(label.sample_id for label in file.labels), some(by_id)
-        raise DataError(f"none of its ids is in {found.run} (labels: {theirs}; run: {ours})", path=file.path)
+        raise DataError(f"none of its ids is in {measured.run} (labels: {theirs}; run: {ours})", path=file.path)
     problems: list[tuple[str, str]] = []
     matched: list[Matched] = []
     seen: dict[tuple[Thing, str], Label] = {}
     for label in file.labels:
         try:
-            things = _things(label, by_id, found, system)
+            things = _things(label, by_id, measured, system)
             number = meaning.number(label.value, things[0])
             twice = next((thing for thing in things if (thing, label.labeller) in seen), None)
             if twice is not None:
@@ -206,16 +208,18 @@ def match(found: Measured, file: LabelFile, meaning: Meaning, system: str | None
     return matched
 
 
-def _things(label: Label, by_id: Mapping[str, Sequence[Thing]], found: Measured, only: str | None) -> tuple[Thing, ...]:
-    """What the label is about: one response, or the repeats that it does not tell apart. Raises ValueError."""
+def _things(
+    label: Label, by_id: Mapping[str, Sequence[Thing]], measured: Measured, only: str | None
+) -> tuple[Thing, ...]:
+    """The responses that a label is about: one, or all repeats if it names none. Raises ValueError."""
     if label.sample_id not in by_id:
         hint = did_you_mean(label.sample_id, by_id) if len(by_id) <= 2000 else ""
-        raise ValueError(f"{found.run} has no sample {label.sample_id!r}{hint}")
+        raise ValueError(f"{measured.run} has no sample {label.sample_id!r}{hint}")
     things = by_id[label.sample_id]
     system = label.system or only
     chosen = [thing for thing in things if system is None or thing.system == system]
     if not chosen and label.system is not None:
-        raise ValueError(f"no system {label.system!r}{one_of(label.system, found.systems)}")
+        raise ValueError(f"no system {label.system!r}{one_of(label.system, measured.systems)}")
     pairs = list(dict.fromkeys(thing.pair for thing in chosen))
     if isinstance(label.value, str) and len(pairs) > 1:  # the winner may tell which comparison is meant
         chosen = [thing for thing in chosen if label.value in (thing.system, thing.opponent)] or chosen
@@ -226,7 +230,7 @@ def _things(label: Label, by_id: Mapping[str, Sequence[Thing]], found: Measured,
         chosen = [thing for thing in chosen if thing.repeat == label.repeat]
     if not chosen:
         what = f"repeat {label.repeat}" if label.repeat is not None else f"response of {system}"
-        raise ValueError(f"{found.run} has no {what} to {label.sample_id!r}")
+        raise ValueError(f"{measured.run} has no {what} to {label.sample_id!r}")
     return tuple(chosen)
 
 
@@ -243,7 +247,7 @@ def _preference(value: str | float | bool, thing: Thing) -> float:
 
 
 def _yes(value: str | float | bool) -> bool | None:
-    """What a yes/no word says; None for anything else."""
+    """The value of a yes/no word; None for anything else."""
     if isinstance(value, bool):
         return value
     word = value.lower() if isinstance(value, str) else ""

@@ -114,7 +114,7 @@ def execute(args: Sequence[str] | None = None) -> int:
         complain(str(error))
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output went away (for example `| head`): there is nobody left to tell.
+        # The reader of our output went away (for example `| head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:

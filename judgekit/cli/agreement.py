@@ -1,4 +1,4 @@
-"""`judgekit agreement`: is the judge any good? Its verdicts beside people's labels, or beside another judge's."""
+"""`judgekit agreement`: a judge's verdicts beside people's labels, or beside another judge's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.agreement.agreement import Terms, of_two, response_notes, with_labels
+from judgekit.agreement.labels import read_labels
+from judgekit.agreement.matching import choose_metric, measured
+from judgekit.cli.console import printable
 from judgekit.cli.options import as_json
+from judgekit.cli.tables import interval, number, print_table
 from judgekit.errors import UsageError
+from judgekit.run_folder import RunFolder
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.agreement.agreement import Terms
     from judgekit.results import Agreement, AgreementMeasure, Calibration, Corrected, Interval, RunRecord
 
 SHARES = ("agreement", "agreement_no_ties", "majority")
@@ -22,7 +27,7 @@ POINTS = ("bias", "mae")
 
 
 def _ends(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
-    """LOW..HIGH as two numbers."""
+    """The two numbers of LOW..HIGH."""
     if value is None:
         return None
     low, _, high = value.partition("..")
@@ -68,9 +73,6 @@ def command(
     Labels are rows of: id, label (a score, yes/no, or the winner's name), and, where they are needed, system, repeat
     and labeller. Nothing is asked of any model.
     """
-    from judgekit.agreement.agreement import Terms
-    from judgekit.run_folder import RunFolder
-
     _check_usage(runs, labels, metrics, label_scale, correct)
     views = [RunFolder(run).view() for run in runs]
     settings = _statistics(views[0].record)
@@ -82,11 +84,11 @@ def command(
         confidence=confidence or settings["confidence"],
         seed=settings["seed"],
     )
-    found = _two(views, metrics, terms) if labels is None else _labelled(views[0], labels, metrics, terms)
+    result = _two(views, metrics, terms) if labels is None else _labelled(views[0], labels, metrics, terms)
     if as_json:
-        click.echo(json.dumps(found.model_dump(mode="json"), indent=1))
+        click.echo(json.dumps(result.model_dump(mode="json"), indent=1))
     else:
-        print_agreement(found)
+        print_agreement(result)
 
 
 def _check_usage(
@@ -107,19 +109,12 @@ def _check_usage(
 
 
 def _labelled(view: Any, labels: Path, metrics: tuple[str, ...], terms: Terms) -> Agreement:
-    from judgekit.agreement.agreement import with_labels
-    from judgekit.agreement.labels import read_labels
-    from judgekit.agreement.matching import choose_metric, measured
-
     file = read_labels(labels)
     metric = choose_metric(view.record, metrics[0] if metrics else None)
     return with_labels(measured(view.record, view.rows, metric), file, terms)
 
 
 def _two(views: list[Any], metrics: tuple[str, ...], terms: Terms) -> Agreement:
-    from judgekit.agreement.agreement import of_two, response_notes
-    from judgekit.agreement.matching import choose_metric, measured
-
     wanted = metrics if len(metrics) == 2 else metrics * 2 or (None, None)
     names = [choose_metric(view.record, metric) for view, metric in zip(views, wanted, strict=True)]
     if views[0].record.run_id == views[1].record.run_id and names[0] == names[1]:
@@ -140,112 +135,100 @@ def _statistics(record: RunRecord) -> dict[str, Any]:
 # --- what is printed -------------------------------------------------------------------------------------------------
 
 
-def print_agreement(found: Agreement) -> None:
-    """One agreement as a table, with what must be known to read it."""
-    from judgekit.cli.console import printable
-    from judgekit.cli.tables import print_table
-
-    title = f"{found.metric}: {found.first} and {found.second}, {_counted(found)}"
-    ceilings = {figure.name: figure for figure in found.ceiling}
-    columns = ["", "value", f"{100 * found.confidence:g} % interval, items resampled", "note"]
+def print_agreement(agreement: Agreement) -> None:
+    """One agreement as a table, with its notes."""
+    title = f"{agreement.metric}: {agreement.first} and {agreement.second}, {_counted(agreement)}"
+    ceilings = {figure.name: figure for figure in agreement.ceiling}
+    columns = ["", "value", f"{100 * agreement.confidence:g} % interval, items resampled", "note"]
     if ceilings:
-        columns[3:3] = ["between labellers", f"{100 * found.confidence:g} % interval"]
+        columns[3:3] = ["between labellers", f"{100 * agreement.confidence:g} % interval"]
     rows = []
-    for figure in found.figures:
-        row = [figure.label, _value(figure, found), _interval(figure.interval, figure, found), _note(figure, found)]
+    for figure in agreement.figures:
+        row = [figure.label, *_cells(figure, agreement)]
         if ceilings:
             other = ceilings.get(figure.name)
-            row[3:3] = [_value(other, found), _interval(other.interval, other, found)] if other else ["", ""]
-        rows.append(row)
+            row += _cells(other, agreement) if other else ["", ""]
+        rows.append([*row, _note(figure, agreement)])
     print_table(title, columns, rows)
-    if found.calibration:
-        _print_calibration(found)
-    if found.corrected:
-        _print_corrected(found)
-    for note in found.notes:
+    if agreement.calibration:
+        _print_calibration(agreement)
+    if agreement.corrected:
+        _print_corrected(agreement)
+    for note in agreement.notes:
         click.echo(f"note: {printable(note)}")
 
 
-def _counted(found: Agreement) -> str:
-    people = f" by {found.labellers} labellers" if found.labellers > 1 else ""
-    items = f" on {counted(found.n_items, 'item')}" if found.n_items != found.n_pairs else ""
-    return f"{counted(found.n_pairs, 'label' if people else 'response')}{people}{items}"
+def _counted(agreement: Agreement) -> str:
+    people = f" by {agreement.labellers} labellers" if agreement.labellers > 1 else ""
+    items = f" on {counted(agreement.n_items, 'item')}" if agreement.n_items != agreement.n_pairs else ""
+    return f"{counted(agreement.n_pairs, 'label' if people else 'response')}{people}{items}"
 
 
-def _note(figure: AgreementMeasure, found: Agreement) -> str:
+def _note(figure: AgreementMeasure, agreement: Agreement) -> str:
     if figure.wilson is not None:
-        note = f"Wilson {_interval(figure.wilson, figure, found)}"
-        return note + (f", {counted(figure.n_items, 'item')}" if figure.n_items != found.n_items else "")
+        note = f"Wilson {_interval(figure.wilson, figure, agreement)}"
+        return note + (f", {counted(figure.n_items, 'item')}" if figure.n_items != agreement.n_items else "")
     return figure.note
 
 
-def _value(figure: AgreementMeasure, found: Agreement) -> str:
-    return _number(figure.value, figure.name, found)
+def _cells(figure: AgreementMeasure, agreement: Agreement) -> list[str]:
+    return [_number(figure.value, figure.name, agreement), _interval(figure.interval, figure, agreement)]
 
 
-def _number(value: float | None, name: str, found: Agreement, *, signed: bool = False) -> str:
+def _number(value: float | None, name: str, agreement: Agreement, *, signed: bool = False) -> str:
     """Shares in percent, differences in points of the scale, coefficients with three decimals."""
-    from judgekit.cli.tables import number
-
     if value is None:
         return "–"
     if name in SHARES:
         return f"{100 * value:.1f} %"
     if name in POINTS or name == "mean":
-        return number(value, found.scale, signed=name == "bias")
+        return number(value, agreement.scale, signed=name == "bias")
     return f"{value:.3f}"
 
 
-def _interval(found: Interval, figure: AgreementMeasure, agreement: Agreement) -> str:
-    if found.low is None or found.high is None:
-        return found.note
-    return f"[{_number(found.low, figure.name, agreement)}, {_number(found.high, figure.name, agreement)}]"
+def _interval(interval: Interval, figure: AgreementMeasure, agreement: Agreement) -> str:
+    if interval.low is None or interval.high is None:
+        return interval.note
+    return f"[{_number(interval.low, figure.name, agreement)}, {_number(interval.high, figure.name, agreement)}]"
 
 
-def _print_calibration(found: Agreement) -> None:
-    from judgekit.cli.tables import interval, number, print_table
-
+def _print_calibration(agreement: Agreement) -> None:
     def row(one: Calibration) -> tuple[str, ...]:
-        values = dict.fromkeys(number(end, found.scale) for end in (one.low, one.high))
+        values = dict.fromkeys(number(end, agreement.scale) for end in (one.low, one.high))
         return (
-            " – ".join(values), str(one.n_pairs), number(one.judge, found.scale), number(one.label, found.scale),
-            interval(one.interval, found.scale),
-        )  # fmt: skip
+            " – ".join(values),
+            str(one.n_pairs),
+            number(one.judge, agreement.scale),
+            number(one.label, agreement.scale),
+            interval(one.interval, agreement.scale),
+        )
 
-    ends = f"{100 * found.confidence:g} % interval"
+    ends = f"{100 * agreement.confidence:g} % interval"
     columns = ("judge's value", "responses", "its mean there", "the labels' mean", ends)
-    print_table(f"{found.metric}: what the judge's values are worth", columns, [row(one) for one in found.calibration])
-
-
-def _print_corrected(found: Agreement) -> None:
-    from judgekit.cli.tables import print_table
-
-    columns = (
-        "system",
-        "corrected mean",
-        "interval",
-        "the judge alone",
-        "the labels alone",
-        "labels",
-        "others",
-        "judge's weight",
+    print_table(
+        f"{agreement.metric}: what the judge's values are worth", columns, [row(one) for one in agreement.calibration]
     )
-    title = f"{found.metric}: mean over all items, the judge corrected by the labels (PPI++)"
-    print_table(title, columns, [_corrected_row(row, found) for row in found.corrected])
 
 
-def _corrected_row(row: Corrected, found: Agreement) -> tuple[str, ...]:
+def _print_corrected(agreement: Agreement) -> None:
+    means = ("corrected mean", "interval", "the judge alone", "the labels alone")
+    columns = ("system", *means, "labels", "others", "judge's weight")
+    title = f"{agreement.metric}: mean over all items, the judge corrected by the labels (PPI++)"
+    print_table(title, columns, [_corrected_row(row, agreement) for row in agreement.corrected])
+
+
+def _corrected_row(row: Corrected, agreement: Agreement) -> tuple[str, ...]:
     def spread(value: float | None, interval: Interval) -> str:
-        return f"{_number(value, 'mean', found)} {ends(interval)}"
+        return f"{_number(value, 'mean', agreement)} {ends(interval)}"
 
     def ends(interval: Interval) -> str:
         if interval.low is None or interval.high is None:
             return f"({interval.note})"
-        return f"[{_number(interval.low, 'mean', found)}, {_number(interval.high, 'mean', found)}]"
+        return f"[{_number(interval.low, 'mean', agreement)}, {_number(interval.high, 'mean', agreement)}]"
 
     return (
         row.system,
-        _number(row.value, "mean", found),
+        _number(row.value, "mean", agreement),
         ends(row.interval),
         spread(row.judge_mean, row.judge_only),
         spread(row.labels_mean, row.labels_only),

@@ -1,16 +1,17 @@
-"""`judgekit baseline`: the item scores that later runs are held against, as a small file for git."""
+"""`judgekit baseline`: the item scores that later runs are compared with, in a small file for git."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.console import printable
+from judgekit.cli.tables import number, print_table
+from judgekit.regression.baseline import Baseline, Scores, Sheet, open_run, read_scores, write_baseline
+from judgekit.regression.compare import other_samples, unlike
+from judgekit.secrets import shortened
 from judgekit.text import counted
-
-if TYPE_CHECKING:
-    from judgekit.regression.baseline import Baseline, Scores, Sheet
 
 MOST_MOVED = 10
 
@@ -25,14 +26,11 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def set_baseline(run: Path, file: Path) -> None:
     """Write the item scores of RUN (a folder runs/<id>) to FILE."""
-    from judgekit.cli.console import printable
-    from judgekit.regression.baseline import open_run, write_baseline
-
     view = open_run(run).view()
-    found = write_baseline(view, file)
-    counts = ", ".join(_counted(name, sheet) for name, sheet in found.metrics.items() if not sheet.unpaired)
+    baseline = write_baseline(view, file)
+    counts = ", ".join(_counted(name, sheet) for name, sheet in baseline.metrics.items() if not sheet.unpaired)
     click.echo(printable(f"wrote {file}: {counts}"))
-    for name, sheet in found.metrics.items():
+    for name, sheet in baseline.metrics.items():
         if sheet.unpaired:
             click.secho(printable(f"left out: {name} {sheet.unpaired}"), fg="yellow")
     for card in view.record.cards:
@@ -51,33 +49,31 @@ def _counted(name: str, sheet: Sheet) -> str:
 @click.argument("file", type=click.Path(path_type=Path))
 def show(file: Path) -> None:
     """Print what a baseline FILE (or a run) holds: means, items, noise, and what measured them."""
-    from judgekit.cli.tables import print_table
-    from judgekit.regression.baseline import read_scores
-    from judgekit.secrets import shortened
-
-    found = read_scores(file)
+    baseline = read_scores(file)
     rows = [
         _row(name, sheet, system, scores)
-        for name, sheet in found.metrics.items()
+        for name, sheet in baseline.metrics.items()
         for system, scores in sheet.systems.items()
     ]
     columns = ("metric", "system", "mean", "items", "repeats", "not scored", "noise of one run, sd")
-    print_table(f"baseline {found.run_id} (judgekit {found.judgekit_version})", columns, rows)
-    for name, sheet in found.metrics.items():
+    print_table(f"baseline {baseline.run_id} (judgekit {baseline.judgekit_version})", columns, rows)
+    for name, sheet in baseline.metrics.items():
         lines = [("dataset", f"{counted(sheet.n_samples, 'sample')}, {sheet.dataset[:12]}…"), *sheet.instrument.items()]
         print_table(f"{name} was measured by", ("", ""), [(key, shortened(value, 100)) for key, value in lines])
 
 
 def _row(name: str, sheet: Sheet, system: str, scores: Scores) -> tuple[str, ...]:
-    from judgekit.cli.tables import number
-
     missing = {status: count for status, count in scores.counts.items() if status != "scored"}
     noise = sum(scores.noise.values()) ** 0.5
     return (
-        name, system, number(scores.mean, sheet.scale), str(len(scores.scored)), str(scores.repeats),
+        name,
+        system,
+        number(scores.mean, sheet.scale),
+        str(len(scores.scored)),
+        str(scores.repeats),
         ", ".join(f"{count} {status}" for status, count in missing.items()) or "0",
         number(noise, sheet.scale) if scores.noise else "one repeat: unknown",
-    )  # fmt: skip
+    )
 
 
 @command.command("diff")
@@ -85,9 +81,6 @@ def _row(name: str, sheet: Sheet, system: str, scores: Scores) -> tuple[str, ...
 @click.argument("second", type=click.Path(path_type=Path))
 def diff(first: Path, second: Path) -> None:
     """Print how two baseline files (or runs) differ: instruments, samples, means, and the items that moved most."""
-    from judgekit.cli.console import printable
-    from judgekit.regression.baseline import read_scores
-
     old, new = read_scores(first), read_scores(second)
     lines = [line for metric in sorted({*old.metrics, *new.metrics}) for line in _changes(metric, old, new)]
     for line in lines or ["no difference"]:
@@ -95,8 +88,6 @@ def diff(first: Path, second: Path) -> None:
 
 
 def _changes(metric: str, old: Baseline, new: Baseline) -> list[str]:
-    from judgekit.regression.compare import other_samples, unlike
-
     if metric not in old.metrics or metric not in new.metrics:
         return [f"{'+' if metric in new.metrics else '-'} metric {metric}"]
     a, b, names = old.metrics[metric], new.metrics[metric], ("in the first", "in the second")
@@ -111,10 +102,11 @@ def _changes(metric: str, old: Baseline, new: Baseline) -> list[str]:
 
 
 def _moved(label: str, sheet: Sheet, old: Scores, new: Scores) -> list[str]:
-    from judgekit.cli.tables import number
-
-    moved = {one: (old.items.get(one), new.items.get(one)) for one in sorted({*old.items, *new.items})
-             if old.items.get(one) != new.items.get(one)}  # fmt: skip
+    moved = {
+        one: (old.items.get(one), new.items.get(one))
+        for one in sorted({*old.items, *new.items})
+        if old.items.get(one) != new.items.get(one)
+    }
     if not moved:
         return []
 

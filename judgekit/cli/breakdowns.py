@@ -1,10 +1,11 @@
-"""What a run prints of its breakdowns: the headline of each metric, and the numbers that it made itself: a line a group
-and a column a system."""
+"""The printed tables of breakdowns: each metric's headline and own numbers, a line a group and a column a system."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from judgekit.cli.tables import interval, number
+from judgekit.regression.baseline import system_key
 from judgekit.text import counted
 
 if TYPE_CHECKING:
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
     from judgekit.results import Breakdown, Estimate, RunRecord
 
 MOST = 20  # lines of a table; of more groups the ends are shown
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
-"""(title, columns, rows)"""
 
 
-def breakdown_tables(record: RunRecord) -> Iterator[Table]:
+class BreakdownTable(NamedTuple):
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def breakdown_tables(record: RunRecord) -> Iterator[BreakdownTable]:
     """One table a field, metric and shown series."""
     for breakdown in record.breakdowns:
         for metric in dict.fromkeys(estimate.metric for estimate in breakdown.estimates):
@@ -26,7 +31,7 @@ def breakdown_tables(record: RunRecord) -> Iterator[Table]:
                 yield _table(breakdown, metric, [one for one in mine if one.series == series])
 
 
-def _table(breakdown: Breakdown, metric: str, estimates: Sequence[Estimate]) -> Table:
+def _table(breakdown: Breakdown, metric: str, estimates: Sequence[Estimate]) -> BreakdownTable:
     columns = list(dict.fromkeys(map(_column, estimates)))
     cells = {(estimate.group, _column(estimate)): estimate for estimate in estimates}
     here = [
@@ -44,11 +49,11 @@ def _table(breakdown: Breakdown, metric: str, estimates: Sequence[Estimate]) -> 
     groups = counted(len(here), "group")
     what = metric if estimates[0].series == "value" else f"{metric}, {estimates[0].scale.label}"
     title = f"{what} by {breakdown.field}: {groups}{order}; each interval is for its group alone"
-    return title, (breakdown.field, "items", *columns), rows
+    return BreakdownTable(title, (breakdown.field, "items", *columns), rows)
 
 
 def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple[list[str], int]:
-    """(the groups to show, how many are left out): all of them in their order, or the lowest and the highest."""
+    """The groups to show, and the number of the others: all in their order, or the lowest and the highest."""
     if len(groups) <= MOST:
         return list(groups), 0
     values = {
@@ -64,7 +69,7 @@ def _shown(groups: Sequence[str], estimates: Sequence[Estimate | None]) -> tuple
 def _column(estimate: Estimate) -> str:
     if estimate.against is not None:
         return f"{estimate.system} − {estimate.against}"
-    return f"{estimate.system} vs {estimate.opponent}" if estimate.opponent else estimate.system
+    return system_key(estimate.system, estimate.opponent)
 
 
 def _items(estimate: Estimate | None) -> str:
@@ -75,10 +80,8 @@ def _items(estimate: Estimate | None) -> str:
 
 
 def _cell(estimate: Estimate | None) -> str:
-    from judgekit.cli.tables import interval, number
-
     if estimate is None:
         return "–"
     signed = estimate.against is not None
-    found = interval(estimate.interval, estimate.scale, signed=signed)
-    return f"{number(estimate.value, estimate.scale, signed=signed)} {found if found[0] == '[' else f'({found})'}"
+    spread = interval(estimate.interval, estimate.scale, signed=signed)
+    return f"{number(estimate.value, estimate.scale, signed=signed)} {spread if spread[0] == '[' else f'({spread})'}"

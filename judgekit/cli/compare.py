@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.console import printable
 from judgekit.cli.options import as_json
+from judgekit.cli.tables import interval, number, print_table
 from judgekit.errors import UsageError
-
-if TYPE_CHECKING:
-    from judgekit.regression.compare import Compared, Comparison, Mover
+from judgekit.regression.baseline import open_run
+from judgekit.regression.compare import Compared, CompareOptions, Comparison, Mover, Side, compare
+from judgekit.secrets import shortened
 
 LONGEST = 240  # characters of a text that are shown
 
@@ -45,9 +46,6 @@ def command(
     One run and two --system compare those. Nothing is compared across instruments: another judge, prompt or scale is
     refused and named. Nothing is asked of any model.
     """
-    from judgekit.regression.baseline import open_run
-    from judgekit.regression.compare import Side, Terms, compare
-
     if len(runs) > 2 or (len(runs) == 1 and len(systems) != 2) or len(systems) > 2:
         raise UsageError("compare two runs (A B), or two systems of one (A --system X --system Y)")
     if len(runs) == 1 and systems[0] == systems[1]:
@@ -58,54 +56,56 @@ def command(
     wanted = systems * 2 if len(systems) == 1 else systems or (None, None)
     first = Side.of("A", views[0], wanted[0])
     second = Side.of("B", views[-1], wanted[1])
-    terms = Terms(metrics=metrics, by=by or None, movers=movers, confidence=confidence)
-    found = compare(first, second, terms)
+    terms = CompareOptions(metrics=metrics, by=by or None, movers=movers, confidence=confidence)
+    comparison = compare(first, second, terms)
     if as_json:
-        click.echo(json.dumps(found.model_dump(mode="json"), indent=1))
+        click.echo(json.dumps(comparison.model_dump(mode="json"), indent=1))
     else:
-        print_comparison(found)
+        print_comparison(comparison)
 
 
-def print_comparison(found: Comparison) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """The table of differences, by group below each, then the items that moved furthest."""
-    from judgekit.cli.console import printable
-    from judgekit.cli.tables import print_table
-
-    for note in found.notes:
+    for note in comparison.notes:
         click.secho(f"note: {printable(note)}", fg="yellow")
-    confidence = f"{found.results[0].difference.confidence:.0%} interval" if found.results else "interval"
+    confidence = f"{comparison.results[0].difference.confidence:.0%} interval" if comparison.results else "interval"
     columns = ("metric", "B − A", "A", "B", "difference", confidence, "items", "better", "worse", "equal", "least", "")
-    title = f"B: {found.second}\nA: {found.first}" if found.first != found.second else f"{found.first}: two systems"
-    print_table(title, columns, [_row(result) for result in found.results])
-    clusters = {result.difference.n_clusters for result in found.results} - {None}
+    title = (
+        f"B: {comparison.second}\nA: {comparison.first}"
+        if comparison.first != comparison.second
+        else f"{comparison.first}: two systems"
+    )
+    print_table(title, columns, [_row(result) for result in comparison.results])
+    clusters = {result.difference.n_clusters for result in comparison.results} - {None}
     if clusters:
         click.echo("intervals are over clusters of items")
     click.echo(
         "better, worse, equal: items. least: the smallest true difference that the interval shows with a power of 80 %"
     )
-    if any(result.group is not None for result in found.results):
+    if any(result.group is not None for result in comparison.results):
         click.echo("Each group has an interval of its own: of twenty, one leaves out 0 by chance alone.")
-    for result in found.results:
+    for result in comparison.results:
         for mover in result.movers:
             _print_mover(result, mover)
 
 
 def _row(result: Compared) -> tuple[str, ...]:
-    from judgekit.cli.tables import interval, number
-
     scale = result.difference.scale
     systems = result.second if result.first == result.second else f"{result.second} − {result.first}"
     return (
         result.metric if result.group is None else f"  {result.group}",
         systems if result.group is None else "",
-        number(result.first_mean, scale), number(result.second_mean, scale),
+        number(result.first_mean, scale),
+        number(result.second_mean, scale),
         number(result.difference.value, scale, signed=True),
         interval(result.difference.interval, scale, signed=True),
         str(result.difference.n_items),
-        str(result.better), str(result.worse), str(result.equal),
+        str(result.better),
+        str(result.worse),
+        str(result.equal),
         number(result.detectable, scale) if result.detectable is not None else "–",
         _direction(result),
-    )  # fmt: skip
+    )
 
 
 def _direction(result: Compared) -> str:
@@ -118,22 +118,21 @@ def _direction(result: Compared) -> str:
 
 
 def _print_mover(result: Compared, mover: Mover) -> None:
-    from judgekit.cli.tables import number
-
     scale = result.difference.scale
     better = (mover.change > 0) == scale.higher_is_better
     scores = f"{number(mover.first, scale)} → {number(mover.second, scale)}"
     head = f"{result.metric}, {result.second}, item {mover.sample_id}: {scores} ({'better' if better else 'worse'})"
     click.secho(f"\n{shown(head)}", bold=True)
-    for label, text in (("asked", mover.instruction), ("reference", mover.reference), ("A", mover.first_response),
-                        ("B", mover.second_response)):  # fmt: skip
+    for label, text in (
+        ("asked", mover.instruction),
+        ("reference", mover.reference),
+        ("A", mover.first_response),
+        ("B", mover.second_response),
+    ):
         if text is not None:
             click.echo(f"  {label:9} {shown(text)}")
 
 
 def shown(text: str) -> str:
     """A text of the data or a model on one line, short, without terminal controls."""
-    from judgekit.cli.console import printable
-    from judgekit.secrets import shortened
-
     return printable(shortened(" ".join(text.split()), LONGEST))

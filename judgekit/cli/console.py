@@ -1,4 +1,4 @@
-"""What the commands print with: results to stdout, everything else to stderr, no control characters from outside."""
+"""Text that is safe to print: without control characters or CI commands from outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 
-# What a CI system obeys in a job's output: ::add-mask:: and ##[…] (GitHub), ##vso[…] (Azure), ##teamcity[…].
+# Commands to CI systems in a job's output: ::add-mask:: and ##[…] (GitHub), ##vso[…] (Azure), ##teamcity[…].
 _COMMANDS = re.compile(r"::|##(?=\w*\[)")
 
 

@@ -1,4 +1,4 @@
-"""What a run may cost, and did: the words for `--dry-run`, for the end of a run, and for one that its budget ended."""
+"""Costs in words: for `--dry-run`, for the end of a run, and for a run that its budget ended."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from judgekit.calls.budget import Cost, dollars
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.calls.budget import Cost
     from judgekit.calls.usage import PartUse, RunUse
     from judgekit.config.blocks import BudgetConfig
     from judgekit.pipeline.plan import Plan, PlanLine
@@ -22,8 +22,6 @@ PLAN_COLUMNS = ("stage", "calls", "in the ledger", "re-asks", "tokens", "cost", 
 
 def plan_row(line: PlanLine) -> tuple[str, ...]:
     """A stage of the plan; "unknown" where it could not be rehearsed."""
-    from judgekit.calls.budget import dollars
-
     asked = line.asked
     if asked is None:
         ledger = "unknown" if line.in_ledger is None and line.calls else "0"
@@ -35,9 +33,7 @@ def plan_row(line: PlanLine) -> tuple[str, ...]:
 
 
 def plan_total(plan: Plan) -> Iterator[str]:
-    """The most that the run can take, how that was reckoned, and whether the budget may end it before."""
-    from judgekit.calls.budget import dollars
-
+    """The most that the run can take, how that was calculated, and a warning if the budget may end it before."""
     total = plan.total
     out = "replies without a bound" if total.unbounded else f"{total.completion_tokens:,} out"
     cost = f"{dollars(total.cost.usd)}{' and what has no price' if total.unpriced else ''}"
@@ -54,8 +50,6 @@ def plan_total(plan: Plan) -> Iterator[str]:
 
 
 def _against(cost: Cost, budget: BudgetConfig) -> Iterator[str]:
-    from judgekit.calls.budget import dollars
-
     if budget.calls is not None and cost.calls > budget.calls:
         yield f"{counted(budget.calls, 'call')}, of at most {cost.calls:,}"
     if budget.tokens is not None and cost.tokens > budget.tokens:
@@ -65,7 +59,7 @@ def _against(cost: Cost, budget: BudgetConfig) -> Iterator[str]:
 
 
 def use_lines(use: RunUse) -> Iterator[str]:
-    """What this start took, a line for each part that tells; and what that is of the budget."""
+    """The use of this start, a line for each part that reports it, and its share of the budget."""
     for part in use.parts:
         if part.calls and (part.prompt_tokens or part.completion_tokens or part.usd is not None):
             yield _use_line(part)
@@ -74,8 +68,6 @@ def use_lines(use: RunUse) -> Iterator[str]:
 
 
 def _use_line(part: PartUse) -> str:
-    from judgekit.calls.budget import dollars
-
     calls = counted(part.calls, "call")
     tokens = f"{counted(part.prompt_tokens, 'token')} in and {part.completion_tokens:,} out"
     cost = f", {dollars(part.usd)}" if part.usd is not None else ""

@@ -1,4 +1,4 @@
-"""`judgekit doctor`: is everything there, and does it answer?"""
+"""`judgekit doctor`: a check of the installation, or of one backend."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import platform
 
 import click
 
+from judgekit.cli.console import printable
+from judgekit.config.load import build_options, parse_override
+from judgekit.errors import ConfigError
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager, survey
+from judgekit.secrets import scrub
 from judgekit.text import install_hint
 
 INSTALL = {
@@ -32,7 +37,6 @@ def command(backend: str | None, options: tuple[str, ...]) -> int:
 
 def _installation() -> int:
     import judgekit
-    from judgekit.plugins import blocked_by_environment, survey
 
     _say("judgekit", True, f"{judgekit.__version__} on Python {platform.python_version()}")
     for package, install in INSTALL.items():
@@ -49,10 +53,6 @@ def _installation() -> int:
 
 
 def _backend(name: str, options: tuple[str, ...]) -> int:
-    from judgekit.config.load import build_options, parse_override
-    from judgekit.errors import ConfigError
-    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-
     factory = Catalogue(build_manager(block=blocked_by_environment())).get("backends", name)
     tree = dict(parse_override(option) for option in options)
     try:
@@ -72,8 +72,5 @@ def _backend(name: str, options: tuple[str, ...]) -> int:
 
 
 def _say(what: str, good: bool | None, finding: str) -> None:
-    from judgekit.cli.console import printable
-    from judgekit.secrets import scrub
-
     mark, colour = {True: ("ok ", "green"), False: ("BAD", "red"), None: ("?  ", "yellow")}[good]
     click.echo(f"{click.style(mark, fg=colour)} {what}: {printable(scrub(finding))}")

@@ -4,24 +4,44 @@ where no rule fails."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from judgekit.cli import complain
+from judgekit.cli.console import printable
 from judgekit.cli.options import as_json, home
-from judgekit.cli.outlets import outlets
+from judgekit.cli.outlets import Outlets, outlets
+from judgekit.cli.tables import interval, number, print_table
+from judgekit.config.blocks import GateConfig
+from judgekit.config.load import explain_problem
 from judgekit.errors import ConfigError, UsageError
+from judgekit.regression.baseline import open_run, system_key
+from judgekit.regression.gate import evaluate
+from judgekit.regression.history import GateCount, log_gate
+from judgekit.regression.rules import Reference
+from judgekit.run_folder import BASELINE
 
 if TYPE_CHECKING:
-    from judgekit.cli.outlets import Outlets
-    from judgekit.config.blocks import GateConfig
-    from judgekit.regression.history import Tally
     from judgekit.results import Gate, GateClaim, RunRecord
 
 COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 EXIT = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """The rules of the command line, in place of the config's."""
+
+    metrics: tuple[str, ...]
+    margin: float | None
+    least: float | None
+    most: float | None
+    systems: tuple[str, ...]
+    waive: tuple[str, ...]
 
 
 @click.command("gate")
@@ -36,110 +56,79 @@ ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "si
 @as_json
 @home
 @outlets
-def command(
-    run: Path,
-    baseline: Path | None,
-    metrics: tuple[str, ...],
-    margin: float | None,
-    least: float | None,
-    most: float | None,
-    systems: tuple[str, ...],
-    waive: tuple[str, ...],
-    as_json: bool,
-    home: Path,
-    outlets: Outlets,
-) -> int:
+def command(run: Path, baseline: Path | None, as_json: bool, home: Path, outlets: Outlets, **rules: Any) -> int:
     """Hold RUN (a folder runs/<id>) against a baseline, and against limits.
 
     The rules are those of the run's own `gate:` block, or --metric with --margin, --min or --max. PASS: no loss of
     the margin or more (one-sided 95 %). FAIL: a loss is shown. INCONCLUSIVE: neither.
     """
-    from judgekit.regression.baseline import open_run
-    from judgekit.regression.gate import evaluate
-    from judgekit.regression.history import tally
-    from judgekit.regression.rules import Reference
-
     outlets.clear()
     view = open_run(run).view()
     with outlets.told(view) as tell:
-        loaded = _spec(view.record, metrics, {"margin": margin, "min": least, "max": most}, systems, waive)
-        path = baseline or _own_baseline(loaded, open_run(run).path)
+        config = _config(view.record, RuleOptions(**rules))
+        path = baseline or _own_baseline(config, open_run(run).path)
         reference = Reference.read(path) if path is not None else None
-        found = evaluate(view, loaded, reference)
-        tell(found)
-    counted = tally(home, view.record, found)
+        gate = evaluate(view, config, reference)
+        tell(gate)
+    counted = log_gate(home, view.record, gate)
     if as_json:
         tree = {
             "run": view.record.run_id,
-            **found.model_dump(mode="json"),
+            **gate.model_dump(mode="json"),
             "reruns": counted.__dict__ if counted else None,
         }
         click.echo(json.dumps(tree, indent=1))
     else:
-        print_gate(found, view.record, counted)
-    return EXIT[found.outcome]
+        print_gate(gate, view.record, counted)
+    return EXIT[gate.outcome]
 
 
 def run_gate(record: RunRecord, home: Path) -> int:
-    """Print what the run's own gate said; its exit code, 0 where the run has no gate."""
-    from judgekit.cli import complain
-    from judgekit.regression.history import tally
-
+    """Print the verdict of the run's own gate. Returns its exit code, 0 where the run has no gate."""
     if record.gate_trouble:
         complain(record.gate_trouble)
         return 2
     if record.gate is None:
         return 0
-    print_gate(record.gate, record, tally(home, record, record.gate))
+    print_gate(record.gate, record, log_gate(home, record, record.gate))
     return EXIT[record.gate.outcome]
 
 
-def _own_baseline(loaded: GateConfig, run: Path) -> Path | None:
+def _own_baseline(config: GateConfig, run: Path) -> Path | None:
     """The baseline that the config names, seen from here; else the copy of it that the run was gated with."""
-    from judgekit.run_folder import BASELINE
-
-    if loaded.baseline is None:
+    if config.baseline is None:
         return None
-    named, kept = Path(loaded.baseline).expanduser(), run / BASELINE
+    named, kept = Path(config.baseline).expanduser(), run / BASELINE
     return named if named.exists() or not kept.is_file() else kept
 
 
-def _spec(
-    record: RunRecord,
-    metrics: tuple[str, ...],
-    limits: dict[str, float | None],
-    systems: tuple[str, ...],
-    waive: tuple[str, ...],
-) -> GateConfig:
+def _config(record: RunRecord, asked: RuleOptions) -> GateConfig:
     """The rules from the command line, or those of the run's config. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from judgekit.config.blocks import GateConfig
-
+    limits = {"margin": asked.margin, "min": asked.least, "max": asked.most}
     given = {key: value for key, value in limits.items() if value is not None}
     tree: dict[str, Any] = {}
     own = record.spec.get("gate")
     if given:
-        named = metrics or _only_metric(record)
+        named = asked.metrics or _only_metric(record)
         tree = dict.fromkeys(named, given)
     elif isinstance(own, dict):
         tree = dict(own)
-        if metrics:
+        if asked.metrics:
             rules = GateConfig.model_validate(own).rules
-            for metric in metrics:
+            for metric in asked.metrics:
                 if metric not in rules:
                     raise ConfigError(
                         f"--metric {metric}: the config's gate has no rule for it; give --margin, --min or --max"
                     )
-            tree = {key: value for key, value in own.items() if key not in rules or key in metrics}
+            tree = {key: value for key, value in own.items() if key not in rules or key in asked.metrics}
     else:
         raise ConfigError("the run has no gate: block: give --metric NAME with --margin, --min or --max")
-    extra = {key: list(value) for key, value in (("system", systems), ("waive", waive)) if value}
+    extra = {key: list(value) for key, value in (("system", asked.systems), ("waive", asked.waive)) if value}
     try:
         return GateConfig.model_validate({**tree, **extra})
     except ValidationError as error:
-        from judgekit.config.load import explain_problem
-
         raise ConfigError("; ".join(explain_problem(one, GateConfig, "gate") for one in error.errors())) from None
 
 
@@ -153,24 +142,12 @@ def _only_metric(record: RunRecord) -> tuple[str, ...]:
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
-def print_gate(gate: Gate, record: RunRecord, counted: Tally | None) -> None:
-    """The verdict first, then one row a rule, then what must be known to read it."""
-    from judgekit.cli.console import printable
-    from judgekit.cli.tables import print_table
-
+def print_gate(gate: Gate, record: RunRecord, counted: GateCount | None) -> None:
+    """Print the verdict, then one row a rule, then the reasons and notes."""
     click.secho(f"{gate.outcome}: {SAID[gate.outcome]}", fg=COLORS[gate.outcome], bold=True)
     against = f" against the baseline {gate.baseline}" if gate.baseline else ""
-    columns = (
-        "",
-        "metric",
-        "system",
-        "rule",
-        "found",
-        "bounds",
-        "better / worse / equal",
-        "p (Holm)",
-        "least loss found",
-    )
+    measured = ("found", "bounds", "better / worse / equal", "p (Holm)", "least loss found")
+    columns = ("", "metric", "system", "rule", *measured)
     print_table(f"gate of {record.run_id}{against}", columns, [_row(claim) for claim in gate.claims])
     for claim in gate.claims:
         place = f"{claim.metric}, {claim.system}"
@@ -194,16 +171,13 @@ SAID = {
 
 
 def _row(claim: GateClaim) -> tuple[str, ...]:
-    from judgekit.cli.tables import interval, number
-
     margin = claim.kind == "margin"
-    system = f"{claim.system} vs {claim.opponent}" if claim.opponent else claim.system
     rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
     counts = f"{claim.better} / {claim.worse} / {claim.equal}" if margin else ""
     return (
         claim.outcome,
         claim.metric,
-        system,
+        system_key(claim.system, claim.opponent),
         f"{rule} {number(claim.threshold, claim.scale)}",
         number(claim.value, claim.scale, signed=margin),
         interval(claim.interval, claim.scale, signed=margin),
@@ -213,8 +187,8 @@ def _row(claim: GateClaim) -> tuple[str, ...]:
     )
 
 
-def counted_words(counted: Tally) -> str:
-    """What reruns against one baseline do to the gate: each further try lets a broken candidate through more easily."""
+def counted_words(counted: GateCount) -> str:
+    """A warning about reruns against one baseline: each further try lets a broken candidate through more easily."""
     if counted.candidate > 1:
         nth = ORDINALS.get(counted.candidate, f"{counted.candidate}th")
         power = 100 * 0.8**counted.candidate

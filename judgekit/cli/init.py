@@ -7,23 +7,31 @@ from pathlib import Path
 
 import click
 
+from judgekit.cli.schema import build_schema
+from judgekit.errors import UsageError
 from judgekit.text import install_hint
 
 SAMPLES = [
     {"instruction": "Name the capital of Portugal.", "output": "The capital of Portugal is Lisbon."},
-    {"instruction": "Rewrite in the passive voice.", "input": "The cook baked the bread.",
-     "output": "The bread was baked by the cook."},
+    {
+        "instruction": "Rewrite in the passive voice.",
+        "input": "The cook baked the bread.",
+        "output": "The bread was baked by the cook.",
+    },
     {"instruction": "Give the opposite of 'shallow'.", "output": "The opposite of shallow is deep."},
     {"instruction": "Correct the spelling.", "input": "We recieved your letter.", "output": "We received your letter."},
     {"instruction": "How many minutes are in three hours?", "output": "Three hours have 180 minutes."},
-]  # fmt: skip
+]
 TRAINING = [
     {"instruction": "Name the capital of Norway.", "output": "The capital of Norway is Oslo."},
-    {"instruction": "Rewrite in the passive voice.", "input": "The dog chased the ball.",
-     "output": "The ball was chased by the dog."},
+    {
+        "instruction": "Rewrite in the passive voice.",
+        "input": "The dog chased the ball.",
+        "output": "The ball was chased by the dog.",
+    },
     {"instruction": "Give the opposite of 'early'.", "output": "The opposite of early is late."},
     {"instruction": "Correct the spelling.", "input": "It was definately late.", "output": "It was definitely late."},
-]  # fmt: skip
+]
 QUESTIONS = [
     ["Which of these is a prime number?", "9", "15", "17", "21", "C"],
     ["Which season follows summer in the northern hemisphere?", "spring", "autumn", "winter", "the rainy season", "B"],
@@ -103,9 +111,6 @@ metrics:
 )
 def command(folder: Path, template: str) -> None:
     """Write judgekit.yaml, its schema and a few samples into FOLDER. Nothing that exists is overwritten."""
-    from judgekit.cli.schema import build_schema
-    from judgekit.errors import UsageError
-
     schema = json.dumps(build_schema(), indent=2, sort_keys=True) + "\n"
     head = "# yaml-language-server: $schema=./judgekit.schema.json\n"
     files = {"judgekit.yaml": head + TEMPLATES[template], "judgekit.schema.json": schema}

@@ -37,9 +37,9 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def leave() -> NoReturn:
-    """The end of an interrupted process, without the interpreter's own, which waits for or breaks threads in C code.
+    """End an interrupted process without the interpreter's own shutdown, which waits for or breaks threads in C code.
 
-    What was open is closed by now. A model in this process may still compute what nobody waits for any more.
+    All files are closed by now. A model in this process may still compute a reply that is no longer needed.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

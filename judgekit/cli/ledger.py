@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from judgekit.calls.ledger import Ledger
 from judgekit.cli import options
+from judgekit.cli.tables import print_table
+from judgekit.errors import UsageError
 from judgekit.text import counted
 
 
@@ -16,8 +19,6 @@ def command() -> None:
 
 
 def _path(folder: Path) -> Path:
-    from judgekit.errors import UsageError
-
     path = folder / "ledger.sqlite"
     if not path.is_file():
         raise UsageError("there is no ledger here", path=path)
@@ -27,16 +28,13 @@ def _path(folder: Path) -> Path:
 @command.command("stats")
 @options.home
 def stats(home: Path) -> None:
-    """How many replies the ledger holds, by backend and by status."""
-    from judgekit.calls.ledger import Ledger
-    from judgekit.cli.tables import print_table
-
+    """Print the number of replies that the ledger holds, by backend and by status."""
     path = _path(home)
     with Ledger(path) as ledger:
-        found = ledger.stats()
-    click.echo(f"{path}: {counted(found.entries, 'reply', 'replies')}, {found.bytes / 1e6:.1f} MB")
-    rows = [("backend", name, str(count)) for name, count in sorted(found.by_identity.items())]
-    rows += [("status", name, str(count)) for name, count in sorted(found.by_status.items())]
+        stored = ledger.stats()
+    click.echo(f"{path}: {counted(stored.entries, 'reply', 'replies')}, {stored.bytes / 1e6:.1f} MB")
+    rows = [("backend", name, str(count)) for name, count in sorted(stored.by_identity.items())]
+    rows += [("status", name, str(count)) for name, count in sorted(stored.by_status.items())]
     print_table("replies", ("by", "what", "count"), rows)
 
 
@@ -48,7 +46,5 @@ def stats(home: Path) -> None:
 @click.confirmation_option(prompt="Forgotten replies must be paid for again. Go on?")
 def prune(home: Path, older_than: int) -> None:
     """Forget old replies."""
-    from judgekit.calls.ledger import Ledger
-
     with Ledger(_path(home)) as ledger:
         click.echo(f"{counted(ledger.prune(older_than=older_than), 'reply', 'replies')} forgotten")

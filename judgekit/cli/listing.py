@@ -7,6 +7,10 @@ from pathlib import Path
 import click
 
 from judgekit.cli.options import output
+from judgekit.cli.tables import print_table
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+from judgekit.prompting.templates import Prompts
+from judgekit.run_folder import RECORD, RunFolder
 
 KINDS = ("runs", "datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts")
 
@@ -25,9 +29,6 @@ def command(what: str, output: Path) -> None:
 
 
 def _list_runs(output: Path) -> None:
-    from judgekit.cli.tables import print_table
-    from judgekit.run_folder import RECORD, RunFolder
-
     folders = sorted(path.parent for path in output.glob(f"*/{RECORD}"))
     records = [RunFolder(folder).record() for folder in folders]
     if not records:
@@ -41,19 +42,12 @@ def _list_runs(output: Path) -> None:
 
 
 def _list_prompts() -> None:
-    from judgekit.cli.tables import print_table
-    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.prompting.templates import Prompts
-
     prompts = Prompts(Catalogue(build_manager(block=blocked_by_environment())).prompt_folders())
     fronts = [(name, prompts.get(name).front) for name in prompts.names()]
     print_table("prompts", ("name", "reading", "for"), [(name, front.reading, front.purpose) for name, front in fronts])
 
 
 def _list_offers(kind: str) -> None:
-    from judgekit.cli.tables import print_table
-    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-
     offers = Catalogue(build_manager(block=blocked_by_environment())).offers(kind)
     rows = [
         (name, offer.owner, (offer.value.__doc__ or "").strip().split("\n")[0])

@@ -1,6 +1,6 @@
-"""Where the gate's verdict goes besides the terminal: files for CI systems, and GitHub's own places.
+"""Outlets of the gate's verdict besides the terminal: files for CI systems, and GitHub's own places.
 
-Each file is what a reporter of that name makes of the run and its gate. A file of an earlier gate is taken away first,
+Each file is made by the reporter of that name. A file of an earlier gate is taken away first,
 so that no CI system reads an old pass; where the gate ends in an error, the files say so.
 """
 
@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from judgekit.errors import Interrupted, JudgekitError
+from judgekit.files import storage_errors, write_atomically
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 
 if TYPE_CHECKING:
     from judgekit.results import Gate, RunView
@@ -32,39 +36,32 @@ FILES = {
 
 @dataclass(frozen=True)
 class Outlets:
-    """`files`: where each reporter's document goes. `github`: auto is as the environment says."""
+    """`files`: the path of each reporter's document. `github`: auto follows the environment."""
 
     files: Mapping[str, Path]
     github: str = "auto"
 
     @contextmanager
     def told(self, view: RunView) -> Iterator[Callable[[Gate], None]]:
-        """What a gate says of the run goes out when the block ends: the gate given to it, or the error raised in it."""
-        from judgekit.errors import Interrupted, JudgekitError
-
-        found: list[Gate] = []
+        """Write the gate given to the block when it ends, or the error raised in it."""
+        gates: list[Gate] = []
         try:
-            yield found.append
+            yield gates.append
         except Interrupted:
             raise
         except JudgekitError as error:
             self.write(_with(view, None, str(error)))
             raise
-        self.write(_with(view, found[0] if found else view.record.gate, ""))
+        self.write(_with(view, gates[0] if gates else view.record.gate, ""))
 
     def clear(self) -> None:
-        """Take away what an earlier gate left. Raises StorageError."""
-        from judgekit.files import storage_errors
-
+        """Remove the files of an earlier gate. Raises StorageError."""
         for path in self.files.values():
             with storage_errors(path):
                 path.unlink(missing_ok=True)
 
     def write(self, view: RunView) -> None:
         """Raises StorageError; PluginError where a reporter was blocked that is needed."""
-        from judgekit.files import write_atomically
-        from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-
         actions = os.environ.get("GITHUB_ACTIONS") == "true"
         annotated = self.github == "always" or (self.github == "auto" and actions)
         summary = os.environ.get("GITHUB_STEP_SUMMARY", "") if self.github != "never" else ""
@@ -91,9 +88,7 @@ def _with(view: RunView, gate: Gate | None, trouble: str) -> RunView:
 
 
 def _append(path: Path, content: bytes) -> None:
-    """A step's summary is shared by all that it runs."""
-    from judgekit.files import storage_errors
-
+    """Append: a step's summary is shared by all its commands."""
     with storage_errors(path), path.open("ab") as file:
         file.write(content + b"\n")
 

@@ -1,8 +1,12 @@
-"""`judgekit plugins`: who offers what."""
+"""`judgekit plugins`: the installed plugins and their offers."""
 
 from __future__ import annotations
 
 import click
+
+from judgekit.cli import complain
+from judgekit.cli.tables import print_table
+from judgekit.plugins import blocked_by_environment, survey
 
 
 @click.command("plugins")
@@ -12,10 +16,6 @@ def command() -> int:
     A broken one is listed as such, and ends this with 2. JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out;
     `plugins: {only: [...]}` in a config pins them.
     """
-    from judgekit.cli import complain
-    from judgekit.cli.tables import print_table
-    from judgekit.plugins import blocked_by_environment, survey
-
     blocked = blocked_by_environment()
     working, wrong = survey(blocked)
     rows = [

@@ -1,8 +1,11 @@
-"""What a run prints of its repeats: the intervals for a rerun, what the variance is made of, and what to buy next."""
+"""The printed lines about repeats: intervals for a rerun, the parts of the variance, and advice on what to add."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from judgekit.cli.tables import interval, number
+from judgekit.regression.baseline import system_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pooled_line(record: RunRecord) -> str:
-    """Which runs a pooled one is made of; empty for a run of its own."""
+    """The runs that a pooled run is made of; empty for an ordinary run."""
     if not record.pooled:
         return ""
     runs = ", ".join(f"{one.run_id} (seed {one.seed})" for one in record.pooled)
@@ -20,8 +23,6 @@ def pooled_line(record: RunRecord) -> str:
 
 def rerun_rows(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
     """(metric, system, estimate, interval, method, items × repeats) of the headline means, for a rerun."""
-    from judgekit.cli.tables import interval, number
-
     return [
         (
             one.metric,
@@ -38,7 +39,7 @@ def rerun_rows(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
 
 
 def budget_lines(record: RunRecord) -> list[str]:
-    """One line for each mean whose repeats tell something: the parts of its variance, and the advice."""
+    """One line for each mean whose variance can be split: its parts, and the advice."""
     return [
         f"{one.metric}, {_system(one)}: {_parts(one)}{one.advice}"
         for one in record.variance_budgets
@@ -56,4 +57,4 @@ def _parts(budget: VarianceBudget) -> str:
 
 
 def _system(one: Estimate | VarianceBudget) -> str:
-    return f"{one.system} vs {one.opponent}" if one.opponent else one.system
+    return system_key(one.system, one.opponent)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.results import print_record
+from judgekit.config.blocks import RunConfig
+from judgekit.pipeline.pool import pool
+from judgekit.pipeline.report import Wishes, in_short, write_reports
+from judgekit.plugins import blocked_by_environment, build_manager
+from judgekit.regression.baseline import open_run
+from judgekit.run_folder import RunFolder
+
 if TYPE_CHECKING:
     import pluggy
-
-    from judgekit.run_folder import RunFolder
 
 
 @click.command("report")
@@ -37,11 +43,6 @@ def command(
     Several runs that differ in nothing but --seed are pooled: they stand as repeats in a run of their own, beside the
     first of them.
     """
-    from judgekit.config.blocks import RunConfig
-    from judgekit.pipeline.report import Wishes, in_short, write_reports
-    from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.run_folder import RunFolder
-
     manager = build_manager(block=blocked_by_environment())
     folder = RunFolder(runs[0]) if len(runs) == 1 else _pooled(runs, manager)
     names = formats or RunConfig.model_validate(folder.record().spec).reports
@@ -51,11 +52,7 @@ def command(
 
 
 def _pooled(runs: Sequence[Path], manager: pluggy.PluginManager) -> RunFolder:
-    """The runs as repeats of one, with what a run prints of its results."""
-    from judgekit.cli.results import print_record
-    from judgekit.pipeline.pool import pool
-    from judgekit.regression.baseline import open_run
-
+    """The runs as repeats of one, whose results are printed."""
     folders = [open_run(run) for run in runs]
     folder = pool(folders, folders[0].path.parent, manager)
     print_record(folder.record())

@@ -1,4 +1,4 @@
-"""What a run prints to stdout: the table of results with their intervals, the judge card, and the report's path."""
+"""The output of a run: the table of results with their intervals, the judge card, and the report's path."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import click
 from judgekit.cli.agreement import print_agreement
 from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.cli.console import printable
+from judgekit.cli.costs import PLAN_COLUMNS, how_to_go_on, plan_row, plan_total, use_lines
 from judgekit.cli.pairs import matrix, several_opponents, shown_estimates, statistic_lines, statistic_tables
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
 from judgekit.cli.tables import interval, number, print_table
+from judgekit.pipeline.report import in_short
+from judgekit.regression.baseline import system_key
 from judgekit.secrets import scrub
 from judgekit.text import counted
 
@@ -26,10 +29,7 @@ NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of t
 
 
 def print_results(outcome: Outcome, again: str = "") -> None:
-    """Everything a finished run has to say, in order of importance. `again`: the command that it was started by."""
-    from judgekit.cli.costs import how_to_go_on, use_lines
-    from judgekit.pipeline.report import in_short
-
+    """Print the results of a finished run, in order of importance. `again`: the command that started it."""
     record = outcome.record
     if record.status == "incomplete":
         click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
@@ -105,7 +105,7 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
     label = estimate.metric if estimate.series == "value" else f"  {estimate.scale.label}"
     return (
         label,
-        f"{estimate.system} vs {estimate.opponent}" if with_opponent else estimate.system,
+        system_key(estimate.system, estimate.opponent if with_opponent else None),
         number(estimate.value, estimate.scale),
         interval(estimate.interval, estimate.scale),
         estimate.interval.method,
@@ -117,10 +117,10 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
 
 def _bootstrap(estimate: Estimate) -> str:
     """The bootstrap interval beside another headline."""
-    found = estimate.bootstrap
-    if found is None or found == estimate.interval:
-        return "" if found is None else "the same"
-    return interval(found, estimate.scale)
+    bootstrap = estimate.bootstrap
+    if bootstrap is None or bootstrap == estimate.interval:
+        return "" if bootstrap is None else "the same"
+    return interval(bootstrap, estimate.scale)
 
 
 def _missing(estimate: Estimate) -> str:
@@ -168,9 +168,7 @@ def _check_row(check: Check) -> tuple[str, ...]:
 
 
 def print_plan(plan: Plan) -> None:
-    """What `--dry-run` has to say."""
-    from judgekit.cli.costs import PLAN_COLUMNS, plan_row, plan_total
-
+    """Print the plan of `--dry-run`."""
     print_table(f"{plan.name}: nothing was called", PLAN_COLUMNS, [plan_row(line) for line in plan.lines])
     for warning in plan.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")

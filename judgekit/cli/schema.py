@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from judgekit.plugins import Catalogue
+from judgekit.config.blocks import PRESETS, RunConfig
+from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+from judgekit.records import Sampling
 
-# Where in the config each kind of part stands, and under which key its plugin is named.
+# Definition in the schema → kind of plugin, and the key that names it.
 PARTS = {
     "DataConfig": ("datasets", "loader"),
     "TrainConfig": ("trainers", "trainer"),
@@ -31,10 +32,6 @@ def command() -> None:
 
 def build_schema() -> dict[str, Any]:
     """The schema of the core's own keys; each part admits the options of the plugin that it names."""
-    from judgekit.config.blocks import PRESETS, RunConfig
-    from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
-    from judgekit.records import Sampling
-
     catalogue = Catalogue(build_manager(block=blocked_by_environment()))
     schema = RunConfig.model_json_schema()
     definitions = schema["$defs"]
@@ -69,7 +66,7 @@ def _keys_of_readings(catalogue: Catalogue, own: dict[str, Any], definitions: di
 
 
 def _options_of(factory: Any, key: str, name: str, own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """ "If the part names this plugin, these are its options"."""
+    """The condition: if the part names this plugin, these are its options."""
     options = factory.Options.model_json_schema(ref_template="#/$defs/{model}")
     definitions.update(options.pop("$defs", {}))
     then: dict[str, Any] = {

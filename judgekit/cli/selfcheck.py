@@ -1,17 +1,18 @@
-"""`judgekit selfcheck`: do the intervals and the gate keep their word on these scores?"""
+"""`judgekit selfcheck`: simulated coverage of the intervals, and false alarms of the gate."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from judgekit.cli.console import printable
 from judgekit.cli.options import as_json
-
-if TYPE_CHECKING:
-    from judgekit.regression.selfcheck import Checked, Share
+from judgekit.cli.tables import print_table
+from judgekit.regression.baseline import open_run
+from judgekit.regression.rules import Reference
+from judgekit.regression.selfcheck import Checked, SelfcheckOptions, Share, selfcheck
 
 
 @click.command("selfcheck")
@@ -34,38 +35,23 @@ def command(
 
     The run's items are taken for the whole population, and studies of as many items are drawn from them.
     """
-    from judgekit.regression.baseline import open_run
-    from judgekit.regression.rules import Reference
-    from judgekit.regression.selfcheck import Terms, selfcheck
-
     reference = Reference.read(baseline) if baseline is not None else None
-    found = selfcheck(open_run(run).view(), Terms(metrics, simulations, seed, reference))
+    checks = selfcheck(open_run(run).view(), SelfcheckOptions(metrics, simulations, seed, reference))
     if as_json:
-        click.echo(json.dumps([one.tree() for one in found], indent=1))
+        click.echo(json.dumps([one.tree() for one in checks], indent=1))
     else:
-        print_checks(found)
+        print_checks(checks)
 
 
-def print_checks(found: list[Checked]) -> None:
-    from judgekit.cli.console import printable
-    from judgekit.cli.tables import print_table
-
-    columns = (
-        "metric",
-        "system",
-        "items × repeats",
-        "method",
-        "promised",
-        "covers",
-        "gate says FAIL",
-        '"mean dropped" says FAIL',
-    )
+def print_checks(checks: list[Checked]) -> None:
+    shares = ("promised", "covers", "gate says FAIL", '"mean dropped" says FAIL')
+    columns = ("metric", "system", "items × repeats", "method", *shares)
     print_table(
-        "two runs of an unchanged system, and intervals whose truth is known", columns, [_row(one) for one in found]
+        "two runs of an unchanged system, and intervals whose truth is known", columns, [_row(one) for one in checks]
     )
     click.echo("± is the Monte Carlo error, two standard errors; a gate promises at most 5 %")
     notes: dict[str, list[str]] = {}
-    for one in found:
+    for one in checks:
         for note in dict.fromkeys(share.note for share in (one.coverage, one.false_alarms) if share.note):
             notes.setdefault(note, []).append(f"{one.metric} of {one.system}")
     for note, places in notes.items():
@@ -74,9 +60,15 @@ def print_checks(found: list[Checked]) -> None:
 
 def _row(one: Checked) -> tuple[str, ...]:
     return (
-        one.metric, one.system, f"{one.n_items} × {one.repeats}", one.method, f"{one.confidence:.0%}",
-        _share(one.coverage), _share(one.false_alarms), _share(one.naive),
-    )  # fmt: skip
+        one.metric,
+        one.system,
+        f"{one.n_items} × {one.repeats}",
+        one.method,
+        f"{one.confidence:.0%}",
+        _share(one.coverage),
+        _share(one.false_alarms),
+        _share(one.naive),
+    )
 
 
 def _share(share: Share) -> str:

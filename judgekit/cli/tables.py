@@ -1,4 +1,4 @@
-"""Tables on stdout, and numbers as their cells show them."""
+"""Tables on stdout, and numbers as text for their cells."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def number(value: float | None, scale: Scale, *, signed: bool = False) -> str:
     return f"{value:{sign}.1f}" if scale.high - scale.low > 10 else f"{value:{sign}.3f}"
 
 
-def interval(found: Interval, scale: Scale, *, signed: bool = False) -> str:
-    """An interval, or why there is none."""
-    if found.low is None or found.high is None:
-        return found.note or "none"
-    return f"[{number(found.low, scale, signed=signed)}, {number(found.high, scale, signed=signed)}]"
+def interval(estimated: Interval, scale: Scale, *, signed: bool = False) -> str:
+    """An interval as text, or the reason why there is none."""
+    if estimated.low is None or estimated.high is None:
+        return estimated.note or "none"
+    return f"[{number(estimated.low, scale, signed=signed)}, {number(estimated.high, scale, signed=signed)}]"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

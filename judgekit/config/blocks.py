@@ -69,7 +69,7 @@ class TrainConfig(Part):
 
 
 class Limits(Block):
-    """How fast a server may be asked. Parts that ask one server with one key share the strictest of theirs."""
+    """The limits on calls to a server. Parts that ask one server with one key share the strictest of theirs."""
 
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
@@ -77,7 +77,7 @@ class Limits(Block):
 
 
 class Price(Block):
-    """USD a million tokens, of prompts and of replies; 0 and 0 for what costs nothing."""
+    """USD a million tokens, of prompts and of replies; 0 and 0 for a free model."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
@@ -92,8 +92,8 @@ class BudgetConfig(Block):
 
 
 class SampledPart(Part):
-    """A part served by a backend, with the common keys of how tokens are drawn, of how fast it is asked and of what
-    that costs. `limits` and `price` change no result."""
+    """A part served by a backend, with the common keys for sampling, limits and price. `limits` and `price` change no
+    result."""
 
     backend: str
     sampling: Sampling = Sampling(temperature=0.0)
@@ -144,7 +144,7 @@ class JudgeConfig(SampledPart):
     control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
 
     def controls(self, samples: int) -> int:
-        """How many of so many samples each control arm reads."""
+        """The number of samples that each control arm reads, out of so many."""
         asked = self.control_items
         return min(samples, asked if isinstance(asked, int) else math.ceil(asked * samples))
 
@@ -239,8 +239,8 @@ class Repeats(Block):
 
 
 class StatisticsConfig(Block):
-    """`cluster` and `by` name fields of the samples (groups.py): whose equal values make a cluster, and by which every
-    result is broken down."""
+    """`cluster` and `by` name fields of the samples (data/groups.py): equal values of the first make a cluster, and
+    every result is broken down by the second."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
     interval: Method = "auto"
@@ -262,9 +262,10 @@ class StatisticsConfig(Block):
 
 
 class LabelsConfig(Block):
-    """People's labels of this run's responses (labels.py): their agreement with the judge stands in the report.
+    """People's labels of this run's responses (agreement/labels.py): their agreement with the judge stands in the
+    report.
 
-    `metric`: whose verdicts they are for; None: the only one that asks a judge. `threshold`: for yes/no labels, the
+    `metric`: the metric that they are for; None: the only one that asks a judge. `threshold`: for yes/no labels, the
     score from which the judge says yes. `scale`: the one that they were given on, if not the metric's.
     """
 
@@ -287,10 +288,10 @@ class LabelsConfig(Block):
 
 
 class GateRule(Block):
-    """What a metric has to hold. A number alone is a margin.
+    """The rule that a metric has to hold. A number alone is a margin.
 
     `margin`: how far the mean may lie under the baseline's (over it, where less is better). `min` and `max`: limits
-    of the mean itself, for its interval. `system`: which ones are gated; None: all but the run's `against`.
+    of the mean itself, for its interval. `system`: the gated ones; None: all but the run's `against`.
     `sequential`: judging stops as soon as the margin's rule is decided.
     """
 
@@ -308,8 +309,10 @@ class GateRule(Block):
         if isinstance(value, dict) and isinstance(value.get("system"), str):
             return {**value, "system": (value["system"],)}
         if not isinstance(value, dict | GateRule):
-            raise ValueError("a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
-                             f"{', '.join(GateConfig.model_fields)}")  # fmt: skip
+            raise ValueError(
+                "a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
+                f"{', '.join(GateConfig.model_fields)}"
+            )
         return value
 
     @model_validator(mode="after")
@@ -324,7 +327,7 @@ class GateRule(Block):
 
 
 class GateConfig(Block):
-    """What a run has to hold: `baseline`, a file of `judgekit baseline set`, and a rule by metric.
+    """The rules that a run has to hold: `baseline`, a file of `judgekit baseline set`, and a rule by metric.
 
     `waive` names judges (or checks of a judge's card) whose failed card is accepted; `system` and `sequential` are
     for every rule that does not say otherwise.
@@ -342,8 +345,10 @@ class GateConfig(Block):
     @classmethod
     def _one_alone(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
-                    for key, item in value.items()}  # fmt: skip
+            return {
+                key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
+                for key, item in value.items()
+            }
         return value
 
     @property
@@ -383,7 +388,7 @@ class RunConfig(Block):
     gate: GateConfig | None = None
 
     def work(self) -> dict[str, JsonValue]:
-        """What decides the results, as a config: all but `budget`, `executor`, and parts' `limits` and `price`."""
+        """The part of the config that decides the results: all but `budget`, `executor` and each `limits`, `price`."""
         tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor"})
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)

@@ -1,4 +1,4 @@
-"""judgekit.yaml + `--set` overrides → one frozen RunSpec. Unknown keys are refused with a "did you mean".
+"""The config file and its `--set` overrides as one frozen RunConfig. Unknown keys are refused with a "did you mean".
 
 Keys that belong to a plugin (a backend's `model`, a loader's `path`, …) are kept in `options`; the plugin's own
 Options model checks them when the part is built.
@@ -46,7 +46,7 @@ def load(path: Path, overrides: Iterable[str] = (), flags: Mapping[str, JsonValu
 
 
 def load_judges(path: Path) -> dict[str, JudgeConfig]:
-    """The `judges:` block of a config file, whatever else is in it. Raises ConfigError with file and line."""
+    """The `judges:` block of a config file; the rest is not checked. Raises ConfigError with file and line."""
     tree, lines = _read(path)
     if not tree.get("judges"):
         raise ConfigError("has no judges: block", path=path)
@@ -150,9 +150,9 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
 
 def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
     """All problems in the author's words, those that stand on a line of the file first."""
-    found = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
-    found.sort(key=lambda item: (item[0] is None, item[0] or 0))
-    return ConfigError("; ".join(text for _, text in found), path=path, line=found[0][0])
+    problems = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
+    problems.sort(key=lambda item: (item[0] is None, item[0] or 0))
+    return ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
 
 
 def _line(loc: Iterable[Any], lines: Lines) -> int | None:
@@ -164,7 +164,7 @@ def _line(loc: Iterable[Any], lines: Lines) -> int | None:
 
 
 def explain_problem(problem: Any, model: type[BaseModel], prefix: str = "") -> str:
-    """One pydantic problem as "key: what is wrong"."""
+    """One pydantic problem as "key: fault"."""
     loc = [str(key) for key in problem["loc"] if key not in ("sampling", "options")]
     where = ".".join([*([prefix] if prefix else []), *loc])
     if problem["type"] == "extra_forbidden":

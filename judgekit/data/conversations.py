@@ -1,4 +1,4 @@
-"""Conversations of several turns, in the three shapes that files have them in.
+"""Conversations of several turns, in the three shapes that files use.
 
 ShareGPT   {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}, …]}
 OpenAI     {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}, …]}
@@ -20,19 +20,25 @@ from judgekit.records import Message, Role, Sample
 from judgekit.text import counted, did_you_mean
 
 ROLES: dict[str, Role] = {
-    "human": "user", "user": "user",
-    "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bard": "assistant", "bing": "assistant",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+    "bard": "assistant",
+    "bing": "assistant",
     "model": "assistant",
-    "system": "system", "developer": "system",
-}  # fmt: skip
+    "system": "system",
+    "developer": "system",
+}
 SPEAKER, SAID = ("from", "role"), ("value", "content")  # of a message, by ShareGPT's names and by OpenAI's
 SHARE_GPT_ROLES: dict[Role, str] = {"user": "human", "assistant": "gpt", "system": "system"}
-_PLAIN = {*SHARE_GPT_ROLES, *SHARE_GPT_ROLES.values()}  # names of a role that say nothing more
+_PLAIN = {*SHARE_GPT_ROLES, *SHARE_GPT_ROLES.values()}  # roles under their plain names
 _AFTER_A_LINE = "\n\n"  # between an instruction and its input, as the style `plain` has it
 
 
 def said_in_messages(entry: Entry, keys: Sequence[str]) -> Said:
-    """What an object of messages says; `keys` are the names that their list may have."""
+    """The content of an object of messages; `keys` are the names that their list may have."""
     key = next(key for key in keys if key in entry.fields)
     messages: list[Message] = []
     marks: list[dict[str, Any]] = []
@@ -77,7 +83,7 @@ def said_in_messages(entry: Entry, keys: Sequence[str]) -> Said:
 
 
 def said_in_turns(entry: Entry) -> Said:
-    """What an object in the shape of MT-Bench says."""
+    """The content of an object in the shape of MT-Bench."""
     raw = [{"role": "user", "content": turn} for turn in _list(entry, "turns")]
     users = [_message(entry, f"turn {number}", one, "role", "content").content for number, one in enumerate(raw, 1)]
     return Said(
@@ -125,7 +131,7 @@ def _message(entry: Entry, where: str, fields: dict[str, Any], speaker: str, sai
 
 
 def _joined(entry: Entry, where: str, parts: list[Any]) -> str:
-    """The text of OpenAI's content parts. An image or a sound is no text."""
+    """The text of OpenAI's content parts. Images and sounds are refused."""
     texts = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
@@ -148,12 +154,12 @@ def _check_order(entry: Entry, where: str, before: Sequence[Message], message: M
 
 
 def _list(entry: Entry, key: str) -> list[Any]:
-    found = entry.fields[key]
-    if not isinstance(found, list):
-        raise entry.error(f"{entry.called(key)} should be a list of turns, not {type(found).__name__}")
-    if not found:
+    turns = entry.fields[key]
+    if not isinstance(turns, list):
+        raise entry.error(f"{entry.called(key)} should be a list of turns, not {type(turns).__name__}")
+    if not turns:
         raise entry.error(f"{entry.called(key)} has no turn")
-    return found
+    return turns
 
 
 def _references(entry: Entry, turns: int) -> tuple[str | None, ...]:

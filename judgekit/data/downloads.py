@@ -1,7 +1,7 @@
-"""Public files by address and sha256: fetched once, resumed where they were cut, and never taken for others.
+"""Public files by address and sha256: fetched once, resumed where they were cut, and never mistaken for others.
 
-A file is fixed by its sha256, so that it does not matter which server, mirror or person it comes from. This is a stream
-to the disk, of any length and with redirects: nothing that the transport, which asks servers for replies, is made for.
+A file is fixed by its sha256, so that it does not matter which server, mirror or person it comes from. This is a
+stream to the disk, of any length and with redirects, which `calls` (made for replies) does not do.
 """
 
 from __future__ import annotations
@@ -46,10 +46,9 @@ class RemoteFile:
 def download(files: Sequence[RemoteFile], into: Path, progress: Progress, advice: str = "") -> None:
     """Bring files into a folder; what is there already, and right, is not fetched again.
 
-    A download that was cut goes on where it was cut. `advice` is for who has no connection. Raises Unreachable without
-    a network, CallError, AuthError or ModelNotFound when the server does not give a file, DataError when a file is not
-    the published one, UsageError for an address that is none, and StorageError.
-    """
+    A download that was cut goes on where it was cut. `advice` is for a user without a connection. Raises Unreachable
+    without a network, CallError, AuthError or ModelNotFound when the server does not give a file, DataError when a file
+    is not the published one, UsageError for a malformed address, and StorageError."""
     for file in files:
         check_address(file.address)
     with storage_errors(into):
@@ -73,7 +72,7 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Two processes that append to one part would spoil it."""
+    """A lock on a folder: two processes that append to one file would spoil it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -91,9 +90,9 @@ def alone(folder: Path) -> Iterator[None]:
 def _is_there(path: Path, sha256: str) -> bool:
     if not path.exists():
         return False
-    if (found := sha256_of(path)) != sha256:
+    if (digest := sha256_of(path)) != sha256:
         raise DataError(
-            f"is not the published file (sha256 {found}, not {sha256}); move it away, or choose another folder",
+            f"is not the published file (sha256 {digest}, not {sha256}); move it away, or choose another folder",
             path=path,
         )
     return True
@@ -110,7 +109,7 @@ def _client() -> httpx.Client:
 
 
 def _download(client: httpx.Client, file: RemoteFile, target: Path, progress: Progress, hint: str) -> None:
-    """Attempts, each of which goes on where the last was cut, until one brings nothing."""
+    """Attempts, each resumed where the last was cut, until one brings nothing."""
     import httpx
 
     part = target.with_name(f"{target.name}.part")

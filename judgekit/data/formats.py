@@ -1,7 +1,7 @@
 """The formats of instruction data: one reader and one writer for evaluation, training and conversion alike.
 
-A file is a JSON array or JSONL of items in one of five formats (`instructions` and `conversations` show them). Which
-one is seen from its fields; where a format is named, a file in another one is refused.
+A file is a JSON array or JSONL of items in one of five formats (`items` and `conversations` show them). It is told
+by its fields; where a format is named, a file in another one is refused.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ ALIASES = {"chatml": "messages", "openai": "messages", "vicuna": "sharegpt"}
 
 def format_named(name: str) -> str:
     """The format's own name. Raises UsageError for one that is not known."""
-    found = ALIASES.get(name.lower(), name.lower())
-    if found not in FORMATS:
+    full_name = ALIASES.get(name.lower(), name.lower())
+    if full_name not in FORMATS:
         raise UsageError(f"unknown format {name!r}{one_of(name, FORMATS)}")
-    return found
+    return full_name
 
 
 def read_items(
@@ -115,11 +115,11 @@ def read_items(
 ) -> list[Item]:
     """The items of a file, or of one split of it, in file order.
 
-    `format` None sees it from the first item. `mapping` has the file's name of a format's field, by the latter:
+    `format` None: told by the first item. `mapping` has the file's name of a format's field, by the latter:
     {"instruction": "question"}. `empty` allows outputs without a text. A split is the items' own `split` field where
     they have one; otherwise the book's: by file order, the first 85 % train, the next 10 % test, the rest validation.
 
-    An item without an id is known by a hash of what it asks, so that the same item has the same id in another file,
+    The id of an item without one is a hash of its question, so that the same item has the same id in another file,
     split or format. Raises DataError with file and line: missing, empty, not JSON, not UTF-8, another format, a missing
     or ill-typed field, an unknown role, two turns of one side in a row, an empty turn, a duplicate id.
     """
@@ -160,8 +160,8 @@ def read_instructions(path: Path, split: Split | None = None, format: str | None
 
 
 class TrainingDataOptions(Options):
-    """Options of a trainer: what it learns from. `data`: a file of items in any format; its `format` is seen from them.
-    `split` None learns all of it, `validation` None holds nothing out."""
+    """Options of a trainer about its data. `data`: a file of items in any format, told by the items unless `format` is
+    set. `split` None learns all of it, `validation` None holds nothing out."""
 
     data: str
     format: str | None = None
@@ -190,7 +190,7 @@ def read_answered(
     return items
 
 
-class Talk(NamedTuple):
+class FileConversation(NamedTuple):
     """One conversation: the sample, and the assistant's turns of the file, in order."""
 
     sample: Sample
@@ -198,27 +198,28 @@ class Talk(NamedTuple):
     place: str
 
 
-def read_conversations(path: Path, most_turns: int | None = None, format: str | None = None) -> list[Talk]:
+def read_conversations(path: Path, most_turns: int | None = None, format: str | None = None) -> list[FileConversation]:
     """The conversations of a file in any format, in file order, each cut after `most_turns` turns of the user; a single
     question is one, too. Raises DataError as `read_items` does."""
-    found = []
+    conversations = []
     for item in read_items(path, format):
         sample = item.sample
         if most_turns is not None and len(sample.turns) >= most_turns:
             turns, references = sample.turns[: most_turns - 1], sample.turn_references[: most_turns - 1]
             sample = sample.model_copy(update={"turns": turns, "turn_references": references})
         said = () if item.format == "mt-bench" else sample.references
-        found.append(Talk(sample, tuple(answer for answer in said if answer is not None), item.place))
-    return found
+        answers = tuple(answer for answer in said if answer is not None)
+        conversations.append(FileConversation(sample, answers, item.place))
+    return conversations
 
 
 def holds_conversations(path: Path) -> bool:
-    """Whether the items of a file are conversations, by the first of them. Raises DataError where it cannot be read."""
+    """True if the items of a file are conversations, by the first of them. Raises DataError where it cannot be read."""
     return _seen(next(read_objects(path))) in _TALKS
 
 
 def _seen(entry: Entry) -> str | None:
-    """The format that an object's fields are of; None for no known one."""
+    """The format that an object's fields belong to; None if it is unknown."""
     there = entry.fields.keys()
     for name, format in FORMATS.items():
         if name in _TALKS and not there.isdisjoint(format.main):
@@ -264,7 +265,7 @@ def _strange(entry: Entry) -> DataError:
 
 
 def _renamed(entry: Entry, mapping: Mapping[str, str], unmapped: dict[str, str]) -> Entry:
-    """The entry with the format's names for its fields; what is found leaves `unmapped`."""
+    """The entry with the format's names for its fields; those that it has leave `unmapped`."""
     if not mapping:
         return entry
     names = {name: field for field, name in mapping.items()}
@@ -295,7 +296,7 @@ def _check_mapping(mapping: Mapping[str, str], chosen: str) -> None:
 
 
 def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
-    """The item that an object of a chosen format is; `place_of` has those before it, by id. Raises DataError."""
+    """The item in an object of a chosen format; `place_of` has those before it, by id. Raises DataError."""
     format = FORMATS[chosen]
     said = format.read(entry)
     rest = {key: value for key, value in entry.fields.items() if key not in said.used}
@@ -325,7 +326,7 @@ def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
 
 
 def _content_id(said: Said) -> str:
-    """A hash of what is asked: the same for one question in any format."""
+    """A hash of the question: the same for one question in any format."""
     if len(said.users) == 1 and not said.system:
         return content_id({"instruction": said.users[0], "input": said.input})
     first = f"{said.users[0]}\n\n{said.input}" if said.input else said.users[0]
@@ -333,7 +334,7 @@ def _content_id(said: Said) -> str:
 
 
 def _unused(digest: str, taken: Mapping[str, Any]) -> str:
-    """Equal questions are counted."""
+    """The hash, numbered if an equal question has it already."""
     unique, count = digest, 1
     while unique in taken:
         count += 1

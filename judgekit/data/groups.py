@@ -1,8 +1,8 @@
-"""A field of the samples → groups of them: by category, by `metadata.difficulty`, by whatever the data say.
+"""Groups of samples by one of their fields: by category, by `metadata.difficulty`, by whatever the data have.
 
 A field is one of Sample's own, or a key of its metadata, with or without `metadata.` before it; dots lead into nested
-keys. A value that is a list puts its sample into each of the groups that it names; of `turns` and `choices` the number
-counts. What is missing, null or empty is no value.
+keys. A value that is a list puts its sample into each of the groups that it names; `turns` and
+`choices` count by their number. A field that is missing, null or empty has no value.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ def labels(sample: Sample, field: str) -> tuple[str, ...]:
     Raises UsageError for a value that names no group: a mapping, or a list of lists.
     """
     value = _value(sample, field)
-    found = value if isinstance(value, list) else [value]
-    return tuple(dict.fromkeys(label for one in found if (label := _label(sample, field, one))))
+    values = value if isinstance(value, list) else [value]
+    return tuple(dict.fromkeys(label for one in values if (label := _label(sample, field, one))))
 
 
 def groups(samples: Iterable[Sample], field: str) -> dict[str, list[str]]:
     """Sample ids by group, in order. Raises as `labels` does."""
-    found: dict[str, list[str]] = {}
+    by_label: dict[str, list[str]] = {}
     for sample in samples:
         for label in labels(sample, field) or (NONE,):
-            found.setdefault(label, []).append(sample.id)
-    return {label: found[label] for label in in_order(found)}
+            by_label.setdefault(label, []).append(sample.id)
+    return {label: by_label[label] for label in in_order(by_label)}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names of groups: numbers by value, other names as words, NONE at last."""
+    """Names of groups: numbers by value, other names as words, NONE last."""
     return sorted(names, key=_order)
 
 
 def clusters(samples: Sequence[Sample], field: str) -> dict[str, str]:
     """The one cluster of each sample, by id. Raises UsageError for a sample with none, or with several."""
-    found: dict[str, str] = {}
+    by_sample: dict[str, str] = {}
     without = []
     for sample in samples:
         names = labels(sample, field)
@@ -57,14 +57,14 @@ def clusters(samples: Sequence[Sample], field: str) -> dict[str, str]:
         if not names:
             without.append(sample.id)
         else:
-            found[sample.id] = names[0]
+            by_sample[sample.id] = names[0]
     if without:
         raise UsageError(
-            f"{len(without)} of {len(found) + len(without)} samples have no {field!r}, such as "
+            f"{len(without)} of {len(by_sample) + len(without)} samples have no {field!r}, such as "
             f"{', '.join(map(repr, without[:3]))}; every sample needs its cluster"
-            + ("" if found else _hint(samples, field))
+            + ("" if by_sample else _hint(samples, field))
         )
-    return found
+    return by_sample
 
 
 def clusters_of(record: RunRecord, samples: Iterable[Sample]) -> dict[str, str] | None:
@@ -74,12 +74,12 @@ def clusters_of(record: RunRecord, samples: Iterable[Sample]) -> dict[str, str] 
 
 
 def has(samples: Iterable[Sample], field: str) -> bool:
-    """Whether some sample has the field."""
+    """True if some sample has the field."""
     return any(labels(sample, field) for sample in samples)
 
 
 def check_groups(datasets: Mapping[str, Sequence[Sample]], field: str) -> Iterator[tuple[bool, str]]:
-    """(whether it is an error, what is wrong) of a breakdown of these data sets (by name) by this field."""
+    """The problems of a breakdown of these data sets (by name) by this field: (True for an error, message)."""
     without = [name for name, samples in datasets.items() if not has(samples, field)]
     if len(without) == len(datasets):
         every = [sample for samples in datasets.values() for sample in samples]
@@ -94,11 +94,11 @@ def check_groups(datasets: Mapping[str, Sequence[Sample]], field: str) -> Iterat
 
 def known_fields(samples: Iterable[Sample]) -> list[str]:
     """The fields that some sample has, those of its metadata as metadata.KEY."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for sample in samples:
-        found.update({name: None for name in _OWN if name not in found and _own(sample, name) not in (None, "")})
-        found.update(dict.fromkeys(_keys(sample.metadata, _METADATA)))
-    return list(found)
+        names.update({name: None for name in _OWN if name not in names and _own(sample, name) not in (None, "")})
+        names.update(dict.fromkeys(_keys(sample.metadata, _METADATA)))
+    return list(names)
 
 
 def _keys(metadata: Mapping[str, JsonValue], above: str) -> Iterator[str]:
@@ -126,8 +126,8 @@ def _own(sample: Sample, field: str) -> str | int | None:
         return len(sample.turns) + 1
     if field == "choices":
         return len(sample.choices) or None
-    found: str | int | None = getattr(sample, field)
-    return found
+    value: str | int | None = getattr(sample, field)
+    return value
 
 
 def _inner(tree: Mapping[str, JsonValue], path: str) -> JsonValue:

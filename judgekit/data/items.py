@@ -24,12 +24,12 @@ Split = Literal["train", "test", "validation"]
 
 @dataclass(frozen=True)
 class Item:
-    """One item of instruction data, whatever the format of its file. Equal items say the same.
+    """One item of instruction data, whatever the format of its file. Equal items have equal content.
 
-    `sample` has what is asked and answered: an instruction with its input and output (`reference`), or several turns,
-    and the system message. `rest` is what the file says of it beside that, as it stands there, the id and the category
-    included; `marks` is what it says of each message of a conversation. `fields` is the whole object as it was read.
-    `lost` names what of it no item can hold.
+    `sample` holds the question and the answer: an instruction with its input and output (`reference`), or several
+    turns, and the system message. `rest` holds the other fields as the file has them, the id and the category included;
+    `marks` the other fields of each message of a conversation. `fields` is the whole object as it was read. `lost`
+    names the parts that no item can hold.
     """
 
     sample: Sample
@@ -42,7 +42,7 @@ class Item:
 
     @property
     def place(self) -> str:
-        """Where it stands in its file: "item 3", or "line 3" of JSONL."""
+        """The place in its file: "item 3", or "line 3" of JSONL."""
         return self.entry.place
 
     @property
@@ -56,13 +56,13 @@ class Item:
 
 
 class Said(NamedTuple):
-    """What an object says in a format's words. `references` has one a turn of the user, None where there is none."""
+    """The content of an object in any format. `references` has one for each turn of the user, or None."""
 
     users: tuple[str, ...]
     references: tuple[str | None, ...]
     input: str = ""
     system: str = ""
-    used: frozenset[str] = frozenset()  # the fields that said it
+    used: frozenset[str] = frozenset()  # the fields it came from
     marks: tuple[Mapping[str, Any], ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ DOLLY = {"instruction": "instruction", "input": "context", "output": "response"}
 
 
 def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
-    """What an object of one question says, by the format's names for instruction, input and output."""
+    """The content of an object of one question, by the format's names for instruction, input and output."""
     return Said(
         users=(entry.text(names["instruction"], required=True) or "",),
         references=(entry.text(names["output"]),),
@@ -113,7 +113,7 @@ BOOK_SHARES = {"train": 0.85, "test": 0.1, "validation": 0.05}
 
 
 def split_sizes(count: int, shares: Mapping[str, float] = BOOK_SHARES) -> dict[str, int]:
-    """How many of `count` items each part gets: its share of them, rounded down; the last part gets the rest.
+    """The sizes of the parts of `count` items: each has its share, rounded down; the last part gets the rest.
 
     It is the book's arithmetic: 1,100 items are 935, 110 and 55.
     """
@@ -126,8 +126,8 @@ LONGEST_LABEL = 200  # characters; a longer text is an answer or a document, not
 
 
 def labels_of(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """What an item says of itself beyond the `known` keys: numbers, short texts, lists of them, and its own
-    `metadata` as it is. A `metadata` that is no mapping counts as any other key."""
+    """The labels of an item beside the `known` keys: numbers, short texts, lists of them, and its own `metadata` as it
+    is. A `metadata` that is not a mapping counts as any other key."""
     inner = fields.get("metadata")
     own = inner if isinstance(inner, Mapping) else {}
     rest = {
@@ -145,7 +145,7 @@ def _is_label(value: Any) -> bool:
 
 
 def content_id(fields: Mapping[str, Any]) -> str:
-    """A hash of what the item asks, so that a file of answers or of labels alone matches."""
+    """A hash of the question, so that a file of answers or of labels alone matches."""
     return hash_of([fields.get(key) or "" for key in ("instruction", "input")])
 
 

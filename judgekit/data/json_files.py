@@ -16,11 +16,10 @@ LINES = (".jsonl", ".ndjson")  # suffixes of files that hold one object a line
 
 @dataclass(frozen=True)
 class Entry:
-    """One object of a file: where it stands, and its fields.
+    """One object of a file: its place and its fields.
 
-    `number` counts the objects from 1, `line` is where it begins. `names` says what the file calls the fields that were
-    given other names.
-    """
+    `number` counts the objects from 1, `line` is where it begins. `names`: the file's names of fields that were
+    renamed."""
 
     path: Path
     number: int
@@ -58,9 +57,9 @@ def read_objects(path: Path) -> Iterator[Entry]:
     text = read_text(path).removeprefix("\ufeff")
     if not text.strip():
         raise DataError("is empty", path=path)
-    found = _of_lines(path, text) if path.suffix in LINES else _of_array(path, text)
+    values = _of_lines(path, text) if path.suffix in LINES else _of_array(path, text)
     number = 0
-    for number, (line, value) in enumerate(found, start=1):
+    for number, (line, value) in enumerate(values, start=1):
         entry = Entry(path, number, line, value)
         if not isinstance(value, dict):
             whole = isinstance(value, list) and path.suffix in LINES
@@ -111,7 +110,7 @@ def lines_of_array(text: str) -> Iterator[int]:
 
 
 def read_text(path: Path) -> str:
-    """A data file's text. Raises DataError where it cannot be read, for bytes that are no UTF-8 with their line."""
+    """A data file's text. Raises DataError where it cannot be read, and with the line for bytes that are not UTF-8."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -141,8 +140,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice in one object")
-    return found
+    return fields

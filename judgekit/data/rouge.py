@@ -1,4 +1,4 @@
-"""ROUGE-L of two texts (Lin 2004): how much of their words stands in both, in the same order."""
+"""ROUGE-L of two texts (Lin 2004): the share of their words that are in both, in the same order."""
 
 from __future__ import annotations
 

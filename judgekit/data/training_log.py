@@ -57,11 +57,11 @@ class TrainingLog:
         return True
 
     def clear(self) -> None:
-        """Nothing has been logged yet."""
+        """Empty the files: nothing has been logged yet."""
         self.cut(dict.fromkeys((CURVE, SAMPLES), 0))
 
     def sum_up(self, summary: Mapping[str, JsonValue]) -> None:
-        """Write what the report says of the data; nothing where there is nothing to say."""
+        """Write the summary of the data for the report, unless it is empty."""
         if summary:
             write_atomically(self.folder / SUMMARY, json.dumps(summary).encode() + b"\n")
 

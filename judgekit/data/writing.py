@@ -1,4 +1,4 @@
-"""Items → the objects and files of any format, and what of the items is lost on the way."""
+"""Writing of items as objects and files of any format, with the fields that are lost on the way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from judgekit.files import write_atomically
 
 @dataclass(frozen=True)
 class DroppedField:
-    """A field that a format cannot hold: of how many items, and the first of them."""
+    """A field that a format cannot hold: the number of items with it, and the first of them."""
 
     field: str
     count: int
@@ -26,8 +26,8 @@ class DroppedField:
 
 
 def objects_of(items: Sequence[Item], format: str) -> tuple[list[dict[str, Any]], list[DroppedField]]:
-    """The items as a format's objects, and all that is lost on the way: each object is read again and held against its
-    item. Raises UsageError for a format that is only read."""
+    """The items as a format's objects, and all that is lost on the way: each object is read again and compared with
+    its item. Raises UsageError for a format that is only read."""
     name = format_named(format)
     write = FORMATS[name].write
     if write is None:
@@ -80,13 +80,13 @@ def _json(value: Mapping[str, Any], indent: int | None = None) -> str:
 
 
 def _differing(item: Item, again: Item) -> Iterator[str]:
-    """The fields in which an item and what was read again of it differ."""
+    """The fields in which an item differs from what was read again."""
     mine, theirs = _content(item), _content(again)
     yield from (key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key))
 
 
 def _content(item: Item) -> dict[str, Any]:
-    """All that an item says, by names for people; what it does not say is left out."""
+    """The content of an item, by names for people."""
     sample = item.sample
     content: dict[str, Any] = {
         "instruction": sample.instruction,

@@ -336,7 +336,7 @@ class Run:
             for planned in prepared.metrics:
                 agreements.add_run(self.stored.run.view(), planned.name)
         warnings = (*record.warnings, *agreements.warnings)
-        return record.model_copy(update={"agreements": tuple(agreements.found), "warnings": warnings})
+        return record.model_copy(update={"agreements": tuple(agreements.made), "warnings": warnings})
 
     # --- progress and time -------------------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""Prompting: how templates, chat templates and styles make the text that a model reads."""
+"""Prompting: templates, chat templates and styles, which make the text that a model reads."""

@@ -1,9 +1,8 @@
 """A tokenizer's own chat template: read from its files, rendered in a sandbox, and cut at the edges of the answers.
 
 Such a template writes a whole conversation at once, and does not say which part of it is an answer. It is therefore
-rendered twice, once with marks in the place of the answers. What it writes behind every answer, wherever in the
-conversation that stands, is what ends an answer.
-"""
+rendered twice, once with marks in the place of the answers. The text that it writes after every answer, at any place of
+the conversation, is the end of an answer."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ _DATES = {"%Y-%m-%d": "2024-07-26", "%B %d, %Y": "July 26, 2024"}
 
 
 class _Generation(Extension):
-    """`{% generation %}`, by which some templates mark what the assistant says: read over."""
+    """`{% generation %}`, by which some templates mark the assistant's text: ignored."""
 
     tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
 
@@ -60,9 +59,9 @@ class ChatTemplate:
         return self._around[0]
 
     def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
-        """The conversation in pieces, by turns read and learnt; one more turn is asked than is answered, or as many.
+        """The conversation in pieces, by turns read and learnt; the last turn may be without an answer.
 
-        Raises PromptError where the template refuses the conversation, or writes an answer otherwise than it stands.
+        Raises PromptError where the template refuses the conversation, or changes an answer.
         """
         told = self._told(system, asked, answers)
         whole, between = self._render(told), self._split(told)
@@ -82,7 +81,7 @@ class ChatTemplate:
 
     @cached_property
     def _around(self) -> tuple[str, str]:
-        """What leads an answer and what ends it, from a conversation that says nothing."""
+        """The texts that lead an answer and end it, from an empty conversation."""
         asked, answers = ["Hello.", "Hello again."], ["Yes.", "No."]
         _, middle, last = self._split(self._told("", asked, answers))
         shared = next((at for at, pair in enumerate(zip(middle, last, strict=False)) if pair[0] != pair[1]), len(last))
@@ -112,7 +111,7 @@ class ChatTemplate:
         return [{"role": "user", "content": f"{system}\n\n{asked[0]}"}, *told[1:]]
 
     def _split(self, told: Sequence[Mapping[str, str]]) -> list[str]:
-        """What the template writes around the answers: one piece more than there are answers."""
+        """The texts that the template writes around the answers: one more than there are answers."""
         content = json.dumps(list(told)).encode()
         mark = f"mark{hashlib.sha256(content).hexdigest()[:16]}"
         answers = sum(message["role"] == "assistant" for message in told)
@@ -147,29 +146,29 @@ def chat_template_files(path: Path) -> list[Path]:
     """The files that the template at this place is read from, its own first. Raises PromptError for none."""
     folder = path if path.is_dir() else path.parent
     own = [folder / TEMPLATE] if path.is_dir() else [path]
-    found = [file for file in (*own, folder / CONFIG) if file.is_file()]
-    if not found or (not path.is_dir() and found[0] != path):
+    files = [file for file in (*own, folder / CONFIG) if file.is_file()]
+    if not files or (not path.is_dir() and files[0] != path):
         raise PromptError(f"no chat template: neither a {TEMPLATE} nor a {CONFIG} is here", path=path)
-    return found
+    return files
 
 
 @lru_cache(maxsize=32)
 def _read(path: Path, state: object) -> ChatTemplate:
-    """`state` tells versions of the files apart."""
-    found = chat_template_files(path)
+    """The template of these files, cached by their `state`."""
+    files = chat_template_files(path)
     config: dict[str, Any] = {}
     try:
-        if found[-1].name == CONFIG:
-            config = json.loads(found[-1].read_text("utf-8"))
-        source = found[0].read_text("utf-8") if found[0].name != CONFIG else config.get("chat_template")
+        if files[-1].name == CONFIG:
+            config = json.loads(files[-1].read_text("utf-8"))
+        source = files[0].read_text("utf-8") if files[0].name != CONFIG else config.get("chat_template")
     except (OSError, ValueError) as error:
         raise PromptError(f"cannot be read: {error}", path=path) from None
     if isinstance(source, list):  # several, by name
         source = next((one.get("template") for one in source if one.get("name") == "default"), None)
     if not isinstance(source, str):
-        raise PromptError("the tokenizer has no chat template", path=found[0])
+        raise PromptError("the tokenizer has no chat template", path=files[0])
     special = {name: _text(config[name]) for name in _SPECIAL if config.get(name) is not None}
-    return ChatTemplate(source, special, str(found[0]))
+    return ChatTemplate(source, special, str(files[0]))
 
 
 def _text(token: Any) -> str:
@@ -182,7 +181,7 @@ def _joined(between: Sequence[str], said: Sequence[str]) -> str:
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
-    """As `transformers` has it: its whitespace, its functions, nothing of the machine."""
+    """Jinja as `transformers` sets it up: the same whitespace and functions, without access to the machine."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )

@@ -13,18 +13,18 @@ from judgekit.records import Message, Sample
 def prompt_messages(
     style: str, sample: Sample, answers: Sequence[str], prompts: Prompts | None, *, chat: bool
 ) -> tuple[Message, ...]:
-    """What the system is asked after its `answers` to the sample's first turns.
+    """The messages to a system after its `answers` to the sample's first turns.
 
-    With `chat` the turns are messages, every turn of the user rendered in the style. Without, they are one text, which
-    is the one that training renders, with its edges; whitespace at the end of an answer is left out.
+    With `chat` the turns are messages, every turn of the user rendered in the style. Without, they are one text, the
+    same that training renders, with its edges; whitespace at the end of an answer is left out.
     """
-    found = style_named(style, prompts)
+    named = style_named(style, prompts)
     if not chat:
-        said = [answer.removeprefix(found.lead).rstrip() for answer in answers]
-        texts = [span.text for span in found.spans(sample, said)]
+        said = [answer.removeprefix(named.lead).rstrip() for answer in answers]
+        texts = [span.text for span in named.spans(sample, said)]
         edges = tuple(accumulate(map(len, texts[:-1])))
         return (Message(role="user", content="".join(texts), cuts=edges),)
-    asked = [found.turn(turn, number == 0) for number, turn in enumerate(turns_of(sample)[: len(answers) + 1])]
+    asked = [named.turn(turn, number == 0) for number, turn in enumerate(turns_of(sample)[: len(answers) + 1])]
     messages = [Message(role="system", content=sample.system)] if sample.system else []
     for prompt, answer in zip(asked, answers, strict=False):
         messages += [Message(role="user", content=prompt), Message(role="assistant", content=answer)]

@@ -1,11 +1,12 @@
-"""Styles: how a conversation becomes the text that a model reads and learns. Training and evaluation render it here.
+"""Styles, which turn a conversation into the text that a model reads and learns. Training and evaluation render it
+here.
 
-A style is a template of one turn, `prompts/instruct/<style>.j2`: it writes all from the end of the last answer to where
-the next begins, from `instruction` and `input`; in the first turn (`first`) also from `system`. Its front matter says
-what stands before an answer (`lead`), what ends it (`end`) and what follows before the next turn (`between`). The style
-`chat_template:PATH` is a tokenizer's own chat template: its folder, or the file.
+A style is a template of one turn, `prompts/instruct/<style>.j2`: it writes everything from the end of the last answer
+to the beginning of the next, from `instruction` and `input`; in the first turn (`first`) also from `system`. Its front
+matter says what stands before an answer (`lead`), what ends it (`end`) and what follows before the next turn
+(`between`). The style `chat_template:PATH` is a tokenizer's own chat template: its folder, or the file.
 
-The text comes in spans, of which those are learnt that an assistant says: each answer with what leads and ends it.
+The text comes in spans. Those of the assistant are learnt: each answer with its lead and end.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ VARIABLES = frozenset({"instruction", "input", "choices", "category", "metadata"
 
 
 class Span(NamedTuple):
-    """A piece of a rendered conversation, and whether it is to be learnt. Joined, the spans are the text."""
+    """A piece of a rendered conversation; `learn`: it is to be learnt. Joined, the spans are the text."""
 
     text: str
     learn: bool
 
 
 class Style(Protocol):
-    """`lead` is what a model writes before its answer, `end` what it ends it with: empty where only the model's own end
-    of text does."""
+    """`lead` is what a model writes before its answer, `end` what it writes after it: empty where only the model's own
+    end of text ends the answer."""
 
     @property
     def name(self) -> str: ...
@@ -139,10 +140,10 @@ def style_files(name: str, where: Path = Path()) -> list[Path]:
 def render_instruction(style: str, sample: Sample, prompts: Prompts | None = None) -> str:
     """The prompt that a system under test gets for a sample's first turn: without its system message, in a style that
     is a template of one turn. The reference answer is not in its context. Raises PromptError for an unknown style."""
-    found = style_named(style, prompts)
-    if isinstance(found, ChatStyle):
+    named = style_named(style, prompts)
+    if isinstance(named, ChatStyle):
         return render_prompt(style, sample, (), prompts)
-    return found.turn(sample)
+    return named.turn(sample)
 
 
 def render_prompt(style: str, sample: Sample, answers: Sequence[str] = (), prompts: Prompts | None = None) -> str:

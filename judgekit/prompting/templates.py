@@ -1,4 +1,4 @@
-"""Prompt templates: one Jinja2 file each, with a comment on top that says what it is for.
+"""Prompt templates: one Jinja2 file each, with its settings in a comment on top.
 
     {#- for: what the prompt asks, of whom
         idea: where it comes from
@@ -255,11 +255,11 @@ def _fields(source: str, place: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     last = ""
     for number, line in enumerate(comment[1].splitlines() if comment else (), start=1):
-        if found := _FIELD.fullmatch(line):
-            last = found[1]
+        if match := _FIELD.fullmatch(line):
+            last = match[1]
             if last in fields:
                 raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
-            fields[last] = found[2]
+            fields[last] = match[2]
         elif last and line.strip():
             fields[last] += f"\n{line.strip()}" if last == "rubric" else f" {line.strip()}"
     return fields
@@ -273,7 +273,7 @@ def _scale(text: str, place: str) -> tuple[float, float]:
 
 
 def _rubric(text: str, place: str) -> dict[int, str]:
-    """Levels by number, the lowest first. A line without a number goes on with the level above it."""
+    """Levels by number, the lowest first. A line without a number continues the level above it."""
     rubric: dict[int, str] = {}
     for line in filter(None, text.splitlines()):
         level = _LEVEL.fullmatch(line)

@@ -1,1 +1,1 @@
-"""Regression: a run held against a baseline, and the decision of a gate."""
+"""Regression: a run compared with a baseline, and the decision of a gate."""

@@ -1,4 +1,4 @@
-"""Baselines: a run's item scores and the fingerprints of what measured them, in a small file for later runs.
+"""A baseline: a run's item scores and the fingerprints of its instrument, in a small file that later runs are gated by.
 
 It holds no text of a sample, a response or a verdict. Keys are sorted and numbers have nine digits, so that equal
 scores give equal bytes and a diff shows the items that moved.
@@ -25,31 +25,12 @@ if TYPE_CHECKING:
     from judgekit.statistics.items import ItemTable
 
 SCHEMA = 1
-LONGEST = 80  # characters of a fingerprint that is shown as it is; what is longer is a hash
-MAIN_PROMPTS = "instruct/"  # prompts of the systems, which are no part of the instrument
-# How a judge grades: these keys of its part of the config, with those of its identity, are the instrument.
-GRADING = (
-    "mode",
-    "prompt",
-    "scale",
-    "rubric",
-    "criterion",
-    "steps",
-    "criteria",
-    "weights",
-    "floor",
-    "panel",
-    "combine",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "max_new_tokens",
-    "stop",
-)
-NOT_MEASURING = frozenset(
-    {"judge", "models", "data", "labels", "path"}
-)  # keys of a metric that do not change its scale
+LONGEST = 80  # characters of a fingerprint that is shown as it is; a longer one is shown as its hash
+MAIN_PROMPTS = "instruct/"  # prompts of the systems, which are not part of the instrument
+SAMPLING = ("temperature", "top_p", "top_k", "seed", "max_new_tokens", "stop")
+TASK = ("mode", "prompt", "scale", "rubric", "criterion", "steps", "criteria", "weights", "floor", "panel", "combine")
+GRADING = (*TASK, *SAMPLING)  # keys of a judge's part of the config: with those of its identity, the instrument
+NOT_MEASURING = {"judge", "models", "data", "labels", "path"}  # keys of a metric that do not change its scale
 
 
 class Scores(Noun):
@@ -78,7 +59,7 @@ class Scores(Noun):
 
 
 class Sheet(Noun):
-    """One metric: its scale, what measured it, the samples, and the scores by system ("tuned", or "tuned vs base")."""
+    """One metric: its scale, instrument and samples, and the scores by system ("tuned", or "tuned vs base")."""
 
     scale: Scale
     instrument: dict[str, str]
@@ -89,7 +70,7 @@ class Sheet(Noun):
 
 
 class Baseline(Noun):
-    """Item scores of one run, by metric. In a file, `kind` says what it is."""
+    """Item scores of one run, by metric. `kind` marks the file."""
 
     kind: Literal["judgekit baseline"] = "judgekit baseline"
     schema_version: int = SCHEMA
@@ -107,7 +88,7 @@ def open_run(path: Path) -> RunFolder:
     """The run of a folder, or of the record.json in it. Raises DataError."""
     folder = RunFolder(path.parent if path.name == RECORD else path)
     if path.is_file() and path.name != RECORD:
-        raise DataError("is no run: name a folder runs/<id>, or the record.json in it", path=path)
+        raise DataError("is not a run: name a folder runs/<id>, or the record.json in it", path=path)
     return folder
 
 
@@ -175,9 +156,9 @@ def samples_of(record: RunRecord, metric: str, samples: Sequence[Sample], used: 
 
 
 def dataset_hash(samples: Iterable[Sample]) -> str:
-    """sha256 over the samples by id; the same whatever file, order or format they came in.
+    """sha256 over the samples by id; the same for any file, order or format.
 
-    Metadata is left out: it is whatever else stands beside an item, such as the answers that are to be compared.
+    Metadata is left out: other fields of an item, such as the answers that are compared, are not part of the question.
     """
     digest = hashlib.sha256()
     for sample in sorted(samples, key=lambda one: one.id):
@@ -191,24 +172,24 @@ def sample_hash(sample: Sample) -> str:
 
 
 def instrument(record: RunRecord, metric: str) -> dict[str, str]:
-    """What measured: the metric's type and options, its judge (identity and how it grades), and their prompts."""
+    """The instrument: the metric's type and options, its judge (identity and how it grades), and their prompts."""
     part = record.part("metrics", metric)
-    measured = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
+    parts = {f"metric {key}": _shown(value) for key, value in part.items() if key not in NOT_MEASURING}
     data = part.get("data") or record.spec.get("data")
     if isinstance(data, Mapping) and data.get("shots") is not None:
-        measured["shots"] = _shown(data["shots"])
+        parts["shots"] = _shown(data["shots"])
     for number, name in enumerate(judges_of(record, metric)):
         judge, identity = record.part("judges", name), record.identities.get(f"judges.{name}")
         member = f" of {name}" if number else ""
-        measured |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
+        parts |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
-            measured |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
+            parts |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
         if isinstance(own := record.identities.get(f"readings.{name}"), Mapping):
-            measured |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
+            parts |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
     prompts = record.metric_prompts.get(metric)
     names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
-    measured |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
-    return dict(sorted(measured.items()))
+    parts |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
+    return dict(sorted(parts.items()))
 
 
 def judges_of(record: RunRecord, metric: str) -> list[str]:
@@ -221,7 +202,7 @@ def judges_of(record: RunRecord, metric: str) -> list[str]:
 
 
 def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:
-    """Of a record that does not say which prompts a metric has: all but those of the systems."""
+    """The prompts of a record that does not list them by metric: all but those of the systems."""
     parts = record.part("models").values()
     styles = {str(part.get("style")) for part in parts if isinstance(part, Mapping)}
     own = [name for name in record.prompts if not name.startswith(MAIN_PROMPTS) and name not in styles]
@@ -232,15 +213,15 @@ def answered_by(record: RunRecord, system: str) -> dict[str, str]:
     """A fingerprint of the system: its identity, and how it is asked. Seeds are left out: they tell repeats apart."""
     part = record.part("models", system)
     identity = record.identities.get(f"models.{system}")
-    asked_with = {
+    parts = {
         f"asked with {key}": _shown(part[key])
-        for key in ("temperature", "top_p", "top_k", "max_new_tokens", "stop", "style")
-        if part.get(key) not in (None, [], ())
+        for key in (*SAMPLING, "style")
+        if key != "seed" and part.get(key) not in (None, [], ())
     }
     if isinstance(identity, Mapping):
-        asked_with |= {str(key): _shown(value) for key, value in identity.items()}
+        parts |= {str(key): _shown(value) for key, value in identity.items()}
     asked = sorted(name for name in record.prompts if name.startswith(MAIN_PROMPTS))
-    return dict(sorted((asked_with | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
+    return dict(sorted((parts | {f"prompt {name}": record.prompts[name] for name in asked}).items()))
 
 
 def _shown(value: JsonValue) -> str:
@@ -260,7 +241,7 @@ def _canonical(value: Any) -> str:
 def write_baseline(view: RunView, path: Path) -> Baseline:
     """Write a run's baseline file, in place of an earlier one: of what can be paired; all is returned.
 
-    Raises IncompleteError for a run that is incomplete; DataError where the file that is there is no baseline.
+    Raises IncompleteError for a run that is incomplete; DataError where another kind of file is in its place.
     """
     if view.record.status == "incomplete":
         raise IncompleteError(
@@ -269,13 +250,13 @@ def write_baseline(view: RunView, path: Path) -> Baseline:
         )
     if path.exists():
         read_baseline(path)
-    whole = baseline_of(view)
-    paired = {metric: sheet for metric, sheet in whole.metrics.items() if not sheet.unpaired}
+    baseline = baseline_of(view)
+    paired = {metric: sheet for metric, sheet in baseline.metrics.items() if not sheet.unpaired}
     if not any(scores.scored for sheet in paired.values() for scores in sheet.systems.values()):
-        why = "".join(f"; {metric} {sheet.unpaired}" for metric, sheet in whole.metrics.items() if sheet.unpaired)
-        raise DataError(f"{whole.run_id} has no scored item to compare with{why}")
-    write_atomically(path, to_bytes(whole.model_copy(update={"metrics": paired})))
-    return whole
+        why = "".join(f"; {metric} {sheet.unpaired}" for metric, sheet in baseline.metrics.items() if sheet.unpaired)
+        raise DataError(f"{baseline.run_id} has no scored item to compare with{why}")
+    write_atomically(path, to_bytes(baseline.model_copy(update={"metrics": paired})))
+    return baseline
 
 
 def to_bytes(baseline: Baseline) -> bytes:

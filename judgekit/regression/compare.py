@@ -1,14 +1,14 @@
 """Two runs, or two systems of one, on the same items: paired by item id, never by position.
 
 Nothing is compared across instruments: another judge, prompt, scale or metric is refused and named. Samples that only
-one side has, or that changed under the same id, are said and left out.
+one side has, or that changed under the same id, are left out, with a note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Paired:
 
     @property
     def missing(self) -> int:
-        """Items of which some verdict is missing on either side."""
+        """The number of items with a missing verdict on either side."""
         return int(np.sum(self.best > self.worst))
 
 
@@ -53,8 +53,9 @@ def paired(candidate: Scores, baseline: Scores, scale: Scale, order: Sequence[st
     An item that the candidate does not have at all (it was skipped, or not judged any more) is left out.
     """
     sign = 1.0 if scale.higher_is_better else -1.0
-    every = tuple(sample_id for sample_id in (sorted(candidate.items) if order is None else order)
-                  if sample_id in candidate.items)  # fmt: skip
+    every = tuple(
+        sample_id for sample_id in (sorted(candidate.items) if order is None else order) if sample_id in candidate.items
+    )
     ours, theirs = candidate.scored, baseline.scored
     ids = tuple(sample_id for sample_id in every if sample_id in ours and sample_id in theirs)
     ends = [(_ends(candidate, one, scale), _ends(baseline, one, scale)) for one in every]
@@ -78,23 +79,24 @@ def _ends(scores: Scores, sample_id: str, scale: Scale) -> tuple[float, float]:
 
 
 def unlike(first: Sheet, second: Sheet, names: tuple[str, str]) -> list[str]:
-    """How two sheets of one metric were measured by different instruments, in words; empty where they were not."""
-    found = []
+    """The differences between the instruments of two sheets of one metric, in words."""
+    differences = []
     if _scale_of(first.scale) != _scale_of(second.scale):
-        found.append(f"scale: {_scale_of(first.scale)} {names[0]}, {_scale_of(second.scale)} {names[1]}")
+        differences.append(f"scale: {_scale_of(first.scale)} {names[0]}, {_scale_of(second.scale)} {names[1]}")
     for key in sorted({*first.instrument, *second.instrument}):
         a, b = first.instrument.get(key, "not given"), second.instrument.get(key, "not given")
         if a != b:
-            found.append(f"{key}: {_short(a)} {names[0]}, {_short(b)} {names[1]}")
-    return found
+            differences.append(f"{key}: {_short(a)} {names[0]}, {_short(b)} {names[1]}")
+    return differences
 
 
 def other_samples(first: Sheet, second: Sheet, names: tuple[str, str]) -> str:
-    """How the samples of two sheets differ, in words; "" where they are the same."""
+    """The difference between the samples of two sheets, in words; "" where they are the same."""
     if first.dataset == second.dataset:
         return ""
-    ours, theirs = ({sample_id for scores in sheet.systems.values() for sample_id in scores.items}
-                    for sheet in (first, second))  # fmt: skip
+    ours, theirs = (
+        {sample_id for scores in sheet.systems.values() for sample_id in scores.items} for sheet in (first, second)
+    )
     said = [f"{counted(first.n_samples, 'sample')} {names[0]}, {second.n_samples} {names[1]}"]
     said += [
         f"only {name}: {_some(ids)}" for name, ids in zip(names, (ours - theirs, theirs - ours), strict=True) if ids
@@ -116,16 +118,16 @@ def _short(text: str) -> str:
 
 
 def _some(ids: Iterable[str]) -> str:
-    found = sorted(ids)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return ", ".join(repr(one) for one in found[:MOST_NAMED]) + more
+    named = sorted(ids)
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return ", ".join(repr(one) for one in named[:MOST_NAMED]) + more
 
 
 # --- judgekit compare -------------------------------------------------------------------------------------------------
 
 
 class Mover(Noun):
-    """An item, its scores on both sides, and what was asked and answered (the first repeat's)."""
+    """An item with its question, and its scores and (first) responses on both sides."""
 
     sample_id: str
     first: Finite
@@ -138,10 +140,10 @@ class Mover(Noun):
 
 
 class Compared(Noun):
-    """One metric on one side against the other: `difference` is second − first over the items of both.
+    """The comparison of one metric: `difference` is second − first over the items of both sides.
 
     `better`, `worse` and `equal` count items, from the second side's point of view. `detectable` is the least true
-    difference that the interval would find with a power of 80 %; None where there is no interval.
+    difference that the interval would detect with a power of 80 %; None where there is no interval.
     """
 
     metric: str
@@ -159,7 +161,7 @@ class Compared(Noun):
 
 
 class Comparison(Noun):
-    """What `judgekit compare` found. `notes` say what did not match and was left out."""
+    """The result of `judgekit compare`. `notes` say what did not match and was left out."""
 
     first: str
     second: str
@@ -195,9 +197,10 @@ class Side:
 
     def systems(self, metric: str) -> dict[str, tuple[str, str]]:
         """(system, opponent) by key, of a metric."""
-        found = {system_key(system, opponent): (system, opponent) for name, system, opponent in self.tables
-                 if name == metric}  # fmt: skip
-        return {key: pair for key, pair in found.items() if self.system is None or pair[0] == self.system}
+        pairs = {
+            system_key(system, opponent): (system, opponent) for name, system, opponent in self.tables if name == metric
+        }
+        return {key: pair for key, pair in pairs.items() if self.system is None or pair[0] == self.system}
 
     def chosen(self, metric: str) -> list[Sample]:
         return samples_of(self.record, metric, list(self.samples.values()), self.used.get(metric, set()))
@@ -206,14 +209,17 @@ class Side:
         """The metric's scale, instrument and samples, without scores."""
         samples = self.chosen(metric)
         return Sheet(
-            scale=scales_of(self.record)[metric], instrument=instrument(self.record, metric),
-            dataset=dataset_hash(samples), n_samples=len(samples), systems={},
-        )  # fmt: skip
+            scale=scales_of(self.record)[metric],
+            instrument=instrument(self.record, metric),
+            dataset=dataset_hash(samples),
+            n_samples=len(samples),
+            systems={},
+        )
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What is compared: `metrics` (None: all that both have), by which field of the samples, how many movers."""
+class CompareOptions:
+    """`metrics`: these, or all that both sides have. `by`: the field of the samples that groups are made of."""
 
     metrics: tuple[str, ...] = ()
     by: str | None = "category"
@@ -222,7 +228,7 @@ class Terms:
     resamples: int | None = None
 
 
-def compare(first: Side, second: Side, terms: Terms) -> Comparison:
+def compare(first: Side, second: Side, options: CompareOptions) -> Comparison:
     """Every metric that both sides have, or those that were named. Raises ConfigError for unknown names, UsageError
     where the instruments differ, DataError where no item is in both."""
     both = (first,) if first.view is second.view else (first, second)
@@ -232,10 +238,11 @@ def compare(first: Side, second: Side, terms: Terms) -> Comparison:
         if side.record.status == "incomplete"
     ]
     results: list[Compared] = []
-    for metric in _metrics(first, second, terms.metrics, notes):
+    for metric in _metrics(first, second, options.metrics, notes):
         shared = _shared_samples(first, second, metric, notes)
-        for places in _matched(first, second, metric):
-            results += _results(first, second, metric, places, shared, terms, notes)
+        for ours, theirs in _matched(first, second, metric):
+            match = _Match(first, second, (ours, theirs), (first.tables[ours], second.tables[theirs]))
+            results += _results(match, shared, options, notes)
     return Comparison(
         first=_side_name(first, second),
         second=_side_name(second, first),
@@ -294,10 +301,10 @@ def _shared_samples(first: Side, second: Side, metric: str, notes: list[str]) ->
 
 
 def _matched(first: Side, second: Side, metric: str) -> list[tuple[ScoreKey, ScoreKey]]:
-    """The systems that are set against each other: the named ones, those of one name, or the only one of each."""
+    """The systems to compare with each other: the named ones, those of one name, or the only one of each."""
     ours, theirs = first.systems(metric), second.systems(metric)
     if first.system is not None and second.system is not None and first.system != second.system:
-        # Two systems, each against whatever opponent both have met; a win rate against each other has no pair here.
+        # Two systems, by the opponents that both have met; a win rate against each other has no pair here.
         return [
             (ScoreKey(metric, *a), ScoreKey(metric, *b)) for a in ours.values() for b in theirs.values() if a[1] == b[1]
         ]
@@ -312,92 +319,117 @@ def _matched(first: Side, second: Side, metric: str) -> list[tuple[ScoreKey, Sco
     )
 
 
-def _results(
-    first: Side, second: Side, metric: str, places: tuple[ScoreKey, ScoreKey], both: Sequence[str], terms: Terms,
-    notes: list[str],
-) -> list[Compared]:  # fmt: skip
-    """The metric's comparison over all items, then by group."""
-    samples = [second.samples[one] for one in both]
-    labels = clusters_of(second.record, samples)
-    tables = first.tables[places[0]].part(both, labels), second.tables[places[1]].part(both, labels)
-    whole = _compared(first, second, places, tables, terms)
-    found = [whole.model_copy(update={"movers": tuple(_movers(first, second, places, tables, terms.movers, whole))})]
-    grouped = groups(samples, terms.by) if terms.by is not None else {}
-    if set(grouped) == {NONE} and terms.by != Terms.by:
-        notes.append(f"{metric}: no sample has the field {terms.by!r}: there are no groups")
+class _Match(NamedTuple):
+    """A system on each side, and the tables of their scores on the same items."""
+
+    first: Side
+    second: Side
+    keys: tuple[ScoreKey, ScoreKey]
+    tables: tuple[ItemTable, ItemTable]
+
+    @property
+    def scale(self) -> Scale:
+        return scales_of(self.second.record)[self.keys[1].metric]
+
+    def part(self, ids: Sequence[str], clusters: Mapping[str, str] | None) -> _Match:
+        first, second = self.tables
+        return self._replace(tables=(first.part(ids, clusters), second.part(ids, clusters)))
+
+    def by_id(self) -> tuple[dict[str, float], dict[str, float]]:
+        first, second = self.tables
+        return first.by_id(), second.by_id()
+
+
+def _results(match: _Match, shared: Sequence[str], options: CompareOptions, notes: list[str]) -> list[Compared]:
+    """The metric's comparison over all the shared items, then by group."""
+    record, metric = match.second.record, match.keys[0].metric
+    samples = [match.second.samples[one] for one in shared]
+    labels = clusters_of(record, samples)
+    match = match.part(shared, labels)
+    results = [_compared(match, options).model_copy(update={"movers": tuple(_movers(match, options.movers))})]
+    grouped = groups(samples, options.by) if options.by is not None else {}
+    if set(grouped) == {NONE} and options.by != CompareOptions.by:
+        notes.append(f"{metric}: no sample has the field {options.by!r}: there are no groups")
     if len(grouped) > 1:
-        inner = labels if second.record.part("statistics").get("cluster") != terms.by else None
-        for label, ids in grouped.items():
-            parts = tables[0].part(ids, inner), tables[1].part(ids, inner)
-            if len(parts[0]) or len(parts[1]):
-                found.append(_compared(first, second, places, parts, terms, label))
-    return found
+        inner = labels if record.part("statistics").get("cluster") != options.by else None
+        parts = {label: match.part(ids, inner) for label, ids in grouped.items()}
+        results += [_compared(part, options, label) for label, part in parts.items() if any(map(len, part.tables))]
+    return results
 
 
-def _compared(
-    first: Side, second: Side, places: tuple[ScoreKey, ScoreKey], tables: tuple[ItemTable, ItemTable], terms: Terms,
-    group: str | None = None,
-) -> Compared:  # fmt: skip
+def _compared(match: _Match, options: CompareOptions, group: str | None = None) -> Compared:
     from judgekit.statistics.estimates import IntervalTerms, Subject, difference
     from judgekit.statistics.methods import RESAMPLES
 
-    metric, system, _ = places[1]
-    scale = scales_of(second.record)[metric]
+    (_, against, _), (metric, system, _) = match.keys
+    scale = match.scale
     try:
-        found = difference(
-            tables[1],
-            tables[0],
+        estimate = difference(
+            match.tables[1],
+            match.tables[0],
             Subject(metric, system, scale),
-            against=places[0][1],
-            terms=IntervalTerms(terms.confidence, resamples=terms.resamples or RESAMPLES),
+            against=against,
+            terms=IntervalTerms(options.confidence, resamples=options.resamples or RESAMPLES),
         )
     except ValueError as error:
         raise DataError(f"rows.jsonl: {error}") from None
-    a, b = (table.by_id() for table in tables)
+    a, b = match.by_id()
     changes = [(b[one] - a[one]) * (1 if scale.higher_is_better else -1) for one in b if one in a]
     noise = SAME * (scale.high - scale.low)
     better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
-    keys = [system_key(place[1], place[2]) for place in places]
+    first, second = (system_key(key.system, key.opponent) for key in match.keys)
     return Compared(
-        metric=metric, group=group, first=keys[0], second=keys[1],
-        first_mean=_mean([a[one] for one in a if one in b]), second_mean=_mean([b[one] for one in b if one in a]),
-        difference=found.model_copy(update={"group": group}), better=better, worse=worse,
-        equal=len(changes) - better - worse, detectable=_detectable(found, scale),
-    )  # fmt: skip
+        metric=metric,
+        group=group,
+        first=first,
+        second=second,
+        first_mean=_mean([a[one] for one in a if one in b]),
+        second_mean=_mean([b[one] for one in b if one in a]),
+        difference=estimate.model_copy(update={"group": group}),
+        better=better,
+        worse=worse,
+        equal=len(changes) - better - worse,
+        detectable=_detectable(estimate, scale),
+    )
 
 
-def _detectable(found: Estimate, scale: Scale) -> float | None:
+def _detectable(estimate: Estimate, scale: Scale) -> float | None:
     """The least true difference whose interval would leave out 0 with a power of 80 %."""
     from judgekit.statistics.gating import Design
     from judgekit.statistics.power import minimum_detectable
 
-    n = found.n_items if found.n_clusters is None else found.n_clusters
-    if found.interval.low is None or found.se is None or n < 2:
+    n = estimate.n_items if estimate.n_clusters is None else estimate.n_clusters
+    if estimate.interval.low is None or estimate.se is None or n < 2:
         return None
-    design = Design(n, scale.high - scale.low, (1 - found.confidence) / 2, clustered=found.n_clusters is not None)
-    return minimum_detectable(found.se * n**0.5, design)
+    design = Design(n, scale.high - scale.low, (1 - estimate.confidence) / 2, clustered=estimate.n_clusters is not None)
+    return minimum_detectable(estimate.se * n**0.5, design)
 
 
-def _movers(
-    first: Side, second: Side, places: tuple[ScoreKey, ScoreKey], tables: tuple[ItemTable, ItemTable], most: int,
-    whole: Compared,
-) -> list[Mover]:  # fmt: skip
+def _movers(match: _Match, most: int) -> list[Mover]:
     """The items that moved furthest, `most` of them for the worse and as many for the better."""
-    a, b = (table.by_id() for table in tables)
+    a, b = match.by_id()
     changes = {one: b[one] - a[one] for one in b if one in a and b[one] != a[one]}
-    sign = 1 if whole.difference.scale.higher_is_better else -1
+    sign = 1 if match.scale.higher_is_better else -1
     by_change = sorted(changes, key=lambda one: (sign * changes[one], one))
     worse = [one for one in by_change if sign * changes[one] < 0][:most]
     better = [one for one in reversed(by_change) if sign * changes[one] > 0][:most]
-    texts = [_responses(side, place[1], {*worse, *better}) for side, place in zip((first, second), places, strict=True)]
+    named, samples = {*worse, *better}, match.second.samples
+    first, second = (
+        _responses(side, key.system, named) for side, key in zip((match.first, match.second), match.keys, strict=True)
+    )
     return [
         Mover(
-            sample_id=one, first=a[one], second=b[one], change=changes[one],
-            instruction=_asked(second.samples[one]), reference=second.samples[one].reference,
-            first_response=texts[0].get(one), second_response=texts[1].get(one),
+            sample_id=one,
+            first=a[one],
+            second=b[one],
+            change=changes[one],
+            instruction=_asked(samples[one]),
+            reference=samples[one].reference,
+            first_response=first.get(one),
+            second_response=second.get(one),
         )
         for one in (*worse, *better)
-    ]  # fmt: skip
+    ]
 
 
 def _asked(sample: Sample) -> str:
@@ -405,11 +437,11 @@ def _asked(sample: Sample) -> str:
 
 
 def _responses(side: Side, system: str, wanted: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     for response in side.view.responses if wanted else ():
-        if response.system == system and response.sample_id in wanted and response.sample_id not in found:
-            found[response.sample_id] = "\n".join(response.answers)
-    return found
+        if response.system == system and response.sample_id in wanted and response.sample_id not in answers:
+            answers[response.sample_id] = "\n".join(response.answers)
+    return answers
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,10 +1,10 @@
-"""A run → PASS, FAIL or INCONCLUSIVE, against a baseline's item scores and against fixed limits.
+"""The gate: PASS, FAIL or INCONCLUSIVE for a run, by a baseline's item scores and by fixed limits.
 
-The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are held against the estimate's own
-interval. Holm's correction is over all rules, so that many of them do not cry wolf. What could hide behind missing
-verdicts, a failed judge card or an incomplete run is INCONCLUSIVE, and so is a gate that evaluated no rule. Another
-instrument is an error that names what is wrong. So is a margin that these items cannot decide, unless a rule fails: a
-loss that is shown needs no power.
+The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are compared with the estimate's own
+interval. Holm's correction is over all rules, so that many of them do not fail by chance. A verdict that missing
+scores, a failed judge card or an incomplete run could change is INCONCLUSIVE, and so is a gate that evaluated no rule.
+Another instrument is an error that names what is wrong. So is a margin that these items cannot decide, unless a rule
+fails: a loss that is shown needs no power.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ANOTHER = (
 
 @dataclass
 class _Finding:
-    """A claim on its way: what the data say, before the corrections that need all claims."""
+    """A claim in the making: the result of its data, before the corrections that need all claims."""
 
     target: Target
     claim: GateClaim
@@ -53,10 +53,10 @@ class _Finding:
 
 
 def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own: Baseline | None = None) -> Gate:
-    """What the gate says of a finished run.
+    """The verdict of the gate on a finished run.
 
     Raises ConfigError for unknown names and rules without what they need, UsageError for another instrument, other
-    samples, and, where no rule fails, margins under what these items can tell.
+    samples, and, where no rule fails, margins that are too small for these items.
     """
     from judgekit.statistics.gating import holm
 
@@ -99,8 +99,8 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
 
 def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
     """FAIL if a rule fails; PASS if all of them pass, and there is one."""
-    found = set(outcomes)
-    return "FAIL" if "FAIL" in found else "PASS" if found == {"PASS"} else "INCONCLUSIVE"
+    kinds = set(outcomes)
+    return "FAIL" if "FAIL" in kinds else "PASS" if kinds == {"PASS"} else "INCONCLUSIVE"
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------
@@ -110,34 +110,43 @@ def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Base
     sheet = own.metrics[target.metric]
     ours, theirs = sheet.systems[target.key], baseline.metrics[target.metric].systems[target.other]
     order = judged_in_order(target.metric, theirs.items, view.record) if target.sequential else None
-    found = paired(ours, theirs, sheet.scale, order)
+    matched = paired(ours, theirs, sheet.scale, order)
     sign = 1.0 if sheet.scale.higher_is_better else -1.0
     noise = SAME * (sheet.scale.high - sheet.scale.low)
-    better, worse = int(np.sum(found.difference > noise)), int(np.sum(found.difference < -noise))
+    better, worse = int(np.sum(matched.difference > noise)), int(np.sum(matched.difference < -noise))
     system, _, opponent = target.key.partition(" vs ")
-    shared = set(found.ids)
+    shared = set(matched.ids)
     claim = GateClaim(
-        metric=target.metric, system=system, opponent=opponent or None, kind="margin", threshold=target.threshold,
-        outcome="INCONCLUSIVE", scale=sheet.scale,
-        value=sign * float(np.mean(found.difference)) if found.ids else None,
+        metric=target.metric,
+        system=system,
+        opponent=opponent or None,
+        kind="margin",
+        threshold=target.threshold,
+        outcome="INCONCLUSIVE",
+        scale=sheet.scale,
+        value=sign * float(np.mean(matched.difference)) if matched.ids else None,
         interval=Interval(method="paired", low=None, high=None),
-        candidate=_mean_over(ours, shared), baseline=_mean_over(theirs, shared),
-        n_items=len(found.ids), better=better, worse=worse, equal=len(found.ids) - better - worse,
-    )  # fmt: skip
-    claim = claim.model_copy(update={"movers": _movers(found, ours, theirs, noise)})
-    finding = _tested(_Finding(target, claim), found, sign, view, claims)
-    return _with_looks(finding, found, sign, len(theirs.items), claims) if target.sequential else finding
+        candidate=_mean_over(ours, shared),
+        baseline=_mean_over(theirs, shared),
+        n_items=len(matched.ids),
+        better=better,
+        worse=worse,
+        equal=len(matched.ids) - better - worse,
+    )
+    claim = claim.model_copy(update={"movers": _movers(matched, ours, theirs, noise)})
+    finding = _tested(_Finding(target, claim), matched, sign, view, claims)
+    return _with_looks(finding, matched, sign, len(theirs.items), claims) if target.sequential else finding
 
 
-def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims: int) -> _Finding:
+def _tested(finding: _Finding, matched: Paired, sign: float, view: RunView, claims: int) -> _Finding:
     """Bounds and p-values of the differences: with missing verdicts left out, at their worst, and at their best."""
     from judgekit.statistics.gating import LEVEL, Design, bounds, p_worse, passes, too_few_units
     from judgekit.statistics.sequential import SHARE
 
     target, scale = finding.target, finding.claim.scale
     span, level = scale.high - scale.low, LEVEL * (1 - SHARE) if target.sequential else LEVEL
-    units = _units(view, found.ids, found.difference)
-    clustered = units is not found.difference
+    units = _units(view, matched.ids, matched.difference)
+    clustered = units is not matched.difference
     if refused := too_few_units(len(units), clustered):
         finding.reasons.append(refused)
         interval = Interval(method="none", low=None, high=None, note=refused)
@@ -151,8 +160,8 @@ def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims
         return float(low), float(high), float(p_worse(mean, sd, design))
 
     low, high, finding.p = tested(units)
-    worst = tested(_units(view, found.every, found.worst))
-    best = tested(_units(view, found.every, found.best))
+    worst = tested(_units(view, matched.every, matched.worst))
+    best = tested(_units(view, matched.every, matched.best))
     finding.passes, finding.passes_at_worst = (
         bool(passes(low, target.threshold)),
         bool(passes(worst[0], target.threshold)),
@@ -167,19 +176,19 @@ def _tested(finding: _Finding, found: Paired, sign: float, view: RunView, claims
             "n_clusters": len(units) if clustered else None,
         }
     )
-    if found.missing:
-        finding.reasons.append(f"verdicts are missing on {counted(found.missing, 'item')}")
+    if matched.missing:
+        finding.reasons.append(f"verdicts are missing on {counted(matched.missing, 'item')}")
     return finding
 
 
-def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, claims: int) -> _Finding:
+def _with_looks(finding: _Finding, matched: Paired, sign: float, planned: int, claims: int) -> _Finding:
     """A sequential rule: the first look that decides; half of the level is for looks, half for the test at the end."""
     from judgekit.statistics.gating import LEVEL
     from judgekit.statistics.sequential import SHARE, anytime_bounds, look
 
-    margin, scale, judged = finding.target.threshold, finding.claim.scale, len(found.every)
+    margin, scale, judged = finding.target.threshold, finding.claim.scale, len(matched.every)
     span, level = scale.high - scale.low, LEVEL * SHARE
-    looked = look(found.worst, found.best, margin, span, level / claims, level)
+    looked = look(matched.worst, matched.best, margin, span, level / claims, level)
     finding.p = min(1.0, 2 * min(finding.p, looked.p_worse))
     finding.p_best = min(1.0, 2 * min(finding.p_best, looked.p_worse))
     note = f"no look decided: the test after all {judged} items does"
@@ -190,8 +199,8 @@ def _with_looks(finding: _Finding, found: Paired, sign: float, planned: int, cla
         finding.passes = finding.passes_at_worst = looked.decided == "PASS"
         finding.design = None  # it was decided: no margin was too small
         low, high = (
-            anytime_bounds(found.worst[: looked.at], span, level)[0],
-            anytime_bounds(found.best[: looked.at], span, level)[1],
+            anytime_bounds(matched.worst[: looked.at], span, level)[0],
+            anytime_bounds(matched.best[: looked.at], span, level)[1],
         )
         low, high = (max(low, -margin), high) if finding.passes else (low, min(high, 0.0))
         ends = sorted((sign * low, sign * high))
@@ -207,10 +216,19 @@ def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
     system, _, opponent = target.key.partition(" vs ")
     estimate = limit.estimate
     claim = GateClaim(
-        metric=target.metric, system=system, opponent=opponent or None, kind=target.kind, threshold=target.threshold,
-        outcome="INCONCLUSIVE", scale=estimate.scale, value=estimate.value, interval=estimate.interval,
-        candidate=estimate.value, n_items=estimate.n_items, n_clusters=estimate.n_clusters,
-    )  # fmt: skip
+        metric=target.metric,
+        system=system,
+        opponent=opponent or None,
+        kind=target.kind,
+        threshold=target.threshold,
+        outcome="INCONCLUSIVE",
+        scale=estimate.scale,
+        value=estimate.value,
+        interval=estimate.interval,
+        candidate=estimate.value,
+        n_items=estimate.n_items,
+        n_clusters=estimate.n_clusters,
+    )
     finding = _Finding(target, claim)
     if estimate.interval.low is None or estimate.interval.high is None:
         finding.reasons.append(estimate.interval.note or "there is no interval")
@@ -228,7 +246,7 @@ def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
 
 
 def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord, waived: Collection[str]) -> GateClaim:
-    """The claim with its outcome, after Holm and all that may not be hidden by a PASS or a FAIL."""
+    """The claim with its outcome, after Holm's correction and everything that forbids a PASS or a FAIL."""
     from judgekit.statistics.gating import LEVEL
     from judgekit.statistics.power import minimum_detectable
 
@@ -242,8 +260,10 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the PASS"]
     if outcome == "FAIL" and p_best > LEVEL:
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the FAIL"]
-    blocked = [f"judge {judge} failed its card ({', '.join(checks)})" for judge, checks in
-               failed_cards(record, judges_of(record, finding.target.metric), waived).items()]  # fmt: skip
+    blocked = [
+        f"judge {judge} failed its card ({', '.join(checks)})"
+        for judge, checks in failed_cards(record, judges_of(record, finding.target.metric), waived).items()
+    ]
     if record.status == "incomplete":
         blocked.insert(0, "the run is incomplete: planned calls were not answered")
     if blocked:
@@ -254,10 +274,13 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
     known = finding.target.kind == "margin" or 0 < finding.p < 1
     return finding.claim.model_copy(
         update={
-            "outcome": outcome, "reasons": tuple(reasons), "detectable": detectable,
-            "p": finding.p if known else None, "p_holm": p_holm if known else None,
+            "outcome": outcome,
+            "reasons": tuple(reasons),
+            "detectable": detectable,
+            "p": finding.p if known else None,
+            "p_holm": p_holm if known else None,
         }
-    )  # fmt: skip
+    )
 
 
 def _undecided(finding: _Finding, p_holm: float) -> str:
@@ -306,13 +329,13 @@ def _too_small(finding: _Finding) -> str:
     if least is not None and margin >= least:
         return ""
     what, need = ("clusters" if design.clustered else "items"), items_needed(finding.sd, design, margin)
-    found = f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
+    power = f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
     needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
-    return f"cannot decide a margin of {margin:g}: {needed} ({found})"
+    return f"cannot decide a margin of {margin:g}: {needed} ({power})"
 
 
 def _seen(claim: GateClaim) -> str:
-    """What the data show all the same, for who has to decide now."""
+    """The change that the data show all the same, for a user who has to decide now."""
     low, high = claim.interval.low, claim.interval.high
     if claim.value is None or low is None or high is None:
         return ""
@@ -350,9 +373,9 @@ def in_random_order(metric: str, ids: Iterable[str], seed: int) -> list[str]:
     )
 
 
-def _movers(found: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
+def _movers(matched: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
     """The items that moved furthest: up to MOST_MOVED for the worse, then as many for the better."""
-    by_change = sorted(zip(found.difference.tolist(), found.ids, strict=True))
+    by_change = sorted(zip(matched.difference.tolist(), matched.ids, strict=True))
     worse = [one for change, one in by_change if change < -noise][:MOST_MOVED]
     better = [one for change, one in reversed(by_change) if change > noise][:MOST_MOVED]
     return tuple(

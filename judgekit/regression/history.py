@@ -1,8 +1,8 @@
-"""Which runs were held against which baseline: one line a decision, in `gates.jsonl` beside the ledger.
+"""The gates that were decided against each baseline: one line a decision, in `gates.jsonl` beside the ledger.
 
-A gate that is repeated until it is green decides nothing. The same rows gated again are no new try; another result of
-the same candidate is. The file lies where runs are made (like the ledger), since a rerun happens there; it is no
-part of any record.
+A gate that is repeated until it is green decides nothing. Gating the same rows again is not a new try; gating another
+result of the same candidate is. The file lies where runs are made (like the ledger), since a rerun happens there; it
+is not part of any record.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ FILE = "gates.jsonl"
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Different results held against one baseline so far, this one included: of this candidate, and of all."""
+class GateCount:
+    """Different results gated against one baseline so far, this one included: of this candidate, and of all."""
 
     candidate: int
     baseline: int
 
 
-def tally(home: Path, record: RunRecord, gate: Gate) -> Tally | None:
+def log_gate(home: Path, record: RunRecord, gate: Gate) -> GateCount | None:
     """Log the decision, and count. None for a gate without a baseline. Raises StorageError."""
     if not gate.baseline_sha256:
         return None
@@ -47,14 +47,14 @@ def tally(home: Path, record: RunRecord, gate: Gate) -> Tally | None:
             with path.open("a", encoding="ascii") as file:
                 file.write(json.dumps(entry, sort_keys=True) + "\n")
     against = {str(one.get("result")): str(one.get("candidate")) for one in [*earlier, entry]}
-    return Tally(sum(candidate == entry["candidate"] for candidate in against.values()), len(against))
+    return GateCount(sum(candidate == entry["candidate"] for candidate in against.values()), len(against))
 
 
 def _entries(path: Path) -> list[dict[str, str]]:
-    """The lines so far; a torn one (of a killed process) counts for nothing."""
+    """The lines so far; one that a killed process left torn is skipped."""
     if not path.is_file():
         return []
-    found = []
+    entries = []
     with storage_errors(path):
         for line in path.read_text("ascii", errors="replace").splitlines():
             try:
@@ -62,8 +62,8 @@ def _entries(path: Path) -> list[dict[str, str]]:
             except ValueError:
                 continue
             if isinstance(entry, dict):
-                found.append(entry)
-    return found
+                entries.append(entry)
+    return entries
 
 
 def _hash(value: object) -> str:

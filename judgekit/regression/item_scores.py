@@ -10,10 +10,10 @@ from judgekit.statistics.scores_by_item import ItemScores
 
 
 def baseline_scores(path: Path) -> ItemScores:
-    """The item scores of a baseline file, in the same form. Raises DataError where it cannot be read."""
-    found = {}
+    """The scored items of each system of each metric. Raises DataError where it cannot be read."""
+    by_key = {}
     for metric, sheet in read_baseline(path).metrics.items():
         for key, scores in sheet.systems.items():
             system, _, opponent = key.partition(" vs ")
-            found[ScoreKey(metric, system, opponent)] = scores.scored
-    return found
+            by_key[ScoreKey(metric, system, opponent)] = scores.scored
+    return by_key

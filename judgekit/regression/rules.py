@@ -1,4 +1,4 @@
-"""What a gate's rules are about: which systems of a run, which scores of the baseline, and what forbids comparing."""
+"""The targets of a gate's rules: systems of a run, scores of the baseline, and reasons not to compare them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def targets_of(
     """
     if not config.rules:
         raise ConfigError("the gate has no rule: give a metric and its margin, min or max")
-    found = []
+    targets = []
     for metric, rule in config.rules.items():
         if metric in unmeasured:
             continue
@@ -78,8 +78,8 @@ def targets_of(
             for key in _systems(rule.system or config.system, metric, sheet, against):
                 other = _in_baseline(metric, key, sheet, reference) if kind == "margin" else ""
                 sequential = kind == "margin" and config.is_sequential(rule)
-                found.append(Target(metric, key, kind, threshold, sequential, other))
-    return found
+                targets.append(Target(metric, key, kind, threshold, sequential, other))
+    return targets
 
 
 def check_threshold(metric: str, kind: str, threshold: float, scale: Scale) -> None:
@@ -126,45 +126,45 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
 
 
 def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
-    """What of the gated metrics is not as it was in the baseline, in words."""
-    found: dict[str, None] = {}
+    """The differences between the gated metrics and those of the baseline, in words."""
+    problems: dict[str, None] = {}
     for metric in dict.fromkeys(target.metric for target in targets if target.kind == "margin"):
         assert reference is not None
         ours, theirs = own.metrics[metric], reference.scores.metrics[metric]
         lines = [*unlike(ours, theirs, NAMES), other_samples(ours, theirs, NAMES)]
-        found |= {f"{metric}: {line}": None for line in lines if line}
-    return list(found)
+        problems |= {f"{metric}: {line}": None for line in lines if line}
+    return list(problems)
 
 
 def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
-    found = []
+    remarks = []
     for target in targets:
         if target.kind != "margin" or reference is None:
             continue
         ours = own.metrics[target.metric].systems[target.key]
         theirs = reference.scores.metrics[target.metric].systems[target.other]
         if target.other != target.key:
-            found.append(f"{target.metric}: {target.key} is compared with {target.other} of the baseline")
+            remarks.append(f"{target.metric}: {target.key} is compared with {target.other} of the baseline")
         if ours.answered_by and ours.answered_by == theirs.answered_by:
-            found.append(f"{target.named}: this is the baseline's own system: only noise can move it")
-    return list(dict.fromkeys(found))
+            remarks.append(f"{target.named}: this is the baseline's own system: only noise can move it")
+    return list(dict.fromkeys(remarks))
 
 
 def failed_cards(record: RunRecord, judges: Collection[str], waived: Collection[str]) -> dict[str, list[str]]:
     """The failed checks of these judges that are not waived, by judge: by its name, the check's, or judge.check."""
-    found: dict[str, list[str]] = {}
+    failed: dict[str, list[str]] = {}
     for card in record.cards:
         if card.passed is not False or card.judge not in judges or card.judge in waived:
             continue
         names = [check.name for check in card.checks if check.passed is False]
         left = [name for name in names if not {name, f"{card.judge}.{name}"} & set(waived)]
         if left or not names:
-            found.setdefault(card.judge, []).extend(left or ["no check named"])
-    return found
+            failed.setdefault(card.judge, []).extend(left or ["no check named"])
+    return failed
 
 
 def waived_names(config: GateConfig, record: RunRecord) -> set[str]:
-    """The names to waive. Raises ConfigError for one that is no judge and no check."""
+    """The names to waive. Raises ConfigError for an unknown one."""
     judges = record.spec.get("judges")
     known = [str(name) for name in judges] if isinstance(judges, dict) else []
     for card in record.cards:

@@ -24,7 +24,7 @@ LOOKS = 20  # at most so many times a sequential gate waits for what is under wa
 FEWEST = 16  # samples between two looks
 
 Measured = tuple[Scale, Sequence[Sample], bool, Sequence[str], Sequence[tuple[str, str]]]
-"""(scale, samples, whether they are the metric's own, systems, (system, opponent) pairs) of a metric."""
+"""(scale, samples, True if they are the metric's own, systems, (system, opponent) pairs) of a metric."""
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,24 @@ class GatePlan:
             raise UsageError("\n".join([*wrong, ANOTHER]))
 
     def looking(self, metric: str, seed: int) -> Looking | None:
-        """The looks at a metric of which every gated system is gated sequentially; None for others."""
+        """The looks at a metric with sequential rules; None for others."""
         mine = tuple(target for target in self.targets if target.metric == metric and target.sequential)
         if not mine or self.reference is None:
             return None
         return Looking(metric, mine, self.reference.scores.metrics[metric], len(self.targets), seed)
 
     def judged(self, record: RunRecord, folder: RunFolder) -> RunRecord:
-        """The record with what the gate says of it, or why it cannot say anything."""
+        """The record with its gate's verdict, or the reason why there is none."""
         if self.absent:
             return record.model_copy(update={"gate_trouble": self.absent})
         view = RunView(record, folder.samples, (), folder.rows)
         try:
-            found = evaluate(view, self.config, self.reference)
+            gate = evaluate(view, self.config, self.reference)
         except UsageError as error:
             return record.model_copy(update={"gate_trouble": str(error)})
         if self.path is not None:
             write_atomically(folder.path / BASELINE, self.path.read_bytes())
-        return record.model_copy(update={"gate": found})
+        return record.model_copy(update={"gate": gate})
 
 
 def plan_gate(config: GateConfig, against: str | None, where: Path, measured: Mapping[str, Measured]) -> GatePlan:
@@ -107,9 +107,12 @@ def _sheet(
     keys = [system_key(system, opponent) for system, opponent in pairs] or list(systems)
     scores = Scores(items=dict.fromkeys(sample.id for sample in samples))
     return Sheet(
-        scale=scale, instrument={}, dataset=dataset_hash(samples), n_samples=len(samples),
+        scale=scale,
+        instrument={},
+        dataset=dataset_hash(samples),
+        n_samples=len(samples),
         systems=dict.fromkeys(keys, scores),
-    )  # fmt: skip
+    )
 
 
 # --- sequential -------------------------------------------------------------------------------------------------------
@@ -119,9 +122,8 @@ def _sheet(
 class Looking:
     """One metric under a sequential gate: its samples are judged in a random order fixed by the seed, in blocks.
 
-    Between blocks everything under way has come back, so that what is judged depends on the scores alone and on no
-    thread. A look decides only if it decides for all of the metric's gated systems.
-    """
+    Between blocks every call has come back, so that the judged samples depend on the scores alone and not on threads. A
+    look decides only if it decides for all of the metric's gated systems."""
 
     metric: str
     targets: tuple[Target, ...]
@@ -148,7 +150,7 @@ class Looking:
         )
 
     def decided(self, order: Sequence[str]) -> bool:
-        """Whether a look at these samples, in this order, has decided every rule."""
+        """True if a look at these samples, in this order, has decided every rule."""
         from judgekit.statistics.gating import LEVEL
         from judgekit.statistics.sequential import SHARE, look
 
@@ -158,9 +160,9 @@ class Looking:
         for target in self.targets:
             if target.key not in scores:
                 return False
-            found = paired(scores[target.key], self.baseline.systems[target.other], scale, order)
+            matched = paired(scores[target.key], self.baseline.systems[target.other], scale, order)
             span, level = scale.high - scale.low, LEVEL * SHARE
-            looked = look(found.worst, found.best, target.threshold, span, level / self.claims, level)
+            looked = look(matched.worst, matched.best, target.threshold, span, level / self.claims, level)
             if looked.decided is None:
                 return False
         return True
@@ -174,6 +176,12 @@ class Looking:
         for sample_id in left:
             for row in like:
                 yield Row(
-                    metric="", system=row.system, opponent=row.opponent, sample_id=sample_id, repeat=row.repeat,
-                    judge_repeat=row.judge_repeat, status="skipped", verdicts=(verdict,),
-                )  # fmt: skip
+                    metric="",
+                    system=row.system,
+                    opponent=row.opponent,
+                    sample_id=sample_id,
+                    repeat=row.repeat,
+                    judge_repeat=row.judge_repeat,
+                    status="skipped",
+                    verdicts=(verdict,),
+                )

@@ -1,4 +1,4 @@
-"""On a run's own scores: what its intervals cover, and how often a gate cries wolf when nothing changed.
+"""Simulations on a run's own scores: the coverage of its intervals, and how often a gate fails an unchanged system.
 
 The run's items are taken for the whole population, and studies are drawn from them: the truth is then known. Repeats
 give the noise of a rerun, from which two runs of an unchanged system are made.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -20,11 +20,13 @@ from judgekit.regression.baseline import scores_of, system_key
 from judgekit.regression.compare import SAME, Vector, paired
 from judgekit.regression.rules import Reference, unknown
 from judgekit.results import RunView
+from judgekit.statistics.bootstrap import generator
+from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
+from judgekit.statistics.gating import Design, bounds, fails
+from judgekit.statistics.intervals import Range, on_grid
 from judgekit.statistics.item_tables import item_tables, scales_of, unpaired
+from judgekit.statistics.items import ItemTable
 from judgekit.statistics.methods import Method
-
-if TYPE_CHECKING:
-    from judgekit.statistics.items import ItemTable
 
 SIMULATIONS = 400
 GATES = 20_000  # simulated gates; these are quick
@@ -72,7 +74,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Terms:
+class SelfcheckOptions:
     """`simulations` None: as many as take seconds. `reference`: a baseline whose differences are the noise."""
 
     metrics: tuple[str, ...] = ()
@@ -81,38 +83,46 @@ class Terms:
     reference: Reference | None = None
 
 
+class _Value(NamedTuple):
+    """One scored row of an item."""
+
+    repeat: int
+    judge_repeat: int
+    value: float
+
+
 @dataclass
 class _Rows:
     """A table's scored values by item, and the cluster of each item, if there are any."""
 
     scale: Scale
-    values: list[list[tuple[int, int, float]]] = field(default_factory=list)
+    values: list[list[_Value]] = field(default_factory=list)
     labels: list[str] | None = None
     share: bool = False  # of single judgements: Wilson's interval was the run's
 
 
-def selfcheck(view: RunView, terms: Terms) -> list[Checked]:
+def selfcheck(view: RunView, options: SelfcheckOptions) -> list[Checked]:
     """Every metric and system of the run, or the named metrics. Raises ConfigError, DataError."""
     record, scales = view.record, scales_of(view.record)
-    for metric in terms.metrics:
+    for metric in options.metrics:
         if metric not in scales:
             raise ConfigError(unknown("metric", metric, scales))
-    chosen = terms.metrics or tuple(scales)
+    chosen = options.metrics or tuple(scales)
     tables, _ = item_tables(view.rows, chosen)
     if not tables:
         raise DataError(f"{record.run_id} has no rows")
     whys = unpaired(record, tables)
     tables = {place: table for place, table in tables.items() if place.metric not in whys}
-    if wrong := [f"{metric} {whys[metric]}" for metric in chosen if metric in whys and (terms.metrics or not tables)]:
+    if wrong := [f"{metric} {whys[metric]}" for metric in chosen if metric in whys and (options.metrics or not tables)]:
         raise ConfigError(f"{record.run_id}: nothing to check: {'; '.join(wrong)}")
     settings, labels = record.part("statistics"), clusters_of(record, view.samples)
     rows = {place: _Rows(scales[place[0]], labels=None if labels is None else []) for place in tables}
     _gather(view, rows, labels)
-    for estimate in record.estimates:
-        place = ScoreKey(estimate.metric, estimate.system, estimate.opponent or "")
-        if estimate.series == "value" and estimate.group is None and place in rows:
-            rows[place].share |= estimate.interval.method.startswith("wilson")
-    return [_checked(place, tables[place], rows[place], settings, terms) for place in tables]
+    for one in record.estimates:
+        place = ScoreKey(one.metric, one.system, one.opponent or "")
+        if one.series == "value" and one.group is None and place in rows:
+            rows[place].share |= one.interval.method.startswith("wilson")
+    return [_checked(place, tables[place], rows[place], settings, options) for place in tables]
 
 
 def _gather(view: RunView, rows: Mapping[ScoreKey, _Rows], labels: Mapping[str, str] | None) -> None:
@@ -127,18 +137,18 @@ def _gather(view: RunView, rows: Mapping[ScoreKey, _Rows], labels: Mapping[str, 
             mine.values.append([])
             if mine.labels is not None and labels is not None:
                 mine.labels.append(labels[row.sample_id])
-        mine.values[number].append((row.repeat, row.judge_repeat, row.value))
+        mine.values[number].append(_Value(row.repeat, row.judge_repeat, row.value))
 
 
-def _checked(place: ScoreKey, table: ItemTable, rows: _Rows, settings: Mapping[str, Any], terms: Terms) -> Checked:
-    from judgekit.statistics.bootstrap import generator
-
+def _checked(
+    place: ScoreKey, table: ItemTable, rows: _Rows, settings: Mapping[str, Any], options: SelfcheckOptions
+) -> Checked:
     metric, system, opponent = place
     key = system_key(system, opponent)
     method, confidence = str(settings.get("interval", "auto")), float(settings.get("confidence", 0.95))
-    rng = generator(terms.seed, "selfcheck", metric, key)
-    used, coverage = _coverage(rows, method, confidence, terms, rng)
-    false_alarms, naive, source = _false_alarms(metric, key, table, rows, terms, rng)
+    rng = generator(options.seed, "selfcheck", metric, key)
+    used, coverage = _coverage(rows, method, confidence, options, rng)
+    false_alarms, naive, source = _false_alarms(metric, key, table, rows, options, rng)
     return Checked(
         metric, key, len(rows.values), max(table.repeats, 1), used, confidence, coverage, false_alarms, naive, source
     )
@@ -147,23 +157,21 @@ def _checked(place: ScoreKey, table: ItemTable, rows: _Rows, settings: Mapping[s
 # --- what the interval covers -----------------------------------------------------------------------------------------
 
 
-def _coverage(rows: _Rows, method: str, confidence: float, terms: Terms, rng: np.random.Generator) -> tuple[str, Share]:
-    """(the method used most, how often it holds the mean of the items that the studies are drawn from)"""
-    from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
-    from judgekit.statistics.intervals import Range, on_grid
-    from judgekit.statistics.items import ItemTable
-
+def _coverage(
+    rows: _Rows, method: str, confidence: float, options: SelfcheckOptions, rng: np.random.Generator
+) -> tuple[str, Share]:
+    """The method used most, and how often its interval holds the mean of the items that the studies are drawn from."""
     n = len(rows.values)
     if n < 2:
         return method, Share(None, note="one item has no interval" if n else "no scored item")
-    means = np.asarray([_mean(item) for item in rows.values])
+    means = np.asarray([np.mean(_means(item)) for item in rows.values])
     if float(np.ptp(means)) <= SAME * (rows.scale.high - rows.scale.low):
         return method, Share(None, note="all items have the same score: every study would be the same")
     truth = float(np.mean(means))
     units, scale = _units(rows), Range(rows.scale.low, rows.scale.high)
-    every = np.asarray([value for item in rows.values for _, _, value in item])
+    every = np.asarray([one.value for item in rows.values for one in item])
     share = rows.share and not on_grid(every, scale, 2)
-    simulations = terms.simulations or max(FEWEST, min(SIMULATIONS, VALUES // (n * 8)))
+    simulations = options.simulations or max(FEWEST, min(SIMULATIONS, VALUES // (n * 8)))
     hits, missing, methods = 0, 0, dict[str, int]()
     for _ in range(simulations):
         labels: dict[str, str] = {}
@@ -172,8 +180,8 @@ def _coverage(rows: _Rows, method: str, confidence: float, terms: Terms, rng: np
             for item in units[unit]:
                 sample_id = f"{copy:06}/{item:06}"
                 labels[sample_id] = str(copy)
-                for repeat, judge_repeat, value in rows.values[item]:
-                    table.add(sample_id, repeat, judge_repeat, value)
+                for one in rows.values[item]:
+                    table.add(sample_id, *one)
         drawn = IntervalTerms(confidence, cast(Method, method), RESAMPLES, int(rng.integers(1 << 30)))
         made = estimate(table, Subject("m", "s", rows.scale, share=share), drawn)[0].interval
         methods[made.method] = methods.get(made.method, 0) + 1
@@ -187,42 +195,44 @@ def _units(rows: _Rows) -> list[list[int]]:
     """Numbers of the items that are drawn together: each alone, or by cluster."""
     if rows.labels is None:
         return [[number] for number in range(len(rows.values))]
-    found: dict[str, list[int]] = {}
+    by_label: dict[str, list[int]] = {}
     for number, label in enumerate(rows.labels):
-        found.setdefault(label, []).append(number)
-    return list(found.values())
+        by_label.setdefault(label, []).append(number)
+    return list(by_label.values())
 
 
-def _mean(item: list[tuple[int, int, float]]) -> float:
-    """Judge repeats averaged first, then generations."""
+def _means(item: list[_Value]) -> list[float]:
+    """The mean of each generation over its judge repeats."""
     by_generation: dict[int, list[float]] = {}
-    for repeat, _, value in item:
-        by_generation.setdefault(repeat, []).append(value)
-    return float(np.mean([np.mean(values) for values in by_generation.values()]))
+    for one in item:
+        by_generation.setdefault(one.repeat, []).append(one.value)
+    return [float(np.mean(values)) for values in by_generation.values()]
 
 
-# --- how often a gate cries wolf --------------------------------------------------------------------------------------
+# --- how often a gate fails by chance ---------------------------------------------------------------------------------
 
 
 def _false_alarms(
-    metric: str, key: str, table: ItemTable, rows: _Rows, terms: Terms, rng: np.random.Generator
+    metric: str, key: str, table: ItemTable, rows: _Rows, options: SelfcheckOptions, rng: np.random.Generator
 ) -> tuple[Share, Share, str]:
     if rows.labels is not None:
         noise = _Noise(why="the items come in clusters, and this simulation takes them for independent: not measured")
-    elif terms.reference is not None:
-        noise = _against_baseline(metric, key, table, rows.scale, terms.reference)
+    elif options.reference is not None:
+        noise = _against_baseline(metric, key, table, rows.scale, options.reference)
     else:
         noise = _of_repeats(rows)
     if noise.why:
         return Share(None, note=noise.why), Share(None, note=noise.why), ""
     span = rows.scale.high - rows.scale.low
-    alarms, drops, gates = gate_alarms(noise.items, span, terms.simulations or GATES, rng)
+    alarms, drops, gates = gate_alarms(noise.items, span, options.simulations or GATES, rng)
     return Share.of(alarms, gates), Share.of(drops, gates), noise.source
 
 
 @dataclass(frozen=True)
 class _Noise:
-    """By item, the differences that two runs of an unchanged system could show on it; where they come from; why not."""
+    """The differences that two runs of an unchanged system could show on each item, and their source.
+
+    `why`: the reason why they are not known."""
 
     items: list[Vector] = field(default_factory=list)
     source: str = ""
@@ -232,11 +242,8 @@ class _Noise:
 def _of_repeats(rows: _Rows) -> _Noise:
     noise = []
     for item in rows.values:
-        by_generation: dict[int, list[float]] = {}
-        for repeat, _, value in item:
-            by_generation.setdefault(repeat, []).append(value)
-        means = [float(np.mean(values)) for values in by_generation.values()]
-        values = np.asarray(means if len(means) > 1 else [value for _, _, value in item])
+        means = _means(item)
+        values = np.asarray(means if len(means) > 1 else [one.value for one in item])
         if len(values) > 1:
             # Two single runs differ by this much; the means of R repeats by 1/√R of it.
             apart = (values[:, None] - values[None, :])[~np.eye(len(values), dtype=bool)] / math.sqrt(len(values))
@@ -249,23 +256,29 @@ def _of_repeats(rows: _Rows) -> _Noise:
 
 
 def _against_baseline(metric: str, key: str, table: ItemTable, scale: Scale, reference: Reference) -> _Noise:
-    """Differences between two runs of (as the caller says) one system, as they are."""
+    """Differences between two runs of one system (the caller says that it is one), as they are."""
     sheet = reference.scores.metrics.get(metric)
     if sheet is None or key not in sheet.systems:
         return _Noise(why=f"the baseline has no {metric} of {key}")
-    found = paired(scores_of(table, scale, {}), sheet.systems[key], scale)
-    if len(found.ids) < 2:
+    matched = paired(scores_of(table, scale, {}), sheet.systems[key], scale)
+    if len(matched.ids) < 2:
         return _Noise(why="the run and the baseline have fewer than two items in common")
     return _Noise(
-        [found.difference[number : number + 1] for number in range(len(found.ids))], "the run and the baseline"
+        [matched.difference[number : number + 1] for number in range(len(matched.ids))], "the run and the baseline"
     )
 
 
-def gate_alarms(noise: list[Vector], span: float, gates: int, rng: np.random.Generator) -> tuple[int, int, int]:
-    """(FAILs, lower means, gates) between two runs without a change: items are drawn anew, each with a difference
-    drawn from its noise, and turned at random, so that the true change is nothing."""
-    from judgekit.statistics.gating import Design, bounds, fails
+class Alarms(NamedTuple):
+    """Counts of simulated gates: those that said FAIL, those whose mean was lower, and all."""
 
+    fails: int
+    drops: int
+    gates: int
+
+
+def gate_alarms(noise: list[Vector], span: float, gates: int, rng: np.random.Generator) -> Alarms:
+    """Gates between two runs without a change: items are drawn anew, each with a difference drawn from its noise, of
+    a random sign, so that the true change is nothing."""
     n, design = len(noise), Design(len(noise), span)
     width = max(map(len, noise))
     padded = np.stack([np.resize(item, width) for item in noise])  # np.resize repeats an item's values in turn
@@ -275,10 +288,10 @@ def gate_alarms(noise: list[Vector], span: float, gates: int, rng: np.random.Gen
         block = min(gates - done, max(1, CELLS // n))
         items = rng.integers(0, n, (block, n))
         picks = (rng.random((block, n)) * sizes[items]).astype(np.intp)
-        found = padded[items, picks] * rng.choice((-1.0, 1.0), (block, n))
-        mean, sd = found.mean(axis=1), found.std(axis=1, ddof=1)
+        changes = padded[items, picks] * rng.choice((-1.0, 1.0), (block, n))
+        mean, sd = changes.mean(axis=1), changes.std(axis=1, ddof=1)
         low, high = bounds(mean, sd, design)
         alarms += int(np.sum(fails(low, high, 0.0)))
         drops += int(np.sum(mean < 0))
         done += block
-    return alarms, drops, done
+    return Alarms(alarms, drops, done)

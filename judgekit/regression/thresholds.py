@@ -1,4 +1,4 @@
-"""A limit on a metric's own mean, held against the interval that the record prints for it."""
+"""Limits on a metric's own mean, compared with the interval that the record prints for it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,14 @@ class Limit:
 
         record = view.record
         estimate = next(
-            (one for one in record.estimates
-             if (one.metric, one.series, one.estimand, one.group) == (metric, "value", "new items", None)
-             and system_key(one.system, one.opponent) == key), None,
-        )  # fmt: skip
+            (
+                one
+                for one in record.estimates
+                if (one.metric, one.series, one.estimand, one.group) == (metric, "value", "new items", None)
+                and system_key(one.system, one.opponent) == key
+            ),
+            None,
+        )
         if estimate is None:
             raise DataError(f"{record.run_id} has no estimate of {metric} for {key}")
         settings, labels = record.part("statistics"), clusters_of(record, view.samples)
@@ -68,18 +72,18 @@ class Limit:
         )
 
     @staticmethod
-    def holds(found: Interval, threshold: float, upper: bool) -> bool:
-        """Whether the whole interval is within the limit; never for an interval that is missing."""
-        if found.low is None or found.high is None:
+    def holds(interval: Interval, threshold: float, upper: bool) -> bool:
+        """True if the whole interval is within the limit; never for a missing interval."""
+        if interval.low is None or interval.high is None:
             return False
-        return found.high <= threshold if upper else found.low >= threshold
+        return interval.high <= threshold if upper else interval.low >= threshold
 
     @staticmethod
-    def missed(found: Interval, threshold: float, upper: bool) -> bool:
-        """Whether the whole interval is beyond the limit."""
-        if found.low is None or found.high is None:
+    def missed(interval: Interval, threshold: float, upper: bool) -> bool:
+        """True if the whole interval is beyond the limit."""
+        if interval.low is None or interval.high is None:
             return False
-        return found.low > threshold if upper else found.high < threshold
+        return interval.low > threshold if upper else interval.high < threshold
 
     def extreme(self, high: bool) -> Interval:
         """The interval with every missing verdict at the scale's high (or low) end."""

@@ -1,4 +1,4 @@
-"""What CI systems understand, each a reporter: a pure function of a run and, where it was gated, of its gate.
+"""Reporters for CI systems: pure functions of a run and, where it was gated, of its gate.
 
 junit        junit.xml: one case a rule of the gate (or, without a gate, a result); failure = quality, error = the rest
 junit-items  junit-items.xml: the same, and one case a sample, metric and system
@@ -7,10 +7,10 @@ github       annotations.txt: at most ten workflow commands (`::error …`), to 
 gitlab       codequality.json: GitLab's code quality report
 openmetrics  metrics.txt: every headline number, for GitLab's metrics report and Prometheus
 
-cases        what must be said of a run, in words, whatever the format
-texts        numbers and foreign texts, made fit for each format
+cases        the cases of a run, in words, for every format
+texts        numbers and foreign texts, made safe for each format
 
-A run is never green by silence: what failed is a failure, what could not be decided or measured is an error.
+A run is never green by silence: a broken rule is a failure, an undecided or unmeasured one an error.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ _COMMANDS = {"fail": "error", "error": "error", "inconclusive": "warning"}
 
 def commands(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
     """{"annotations.txt": …}: at most ten lines; none where everything passed."""
-    found = [case for case in cases(run) if case.outcome != "pass"]
-    found.sort(key=lambda case: WORST.index(case.outcome))
-    shown = found if len(found) <= MOST else found[: MOST - 1]
+    bad = [case for case in cases(run) if case.outcome != "pass"]
+    bad.sort(key=lambda case: WORST.index(case.outcome))
+    shown = bad if len(bad) <= MOST else bad[: MOST - 1]
     lines = [_command(case) for case in shown]
-    if left := len(found) - len(shown):
+    if left := len(bad) - len(shown):
         rest = f"and {left} more: see the summary, or junit.xml"
-        lines.append(f"::{_COMMANDS[found[len(shown)].outcome]} title={_property(run.record.name)}::{rest}")
+        lines.append(f"::{_COMMANDS[bad[len(shown)].outcome]} title={_property(run.record.name)}::{rest}")
     return {"annotations.txt": "".join(f"{line}\n" for line in lines).encode()}
 
 

@@ -1,4 +1,4 @@
-"""What must be said of a run, in words: one case a rule of its gate, or, without a gate, one a result.
+"""Cases of a run, in words: one for each rule of its gate, or, without a gate, for each result.
 
     pass          it is as it should be
     fail          quality: the gate has shown that a rule is broken
@@ -37,26 +37,26 @@ class Case:
 
 
 def cases(run: judgekit.RunView) -> list[Case]:
-    """What is wrong with the run first, then its gate's rules (or its results), then its judges."""
+    """The cases of the run itself first, then of its gate's rules (or its results), then of its judges."""
     record = run.record
-    found = [*_troubles(run)]
+    listed = [*_troubles(run)]
     if record.gate is not None:
-        found += [_claim(claim) for claim in record.gate.claims]
+        listed += [_claim(claim) for claim in record.gate.claims]
         if record.gate.outcome not in {claim.outcome for claim in record.gate.claims}:
-            found.append(Case("gate", "gate", "error", "a rule was not evaluated", record.gate.notes))
+            listed.append(Case("gate", "gate", "error", "a rule was not evaluated", record.gate.notes))
     else:
-        found += _results(record)
-    return [*found, *_cards(record)]
+        listed += _results(record)
+    return [*listed, *_cards(record)]
 
 
-def outcome(found: list[Case]) -> Outcome:
+def outcome(listed: list[Case]) -> Outcome:
     """The worst of all: a shown failure before everything, as in the gate's own exit code."""
-    there = {case.outcome for case in found}
+    there = {case.outcome for case in listed}
     return next((one for one in WORST if one in there), "error")
 
 
 def _troubles(run: judgekit.RunView) -> Iterator[Case]:
-    """Why the numbers cannot be trusted or compared. A run is complete or an error: that case is always there."""
+    """Cases of numbers that cannot be trusted or compared. A run is complete or an error: that case is always there."""
     record = run.record
     if record.gate_trouble:
         lines = [line for line in record.gate_trouble.splitlines() if line.strip()]
@@ -70,12 +70,12 @@ def _troubles(run: judgekit.RunView) -> Iterator[Case]:
     yield Case("run", "complete", "error", f"{calls} got no answer", (*reasons[:MOST_REASONS], *more))
 
 
-def system_of(found: judgekit.statistics.Estimate | judgekit.statistics.GateClaim) -> str:
-    return f"{found.system} vs {found.opponent}" if found.opponent else found.system
+def system_of(result: judgekit.statistics.Estimate | judgekit.statistics.GateClaim) -> str:
+    return f"{result.system} vs {result.opponent}" if result.opponent else result.system
 
 
 def rule_of(claim: judgekit.statistics.GateClaim) -> str:
-    """What the rule asks: "margin 3", "at least 70"."""
+    """The rule in words: "margin 3", "at least 70"."""
     words = {"margin": "margin", "min": "at least", "max": "at most"}
     return f"{words[claim.kind]} {number(claim.threshold, claim.scale)}"
 
@@ -144,8 +144,8 @@ def missing_words(estimate: judgekit.statistics.Estimate) -> str:
 
 
 def _results(record: judgekit.RunRecord) -> Iterator[Case]:
-    shown = numbers(record)
-    for estimate in shown:
+    estimates = numbers(record)
+    for estimate in estimates:
         name = f"{named(estimate)}, {system_of(estimate)}"
         message = f"{number(estimate.value, estimate.scale)}, {interval_words(estimate)}"
         lines = [
@@ -156,18 +156,18 @@ def _results(record: judgekit.RunRecord) -> Iterator[Case]:
             lines.append(f"not scored: {missing}")
         there = estimate.value is not None or estimate.series != "value"  # a number of its own may have no fit
         yield Case("results", name, "pass" if there else "error", message, tuple(lines))
-    if not shown:
+    if not estimates:
         yield Case("results", "results", "error", "the run has no result")
 
 
 def _reading(check: judgekit.statistics.Check) -> str:
-    """−7.3, expected −5 … +5."""
+    """The value of a check in words: −7.3, expected −5 … +5."""
     value = "–" if check.value is None else f"{check.value:.3g}"
     return (value + (f", expected {check.expected}" if check.expected else "")).replace("-", "−")
 
 
 def _cards(record: judgekit.RunRecord) -> Iterator[Case]:
-    """A judge that fails its card proves little. What that means for a rule, the gate has said in the rule's case."""
+    """Cases of the judges: one that fails its card proves little. A gate counts that in the cases of its rules."""
     for card in record.cards:
         name = f"card of {card.judge}" + ("" if card.task == "score" else " as it compares")
         failed = [check for check in card.checks if check.passed is False]

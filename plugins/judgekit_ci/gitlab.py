@@ -20,7 +20,7 @@ _SEVERITIES = {"fail": "critical", "error": "major", "inconclusive": "minor"}
 
 def code_quality(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
     """{"codequality.json": …}; an empty list where everything passed."""
-    found = [
+    issues = [
         {
             "description": one_line(f"{WORDS[case.outcome]}: {case.name}: {case.message}", 1000),
             "check_name": f"judgekit/{case.group}/{case.outcome}",
@@ -31,4 +31,4 @@ def code_quality(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]
         for case in cases(run)
         if case.outcome != "pass"
     ]
-    return {"codequality.json": json.dumps(found, indent=1, ensure_ascii=True).encode("ascii") + b"\n"}
+    return {"codequality.json": json.dumps(issues, indent=1, ensure_ascii=True).encode("ascii") + b"\n"}

@@ -1,8 +1,8 @@
-"""JUnit XML. `failure` is quality, and nothing else; `error` is whatever kept quality from being shown.
+"""JUnit XML. `failure` is a loss of quality, and nothing else; `error` is whatever kept quality from being measured.
 
-An inconclusive rule is an error of the type `inconclusive`: a failure would claim a regression that nobody has shown,
-and a skipped case is green in most CI systems. An item without a score is skipped, which is said of items alone: it is
-counted in the results, and no gate rests on it by itself.
+An inconclusive rule is an error of the type `inconclusive`: a failure would claim a regression that is not shown, and
+a skipped case is green in most CI systems. An item without a score is skipped; only items can be: it is counted in the
+results, and no gate rests on it by itself.
 
 The times are 0 and the date is the epoch: a record holds no clock, and equal records give equal bytes.
 """
@@ -23,7 +23,7 @@ MOST_ITEMS = 20_000  # cases; a CI system does not show more
 
 
 def junit(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
-    """{"junit.xml": …}: one case a rule of the gate, and one for each thing that keeps it from deciding."""
+    """{"junit.xml": …}: one case a rule of the gate, and one for each thing that prevents its decision."""
     return {"junit.xml": _document(run, [])}
 
 
@@ -49,18 +49,30 @@ def _document(run: judgekit.RunView, items: list[Element]) -> bytes:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
-def _suite(name: str, number: int, properties: Mapping[str, str], found: list[Element]) -> Element:
-    kinds = Counter(child.tag for case in found for child in case)
-    counts = {"tests": len(found), "failures": kinds["failure"], "errors": kinds["error"], "skipped": kinds["skipped"]}
+def _suite(name: str, number: int, properties: Mapping[str, str], elements: list[Element]) -> Element:
+    kinds = Counter(child.tag for case in elements for child in case)
+    counts = {
+        "tests": len(elements),
+        "failures": kinds["failure"],
+        "errors": kinds["error"],
+        "skipped": kinds["skipped"],
+    }
     suite = ElementTree.Element(
         "testsuite",
-        {"name": one_line(name) or "–", "id": str(number), "package": "judgekit", "hostname": "localhost",
-         "timestamp": _EPOCH, "time": "0", **{key: str(count) for key, count in counts.items()}},
-    )  # fmt: skip
+        {
+            "name": one_line(name) or "–",
+            "id": str(number),
+            "package": "judgekit",
+            "hostname": "localhost",
+            "timestamp": _EPOCH,
+            "time": "0",
+            **{key: str(count) for key, count in counts.items()},
+        },
+    )
     listed = ElementTree.SubElement(suite, "properties")
     for key, value in properties.items():
         ElementTree.SubElement(listed, "property", {"name": key, "value": one_line(value)})
-    suite.extend(found)
+    suite.extend(elements)
     for stream in ("system-out", "system-err"):  # the schema of Ant wants both
         ElementTree.SubElement(suite, stream)
     return suite
@@ -97,15 +109,15 @@ def _items(run: judgekit.RunView) -> Iterator[Element]:
             raise judgekit.UsageError(
                 f"junit-items: more than {MOST_ITEMS:,} items; no CI system shows them, and `junit` has the rules"
             )
-    for (metric, system, opponent, sample_id), found in rows.items():
+    for (metric, system, opponent, sample_id), measured in rows.items():
         versus = f" vs {opponent}" if opponent else ""
         element = _element(f"{run.record.name}.{metric}.{system}{versus}", sample_id)
-        lost = [row for row in found if row.status != "scored"]
+        lost = [row for row in measured if row.status != "scored"]
         if lost:
             statuses = Counter(row.status for row in lost)
             said = ", ".join(f"{count} {status}" for status, count in statuses.items())
             lines = [verdict.detail for row in lost for verdict in row.verdicts if verdict.detail]
             tag, kind = ("error", "error") if statuses["error"] else ("skipped", "")
-            if tag == "error" or len(lost) == len(found):
-                _add(element, tag, kind, f"{said} of {len(found)}", lines)
+            if tag == "error" or len(lost) == len(measured):
+                _add(element, tag, kind, f"{said} of {len(measured)}", lines)
         yield element

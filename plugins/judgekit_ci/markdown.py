@@ -1,4 +1,5 @@
-"""Markdown for a job's summary, a merge request or a chat: the verdict, the rules, the results, what moved furthest.
+"""Markdown for a job's summary, a merge request or a chat: the verdict, the rules, the results, and the items that
+moved furthest.
 
 GitHub refuses a summary over 1 MiB and shows long ones badly; this one stays under 60 KB whatever the run holds, and
 says what it left out. Foreign text stands in it as code in which every sign of syntax is an entity.
@@ -43,7 +44,7 @@ def markdown(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
 
 
 def fitted(blocks: Sequence[str], most: int = MOST_BYTES) -> bytes:
-    """As many of the blocks, in order, as there is room for; the last line says how many are left out."""
+    """The first blocks for which there is room; the last line says how many are left out."""
     room = most - 200
     kept: list[str] = []
     for block in blocks:
@@ -57,15 +58,15 @@ def fitted(blocks: Sequence[str], most: int = MOST_BYTES) -> bytes:
 
 
 def _blocks(run: judgekit.RunView) -> Iterator[str]:
-    """The parts in order of importance: each can be left out together with all that follow it."""
-    record, found = run.record, cases(run)
-    worst = outcome(found)
+    """The parts in order of importance, since the last ones may be left out."""
+    record, listed = run.record, cases(run)
+    worst = outcome(listed)
     gated = record.gate is not None or bool(record.gate_trouble)
     said = _SAID[worst] if gated or worst != "pass" else "measured; no gate was asked for"
     yield f"## {_SIGNS[worst]} {WORDS[worst]}: {inert(record.name)}"
     yield f"{said[0].upper()}{said[1:]}."
     troubles = [
-        case for case in found if case.outcome != "pass" and (case.group != "gate" or case.name == "comparison")
+        case for case in listed if case.outcome != "pass" and (case.group != "gate" or case.name == "comparison")
     ]
     if troubles:
         yield "\n".join(_trouble(case) for case in troubles)
@@ -105,9 +106,13 @@ def _claim(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
     kind = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "inconclusive"}[claim.outcome]
     counts = f"{claim.better} / {claim.worse} / {claim.equal}" if claim.kind == "margin" else ""
     return (
-        f"{_SIGNS[kind]} {claim.outcome}", inert(claim.metric), inert(system_of(claim)), _words(rule_of(claim)),
-        _words(claim_figures(claim)), counts,
-    )  # fmt: skip
+        f"{_SIGNS[kind]} {claim.outcome}",
+        inert(claim.metric),
+        inert(system_of(claim)),
+        _words(rule_of(claim)),
+        _words(claim_figures(claim)),
+        counts,
+    )
 
 
 def _reasons(claim: judgekit.statistics.GateClaim) -> Iterator[str]:
@@ -119,9 +124,13 @@ def _reasons(claim: judgekit.statistics.GateClaim) -> Iterator[str]:
 def _estimate(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
     value = number(estimate.value, estimate.scale)
     return (
-        inert(named(estimate)), inert(system_of(estimate)), _words(value), _words(interval_words(estimate)),
-        f"{estimate.n_items:,}", _words(missing_words(estimate) or "0"),
-    )  # fmt: skip
+        inert(named(estimate)),
+        inert(system_of(estimate)),
+        _words(value),
+        _words(interval_words(estimate)),
+        f"{estimate.n_items:,}",
+        _words(missing_words(estimate) or "0"),
+    )
 
 
 def _difference(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
@@ -131,7 +140,7 @@ def _difference(estimate: judgekit.statistics.Estimate) -> tuple[str, ...]:
 
 
 def _words(text: str) -> str:
-    """Our own words, which may hold a unit or a note from a plugin: plain where they are plain."""
+    """Our own words, in which a plugin's unit or note may stand: as they are if all characters are plain."""
     plain = all(char.isalnum() or char in " .,;:%()+−–/_" for char in text)
     return text.replace("_", "&#95;") if plain else inert(text)
 
@@ -142,7 +151,7 @@ def _table(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _movers(run: judgekit.RunView) -> Iterator[str]:
-    """The items that moved furthest since the baseline, with what was asked and answered now, a block an item."""
+    """The items that moved furthest since the baseline, with the question and the answer, a block an item."""
     gate = run.record.gate
     moved = [(claim, one) for claim in (gate.claims if gate is not None else ()) for one in claim.movers]
     if not moved:

@@ -34,7 +34,7 @@ def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
     """{"metrics.txt": …}: estimates with their intervals, differences, verdicts without a score, and the gate."""
     record = run.record
     estimates = [(_labels(estimate), estimate) for estimate in numbers(record)]
-    differences = [({**_labels(found), "against": found.against or ""}, found) for found in record.differences]
+    differences = [({**_labels(one), "against": one.against or ""}, one) for one in record.differences]
     families = [
         Family("judgekit_estimate", "Mean over the items, or (with a series) a number that its metric made itself."),
         Family("judgekit_estimate_low", "Lower end of its interval."),
@@ -46,17 +46,17 @@ def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
         Family("judgekit_difference_high", "Upper end of its interval."),
     ]
     value, low, high, items, unscored, difference, difference_low, difference_high = families
-    for labels, found in estimates:
-        _add(value, labels, found.value)
-        _add(low, labels, found.interval.low)
-        _add(high, labels, found.interval.high)
-        _add(items, labels, found.n_items)
-        _add(unscored, labels, sum(count for status, count in found.counts.items() if status != "scored"))
-    for labels, found in differences:
-        if found.series == "value" and found.estimand == "new items" and found.group is None:
-            _add(difference, labels, found.value)
-            _add(difference_low, labels, found.interval.low)
-            _add(difference_high, labels, found.interval.high)
+    for labels, one in estimates:
+        _add(value, labels, one.value)
+        _add(low, labels, one.interval.low)
+        _add(high, labels, one.interval.high)
+        _add(items, labels, one.n_items)
+        _add(unscored, labels, sum(count for status, count in one.counts.items() if status != "scored"))
+    for labels, one in differences:
+        if one.series == "value" and one.estimand == "new items" and one.group is None:
+            _add(difference, labels, one.value)
+            _add(difference_low, labels, one.interval.low)
+            _add(difference_high, labels, one.interval.high)
     families.append(Family("judgekit_complete", "1 where every planned call was answered."))
     families[-1].samples.append(({"run": record.name}, float(record.status == "complete")))
     families += _gate(record)
@@ -65,7 +65,7 @@ def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
 
 
 def _gate(record: judgekit.RunRecord) -> list[Family]:
-    """One sample a rule: whether it passes, and the bound that decides it."""
+    """One sample for each rule: its outcome, and the figure that it is about."""
     passes = Family("judgekit_gate_pass", "1 where the rule passes, 0 where it fails or nothing is shown.")
     fails = Family("judgekit_gate_fail", "1 where the rule is shown to be broken.")
     change = Family("judgekit_gate_value", "The figure that the rule is about.")

@@ -1,4 +1,4 @@
-"""Numbers and foreign texts, made fit to stand in a report. Nothing that a model, user or server wrote is trusted."""
+"""Numbers and foreign texts, made safe for a report. No text of a model, user or server is trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import unicodedata
 import judgekit
 import judgekit.statistics
 
-# What no XML 1.0 document may hold, and what hides or reorders text wherever it stands.
 _JOINERS = "\u200c\u200d"  # Persian, the Indic scripts and emoji need them
 _PLAIN = re.compile(r"[^\W_]|[ ,;?%–−…]")
 
@@ -42,7 +41,7 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def inert(text: str, limit: int = 300) -> str:
-    """Foreign text as Markdown that means nothing: one line of code, every sign of syntax an entity.
+    """Foreign text as inert Markdown: one line of code, with every sign of syntax as an entity.
 
     In `<code>` GitHub and GitLab make no links of addresses, @names and #numbers.
     """
@@ -60,7 +59,7 @@ def _is_plain(char: str) -> bool:
 
 
 def number(value: float | None, scale: judgekit.Scale, *, signed: bool = False) -> str:
-    """43.1, −2.0, +37.9 %; a dash where there is none. Shares of one are in per cent."""
+    """A number as text: 43.1, −2.0, +37.9 %; a dash where there is none. Shares of one are in per cent."""
     if value is None:
         return "–"
     percent = scale.unit == "%" and scale.high <= 1
@@ -77,7 +76,7 @@ def number(value: float | None, scale: judgekit.Scale, *, signed: bool = False) 
 def between(
     interval: judgekit.statistics.Interval, scale: judgekit.Scale, confidence: float, *, signed: bool = False
 ) -> str:
-    """An interval in words, or why there is none."""
+    """An interval in words, or the reason why there is none."""
     if interval.low is None or interval.high is None:
         return f"no interval: {interval.note or 'no reason recorded'}"
     low, high = (number(end, scale, signed=signed) for end in (interval.low, interval.high))

@@ -54,7 +54,7 @@ def _sample(fields: dict[str, Any], place: Place) -> judgekit.Sample:
 
 
 def _options(choices: Any, place: Place) -> tuple[list[str], list[str]]:
-    """(texts, labels) in either layout."""
+    """The texts and labels of a question in either layout."""
     if isinstance(choices, dict):
         texts, labels = texts_of(choices, "text", place), texts_of(choices, "label", place)
         if len(texts) != len(labels):

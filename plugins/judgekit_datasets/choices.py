@@ -81,7 +81,7 @@ class Choices(QuestionFile):
 
 
 def _id(given: Any, question: str, options: tuple[str, ...], taken: Counter[str], place: Place) -> str:
-    """As given, or a hash of the question; equal questions are counted."""
+    """The id as given, or a hash of the question; equal questions are numbered."""
     if given not in (None, ""):
         if not isinstance(given, str | int) or isinstance(given, bool):
             raise place.error(f"'id' should be a text, not {type(given).__name__}")

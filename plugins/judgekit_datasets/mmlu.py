@@ -1,9 +1,8 @@
 """`loader: mmlu`: four-option questions in the original layout, {dev,test,val}/<subject>_{dev,test,val}.csv.
 
 Rows have no header: question, option A, option B, option C, option D, letter of the right one. Cells are taken as they
-stand. (The published script reads them by pandas, which turns "None" into "nan" and 0.10 into 0.1: of the 14,042
-prompts with five shots that makes 10 differ.)
-"""
+are. (The published script reads them by pandas, which turns "None" into "nan" and 0.10 into 0.1: of the 14,042 prompts
+with five shots that makes 10 differ.)"""
 
 from __future__ import annotations
 
@@ -51,15 +50,15 @@ class MMLU(judgekit.DataLoader):
     def _subjects(self) -> list[str]:
         split = self.options.split
         folder = self.path(self.options.path) / split
-        found = sorted(path.name.removesuffix(f"_{split}.csv") for path in folder.glob(f"*_{split}.csv"))
-        if not found:
+        subjects = sorted(path.name.removesuffix(f"_{split}.csv") for path in folder.glob(f"*_{split}.csv"))
+        if not subjects:
             raise judgekit.DataError(f"no file named <subject>_{split}.csv here", path=folder)
         for subject in self.options.subjects or ():
-            if subject not in found:
+            if subject not in subjects:
                 raise judgekit.DataError(
-                    f"no subject is named {subject!r} (there are: {', '.join(found)})", path=folder
+                    f"no subject is named {subject!r} (there are: {', '.join(subjects)})", path=folder
                 )
-        return list(self.options.subjects or found)
+        return list(self.options.subjects or subjects)
 
     def _file(self, subject: str, split: str) -> Path:
         return self.path(self.options.path) / split / f"{subject}_{split}.csv"
@@ -71,7 +70,7 @@ class MMLU(judgekit.DataLoader):
         return files
 
     def load(self) -> Iterator[judgekit.Sample]:
-        _ = self._dev  # what is wrong with the examples is said before the first question is read
+        _ = self._dev  # errors in the examples are raised before the first question is read
         for subject in self._subjects:
             questions = list(read_questions(self._file(subject, self.options.split), subject))
             yield from questions[: self.options.per_subject]

@@ -1,4 +1,4 @@
-"""What all multiple-choice loaders share: reading files with their line numbers, and checking a question.
+"""Shared parts of the multiple-choice loaders: reading files with their line numbers, and checking a question.
 
 A question has 2 to 10 options, none of them empty, and an answer among them. Every error names the file and the line,
 and is raised while the samples are loaded, which is before any call.
@@ -24,7 +24,7 @@ FEWEST, MOST = 2, len(LETTERS)
 
 
 class Place:
-    """A line of a file, to complain about."""
+    """A line of a file, for errors."""
 
     def __init__(self, path: Path, line: int) -> None:
         self.path, self.line = path, line
@@ -56,7 +56,7 @@ class QuestionFile(judgekit.DataLoader):
         return [*files, self.path(self.options.examples)] if self.options.shots and self.options.examples else files
 
     def load(self) -> Iterator[judgekit.Sample]:
-        _ = self._examples  # what is wrong with them is said before the first question is read
+        _ = self._examples  # errors in them are raised before the first question is read
         return unique(self.read(self.path(self.options.path)))
 
     @cached_property
@@ -73,18 +73,19 @@ class QuestionFile(judgekit.DataLoader):
         return self._examples
 
 
-def enough(found: Sequence[judgekit.Sample], wanted: int, path: Path) -> tuple[judgekit.Sample, ...]:
+def enough(samples: Sequence[judgekit.Sample], wanted: int, path: Path) -> tuple[judgekit.Sample, ...]:
     """The first `wanted` worked examples. Raises DataError where the file has fewer."""
-    if len(found) < wanted:
-        questions = "question" if len(found) == 1 else "questions"
+    if len(samples) < wanted:
+        questions = "question" if len(samples) == 1 else "questions"
         raise judgekit.DataError(
-            f"has {len(found)} {questions}, fewer than the {wanted} shots asked for; set shots: {len(found)}", path=path
+            f"has {len(samples)} {questions}, fewer than the {wanted} shots asked for; set shots: {len(samples)}",
+            path=path,
         )
-    return tuple(found[:wanted])
+    return tuple(samples[:wanted])
 
 
 def unique(questions: Iterator[tuple[Place, judgekit.Sample]]) -> Iterator[judgekit.Sample]:
-    """The questions, as long as no two have one id. Raises DataError with the line of the second."""
+    """The questions, if no two share an id. Raises DataError with the line of the second."""
     lines: dict[str, int] = {}
     for place, sample in questions:
         first = lines.setdefault(sample.id, place.line)
@@ -151,7 +152,7 @@ def texts_of(fields: Mapping[str, Any], key: str, place: Place) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """A file's text; a byte-order mark is no part of it. Raises DataError where it cannot be read, or is empty."""
+    """A file's text; without a byte-order mark. Raises DataError where it cannot be read, or is empty."""
     try:
         text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: they may stand within a cell
     except FileNotFoundError:
@@ -232,7 +233,7 @@ def _decode(text: str, at: int, place: Place) -> tuple[Any, int]:
 
 
 def _space(text: str, at: int) -> int:
-    """The place of the first character from `at` on that is no white space."""
+    """The place of the first character from `at` on that is not white space."""
     while at < len(text) and text[at] in " \t\r\n":
         at += 1
     return at

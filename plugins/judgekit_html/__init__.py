@@ -50,7 +50,7 @@ def report(
 
     Raises PluginError where vl-convert is missing or a section's chart cannot be drawn.
     """
-    from judgekit_html.page import Report
+    from judgekit_html.page import ReportPages
 
-    made = Report(run, sections)
+    made = ReportPages(run, sections)
     return made.files() if made.paged else dict(made.files())

@@ -1,4 +1,4 @@
-"""How far the judges agree with people's labels, or with another judge: tables of text."""
+"""Agreement of judges with people's labels, or with another judge, as tables of text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import judgekit
 import judgekit.statistics
 from judgekit_html import charts, numbers
 
+CORRECTED = ("The judge alone", "The labels alone", "Labels", "Others")
 SHARES = ("agreement", "agreement_no_ties", "majority")
 POINTS = ("bias", "mae", "mean")
 SHARE = judgekit.Scale(label="share", low=0, high=1, unit="%")
 
 
 @dataclass(frozen=True)
-class Block:
-    """One agreement: what was compared, its figures, the corrected means, and what must be known to read them."""
+class AgreementBlock:
+    """One agreement: the two sides, its figures, the corrected means, and the notes needed to read them."""
 
     title: str
     facts: str
@@ -28,92 +29,94 @@ class Block:
     section: judgekit.Section | None
 
 
-def blocks(record: judgekit.RunRecord) -> list[Block]:
-    return [_block(found) for found in record.agreements]
+def blocks(record: judgekit.RunRecord) -> list[AgreementBlock]:
+    return [_block(agreement) for agreement in record.agreements]
 
 
-def _block(found: judgekit.statistics.Agreement) -> Block:
-    between = {figure.name: figure for figure in found.ceiling}
-    interval = f"{numbers.percent(found.confidence)} interval"
+def _block(agreement: judgekit.statistics.Agreement) -> AgreementBlock:
+    between = {figure.name: figure for figure in agreement.ceiling}
+    interval = f"{numbers.percent(agreement.confidence)} interval"
     columns = ["Figure", "Value", interval, *(["Between labellers", interval] if between else []), "Note"]
     rows = []
-    for figure in found.figures:
-        row = [figure.label, *_figure(figure, found)]
+    for figure in agreement.figures:
+        row = [figure.label, *_figure(figure, agreement)]
         if between:
-            row += _figure(between[figure.name], found) if figure.name in between else ["", ""]
-        rows.append([*row, _note(figure, found)])
-    people = f"{found.n_pairs} labels by {found.labellers} labellers" if found.labellers > 1 else ""
-    return Block(
-        title=f"{found.metric}: {found.first} and {found.second}",
-        facts=f"{people or judgekit.counted(found.n_pairs, 'response')} on {judgekit.counted(found.n_items, 'item')}; "
+            row += _figure(between[figure.name], agreement) if figure.name in between else ["", ""]
+        rows.append([*row, _note(figure, agreement)])
+    people = f"{agreement.n_pairs} labels by {agreement.labellers} labellers" if agreement.labellers > 1 else ""
+    items = judgekit.counted(agreement.n_items, "item")
+    return AgreementBlock(
+        title=f"{agreement.metric}: {agreement.first} and {agreement.second}",
+        facts=f"{people or judgekit.counted(agreement.n_pairs, 'response')} on {items}; "
         "items were resampled for the intervals",
         columns=columns,
         rows=rows,
-        corrected_columns=[
-            "System",
-            "Corrected mean",
-            interval,
-            "The judge alone",
-            "The labels alone",
-            "Labels",
-            "Others",
-        ],
-        corrected=[_corrected(one, found) for one in found.corrected],
-        notes=found.notes,
-        section=_calibration(found) if found.calibration else None,
+        corrected_columns=["System", "Corrected mean", interval, *CORRECTED],
+        corrected=[_corrected(one, agreement) for one in agreement.corrected],
+        notes=agreement.notes,
+        section=_calibration(agreement) if agreement.calibration else None,
     )
 
 
-def _calibration(found: judgekit.statistics.Agreement) -> judgekit.Section:
-    """What the judge's values are worth: the labels' mean where it gave about the same."""
-    scale = found.scale
-    said = [" – ".join(dict.fromkeys(numbers.plain(end, scale) for end in (one.low, one.high)))
-            for one in found.calibration]  # fmt: skip
+def _calibration(agreement: judgekit.statistics.Agreement) -> judgekit.Section:
+    """The labels' mean over the judge's value, where it gave about the same."""
+    scale = agreement.scale
+    said = [
+        " – ".join(dict.fromkeys(numbers.plain(end, scale) for end in (one.low, one.high)))
+        for one in agreement.calibration
+    ]
     table = judgekit.Table(
         ["judge's value", "responses", "its mean there", "the labels' mean", "interval"],
-        [[name, one.n_pairs, numbers.amount(one.judge, scale), numbers.amount(one.label, scale),
-          numbers.span(one.interval.low, one.interval.high, scale) or one.interval.note]
-         for name, one in zip(said, found.calibration, strict=True)],
-    )  # fmt: skip
-    name, worst = max(zip(said, found.calibration, strict=True), key=lambda one: abs(one[1].judge - one[1].label))
+        [
+            [
+                name,
+                one.n_pairs,
+                numbers.amount(one.judge, scale),
+                numbers.amount(one.label, scale),
+                numbers.span(one.interval.low, one.interval.high, scale) or one.interval.note,
+            ]
+            for name, one in zip(said, agreement.calibration, strict=True)
+        ],
+    )
+    name, worst = max(zip(said, agreement.calibration, strict=True), key=lambda one: abs(one[1].judge - one[1].label))
     span = numbers.span(worst.interval.low, worst.interval.high, scale)
     sentence = (
         f"Labels lie furthest from the judge where it says {name} ({judgekit.counted(worst.n_pairs, 'response')}): its "
         f"mean there is {numbers.amount(worst.judge, scale)}, the labels' {numbers.amount(worst.label, scale)}"
         f"{f' {span}' if span else ''}. On the dashed line a value is worth what it says."
     )
-    title = f"Calibration of {found.first} on {found.metric}"
-    return judgekit.Section(f"calibration-{found.metric}", title, sentence, charts.calibration(found), table)
+    title = f"Calibration of {agreement.first} on {agreement.metric}"
+    return judgekit.Section(f"calibration-{agreement.metric}", title, sentence, charts.calibration(agreement), table)
 
 
-def _figure(figure: judgekit.statistics.AgreementMeasure, found: judgekit.statistics.Agreement) -> list[str]:
-    return [_value(figure.value, figure.name, found), _range(figure.interval, figure.name, found)]
+def _figure(figure: judgekit.statistics.AgreementMeasure, agreement: judgekit.statistics.Agreement) -> list[str]:
+    return [_value(figure.value, figure.name, agreement), _range(figure.interval, figure.name, agreement)]
 
 
-def _note(figure: judgekit.statistics.AgreementMeasure, found: judgekit.statistics.Agreement) -> str:
-    return f"Wilson {_range(figure.wilson, figure.name, found)}" if figure.wilson else figure.note
+def _note(figure: judgekit.statistics.AgreementMeasure, agreement: judgekit.statistics.Agreement) -> str:
+    return f"Wilson {_range(figure.wilson, figure.name, agreement)}" if figure.wilson else figure.note
 
 
-def _value(value: float | None, name: str, found: judgekit.statistics.Agreement) -> str:
+def _value(value: float | None, name: str, agreement: judgekit.statistics.Agreement) -> str:
     if value is None:
         return numbers.NONE
     if name in SHARES:
         return numbers.amount(value, SHARE)
     if name in POINTS:
-        return numbers.amount(value, found.scale, difference=name == "bias")
+        return numbers.amount(value, agreement.scale, difference=name == "bias")
     return numbers.minus(f"{value:.3f}")
 
 
-def _range(interval: judgekit.statistics.Interval, name: str, found: judgekit.statistics.Agreement) -> str:
+def _range(interval: judgekit.statistics.Interval, name: str, agreement: judgekit.statistics.Agreement) -> str:
     if interval.low is None or interval.high is None:
         return interval.note
-    return f"[{_value(interval.low, name, found)}, {_value(interval.high, name, found)}]"
+    return f"[{_value(interval.low, name, agreement)}, {_value(interval.high, name, agreement)}]"
 
 
-def _corrected(one: judgekit.statistics.Corrected, found: judgekit.statistics.Agreement) -> list[str]:
+def _corrected(one: judgekit.statistics.Corrected, agreement: judgekit.statistics.Agreement) -> list[str]:
     def mean(value: float | None, interval: judgekit.statistics.Interval) -> str:
-        return f"{_value(value, 'mean', found)} {_range(interval, 'mean', found)}"
+        return f"{_value(value, 'mean', agreement)} {_range(interval, 'mean', agreement)}"
 
-    own = [_value(one.value, "mean", found), _range(one.interval, "mean", found)]
+    own = [_value(one.value, "mean", agreement), _range(one.interval, "mean", agreement)]
     others = [mean(one.judge_mean, one.judge_only), mean(one.labels_mean, one.labels_only)]
     return [one.system, *own, *others, numbers.whole(one.n_labels), numbers.whole(one.n_unlabelled)]

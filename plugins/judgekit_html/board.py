@@ -1,5 +1,5 @@
-"""What items can be sorted and filtered by: their scores, the differences between systems, the changes since the
-baseline. The numbers are the core's (judgekit.statistics.item_scores, judgekit.statistics.item_differences)."""
+"""Columns that items can be sorted and filtered by: their scores, the differences between systems, and the changes
+since the baseline. The numbers come from judgekit.statistics.item_scores and judgekit.statistics.item_differences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 import judgekit
 import judgekit.statistics
 from judgekit_html import numbers
-from judgekit_html.findings import headlines
+from judgekit_html.findings import is_headline
 
 CHANGED = "changed"
 MARKS = {
@@ -37,7 +37,7 @@ class Column:
 
     @cached_property
     def moved(self) -> dict[str, float]:
-        """The values that are not nothing, by sample id."""
+        """The values that are not zero, by sample id."""
         noise = NOISE * (self.scale.high - self.scale.low)
         return {sample_id: value for sample_id, value in self.values.items() if abs(value) > noise}
 
@@ -51,9 +51,7 @@ class Board:
     def __init__(self, run: judgekit.RunView) -> None:
         self.record, self.baseline = run.record, run.baseline or {}
         self.scores: ItemScores = judgekit.statistics.item_scores(run)
-        scales = {e.metric: e.scale for metric in {e.metric for e in run.record.estimates}
-                  for e in headlines(run.record, metric)}  # fmt: skip
-        self._scales = scales
+        self._scales = {e.metric: e.scale for e in run.record.estimates if is_headline(e)}
         self.differences = list(self._differences())
         self.changes = list(self._changes())
         self.columns = [*self._scored(), *self.differences, *self.changes]
@@ -61,56 +59,56 @@ class Board:
     def _scored(self) -> Iterator[Column]:
         for place, values in self.scores.items():
             if place.metric in self._scales:
-                yield Column("score", place.metric, f"{place.metric}, {_named(place)}", self._scales[place.metric],
-                             values, values, {})  # fmt: skip
+                label = f"{place.metric}, {_named(place)}"
+                yield Column("score", place.metric, label, self._scales[place.metric], values, values, {})
 
     def _differences(self) -> Iterator[Column]:
         """system − against, of the record's paired differences."""
-        for found in self.record.differences:
-            if found.series != "value" or found.against is None or found.metric not in self._scales:
+        for estimate in self.record.differences:
+            if estimate.series != "value" or estimate.against is None or estimate.metric not in self._scales:
                 continue
             pair = [
-                self.scores.get(judgekit.statistics.ScoreKey(found.metric, system, found.opponent or ""), {})
-                for system in (found.system, found.against)
+                self.scores.get(judgekit.statistics.ScoreKey(estimate.metric, system, estimate.opponent or ""), {})
+                for system in (estimate.system, estimate.against)
             ]
             values = judgekit.statistics.item_differences(*pair)
-            label = f"{found.metric}, {found.system} − {found.against}"
+            label = f"{estimate.metric}, {estimate.system} − {estimate.against}"
             if values:
-                yield Column("difference", found.metric, label, self._scales[found.metric], values, *pair)
+                yield Column("difference", estimate.metric, label, self._scales[estimate.metric], values, *pair)
 
     def _changes(self) -> Iterator[Column]:
-        """now − baseline, of what both have."""
+        """Now − baseline, for the items that both have."""
         for place, values in self.scores.items():
             before = self.baseline.get(place)
             if before is None or place.metric not in self._scales:
                 continue
-            found = judgekit.statistics.item_differences(values, before)
+            changes = judgekit.statistics.item_differences(values, before)
             label = f"{place.metric}, {_named(place)} since the baseline"
-            if found:
-                yield Column("change", place.metric, label, self._scales[place.metric], found, values, before)
+            if changes:
+                yield Column("change", place.metric, label, self._scales[place.metric], changes, values, before)
 
     def values(self, sample_id: str) -> tuple[str, ...]:
         """One text a column, empty where the item has no value."""
         return tuple(f"{value:g}" if (value := c.values.get(sample_id)) is not None else "" for c in self.columns)
 
     def marks(self, sample_id: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
+        marks: dict[str, None] = {}
         if any(sample_id in column.moved for column in self.differences):
-            found["differs"] = None
+            marks["differs"] = None
         for column in self.changes:
             if (value := column.moved.get(sample_id)) is not None:
-                found[CHANGED] = None
-                found["better" if column.is_better(value) else "worse"] = None
-        return tuple(mark for mark in MARKS if mark in found)
+                marks[CHANGED] = None
+                marks["better" if column.is_better(value) else "worse"] = None
+        return tuple(mark for mark in MARKS if mark in marks)
 
     def changes_of(self, sample_id: str) -> tuple[tuple[str, str], ...]:
         """(what, by how much and from where) since the baseline."""
-        found = []
+        changes = []
         for column in self.changes:
             if sample_id in column.moved:
                 before, now = (numbers.amount(side[sample_id], column.scale) for side in (column.second, column.first))
-                found.append((column.label, f"{before} → {now}"))
-        return tuple(found)
+                changes.append((column.label, f"{before} → {now}"))
+        return tuple(changes)
 
 
 def _named(place: judgekit.statistics.ScoreKey) -> str:

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import judgekit
 import judgekit.statistics
 from judgekit_html import numbers, tables
-from judgekit_html.charts import Styles
+from judgekit_html.charts import DOT, Styles, axis_title, top
 from judgekit_html.drawing import COLOURS, LINE, MUTED, PAPER, SHAPES, WIDTH
-from judgekit_html.findings import interval_text
+from judgekit_html.findings import interval_text, pair_name
 
 IN_ORDER = 12  # groups up to which they stand in their own order; more are sorted by the first system's value
 NAMES = 150  # px for a group's name
@@ -50,7 +50,7 @@ def _section(record: judgekit.RunRecord, place: int, metric: str) -> judgekit.Se
 
 
 def _chance(record: judgekit.RunRecord, metric: str) -> float | None:
-    """The share of right answers of who draws an option at random; None for what is no multiple choice."""
+    """The share of right answers by chance; None for a metric that is not multiple choice."""
     return next((s.value for s in record.statistics if s.metric == metric and s.name == "chance"), None)
 
 
@@ -73,7 +73,7 @@ def _names(estimates: Sequence[judgekit.statistics.Estimate]) -> list[str]:
 def _name(estimate: judgekit.statistics.Estimate) -> str:
     if estimate.against is not None:
         return f"{estimate.system} − {estimate.against}"
-    return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system
+    return pair_name(estimate)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -87,11 +87,11 @@ def _sentence(
 ) -> str:
     parts = [f"{title}: {judgekit.counted(len(groups), 'group')}."]
     for name in _names(heads):
-        found = sorted(
+        ordered = sorted(
             (e for e in heads if _name(e) == name and e.value is not None), key=lambda e: e.value if e.value else 0.0
         )
-        if len(found) > 1 and found[0].value != found[-1].value:
-            parts.append(f"{name} is lowest on {_of(found[0])} and highest on {_of(found[-1])}.")
+        if len(ordered) > 1 and ordered[0].value != ordered[-1].value:
+            parts.append(f"{name} is lowest on {_of(ordered[0])} and highest on {_of(ordered[-1])}.")
     for name in _names(differences):
         parts.append(_apart(name, [e for e in differences if _name(e) == name]))
     without = sum(e.interval.low is None for e in heads)
@@ -117,7 +117,7 @@ def _of(estimate: judgekit.statistics.Estimate) -> str:
 
 
 def _apart(name: str, differences: Sequence[judgekit.statistics.Estimate]) -> str:
-    """In which groups a paired difference is clear of zero."""
+    """The groups in which a paired difference is clear of zero."""
     known = [e for e in differences if e.interval.low is not None and e.interval.high is not None]
     clear = [e for e in known if not (e.interval.low or 0.0) <= 0 <= (e.interval.high or 0.0)]
     if not clear:
@@ -149,21 +149,15 @@ def _chart(
 ) -> Mapping[str, Any]:
     """A line a group; on it, for each system, its interval as a bar and its value as a point; chance through all."""
     scale, names, styles = heads[0].scale, _names(heads), Styles(record.systems)
-    factor, unit = numbers.factor(scale), numbers.unit(scale).strip()
-    place = {group: number for number, group in enumerate(groups)}
+    factor = numbers.factor(scale)
     domain = [scale.low * factor, scale.high * factor]
     x = {
         "type": "quantitative",
         "scale": {"domain": domain, "nice": False},
-        "axis": {"title": f"{scale.label} ({unit})" if unit else scale.label, "tickCount": 5, "grid": True},
+        "axis": {"title": axis_title(scale.label, scale), "tickCount": 5, "grid": True},
     }
     shown = {str(number): _short(group) for number, group in enumerate(groups)}
-    y = {
-        "field": "line",
-        "type": "ordinal",
-        "sort": list(shown),
-        "axis": {"title": None, "labels": False},
-    }
+    y = {"field": "line", "type": "ordinal", "sort": list(shown), "axis": {"title": None, "labels": False}}
     shades = [
         _shade(record, styles, next(e for e in heads if _name(e) == name), number, len(names))
         for number, name in enumerate(names)
@@ -179,25 +173,14 @@ def _chart(
         layers.append({"data": {"values": [{}]}, "mark": mark, "encoding": at})
     for number, name in enumerate(names):
         offset = (number - (len(names) - 1) / 2) * STEP
-        values = [
-            {
-                "line": str(place[e.group or ""]),
-                "value": round((e.value or 0.0) * factor, 6),
-                "low": None if e.interval.low is None else round(e.interval.low * factor, 6),
-                "high": None if e.interval.high is None else round(e.interval.high * factor, 6),
-                "series": name,
-            }
-            for e in heads
-            if _name(e) == name and e.value is not None
-        ]
+        values = _values(name, [e for e in heads if _name(e) == name and e.value is not None], groups)
         rule = {
             "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
             "mark": {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "yOffset": offset},
             "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, "color": colour},
         }
-        dot: dict[str, Any] = {"type": "point", "filled": True, "size": 60, "opacity": 1, "yOffset": offset}
         point = {
-            "mark": {**dot, "stroke": PAPER, "strokeWidth": 1},
+            "mark": {**DOT, "size": 60, "opacity": 1, "yOffset": offset, "stroke": PAPER, "strokeWidth": 1},
             "encoding": {"x": {"field": "value", **x}, "y": y, "color": colour, "shape": shape},
         }
         layers.append({"data": {"values": values}, "layer": [rule, point]})
@@ -206,14 +189,32 @@ def _chart(
         "mark": {"type": "text", "align": "right", "dx": -6, "limit": NAMES, "fontSize": 11},
         "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "name"}},
     }
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": WIDTH - NAMES + 20,
-        "padding": {"left": 16, "top": 4, "right": 8, "bottom": 4},
-        "height": {"step": max(STEP * len(names) + 8, 18)},
-        "config": {"axis": {"gridColor": LINE}},
-        "layer": [*layers, labels],
-    }
+    return top(
+        width=WIDTH - NAMES + 20,
+        padding={"left": 16, "top": 4, "right": 8, "bottom": 4},
+        height={"step": max(STEP * len(names) + 8, 18)},
+        config={"axis": {"gridColor": LINE}},
+        layer=[*layers, labels],
+    )
+
+
+def _values(name: str, heads: Sequence[judgekit.statistics.Estimate], groups: Sequence[str]) -> list[dict[str, Any]]:
+    """The data of one system's points."""
+    place = {group: number for number, group in enumerate(groups)}
+
+    def scaled(value: float | None) -> float | None:
+        return None if value is None else round(value * numbers.factor(heads[0].scale), 6)
+
+    return [
+        {
+            "line": str(place[e.group or ""]),
+            "value": scaled(e.value),
+            "low": scaled(e.interval.low),
+            "high": scaled(e.interval.high),
+            "series": name,
+        }
+        for e in heads
+    ]
 
 
 def _shade(

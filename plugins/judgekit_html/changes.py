@@ -1,9 +1,10 @@
-"""What changed since the baseline: the gate's rules and what came of each, the items that moved, and by how much."""
+"""Changes since the baseline: the gate's rules with their outcomes, and the items that moved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import judgekit
 import judgekit.statistics
@@ -12,12 +13,19 @@ from judgekit_html.board import Board, Column
 from judgekit_html.tables import method_name
 
 MOST = 5  # items a direction
-Link = Callable[[str], tuple[str, str, str] | None]
-"""(its number, address and title) of an item by its id; None where the run does not have it."""
+
+
+class ItemLink(NamedTuple):
+    number: str
+    href: str
+    title: str
+
+
+Link = Callable[[str], ItemLink | None]  # by an item's id; None where the run does not have it
 
 
 @dataclass(frozen=True)
-class Rule:
+class RuleLine:
     """One rule of the gate, formatted."""
 
     what: str
@@ -36,17 +44,17 @@ class Rule:
     reasons: Sequence[str]
 
 
-def rules(record: judgekit.RunRecord) -> list[Rule]:
+def rules(record: judgekit.RunRecord) -> list[RuleLine]:
     return [_rule(claim) for claim in record.gate.claims] if record.gate else []
 
 
-def _rule(claim: judgekit.statistics.GateClaim) -> Rule:
+def _rule(claim: judgekit.statistics.GateClaim) -> RuleLine:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
     asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"
     clusters = "" if claim.n_clusters is None else f" in {judgekit.counted(claim.n_clusters, 'cluster')}"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
-    return Rule(
+    return RuleLine(
         what=findings.claimed(claim),
         asked=asked,
         outcome=claim.outcome,
@@ -65,8 +73,8 @@ def _rule(claim: judgekit.statistics.GateClaim) -> Rule:
 
 
 @dataclass(frozen=True)
-class Mover:
-    """An item that moved: where it stands in the report, and its score on both sides."""
+class MovedItem:
+    """An item that moved: its place in the report, and its score on both sides."""
 
     id: str
     number: str
@@ -80,23 +88,23 @@ class Mover:
 
 @dataclass(frozen=True)
 class Movement:
-    """One comparison item by item. `names`: what the two sides are called."""
+    """One comparison item by item. `names` are those of the two sides."""
 
     section: judgekit.Section
     names: tuple[str, str]
-    movers: Sequence[Mover]
+    movers: Sequence[MovedItem]
 
 
 def movements(record: judgekit.RunRecord, columns: Iterable[Column], link: Link) -> list[Movement]:
     """A waterfall and the items that moved furthest, the worse first, for each column."""
-    found = []
+    made = []
     for column in columns:
         moved = column.moved
         names = _sides(column)
         ids = _furthest(column, moved)
         movers = [_mover(column, sample_id, moved[sample_id], link) for sample_id in ids]
-        found.append(Movement(figures.waterfall(record, column, moved), names, movers))
-    return found
+        made.append(Movement(figures.waterfall(record, column, moved), names, movers))
+    return made
 
 
 def _sides(column: Column) -> tuple[str, str]:
@@ -114,9 +122,9 @@ def _furthest(column: Column, moved: Mapping[str, float]) -> list[str]:
     return [*worse, *better]
 
 
-def _mover(column: Column, sample_id: str, change: float, link: Link) -> Mover:
-    number, href, title = link(sample_id) or ("", "", "")
-    return Mover(
+def _mover(column: Column, sample_id: str, change: float, link: Link) -> MovedItem:
+    number, href, title = link(sample_id) or ItemLink("", "", "")
+    return MovedItem(
         id=sample_id,
         number=number,
         href=href,

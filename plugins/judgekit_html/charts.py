@@ -15,6 +15,7 @@ import judgekit.data
 import judgekit.statistics
 from judgekit_html import numbers
 from judgekit_html.drawing import COLOURS, GREY, INK, LINE, MUTED, PAPER, SHAPES, WIDTH
+from judgekit_html.findings import pair_name
 
 BINS = 10
 LEVELS = 11  # up to as many different values get a bar each
@@ -39,8 +40,17 @@ class Styles:
         return list(self.systems).index(system) if system in self.systems else 0
 
 
-def _top(**chart: Any) -> dict[str, Any]:
-    return {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "width": WIDTH, **chart}
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+
+
+def top(**chart: Any) -> dict[str, Any]:
+    return {"$schema": SCHEMA, "width": WIDTH, **chart}
+
+
+def axis_title(label: str, scale: judgekit.Scale, *, difference: bool = False) -> str:
+    """The label with the unit of its numbers."""
+    unit = numbers.unit(scale, difference=difference).strip()
+    return f"{label} ({unit})" if unit else label
 
 
 def intervals(
@@ -58,9 +68,8 @@ def intervals(
     """
     scale, differ = estimates[0].scale, estimates[0].against is not None
     domain = _around_zero(estimates, margin) if differ else [_scaled(scale.low, scale), _scaled(scale.high, scale)]
-    unit = numbers.unit(scale, difference=differ).strip()
     label = f"difference in {scale.label}" if differ else scale.label
-    axis = {"title": f"{label} ({unit})" if unit else label, "tickCount": 5, "grid": False}
+    axis = {"title": axis_title(label, scale, difference=differ), "tickCount": 5, "grid": False}
     x = {"type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
     layers = [_rule(x, *domain, stroke=LINE, strokeWidth=2)]
     if reference is not None:
@@ -71,7 +80,7 @@ def intervals(
         through = {"y": {"value": 0}, "y2": {"value": "height"}}
         layers.append({"mark": mark, "encoding": {"x": {"datum": _scaled(margin, scale), **x}, **through}})
     left = {"align": "left", "fontWeight": 600}
-    return _top(
+    return top(
         height={"step": 52},
         data={"values": [_line(index, estimate, styles, opponents) for index, estimate in enumerate(estimates)]},
         encoding={"y": {"field": "line", "type": "ordinal", "axis": None}},
@@ -80,7 +89,7 @@ def intervals(
             _rule(x, "min", "max", stroke=MUTED, strokeDash=[1, 4], strokeWidth=2),
             _rule(x, "low", "high", strokeWidth=6, opacity=0.6),
             _point(x),
-            # What a margin's line runs behind stays readable.
+            # The name stays readable over a margin's line.
             *([_text("name", 0, stroke=PAPER, strokeWidth=5, **left)] if margin is not None else []),
             _text("name", 0, **left),
             _text("figures", "width", align="right"),
@@ -89,37 +98,33 @@ def intervals(
 
 
 DROP = 7  # px from the middle of a line down to its interval, below its text
+DOT: Mapping[str, Any] = {"type": "point", "filled": True}
+RIMMED: Mapping[str, Any] = {"opacity": 1, "stroke": PAPER, "strokeWidth": 2}
 SHADE = {"field": "shade", "type": "nominal", "scale": None, "legend": None}
 
 
 def _rule(x: Mapping[str, Any], low: str | float | None, high: str | float | None, **mark: Any) -> dict[str, Any]:
     """A horizontal rule between two fields, left out where either is null, or between two numbers."""
     fields = isinstance(low, str)
+    kind = "field" if fields else "datum"
     shade = {} if "stroke" in mark else {"color": SHADE}
     return {
         "transform": [{"filter": f"isValid(datum.{low}) && isValid(datum.{high})"}] if fields else [],
         "mark": {"type": "rule", "strokeCap": "round", "yOffset": DROP, **mark},
-        "encoding": {
-            "x": {"field" if fields else "datum": low, **x},
-            "x2": {"field" if fields else "datum": high},
-            **shade,
-        },
+        "encoding": {"x": {kind: low, **x}, "x2": {kind: high}, **shade},
     }
 
 
 def _point(x: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "transform": [{"filter": "isValid(datum.value)"}],
-        "mark": {
-            "type": "point", "filled": True, "size": 130, "opacity": 1,
-            "stroke": PAPER, "strokeWidth": 2, "yOffset": DROP,
-        },
+        "mark": {**DOT, "size": 130, **RIMMED, "yOffset": DROP},
         "encoding": {
             "x": {"field": "value", **x},
             "color": SHADE,
             "shape": {"field": "shape", "type": "nominal", "scale": None, "legend": None},
         },
-    }  # fmt: skip
+    }
 
 
 def _text(field: str, at: float | str, **mark: Any) -> dict[str, Any]:
@@ -151,7 +156,7 @@ def _line(index: int, estimate: judgekit.statistics.Estimate, styles: Styles, op
 
 
 def _name(estimate: judgekit.statistics.Estimate, opponents: bool) -> str:
-    return f"{estimate.system} against {estimate.opponent}" if opponents and estimate.opponent else estimate.system
+    return pair_name(estimate) if opponents else estimate.system
 
 
 def _scaled(value: float | None, scale: judgekit.Scale) -> float | None:
@@ -159,8 +164,7 @@ def _scaled(value: float | None, scale: judgekit.Scale) -> float | None:
 
 
 def _around_zero(estimates: Sequence[judgekit.statistics.Estimate], margin: float | None) -> list[float]:
-    """An axis that shows every end, the margin and zero, a tenth wider on both sides; the whole scale where nothing is
-    known."""
+    """An axis with every end, the margin and zero, a tenth wider on both sides; the whole scale without any ends."""
     ends = [
         end
         for estimate in estimates
@@ -203,8 +207,7 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Scale, style
     top = max((bar.count for bars in systems.values() for bar in bars), default=1)
     x = {"field": "bin", "type": "nominal", "sort": order, "scale": {"domain": order}}
     y = {"field": "count", "type": "quantitative", "scale": {"domain": [0, top * 1.18], "nice": False}, "axis": None}
-    unit = numbers.unit(scale).strip()
-    label = f"{scale.label} ({unit})" if unit else scale.label
+    label = axis_title(scale.label, scale)
 
     def one(system: str, bars: Sequence[Bin], last: bool) -> dict[str, Any]:
         values = [
@@ -212,10 +215,15 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Scale, style
             for bar in bars
         ]
         axis = {
-            "labelAngle": 0, "labelOverlap": False, "labelFontSize": 10, "domain": True, "domainColor": LINE,
-            "labelExpr": "datum.label == 'no score' ? ['no', 'score'] : datum.label", "labels": last,
+            "labelAngle": 0,
+            "labelOverlap": False,
+            "labelFontSize": 10,
+            "domain": True,
+            "domainColor": LINE,
+            "labelExpr": "datum.label == 'no score' ? ['no', 'score'] : datum.label",
+            "labels": last,
             "title": label if last else None,
-        }  # fmt: skip
+        }
         encoding = {"x": {**x, "axis": axis}, "y": y}
         return {
             "title": system,
@@ -234,7 +242,7 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Scale, style
 
     last = list(systems)[-1]
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "spacing": 14,
         "vconcat": [one(system, bars, system == last) for system, bars in systems.items()],
     }
@@ -243,10 +251,10 @@ def histogram(systems: Mapping[str, Sequence[Bin]], scale: judgekit.Scale, style
 def ranked(values: Mapping[str, float], scale: judgekit.Scale) -> list[tuple[str, float]]:
     """Items with their values from the largest gain to the largest loss; of more than BARS as many, evenly spaced."""
     good = 1 if scale.higher_is_better else -1
-    found = sorted(values.items(), key=lambda item: (-good * item[1], item[0]))
-    if len(found) > BARS:
-        found = [found[round(i * (len(found) - 1) / (BARS - 1))] for i in range(BARS)]
-    return found
+    bars = sorted(values.items(), key=lambda item: (-good * item[1], item[0]))
+    if len(bars) > BARS:
+        bars = [bars[round(i * (len(bars) - 1) / (BARS - 1))] for i in range(BARS)]
+    return bars
 
 
 def waterfall(
@@ -255,21 +263,15 @@ def waterfall(
     """A bar an item, in the order of `ranked`: upwards where it is better. `margin` (on the scale of differences) is a
     dashed line."""
     good = 1 if scale.higher_is_better else -1
+    shades = [BETTER if value * good > 0 else WORSE for value in values]
     bars = [
-        {
-            "left": place,
-            "right": place + 1,
-            "change": _scaled(value, scale),
-            "none": 0,
-            "shade": BETTER if value * good > 0 else WORSE,
-        }
-        for place, value in enumerate(values)
+        {"left": place, "right": place + 1, "change": _scaled(value, scale), "none": 0, "shade": shade}
+        for place, (value, shade) in enumerate(zip(values, shades, strict=True))
     ]
-    unit = numbers.unit(scale, difference=True).strip()
     y = {
         "type": "quantitative",
         "scale": {"reverse": not scale.higher_is_better},
-        "axis": {"title": f"{label} ({unit})" if unit else label, "tickCount": 5},
+        "axis": {"title": axis_title(label, scale, difference=True), "tickCount": 5},
     }
     x = {"type": "quantitative", "scale": {"domain": [0, len(bars)], "nice": False}, "axis": None}
     layers: list[dict[str, Any]] = [
@@ -288,19 +290,16 @@ def waterfall(
     if margin is not None:
         mark = {"type": "rule", "strokeDash": [5, 3], "color": MARGIN}
         layers.append({"mark": mark, "encoding": {"y": {"datum": _scaled(margin, scale), **y}}})
-    return _top(height=150, data={"values": bars}, layer=layers)
+    return top(height=150, data={"values": bars}, layer=layers)
 
 
-def calibration(found: judgekit.statistics.Agreement) -> dict[str, Any]:
+def calibration(agreement: judgekit.statistics.Agreement) -> dict[str, Any]:
     """The labels' mean over the judge's, with the labels' interval; the dashed line is where they are the same."""
-    scale = found.scale
+    scale = agreement.scale
     ends = [_scaled(scale.low, scale), _scaled(scale.high, scale)]
-    unit = numbers.unit(scale).strip()
     both = {"type": "quantitative", "scale": {"domain": ends, "nice": False}}
-    axis = {"tickCount": 5}
-    suffix = f" ({unit})" if unit else ""
-    x = {**both, "axis": {**axis, "title": f"the judge{suffix}"}}
-    y = {**both, "axis": {**axis, "title": f"the labels{suffix}"}}
+    x = {**both, "axis": {"tickCount": 5, "title": axis_title("the judge", scale)}}
+    y = {**both, "axis": {"tickCount": 5, "title": axis_title("the labels", scale)}}
     values = [
         {
             "judge": _scaled(one.judge, scale),
@@ -308,24 +307,31 @@ def calibration(found: judgekit.statistics.Agreement) -> dict[str, Any]:
             "low": _scaled(one.interval.low, scale),
             "high": _scaled(one.interval.high, scale),
         }
-        for one in found.calibration
+        for one in agreement.calibration
     ]
     same = [{"judge": end, "label": end} for end in ends]
     place = {"x": {"field": "judge", **x}, "y": {"field": "label", **y}}
-    return _top(
+    return top(
         height=220,
         layer=[
-            {"data": {"values": same}, "mark": {"type": "line", "strokeDash": [5, 3], "color": MUTED, "strokeWidth": 1},
-             "encoding": place},
-            {"data": {"values": values}, "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
-             "mark": {"type": "rule", "color": COLOURS[0], "strokeWidth": 5, "opacity": 0.5, "strokeCap": "round"},
-             "encoding": {"x": place["x"], "y": {"field": "low", **y}, "y2": {"field": "high"}}},
-            {"data": {"values": values},
-             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1, "stroke": PAPER, "strokeWidth": 2,
-                      "color": COLOURS[0]},
-             "encoding": place},
+            {
+                "data": {"values": same},
+                "mark": {"type": "line", "strokeDash": [5, 3], "color": MUTED, "strokeWidth": 1},
+                "encoding": place,
+            },
+            {
+                "data": {"values": values},
+                "transform": [{"filter": "isValid(datum.low) && isValid(datum.high)"}],
+                "mark": {"type": "rule", "color": COLOURS[0], "strokeWidth": 5, "opacity": 0.5, "strokeCap": "round"},
+                "encoding": {"x": place["x"], "y": {"field": "low", **y}, "y2": {"field": "high"}},
+            },
+            {
+                "data": {"values": values},
+                "mark": {**DOT, "size": 110, **RIMMED, "color": COLOURS[0]},
+                "encoding": place,
+            },
         ],
-    )  # fmt: skip
+    )
 
 
 OUTCOMES = ("wins", "ties", "losses", "no verdict")
@@ -354,18 +360,14 @@ def outcomes(systems: Mapping[str, Mapping[str, int]], names: Mapping[str, str])
             )
             start += count
     x = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False}, "axis": None}
-    return _top(
+    return top(
         height={"step": 58},
         data={"values": values},
         encoding={"y": {"field": "line", "type": "ordinal", "axis": None}},
         layer=[
             {
                 "mark": {"type": "bar", "height": 24, "yOffset": 8, "stroke": PAPER, "strokeWidth": 1.5},
-                "encoding": {
-                    "x": {"field": "start", **x},
-                    "x2": {"field": "end"},
-                    "color": SHADE,
-                },
+                "encoding": {"x": {"field": "start", **x}, "x2": {"field": "end"}, "color": SHADE},
             },
             {
                 "mark": {"type": "text", "dy": 8, "fontSize": 12, "fontWeight": 600},
@@ -390,7 +392,7 @@ def _fitting(count: int, outcome: str, share: float) -> str:
 
 
 def measure(points: Iterable[judgekit.data.CurvePoint], name: str) -> dict[str, Any]:
-    """Something else that was measured in training, by step; below the loss, on the same steps."""
+    """Another measure of a training, by step; below the loss, on the same steps."""
     values = [{"step": point.step, "split": point.split, "value": point.measures[name]} for point in points]
     return _by_step(values, name.replace("_", " "), 70)
 
@@ -403,17 +405,18 @@ def curve(points: Iterable[judgekit.data.CurvePoint]) -> dict[str, Any]:
 
 def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> dict[str, Any]:
     largest = max((abs(value["value"]) for value in values), default=0.0)
-    tiny = {"format": "~e"} if 0 < largest < 0.001 else {}  # learning rates: 1e−5, not 0.000010
+    tiny: dict[str, Any] = {"format": "~e"} if 0 < largest < 0.001 else {}  # learning rates: 1e−5, not 0.000010
     points = Counter(value["split"] for value in values)
-    dots = [  # of one point there is no line
+    split = {"field": "split", "type": "nominal", "sort": None}
+    dots: list[dict[str, Any]] = [  # a single point has no line
         {
-            "transform": [{"filter": {"field": "split", "equal": split}}],
-            "mark": {"type": "point", "filled": True, "size": 40, "color": COLOURS[place % len(COLOURS)]},
+            "transform": [{"filter": {"field": "split", "equal": name}}],
+            "mark": {**DOT, "size": 40, "color": COLOURS[place % len(COLOURS)]},
         }
-        for place, split in enumerate(points)
-        if points[split] == 1
+        for place, name in enumerate(points)
+        if points[name] == 1
     ]
-    return _top(
+    return top(
         height=height,
         data={"values": values},
         encoding={
@@ -426,13 +429,7 @@ def _by_step(values: Sequence[Mapping[str, Any]], title: str, height: int) -> di
             },
         },
         layer=[
-            {
-                "mark": {"type": "line", "interpolate": "linear"},
-                "encoding": {
-                    "color": {"field": "split", "type": "nominal", "sort": None},
-                    "strokeDash": {"field": "split", "type": "nominal", "sort": None},
-                },
-            },
+            {"mark": {"type": "line", "interpolate": "linear"}, "encoding": {"color": split, "strokeDash": split}},
             *dots,
         ],
     )

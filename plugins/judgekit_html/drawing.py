@@ -1,4 +1,4 @@
-"""A Vega-Lite dict → an SVG in a data URI, drawn by vl-convert.
+"""SVG charts in data URIs, drawn from Vega-Lite dicts by vl-convert.
 
 The SVG is shown by <img>, where a browser runs no script, follows no link and loads nothing: no string in a chart
 can reach the page. Its colours follow the reader's light or dark scheme by a media query inside it.
@@ -77,10 +77,20 @@ _CONFIG: dict[str, Any] = {
 # such a name could not be drawn. A joiner at its end is not seen.
 _EVERY_OBJECTS = frozenset(
     (
-        "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString",
-        "valueOf", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__",
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+        "__proto__",
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
     )
-)  # fmt: skip
+)
 _JOINER = "\N{ZERO WIDTH JOINER}"
 _SVG = "http://www.w3.org/2000/svg"
 # Names for readers of inline SVG, and marks of interaction: without use in a picture.
@@ -162,15 +172,15 @@ def _finished(svg: str) -> bytes:
     for element in root.iter():
         for key, value in element.attrib.items():
             if "#" in value and key != "id":
-                element.set(key, re.sub(r"#([A-Za-z_]+\d+)", lambda found: _renamed(found, numbers), value))
+                element.set(key, re.sub(r"#([A-Za-z_]+\d+)", lambda match: _renamed(match, numbers), value))
     style = ElementTree.Element(f"{{{_SVG}}}style")
     style.text = _scheme()
     root.insert(0, style)
     return ElementTree.tostring(root, encoding="unicode").encode("utf-8")
 
 
-def _renamed(found: re.Match[str], numbers: Mapping[str, str]) -> str:
-    return "#" + numbers.get(found.group(1), found.group(1))
+def _renamed(match: re.Match[str], numbers: Mapping[str, str]) -> str:
+    return "#" + numbers.get(match.group(1), match.group(1))
 
 
 def _scheme() -> str:

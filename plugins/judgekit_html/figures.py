@@ -24,7 +24,7 @@ from judgekit_html.findings import (
 )
 
 OUTRIGHT = charts.OUTCOMES[:3]
-TOKENS = "tokens"  # how many were learnt from so far: in the table, but no curve worth drawing
+TOKENS = "tokens"  # learnt from so far: in the table, but not worth a curve
 TABLE_ROWS = 25  # of a loss curve's table, a split
 
 
@@ -50,18 +50,18 @@ def results(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
 
 def differences(record: judgekit.RunRecord, metric: str) -> judgekit.Section | None:
     """The metric's paired differences, and the margin of the gate's rule on it; None where it has none."""
-    found = [d for d in record.differences if d.metric == metric and d.series == "value"]
-    if not found:
+    estimates = [d for d in record.differences if d.metric == metric and d.series == "value"]
+    if not estimates:
         return None
-    words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in found]
-    margin = margin_of(record, metric, found[0].scale)
-    sentence = f"On {metric}, {joined(words)}. Zero is marked{margin_words(margin, found[0].scale)}."
-    chart = charts.intervals(found, Styles(record.systems), 0, margin=margin)
+    words = [f"{d.system} − {d.against} is {_figures(d)}: {conclude(d)[0]}" for d in estimates]
+    margin = margin_of(record, metric, estimates[0].scale)
+    sentence = f"On {metric}, {joined(words)}. Zero is marked{margin_words(margin, estimates[0].scale)}."
+    chart = charts.intervals(estimates, Styles(record.systems), 0, margin=margin)
     return judgekit.Section(f"differences-{metric}", metric, sentence, chart)
 
 
 def margin_of(record: judgekit.RunRecord, metric: str, scale: judgekit.Scale) -> float | None:
-    """Where the margin of the gate's rule on the metric lies, on the scale of differences."""
+    """The margin of the gate's rule on the metric, on the scale of differences."""
     for claim in record.gate.claims if record.gate else ():
         if claim.metric == metric and claim.kind == "margin":
             return -claim.threshold if scale.higher_is_better else claim.threshold
@@ -75,7 +75,7 @@ def margin_words(margin: float | None, scale: judgekit.Scale) -> str:
 
 
 def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, float]) -> judgekit.Section:
-    """How far the items lie apart, each a bar; `moved` are those that do."""
+    """The difference on each item as a bar; `moved`: those that are not zero."""
     scale = column.scale
     better = sum(column.is_better(value) for value in moved.values())
     equal = len(column.values) - len(moved)
@@ -96,12 +96,12 @@ def waterfall(record: judgekit.RunRecord, column: Column, moved: Mapping[str, fl
 
 
 def _figures(estimate: judgekit.statistics.Estimate) -> str:
-    """43.1 [37.0, 49.2], or what is missing."""
+    """A value and its interval, 43.1 [37.0, 49.2], or what is missing."""
     if estimate.value is None:
         return f"nothing ({estimate.interval.note or 'no estimate'})"
     figure = numbers.amount(estimate.value, estimate.scale, difference=estimate.against is not None)
-    found = interval_text(estimate)
-    return f"{figure} {found}" if found.startswith("[") else f"{figure} ({found})"
+    interval = interval_text(estimate)
+    return f"{figure} {interval}" if interval.startswith("[") else f"{figure} ({interval})"
 
 
 def joined(parts: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ def joined(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-class Tally:
+class RowCounts:
     """Rows counted by metric and system (or "system against opponent") in one pass: values, missing verdicts, and wins,
     ties and losses."""
 
@@ -133,8 +133,8 @@ class Tally:
         return list(dict.fromkeys(system for name, system in (*self.values, *self.unscored) if name == metric))
 
 
-def distribution(record: judgekit.RunRecord, tally: Tally, metric: str) -> judgekit.Section | None:
-    """How the metric's values spread; None for pairwise metrics and for those with only two values."""
+def distribution(record: judgekit.RunRecord, tally: RowCounts, metric: str) -> judgekit.Section | None:
+    """The distribution of the metric's values; None for pairwise metrics and for those with only two values."""
     estimates = headlines(record, metric)
     if is_pairwise(record, metric) or not estimates:
         return None
@@ -154,13 +154,13 @@ def distribution(record: judgekit.RunRecord, tally: Tally, metric: str) -> judge
     return judgekit.Section(f"distribution-{metric}", metric, f"{metric}, one count a verdict: {totals}.", chart, table)
 
 
-def _total(system: str, tally: Tally, metric: str) -> str:
+def _total(system: str, tally: RowCounts, metric: str) -> str:
     missing = tally.unscored[metric, system]
     scored = judgekit.counted(tally.values[metric, system].total(), "score")
     return f"{system} has {scored}" + (f" and {missing} without" if missing else "")
 
 
-def outcomes(record: judgekit.RunRecord, tally: Tally, metric: str) -> judgekit.Section | None:
+def outcomes(record: judgekit.RunRecord, tally: RowCounts, metric: str) -> judgekit.Section | None:
     """Wins, ties and losses of a pairwise metric; None for other metrics."""
     pairs = tally.systems(metric)
     if not is_pairwise(record, metric) or not pairs:
@@ -177,7 +177,7 @@ def outcomes(record: judgekit.RunRecord, tally: Tally, metric: str) -> judgekit.
     return judgekit.Section(f"outcomes-{metric}", metric, f"{metric}: {'; '.join(sentences)}.", chart, table)
 
 
-def _outcomes(record: judgekit.RunRecord, tally: Tally, metric: str, system: str) -> dict[str, int]:
+def _outcomes(record: judgekit.RunRecord, tally: RowCounts, metric: str, system: str) -> dict[str, int]:
     scale = next((e.scale for e in headlines(record, metric)), None)
     middle = (scale.low + scale.high) / 2 if scale else 0.5
     counts: Counter[str] = Counter()
@@ -239,15 +239,15 @@ def _measure(point: judgekit.data.CurvePoint, name: str) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    """So many decimals, or as many significant digits where those would show next to nothing (learning rates)."""
+    """A number with so many decimals; if it is small (a learning rate), with as many significant digits."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.01 else f"{value:.{digits}g}"
 
 
 def measures(training: judgekit.data.Training) -> list[judgekit.Section]:
-    """What else was measured on the way, each with a chart of its own."""
-    found = []
+    """The other measures of a training, each with its own chart."""
+    sections = []
     names = dict.fromkeys(name for point in training.curve for name in point.measures)
     for name in (name for name in names if name != TOKENS):
         points = [point for point in training.curve if name in point.measures]
@@ -262,13 +262,13 @@ def measures(training: judgekit.data.Training) -> list[judgekit.Section]:
         ]
         table = judgekit.Table(["split", "step", words], rows)
         chart = charts.measure(charts.thinned(points), name)
-        found.append(judgekit.Section(f"training-{training.name}-{name}", words, sentence, chart, table))
-    return found
+        sections.append(judgekit.Section(f"training-{training.name}-{name}", words, sentence, chart, table))
+    return sections
 
 
 def own(run: judgekit.RunView) -> dict[str, list[Any]]:
-    """`placed`: sections that know their place; `training`: those of each training."""
-    record, tally = run.record, Tally(run)
+    """`placed`: sections with their place; `training`: those of each training."""
+    record, tally = run.record, RowCounts(run)
     names = metrics(record)
     return {
         "placed": [

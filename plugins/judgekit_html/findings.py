@@ -1,4 +1,4 @@
-"""What the numbers say, in words: the verdict strip. First what makes them unreliable, then what was found."""
+"""Conclusions from the numbers, in words: the verdict strip. First what makes them unreliable, then the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class Score:
+class Headline:
     """One headline number of a metric."""
 
     system: str
@@ -35,7 +35,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A claim on two systems, or on a win rate: its figures and what they allow to say."""
+    """A claim on two systems, or on a win rate: its figures and the conclusion."""
 
     left: str
     right: str
@@ -46,17 +46,25 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Finding:
+class MetricSummary:
     metric: str
     label: str
     direction: str
-    scores: tuple[Score, ...]
+    scores: tuple[Headline, ...]
     contrasts: tuple[Contrast, ...]
 
 
 def headlines(record: judgekit.RunRecord, metric: str) -> list[judgekit.statistics.Estimate]:
-    """The metric's headline estimates: the series `value`, for new items."""
-    return [e for e in record.estimates if e.metric == metric and e.series == "value" and e.estimand == NEW]
+    return [e for e in record.estimates if e.metric == metric and is_headline(e)]
+
+
+def is_headline(estimate: judgekit.statistics.Estimate) -> bool:
+    """True for an estimate of the series `value`, for new items."""
+    return estimate.series == "value" and estimate.estimand == NEW
+
+
+def pair_name(estimate: judgekit.statistics.Estimate) -> str:
+    return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system
 
 
 def metrics(record: judgekit.RunRecord) -> list[str]:
@@ -64,13 +72,13 @@ def metrics(record: judgekit.RunRecord) -> list[str]:
     return list(dict.fromkeys(estimate.metric for estimate in (*record.estimates, *record.differences)))
 
 
-def findings(record: judgekit.RunRecord) -> list[Finding]:
-    return [_finding(record, metric) for metric in metrics(record)]
+def summaries(record: judgekit.RunRecord) -> list[MetricSummary]:
+    return [_summary(record, metric) for metric in metrics(record)]
 
 
-def _finding(record: judgekit.RunRecord, metric: str) -> Finding:
+def _summary(record: judgekit.RunRecord, metric: str) -> MetricSummary:
     estimates = headlines(record, metric)
-    differences = [d for d in record.differences if d.metric == metric and d.series == "value" and d.estimand == NEW]
+    differences = [d for d in record.differences if d.metric == metric and is_headline(d)]
     scale = (estimates or differences)[0].scale if estimates or differences else None
     contrasts = [_difference(difference) for difference in differences]
     pairwise = is_pairwise(record, metric)
@@ -78,20 +86,20 @@ def _finding(record: judgekit.RunRecord, metric: str) -> Finding:
         # Of three or more systems the strengths say it all in a few lines; every pair is among the results.
         shown = sorted(strengths(record, metric), key=lambda e: -(e.value or 0)) or estimates
         contrasts = [preference(estimate, opponent(record, estimate) or "") for estimate in shown]
-    return Finding(
+    return MetricSummary(
         metric=metric,
         label=scale.label if scale else "",
         direction="" if scale is None or scale.higher_is_better else "lower is better",
-        scores=() if pairwise else tuple(_score(estimate) for estimate in estimates),
+        scores=() if pairwise else tuple(_headline(estimate) for estimate in estimates),
         contrasts=tuple(contrasts),
     )
 
 
-def opponent(record: judgekit.RunRecord, found: judgekit.statistics.Estimate | judgekit.Row) -> str | None:
-    """Whom a pairwise metric compares the system with; None for other metrics. Older records have it in the spec."""
-    part = metric_spec(record, found.metric)
+def opponent(record: judgekit.RunRecord, result: judgekit.statistics.Estimate | judgekit.Row) -> str | None:
+    """The system that a pairwise metric compares with; None for other metrics. Older records have it in the spec."""
+    part = metric_spec(record, result.metric)
     against = part.get("against")
-    return found.opponent or (against if part.get("type") == "pairwise" and isinstance(against, str) else None)
+    return result.opponent or (against if part.get("type") == "pairwise" and isinstance(against, str) else None)
 
 
 def is_pairwise(record: judgekit.RunRecord, metric: str) -> bool:
@@ -104,7 +112,7 @@ def strengths(record: judgekit.RunRecord, metric: str) -> list[judgekit.statisti
 
 
 def several_opponents(record: judgekit.RunRecord, metric: str) -> bool:
-    """Whether a system's name alone does not say which pair is meant."""
+    """True if a system's name alone does not say which pair is meant."""
     return len({opponent(record, estimate) for estimate in headlines(record, metric)}) > 1
 
 
@@ -114,14 +122,14 @@ def metric_spec(record: judgekit.RunRecord, metric: str) -> Mapping[str, object]
 
 
 def interval_text(estimate: judgekit.statistics.Estimate) -> str:
-    """[37.0, 49.2], or why there is none."""
-    found = estimate.interval
-    text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
-    return text or f"no interval: {found.note or 'no reason recorded'}"
+    """The interval as text, [37.0, 49.2], or the reason why there is none."""
+    interval = estimate.interval
+    text = numbers.span(interval.low, interval.high, estimate.scale, difference=estimate.against is not None)
+    return text or f"no interval: {interval.note or 'no reason recorded'}"
 
 
-def _score(estimate: judgekit.statistics.Estimate) -> Score:
-    return Score(estimate.system, numbers.amount(estimate.value, estimate.scale), interval_text(estimate))
+def _headline(estimate: judgekit.statistics.Estimate) -> Headline:
+    return Headline(estimate.system, numbers.amount(estimate.value, estimate.scale), interval_text(estimate))
 
 
 def _difference(estimate: judgekit.statistics.Estimate) -> Contrast:
@@ -131,7 +139,7 @@ def _difference(estimate: judgekit.statistics.Estimate) -> Contrast:
 
 
 def conclude(estimate: judgekit.statistics.Estimate, middle: float = 0.0) -> tuple[str, Tone]:
-    """What the interval allows to say about a value against `middle`."""
+    """The conclusion that an interval allows on its value against `middle`, and its tone."""
     low, high = estimate.interval.low, estimate.interval.high
     if low is None or high is None:
         return "no interval, so nothing is claimed", "warn"
@@ -155,15 +163,15 @@ def preference(estimate: judgekit.statistics.Estimate, against: str) -> Contrast
 
 
 def alerts(record: judgekit.RunRecord) -> list[Alert]:
-    """What must be said before the numbers: first what is broken, then the judges, then what is missing."""
-    found = [*_incomplete(record), *_cards(record), *_gate(record), *_missing(record)]
-    found += [Alert("plain", _pooled(record), "more")] if record.pooled else []
-    found += [Alert("warn", warning) for warning in record.warnings]
-    found += [
+    """Warnings to read before the numbers: first what is broken, then the judges, then what is missing."""
+    lines = [*_incomplete(record), *_cards(record), *_gate(record), *_missing(record)]
+    lines += [Alert("plain", _pooled(record), "more")] if record.pooled else []
+    lines += [Alert("warn", warning) for warning in record.warnings]
+    lines += [
         Alert("warn", f"{note} ({judgekit.counted(count, 'reply', 'replies')}).", "errors")
         for note, count in record.notes.items()
     ]
-    return sorted(found, key=lambda alert: alert.tone != "bad")
+    return sorted(lines, key=lambda alert: alert.tone != "bad")
 
 
 def _pooled(record: judgekit.RunRecord) -> str:
@@ -201,20 +209,20 @@ def _gate(record: judgekit.RunRecord) -> Iterator[Alert]:
 
 
 def claimed(claim: judgekit.statistics.GateClaim) -> str:
-    """What a rule is about: quality of sft."""
+    """The subject of a rule: quality of sft."""
     against = f" against {claim.opponent}" if claim.opponent else ""
     return f"{claim.metric} of {claim.system}{against}"
 
 
 def claim_words(claim: judgekit.statistics.GateClaim) -> str:
-    """What a rule asked and what it found, in words."""
+    """The measured value and the limit of a rule, in words."""
     scale, differ = claim.scale, claim.kind == "margin"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
-    found = f"{numbers.amount(claim.value, scale, difference=differ)} {span or '(no interval)'}"
+    measured = f"{numbers.amount(claim.value, scale, difference=differ)} {span or '(no interval)'}"
     limit = numbers.amount(claim.threshold, scale)
     if differ:
-        return f"{claimed(claim)} changed by {found}, with a margin of {limit}"
-    return f"{claimed(claim)} is {found}, and should be {KINDS[claim.kind]} {limit}"
+        return f"{claimed(claim)} changed by {measured}, with a margin of {limit}"
+    return f"{claimed(claim)} is {measured}, and should be {KINDS[claim.kind]} {limit}"
 
 
 def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:

@@ -1,16 +1,17 @@
-"""Every sample with its responses and verdicts, values formatted: a page at a time, so that memory does not matter."""
+"""Every sample with its responses and verdicts, values formatted: a page at a time, so that memory stays small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import judgekit
 from judgekit_html import numbers
 from judgekit_html.board import Board
 from judgekit_html.findings import is_pairwise
-from judgekit_html.shelf import Found, Shelf
+from judgekit_html.shelf import Shelf, Stored
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ORDERS = ("when shown first", "when shown second")
@@ -20,8 +21,8 @@ Scales = Mapping[tuple[str, str], judgekit.Scale]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One verdict of a row. `order` says which place the system had, for pairwise metrics."""
+class ShownVerdict:
+    """One verdict of a row. `order`: the place that the system had, for pairwise metrics."""
 
     order: str
     value: str
@@ -42,12 +43,12 @@ class Measure:
     status: str
     judge_repeat: int
     series: tuple[tuple[str, str], ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[ShownVerdict, ...]
 
 
 @dataclass
-class Answer:
-    """What one system said to one sample in one repeat, and what was made of it."""
+class SystemAnswer:
+    """One system's response to one sample in one repeat, and how it was measured."""
 
     system: str
     repeat: int
@@ -56,10 +57,16 @@ class Answer:
     measures: list[Measure] = field(default_factory=list)
 
 
+class Choice(NamedTuple):
+    letter: str
+    text: str
+    is_answer: bool
+
+
 @dataclass(frozen=True)
-class Item:
-    """`scores`: the first metric's values by system. `flags`: the statuses that are not plain success; `marks`: how it
-    stands to the baseline or between the systems. `values`: what it can be sorted by, one a column of the board."""
+class ReportItem:
+    """`scores`: the first metric's values by system. `flags`: the statuses that are not plain success; `marks`: its
+    changes since the baseline, or differences between systems. `values` to sort by, one a column of the board."""
 
     number: int
     id: str
@@ -69,27 +76,27 @@ class Item:
     marks: tuple[str, ...]
     values: tuple[str, ...]
     changes: tuple[tuple[str, str], ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[SystemAnswer, ...]
 
     @property
     def title(self) -> str:
         return "this sample is not part of the run's data" if self.sample is None else titled(self.sample)
 
     @property
-    def columns(self) -> list[list[Answer]]:
+    def columns(self) -> list[list[SystemAnswer]]:
         """The answers of each system, side by side with those of the others."""
-        found: dict[str, list[Answer]] = {}
+        by_system: dict[str, list[SystemAnswer]] = {}
         for answer in self.answers:
-            found.setdefault(answer.system, []).append(answer)
-        return list(found.values())
+            by_system.setdefault(answer.system, []).append(answer)
+        return list(by_system.values())
 
     @property
-    def choices(self) -> list[tuple[str, str, bool]]:
-        """(letter, text, whether it is the answer) of a multiple-choice question."""
+    def choices(self) -> list[Choice]:
+        """The options of a multiple-choice question."""
         if self.sample is None:
             return []
         return [
-            (LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
+            Choice(LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
             for i, text in enumerate(self.sample.choices)
         ]
 
@@ -122,26 +129,26 @@ class Items:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def pages(self, size: int) -> Iterator[list[Item]]:
+    def pages(self, size: int) -> Iterator[list[ReportItem]]:
         """The items, `size` at a time."""
         samples, ids = iter(self.run.samples), iter(self.numbers)
         for first in range(1, len(self) + 1, size):
             last = min(first + size - 1, len(self))
             here: list[judgekit.Sample | None] = list(islice(samples, size))
             here += [None] * (last - first + 1 - len(here))
-            found = self.shelf.between(first, last)
+            nouns = self.shelf.between(first, last)
             yield [
-                self._item(first + at, sample_id, sample, found.get(first + at, []))
+                self._item(first + at, sample_id, sample, nouns.get(first + at, []))
                 for at, (sample_id, sample) in enumerate(zip(islice(ids, size), here, strict=True))
             ]
 
-    def _item(self, number: int, sample_id: str, sample: judgekit.Sample | None, found: Sequence[Found]) -> Item:
-        answers: dict[tuple[str, int], Answer] = {}
+    def _item(self, number: int, sample_id: str, sample: judgekit.Sample | None, nouns: Sequence[Stored]) -> ReportItem:
+        answers: dict[tuple[str, int], SystemAnswer] = {}
         values: dict[str, dict[str, list[str]]] = {}
         flags: dict[str, None] = {}
-        for noun in found:
+        for noun in nouns:
             key = noun.system, noun.repeat
-            answer = answers.setdefault(key, Answer(*key))
+            answer = answers.setdefault(key, SystemAnswer(*key))
             if isinstance(noun, judgekit.Response):
                 answer.response = noun
                 if noun.status != "complete":
@@ -153,7 +160,7 @@ class Items:
             if noun.status != "scored":
                 flags[noun.status] = None
         first = next(iter(values.values()), {})
-        return Item(
+        return ReportItem(
             number=number,
             id=sample_id,
             sample=sample,
@@ -165,17 +172,17 @@ class Items:
             answers=self._sorted(answers),
         )
 
-    def _sorted(self, answers: Mapping[tuple[str, int], Answer]) -> tuple[Answer, ...]:
+    def _sorted(self, answers: Mapping[tuple[str, int], SystemAnswer]) -> tuple[SystemAnswer, ...]:
         """By system in the record's order, then by repeat; systems with several repeats number them."""
         order = self._order
-        found = sorted(answers.values(), key=lambda a: (order.get(a.system, len(order)), a.system, a.repeat))
-        repeated = {answer.system for answer in found if answer.repeat}
-        for answer in found:
+        ordered = sorted(answers.values(), key=lambda a: (order.get(a.system, len(order)), a.system, a.repeat))
+        repeated = {answer.system for answer in ordered if answer.repeat}
+        for answer in ordered:
             answer.repeated = answer.system in repeated
-        return tuple(found)
+        return tuple(ordered)
 
 
-def _everything(run: judgekit.RunView) -> Iterator[Found]:
+def _everything(run: judgekit.RunView) -> Iterator[Stored]:
     yield from run.responses
     yield from run.rows
 
@@ -191,7 +198,7 @@ def _measure(row: judgekit.Row, scales: Scales, pairwise: bool) -> Measure:
         judge_repeat=row.judge_repeat,
         series=_figures(row.series, row.metric, scales),
         readings=tuple(
-            Reading(
+            ShownVerdict(
                 order,
                 _reading(verdict, scale) if several else "",
                 verdict,
@@ -204,7 +211,7 @@ def _measure(row: judgekit.Row, scales: Scales, pairwise: bool) -> Measure:
 
 
 def _places(row: judgekit.Row) -> Sequence[str]:
-    """What each verdict of a conversation is on: the turns, then the whole. Nothing of what has one verdict."""
+    """The parts of a conversation that the verdicts are on: the turns, then the whole; empty for one verdict."""
     count = len(row.verdicts)
     turns = sum(name.startswith("turn_") for name in {*row.series, *row.missing})
     if count < 2 or not turns:
@@ -214,11 +221,11 @@ def _places(row: judgekit.Row) -> Sequence[str]:
 
 def _figures(series: Mapping[str, float], metric: str, scales: Scales) -> tuple[tuple[str, str], ...]:
     """(label, value) of further values."""
-    found = []
+    figures = []
     for name, value in series.items():
         scale = scales.get((metric, name))
-        found.append((scale.label if scale else name, _value(value, scale)))
-    return tuple(found)
+        figures.append((scale.label if scale else name, _value(value, scale)))
+    return tuple(figures)
 
 
 def _reading(verdict: judgekit.Verdict, scale: judgekit.Scale | None) -> str:

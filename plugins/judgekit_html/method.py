@@ -1,4 +1,4 @@
-"""How the numbers were made, in plain words, and what it takes to make them again."""
+"""The method in plain words, and the commands that make the numbers again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXPLAINED = {
 
 
 def explanation(record: judgekit.RunRecord) -> list[str]:
-    """The method in sentences, only of what this run used."""
+    """The method in sentences, as far as this run used it."""
     every = (*record.estimates, *record.differences)
     said = [
         "Every number is a mean over items. Repeats of one item are averaged first: they make an item's value "
@@ -89,7 +89,7 @@ def _judge(record: judgekit.RunRecord) -> str:
 
 
 def command(run: judgekit.RunView) -> str:
-    """What makes the run again, then this report of it."""
+    """The commands that make the run again, then this report of it."""
     record = run.record
     flags = "".join(
         f" --{name}" for name, wanted in (("redact", run.redacted), ("interactive", run.interactive)) if wanted

@@ -1,4 +1,4 @@
-"""One number → text, the same way everywhere: decimals by the scale's width, a real minus, units."""
+"""Numbers as text, the same way everywhere: decimals by the scale's width, a real minus, units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NONE = "–"
 
 
 def factor(scale: judgekit.Scale) -> float:
-    """What a value is multiplied by to be printed: 100 for shares in percent, else 1."""
+    """The factor from a value to its printed number: 100 for shares in percent, else 1."""
     return 100.0 if scale.unit == "%" and scale.high <= 1 else 1.0
 
 
@@ -28,7 +28,7 @@ def plain(value: float, scale: judgekit.Scale, *, signed: bool = False) -> str:
 
 
 def minus(text: str) -> str:
-    """-5 … +5 → −5 … +5: a number's sign is no hyphen."""
+    """-5 … +5 → −5 … +5: a minus sign instead of the hyphen."""
     return text.replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""RunView → HTML files: one page, or a page and a folder of pages with the items where these are many.
+"""HTML files of a RunView: one page, or a page and a folder of pages with the items where these are many.
 
 Everything is escaped by the template engine; only our own style and scripts are not.
 """
@@ -22,7 +22,7 @@ import judgekit
 import judgekit.statistics
 from judgekit_html import agreements, breakdowns, changes, drawing, figures, findings, method, numbers, tables, tuned
 from judgekit_html.board import MARKS, Board
-from judgekit_html.items import Item, Items, titles
+from judgekit_html.items import Items, ReportItem, titles
 from judgekit_html.visible import visible
 
 MANY = 5000  # items on one page; of more, each page has PER_PAGE
@@ -45,22 +45,22 @@ class Figure:
 
 @dataclass
 class Overview:
-    """What the main page says of the items: all of them, or of each page its place and what is on it."""
+    """The items as the main page shows them: all of them, or a summary of each page."""
 
-    items: list[Item] = field(default_factory=list)
+    items: list[ReportItem] = field(default_factory=list)
     pages: list[dict[str, Any]] = field(default_factory=list)
     index: list[list[Any]] = field(default_factory=list)
     flags: dict[str, None] = field(default_factory=dict)
     categories: dict[str, None] = field(default_factory=dict)
 
-    def note(self, page: Sequence[Item]) -> None:
+    def note(self, page: Sequence[ReportItem]) -> None:
         for item in page:
             self.flags.update(dict.fromkeys((*item.flags, *item.marks)))
             if item.sample and item.sample.category:
                 self.categories[item.sample.category] = None
 
 
-class Report:
+class ReportPages:
     """One run's report on its way to its files."""
 
     def __init__(self, run: judgekit.RunView, sections: Sequence[judgekit.Section], many: int = MANY) -> None:
@@ -75,7 +75,7 @@ class Report:
         self._templates = _environment()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of every file; the main page comes last, for it says what the others have."""
+        """Name and content of every file; the main page comes last, since it describes the others."""
         overview = Overview()
         for number, page in enumerate(self.items.pages(PER_PAGE), start=1):
             overview.note(page)
@@ -108,7 +108,7 @@ class Report:
     def _page_name(self, number: int) -> str:
         return f"{FOLDER}/items-{number:04d}.html"
 
-    def _page(self, number: int, page: Sequence[Item]) -> dict[str, Any]:
+    def _page(self, number: int, page: Sequence[ReportItem]) -> dict[str, Any]:
         last = -(-len(self.items) // PER_PAGE)
         seen = Overview()
         seen.note(page)
@@ -124,7 +124,7 @@ class Report:
             "categories": sorted(seen.categories),
         }
 
-    def _entry(self, item: Item) -> list[Any]:
+    def _entry(self, item: ReportItem) -> list[Any]:
         """A line of the index that the main page searches: id, title, flags, category, values."""
         category = item.sample.category or "" if item.sample else ""
         title = "" if self.run.redacted else item.title[:LONG]
@@ -136,9 +136,11 @@ class Report:
         return f"{page}#item-{number}"
 
     def _link(self, texts: Mapping[str, str]) -> changes.Link:
-        def link(sample_id: str) -> tuple[str, str, str] | None:
+        def link(sample_id: str) -> changes.ItemLink | None:
             number = self.items.numbers.get(sample_id)
-            return None if number is None else (str(number), self.href(number), texts.get(sample_id, ""))
+            if number is None:
+                return None
+            return changes.ItemLink(str(number), self.href(number), texts.get(sample_id, ""))
 
         return link
 
@@ -152,7 +154,7 @@ class Report:
         placed = [*own["placed"], *breakdowns.sections(record), *self.sections]
         return {
             "alerts": findings.alerts(record),
-            "findings": findings.findings(record),
+            "findings": findings.summaries(record),
             "rules": changes.rules(record),
             "changes": [(draw(one.section), one) for one in changes.movements(record, self.board.changes, link)],
             "results": [
@@ -164,9 +166,9 @@ class Report:
                 for metric in dict.fromkeys(difference.metric for difference in record.differences)
             ],
             "waterfalls": [(draw(one.section), one) for one in changes.movements(record, self.board.differences, link)],
-            "bought": tuned.bought(record, self.board),
+            "bought": tuned.gains(record, self.board),
             "bought_columns": tuned.COLUMNS,
-            "training": [[draw(section) for section in found] for found in own["training"]],
+            "training": [[draw(section) for section in sections] for sections in own["training"]],
             "placed": {place: [draw(one) for one in placed if _place(one) == place] for place in PLACES},
             "speeds": {name: f"{speed:,.0f}" for name, speed in (run.speeds or {}).items()},
             "agreements": [
@@ -214,8 +216,8 @@ def _place(section: judgekit.Section) -> str:
     return section.place if section.place in PLACES else PLACES[-1]
 
 
-def _summary(name: str, page: Sequence[Item]) -> dict[str, Any]:
-    """What is on a page of items, for readers without JavaScript."""
+def _summary(name: str, page: Sequence[ReportItem]) -> dict[str, Any]:
+    """The contents of a page of items, for readers without JavaScript."""
     flags = Counter(flag for item in page for flag in item.flags)
     return {"href": name, "first": page[0], "last": page[-1], "flags": sorted(flags.items())}
 

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import judgekit
 
-Found = judgekit.Response | judgekit.Row
+Stored = judgekit.Response | judgekit.Row
 BATCH = 2000  # nouns a write
 
 
@@ -18,15 +18,15 @@ class Shelf:
     """Put in any order; taken out by number, each number's in the order in which they were put."""
 
     def __init__(self, on_disk: bool) -> None:
-        self._memory: dict[int, list[Found]] = defaultdict(list)
+        self._memory: dict[int, list[Stored]] = defaultdict(list)
         # An empty name is SQLite's own temporary file: private, and gone with the connection.
         self._disk = sqlite3.connect("") if on_disk else None
         self._waiting: list[tuple[int, bool, str]] = []
         if self._disk is not None:
             self._disk.execute("PRAGMA cache_size = -16000")  # KB
-            self._disk.execute("CREATE TABLE found (number INTEGER, is_row INTEGER, noun TEXT)")
+            self._disk.execute("CREATE TABLE nouns (number INTEGER, is_row INTEGER, noun TEXT)")
 
-    def put(self, number: int, noun: Found) -> None:
+    def put(self, number: int, noun: Stored) -> None:
         if self._disk is None:
             self._memory[number].append(noun)
             return
@@ -38,23 +38,24 @@ class Shelf:
 
     def _write(self) -> None:
         assert self._disk is not None
-        self._disk.executemany("INSERT INTO found VALUES (?, ?, ?)", self._waiting)
+        self._disk.executemany("INSERT INTO nouns VALUES (?, ?, ?)", self._waiting)
         self._waiting.clear()
 
-    def between(self, first: int, last: int) -> dict[int, list[Found]]:
-        """What belongs to the numbers from `first` to `last`."""
+    def between(self, first: int, last: int) -> dict[int, list[Stored]]:
+        """The nouns of the numbers from `first` to `last`."""
         if self._disk is None:
             return {number: self._memory[number] for number in range(first, last + 1) if number in self._memory}
         if self._waiting:
             self._write()
-        self._disk.execute("CREATE INDEX IF NOT EXISTS by_number ON found (number)")
+        self._disk.execute("CREATE INDEX IF NOT EXISTS by_number ON nouns (number)")
         return {
-            number: [noun for _, noun in found] for number, found in groupby(self._read(first, last), lambda f: f[0])
+            number: [noun for _, noun in entries]
+            for number, entries in groupby(self._read(first, last), lambda f: f[0])
         }
 
-    def _read(self, first: int, last: int) -> Iterator[tuple[int, Found]]:
+    def _read(self, first: int, last: int) -> Iterator[tuple[int, Stored]]:
         assert self._disk is not None
-        query = "SELECT number, is_row, noun FROM found WHERE number BETWEEN ? AND ? ORDER BY number, rowid"
+        query = "SELECT number, is_row, noun FROM nouns WHERE number BETWEEN ? AND ? ORDER BY number, rowid"
         for number, is_row, text in self._disk.execute(query, (first, last)):
             tree = json.loads(text)
             yield number, judgekit.Row.model_validate(tree) if is_row else judgekit.Response.model_validate(tree)

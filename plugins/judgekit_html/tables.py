@@ -1,4 +1,4 @@
-"""Estimates and checks as rows of text: every number that the record has, each with what is needed to read it."""
+"""Estimates and checks as rows of text: every number of the record, with what is needed to read it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import judgekit
 import judgekit.statistics
 from judgekit_html import numbers
-from judgekit_html.findings import NEW, conclude
+from judgekit_html.findings import NEW, conclude, pair_name
 
 METHODS = {
     "bootstrap": "studentised bootstrap",
@@ -31,8 +31,8 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Range:
-    """An interval as text, or the note that says why there is none."""
+class IntervalText:
+    """An interval as text, or a note on why there is none."""
 
     text: str
     note: str = ""
@@ -47,10 +47,10 @@ class Line:
     opponent: str | None
     series: str
     value: str
-    interval: Range
+    interval: IntervalText
     method: str
-    bootstrap: Range
-    rerun: Range
+    bootstrap: IntervalText
+    rerun: IntervalText
     se: str
     items: str
     repeats: str
@@ -103,11 +103,11 @@ def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Est
     )
 
 
-def _range(found: judgekit.statistics.Interval | None, estimate: judgekit.statistics.Estimate) -> Range:
-    if found is None:
-        return Range(numbers.NONE)
-    text = numbers.span(found.low, found.high, estimate.scale, difference=estimate.against is not None)
-    return Range(text) if text else Range("none", found.note or "no reason recorded")
+def _range(interval: judgekit.statistics.Interval | None, estimate: judgekit.statistics.Estimate) -> IntervalText:
+    if interval is None:
+        return IntervalText(numbers.NONE)
+    text = numbers.span(interval.low, interval.high, estimate.scale, difference=estimate.against is not None)
+    return IntervalText(text) if text else IntervalText("none", interval.note or "no reason recorded")
 
 
 def _error(estimate: judgekit.statistics.Estimate) -> str:
@@ -126,7 +126,7 @@ def _bounds(estimate: judgekit.statistics.Estimate) -> str:
 
 
 def counts(by_status: Mapping[Any, int]) -> str:
-    """105 scored, 1 unparsed."""
+    """Counts as text: 105 scored, 1 unparsed."""
     return ", ".join(f"{numbers.whole(count)} {status}" for status, count in by_status.items() if count)
 
 
@@ -143,7 +143,7 @@ class CheckLine:
 
 
 def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
-    found = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
+    written = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
     return [
         CheckLine(
             label=check.label,
@@ -155,7 +155,7 @@ def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
             items=numbers.whole(check.n_items) if check.n_items else "",
             counts=counts(check.counts) if set(check.counts) - {"scored"} else "",
         )
-        for check, (value, low, high) in zip(card.checks, found, strict=True)
+        for check, (value, low, high) in zip(card.checks, written, strict=True)
     ]
 
 
@@ -176,24 +176,25 @@ def statuses(record: judgekit.RunRecord) -> judgekit.Table:
         (one.metric, one.system, one.opponent): one.value for one in record.statistics if one.name == "asked_twice"
     }
     rows: list[list[str | float | int | None]] = [
-        [e.metric, _pair(e), *(e.counts.get(status, 0) for status in STATUSES),
-         *([again.get((e.metric, e.system, e.opponent), 0)] if again else [])]
-        for e in used if any(e.counts.values())
-    ]  # fmt: skip
+        [
+            e.metric,
+            pair_name(e),
+            *(e.counts.get(status, 0) for status in STATUSES),
+            *([again.get((e.metric, e.system, e.opponent), 0)] if again else []),
+        ]
+        for e in used
+        if any(e.counts.values())
+    ]
     names = [*(status.capitalize() for status in STATUSES), *(["Asked twice"] if again else [])]
     return judgekit.Table(["Metric", "System", *names], rows)
 
 
 def reruns(record: judgekit.RunRecord) -> judgekit.Table:
-    """What repeats say of the noise: how far each headline number would move if these items were run again."""
+    """The noise that repeats show: how far each headline number would move if these items were run again."""
     rows: list[list[str | float | int | None]] = []
     for e in record.estimates:
         if e.series == "value" and e.estimand != NEW:
-            found = _range(e.interval, e)
-            rows.append([e.metric, _pair(e), e.repeats, numbers.amount(e.value, e.scale), _error(e),
-                         f"{found.text} {found.note}".strip()])  # fmt: skip
+            span = _range(e.interval, e)
+            value, interval = numbers.amount(e.value, e.scale), f"{span.text} {span.note}".strip()
+            rows.append([e.metric, pair_name(e), e.repeats, value, _error(e), interval])
     return judgekit.Table(["Metric", "System", "Repeats", "Value", "SE of a rerun", "Interval of a rerun"], rows)
-
-
-def _pair(estimate: judgekit.statistics.Estimate) -> str:
-    return f"{estimate.system} against {estimate.opponent}" if estimate.opponent else estimate.system

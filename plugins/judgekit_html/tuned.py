@@ -1,9 +1,10 @@
-"""What tuning bought: every trained system beside those that it was trained from, in words and as a table."""
+"""Gains from tuning: every trained system beside those that it was trained from, in words and as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import judgekit
 import judgekit.statistics
@@ -14,44 +15,48 @@ COLUMNS = ("Metric", "Before", "After", "Difference", "Interval", "Items", "So")
 
 
 @dataclass(frozen=True)
-class Bought:
-    """One system beside one that it comes of."""
+class Gain:
+    """One system beside one that it was trained from."""
 
     title: str
     sentence: str
     rows: list[tuple[str, ...]]
 
 
-def bought(record: judgekit.RunRecord, board: Board) -> list[Bought]:
-    """For each trained system what its last training bought, and all of them together."""
-    found = []
+def gains(record: judgekit.RunRecord, board: Board) -> list[Gain]:
+    """The gains of each trained system: from its last training, and from all of them together."""
+    made = []
     trained = judgekit.data.provenances(record.spec)
     for descent in (trained[system] for system in record.systems if system in trained):
         for before in descent.compared:
             claims = [*_differences(record, board, descent.system, before), *_wins(record, descent.system, before)]
             if claims:
                 title = f"{descent.system}, trained from {before}"
-                found.append(Bought(title, _sentence(record, descent, before, claims), [row for row, _ in claims]))
-    return found
+                made.append(Gain(title, _sentence(record, descent, before, claims), [claim.row for claim in claims]))
+    return made
 
 
-Claim = tuple[tuple[str, ...], findings.Tone]
+class Claim(NamedTuple):
+    """A row of the table, and the tone of its conclusion."""
+
+    row: tuple[str, ...]
+    tone: findings.Tone
 
 
 def _differences(record: judgekit.RunRecord, board: Board, system: str, before: str) -> Iterator[Claim]:
     """A metric's headline of both, and the paired difference."""
-    for found in record.differences:
-        if (found.system, found.against, found.series, found.estimand) != (system, before, "value", findings.NEW):
+    for estimate in record.differences:
+        if (estimate.system, estimate.against) != (system, before) or not findings.is_headline(estimate):
             continue
-        conclusion, tone = findings.conclude(found)
-        yield (
+        conclusion, tone = findings.conclude(estimate)
+        yield Claim(
             (
-                found.metric,
-                _headline(record, found.metric, before),
-                _headline(record, found.metric, system),
-                numbers.amount(found.value, found.scale, difference=True),
-                findings.interval_text(found),
-                _items(board, found),
+                estimate.metric,
+                _headline(record, estimate.metric, before),
+                _headline(record, estimate.metric, system),
+                numbers.amount(estimate.value, estimate.scale, difference=True),
+                findings.interval_text(estimate),
+                _items(board, estimate),
                 conclusion,
             ),
             tone,
@@ -59,24 +64,25 @@ def _differences(record: judgekit.RunRecord, board: Board, system: str, before: 
 
 
 def _wins(record: judgekit.RunRecord, system: str, before: str) -> Iterator[Claim]:
-    """How often the system's answers are preferred, where a metric compares the two."""
+    """The system's win rates, where a metric compares the two."""
     for metric in findings.metrics(record):
-        for found in findings.headlines(record, metric):
-            if found.system == system and findings.opponent(record, found) == before:
-                contrast = findings.preference(found, before)
-                items = judgekit.counted(found.n_items, "item")
+        for estimate in findings.headlines(record, metric):
+            if estimate.system == system and findings.opponent(record, estimate) == before:
+                contrast = findings.preference(estimate, before)
+                items = judgekit.counted(estimate.n_items, "item")
                 won = (f"wins {contrast.figure}", contrast.interval, items, contrast.conclusion)
-                yield (f"{metric}, {system} against {before}", numbers.NONE, numbers.NONE, *won), contrast.tone
+                row = (f"{metric}, {system} against {before}", numbers.NONE, numbers.NONE, *won)
+                yield Claim(row, contrast.tone)
 
 
 def _headline(record: judgekit.RunRecord, metric: str, system: str) -> str:
-    mine = [found for found in findings.headlines(record, metric) if found.system == system]
+    mine = [estimate for estimate in findings.headlines(record, metric) if estimate.system == system]
     return numbers.amount(mine[0].value, mine[0].scale) if mine else numbers.NONE
 
 
-def _items(board: Board, found: judgekit.statistics.Estimate) -> str:
-    """60 better, 4 worse, 5 equal: of the items that both have a score for."""
-    label = f"{found.metric}, {found.system} − {found.against}"
+def _items(board: Board, estimate: judgekit.statistics.Estimate) -> str:
+    """Counts of the items that both have a score for: 60 better, 4 worse, 5 equal."""
+    label = f"{estimate.metric}, {estimate.system} − {estimate.against}"
     column = next((one for one in board.differences if one.label == label), None)
     if column is None:
         return numbers.NONE
@@ -86,10 +92,10 @@ def _items(board: Board, found: judgekit.statistics.Estimate) -> str:
 
 
 def _sentence(record: judgekit.RunRecord, descent: judgekit.data.Provenance, before: str, claims: list[Claim]) -> str:
-    """How the one came of the other, and on which metrics it is better or worse."""
+    """The metrics on which the system is better or worse, and how it was trained."""
     parts = []
     for tone, words in (("good", "better"), ("bad", "worse")):
-        names = [row[0].partition(",")[0] for row, found in claims if found == tone]
+        names = [claim.row[0].partition(",")[0] for claim in claims if claim.tone == tone]
         parts += [f"{words} than {before} by {figures.joined(names)}"] if names else []
     said = " and ".join(parts) or f"neither better nor worse than {before} by any metric"
     return (

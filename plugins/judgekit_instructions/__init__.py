@@ -1,4 +1,4 @@
-"""Instruction data: the formats it comes in, and the commands `judgekit data …` that look after it."""
+"""Instruction data: the commands `judgekit data …`, and a check for test items in training data."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`judgekit data contamination`: training items that stand in a test set."""
+"""`judgekit data contamination`: training items that are in a test set."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,18 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     named = test is not None
     learnt = read(train, given, empty=True, split=given["train_split"] or (None if named else "train"))
     tested = read(test or train, given, empty=True, split=given["test_split"] or (None if named else "test"))
-    found = overlap([item.sample for item in learnt], [item.sample for item in tested], given["threshold"])
-    kept = [item for place, item in enumerate(learnt) if place not in found.learnt]
+    shared = overlap([item.sample for item in learnt], [item.sample for item in tested], given["threshold"])
+    kept = [item for place, item in enumerate(learnt) if place not in shared.learnt]
     if target is not None:
         if not kept:
             raise judgekit.DataError(f"none of its {len(learnt):,} items is left", path=train)
         write(target, kept, learnt[0].format)
     if given["as_json"]:
-        click.echo(json.dumps(_tree(learnt, tested, found), indent=1))
+        click.echo(json.dumps(_tree(learnt, tested, shared), indent=1))
         return
-    counts = f"{len(found.exact):,} exactly, {len(found.near):,} nearly"
+    counts = f"{len(shared.exact):,} exactly, {len(shared.near):,} nearly"
     title = f"{len(tested):,} test items, of which in the {len(learnt):,} training items: {counts}"
-    rows = [*_exact_rows(learnt, tested, found), *_near_rows(learnt, tested, found)]
+    rows = list(_rows(learnt, tested, shared))
     if rows:
         columns = ("test item", "training items", "alike", "the test item's question")
         judgekit.print_table(title, columns, rows[:MOST_SHOWN])
@@ -63,39 +63,25 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
         click.echo(target)
 
 
-def _exact_rows(
-    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap
-) -> list[tuple[str, ...]]:
-    return [
-        (
-            where(tested[number]),
-            ", ".join(where(learnt[place]) for place in places),
-            "exactly",
-            _question(tested[number]),
-        )
-        for number, places in found.exact.items()
-    ]
-
-
-def _near_rows(
-    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap
-) -> list[tuple[str, ...]]:
-    return [
-        (
-            where(tested[number]),
-            f"{where(learnt[pairs[0][0]])}{f' and {len(pairs) - 1} more' if len(pairs) > 1 else ''}",
-            f"{pairs[0][1]:.2f}",
-            _question(tested[number]),
-        )
-        for number, pairs in found.near.items()
-    ]
+def _rows(
+    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], shared: Overlap
+) -> Iterator[tuple[str, ...]]:
+    for number, places in shared.exact.items():
+        listed = ", ".join(where(learnt[place]) for place in places)
+        yield where(tested[number]), listed, "exactly", _question(tested[number])
+    for number, pairs in shared.near.items():
+        place, similarity = pairs[0]
+        more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+        yield where(tested[number]), f"{where(learnt[place])}{more}", f"{similarity:.2f}", _question(tested[number])
 
 
 def _question(item: judgekit.data.Item) -> str:
     return shown(f"{item.sample.instruction} {item.sample.input}", 70)
 
 
-def _tree(learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], found: Overlap) -> dict[str, Any]:
+def _tree(
+    learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.Item], shared: Overlap
+) -> dict[str, Any]:
     def named(item: judgekit.data.Item) -> dict[str, Any]:
         return {"id": item.sample.id, "line": item.line}
 
@@ -104,13 +90,13 @@ def _tree(learnt: Sequence[judgekit.data.Item], tested: Sequence[judgekit.data.I
         "test_items": len(tested),
         "exact": [
             {"test": named(tested[number]), "train": [named(learnt[place]) for place in places]}
-            for number, places in found.exact.items()
+            for number, places in shared.exact.items()
         ],
         "near": [
             {
                 "test": named(tested[number]),
                 "train": [{**named(learnt[place]), "similarity": round(alike, 4)} for place, alike in pairs],
             }
-            for number, pairs in found.near.items()
+            for number, pairs in shared.near.items()
         ],
     }

@@ -1,4 +1,4 @@
-"""`judgekit data convert`: instruction data from one format into another, without loss unless that is asked for."""
+"""`judgekit data convert`: instruction data from one format into another, without loss unless loss is allowed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FORMATS = "alpaca, dolly, sharegpt or messages"
 
 def mapping(context: click.Context, option: click.Parameter, pairs: Sequence[str]) -> dict[str, str]:
     """FIELD=NAME pairs, by the format's field."""
-    found: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     for pair in pairs:
         field, separator, name = pair.partition("=")
         if not (separator and field and name):
             raise click.BadParameter(f"{pair!r}: write FIELD=NAME, such as instruction=question")
-        if field in found:
+        if field in renamed:
             raise click.BadParameter(f"{field!r} is mapped twice")
-        found[field] = name
-    return found
+        renamed[field] = name
+    return renamed
 
 
 MAP = click.option(
@@ -75,7 +75,7 @@ def convert(
 
 
 def _listed(losses: Sequence[judgekit.data.DroppedField]) -> str:
-    """What is lost, of how many items, and where first."""
+    """The fields that are lost, each with its number of items and first line."""
     return ", ".join(
         f"{loss.field} of {loss.count:,} item{'s' * (loss.count > 1)} (from line {loss.first.line} on)"
         for loss in losses

@@ -1,8 +1,8 @@
-"""How varied instruction data is: kinds of task, verb–noun roots, lengths, and how many different words. Pure.
+"""Diversity of instruction data: kinds of task, verb–noun roots, lengths, and the share of different words. Pure.
 
 The heuristics are plain ones, without a parser: an English instruction's verb is its first word, and its noun the last
-of the words that follow before a preposition, a sign or the like. A Korean one has its kind by the stem of a verb.
-"""
+of the words that follow before a preposition, a sign or the like. The kind of a Korean one is told by the stem of a
+verb."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KOREAN = {
     r"무엇|누구|언제|어디|왜|어떻게|몇|인가요|입니까|\?": "question",
 }
 _KOREAN_KINDS = [(re.compile(stems), kind) for stems, kind in _KOREAN.items()]
-_STOPS = (  # what ends the words that belong to a noun
+_STOPS = (  # words that end those belonging to a noun
     "of for to in on at with by from about into as that which who whose using and or but whether if when where how "
     "what why is are was were be between without within through than so because containing describing given based"
 )
@@ -50,7 +50,7 @@ _STOP, _SKIP = frozenset(_STOPS.split()), frozenset(_SKIPS.split())
 
 
 def kind(instruction: str) -> str:
-    """What kind of task it is; "other" where its words do not tell."""
+    """The kind of task; "other" where its words do not tell."""
     words = _WORD.findall(instruction.casefold())
     words = [word for word in words[:4] if word not in ("please", "can", "could", "you")] or words[:1]
     if not words:
@@ -62,7 +62,7 @@ def kind(instruction: str) -> str:
 
 
 def root(instruction: str) -> tuple[str, str] | None:
-    """(verb, noun) of an English instruction that begins with a verb; None of a question, or where no noun follows."""
+    """(verb, noun) of an English instruction that begins with a verb; None for a question, or where no noun follows."""
     tokens = [token.casefold() for token in _TOKEN.findall(instruction)]
     while tokens and tokens[0] in ("please", "kindly"):
         tokens = tokens[1:]
@@ -79,7 +79,7 @@ def root(instruction: str) -> tuple[str, str] | None:
 
 
 def figures(items: Sequence[judgekit.data.Item]) -> dict[str, Any]:
-    """All that is measured, as plain values: counts, shares in [0, 1], lengths in words."""
+    """All measures as plain values: counts, shares in [0, 1], lengths in words."""
     instructions = [item.sample.instruction for item in items]
     outputs = [" ".join(filter(None, item.sample.references)) for item in items]
     roots = Counter(pair for pair in map(root, instructions) if pair)
@@ -100,7 +100,7 @@ def figures(items: Sequence[judgekit.data.Item]) -> dict[str, Any]:
 
 
 def spread(texts: Sequence[str]) -> dict[str, float] | None:
-    """Quantiles of the texts' lengths in words; None of no texts."""
+    """Quantiles of the texts' lengths in words; None without texts."""
     import numpy as np
 
     if not texts:

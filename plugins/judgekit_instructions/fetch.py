@@ -15,8 +15,8 @@ import judgekit.data
 
 @dataclass(frozen=True)
 class PublicSet:
-    """`address` is of a fixed revision where its server has such; `sha256` is of the file at it. `folder`: what is
-    unpacked of an archive."""
+    """`address`: of a fixed revision where its server has revisions; `sha256`: of the file there. `folder`: the part of
+    an archive to unpack."""
 
     title: str
     address: str
@@ -96,8 +96,8 @@ def fetch(name: str | None, into: Path | None, address: str | None, sha256: str 
 
 
 def unpacked(archive: Path, inside: str) -> Path:
-    """The folder `inside` of a tar file, unpacked beside it; what is there already is written anew, and is the same.
-    Raises DataError for what is no such archive, StorageError."""
+    """The folder `inside` of a tar file, unpacked beside it; files that are there are replaced by the same.
+    Raises DataError for another kind of file, StorageError."""
     try:
         with tarfile.open(archive) as tar:
             members = [member for member in tar if member.name.split("/")[0] == inside and not _hidden(member.name)]
@@ -112,5 +112,5 @@ def unpacked(archive: Path, inside: str) -> Path:
 
 
 def _hidden(name: str) -> bool:
-    """Whether it is one of macOS's files about files."""
+    """True for the files that macOS adds to archives."""
     return any(part.startswith(".") for part in name.split("/"))

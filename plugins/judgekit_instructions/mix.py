@@ -1,4 +1,4 @@
-"""`judgekit data mix`: one file made of several, in shares that are kept and told."""
+"""`judgekit data mix`: one file made of several, in given shares, with a record of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
     named = _sources(sources)
     record = into.with_name(f"{into.name}.mix.json")
     check_free([into, record], given["force"])
-    mixture = mixed(named, Request(**{key: given[key] for key in Request.__dataclass_fields__}), given)
+    mixture = mixed(named, MixOptions(**{key: given[key] for key in MixOptions.__dataclass_fields__}), given)
     write(into, mixture.items, given["format"] or mixture.format)
     judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1) + "\n").encode())
     judgekit.print_table(*mixture.table)
@@ -56,8 +56,8 @@ def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the options ask for."""
+class MixOptions:
+    """The options of the command."""
 
     examples_proportional: bool = False
     task_proportional: bool = False
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The items in order, and the format of the first source; a record of what came from where; and the same as a table
+    """The items in order, the format of the first source, a record of the origin of the items, and the same as a table
     (title, columns, rows)."""
 
     items: Sequence[judgekit.data.Item]
@@ -84,27 +84,27 @@ class Mixture:
     table: tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def mixed(named: Mapping[str, float | None], request: Request, given: Mapping[str, Any]) -> Mixture:
+def mixed(named: Mapping[str, float | None], options: MixOptions, given: Mapping[str, Any]) -> Mixture:
     """Read the sources and mix them. Raises UsageError and DataError."""
-    how = _manner(named, request)
+    how = _manner(named, options)
     items: list[judgekit.data.Item] = []
     source_of: list[str] = []
     for name in named:
-        found = read(Path(name), given)
-        items += found
-        source_of += [name] * len(found)
-    pools = _pools(named, request, items, source_of)
-    total = mixing.most_without_repeats(pools) if request.total is None else request.total
+        more = read(Path(name), given)
+        items += more
+        source_of += [name] * len(more)
+    pools = _pools(named, options, items, source_of)
+    total = mixing.most_without_repeats(pools) if options.total is None else options.total
     if not total:
         raise judgekit.UsageError("no item can be drawn without repeating another: give --total and --repeat")
     counts = mixing.apportioned(pools, total)
-    if not request.repeat:
+    if not options.repeat:
         _check_enough(pools, counts, total)
-    drawn = mixing.draw(pools, counts, request.seed)
-    order = mixing.order(drawn, request.seed)
+    drawn = mixing.draw(pools, counts, options.seed)
+    order = mixing.order(drawn, options.seed)
     record = {
         "how": how,
-        "seed": request.seed,
+        "seed": options.seed,
         "total": total,
         "pools": [_line(one, total) for one in drawn],
         "sources": _sources_record(named, source_of, order),
@@ -134,15 +134,15 @@ def _sources(arguments: Sequence[str]) -> dict[str, float | None]:
     return named
 
 
-def _manner(named: Mapping[str, float | None], request: Request) -> str:
-    """How the shares are found, in words. Raises UsageError for two ways at once, or none."""
+def _manner(named: Mapping[str, float | None], options: MixOptions) -> str:
+    """The way in which shares are chosen, in words. Raises UsageError for two ways at once, or none."""
     weighted = [name for name, weight in named.items() if weight is not None]
-    by_size = request.temperature is not None or request.examples_proportional
+    by_size = options.temperature is not None or options.examples_proportional
     ways = {
         "weights (FILE=WEIGHT)": bool(weighted),
-        "--temperature": request.temperature is not None,
-        "--examples-proportional": request.examples_proportional,
-        "--task-proportional": request.task_proportional,
+        "--temperature": options.temperature is not None,
+        "--examples-proportional": options.examples_proportional,
+        "--task-proportional": options.task_proportional,
     }
     chosen = [way for way, wanted in ways.items() if wanted]
     if len(chosen) > 1:
@@ -151,38 +151,41 @@ def _manner(named: Mapping[str, float | None], request: Request) -> str:
         raise judgekit.UsageError(f"what are the shares? Give {', or '.join(ways)}")
     if weighted and len(weighted) < len(named):
         raise judgekit.UsageError(f"{next(name for name in named if named[name] is None)} has no weight, and others do")
-    if request.temperature is not None and not 0 < request.temperature < float("inf"):
-        raise judgekit.UsageError(f"--temperature is a number above 0, not {request.temperature:g}")
-    if request.cap is not None and not by_size:
+    if options.temperature is not None and not 0 < options.temperature < float("inf"):
+        raise judgekit.UsageError(f"--temperature is a number above 0, not {options.temperature:g}")
+    if options.cap is not None and not by_size:
         raise judgekit.UsageError(
             "--cap is for shares that follow from sizes: --examples-proportional or --temperature"
         )
-    if (request.cot_share is None) != (not request.cot_files and request.cot_field is None):
+    if (options.cot_share is None) != (not options.cot_files and options.cot_field is None):
         raise judgekit.UsageError("a share of chain of thought needs both: --cot-share, and --cot-file or --cot-field")
-    if request.temperature is not None:
-        return f"temperature {request.temperature:g}" + (f", sizes capped at {request.cap:,}" if request.cap else "")
-    if request.examples_proportional:
-        return "examples-proportional" + (f", sizes capped at {request.cap:,}" if request.cap else "")
-    return "task-proportional" if request.task_proportional else "weights"
+    if options.temperature is not None:
+        return f"temperature {options.temperature:g}" + (f", sizes capped at {options.cap:,}" if options.cap else "")
+    if options.examples_proportional:
+        return "examples-proportional" + (f", sizes capped at {options.cap:,}" if options.cap else "")
+    return "task-proportional" if options.task_proportional else "weights"
 
 
 def _pools(
-    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.data.Item], source_of: Sequence[str]
+    named: Mapping[str, float | None],
+    options: MixOptions,
+    items: Sequence[judgekit.data.Item],
+    source_of: Sequence[str],
 ) -> list[Pool]:
-    usable = _limited(named, request, source_of)
-    thinks = _thinking(named, request, items, source_of)
-    key_of = [_task(items[place], request.task_field) for place in usable] if request.task_proportional else None
+    usable = _limited(named, options, source_of)
+    thinks = _thinking(named, options, items, source_of)
+    key_of = [_task(items[place], options.task_field) for place in usable] if options.task_proportional else None
     members: dict[str, list[int]] = {} if key_of else {name: [] for name in named}
     for number, place in enumerate(usable):
         members.setdefault(key_of[number] if key_of else source_of[place], []).append(place)
     sizes = {name: len(places) for name, places in members.items()}
-    if request.task_proportional:
+    if options.task_proportional:
         shares = mixing.by_weight(dict.fromkeys(sizes, 1.0))
-    elif request.temperature is not None or request.examples_proportional:
-        shares = mixing.by_size(sizes, request.temperature or 1, request.cap)
+    elif options.temperature is not None or options.examples_proportional:
+        shares = mixing.by_size(sizes, options.temperature or 1, options.cap)
     else:
         shares = mixing.by_weight({name: 1.0 if weight is None else weight for name, weight in named.items()})
-    if request.cot_share is None:
+    if options.cot_share is None:
         return [mixing.Pool(name, places, shares[name]) for name, places in members.items()]
     pools = []
     for name, places in members.items():
@@ -191,13 +194,13 @@ def _pools(
             if part:
                 label = f"{name} (chain of thought)" if kind else name
                 pools.append(mixing.Pool(label, part, shares[name] * len(part) / len(places), kind))
-    return mixing.with_thoughts(pools, request.cot_share)
+    return mixing.with_thoughts(pools, options.cot_share)
 
 
-def _limited(named: Mapping[str, float | None], request: Request, source_of: Sequence[str]) -> list[int]:
+def _limited(named: Mapping[str, float | None], options: MixOptions, source_of: Sequence[str]) -> list[int]:
     """The places of the items that may be used: at most so many of each source, chosen by the seed."""
     most: dict[str, int] = {}
-    for text in request.limits:
+    for text in options.limits:
         name, _, number = text.rpartition("=")
         if not number.isascii() or not number.isdigit() or not int(number):
             raise judgekit.UsageError(f"--most {text}: write a number from 1 on, or FILE=NUMBER")
@@ -208,7 +211,7 @@ def _limited(named: Mapping[str, float | None], request: Request, source_of: Seq
         places[name].append(place)
     for name, limit in most.items():
         if limit < len(places[name]):
-            places[name] = sorted(random.Random(f"most {request.seed} {name}").sample(places[name], limit))
+            places[name] = sorted(random.Random(f"most {options.seed} {name}").sample(places[name], limit))
     return [place for name in named for place in places[name]]
 
 
@@ -218,17 +221,21 @@ def _check_source(name: str, named: Mapping[str, float | None], option: str) -> 
 
 
 def _thinking(
-    named: Mapping[str, float | None], request: Request, items: Sequence[judgekit.data.Item], source_of: Sequence[str]
+    named: Mapping[str, float | None],
+    options: MixOptions,
+    items: Sequence[judgekit.data.Item],
+    source_of: Sequence[str],
 ) -> list[bool]:
-    """Of every item whether it is chain of thought: its file is, or its field says so (any value but false and "")."""
-    for name in request.cot_files:
+    """True for each item with a chain of thought: its file has them, or its field says so (any value but false or
+    "")."""
+    for name in options.cot_files:
         _check_source(name, named, "--cot-file")
-    field = request.cot_field
+    field = options.cot_field
     if field is not None and not any(field in item.fields for item in items):
         known = dict.fromkeys(key for item in items for key in item.fields)
         raise judgekit.UsageError(f"--cot-field: no item has a field {field!r}{judgekit.one_of(field, known)}")
     return [
-        source in request.cot_files or (field is not None and bool(item.fields.get(field)))
+        source in options.cot_files or (field is not None and bool(item.fields.get(field)))
         for item, source in zip(items, source_of, strict=True)
     ]
 
@@ -256,7 +263,7 @@ def _check_enough(pools: Sequence[Pool], counts: Sequence[int], total: int) -> N
 
 
 def _with_own_ids(items: Sequence[judgekit.data.Item]) -> list[judgekit.data.Item]:
-    """The items, those renamed whose given id another one before them has: files number their items from 1, all."""
+    """The items with unique ids: one whose given id an earlier item has is renamed, since files number from 1."""
     taken: set[str] = set()
     result = []
     for item in items:

@@ -1,6 +1,6 @@
-"""How much of each source a mixture has, and which items: the arithmetic of mixtures. Pure.
+"""The arithmetic of mixtures: the share of each source, and the items that are drawn. Pure.
 
-A pool is what has a share of its own: a source, a task, or the part of either that is chain of thought. Shares are
+A pool has a share of its own: a source, a task, or the part of either that is chain of thought. Shares are
 given, or follow from the pools' sizes as in T5 and FLAN: with a cap K and a temperature T, pool i of n_i examples has a
 share in proportion to min(n_i, K) ^ (1 / T) (Raffel et al. 2020, section 3.5.2; FLAN, Wei et al. 2022: T = 1, K =
 3,000, at most 30,000 items of a source). T = 1 is examples-proportional, T → ∞ makes all equal.
@@ -23,12 +23,12 @@ class Pool:
     name: str
     members: Sequence[int]
     share: float
-    thinks: bool = False  # whether its items are marked as chain of thought
+    thinks: bool = False  # its items are marked as chain of thought
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a pool gave: how many items, and how many of them for a second time or more."""
+    """The items drawn from a pool: how many, and how many of them for a second time or more."""
 
     pool: Pool
     count: int
@@ -37,7 +37,7 @@ class Drawn:
 
 
 def by_weight(weights: Mapping[str, float]) -> dict[str, float]:
-    """Shares from weights. Raises UsageError for one that is negative or no number, and where all are nothing."""
+    """Shares from weights. Raises UsageError for one that is negative or not a number, and where all are 0."""
     for name, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise judgekit.UsageError(f"{name}: a weight is a number from 0 on, not {weight}")
@@ -54,7 +54,7 @@ def by_size(counts: Mapping[str, int], temperature: float = 1, cap: int | None =
 
 def with_thoughts(pools: Sequence[Pool], share: float) -> list[Pool]:
     """The pools with the shares of those of chain of thought scaled to sum to `share`, the others' to 1 − `share`.
-    Raises UsageError where one of the two has no item, and yet is to have a share."""
+    Raises UsageError where one of the two should have a share and has no item."""
     wanted = {True: share, False: 1 - share}
     have = {thinks: math.fsum(pool.share for pool in pools if pool.thinks == thinks) for thinks in wanted}
     for thinks, kind in ((True, "chain of thought"), (False, "anything else")):
@@ -75,7 +75,7 @@ def most_without_repeats(pools: Sequence[Pool]) -> int:
 
 
 def apportioned(pools: Sequence[Pool], total: int) -> list[int]:
-    """How many items of each pool make `total`: within one of share × total (largest remainders)."""
+    """The number of items from each pool, `total` in all: within one of share × total (largest remainders)."""
     exact = [pool.share * total for pool in pools]
     counts = [math.floor(wanted) for wanted in exact]
     by_remainder = sorted(range(len(pools)), key=lambda place: (counts[place] - exact[place], place))
@@ -85,7 +85,7 @@ def apportioned(pools: Sequence[Pool], total: int) -> list[int]:
 
 
 def draw(pools: Sequence[Pool], counts: Sequence[int], seed: int) -> list[Drawn]:
-    """Which items of each pool. Each pool is drawn from by the seed and its name alone: without replacement, and where
+    """The items of each pool. Each pool is drawn from by the seed and its name alone: without replacement, and where
     more are wanted than there are, all of them as often as they fit, and then the rest without replacement."""
     drawn = []
     for pool, count in zip(pools, counts, strict=True):

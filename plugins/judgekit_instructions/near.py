@@ -3,8 +3,8 @@
 Two texts are as alike as the sets of their 4-grams of characters, in lower case and with single spaces:
 |A ∩ B| / |A ∪ B|. A signature holds, for each of a few hundred random orders of all n-grams, the lowest n-gram of the
 text; two texts agree at a place of it with a probability that is their similarity (Broder 1997). Texts that agree in
-all rows of one band are candidates (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3). No pair is
-reported that was not counted; one right at the threshold is missed with a probability of 1 − FOUND, others with less.
+all rows of one band are candidates (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3). Every
+reported pair was counted; one right at the threshold is missed with a probability of 1 − RECALL, others with less.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GRAM = 4  # characters
 THRESHOLD = 0.8
-FOUND = 0.999  # of the pairs right at the threshold
+RECALL = 0.999  # of the pairs right at the threshold
 MOST_HASHES = 256
 CROWD = 32  # texts in one bucket, up to which each is compared with all others of it
 NEIGHBOURS = 2  # before and behind, with which a text of a larger one is compared
@@ -35,7 +35,7 @@ _PAD = "\0"
 Ints = NDArray[np.int64]
 
 
-class Pair(NamedTuple):
+class NearPair(NamedTuple):
     """Two texts by their places, the earlier first, and their Jaccard similarity."""
 
     first: int
@@ -44,11 +44,11 @@ class Pair(NamedTuple):
 
 
 def normalised(text: str) -> str:
-    """The text without what does not count: case, compatibility forms (NFKC), kinds and numbers of spaces."""
+    """The text without differences of case, compatibility forms (NFKC), and kinds and numbers of spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD, seed: int = 0) -> list[Pair]:
+def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD, seed: int = 0) -> list[NearPair]:
     """All pairs of texts with a similarity of at least `threshold` (in (0, 1]), by place.
 
     Equal texts are pairs too, each with the first of its kind alone; other pairs are given for the first of each kind.
@@ -56,24 +56,25 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD, seed: in
     (thousands of items of one template), each is compared with its neighbours only, and not every pair is told.
     """
     kinds, firsts = _kinds(texts)
-    pairs = [Pair(int(firsts[kind]), place, 1.0) for place, kind in enumerate(kinds) if firsts[kind] != place]
+    pairs = [NearPair(int(firsts[kind]), place, 1.0) for place, kind in enumerate(kinds) if firsts[kind] != place]
     if len(firsts) > 1:
         grams = ngrams([texts[place] for place in firsts])
         plan = Bands.of(threshold)
         signatures = signed(grams, plan.hashes, seed)
         short = signatures.astype(np.uint8)  # a quarter of the memory to look at; 1 in 256 agrees by chance
         for candidates in _candidates(signatures, plan):
-            alike = _could_be(short, candidates, threshold)
-            pairs += (Pair(int(firsts[a]), int(firsts[b]), s) for a, b, s in counted(grams, grams, alike, threshold))
+            likely = _could_be(short, candidates, threshold)
+            pairs += (
+                NearPair(int(firsts[a]), int(firsts[b]), s) for a, b, s in counted(grams, grams, likely, threshold)
+            )
     return sorted(pairs)
 
 
-def near_between(texts: Sequence[str], others: Sequence[str], threshold: float = THRESHOLD) -> list[Pair]:
+def near_between(texts: Sequence[str], others: Sequence[str], threshold: float = THRESHOLD) -> list[NearPair]:
     """All (place in `texts`, place in `others`, similarity) with a similarity of at least `threshold`; none is missed.
 
-    Whoever lacks at most so many of a text's n-grams has k at least of any so many and k of them: so only those others
-    are counted that have k of a text's rarest (the prefix filter: Chaudhuri, Ganti & Kaushik 2006; with k: Wang, Li &
-    Feng 2012).
+    A text that lacks at most m of another's n-grams has at least k of any m + k of them. So only those are counted that
+    have k of its rarest (the prefix filter: Chaudhuri, Ganti & Kaushik 2006; with k: Wang, Li & Feng 2012).
     """
     if not texts or not others:
         return []
@@ -83,18 +84,18 @@ def near_between(texts: Sequence[str], others: Sequence[str], threshold: float =
     common = np.diff(columns.indptr)  # how many of the others have each n-gram
     rare, least = _rarest(ours, common, threshold)
     cost = np.cumsum(rare @ common)
-    found: list[Pair] = []
+    near: list[NearPair] = []
     for rows in np.split(np.arange(len(texts)), np.flatnonzero(np.diff(cost // _PRODUCTS)) + 1):
         product = (rare[rows] @ columns).tocoo()
         pairs = np.stack([rows[product.coords[0]], product.coords[1].astype(np.int64)])
         pairs = pairs[:, product.data >= least[pairs[0]]]
-        found += (Pair(*pair) for pair in counted(ours, theirs, pairs, threshold))
-    return sorted(found)
+        near += counted(ours, theirs, pairs, threshold)
+    return sorted(near)
 
 
 def _rarest(grams: csr_array, common: NDArray[Any], threshold: float) -> tuple[csr_array, Ints]:
-    """Of every text the n-grams that fewest others have, and how many of them a near text must have: an eighth of all
-    that the text has, so that few others are counted in vain."""
+    """The n-grams of each text that are rarest among the others, and how many of them a near text must have: an eighth
+    of all, so that few others are counted in vain."""
     from scipy.sparse import csr_array
 
     sizes = np.diff(grams.indptr).astype(np.int64)
@@ -108,8 +109,8 @@ def _rarest(grams: csr_array, common: NDArray[Any], threshold: float) -> tuple[c
     return csr_array((np.ones(int(keep.sum()), dtype=np.int32), chosen), shape=grams.shape), least
 
 
-def clusters(count: int, pairs: Sequence[Pair]) -> list[int]:
-    """For each of `count` texts the place of the first text of its cluster: those that pairs lead to, step by step."""
+def clusters(count: int, pairs: Sequence[NearPair]) -> list[int]:
+    """The place of the first text of its cluster, for each of `count` texts; clusters are what pairs connect."""
     first = list(range(count))
 
     def root(place: int) -> int:
@@ -192,14 +193,14 @@ class Bands:
 
     @staticmethod
     def of(threshold: float) -> Bands:
-        """The longest rows with which a pair at the threshold agrees in one band at least with probability FOUND,
+        """The longest rows with which a pair at the threshold agrees in one band at least with probability RECALL,
         1 − (1 − threshold ^ rows) ^ bands: long rows make few candidates."""
         if not 0 < threshold <= 1:
             raise ValueError(f"a similarity lies in (0, 1], not {threshold}")
         best = None
         for rows in range(1, MOST_HASHES + 1):
             agree = threshold**rows
-            bands = 1 if agree > FOUND else math.ceil(math.log(1 - FOUND) / math.log1p(-agree))
+            bands = 1 if agree > RECALL else math.ceil(math.log(1 - RECALL) / math.log1p(-agree))
             if rows * bands > MOST_HASHES:
                 break
             best = Bands(bands, rows)
@@ -236,8 +237,8 @@ def _candidates(signatures: NDArray[np.uint32], plan: Bands) -> Iterator[Ints]:
 
 
 def _key(rows: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """One number for the rows of a band: a polynomial in an odd number, so that equal rows have equal keys. Others
-    hardly ever do, and what agrees by chance is refused when it is counted."""
+    """One number for the rows of a band: a polynomial in an odd number, so that equal rows have equal keys. Unequal
+    rows hardly ever do; pairs that agree by chance are dropped when they are counted."""
     key = np.zeros(len(rows), dtype=np.uint64)
     for place in range(rows.shape[1]):
         key = (key ^ rows[:, place]) * np.uint64(0x9E3779B97F4A7C15)
@@ -259,8 +260,8 @@ def _neighbours(key: NDArray[np.uint64], order: Ints, count: int) -> Iterator[In
 
 
 def _could_be(signatures: NDArray[np.uint8], pairs: Ints, threshold: float) -> Ints:
-    """Those pairs whose signatures agree as often as a similarity of the threshold lets expect, less four standard
-    errors; the others are not worth counting."""
+    """The pairs whose signatures agree as often as is expected at the threshold, less four standard errors; the others
+    are not worth counting."""
     hashes = signatures.shape[1]
     least = threshold - 4 * math.sqrt(max(threshold * (1 - threshold), 1 / hashes) / hashes)
     agree = np.concatenate(
@@ -272,12 +273,12 @@ def _could_be(signatures: NDArray[np.uint8], pairs: Ints, threshold: float) -> I
     return pairs[:, agree >= least]
 
 
-def counted(first: csr_array, second: csr_array, pairs: Ints, threshold: float) -> Iterator[tuple[int, int, float]]:
-    """(row of `first`, row of `second`, Jaccard similarity) of the pairs (2 × pairs) that reach the threshold."""
+def counted(first: csr_array, second: csr_array, pairs: Ints, threshold: float) -> Iterator[NearPair]:
+    """The pairs (2 × pairs) of rows of `first` and of `second` that reach the threshold."""
     sizes, other_sizes = np.diff(first.indptr), np.diff(second.indptr)
     for start in range(0, pairs.shape[1], 1 << 15):
         a, b = pairs[:, start : start + (1 << 15)]
         shared = np.asarray(first[a].multiply(second[b]).sum(axis=1)).ravel()
         similarity = shared / (sizes[a] + other_sizes[b] - shared)
         for i in np.flatnonzero(similarity >= threshold):
-            yield int(a[i]), int(b[i]), float(similarity[i])
+            yield NearPair(int(a[i]), int(b[i]), float(similarity[i]))

@@ -1,4 +1,4 @@
-"""What the commands share: how a file is read, what makes two questions the same, and that nothing is overwritten."""
+"""Options and helpers that the commands share: reading and writing files, and comparing questions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ threshold = click.option(
 
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of how a file is read: for `read`."""
+    """Add the options for reading a file, which `read` takes."""
     read_as = click.option("--from", "read_as", metavar="FORMAT", help=f"{FORMATS}; without it, as the file looks.")
     return read_as(MAP(command))
 
@@ -53,17 +53,17 @@ def check_free(paths: Sequence[Path], force: bool) -> None:
 
 
 def question_of(sample: judgekit.Sample) -> str:
-    """All that an item asks, without case and with single spaces: what makes two questions the same."""
+    """All that an item asks, without case and with single spaces: equal questions are equal texts."""
     from judgekit_instructions.near import normalised
 
     return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
 
 
 def where(item: judgekit.data.Item) -> str:
-    """Where an item stands: its line, and in a JSON array its number too."""
+    """The place of an item: its line, and in a JSON array its number too."""
     return item.place if item.place.startswith("line") else f"{item.place}, line {item.line}"
 
 
 def shown(text: str, most: int = 60) -> str:
-    """A text's beginning, in one line."""
+    """The beginning of a text, on one line."""
     return judgekit.shortened(" ".join(text.split()), most)

@@ -1,4 +1,4 @@
-"""Which questions of a test set stand in training data, word for word or nearly; and that as a check before a run."""
+"""Questions of a test set that are in training data, word for word or nearly; also as a check before a run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Overlap:
 
 
 def overlap(learnt: Sequence[judgekit.Sample], tested: Sequence[judgekit.Sample], threshold: float) -> Overlap:
-    """What of `tested` stands in `learnt`, by the questions (instruction, input, further turns, options), in which case
-    and numbers of spaces count for nothing. Near is a Jaccard similarity of `threshold` of their 4-grams."""
+    """The questions of `tested` that are in `learnt` (instruction, input, further turns, options); case and numbers of
+    spaces do not count. Near is a Jaccard similarity of `threshold` of their 4-grams."""
     from judgekit_instructions.near import near_between
 
     questions = [question_of(sample) for sample in learnt]
@@ -51,7 +51,7 @@ NEAR = 0.8
 def seen_in_training(
     trainers: Mapping[str, judgekit.Trainer], samples: Mapping[str, Sequence[judgekit.Sample]]
 ) -> Iterator[judgekit.Problem]:
-    """A warning for each training and each of the run's data sets of which it learns items.
+    """A warning for each training and each of the run's data sets whose items it learns.
 
     What a trainer learns from, it says itself (`Trainer.learnt`).
     """
@@ -64,20 +64,20 @@ def seen_in_training(
             yield judgekit.Problem(severity="warning", where=where, message=message)
             continue
         for place, tested in samples.items() if learnt else ():
-            found = overlap(learnt, tested, NEAR)
-            if found.exact or found.near:
-                yield judgekit.Problem(severity="warning", where=where, message=_told(place, tested, found))
+            shared = overlap(learnt, tested, NEAR)
+            if shared.exact or shared.near:
+                yield judgekit.Problem(severity="warning", where=where, message=_warning(place, tested, shared))
 
 
-def _told(place: str, tested: Sequence[judgekit.Sample], found: Overlap) -> str:
-    """How many of the data set's items, and the first of them."""
+def _warning(place: str, tested: Sequence[judgekit.Sample], shared: Overlap) -> str:
+    """The number of the data set's items that are learnt, and the first of them."""
     parts = []
-    if found.exact:
-        parts.append(f"{len(found.exact):,} of the {judgekit.counted(len(tested), 'sample')} of {place}")
-    if found.near:
-        also = "and nearly" if found.exact else f"nearly, of the {judgekit.counted(len(tested), 'sample')} of {place},"
-        parts.append(f"{also} {len(found.near):,}{' more' if found.exact else ''}")
-    first = tested[min(found.exact or found.near)]
+    if shared.exact:
+        parts.append(f"{len(shared.exact):,} of the {judgekit.counted(len(tested), 'sample')} of {place}")
+    if shared.near:
+        also = "and nearly" if shared.exact else f"nearly, of the {judgekit.counted(len(tested), 'sample')} of {place},"
+        parts.append(f"{also} {len(shared.near):,}{' more' if shared.exact else ''}")
+    first = tested[min(shared.exact or shared.near)]
     return (
         f"learns {' '.join(parts)} (such as {shown(first.instruction)!r}): scores on them say what it remembers; "
         "`judgekit data contamination` lists them"

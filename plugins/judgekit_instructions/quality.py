@@ -1,4 +1,4 @@
-"""`judgekit data quality`: what is wrong with instruction data, by named rules, and a filter by them."""
+"""`judgekit data quality`: a report on instruction data by named rules, and a filter by them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def _list(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    """--list-rules: every rule, and why."""
+    """--list-rules: every rule with its reason."""
     if wanted:
         from judgekit_instructions.rules import RULES
 
@@ -60,7 +60,7 @@ def quality(source: Path, rules: str | None, target: Path | None, drop: str | No
     one after the other, each on what those before it left.
     """
     from judgekit_instructions.diversity import figures
-    from judgekit_instructions.rules import RULES, Data, Limits
+    from judgekit_instructions.rules import RULES, Data, RuleLimits
 
     if (target is None) != (drop is None):
         raise judgekit.UsageError("--filter OUT and --drop RULE,… go together: what to write, and what to leave out")
@@ -68,16 +68,18 @@ def quality(source: Path, rules: str | None, target: Path | None, drop: str | No
     if target is not None:
         check_free([target], given["force"])
     items = read(source, given, empty=True)
-    data = Data(items, Limits(**{name: given[name] for name in ("min_words", "max_words", "max_chars", "threshold")}))
-    found = {rule.name: list(rule.find(data, range(len(items)))) for rule in chosen}
-    report = Report(items, [(rule, found[rule.name]) for rule in chosen], figures(items))
+    data = Data(
+        items, RuleLimits(**{name: given[name] for name in ("min_words", "max_words", "max_chars", "threshold")})
+    )
+    findings = {rule.name: list(rule.find(data, range(len(items)))) for rule in chosen}
+    report = Report(items, [(rule, findings[rule.name]) for rule in chosen], figures(items))
     filtered = None
     if target is not None:
         kept, dropped = filtered_by(dropping, data)
         if not kept:
             raise judgekit.DataError(f"--drop {drop} leaves none of its {len(items):,} items", path=source)
         write(target, [items[place] for place in kept], items[0].format)
-        filtered = {"kept": len(kept), "dropped": {rule.name: len(found) for rule, found in dropped}}
+        filtered = {"kept": len(kept), "dropped": {rule.name: len(findings) for rule, findings in dropped}}
     if given["as_json"]:
         click.echo(json.dumps(report.tree(given["examples"]) | ({"filter": filtered} if filtered else {}), indent=1))
         return
@@ -100,32 +102,32 @@ def _chosen(names: str | None, rules: dict[str, Rule]) -> list[Rule]:
 
 
 def filtered_by(rules: Sequence[Rule], data: Data) -> tuple[list[int], list[tuple[Rule, list[Finding]]]]:
-    """The places that are kept, and what each rule dropped of what those before it left."""
+    """The places that are kept, and the findings of each rule on what the rules before it left."""
     kept = list(range(len(data.items)))
     dropped = []
     for rule in rules:
-        found = list(rule.find(data, kept))
-        dropped.append((rule, found))
-        gone = {finding.place for finding in found}
+        findings = list(rule.find(data, kept))
+        dropped.append((rule, findings))
+        gone = {finding.place for finding in findings}
         kept = [place for place in kept if place not in gone]
     return kept, dropped
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the rules found, and how varied the items are."""
+    """The findings of each rule, and how varied the items are."""
 
     items: Sequence[judgekit.data.Item]
-    found: Sequence[tuple[Rule, list[Finding]]]
+    findings: Sequence[tuple[Rule, list[Finding]]]
     figures: dict[str, Any]
 
     @property
     def clean(self) -> int:
-        """Items that no rule has found anything in."""
-        return len(self.items) - len({finding.place for _, found in self.found for finding in found})
+        """The number of items without a finding."""
+        return len(self.items) - len({finding.place for _, findings in self.findings for finding in findings})
 
     def tree(self, examples: int) -> dict[str, Any]:
-        """The report for programs; every finding's place is there, examples have their words too."""
+        """The report for programs: the id of every finding's item, and examples with their words."""
         return {
             "items": len(self.items),
             "clean": self.clean,
@@ -133,11 +135,11 @@ class Report:
                 {
                     "name": rule.name,
                     "reason": rule.reason,
-                    "count": len(found),
-                    "ids": [self.items[one.place].sample.id for one in found],
-                    "examples": [self._example(finding) for finding in found[:examples]],
+                    "count": len(findings),
+                    "ids": [self.items[one.place].sample.id for one in findings],
+                    "examples": [self._example(finding) for finding in findings[:examples]],
                 }
-                for rule, found in self.found
+                for rule, findings in self.findings
             ],
             "diversity": self.figures,
         }
@@ -149,13 +151,13 @@ class Report:
     def print(self, source: Path, examples: int) -> None:
         """The report for people."""
         rows = []
-        for rule, found in self.found:
-            share = f"{len(found) / len(self.items):.1%}" if found else ""
-            shown_ones = [self._example(finding) for finding in found[:examples]]
+        for rule, findings in self.findings:
+            share = f"{len(findings) / len(self.items):.1%}" if findings else ""
+            shown_ones = [self._example(finding) for finding in findings[:examples]]
             lines = [f"{one['place']} ({one['id']}): {one['detail']}" for one in shown_ones]
-            asked = len({question_of(self.items[one.place].sample) for one in found})
-            count = f"{len(found):,}" + (f", {judgekit.counted(asked, 'question')}" if asked < len(found) else "")
-            rows.append((rule.name, count, share, "\n".join(lines), rule.reason if found else ""))
+            asked = len({question_of(self.items[one.place].sample) for one in findings})
+            count = f"{len(findings):,}" + (f", {judgekit.counted(asked, 'question')}" if asked < len(findings) else "")
+            rows.append((rule.name, count, share, "\n".join(lines), rule.reason if findings else ""))
         title = f"{source}: {judgekit.counted(len(self.items), 'item')}, {self.clean:,} without a finding"
         judgekit.print_table(title, ("rule", "items", "share", "such as", "why it counts"), rows)
         judgekit.print_table("how varied they are", ("", ""), _figure_rows(self.figures, len(self.items)))

@@ -1,7 +1,7 @@
-"""What can be wrong with an item of instruction data: one small function a rule, each with its reason.
+"""Rules for the quality of instruction data: one small function each, with its reason.
 
-A rule about one item is marked `each` and says what it found, or None. A rule about items beside each other is marked
-`among` and is given all of them with the places to look at. Whatever is here, `judgekit data quality` knows.
+A rule about one item is marked `each` and returns a detail, or None. A rule about items beside each other is marked
+`among` and is given all of them with the places to look at. `judgekit data quality` knows every rule of this file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from judgekit_instructions.options import question_of, shown, where
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the rules measure with. Words are runs of letters and digits between spaces and signs."""
+class RuleLimits:
+    """Limits of the rules. Words are runs of letters and digits between spaces and signs."""
 
     min_words: int = 1  # of an output
     max_words: int = 1000  # of an item's question and answers together
@@ -31,10 +31,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Data:
-    """Items, and what is worth working out once."""
+    """Items, with what the rules share worked out once."""
 
     items: Sequence[judgekit.data.Item]
-    limits: Limits = Limits()
+    limits: RuleLimits = RuleLimits()
 
     @cached_property
     def questions(self) -> list[str]:
@@ -46,7 +46,7 @@ class Data:
 
     @cached_property
     def near(self) -> dict[int, list[tuple[int, float]]]:
-        """Of every item the earlier ones that ask nearly the same (not just the same), with their similarity."""
+        """The earlier items that ask nearly the same (not just the same), by item, with their similarity."""
         earlier: dict[int, list[tuple[int, float]]] = {}
         firsts: dict[str, int] = {}
         for place, question in enumerate(self.questions):
@@ -71,7 +71,7 @@ class Rule:
 
 RULES: dict[str, Rule] = {}
 Find = Callable[[Data, Sequence[int]], Iterator[Finding]]
-Look = Callable[[judgekit.Sample, Limits], str | None]
+Look = Callable[[judgekit.Sample, RuleLimits], str | None]
 
 
 def among(name: str, reason: str) -> Callable[[Find], Find]:
@@ -114,14 +114,14 @@ _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 @each("empty_output", "there is nothing to learn")
-def _empty(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _empty(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     empty = sum(text is None or not text.strip() for text in sample.references)
     turns = len(sample.references)
     return None if not empty else "no output" if turns == 1 else f"{empty} of {turns} turns have no answer"
 
 
 @each("too_short", "an output without a word teaches nothing")
-def _short(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _short(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     for text in _outputs(sample):
         if (words := len(_WORD.findall(text))) < limits.min_words:
             return f"{words} words: {shown(text)!r}"
@@ -129,7 +129,7 @@ def _short(sample: judgekit.Sample, limits: Limits) -> str | None:
 
 
 @each("too_long", "it will be cut at the model's context")
-def _long(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _long(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     whole = "\n".join([_asked(sample), *_outputs(sample)])
     words = len(_WORD.findall(whole))
     if words > limits.max_words or len(whole) > limits.max_chars:
@@ -141,7 +141,7 @@ def _long(sample: judgekit.Sample, limits: Limits) -> str | None:
 
 
 @each("open_fence", "a code block is opened and not closed")
-def _fence(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _fence(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     for text in _outputs(sample):
         if len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)) % 2:
             return f"ends {shown(text[-40:])!r}"
@@ -154,7 +154,7 @@ _GOES_ON = re.compile(
 
 
 @each("cut_off", "the output ends in the middle: on a comma, an opening bracket or a word that another must follow")
-def _cut(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _cut(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     for text in _outputs(sample):
         if len(_WORD.findall(text)) >= 8 and _GOES_ON.search(text) and "```" not in text:
             return f"ends {shown(text[-40:])!r}"
@@ -169,10 +169,10 @@ _PLACEHOLDER = re.compile(
 
 
 @each("placeholder", "a text stands for one that nobody has put in")
-def _placeholder(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _placeholder(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     for text in (*_outputs(sample), sample.input):
-        if found := _PLACEHOLDER.search(text):
-            return shown(found.group().strip())
+        if match := _PLACEHOLDER.search(text):
+            return shown(match.group().strip())
     return None
 
 
@@ -185,10 +185,10 @@ _MARKER = re.compile(
 
 
 @each("prompt_marker", "the prompt's own marks are left in the output: a model learns to write them")
-def _marker(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _marker(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     for text in _outputs(sample):
-        if (found := _MARKER.search(text)) and found.group() not in _asked(sample):
-            return shown(found.group())
+        if (match := _MARKER.search(text)) and match.group() not in _asked(sample):
+            return shown(match.group())
     return None
 
 
@@ -212,7 +212,7 @@ _FREE = re.compile(
     "of twelve words or more none begins as one of the question's (four letters, function words aside), which neither "
     "leaves the topic free nor asks for a translation; a sign, and no proof",
 )
-def _irrelevant(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _irrelevant(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     if sample.turns or _FREE.search(sample.instruction) or not scripts.same(_asked(sample), sample.reference or ""):
         return None
     text = _FENCED.sub(" ", sample.reference or "")
@@ -240,11 +240,13 @@ _REFUSAL = re.compile(
 
 
 @each("refusal", "the output declines, or speaks of the model that wrote it")
-def _refusal(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _refusal(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     asked = _asked(sample).casefold()
     for text in _outputs(sample):
-        found = _REFUSAL.search(text[:300])
-        if found and found.group().strip().casefold() not in asked:  # who is to mend such a sentence may repeat it
+        match = _REFUSAL.search(text[:300])
+        if (
+            match and match.group().strip().casefold() not in asked
+        ):  # an item that asks to correct such a sentence may repeat it
             return shown(text)
     return None
 
@@ -258,7 +260,7 @@ _LANGUAGE = re.compile(
 
 
 @each("language", "the output is in another script than what was asked, which says nothing of a language")
-def _language(sample: judgekit.Sample, limits: Limits) -> str | None:
+def _language(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     asked = _asked(sample)
     for text in _outputs(sample):
         plain = _FENCED.sub(" ", text)

@@ -1,4 +1,4 @@
-"""Which script a text is written in: the writing, not the language. Pure."""
+"""The script of a text: the writing, not the language. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(text: str) -> str:
 
 
 def same(question: str, answer: str) -> bool:
-    """Whether an answer's main script occurs in the question too; so also where either has no letters."""
+    """True if an answer's main script occurs in the question too, and if either has no letters."""
     script = main(answer)
     if not script or not main(question):
         return True

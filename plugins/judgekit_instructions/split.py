@@ -15,7 +15,7 @@ from judgekit_instructions import splitting
 from judgekit_instructions.options import allow_empty, check_free, force, question_of, read, reading, threshold, write
 
 if TYPE_CHECKING:
-    from judgekit_instructions.near import Pair
+    from judgekit_instructions.near import NearPair
 
 PARTS = ("train", "test", "validation")
 
@@ -70,7 +70,7 @@ def split(source: Path, into: Path, **given: Any) -> None:
     targets = {part: into / f"{part}{ending}" for part in parts}
     check_free(list(targets.values()), given["force"])
     for part, places in parts.items():
-        write(targets[part], [_told(items[place], part) for place in places], items[0].format)
+        write(targets[part], [_with_split(items[place], part) for place in places], items[0].format)
     _print(items, parts, groups)
     click.echo(into)
 
@@ -78,7 +78,7 @@ def split(source: Path, into: Path, **given: Any) -> None:
 def _grouped(
     items: Sequence[judgekit.data.Item], order: Sequence[int], given: dict[str, Any]
 ) -> tuple[dict[str, list[int]], list[int]]:
-    """The parts, and the group of every item: the cluster of its question, what its field says, or both joined.
+    """The parts, and the group of every item: the cluster of its question, the value of its field, or both joined.
 
     The rare pair that near_duplicates missed is looked for between the parts, where none is missed, and joined.
     """
@@ -97,21 +97,21 @@ def _grouped(
         pairs += missed
 
 
-def _across(parts: Sequence[Sequence[int]], questions: Sequence[str], threshold: float) -> list[Pair]:
+def _across(parts: Sequence[Sequence[int]], questions: Sequence[str], threshold: float) -> list[NearPair]:
     """The pairs of near questions that stand in two parts."""
-    from judgekit_instructions.near import Pair, near_between
+    from judgekit_instructions.near import NearPair, near_between
 
-    found = []
+    across = []
     for number, places in enumerate(parts):
         for others in parts[:number]:
             pairs = near_between([questions[p] for p in places], [questions[p] for p in others], threshold)
-            found += [Pair(places[pair.first], others[pair.second], pair.similarity) for pair in pairs]
-    return found
+            across += [NearPair(places[pair.first], others[pair.second], pair.similarity) for pair in pairs]
+    return across
 
 
-def _agreeing(items: Sequence[judgekit.data.Item], field: str) -> list[Pair]:
-    """Each item and the first one that says the same in a field."""
-    from judgekit_instructions.near import Pair
+def _agreeing(items: Sequence[judgekit.data.Item], field: str) -> list[NearPair]:
+    """Each item with the first one that has the same value in a field."""
+    from judgekit_instructions.near import NearPair
 
     first: dict[str, int] = {}
     pairs = []
@@ -120,7 +120,7 @@ def _agreeing(items: Sequence[judgekit.data.Item], field: str) -> list[Pair]:
         if value is None:
             known = dict.fromkeys(key for one in items for key in one.fields)
             raise item.error(f"no field {field!r} to group by{judgekit.one_of(field, known)}")
-        pairs.append(Pair(first.setdefault(str(value), place), place, 1.0))
+        pairs.append(NearPair(first.setdefault(str(value), place), place, 1.0))
     return pairs
 
 
@@ -136,13 +136,13 @@ def _own(items: Sequence[judgekit.data.Item]) -> dict[str, list[int]]:
     return {part: places for part, places in parts.items() if places}
 
 
-def _told(item: judgekit.data.Item, part: str) -> judgekit.data.Item:
-    """The item, a `split` field of its own set right."""
+def _with_split(item: judgekit.data.Item, part: str) -> judgekit.data.Item:
+    """The item with its `split` field corrected, if it has one."""
     return replace(item, rest={**item.rest, "split": part}) if "split" in item.rest else item
 
 
 def _print(items: Sequence[judgekit.data.Item], parts: dict[str, list[int]], groups: Sequence[Hashable] | None) -> None:
-    """The table; and how many questions of the other parts stand in train too."""
+    """Print the table, with the number of questions of other parts that are in train too."""
     questions = [question_of(item.sample) for item in items]
     learnt = {questions[place] for place in parts.get("train", ())}
     rows = []

@@ -1,4 +1,4 @@
-"""Which items learn, which test and which validate: by file order, by chance, or by groups that stay together. Pure."""
+"""Splits into train, test and validation: by file order, by chance, or by groups that stay together. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def shuffled(count: int, seed: int) -> list[int]:
 
 
 def grouped(order: Sequence[int], groups: Sequence[Hashable], shares: Mapping[str, float]) -> dict[str, list[int]]:
-    """Parts of which no two share a group; `groups` has the group of every place.
+    """Parts that share no group; `groups` has the group of every place.
 
     The largest groups come first, each to the part with the most room left; single items then fill the parts in order.
-    A part can thus miss its size by less than the largest group has items, and mostly does not miss it.
+    So a part misses its size by less than the largest group has items, and mostly not at all.
     """
     members: dict[Hashable, list[int]] = {}
     for place in order:

@@ -63,14 +63,14 @@ def summary(run: judgekit.RunView, sections: Sequence[judgekit.Section]) -> Mapp
         ],
         "breakdowns": [
             {
-                "field": found.field,
-                "groups": [group.model_dump() for group in found.groups],
-                "estimates": [_estimate(estimate) for estimate in found.estimates],
-                "differences": [_estimate(estimate) for estimate in found.differences],
+                "field": one.field,
+                "groups": [group.model_dump() for group in one.groups],
+                "estimates": [_estimate(estimate) for estimate in one.estimates],
+                "differences": [_estimate(estimate) for estimate in one.differences],
             }
-            for found in record.breakdowns
+            for one in record.breakdowns
         ],
-        "agreements": [found.model_dump() for found in record.agreements],
+        "agreements": [one.model_dump() for one in record.agreements],
         "rescored": record.rescored,
         "checks": [_check(card, check) for card in record.cards for check in card.checks],
     }

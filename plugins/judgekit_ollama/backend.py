@@ -40,7 +40,7 @@ from judgekit_ollama.versions import LOGPROBS, SCHEMA, TRUNCATE, Version, at_lea
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 _TOO_LONG = re.compile(r"context (length|size)|exceeds the context|exceed_context|prompt( is)? too long")
-_HOPELESS = ("does not support", "requires more system memory")  # said of the model, whatever is asked
+_HOPELESS = ("does not support", "requires more system memory")  # errors about the model, for any request
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|[-+]?0")
 
 
@@ -123,8 +123,15 @@ class OllamaBackend(Backend):
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         options = self.options
-        own = {"adapter": f"ollama/{ADAPTER}", "model": options.model, "num_ctx": options.num_ctx,
-               "think": options.think, "options": options.options, "server": None, **self._elsewhere()}  # fmt: skip
+        own = {
+            "adapter": f"ollama/{ADAPTER}",
+            "model": options.model,
+            "num_ctx": options.num_ctx,
+            "think": options.think,
+            "options": options.options,
+            "server": None,
+            **self._elsewhere(),
+        }
         return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
 
     def check(self) -> list[Problem]:
@@ -137,7 +144,7 @@ class OllamaBackend(Backend):
         return [Problem(severity="warning", where="ollama", message=warning) for warning in words]
 
     def lacks(self, capability: str) -> str:
-        """By the server's version; one that says nothing is found out by its first reply."""
+        """By the server's version; if it does not say, by its first reply."""
         if capability == "logprobs" and at_least(version := self._version(), LOGPROBS) is False:
             since = f"which Ollama gives from {text(LOGPROBS)} on, and this is {version}"
             return f"the prompt is read by log-probabilities, {since}"
@@ -220,7 +227,7 @@ class OllamaBackend(Backend):
         return reply.model_copy(update=update)
 
     def _cut(self, read: int, request: Request) -> str:
-        """Why the server cannot have read the whole prompt; "" if it may have."""
+        """The reason why the server cannot have read the whole prompt; "" if it may have."""
         if full := fills(read, self._context):
             return full
         keep = self.options.options.get("num_keep")
@@ -235,7 +242,7 @@ class OllamaBackend(Backend):
             return "unknown"
 
     def _without_answer(self, error: HttpStatusError) -> Reply:
-        """What an error status means for the request: a reply without text, or an exception."""
+        """The result of an error status for the request: a reply without text, or an exception."""
         words = error.error_message.lower()
         if error.status == 404:
             if "model" in words:
@@ -271,7 +278,7 @@ class OllamaBackend(Backend):
         return "context length", not mend, f"{length} by the model, num_ctx is {wanted}{mend}"
 
     def _logprobs_line(self, version: str) -> tuple[str, bool | None, str]:
-        """Found out by a reply of one token (which loads the model); servers too old for it are not asked."""
+        """Tried with a reply of one token (which loads the model); servers too old for it are not asked."""
         known, since = _since(version, LOGPROBS)
         if known is False:
             return "log-probabilities", False, since

@@ -120,5 +120,5 @@ def read_reply(body: Any, request: Request) -> Reply:
 
 
 def _count(value: Any) -> int:
-    """A number of tokens; 0 where the server left it out, or tells nonsense."""
+    """A number of tokens; 0 where the server left it out, or sent nonsense."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else 0

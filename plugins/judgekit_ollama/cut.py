@@ -1,4 +1,4 @@
-"""Was the prompt cut? Judged from the number of tokens that the server read. Pure.
+"""Signs that a prompt was cut, from the number of tokens that the server read. Pure.
 
 judgekit asks for `truncate: false`, and Ollama from 0.12.4 on refuses a prompt that is too long. Older servers, and
 gateways that drop the field, cut it under status 200: the oldest turns go first, then the beginning of the last one
@@ -29,14 +29,14 @@ _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def fills(read: int, context: int) -> str:
-    """Why a prompt of `read` tokens cannot be whole in a context of so many; "" if it may be."""
+    """The reason why a prompt of `read` tokens cannot be whole in a context of so many; "" if it may be."""
     if read < context - 1:
         return ""
     return f"the prompt fills the whole context of {context} tokens, so it was cut: raise num_ctx"
 
 
 def falls_short(read: int, messages: Iterable[Message], context: int, num_keep: int = NUM_KEEP) -> str:
-    """Why `read` tokens are too few for these messages; "" if they may be enough.
+    """The reason why `read` tokens are too few for these messages; "" if they may be enough.
 
     Holds only for a count that includes what the server had in its cache (`versions.counts_cached`).
     """
@@ -61,5 +61,5 @@ def half_cuts(context: int, num_keep: int = NUM_KEEP) -> set[int]:
 
 
 def _shown(message: Message) -> str:
-    """What a chat template shows of a message: many leave out what the assistant thought in earlier turns."""
+    """The part of a message that a chat template shows: many leave out the reasoning of earlier turns."""
     return _THOUGHTS.sub(" ", message.content) if message.role == "assistant" else message.content

@@ -1,4 +1,5 @@
-"""OLLAMA_HOST → the address to connect to, by the server's own rules (Ollama's envconfig.Host and ConnectableHost)."""
+"""The address to connect to, from OLLAMA_HOST by the server's own rules (Ollama's envconfig.Host and
+ConnectableHost)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Ollama server's word about itself and about one model: small questions, apart from the chat."""
+"""An Ollama server's facts about itself and about one model: small questions, apart from the chat."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from judgekit_ollama.host import CLOUD, parse_host
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the server tells of a model: None where it tells nothing."""
+class ModelFacts:
+    """The server's facts about a model: None where it does not say."""
 
     context_length: int | None
     thinks: bool | None
 
 
 class Server:
-    """Where `host` (or OLLAMA_HOST) points to, asked about `model`. Every method raises BackendError, whatever went
-    wrong: AuthError, ModelNotFound and Unreachable among them. What was answered once is not asked again.
-    """
+    """The server at `host` (or OLLAMA_HOST), asked about `model`. Every method raises BackendError for any fault, such
+    as AuthError, ModelNotFound and Unreachable. An answer is kept and not asked for again."""
 
     def __init__(self, host: str | None, key_env: str | None, model: str) -> None:
         self._host = host
@@ -52,10 +51,10 @@ class Server:
         return Http(address, key=key, deadline=deadline, connect_timeout=min(deadline, 10.0), retries=retries)
 
     def version(self) -> str:
-        found = self._ask("api/version").get("version")
-        if not isinstance(found, str):
+        version = self._ask("api/version").get("version")
+        if not isinstance(version, str):
             raise BackendError(f"{self.address}/api/version tells no version; is this an Ollama server?")
-        return found
+        return version
 
     def digest(self) -> str:
         """The model's digest, from the server's list. Raises ModelNotFound."""
@@ -69,17 +68,17 @@ class Server:
                 raise BackendError(f"{self.address}/api/tags gives no digest of {self.model!r}")
         raise self.missing()
 
-    def facts(self) -> Facts:
-        """What the server tells of the model; of a server that does not say, nothing."""
+    def facts(self) -> ModelFacts:
+        """The facts about the model; empty ones from a server that does not say."""
         try:
             shown = self._ask("api/show", {"model": self.model})
         except BackendError:
-            return Facts(None, None)
+            return ModelFacts(None, None)
         info, can = shown.get("model_info"), shown.get("capabilities")
         info = info if isinstance(info, dict) else {}
         length = next((value for name, value in info.items() if name.endswith(".context_length")), None)
         length = length if isinstance(length, int) and length > 0 else None
-        return Facts(length, "thinking" in can if isinstance(can, list) else None)
+        return ModelFacts(length, "thinking" in can if isinstance(can, list) else None)
 
     def down(self, error: Unreachable) -> Unreachable:
         return Unreachable(f"no Ollama server at {self.address}: start it with `ollama serve` ({error.message})")
@@ -102,16 +101,16 @@ class Server:
         http = self.http()
         try:
             with http:
-                found = (http.get(path) if body is None else http.post(path, body)).body
+                body_ = (http.get(path) if body is None else http.post(path, body)).body
         except Unreachable as error:
             raise self.down(error) from error
         except AuthError as error:
             raise self.locked(error) from error
         except CallError as error:
             raise BackendError(f"{error.message}; is this an Ollama server?") from error
-        if not isinstance(found, dict):
+        if not isinstance(body_, dict):
             raise BackendError(f"{self.address}/{path} is not Ollama's; is this an Ollama server?")
-        return found
+        return body_
 
 
 def _full_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The log-probabilities in a chat reply → Tokens. Pure; an unknown shape is a CallError."""
+"""Reading of the log-probabilities in a chat reply as Tokens. Pure; an unknown shape is a CallError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each release of Ollama brought, as far as it matters to a judge. Pure."""
+"""Abilities of each release of Ollama that matter to a judge. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _CACHE_UNCOUNTED: tuple[tuple[Version, Version], ...] = (((0, 0, 1), (0, 2, 0)),
 
 
 def numbers(version: str) -> Version | None:
-    """0.12.4-rc1 → (0, 12, 4); None where nothing is known, as of builds from source, which call themselves 0.0.0."""
+    """The numbers of a version: 0.12.4-rc1 → (0, 12, 4); None if unknown, as for builds from source (0.0.0)."""
     parts = re.split(r"[-+]", version.removeprefix("v"), maxsplit=1)[0].split(".")
-    found = tuple(int(part) for part in parts) if all(part.isascii() and part.isdecimal() for part in parts) else ()
-    return found if any(found) else None
+    release = tuple(int(part) for part in parts) if all(part.isascii() and part.isdecimal() for part in parts) else ()
+    return release if any(release) else None
 
 
 def at_least(version: str, since: Version) -> bool | None:
-    """None where the version says nothing."""
+    """True from this version on; None if the version is unknown."""
     known = numbers(version)
     return None if known is None else known >= since
 
 
 def counts_cached(version: str) -> bool:
-    """Whether prompt_eval_count is the length of the whole prompt, whatever the server had in its cache."""
+    """True if prompt_eval_count is the length of the whole prompt, whatever the server had in its cache."""
     known = numbers(version)
     return known is None or not any(first <= known < end for first, end in _CACHE_UNCOUNTED)
 

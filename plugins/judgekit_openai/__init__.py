@@ -1,4 +1,4 @@
-"""Backend `openai`: chat completions by OpenAI, vLLM, llama.cpp, or anything else that speaks their dialect."""
+"""Backend `openai`: chat completions by OpenAI, vLLM, llama.cpp, or any other server with their protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backend `openai`: where the server is, which key belongs to it, and what the record says of it.
+"""The backend `openai`: the server's address, its key, and its identity in the record.
 
 - The address is `base_url`, else OPENAI_BASE_URL, else OpenAI's.
 - A key goes only where it belongs. `key_env` names the variable that holds it, and then it must be set. Without
@@ -139,17 +139,17 @@ class OpenAIBackend(Backend):
         }
 
     def check(self) -> list[Problem]:
-        """The key is there, the address is one, something answers at it, and it has a Batch API if that is wanted."""
+        """Problems with the key, the address, the server and, if it is wanted, its Batch API."""
         trouble, listed = self._look()
         if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
-        found = [
+        problems = [
             Problem(severity="error", where="openai", message=error.message, exit_code=error.exit_code)
             for error in trouble
         ]
         if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
-            found.append(Problem(severity="warning", where="openai", message=_CACHING))
-        return found
+            problems.append(Problem(severity="warning", where="openai", message=_CACHING))
+        return problems
 
     def doctor(self) -> Iterable[tuple[str, bool | None, str]]:
         trouble, listed = self._look()
@@ -187,7 +187,7 @@ class OpenAIBackend(Backend):
             self._client.http.close()
 
     def _connect(self) -> ChatClient:
-        """Raises AuthError without the key, ConfigError for an address that is none."""
+        """Raises AuthError without the key, ConfigError for a malformed address."""
         with self._lock:
             if self._client is None:
                 http = self._http(deadline=self.options.deadline, retries=self.options.retries)
@@ -253,7 +253,7 @@ class OpenAIBackend(Backend):
         return "max_completion_tokens" if is_openai(self.base_url) or is_azure(self.base_url) else "max_tokens"
 
     def _look(self) -> tuple[list[JudgekitError], list[Mapping[str, Any]]]:
-        """What would make every call fail, and the models that the server lists, if it does."""
+        """The problem that would make every call fail, and the models that the server lists, if it does."""
         try:
             with self._http(deadline=10.0, retries=0, connect_timeout=5.0) as http:
                 body = http.get("models").body
@@ -303,10 +303,10 @@ def _some(names: Sequence[str], wanted: str) -> str:
 
 
 def is_openai(base_url: str) -> bool:
-    """Whether the address is OpenAI's own, in any of its regions."""
+    """True if the address is OpenAI's own, in any of its regions."""
     return f".{urllib.parse.urlsplit(base_url).hostname}".endswith(".api.openai.com")
 
 
 def is_azure(base_url: str) -> bool:
-    """Whether the address is Azure's service of OpenAI's models: the same dialect, but keys of its own."""
+    """True if the address is Azure's service of OpenAI's models: the same protocol, but its own keys."""
     return f".{urllib.parse.urlsplit(base_url).hostname}".endswith(".openai.azure.com")

@@ -27,8 +27,8 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch as the server describes it. `errors`: why it failed as a whole, with `code`."""
+class ServerBatch:
+    """A batch as the server describes it. `errors`: the reasons why it failed as a whole, with `code`."""
 
     id: str
     status: str
@@ -57,7 +57,8 @@ class Result:
 
 
 class BatchApi:
-    """`http` asks small things and retries; `once` does not retry; `files` has the time and room for whole files."""
+    """`http` is for small requests, with retries; `once` does not retry; `files` has the time and room for whole
+    files."""
 
     def __init__(self, http: Http, once: Http, files: Http, endpoint: str) -> None:
         self.http = http
@@ -79,7 +80,7 @@ class BatchApi:
             answer = self.files.upload("files", parts, f"multipart/form-data; boundary={boundary}").body
         return _identifier(answer, "a file")
 
-    def create(self, file: str, digest: str, lines: int) -> Batch:
+    def create(self, file: str, digest: str, lines: int) -> ServerBatch:
         """Submit an uploaded file, once."""
         body: dict[str, JsonValue] = {
             "input_file_id": file,
@@ -96,14 +97,14 @@ class BatchApi:
                 if attempt == _TRIES - 1 or (status and status not in (408, 409, 429) and status < 500):
                     raise BackendError(f"the batch was not accepted: {error.message}") from error
                 self.http.pause(_FIRST_PAUSE * 2.0**attempt)
-                if found := self.find({file}).get(file):
-                    return found
+                if earlier := self.find({file}).get(file):
+                    return earlier
                 if not self.lists and status != 429:
                     lost = "whether it was submitted cannot be told, as the server does not list its batches"
                     raise BackendError(f"the answer to a batch's creation was lost: {lost}") from error
         raise AssertionError("the last attempt is final")
 
-    def get(self, batch_id: str) -> Batch | None:
+    def get(self, batch_id: str) -> ServerBatch | None:
         """The batch as it is now; None where the server knows none of that id."""
         try:
             return _batch(self.http.get(f"batches/{_quoted(batch_id)}").body)
@@ -112,9 +113,9 @@ class BatchApi:
                 return None
             raise
 
-    def find(self, digests: set[str], but: Container[str] = ()) -> dict[str, Batch]:
+    def find(self, digests: set[str], but: Container[str] = ()) -> dict[str, ServerBatch]:
         """The newest batch of each digest (or input file id), except those whose id is in `but`."""
-        found: dict[str, Batch] = {}
+        by_digest: dict[str, ServerBatch] = {}
         after = ""
         for _ in range(_PAGES):
             try:
@@ -128,18 +129,18 @@ class BatchApi:
             shown = [item for item in items or [] if isinstance(item, dict) and item.get("id") and item.get("status")]
             batches = [_batch(item) for item in shown]
             for batch in batches:
-                for name in {batch.digest, batch.input_file} & digests - found.keys():
+                for name in {batch.digest, batch.input_file} & digests - by_digest.keys():
                     if batch.id not in but and batch.status != "failed":
-                        found[name] = batch
-            if not batches or not page.get("has_more") or found.keys() == digests:
+                        by_digest[name] = batch
+            if not batches or not page.get("has_more") or by_digest.keys() == digests:
                 break
             after = f"&after={_quoted(batches[-1].id)}"
-        return found
+        return by_digest
 
-    def results(self, batch: Batch, folder: Path) -> Iterator[Result]:
+    def results(self, batch: ServerBatch, folder: Path) -> Iterator[Result]:
         """Every line of the batch's output and error file, in the files' order.
 
-        Raises CallError where a file is cut or no JSON, or gone (HttpStatusError, 404).
+        Raises CallError where a file is cut, is not JSON, or is gone (HttpStatusError, 404).
         """
         for file in filter(None, (batch.output_file, batch.error_file)):
             with TemporaryFile(dir=folder) as content:
@@ -150,7 +151,7 @@ class BatchApi:
                         yield _result(line, batch.id)
 
     def offered(self) -> bool:
-        """Whether the server has a Batch API, as far as can be seen without making a batch."""
+        """True if the server has a Batch API, as far as can be seen without making a batch."""
         asks: list[Callable[[], object]] = [
             lambda: self.once.get("batches?limit=1"),
             lambda: self.once.post("batches", {}),  # for a server that has batches and does not list them
@@ -191,7 +192,7 @@ class _NoBatches:
             raise BackendError(f"{self.server} offers no Batch API: leave out `mode: batch`") from error
 
 
-def _batch(body: Any) -> Batch:
+def _batch(body: Any) -> ServerBatch:
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a batch was due")
     if not isinstance(body.get("status"), str):
@@ -201,7 +202,7 @@ def _batch(body: Any) -> Batch:
     faults = [fault for fault in listed or [] if isinstance(fault, dict)]
     counts = counts if isinstance(counts, dict) else {}
     done = [counts.get(key) for key in ("completed", "failed")]
-    return Batch(
+    return ServerBatch(
         id=_identifier(body, "a batch"),
         status=body["status"].lower().replace("canceled", "cancelled"),
         input_file=str(body.get("input_file_id") or ""),
@@ -238,10 +239,10 @@ def _refuse(name: str) -> None:
 
 
 def _identifier(body: Any, what: str) -> str:
-    found = body.get("id") if isinstance(body, dict) else None
-    if not isinstance(found, str) or not found:
+    name = body.get("id") if isinstance(body, dict) else None
+    if not isinstance(name, str) or not name:
         raise CallError(f"the server sent no id of {what}")
-    return found
+    return name
 
 
 def _quoted(text: str) -> str:

@@ -27,7 +27,7 @@ from judgekit import (
     StorageError,
     Unreachable,
 )
-from judgekit_openai.batch_api import MOST_BYTES, MOST_LINES, Batch, BatchApi, Result
+from judgekit_openai.batch_api import MOST_BYTES, MOST_LINES, BatchApi, Result, ServerBatch
 from judgekit_openai.chat import ChatClient, Wording
 from judgekit_openai.submissions import Submission, Submissions
 
@@ -103,22 +103,22 @@ class Batching:
 
     # --- submitting ---
 
-    def _look_up(self, sent: Submission) -> Batch | None:
-        """The batch that a note tells of, if the server knows of it."""
+    def _look_up(self, sent: Submission) -> ServerBatch | None:
+        """The batch of a note, if the server knows it."""
         if sent.batch:
             return self.api.get(sent.batch)
         return next(iter(self.api.find({sent.digest, sent.file} - {""}).values()), None)
 
-    def _submit(self) -> list[tuple[Submission, Batch, bool]]:
+    def _submit(self) -> list[tuple[Submission, ServerBatch, bool]]:
         """Put every open call into a batch: one that the server has already, else a new one (True)."""
         wording = self.client.wording
         submitted = []
         with _on_disk(), tempfile.TemporaryDirectory(dir=self.folder) as folder:
             parts = self._written(wording, Path(folder))
-            found = self.api.find({part.sha256.hexdigest() for part in parts}, but=self.settled)
+            earlier = self.api.find({part.sha256.hexdigest() for part in parts}, but=self.settled)
             for part in parts:
                 sent = Submission(part.sha256.hexdigest(), tuple(part.names), wording)
-                batch = found.get(sent.digest)
+                batch = earlier.get(sent.digest)
                 new = batch is None
                 if batch is None:
                     self.notes.save(sent)
@@ -149,7 +149,7 @@ class Batching:
 
     # --- waiting and reading ---
 
-    def _settle(self, sent: Submission, batch: Batch, *, final: bool) -> None:
+    def _settle(self, sent: Submission, batch: ServerBatch, *, final: bool) -> None:
         """Wait for the batch's end and take what it brought. What failed in it is asked again, unless it is `final`:
         a batch that was seen through by this process."""
         batch = self._waited_for(batch, len(sent.names))
@@ -176,7 +176,7 @@ class Batching:
                 detail = f"the batch {batch.id} ended as {batch.status}, without a result for this call"
                 self._close(name, Reply(status="error", detail=detail))
 
-    def _waited_for(self, batch: Batch, lines: int) -> Batch:
+    def _waited_for(self, batch: ServerBatch, lines: int) -> ServerBatch:
         """The batch when it has ended. Raises CallError when it does not end, Interrupted when the run is stopped."""
         pause, strikes, end = min(_FIRST_LOOK, self.poll), 0, time.monotonic() + _LONGEST
         while not batch.ended:
@@ -219,7 +219,7 @@ class Batching:
         self._close(result.name, reply)
 
     def _give_up(self) -> None:
-        """What stays open although all was tried: the batch that it was in was refused as a whole."""
+        """The requests that stay open after all attempts: their batch was refused as a whole."""
         why = self.failures[-1].message if self.failures else "the server's batches bring no result for this call"
         for name in list(self.open):
             self._close(name, Reply(status="error", detail=why))
@@ -229,11 +229,11 @@ class Batching:
         del self.open[name]
 
 
-def _unknown(batch: Batch) -> Batch:
+def _unknown(batch: ServerBatch) -> ServerBatch:
     raise CallError(f"the server knows of no batch {batch.id}")
 
 
-def _failure(batch: Batch) -> BackendError:
+def _failure(batch: ServerBatch) -> BackendError:
     words = batch.errors or "the server does not say why"
     if batch.code in _NO_CREDIT:
         return QuotaError(f"the batch {batch.id} was refused: {words}")

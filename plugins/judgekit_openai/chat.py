@@ -1,4 +1,4 @@
-"""Chat completions: one Request in, one Reply out, for every server that speaks the dialect.
+"""Chat completions: one Request in, one Reply out, for every server with this protocol.
 
 `ChatClient` is what other plugins build on: give it an `Http`, a model's name and a `Dialect`.
 """
@@ -33,7 +33,7 @@ _FORMS: tuple[Form, ...] = get_args(Form)
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a server wants to be spoken to.
+    """A server's variant of the protocol.
 
     `defaults`: sampling fields sent where the request leaves them open; `extra`: further body fields;
     `response_format`: how a JSON schema is asked for. `auto` begins with json_schema and gives way to json_object,
@@ -48,14 +48,14 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Wording:
-    """How requests are put to a model, as far as its refusals have taught us: each one makes the wording less."""
+    """The fields of requests to a model, as its refusals have taught us: each refusal removes one."""
 
     cap: TokensField
     form: Form
     left_out: frozenset[str] = frozenset()
 
     def less(self, other: Wording, first_cap: TokensField) -> Wording:
-        """What is left of both."""
+        """The fields that are left in both."""
         return Wording(
             cap=self.cap if self.cap != first_cap else other.cap,
             form=max(self.form, other.form, key=_FORMS.index),
@@ -83,7 +83,7 @@ class ChatClient:
 
     @property
     def wording(self) -> Wording:
-        """How the next request is worded."""
+        """The wording of the next request."""
         with self._lock:
             return self._wording
 
@@ -146,8 +146,8 @@ class ChatClient:
         return True
 
     def read(self, answer: Any, request: Request, notes: tuple[str, ...]) -> Reply:
-        """The Reply in a completion. Raises CallError where it is none, BackendError where log-probabilities, which
-        the request needs, are not to be had."""
+        """The Reply in a completion. Raises CallError for anything else, BackendError where the log-probabilities that
+        the request needs are missing."""
         reply = read_reply(answer, notes)
         if request.json_schema is not None and reply.status == "complete" and not _is_json(reply.text):
             reply = reply.model_copy(update={"notes": (*reply.notes, "the reply to a JSON schema is not JSON")})
@@ -161,7 +161,7 @@ class ChatClient:
         return reply.model_copy(update={"tokens": tokens})
 
     def without_answer(self, error: HttpStatusError, request: Request, notes: tuple[str, ...]) -> Reply:
-        """What an error status means for the request: a reply without text, or an exception."""
+        """The result of an error status for the request: a reply without text, or an exception."""
         if error.status in (400, 413, 422) and refusals.of_length(error):
             detail = f"the prompt does not fit the model's context: {error.error_message}"
             return Reply(status="truncated", detail=detail, notes=notes)
@@ -180,7 +180,8 @@ class ChatClient:
         raise CallError(error.message) from error
 
     def _no_logprobs(self, why: str) -> CallError | BackendError:
-        """What to raise where log-probabilities are missing: one call's failure, if the model has given them before."""
+        """The error to raise where log-probabilities are missing: one call's failure, if the model has given them
+        before."""
         words = f"{self.model!r} at {self.http.base_url} gives no log-probabilities, which were asked for: {why}"
         return CallError(words) if self._gives_logprobs else BackendError(words)
 

@@ -1,4 +1,4 @@
-"""What `judgekit doctor openai` finds by asking: two calls of a few tokens each."""
+"""Checks of `judgekit doctor openai`: two calls of a few tokens each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ASK = Request(
 
 
 def abilities(client: ChatClient) -> Iterator[Line]:
-    """Does the model answer, is it held to a JSON schema, what does it refuse, does it give log-probabilities."""
+    """Checks of the model: an answer, a JSON schema, refused parameters, log-probabilities."""
     try:
         reply = client.ask(_ASK.model_copy(update={"json_schema": _SCHEMA}))
     except JudgekitError as error:
@@ -34,14 +34,14 @@ def abilities(client: ChatClient) -> Iterator[Line]:
         yield "parameters", None, f"refused by the model, and left out: {', '.join(left_out)}"
     try:
         few = _ASK.sampling.model_copy(update={"max_new_tokens": 8})
-        found = client.ask(_ASK.model_copy(update={"top_logprobs": 1, "sampling": few})).tokens
-        yield "log-probabilities", bool(found) or None, "given" if found else "none came: the reply was empty"
+        given = client.ask(_ASK.model_copy(update={"top_logprobs": 1, "sampling": few})).tokens
+        yield "log-probabilities", bool(given) or None, "given" if given else "none came: the reply was empty"
     except JudgekitError as error:
         yield "log-probabilities", None, error.message
 
 
 def batches(api: BatchApi) -> Line:
-    """Whether the server has a Batch API."""
+    """The check for a Batch API."""
     try:
         offered = api.offered()
     except JudgekitError as error:

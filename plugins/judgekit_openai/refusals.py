@@ -1,4 +1,4 @@
-"""What a server's error means: read from its code and parameter where it names them, else from its words.
+"""The meaning of a server's error: read from its code and parameter where it names them, else from its words.
 
 Error bodies come as {"error": {…}}, {"error": "text"}, flat, as a list, as FastAPI's {"detail": [{"loc": …}]}, as a
 gateway's wrapping of the provider's own body (at times as text within the text), as HTML, or as nothing.
@@ -32,10 +32,10 @@ _LONGEST, _DEEPEST = 20_000, 6  # characters and levels of an error body that ar
 
 def refused_field(error: HttpStatusError, fields: Sequence[str]) -> str | None:
     """The one of these body fields that the server does not take at all, if that is what the error says."""
-    for found in _objects(error.body):
-        name = str(found.get("param") or "").partition(".")[0]
-        words = str(found.get("message") or "")
-        if name in fields and (_code(found) in _UNSUPPORTED_CODES or _UNSUPPORTED.search(words)):
+    for fault in _objects(error.body):
+        name = str(fault.get("param") or "").partition(".")[0]
+        words = str(fault.get("message") or "")
+        if name in fields and (_code(fault) in _UNSUPPORTED_CODES or _UNSUPPORTED.search(words)):
             return name
     text = _text(error)
     if not _UNSUPPORTED.search(text):
@@ -45,14 +45,14 @@ def refused_field(error: HttpStatusError, fields: Sequence[str]) -> str | None:
 
 
 def of_format(error: HttpStatusError) -> bool:
-    """Whether the server refuses the way in which JSON was asked for, and not the schema itself."""
-    blamed = any(str(found.get("param") or "").startswith("response_format") for found in _objects(error.body))
+    """True if the server refuses the way in which JSON was asked for, and not the schema itself."""
+    blamed = any(str(fault.get("param") or "").startswith("response_format") for fault in _objects(error.body))
     text = _text(error)
     return (blamed or bool(_FORMAT.search(text))) and not _OWN_SCHEMA.search(text)
 
 
 def of_logprobs(error: HttpStatusError) -> bool:
-    """Whether the server refuses log-probabilities, or so many alternatives."""
+    """True if the server refuses log-probabilities, or so many alternatives."""
     return bool(re.search(r"log.?prob", _text(error), re.IGNORECASE))
 
 
@@ -61,7 +61,7 @@ def of_length(error: HttpStatusError) -> bool:
 
 
 def of_content(error: HttpStatusError) -> bool:
-    flagged = any("flagged_input" in found for found in _objects(error.body))  # OpenRouter's moderation
+    flagged = any("flagged_input" in fault for fault in _objects(error.body))  # OpenRouter's moderation
     return flagged or bool(_codes(error) & _POLICY_CODES)
 
 
@@ -70,12 +70,12 @@ def of_model(error: HttpStatusError) -> bool:
 
 
 def _codes(error: HttpStatusError) -> set[str]:
-    codes = {str(found.get(key)) for found in _objects(error.body) for key in ("code", "type")}
+    codes = {str(fault.get(key)) for fault in _objects(error.body) for key in ("code", "type")}
     return codes | {str(error.error_code)}
 
 
-def _code(found: Mapping[str, Any]) -> str:
-    return str(found.get("code") or found.get("type"))
+def _code(fault: Mapping[str, Any]) -> str:
+    return str(fault.get("code") or fault.get("type"))
 
 
 def _mention(name: str) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""A chat completion's JSON → Reply. Pure; an answer of an unknown shape is a CallError, never a guess."""
+"""Reading of a chat completion's JSON as a Reply. Pure; an answer of an unknown shape is a CallError, never a guess."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from judgekit import CallError, Reply, Token, Usage, shortened
 
-_MOST = 2**31  # tokens; a server that tells more is out of its mind, and nothing is reckoned with it
+_MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
 
@@ -47,8 +47,8 @@ def read_tokens(body: Any) -> tuple[Token, ...]:
     Empty where the completion has no log-probabilities; CallError where they are of an unknown shape. −9999 is the
     API's "very unlikely", and is kept as it is.
     """
-    found = body["choices"][0].get("logprobs")
-    content = found.get("content") if isinstance(found, dict) else found
+    logprobs = body["choices"][0].get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else logprobs
     if content is None:
         return ()
     try:
@@ -93,7 +93,7 @@ def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
 
 
 def _text(content: Any) -> str:
-    """The content: a string, null, or a list of parts of which the text ones count."""
+    """The content: a string, null, or a list of parts (only those of text count)."""
     if content is None or isinstance(content, str):
         return content or ""
     if isinstance(content, list):
@@ -104,7 +104,7 @@ def _text(content: Any) -> str:
 
 
 def _reasoning(message: dict[str, Any]) -> str:
-    """What the model thought aloud: in a field of the message, or in parts of its content."""
+    """The model's reasoning: in a field of the message, or in parts of its content."""
     said = next((text for key in _REASONING if isinstance(text := message.get(key), str) and text), "")
     content = message.get("content")
     if said or not isinstance(content, list):

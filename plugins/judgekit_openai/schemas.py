@@ -1,4 +1,4 @@
-"""How a JSON schema is put to a chat server: strict by name, or any object."""
+"""Requests to a chat server for JSON: by a strict named schema, or for any object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes on disk about batches under way, beside the ledger: which calls were put into which batch.
+"""Notes on disk about batches under way, beside the ledger: the calls in each batch.
 
 A note is written before anything is sent, so that after a kill at any moment the calls that are still open lead to
 the batch that they are in, also where other calls of that batch are answered already. Without the notes (another
@@ -44,10 +44,10 @@ class Submissions:
             self._tidy(folder)
 
     def open_ones(self, wanted: Container[str]) -> Iterator[Submission]:
-        """Those that hold a wanted call, the oldest first."""
+        """The notes that hold a wanted call, the oldest first."""
         notes = sorted(self.folder.glob("*.json"), key=lambda note: note.stat().st_mtime) if self.folder else []
         for note in notes:
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a damaged note says nothing
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # a damaged note is skipped
                 sent = _read(json.loads(note.read_text("ascii")))
                 if any(name in wanted for name in sent.names):
                     yield sent

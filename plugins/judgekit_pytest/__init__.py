@@ -1,4 +1,4 @@
-"""The pytest plugin: tests that hold a model to a rule, and a fixture that puts an answer to a judge.
+"""The pytest plugin: tests that hold a model to a rule, and a fixture that asks a judge about an answer.
 
     @pytest.mark.judgekit(config="judgekit.yaml", metric="quality", min=70)
     def test_quality(): ...
@@ -38,7 +38,7 @@ _SHARED = pytest.StashKey[str]()
 _ORDER = (1, 2, 6, 4, 3)  # which exit code wins
 
 
-class Outcome(pytest.fail.Exception):  # type: ignore[name-defined, misc]
+class RuleOutcome(pytest.fail.Exception):  # type: ignore[name-defined, misc]
     """An outcome with its text, which stands without a traceback. `kind`: failed, inconclusive or error."""
 
     __module__, __qualname__ = "builtins", "judgekit"  # as pytest prints it: "judgekit: …"
@@ -107,7 +107,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Measure and decide. What keeps a rule from being decided is no failure of the test, so it ends it here."""
+    """Measure and decide. An undecided rule is not a failure of the test, so the test ends here."""
     marks = list(item.iter_markers(MARK))
     if not marks:
         return
@@ -121,7 +121,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if _BROKEN in item.stash:
-        raise Outcome(item.stash[_BROKEN], "failed", 1)
+        raise RuleOutcome(item.stash[_BROKEN], "failed", 1)
     return (yield)
 
 
@@ -159,14 +159,14 @@ def pytest_runtest_makereport(
     return report
 
 
-def _outcome_of(error: BaseException) -> Outcome | None:
-    """Judgekit's own trouble, raised in a test's body or by a marker; None for anything else."""
-    if isinstance(error, Outcome):
+def _outcome_of(error: BaseException) -> RuleOutcome | None:
+    """The outcome for an error of judgekit's own, in a test's body or from a marker; None for any other."""
+    if isinstance(error, RuleOutcome):
         return error
     errors = sys.modules.get("judgekit.errors")  # else none of them can have been raised
     if errors is None or not isinstance(error, errors.JudgekitError):
         return None
-    return Outcome(str(error), "inconclusive" if isinstance(error, errors.NotScored) else "error", error.exit_code)
+    return RuleOutcome(str(error), "inconclusive" if isinstance(error, errors.NotScored) else "error", error.exit_code)
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:

@@ -1,4 +1,4 @@
-"""The fixture `judgekit`: single answers, put to a config's judges."""
+"""The fixture `judgekit`: single answers for a config's judges."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from judgekit_pytest import MARK, Outcome
+from judgekit_pytest import MARK, RuleOutcome
 
 if TYPE_CHECKING:
     import judgekit
@@ -40,10 +40,14 @@ class Judged:
         inconclusive where the number is used, and one that could not be asked makes it an error.
         """
         if not isinstance(text, str):
-            raise Outcome(f"judgekit.score takes the answer as a text, not {type(text).__name__}", "error", 2)
+            raise RuleOutcome(f"judgekit.score takes the answer as a text, not {type(text).__name__}", "error", 2)
         asked = {
-            "instruction": instruction, "input": input, "reference": reference, "judge": judge, "repeats": repeats,
-        }  # fmt: skip
+            "instruction": instruction,
+            "input": input,
+            "reference": reference,
+            "judge": judge,
+            "repeats": repeats,
+        }
         return self._session.score(self.config, self._item.nodeid, text, asked)
 
     def run(self) -> judgekit.RunView:

@@ -1,4 +1,4 @@
-"""A marker → the rules of a gate → what came of them, as a table."""
+"""The rules of a test's marker, evaluated as a gate, and the table of their outcomes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import judgekit
 import judgekit.statistics
-from judgekit_pytest import MARK, Outcome
+from judgekit_pytest import MARK, RuleOutcome
 from judgekit_pytest.session import Session
 
 KEYS = ("config", "metric", "min", "max", "baseline", "margin", "system", "waive", "set")
@@ -23,7 +23,7 @@ MOST_MOVED = 3
 def hold(item: pytest.Item, mark: pytest.Mark, session: Session) -> str:
     """Run the marker's config and hold it to the marker's rule: the table of a broken rule, "" where it holds.
 
-    Raises an Outcome: inconclusive, or an error where it could not be measured or compared.
+    Raises a RuleOutcome: inconclusive, or an error where it could not be measured or compared.
     """
     given = _given(mark)
     config = session.find(str(given.get("config", session.config_name)), item)
@@ -33,23 +33,23 @@ def hold(item: pytest.Item, mark: pytest.Mark, session: Session) -> str:
     try:
         gate = _gate(item, given, view, session, config.parent)
     except judgekit.JudgekitError as error:
-        raise Outcome(str(error), "error", error.exit_code) from None
+        raise RuleOutcome(str(error), "error", error.exit_code) from None
     text = table(view.record, gate)
     if gate.outcome == "INCONCLUSIVE":
-        raise Outcome(text, "inconclusive", 3)
+        raise RuleOutcome(text, "inconclusive", 3)
     return text if gate.outcome == "FAIL" else ""
 
 
 def _given(mark: pytest.Mark) -> dict[str, Any]:
     if mark.args:
-        raise Outcome(f"@pytest.mark.{MARK} takes named arguments: config=…, metric=…, min=…", "error", 2)
+        raise RuleOutcome(f"@pytest.mark.{MARK} takes named arguments: config=…, metric=…, min=…", "error", 2)
     for key in mark.kwargs:
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(KEYS)})"
-            raise Outcome(f"@pytest.mark.{MARK}: unknown argument {key!r}{hint}", "error", 2)
+            raise RuleOutcome(f"@pytest.mark.{MARK}: unknown argument {key!r}{hint}", "error", 2)
     if not isinstance(mark.kwargs.get("set", {}), dict):
-        raise Outcome(f"@pytest.mark.{MARK}: set is a dict of dotted keys: set={{'limit': 20}}", "error", 2)
+        raise RuleOutcome(f"@pytest.mark.{MARK}: set is a dict of dotted keys: set={{'limit': 20}}", "error", 2)
     return dict(mark.kwargs)
 
 
@@ -107,7 +107,7 @@ def _only_metric(record: judgekit.RunRecord) -> str:
 
 
 def table(record: judgekit.RunRecord, gate: judgekit.statistics.Gate) -> str:
-    """The gate in words: a row a rule, with its interval, and below it what must be known to read it."""
+    """The gate as text: a row for each rule with its interval, and the reasons below."""
     head = ("", "metric", "system", "rule", "found", "bounds", "items")
     rows = [_row(claim) for claim in gate.claims]
     against = f" against {gate.baseline}" if gate.baseline else ""
@@ -139,9 +139,14 @@ def _row(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
         bounds = f"[{_number(low, claim.scale, signed)}, {_number(high, claim.scale, signed)}]"
     rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
     return (
-        claim.outcome, claim.metric, _system(claim), f"{rule} {_number(claim.threshold, claim.scale)}",
-        _number(claim.value, claim.scale, signed), bounds, str(claim.n_items),
-    )  # fmt: skip
+        claim.outcome,
+        claim.metric,
+        _system(claim),
+        f"{rule} {_number(claim.threshold, claim.scale)}",
+        _number(claim.value, claim.scale, signed),
+        bounds,
+        str(claim.n_items),
+    )
 
 
 def _number(value: float | None, scale: judgekit.Scale, signed: bool = False) -> str:
@@ -159,5 +164,5 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """No terminal control reaches the terminal from a sample's id."""
+    """The text without terminal controls, which a sample's id may hold."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

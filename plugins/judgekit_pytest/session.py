@@ -1,4 +1,5 @@
-"""What the tests of one pytest session share: each config's run, and its judges. Under xdist, among all workers."""
+"""State that the tests of one pytest session share: each config's run, and its judges. Under xdist, among all
+workers."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from typing import Any
 import pytest
 
 import judgekit
-from judgekit_pytest import Outcome
+from judgekit_pytest import RuleOutcome
 
 KEEP = "and keep that ledger: CI restores it before pytest."
 
 
 @dataclass
 class Session:
-    """`shared` is where xdist's workers leave each other their results; None where there is one process."""
+    """`shared`: the folder where xdist's workers exchange results; None for a single process."""
 
     root: Path
     home: Path
@@ -31,7 +32,7 @@ class Session:
     offline: bool
     config_name: str
     shared: Path | None
-    _runs: dict[str, Path | Outcome] = field(default_factory=dict)
+    _runs: dict[str, Path | RuleOutcome] = field(default_factory=dict)
     _scorers: dict[Path, judgekit.Scorer] = field(default_factory=dict)
 
     @classmethod
@@ -55,44 +56,44 @@ class Session:
         )
 
     def find(self, name: str, item: pytest.Item) -> Path:
-        """A file that a test names: from the rootdir, or from the test's own folder."""
+        """The path of a file that a test names: from the rootdir, or from the test's own folder."""
         places = [self.root / name, item.path.parent / name]
-        found = next((place for place in places if place.exists()), None)
-        if found is None:
+        folder = next((place for place in places if place.exists()), None)
+        if folder is None:
             tried = " and ".join(dict.fromkeys(str(place) for place in places))
-            raise Outcome(f"judgekit: no such file: {tried}", "error", 2)
-        return found
+            raise RuleOutcome(f"judgekit: no such file: {tried}", "error", 2)
+        return folder
 
     # --- runs ---
 
     def run(self, config: Path, overrides: tuple[str, ...] = ()) -> judgekit.RunView:
-        """The config's run, made once. Raises an error Outcome where it could not be made, or is incomplete."""
+        """The config's run, made once. Raises an error RuleOutcome where it could not be made, or is incomplete."""
         key = hashlib.sha256(json.dumps([str(config.resolve()), overrides]).encode()).hexdigest()
         if key not in self._runs:
             with self.locked(key):
                 self._runs[key] = self._left_by_another(key) or self._made(config, overrides)
                 self._leave(key, self._runs[key])
         made = self._runs[key]
-        if isinstance(made, Outcome):
-            raise Outcome(str(made.msg), made.kind, made.code)
+        if isinstance(made, RuleOutcome):
+            raise RuleOutcome(str(made.msg), made.kind, made.code)
         view = judgekit.read_run(made)
         if view.record.status == "incomplete":
             reasons = "\n".join(f"  {count} × {reason}" for reason, count in list(view.record.errors.items())[:10])
             head = f"{view.record.run_id} is incomplete: planned calls were not answered."
-            raise Outcome(f"{head}\n{reasons}\nAsk again: {self.command(config, overrides)}", "error", 3)
+            raise RuleOutcome(f"{head}\n{reasons}\nAsk again: {self.command(config, overrides)}", "error", 3)
         return view
 
-    def _made(self, config: Path, overrides: tuple[str, ...]) -> Path | Outcome:
+    def _made(self, config: Path, overrides: tuple[str, ...]) -> Path | RuleOutcome:
         try:
             return judgekit.run_config(
                 config, overrides, home=self.home, output=self.output, offline=self.offline
             ).resolve()
         except judgekit.NotInLedger as error:
-            return Outcome(f"{error}\n  {self.command(config, overrides)}\n{KEEP}", "error", error.exit_code)
+            return RuleOutcome(f"{error}\n  {self.command(config, overrides)}\n{KEEP}", "error", error.exit_code)
         except judgekit.Interrupted:
             raise
         except judgekit.JudgekitError as error:
-            return Outcome(str(error), "error", error.exit_code)
+            return RuleOutcome(str(error), "error", error.exit_code)
 
     def command(self, config: Path, overrides: tuple[str, ...] = ()) -> str:
         """The command that makes the same run, from the rootdir."""
@@ -116,7 +117,7 @@ class Session:
                 return self._scorers[config].score(text, **asked)
         except judgekit.NotInLedger as error:
             command = f"{shlex.join(['pytest', nodeid])}    (without --judgekit-offline)"
-            raise Outcome(f"{error}\n  {command}\n{KEEP}", "error", error.exit_code) from None
+            raise RuleOutcome(f"{error}\n  {command}\n{KEEP}", "error", error.exit_code) from None
 
     def close(self) -> None:
         for scorer in self._scorers.values():
@@ -126,7 +127,7 @@ class Session:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """One worker at a time; the kernel frees the lock of one that dies."""
+        """A lock among workers; the kernel frees the lock of one that dies."""
         if self.shared is None:
             yield
             return
@@ -135,14 +136,14 @@ class Session:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _left_by_another(self, key: str) -> Path | Outcome | None:
+    def _left_by_another(self, key: str) -> Path | RuleOutcome | None:
         path = self.shared / f"{key}.json" if self.shared is not None else None
         if path is None or not path.is_file():
             return None
         tree = json.loads(path.read_text("utf-8"))
-        return Path(tree["folder"]) if "folder" in tree else Outcome(tree["text"], "error", tree["code"])
+        return Path(tree["folder"]) if "folder" in tree else RuleOutcome(tree["text"], "error", tree["code"])
 
-    def _leave(self, key: str, made: Path | Outcome) -> None:
+    def _leave(self, key: str, made: Path | RuleOutcome) -> None:
         if self.shared is not None:
             tree = {"folder": str(made)} if isinstance(made, Path) else {"text": made.msg, "code": made.code}
             path = self.shared / f"{key}.json"

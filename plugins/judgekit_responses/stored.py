@@ -66,7 +66,7 @@ class StoredResponses(judgekit.Backend):
 
     @cached_property
     def _answers(self) -> dict[str, tuple[str, ...]]:
-        """By sample id, the answer to each turn."""
+        """The answers to each turn, by sample id."""
         path, field = self.path(self.options.path), self.options.field
         if self._conversations:
             return {talk.sample.id: talk.answers for talk in judgekit.data.read_conversations(path) if talk.answers}
@@ -84,7 +84,7 @@ class StoredResponses(judgekit.Backend):
         return [self._look_up(request) for request in requests]
 
     def _look_up(self, request: judgekit.Request) -> judgekit.Reply:
-        """The answer to the user's last message: of a conversation, that of its turn."""
+        """The answer to the user's last message; in a conversation, to its last turn."""
         sample_id, turn = request.sample_id, sum(message.role == "user" for message in request.messages)
         answers = self._answers.get(sample_id)
         if answers is not None and len(answers) < turn:

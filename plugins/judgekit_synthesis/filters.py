@@ -12,10 +12,37 @@ from judgekit_synthesis.reading import Instance
 
 # What a model of text alone cannot see, hear, open or draw (the list of Self-Instruct, Wang et al. 2023, and its kin).
 FORBIDDEN = (
-    "image", "images", "graph", "graphs", "picture", "pictures", "photo", "photos", "file", "files", "map", "maps",
-    "draw", "plot", "video", "videos", "audio", "music", "flowchart", "diagram", "website", "link",
-    "이미지", "그림", "사진", "그래프", "파일", "지도", "동영상", "음악",
-)  # fmt: skip
+    "image",
+    "images",
+    "graph",
+    "graphs",
+    "picture",
+    "pictures",
+    "photo",
+    "photos",
+    "file",
+    "files",
+    "map",
+    "maps",
+    "draw",
+    "plot",
+    "video",
+    "videos",
+    "audio",
+    "music",
+    "flowchart",
+    "diagram",
+    "website",
+    "link",
+    "이미지",
+    "그림",
+    "사진",
+    "그래프",
+    "파일",
+    "지도",
+    "동영상",
+    "음악",
+)
 # Words that carry no answer: a response of nothing else says nothing.
 _STOP_WORDS = """
 a an and are as at be but by for from had has have he her his i if in is it its me my of on or our she so that the their
@@ -40,14 +67,14 @@ def forbidden_pattern(words: Iterable[str]) -> re.Pattern[str]:
 
 
 def task_fault(text: str, words: tuple[int, int], forbidden: re.Pattern[str], *, ascii_only: bool) -> str:
-    """Why a task is no good by itself. `words`: the fewest and the most; `ascii_only`: all seeds begin so."""
+    """The fault of a task by itself, or "". `words`: the fewest and the most; `ascii_only`: all seeds begin so."""
     count = len(text.split())
     if count < words[0]:
         return "task too short"
     if count > words[1]:
         return "task too long"
-    if found := forbidden.search(text):
-        return f"task with the word {found[0].lower()!r}"
+    if match := forbidden.search(text):
+        return f"task with the word {match[0].lower()!r}"
     if text.lower().startswith("write a program"):
         return "task asks for a program of any kind"
     if not text[0].isalnum():
@@ -58,12 +85,12 @@ def task_fault(text: str, words: tuple[int, int], forbidden: re.Pattern[str], *,
 
 
 def reply_fault(reply: judgekit.Reply) -> str:
-    """Why there is no whole text in a reply."""
+    """The reason why a reply has no whole text, or ""."""
     return {"truncated": "reply cut off", "refused": "reply refused", "error": "reply missing"}.get(reply.status, "")
 
 
 def instance_fault(instance: Instance, instruction: str) -> str:
-    """Why an example of a task is no good."""
+    """The fault of an example of a task, or ""."""
     given, answer = folded(instance.input), folded(instance.output)
     if not answer:
         return "no output"
@@ -76,16 +103,16 @@ def instance_fault(instance: Instance, instruction: str) -> str:
     return ""
 
 
-def without_conflicts(found: Sequence[Instance]) -> tuple[list[Instance], int]:
+def without_conflicts(instances: Sequence[Instance]) -> tuple[list[Instance], int]:
     """The examples, once each, without those whose input has several outputs; and how many these were."""
-    unique = list(dict.fromkeys(found))
+    unique = list(dict.fromkeys(instances))
     inputs = [folded(instance.input) for instance in unique]
     good = [one for one, given in zip(unique, inputs, strict=True) if inputs.count(given) == 1]
     return good, len(unique) - len(good)
 
 
 def answer_fault(answer: str) -> str:
-    """Why a response teaches nothing (the elimination rules of Evol-Instruct, Xu et al. 2023)."""
+    """The fault of a response that teaches nothing, or "" (the elimination rules of Evol-Instruct, Xu et al. 2023)."""
     words = judgekit.data.rouge_words(answer)
     if all(word in STOP_WORDS for word in words):
         return "response of punctuation and stop words"
@@ -95,12 +122,12 @@ def answer_fault(answer: str) -> str:
 
 
 def adds_words(before: str, after: str) -> bool:
-    """Whether a changed task has two words or more, other than stop words, that it had not before."""
+    """True if a changed task has two or more new words that are not stop words."""
     return len(set(judgekit.data.rouge_words(after)) - set(judgekit.data.rouge_words(before)) - STOP_WORDS) >= 2
 
 
 def copied(instruction: str) -> bool:
-    """Whether words of the prompt that asked for it went into the instruction."""
+    """True if words of the prompt were copied into the instruction."""
     return bool(_COPIED.search(instruction))
 
 

@@ -1,4 +1,4 @@
-"""What all ways to make data share: asking stage by stage, counting why what is not kept is left out, the two files.
+"""Shared parts of all ways to make data: asking stage by stage, counting the reasons for leaving items out, the files.
 
 Work goes in batches of a fixed size, each through all of its stages. Prompts of a batch depend on what was kept before
 it and on the seed alone, never on how many calls are under way, so that the same seed and the same replies give the
@@ -35,8 +35,8 @@ class CallFailed(Exception):
 
 
 @dataclass
-class Tally:
-    """What came of it so far: the `kept` items, and how many of those `written` were left out, by reason.
+class SynthesisTally:
+    """The `kept` items so far, and how many of those `written` were left out, by reason.
 
     `asked` counts calls by stage, also those that the ledger had.
     """
@@ -59,7 +59,7 @@ class Maker:
     writer: judgekit.ModelClient
     seed: int
     skip_failed: bool = False
-    tally: Tally = field(default_factory=Tally)
+    tally: SynthesisTally = field(default_factory=SynthesisTally)
 
     def ask(
         self, stage: str, requests: Iterable[judgekit.Request], model: judgekit.ModelClient | None = None
@@ -84,7 +84,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Product:
-    """The file that is made, and its report beside it. `work` is all that decides the items, but for how many."""
+    """The file to make, and its report beside it. `work` is all that decides the items, except their number."""
 
     path: Path
     work: Mapping[str, JsonValue]
@@ -109,7 +109,7 @@ class Product:
             said = ", ".join(other)
             raise judgekit.UsageError(f"was made by other work (another {said}): name another file", path=self.path)
 
-    def write(self, tally: Tally, prompts: Mapping[str, str], complete: bool, stopped: str) -> bool:
+    def write(self, tally: SynthesisTally, prompts: Mapping[str, str], complete: bool, stopped: str) -> bool:
         """Both files; False where an earlier, longer product stays, since this one was stopped before it got as far."""
         earlier = self._earlier()
         if not complete and earlier is not None and self.path.exists() and earlier["kept"] > len(tally.kept):
@@ -130,7 +130,7 @@ class Product:
         return True
 
     def _earlier(self) -> dict[str, Any] | None:
-        """What the report beside the file says; None where there is none of ours."""
+        """The report beside the file; None where it is missing or not ours."""
         try:
             tree = json.loads(self.report.read_text("utf-8"))
         except (OSError, ValueError):
@@ -150,5 +150,5 @@ def items_to_bytes(items: Sequence[Fields], path: Path) -> bytes:
 
 
 def digest(value: Any) -> str:
-    """Tells inputs of the work apart."""
+    """A short hash that tells inputs of the work apart."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How new a text is: whether any earlier one is near to it by ROUGE-L, without comparing it with each.
+"""Novelty of texts: a search for earlier ones that are near by ROUGE-L, without comparing each.
 
 A text of n words and one of m that share s of them (in whatever order) have a ROUGE-L of 2·s / (n + m) at most, and
 s ≤ m. To reach t they must share at least k = t·n / (2 − t) words, so a near one holds at least one of the n − k + 1
@@ -33,7 +33,7 @@ class Novelty:
         self._texts.append((words, counted))
 
     def near(self, text: str) -> bool:
-        """Whether some text has a ROUGE-L of at least the threshold with this one."""
+        """True if some text has a ROUGE-L of at least the threshold with this one."""
         words = judgekit.data.rouge_words(text)
         counted = Counter(words)
         fewest = math.ceil(self.threshold * len(words) / (2 - self.threshold) - _ROUNDING)  # words to share

@@ -1,5 +1,5 @@
-"""Verdicts → pairs of preference, for learning by DPO (Rafailov et al., 2023): of a finished run's responses the better
-one is chosen and the worse one rejected."""
+"""Pairs of preference from a finished run's verdicts, for learning by DPO (Rafailov et al., 2023): the better response
+is chosen and the worse one rejected."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import NamedTuple
 import click
 
 import judgekit
-from judgekit_synthesis.making import Fields, Tally
+from judgekit_synthesis.making import Fields, SynthesisTally
 from judgekit_synthesis.work import product_of, summary
 
 
-class Answer(NamedTuple):
-    """Whose response it is, and in which generation repeat."""
+class ResponseKey(NamedTuple):
+    """A response by its system and generation repeat."""
 
     system: str
     repeat: int
 
 
-class Preference(NamedTuple):
-    """Two responses to one sample, the better one first; `margin` ≥ 0 is how much better, on the metric's scale."""
+class JudgedPair(NamedTuple):
+    """Two responses to one sample, the better one first; `margin` ≥ 0: the difference on the metric's scale."""
 
     sample_id: str
-    better: Answer
-    worse: Answer
+    better: ResponseKey
+    worse: ResponseKey
     margin: float
 
 
@@ -62,35 +62,35 @@ def chosen_metric(record: judgekit.RunRecord, name: str | None) -> str:
     return name
 
 
-def pairs_of(view: judgekit.RunView, metric: str, systems: Sequence[str], margin: float) -> Tally:
+def pairs_of(view: judgekit.RunView, metric: str, systems: Sequence[str], margin: float) -> SynthesisTally:
     """A pair for every sample whose responses differ by at least `margin`; the others are counted, ties too."""
-    tally = Tally()
+    tally = SynthesisTally()
     texts = {
-        (response.sample_id, Answer(response.system, response.repeat)): response.text
+        (response.sample_id, ResponseKey(response.system, response.repeat)): response.text
         for response in view.responses
         if response.status == "complete"
     }
     samples = {sample.id: sample for sample in view.samples}
-    for found in _preferences(view, metric, systems, tally):
+    for preference in _preferences(view, metric, systems, tally):
         tally.written += 1
-        sample = samples[found.sample_id]
-        chosen, rejected = (texts.get((sample.id, answer)) for answer in (found.better, found.worse))
+        sample = samples[preference.sample_id]
+        chosen, rejected = (texts.get((sample.id, answer)) for answer in (preference.better, preference.worse))
         if sample.turns or sample.system:
             tally.reject("a conversation, which a pair cannot hold")
-        elif found.margin == 0:
+        elif preference.margin == 0:
             tally.reject("a tie")
-        elif found.margin < margin:
+        elif preference.margin < margin:
             tally.reject("a difference below the margin")
         elif not (chosen and chosen.strip() and rejected and rejected.strip()):
             tally.reject("an empty response")
         elif chosen == rejected:
             tally.reject("twice the same response")
         else:
-            tally.kept.append(_pair(sample, found, metric, chosen, rejected))
+            tally.kept.append(_pair(sample, preference, metric, chosen, rejected))
     return tally
 
 
-def _pair(sample: judgekit.Sample, found: Preference, metric: str, chosen: str, rejected: str) -> Fields:
+def _pair(sample: judgekit.Sample, preference: JudgedPair, metric: str, chosen: str, rejected: str) -> Fields:
     return {
         "id": sample.id,
         "instruction": sample.instruction,
@@ -99,19 +99,21 @@ def _pair(sample: judgekit.Sample, found: Preference, metric: str, chosen: str, 
         "chosen": chosen,
         "rejected": rejected,
         "metric": metric,
-        "margin": found.margin,
-        "chosen_system": found.better.system,
-        "rejected_system": found.worse.system,
+        "margin": preference.margin,
+        "chosen_system": preference.better.system,
+        "rejected_system": preference.worse.system,
     }
 
 
-def _preferences(view: judgekit.RunView, metric: str, systems: Sequence[str], tally: Tally) -> Iterator[Preference]:
-    """By sample, in the order of the rows. Judge repeats are averaged; a response without a score in one of them has
-    none."""
-    values: dict[tuple[str, Answer, str], list[float | None]] = defaultdict(list)
+def _preferences(
+    view: judgekit.RunView, metric: str, systems: Sequence[str], tally: SynthesisTally
+) -> Iterator[JudgedPair]:
+    """Pairs by sample, in the order of the rows. Judge repeats are averaged; a response without a score in one of them
+    has none."""
+    values: dict[tuple[str, ResponseKey, str], list[float | None]] = defaultdict(list)
     for row in view.rows:
         if row.metric == metric and row.system in systems and (not row.opponent or row.opponent in systems):
-            values[row.sample_id, Answer(row.system, row.repeat), row.opponent].append(row.value)
+            values[row.sample_id, ResponseKey(row.system, row.repeat), row.opponent].append(row.value)
     means = {key: sum(scored) / len(scored) for key, each in values.items() if (scored := _scored(each))}
     tally.reject("not scored", len(values) - len(means))
     if any(opponent for _, _, opponent in values):
@@ -125,7 +127,7 @@ def _scored(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None] if None not in values else []
 
 
-def _duels(view: judgekit.RunView, means: Mapping[tuple[str, Answer, str], float]) -> Iterator[Preference]:
+def _duels(view: judgekit.RunView, means: Mapping[tuple[str, ResponseKey, str], float]) -> Iterator[JudgedPair]:
     """Winner and loser of every comparison. A value p is the preference for the system: the difference is |2p − 1|.
 
     Repeat r met the opponent's repeat r modulo the opponent's number of repeats.
@@ -134,17 +136,17 @@ def _duels(view: judgekit.RunView, means: Mapping[tuple[str, Answer, str], float
     for response in view.responses:
         repeats[response.system] = max(repeats.get(response.system, 0), response.repeat + 1)
     for (sample_id, ours, opponent), value in means.items():
-        theirs = Answer(opponent, ours.repeat % repeats[opponent])
+        theirs = ResponseKey(opponent, ours.repeat % repeats[opponent])
         better, worse = (ours, theirs) if value >= 0.5 else (theirs, ours)
-        yield Preference(sample_id, better, worse, abs(2 * value - 1))
+        yield JudgedPair(sample_id, better, worse, abs(2 * value - 1))
 
 
 def _best_and_worst(
-    record: judgekit.RunRecord, metric: str, means: Mapping[tuple[str, Answer, str], float], tally: Tally
-) -> Iterator[Preference]:
+    record: judgekit.RunRecord, metric: str, means: Mapping[tuple[str, ResponseKey, str], float], tally: SynthesisTally
+) -> Iterator[JudgedPair]:
     """The best and the worst response to every sample, whichever systems and repeats they are of."""
     scale = next(one.scale for one in record.estimates if one.metric == metric and one.series == "value")
-    by_sample: dict[str, list[tuple[float, Answer]]] = defaultdict(list)
+    by_sample: dict[str, list[tuple[float, ResponseKey]]] = defaultdict(list)
     for (sample_id, answer, _), value in means.items():
         by_sample[sample_id].append((value if scale.higher_is_better else -value, answer))
     for sample_id, scored in by_sample.items():
@@ -153,4 +155,4 @@ def _best_and_worst(
             continue
         best = max(scored, key=lambda one: one[0])
         worst = min(scored, key=lambda one: one[0])
-        yield Preference(sample_id, best[1], worst[1], best[0] - worst[0])
+        yield JudgedPair(sample_id, best[1], worst[1], best[0] - worst[0])

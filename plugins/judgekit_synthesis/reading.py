@@ -1,4 +1,4 @@
-"""What a model wrote → tasks, instances, yes or no. Pure; what cannot be read is None or empty, never guessed."""
+"""Reading of a model's text: tasks, instances, yes or no. Pure; an unreadable text gives None or nothing, no guess."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Instance(NamedTuple):
 
 
 def added(request: judgekit.Request, reply: judgekit.Reply) -> str:
-    """What a reply adds to the turn that it goes on with: some servers send that turn back in front of it."""
+    """The text that a reply adds to the turn that it continues: some servers send that turn back in front of it."""
     last = request.messages[-1]
     return reply.text.removeprefix(last.content) if last.role == "assistant" else reply.text
 
@@ -37,14 +37,14 @@ def opened(request: judgekit.Request, reply: judgekit.Reply) -> str:
 
 def numbered(text: str, *, cut: bool = False) -> list[str]:
     """The numbered lines of a list, without their numbers; of a list that was `cut` off, not the last one."""
-    found = [" ".join(match[1].split()) for match in _NUMBERED.finditer(text)]
-    return found[:-1] if cut else found
+    entries = [" ".join(match[1].split()) for match in _NUMBERED.finditer(text)]
+    return entries[:-1] if cut else entries
 
 
 def yes_or_no(text: str) -> bool | None:
-    """What a reply begins with; None where that is neither."""
-    found = _YES_NO.match(text)
-    return found[1].lower() in _YES if found else None
+    """The yes or no that a reply begins with; None where it begins with neither."""
+    match = _YES_NO.match(text)
+    return match[1].lower() in _YES if match else None
 
 
 def instances(text: str, *, labelled: bool = False) -> list[Instance]:
@@ -53,7 +53,7 @@ def instances(text: str, *, labelled: bool = False) -> list[Instance]:
     An input such as "none" is empty. Another `Task:` ends the first one's examples.
     """
     first, second = ("output", "input") if labelled else ("input", "output")
-    found: list[Instance] = []
+    read: list[Instance] = []
     parts: dict[str, str] = {}
     marks = list(_MARK.finditer(text))
     for place, mark in enumerate(marks):
@@ -68,6 +68,6 @@ def instances(text: str, *, labelled: bool = False) -> list[Instance]:
         parts[name] = text[mark.end() : end].strip()
         if name == second and "output" in parts:  # without the first one: a task that needs no input
             given = parts.get("input", "")
-            found.append(Instance("" if _NOTHING.fullmatch(given) else given, parts["output"]))
+            read.append(Instance("" if _NOTHING.fullmatch(given) else given, parts["output"]))
             parts = {}
-    return found
+    return read

@@ -6,32 +6,21 @@ the new response is better, and pairs in which it is not are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import judgekit
 from judgekit_synthesis import filters, work
 from judgekit_synthesis.making import Fields, Maker, digest
 
 
-def command(
-    client: judgekit.Client,
-    source: Path,
-    into: Path,
-    backend: str,
-    settings: tuple[str, ...],
-    judge: str,
-    judge_set: tuple[str, ...],
-    margin: float,
-    seed: int,
-    batch: int,
-    skip_failed: bool,
-) -> int:
-    """`judgekit data reflect FILE`."""
-    items = work.read_items(source)
-    maker = work.maker_for(client, backend, settings, seed, skip_failed)
-    part = {**judgekit.read_overrides(judge_set), "backend": judge}
+def command(client: judgekit.Client, source: Path, into: Path, margin: float, given: Mapping[str, Any]) -> int:
+    """`judgekit data reflect FILE`, with the other options as they were given."""
+    items, batch = work.read_items(source), given["batch"]
+    maker = work.maker_for(client, given)
+    part = {**judgekit.read_overrides(given["judge_set"]), "backend": given["judge"]}
     reflection = Reflection(maker, client.judge(part, name="--judge-set"), items, margin, batch)
     decides = {"items": digest(items), "margin": margin, "batch": batch, "judge": digest(part)}
     return work.carry_out("reflect", maker, into, decides, None, reflection.run)
@@ -87,13 +76,14 @@ class Reflection:
             {**_shown(item), "critique": critique} for item, critique in zip(items, critiques, strict=True) if critique
         ]
         texts = iter(self._ask("responses", "synthesis/improve", shown))
-        found = [next(texts) if critique else "" for critique in critiques]
-        self.maker.tally.written += sum(map(bool, found))
+        rewritten = [next(texts) if critique else "" for critique in critiques]
+        self.maker.tally.written += sum(map(bool, rewritten))
         same = [
-            filters.folded(text) == filters.folded(str(item["output"])) for item, text in zip(items, found, strict=True)
+            filters.folded(text) == filters.folded(str(item["output"]))
+            for item, text in zip(items, rewritten, strict=True)
         ]
         self.maker.tally.reject("the same response again", sum(same))
-        return ["" if again else text for text, again in zip(found, same, strict=True)]
+        return ["" if again else text for text, again in zip(rewritten, same, strict=True)]
 
     def _ask(self, stage: str, prompt: str, contexts: Sequence[dict[str, str]]) -> list[str]:
         """One text for each; "" for a reply that was cut off, refused or empty, which is counted."""
@@ -112,7 +102,7 @@ class Reflection:
 
 
 def _sample(item: Fields) -> judgekit.Sample:
-    """What the judge is shown beside a response: not the output, which is one of the two."""
+    """The sample for the judge, without the output: that is one of the two responses."""
     return judgekit.Sample(id=str(item["id"]), instruction=str(item["instruction"]), input=str(item["input"]))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import judgekit
 from judgekit_synthesis import filters, reading
@@ -20,12 +21,11 @@ STOPS = ("\nTask:", "\n\n")  # where the example of an open turn ends
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What decides the items. A prompt shows `shown[0]` seeds and `shown[1]` kept tasks (seeds, until there are so
-    many) and asks for `wanted` new ones; `batch` such calls are made from what was kept before. `words`: the fewest and
-    the most of a task. `near`: the ROUGE-L to an earlier task from which a new one is none. `form`: prompts for a chat
-    model, in English or Korean, or ones that a small or base model goes on with.
-    """
+class SelfInstructOptions:
+    """The options that decide the items. A prompt shows `shown[0]` seeds and `shown[1]` kept tasks (seeds, until there
+    are so many) and asks for `wanted` new ones; `batch` such calls are made from what was kept before. `words`: the
+    fewest and the most of a task. `near`: the ROUGE-L to an earlier task from which a new one is left out. `form`:
+    prompts for a chat model, in English or Korean, or ones that a small or base model continues."""
 
     form: Form = "chat"
     shown: tuple[int, int] = (6, 2)
@@ -47,13 +47,21 @@ class Recipe:
         return prompt_name(name, self.form)
 
 
+class _Example(NamedTuple):
+    """A task with an example; `labels`: it asks for a label."""
+
+    task: str
+    labels: bool
+    instance: reading.Instance
+
+
 @dataclass
 class SelfInstruct:
     """The work: `run` until there are enough, or until it has asked for tasks often enough."""
 
     maker: Maker
     seeds: Sequence[Fields]
-    recipe: Recipe
+    recipe: SelfInstructOptions
     _known: Novelty = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,11 +79,11 @@ class SelfInstruct:
             )
 
     def run(self, keep: int, tries: int) -> bool:
-        """Whether there are `keep` items after at most `tries` calls for tasks. Raises CallFailed."""
+        """Make items. Returns True if there are `keep` after at most `tries` calls for tasks. Raises CallFailed."""
         maker, tally = self.maker, self.maker.tally
         while len(tally.kept) < keep and tally.asked["tasks"] < tries:
             tasks = self._tasks(min(self.recipe.batch, tries - tally.asked["tasks"]))
-            for task, labels, found in self._instances(tasks):
+            for task, labels, instance in self._instances(tasks):
                 if len(tally.kept) == keep:
                     tally.reject("more than were wanted")
                     continue
@@ -83,8 +91,8 @@ class SelfInstruct:
                     {
                         "id": f"self-instruct-{len(tally.kept) + 1:05d}",
                         "instruction": task,
-                        "input": found.input,
-                        "output": found.output,
+                        "input": instance.input,
+                        "output": instance.output,
                         "classification": labels,
                     }
                 )
@@ -132,24 +140,25 @@ class SelfInstruct:
         fault = filters.task_fault(task, self.recipe.words, self._forbidden, ascii_only=self._ascii)
         return fault or ("task too near to an earlier one" if self._known.near(task) else "")
 
-    def _instances(self, tasks: Sequence[str]) -> list[tuple[str, bool, reading.Instance]]:
-        """Each task that gets an example: whether it is one of labels, and the example."""
+    def _instances(self, tasks: Sequence[str]) -> list[_Example]:
+        """The tasks that get an example."""
         kinds = self._kinds(tasks)
         chosen = [(task, labels) for task, labels in zip(tasks, kinds, strict=True) if labels is not None]
         first = self.maker.tally.asked["examples"]
         requests = [self._example(task, labels, first + place) for place, (task, labels) in enumerate(chosen)]
         replies = self.maker.ask("examples", requests)
-        found = []
+        kept = []
         for (task, labels), request, reply in zip(chosen, requests, replies, strict=True):
             instance = self._instance(task, labels, request, reply)
             if isinstance(instance, str):
                 self.maker.tally.reject(instance)
             else:
-                found.append((task, labels, instance))
-        return found
+                kept.append(_Example(task, labels, instance))
+        return kept
 
     def _kinds(self, tasks: Sequence[str]) -> list[bool | None]:
-        """Whether each asks for one of a few labels; None: not told. Not asked where no seed is of that kind."""
+        """True for each task that asks for one of a few labels; None: not told. Not asked where no seed is of that
+        kind."""
         if not self._labelled:
             return [False] * len(tasks)
         prompt = self.recipe.prompt("kind")
@@ -179,12 +188,12 @@ class SelfInstruct:
             return "example: reply missing"
         if fault := filters.reply_fault(reply):
             return f"example: {fault}"
-        found, conflicting = filters.without_conflicts(
+        proposed, conflicting = filters.without_conflicts(
             reading.instances(reading.opened(request, reply), labelled=labels)
         )
         self.maker.tally.reject("examples of the same input with other outputs", conflicting)
-        faults = [filters.instance_fault(instance, task) for instance in found]
-        good = next((one for one, fault in zip(found, faults, strict=True) if not fault), None)
+        faults = [filters.instance_fault(instance, task) for instance in proposed]
+        good = next((one for one, fault in zip(proposed, faults, strict=True) if not fault), None)
         return good or next(iter(faults), "no example in the reply" if not conflicting else "only conflicting examples")
 
     def _drawing(self, stage: str, number: int) -> random.Random:

@@ -1,4 +1,4 @@
-"""From the options of a command to its work, and from the work to the terminal: what the commands share."""
+"""Functions that the commands share: from their options to the work, and from the work to the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 import judgekit
 import judgekit.data
-from judgekit_synthesis.making import CallFailed, Fields, Maker, Product, Tally
+from judgekit_synthesis.making import CallFailed, Fields, Maker, Product, SynthesisTally
 
 WRITES = {"temperature": 0.8, "top_p": 0.95}  # a writer that always says the likeliest repeats itself
 
@@ -30,13 +30,14 @@ def read_items(path: Path) -> list[Fields]:
     ]
 
 
-def maker_for(client: judgekit.Client, backend: str, settings: tuple[str, ...], seed: int, skip_failed: bool) -> Maker:
-    part = {**WRITES, **judgekit.read_overrides(settings), "backend": backend}
-    return Maker(client, client.model(part, "--set"), seed, skip_failed)
+def maker_for(client: judgekit.Client, given: Mapping[str, Any]) -> Maker:
+    """A maker with the model that a command's options name."""
+    part = {**WRITES, **judgekit.read_overrides(given["settings"]), "backend": given["backend"]}
+    return Maker(client, client.model(part, "--set"), given["seed"], given["skip_failed"])
 
 
 def told(model: judgekit.ModelClient) -> dict[str, Any]:
-    """What of a model decides its replies."""
+    """The parts of a model that decide its replies."""
     sampling = model.config.sampling.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return {"identity": model.identity, "sampling": sampling}
 
@@ -44,7 +45,7 @@ def told(model: judgekit.ModelClient) -> dict[str, Any]:
 def carry_out(
     command: str, maker: Maker, into: Path, work: Mapping[str, Any], keep: int | None, run: Callable[[], bool]
 ) -> int:
-    """Do the work, write what there is, and say what it came to; the exit code."""
+    """Do the work, write its product and print a summary. Returns the exit code."""
     client, tally = maker.client, maker.tally
     product = product_of(command, into, {"seed": maker.seed, **work, "writer": told(maker.writer)})
     stopped = ""
@@ -75,8 +76,8 @@ def product_of(command: str, into: Path, work: Mapping[str, Any]) -> Product:
     return product
 
 
-def summary(tally: Tally, path: Path, keep: int | None, written: bool, made: str = "written") -> Iterator[str]:
-    """The yield, with the reasons why the rest was left out; `made`: what was done to get them."""
+def summary(tally: SynthesisTally, path: Path, keep: int | None, written: bool, made: str = "written") -> Iterator[str]:
+    """Counts of the items that were kept and left out, with reasons; `made`: the word for how they came about."""
     wanted = f" of {keep:,} wanted" if keep is not None else ""
     calls = ", ".join(f"{count:,} for {stage}" for stage, count in tally.asked.items())
     yield f"{len(tally.kept):,} kept{wanted}; {tally.written:,} {made}" + (f" (calls: {calls})" if calls else "")

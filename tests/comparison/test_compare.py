@@ -8,7 +8,7 @@ import pytest
 from gate_folders import ERRORS, a_run, drawn, moved, samples_of
 from judgekit.cli import execute
 from judgekit.errors import ConfigError, DataError, UsageError
-from judgekit.regression.compare import Side, Terms, compare
+from judgekit.regression.compare import CompareOptions, Side, compare
 from judgekit.run_folder import RunFolder
 
 BASE = drawn(120, 1)
@@ -20,7 +20,7 @@ def compared(first, second, systems=(None, None), **terms):
     if first == second:
         views[1] = views[0]
     sides = [Side.of(name, view, system) for name, view, system in zip("AB", views, systems, strict=True)]
-    return compare(*sides, Terms(resamples=199, **terms))
+    return compare(*sides, CompareOptions(resamples=199, **terms))
 
 
 def run_of(tmp_path, name, scores, **changes):

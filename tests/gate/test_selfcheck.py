@@ -7,14 +7,14 @@ import pytest
 from gate_folders import a_run, drawn, moved, samples_of
 from judgekit.cli import execute
 from judgekit.regression.baseline import write_baseline
-from judgekit.regression.selfcheck import Terms, selfcheck
+from judgekit.regression.selfcheck import SelfcheckOptions, selfcheck
 from judgekit.run_folder import RunFolder
 
 BASE = drawn(60, 1)
 
 
 def checked(run, **terms):
-    return selfcheck(RunFolder(run).view(), Terms(**terms))
+    return selfcheck(RunFolder(run).view(), SelfcheckOptions(**terms))
 
 
 def noisy(repeats=3, sd=8):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hostile import EVERY, all_at_once
-from judgekit_html.page import Report
+from judgekit_html.page import ReportPages
 from report_pages import UNFOLD, foreign, opened, until
 from sample_run import HOSTILE
 
@@ -87,7 +87,7 @@ def test_there_are_a_hundred_and_fifty_hostile_strings() -> None:
 @pytest.mark.parametrize("wish", ["plain", "interactive", "paged"])
 def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: str) -> None:
     view = replace(all_at_once(), interactive=wish == "interactive")
-    for name, content in Report(view, [], 100 if wish == "paged" else 5000).files():
+    for name, content in ReportPages(view, [], 100 if wish == "paged" else 5000).files():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     for path in sorted(tmp_path.rglob("*.html")):

@@ -133,7 +133,7 @@ def test_systems_differ_in_colour_and_in_shape() -> None:
 
 def test_wins_ties_and_losses_are_counted_from_the_rows() -> None:
     run = sample_run()
-    section = figures.outcomes(run.record, figures.Tally(run), "winrate")
+    section = figures.outcomes(run.record, figures.RowCounts(run), "winrate")
     assert section is not None
     assert section.table is not None
     values = [row.value for row in run.rows if row.metric == "winrate" and row.value is not None]
@@ -144,7 +144,7 @@ def test_wins_ties_and_losses_are_counted_from_the_rows() -> None:
 
 def test_the_histogram_counts_each_verdict_once_and_shows_the_missing() -> None:
     run = sample_run()
-    section = figures.distribution(run.record, figures.Tally(run), "quality")
+    section = figures.distribution(run.record, figures.RowCounts(run), "quality")
     assert section is not None
     assert section.table is not None
     rows = [row for row in run.rows if row.metric == "quality"]
@@ -155,4 +155,4 @@ def test_the_histogram_counts_each_verdict_once_and_shows_the_missing() -> None:
 
 def test_right_and_wrong_need_no_histogram() -> None:
     run = sample_run()
-    assert figures.distribution(run.record, figures.Tally(run), "mmlu") is None
+    assert figures.distribution(run.record, figures.RowCounts(run), "mmlu") is None

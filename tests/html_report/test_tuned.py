@@ -31,7 +31,7 @@ def _systems(**sources: str) -> dict[str, Any]:
 
 def test_before_after_difference_interval_and_items_in_words() -> None:
     view = _run(_systems(sft="train:sft", base="train:base"))
-    (found,) = tuned.bought(view.record, Board(view))
+    (found,) = tuned.gains(view.record, Board(view))
     assert found.title == "sft, trained from base"
     assert found.sentence.startswith("sft is better than base by quality and winrate, as far as the intervals")
     assert found.sentence.endswith("base (gpt2-pretrain, 1,200 steps), then sft (gpt2-pretrain, 400 steps).")

@@ -33,7 +33,7 @@ SECRET = re.compile("canary", re.IGNORECASE)
 
 
 def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
-    return dict(page.Report(view, [], many).files())
+    return dict(page.ReportPages(view, [], many).files())
 
 
 # --- redacted ---------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_many_samples_have_pages_of_their_own_with_all_that_one_page_would_show(
 
 
 def test_the_reporter_gives_out_the_pages_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page.Report.__init__, "__defaults__", (100,))
+    monkeypatch.setattr(page.ReportPages.__init__, "__defaults__", (100,))
     made = report(rich_run(520), [])
     assert isinstance(made, Iterator)
     assert [name for name, _ in made] == [f"report/items-000{n}.html" for n in (1, 2, 3)] + ["report.html"]

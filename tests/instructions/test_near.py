@@ -9,11 +9,11 @@ import pytest
 
 from judgekit_instructions import near
 from judgekit_instructions.near import (
-    FOUND,
     GRAM,
     MOST_HASHES,
+    RECALL,
     Bands,
-    Pair,
+    NearPair,
     clusters,
     near_between,
     near_duplicates,
@@ -60,7 +60,7 @@ def made(count, seed=0):
 def test_all_pairs_of_two_lists_are_found_and_no_other(threshold):
     texts, others = made(60), made(60) + made(40, seed=1)
     expected = [
-        Pair(a, b, jaccard(one, other))
+        NearPair(a, b, jaccard(one, other))
         for a, one in enumerate(texts)
         for b, other in enumerate(others)
         if jaccard(one, other) >= threshold
@@ -99,7 +99,7 @@ def test_the_seed_changes_no_pair_that_is_clear_of_the_threshold():
 
 def test_short_empty_and_broken_texts_are_texts():
     assert near_duplicates([]) == near_duplicates(["a"]) == []
-    assert near_duplicates(["", "a", "", "ab", "\ud800", "a"]) == [Pair(0, 2, 1.0), Pair(1, 5, 1.0)]
+    assert near_duplicates(["", "a", "", "ab", "\ud800", "a"]) == [NearPair(0, 2, 1.0), NearPair(1, 5, 1.0)]
     assert np.diff(ngrams(["", "a", "abcabcabc", "aaaa"]).indptr).tolist() == [1, 1, 6, 4]
 
 
@@ -120,7 +120,7 @@ def test_a_signature_agrees_as_often_as_the_texts_are_alike():
 def test_bands_find_what_they_promise(threshold):
     plan = Bands.of(threshold)
     assert plan.hashes <= MOST_HASHES
-    assert 1 - (1 - threshold**plan.rows) ** plan.bands >= FOUND or plan.rows == 1
+    assert 1 - (1 - threshold**plan.rows) ** plan.bands >= RECALL or plan.rows == 1
     assert Bands.of(1).bands == 1
     with pytest.raises(ValueError, match="lies in"):
         Bands.of(0)
@@ -139,7 +139,7 @@ def test_a_crowd_is_compared_with_its_neighbours_and_clusters_all_the_same(monke
 
 
 def test_clusters_follow_pairs_step_by_step():
-    pairs = [Pair(4, 5, 0.9), Pair(1, 3, 0.9), Pair(3, 5, 0.9)]
+    pairs = [NearPair(4, 5, 0.9), NearPair(1, 3, 0.9), NearPair(3, 5, 0.9)]
     assert clusters(7, pairs) == [0, 1, 2, 1, 1, 1, 6]
 
 

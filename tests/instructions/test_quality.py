@@ -7,7 +7,7 @@ import pytest
 import judgekit
 import judgekit.data
 from judgekit_instructions import diversity, scripts
-from judgekit_instructions.rules import RULES, Data, Limits
+from judgekit_instructions.rules import RULES, Data, RuleLimits
 
 LONG = "The committee met on Tuesday to review plans, and its members agreed on nearly every point that was raised. "
 # Rule → (items in which it finds something, items in which it does not), as instruction, input, output.
@@ -107,9 +107,9 @@ def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(tmp_path, name):
 def test_limits_are_those_that_are_given(tmp_path):
     items = read(tmp_path, [("Do.", "", "one two three")])
     for limits, rule in (
-        (Limits(min_words=4), "too_short"),
-        (Limits(max_words=3), "too_long"),
-        (Limits(max_chars=9), "too_long"),
+        (RuleLimits(min_words=4), "too_short"),
+        (RuleLimits(max_words=3), "too_long"),
+        (RuleLimits(max_chars=9), "too_long"),
     ):
         assert len(list(RULES[rule].find(Data(items, limits), [0]))) == 1
 
@@ -164,7 +164,7 @@ def test_of_a_chain_of_near_duplicates_one_in_two_is_kept(tmp_path):
         base.replace("one sentence", "few sentences"),
         base.replace("one sentence which", "few sentences who"),
     ]
-    data = Data(read(tmp_path, [(text, "", "x") for text in texts]), Limits(threshold=0.75))
+    data = Data(read(tmp_path, [(text, "", "x") for text in texts]), RuleLimits(threshold=0.75))
     assert {place: [other for other, _ in near] for place, near in data.near.items()} == {1: [0], 2: [1]}
     assert [finding.place for finding in RULES["near_duplicate"].find(data, range(3))] == [1]
 
