@@ -1,6 +1,6 @@
 """Every shipped judge prompt as the judge sees it, byte for byte, on an item of our own.
 
-A prompt that was changed on purpose: `python tests/templates/test_golden.py` writes the golden files again, to be read
+A prompt that was changed on purpose: `python tests/judging/test_questions.py` writes the golden files again, to be read
 in the diff. A changed file has another hash, and every reply to it is asked for anew.
 """
 

@@ -17,12 +17,12 @@ from judgekit import (
     NotInLedger,
     PluginError,
     PreflightError,
-    PromptError,
     Reply,
     Request,
     Sample,
     hookimpl,
 )
+from judgekit.errors import PromptError
 from judgekit.plugins import build_manager
 from openai_fake import OpenAIFake
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-QUICKSTART = Path(__file__).resolve().parents[2] / "examples" / "quickstart"
+QUICKSTART = Path(__file__).resolve().parents[3] / "examples" / "quickstart"
 
 Item = dict[str, str]
 
