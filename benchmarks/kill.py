@@ -29,8 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-from loopback import ChatServer, question
+from judgekit.testing import ChatServer, question
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,7 @@ import judgekit
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.records import JsonValue, Message, Request, Sampling
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-from loopback import ChatServer
+from judgekit.testing import ChatServer
 
 RUBRIC = (
     "Below is an instruction, a reference answer and a response to be judged. Score the response from 0 to 100, "

@@ -57,8 +57,8 @@ class Progress:
             self._bars = None
 
     @hookimpl
-    def judgekit_run_started(self, run_id: str, loaded: RunConfig) -> None:
-        self._line(f"run {run_id}: {counted(len(loaded.models), 'model')}, {counted(len(loaded.metrics), 'metric')}")
+    def judgekit_run_started(self, run_id: str, spec: RunConfig) -> None:
+        self._line(f"run {run_id}: {counted(len(spec.models), 'model')}, {counted(len(spec.metrics), 'metric')}")
 
     @hookimpl
     def judgekit_progress(self, stage: str, done: int, total: int, note: str) -> None:

@@ -17,7 +17,7 @@ from judgekit.calls.ledger import Ledger
 from judgekit.config.blocks import BudgetConfig, Price
 from judgekit.errors import CallError, Interrupted
 from judgekit.records import Message, Reply, Request, Sampling, Usage
-from loopback import FaultServer, http, reset
+from judgekit.testing import FaultServer, http, reset
 
 MOST = 128 + 16 + 4  # tokens of a prompt of four bytes
 PRICE = Price(input=1.0, output=2.0)

@@ -15,7 +15,7 @@ from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.errors import AuthError, CallError, Interrupted, PluginError, StorageError
 from judgekit.records import Continuation, Message, Reply, Request
-from loopback import FaultServer, http
+from judgekit.testing import FaultServer, http
 
 
 def items(count: int) -> Iterator[tuple[Request, int, int]]:

@@ -16,7 +16,7 @@ import pytest
 
 from judgekit.calls.http import Http, Secret
 from judgekit.errors import CallError, Interrupted, JudgekitError, Unreachable
-from loopback import FaultServer, http, read_request, replies, reset
+from judgekit.testing import FaultServer, http, read_request, replies, reset
 
 OK = http(200, '{"ok": true}')
 Fault = Callable[[FaultServer, socket.socket], None]

@@ -14,7 +14,7 @@ from judgekit.calls.http_errors import HttpStatusError
 from judgekit.calls.retries import backoff, retry_after
 from judgekit.calls.waiting import stoppable
 from judgekit.errors import AuthError, BackendError, CallError, ConfigError, Interrupted, QuotaError, Unreachable
-from loopback import ChatServer, FaultServer, closed_port, http, read_request, replies
+from judgekit.testing import ChatServer, FaultServer, closed_port, http, read_request, replies
 
 KEY = Secret("sk-http-canary-77", "HTTP_KEY")
 

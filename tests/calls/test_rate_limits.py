@@ -17,7 +17,7 @@ from judgekit.calls.rate_limits import Pace, _seconds
 from judgekit.config.blocks import Limits
 from judgekit.errors import Interrupted, NotSent
 from judgekit.records import Message, Reply, Request, Sampling, Usage
-from loopback import FaultServer, http
+from judgekit.testing import FaultServer, http
 from rough_server import RoughServer
 
 KEY = judgekit.Secret("sk-limits-canary-81", "LIMITS_KEY")

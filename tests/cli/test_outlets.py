@@ -9,7 +9,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml
 
 from judgekit.cli import execute
-from loopback import ChatServer, closed_port
+from judgekit.testing import ChatServer, closed_port
 
 CONFIG = """\
 name: stored

@@ -8,7 +8,7 @@ import pytest
 
 from judged_runs import scores
 from judgekit.cli import execute
-from loopback import ChatServer
+from judgekit.testing import ChatServer
 from scoring import in_process, prepare
 
 CALLS = 12

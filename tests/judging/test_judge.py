@@ -11,7 +11,7 @@ from judgekit.judging.judge import WINDOW, LLMJudge
 from judgekit.judging.readings import Grading, Setting, task_of
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
-from scripted_caller import ScriptedCaller
+from judgekit.testing import ScriptedCaller
 
 
 def judge_of(prompts, caller, prompt="score/integer", **options):

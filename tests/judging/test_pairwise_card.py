@@ -8,7 +8,7 @@ from judgekit.judging.judge import LLMJudge
 from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
 from judgekit.prompting.templates import parse
 from judgekit.records import Reply, Sample, Sampling
-from scripted_caller import ScriptedCaller
+from judgekit.testing import ScriptedCaller
 
 SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }}]A\nB[{{ response_b }}]B"
 

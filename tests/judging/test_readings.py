@@ -12,7 +12,7 @@ from judgekit.judging.questions import mark
 from judgekit.judging.readings import Grading, Question, Setting, harmless
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Reply, Sample, Token
-from scripted_caller import ScriptedCaller
+from judgekit.testing import ScriptedCaller
 
 # Every shipped prompt of a judge that writes or is read by probabilities. Those read by the likelihood of the reference
 # are asked for nothing, so that no reply of theirs is read.

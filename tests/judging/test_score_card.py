@@ -11,7 +11,7 @@ from judgekit.judging.score_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, 
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Reply, Sample, Sampling
 from judgekit.results import JudgeCard
-from scripted_caller import ScriptedCaller
+from judgekit.testing import ScriptedCaller
 
 
 def judged(prompts, answer, samples, prompt="score/integer", items=None):

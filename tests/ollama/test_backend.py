@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from json_server import Answer
 from judgekit import AuthError, BackendError, CallError, ModelNotFound, Unreachable
+from judgekit.testing import closed_port
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
-from loopback import closed_port
 from ollama_judge import RETRY_NOW, backend, done, emulation, request
 from openai_fake import OpenAIFake
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from judgekit import ConfigError, Message, Request, build_options
+from judgekit.testing import closed_port
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions, server_name
-from loopback import closed_port
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
 
 ASK = Request(messages=(Message(role="user", content="hi"),))

@@ -19,9 +19,9 @@ from judgekit import (
     Token,
     Unreachable,
 )
+from judgekit.testing import closed_port
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from judgekit_openai.chat import response_format, strict_schema
-from loopback import closed_port
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
 
 SCHEMA = {"type": "object", "title": "a verdict!", "properties": {"score": {"type": "integer"}}}

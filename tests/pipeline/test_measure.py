@@ -10,7 +10,7 @@ from judgekit.judging.questions import Question, Setting, mark
 from judgekit.judging.readings import Grading
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Conversation, Reply, Sample
-from scripted_caller import ScriptedCaller
+from judgekit.testing import ScriptedCaller
 from talkers import Grader
 from talks import config, estimates, rows, talk, write
 

@@ -9,7 +9,7 @@ import pytest
 from judgekit.config.blocks import RunConfig
 from judgekit.pipeline.run import Outcome, Plan, Run, Settings, run_id
 from judgekit.plugins import build_manager
-from parrots import Parrot, ParrotPlugin
+from judgekit.testing import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
 ITEMS = [{"instruction": f"Say the word number {number}.", "output": f"word {number}"} for number in range(6)]
@@ -21,7 +21,7 @@ PRICE = {"input": 3.0, "output": 9.0}
 def here(tmp_path: Path) -> Path:
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     (tmp_path / "questions.json").write_text(json.dumps(QUESTIONS))
-    Parrot.calls.clear()
+    Parrot.reset()
     return tmp_path
 
 
@@ -104,12 +104,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_with_a_judge_that_nobody_understands_the_most_is_what_is_asked(here: Path, case: str) -> None:
     spec = config(*CASES[case])
     plan = planned(spec, here)
-    assert Parrot.calls == []
+    assert Parrot.history == []
     assert sorted(path.name for path in here.iterdir()) == ["items.json", "questions.json"]
     outcome = executed(spec, here)
     # Two systems may say the same, which is asked once; before they have spoken nobody knows.
     assert outcome.asked <= plan.total.left <= outcome.asked + outcome.from_ledger
-    assert len(Parrot.calls) == outcome.asked
+    assert len(Parrot.history) == outcome.asked
     assert planned(spec, here).total.left == 0, "all of it is in the ledger now"
 
 
@@ -134,7 +134,7 @@ def test_the_cost_is_bounded_by_every_byte_that_is_sent(here: Path) -> None:
     spec = config({"main": judge}, {"quality": {"type": "score", "judge": "main"}}, models=models)
     plan = planned(spec, here)
     outcome = executed(spec, here)
-    sent = sum(len(request.prompt) for request in Parrot.calls)
+    sent = sum(len(request.prompt) for request in Parrot.history)
     assert sent < plan.total.prompt_tokens
     lines = {line.stage: line.asked for line in plan.lines}
     generated = lines["generating one"]

@@ -15,7 +15,7 @@ from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.results import RunRecord
 from judgekit.run_folder import RunFolder
-from parrots import Parrot, ParrotPlugin
+from judgekit.testing import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "html", "json", "metrics", "responses")
 ITEMS = [
@@ -26,7 +26,7 @@ ITEMS = [
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.calls.clear()
+    Parrot.reset()
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from judgekit.pipeline.rescore import rescored
 from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.run_folder import RunFolder
-from parrots import Parrot, ParrotPlugin
+from judgekit.testing import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "html", "metrics", "responses")
 ITEMS = [{"id": f"i{n}", "instruction": f"Say the word number {n}.", "output": f"word {n}"} for n in range(12)]
@@ -22,7 +22,7 @@ JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "co
 @pytest.fixture
 def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.calls.clear()
+    Parrot.reset()
     return tmp_path
 
 
@@ -83,7 +83,7 @@ def test_labels_that_do_not_fit_are_found_before_any_call(here, labels, said):
         (here / "labels.csv").write_text(labels)
     with pytest.raises(PreflightError, match=said):
         execute(config(labels="labels.csv"), here)
-    assert Parrot.calls == []
+    assert Parrot.history == []
 
 
 def test_labels_need_a_metric_with_a_judge(here):
@@ -97,11 +97,11 @@ def test_labels_need_a_metric_with_a_judge(here):
 def test_stored_responses_are_judged_again_when_the_models_and_the_data_are_gone(here):
     first = execute(config(), here)
     (here / "items.json").unlink()
-    before = len(Parrot.calls)
+    before = len(Parrot.history)
     judges = {"strict": config().judges["other"]}
     outcome = again(first.folder.path, "strict", here, judges)
     record = outcome.record
-    asked = Parrot.calls[before:]
+    asked = Parrot.history[before:]
     assert all("grade answers" in request.prompt for request in asked)  # the judge alone, no model
     assert outcome.folder.path != first.folder.path
     assert record.status == "complete"
@@ -124,9 +124,9 @@ def test_a_second_rescoring_asks_nothing_and_changes_no_byte(here):
     first = execute(config(), here)
     one = again(first.folder.path, "other", here)
     content = (one.folder.path / "record.json").read_bytes()
-    before = len(Parrot.calls)
+    before = len(Parrot.history)
     two = again(first.folder.path, "other", here)
-    assert (two.asked, len(Parrot.calls)) == (0, before)
+    assert (two.asked, len(Parrot.history)) == (0, before)
     assert (two.folder.path / "record.json").read_bytes() == content
 
 
@@ -175,7 +175,7 @@ def test_nothing_in_common_is_a_warning_because_the_run_is_paid_for(here):
 
 def test_what_cannot_be_rescored_is_said_before_any_call(here):
     first = execute(config(), here)
-    asked = len(Parrot.calls)
+    asked = len(Parrot.history)
     with pytest.raises(UsageError, match=r"no judge is named 'othr'; did you mean 'other'"):
         again(first.folder.path, "othr", here)
     with pytest.raises(DataError, match="name the folder of a finished run"):
@@ -188,7 +188,7 @@ def test_what_cannot_be_rescored_is_said_before_any_call(here):
     shutil.rmtree(first.folder.path / "responses")
     with pytest.raises(DataError, match="has no stored responses"):
         again(first.folder.path, "other", here)
-    assert len(Parrot.calls) == asked
+    assert len(Parrot.history) == asked
 
 
 def test_judges_of_a_file_are_read_without_the_rest_of_it(tmp_path):

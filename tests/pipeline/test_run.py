@@ -13,7 +13,7 @@ from judgekit.errors import Interrupted, PreflightError, Unreachable
 from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.run_folder import RunFolder
-from parrots import CopyTrainer, Parrot, ParrotPlugin
+from judgekit.testing import CopyTrainer, Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "responses")
 ITEMS = [
@@ -25,7 +25,7 @@ ITEMS = [
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.calls.clear()
+    Parrot.reset()
     CopyTrainer.runs = 0
     return tmp_path
 
@@ -81,9 +81,9 @@ def test_a_second_run_calls_nothing_and_changes_no_byte(here: Path) -> None:
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
     }
-    asked = len(Parrot.calls)
+    asked = len(Parrot.history)
     second = execute(config(), here)
-    assert len(Parrot.calls) == asked
+    assert len(Parrot.history) == asked
     assert second.asked == 0
     assert second.from_ledger > 0
     after = {
@@ -104,9 +104,9 @@ def test_threads_do_not_change_the_record(here: Path) -> None:
 
 def test_fresh_asks_again_under_the_same_id(here: Path) -> None:
     first = execute(config(), here)
-    asked = len(Parrot.calls)
+    asked = len(Parrot.history)
     fresh = execute(config(), here, fresh=True)
-    assert len(Parrot.calls) == 2 * asked
+    assert len(Parrot.history) == 2 * asked
     assert fresh.folder.path == first.folder.path
     assert not (fresh.folder.path / "fresh").exists()
 
@@ -131,9 +131,9 @@ def test_a_killed_fresh_run_goes_on_in_its_namespace(here: Path) -> None:
     manager.register(StopSoon())
     with pytest.raises(Interrupted):
         run.execute()
-    half = len(Parrot.calls)
+    half = len(Parrot.history)
     outcome = execute(spec, here, fresh=True, jobs=1)
-    whole = len(Parrot.calls)
+    whole = len(Parrot.history)
     assert 0 < half < whole
     assert outcome.from_ledger >= half - 1
     assert whole - half == outcome.asked
@@ -149,19 +149,19 @@ def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here: Path) ->
     assert estimate.counts == {"scored": 11, "error": 1}
     assert estimate.bounds is not None
     assert estimate.bounds[1] > estimate.bounds[0]
-    before = len(Parrot.calls)
+    before = len(Parrot.history)
     execute(spec, here)
-    assert len(Parrot.calls) == before + 1
+    assert len(Parrot.history) == before + 1
 
 
 def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here: Path) -> None:
     models = {"good": {"backend": "parrot"}, "bad": {"backend": "parrot", "dead": True}}
     with pytest.raises(Unreachable, match="dead"):
         execute(config(models=models), here, jobs=1)
-    Parrot.calls.clear()
+    Parrot.reset()
     with pytest.raises(Unreachable):
         execute(config(models=models), here, jobs=1)
-    assert len(Parrot.calls) == 1
+    assert len(Parrot.history) == 1
 
 
 def test_training_is_done_once_and_found_again(here: Path) -> None:
@@ -204,7 +204,7 @@ def test_every_problem_is_found_at_once(here: Path) -> None:
     ):
         assert expected in text, text
     assert caught.value.exit_code == 2
-    assert not Parrot.calls
+    assert not Parrot.history
 
 
 def test_repeats_that_cannot_differ_are_refused(here: Path) -> None:
@@ -227,7 +227,7 @@ def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
         ),
         here,
     )
-    assert {call.sampling.seed for call in Parrot.calls} == {7, 8, 9}
+    assert {call.sampling.seed for call in Parrot.history} == {7, 8, 9}
     estimands = [row.estimand for row in outcome.record.estimates]
     assert estimands == ["new items", "rerun on these items"]
     assert len(list(RunFolder(outcome.folder.path).responses("good"))) == 36

@@ -14,7 +14,7 @@ from junitparser import Error, Failure, JUnitXml
 import judgekit.api
 import judgekit.cli
 from judgekit.plugins import build_manager
-from loopback import ChatServer, closed_port, http, replies
+from judgekit.testing import ChatServer, closed_port, http, replies
 
 pytest_plugins = ["pytester"]
 build_manager()  # as above: every plugin's module stays loaded

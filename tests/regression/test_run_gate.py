@@ -13,7 +13,7 @@ from judgekit.plugins import build_manager
 from judgekit.records import NOT_JUDGED
 from judgekit.regression.baseline import write_baseline
 from judgekit.run_folder import BASELINE
-from parrots import Parrot, ParrotPlugin
+from judgekit.testing import Parrot, ParrotPlugin
 
 N = 160
 ITEMS = [
@@ -26,7 +26,7 @@ GATE = {"baseline": "base.json", "waive": "main"}
 @pytest.fixture
 def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.calls.clear()
+    Parrot.reset()
     return tmp_path
 
 
@@ -53,7 +53,7 @@ def execute(spec, here, **settings):
 @pytest.fixture
 def baseline(here):
     write_baseline(execute(config(), here).folder.view(), here / "base.json")
-    Parrot.calls.clear()
+    Parrot.reset()
     return here / "base.json"
 
 
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_found_before_any_call(here, baseline, gate, message):
     with pytest.raises(PreflightError, match=message) as caught:
         execute(config(gate=GATE | gate, seed=1), here)
     assert caught.value.exit_code == 2
-    assert not Parrot.calls
+    assert not Parrot.history
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_is_wrong_is_found_before_any_call(here, baseline, gate, message):
 def test_another_instrument_is_found_before_any_call(here, baseline, changes, message):
     with pytest.raises(UsageError, match=message):
         execute(config(gate=GATE | {"quality": {"margin": 25}}, **changes), here)
-    assert not Parrot.calls
+    assert not Parrot.history
 
 
 def test_too_small_a_margin_keeps_the_run_and_is_an_error(here, baseline, capsys):
@@ -145,7 +145,7 @@ def test_an_incomplete_run_is_inconclusive(here, baseline, capsys):
 
 def test_other_runs_keep_their_judge_calls(here, baseline):
     execute(config(gate=GATE | {"quality": {"margin": 25}}), here)
-    assert not Parrot.calls  # all is in the ledger: a gate changes nothing that is asked
+    assert not Parrot.history  # all is in the ledger: a gate changes nothing that is asked
 
 
 # --- sequential -------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_sequential_gate_stops_judging_and_says_what_it_spared(here, baseline)
     assert len(rows) == N
     assert len(spared) == N - claim.stop.judged
     assert all(row.verdicts[0].detail.startswith(NOT_JUDGED) for row in spared)
-    judged = [call for call in Parrot.calls if call.sampling.temperature == 1.0]
+    judged = [call for call in Parrot.history if call.sampling.temperature == 1.0]
     assert len(judged) <= claim.stop.judged + 2 * 60  # and the card's arms
     assert len(judged) < N
     (estimate,) = [e for e in outcome.record.estimates if e.metric == "quality"]

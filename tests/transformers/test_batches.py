@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tiny_llama
-import tiny_models
 from judgekit import Message, Request, Sampling
+from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers import generation
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 from judgekit_transformers.choosing import choose

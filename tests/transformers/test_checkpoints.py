@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-import tiny_llama
 from judgekit import BackendError, CheckpointError, Message, Request, install_hint
+from judgekit.testing import tiny_llama
 from judgekit_transformers import backend as backend_module
 from judgekit_transformers import checkpoint, gguf_file, llama, loading
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import tiny_models
 from judgekit import Sample
 from judgekit.cli import execute
 from judgekit.data import render_instruction
+from judgekit.testing import tiny_models
 from judgekit_transformers.loading import load_apart
 
 QUESTIONS = [

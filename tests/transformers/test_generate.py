@@ -1,7 +1,7 @@
 import pytest
 
-import tiny_llama
 from judgekit import Message, Request, Sampling
+from judgekit.testing import tiny_llama
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-import tiny_models
 from judgekit import Message, Request, Sampling
+from judgekit.testing import tiny_models
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
 KINDS = ("gpt2", "spaced", "t5", "bart")

@@ -2,8 +2,8 @@
 
 import pytest
 
-import tiny_llama
 from judgekit import Message, Request
+from judgekit.testing import tiny_llama
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 
 

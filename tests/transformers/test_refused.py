@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-import tiny_llama
-import tiny_models
 from judgekit import CheckpointError, ConfigError, Message, Request, Sampling, UsageError, build_options
+from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers import checkpoint
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-import tiny_models
 from judgekit.cli import execute
+from judgekit.testing import tiny_models
 
 ITEMS = [
     ("Name the capital of France.", "Paris", "The capital of France is Paris."),

@@ -8,9 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 import judgekit
-import tiny_llama
-import tiny_models
 from full_disk import full_disk
+from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers.backend import TransformersBackend, TransformersOptions
 from judgekit_transformers.tuning import SupervisedTuning
 

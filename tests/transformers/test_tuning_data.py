@@ -7,9 +7,8 @@ import pytest
 
 import judgekit
 import judgekit.data
-import tiny_llama
-import tiny_models
 from judgekit.prompting.templates import Prompts
+from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers.loading import Loaded, load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
 from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens

@@ -6,9 +6,8 @@ import re
 import pytest
 
 import judgekit
-import tiny_llama
-import tiny_models
 from judgekit.cli import execute
+from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers import judgekit_check
 from report_pages import Reader
 

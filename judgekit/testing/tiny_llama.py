@@ -43,7 +43,8 @@ def model(seed: int = 0) -> Any:
             bos_token_id=1,
             eos_token_id=2,
         )
-        return LlamaForCausalLM(config).eval()
+        made: Any = LlamaForCausalLM(config)
+        return made.eval()
 
 
 def tokenizer(chat_template: str | None = TEMPLATE, **names: str) -> Any:
@@ -57,11 +58,12 @@ def tokenizer(chat_template: str | None = TEMPLATE, **names: str) -> Any:
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL])
     names = {"bos_token": CONTROL[1], "eos_token": CONTROL[2]} | names
-    return PreTrainedTokenizerFast(tokenizer_object=core, chat_template=chat_template, **names)
+    make: Any = PreTrainedTokenizerFast
+    return make(tokenizer_object=core, chat_template=chat_template, **names)
 
 
 def folder(into: Path, seed: int = 0, chat_template: str | None = TEMPLATE) -> Path:
-    """Save the model as transformers does: config.json, model.safetensors, tokenizer.json."""
+    """The model saved as transformers does: config.json, model.safetensors, tokenizer.json."""
     tokenizer(chat_template).save_pretrained(into)
     model(seed).save_pretrained(into)
     return into

@@ -11,7 +11,7 @@ from typing import Self
 
 
 class KeepAlive(asyncio.Protocol):
-    """One connection. Its requests come to `respond`, each whole: its head without the blank line, and its body."""
+    """A connection. Its requests come to `respond`, each whole: its head without the blank line, and its body."""
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -32,11 +32,12 @@ class KeepAlive(asyncio.Protocol):
             self.respond(head, body)
 
     def respond(self, head: bytes, body: bytes) -> None:
+        """The answer to one request, written to `self.transport`."""
         raise NotImplementedError
 
 
 async def serve(connection: Callable[[], KeepAlive], port: int = 0) -> None:
-    """Listen on the loopback, say the port, and go on until the process that started this one is gone."""
+    """A server on the loopback: it prints its port and goes on until the process that started this one is gone."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(connection, "127.0.0.1", port, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -44,10 +45,10 @@ async def serve(connection: Callable[[], KeepAlive], port: int = 0) -> None:
 
 
 class ServerProcess:
-    """Runs a file that calls `serve`, with options: it does not share the caller's interpreter lock."""
+    """A Python process that calls `serve` (a file, or `-m module`; then options), with its own interpreter lock."""
 
-    def __init__(self, file: str, *options: str) -> None:
-        self.command = [sys.executable, file, *options]
+    def __init__(self, *arguments: str) -> None:
+        self.command = [sys.executable, *arguments]
         self.port = 0
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Loopback servers for tests and benchmarks: an instant OpenAI-shaped chat server, and a raw one for faults.
+"""Servers on the loopback, for tests and benchmarks: an instant OpenAI-shaped chat server, and a raw one for faults.
 
 `ChatServer` runs in a process of its own, so that it does not share the caller's interpreter lock. Its reply is a
 function of the request alone, and it counts how often each question was asked.
@@ -20,16 +20,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from keep_alive import KeepAlive, ServerProcess, serve
+from judgekit.testing.keep_alive import KeepAlive, ServerProcess, serve
 
 
 def answer(body: bytes) -> str:
-    """What the chat server says to a request: an integer 0–100 that only the request's bytes decide."""
+    """The chat server's answer to a request: an integer 0–100 that only the request's bytes decide."""
     return str(int.from_bytes(hashlib.sha256(body).digest()[:4], "big") % 101)
 
 
 def question(messages: list[dict[str, str]], seed: int | None) -> str:
-    """What a chat request asks, as a hash that a client can make from its own record of the request."""
+    """A hash of what a chat request asks, which a client can make from its own record of the request."""
     said = [[message["role"], message["content"]] for message in messages]
     return hashlib.sha256(json.dumps([said, seed]).encode()).hexdigest()
 
@@ -85,10 +85,10 @@ class ChatServer(ServerProcess):
     """The chat server in a child process: `with ChatServer() as server: … server.url …`."""
 
     def __init__(self, *, delay: float = 0.0, port: int = 0) -> None:
-        super().__init__(__file__, "--delay", str(delay), "--port", str(port))
+        super().__init__("-m", "judgekit.testing.loopback", "--delay", str(delay), "--port", str(port))
 
     def counts(self, *, clear: bool = False) -> Counter[str]:
-        """How often each `question` was asked; with `clear`, counting starts anew."""
+        """The number of times that each `question` was asked; with `clear`, counting starts anew."""
         request = urllib.request.Request(f"{self.url}/counts", method="DELETE" if clear else "GET")
         with urllib.request.urlopen(request, timeout=30) as response:
             return Counter(json.load(response)["counts"])
@@ -98,7 +98,7 @@ Handler = Callable[[socket.socket, bytes, int], None]
 
 
 class FaultServer:
-    """Accepts connections; for each request calls `handler(socket, request bytes, how many came before)`.
+    """A server that calls `handler(socket, request bytes, number of requests before)` for each request.
 
     The handler may answer, drip, cut, reset or hang; the socket is closed when it returns.
     """
@@ -139,7 +139,7 @@ class FaultServer:
             self.handler(connection, request, before)
 
     def drip(self, connection: socket.socket, data: bytes, pause: float) -> None:
-        """Send byte by byte, until the server closes or the peer does."""
+        """Bytes sent one by one, until the server closes or the peer does."""
         for i in range(len(data)):
             connection.sendall(data[i : i + 1])
             if self.closing.wait(pause):
@@ -175,7 +175,7 @@ def http(status: int, body: bytes | str, **headers: str) -> bytes:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close with a TCP reset instead of an orderly end."""
+    """A TCP reset in place of an orderly end."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 
