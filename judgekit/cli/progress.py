@@ -57,8 +57,8 @@ class Progress:
             self._bars = None
 
     @hookimpl
-    def judgekit_run_started(self, run_id: str, spec: RunConfig) -> None:
-        self._line(f"run {run_id}: {counted(len(spec.models), 'model')}, {counted(len(spec.metrics), 'metric')}")
+    def judgekit_run_started(self, run_id: str, config: RunConfig) -> None:
+        self._line(f"run {run_id}: {counted(len(config.models), 'model')}, {counted(len(config.metrics), 'metric')}")
 
     @hookimpl
     def judgekit_progress(self, stage: str, done: int, total: int, note: str) -> None:

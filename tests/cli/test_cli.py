@@ -149,7 +149,7 @@ def test_validate_says_good_or_everything_that_is_wrong(here: Path, capsys: pyte
 def test_the_schema_knows_plugin_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    judge = schema["$defs"]["JudgeSpec"]
+    judge = schema["$defs"]["JudgeConfig"]
     assert "ollama" in judge["properties"]["backend"]["enum"]
     ollama = next(rule for rule in judge["allOf"] if rule["if"]["properties"]["backend"] == {"const": "ollama"})
     assert "num_ctx" in ollama["then"]["properties"]
