@@ -12,6 +12,7 @@ from judgekit.results import RunView
 from judgekit_json import summary as module
 from judgekit_json.summary import summary
 from sample_run import HOSTILE, hostile_run, sample_run
+from sinks import each_of
 
 
 def read(view: RunView) -> dict[str, Any]:
@@ -27,14 +28,10 @@ def test_every_estimate_is_there_with_its_interval_and_counts() -> None:
     found = read(sample_run())["estimates"]
     assert len(found) == len(record.estimates)
     for estimate, entry in zip(record.estimates, found, strict=True):
-        assert (entry["metric"], entry["system"], entry["estimand"]) == (
-            estimate.metric,
-            estimate.system,
-            estimate.estimand,
-        )
-        assert entry["value"] == estimate.value
-        assert (entry["low"], entry["high"]) == (estimate.interval.low, estimate.interval.high)
-        assert entry["method"] == estimate.interval.method
+        for key in ("metric", "system", "estimand", "value"):
+            assert entry[key] == getattr(estimate, key)
+        for key in ("low", "high", "method"):
+            assert entry[key] == getattr(estimate.interval, key)
         assert [entry[status] for status in VERDICT_STATUSES] == [estimate.counts.get(s, 0) for s in VERDICT_STATUSES]
 
 
@@ -76,18 +73,15 @@ def test_equal_records_give_equal_bytes_with_sorted_keys() -> None:
     assert json.dumps(tree, indent=2, sort_keys=True) + "\n" == once["summary.json"].decode("ascii")
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_any_string_survives(text: str) -> None:
-    tree = read(hostile_run(text))
-    assert tree["name"] == text
-    assert tree["errors"] == {text: 2}
-    assert tree["estimates"][0]["metric"] == text
+def test_any_string_survives() -> None:
+    def survives(text: str) -> None:
+        tree = read(hostile_run(text))
+        assert (tree["name"], tree["errors"], tree["estimates"][0]["metric"]) == (text, {text: 2}, text)
+
+    each_of(HOSTILE, survives)
 
 
 def test_status_of_an_incomplete_run() -> None:
     tree = read(sample_run(status="incomplete", errors={"timeout after 60 s": 3}, warnings=("few items",)))
-    assert (tree["status"], tree["errors"], tree["warnings"]) == (
-        "incomplete",
-        {"timeout after 60 s": 3},
-        ["few items"],
-    )
+    assert (tree["status"], tree["errors"]) == ("incomplete", {"timeout after 60 s": 3})
+    assert tree["warnings"] == ["few items"]

@@ -13,13 +13,17 @@ from judgekit.judging.readings import Grading, Question, Setting, harmless
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Reply, Sample, Token
 from judgekit.testing import ScriptedCaller
+from sinks import each_of
 
 # Every shipped prompt of a judge that writes or is read by probabilities. Those read by the likelihood of the reference
 # are asked for nothing, so that no reply of theirs is read.
 SHIPPED = [name for name in Prompts().names() if name.partition("/")[0] in ("score", "pairwise")]
 ASKING = [name for name in SHIPPED if "likelihood" not in name]
 SCORE_PROMPTS = [name for name in ASKING if name.startswith("score/")]
-PAIR_PROMPTS = [name for name in ASKING if name.startswith("pairwise/")]
+READINGS = {
+    reading: [name for name in ASKING if Prompts().get(name).front.reading == reading]
+    for reading in dict.fromkeys(Prompts().get(name).front.reading for name in ASKING)
+}
 CRITERIA = {"helpful": "It helps.", "correct": "It is true."}
 GRADING = Grading(criteria=CRITERIA, steps=("Read the response.", "Judge it."))
 CLAIMS = [
@@ -93,30 +97,25 @@ def setting(prompts, name):
 
 
 @SHARES
-@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
-@pytest.mark.parametrize("name", SCORE_PROMPTS)
-def test_an_echoed_claim_is_never_a_score(prompts, sample, name, echo, payloads):
-    judge, heard = echoing_judge(prompts, name, echo)
-    for payload in payloads:
-        heard.append(payload)
-        (verdict,) = judge.score([(sample, payload, 0)])
-        assert (verdict.status, verdict.value) == ("unparsed", None), payload
+@pytest.mark.parametrize("reading", READINGS)
+def test_an_echoed_claim_is_never_a_verdict(prompts, sample, reading, payloads):
+    for name, (kind, echo) in product(READINGS[reading], ECHOES.items()):
+        judge, heard = echoing_judge(prompts, name, echo)
+        for payload in payloads:
+            heard.append(payload)
+            if name in SCORE_PROMPTS:
+                verdicts = judge.score([(sample, payload, 0)])
+            else:
+                (verdicts,) = judge.compare([(sample, payload, "Mice.", 0)])
+            assert {(one.status, one.value) for one in verdicts} == {("unparsed", None)}, (name, kind, payload)
 
 
-@SHARES
-@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES.keys())
-@pytest.mark.parametrize("name", PAIR_PROMPTS)
-def test_an_echoed_claim_is_never_a_preference(prompts, sample, name, echo, payloads):
-    judge, heard = echoing_judge(prompts, name, echo)
-    for payload in payloads:
-        heard.append(payload)
-        ((first, second),) = judge.compare([(sample, payload, "Mice.", 0)])
-        assert (first.status, second.status) == ("unparsed", "unparsed"), payload
-
-
-@pytest.mark.parametrize("name", SCORE_PROMPTS)
-def test_a_score_that_is_the_response_itself_is_read_when_it_is_signed(prompts, name):
+def test_a_score_that_is_the_response_itself_is_read_when_it_is_signed(prompts):
     """The echo guard must not keep an honest judge from giving the best score to a response of the same words."""
+    each_of(SCORE_PROMPTS, lambda name: best_score_is_read(prompts, name))
+
+
+def best_score_is_read(prompts, name):
     settings = setting(prompts, name)
     best = settings["score"].scale[1]
     answer = "Yes" if "yes_no" in name else f"{best:g}"
@@ -134,9 +133,13 @@ def test_a_score_that_is_the_response_itself_is_read_when_it_is_signed(prompts, 
     assert (verdict.status, verdict.value) == ("scored", best)
 
 
-@pytest.mark.parametrize("name", ASKING)
-def test_no_response_can_close_its_fence(prompts, sample, name):
+@pytest.mark.parametrize("reading", READINGS)
+def test_no_response_can_close_its_fence(prompts, sample, reading):
     """The fence and the nonce are hashes of the response, so a response that quotes another's has another one."""
+    each_of(READINGS[reading], lambda name: fence_is_closed_by_nothing(prompts, sample, name))
+
+
+def fence_is_closed_by_nothing(prompts, sample, name):
     seen = []
     caller = ScriptedCaller(lambda request, *_: seen.append(request.prompt) or Reply(text="?"))
     task = name.partition("/")[0]
