@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,6 @@ import judgekit
 import judgekit.data
 from gate_folders import a_run
 from judgekit.cli import execute
-from judgekit.pipeline.redact import redacted
-from judgekit.pipeline.report import in_short
-from judgekit.pipeline.train import PlannedTraining, speed, train
 from judgekit.run_folder import RunFolder
 from judgekit_html import drawing, page, report
 from report_pages import UNFOLD, Reader, foreign, opened, until
@@ -29,81 +25,12 @@ from sample_run import sample_run
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SECRET = re.compile("canary", re.IGNORECASE)
-
 
 def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
     return dict(page.Report(view, [], many).files())
 
 
 # --- redacted ---------------------------------------------------------------------------------------------------------
-
-
-def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
-    """The run with `text` in the place of everything that a data set, a model, a judge or a server wrote."""
-    verdict = {"raw": text, "rationale": text, "detail": text}
-    samples = [
-        sample.model_copy(
-            update={
-                "instruction": text, "input": text, "system": text, "reference": text, "metadata": {"note": text},
-                "turns": tuple(text for _ in sample.turns), "turn_references": tuple(text for _ in sample.turns),
-                "choices": tuple(text for _ in sample.choices),
-            }
-        )
-        for sample in view.samples
-    ]  # fmt: skip
-    responses = [
-        one.model_copy(update={"text": text, "detail": text, "turns": tuple(text for _ in one.turns)})
-        for one in view.responses
-    ]
-    rows = [
-        row.model_copy(update={"verdicts": tuple(one.model_copy(update=verdict) for one in row.verdicts)})
-        for row in view.rows
-    ]
-    record = view.record
-    written = {"prompt": text, "text": text, "reference": text}
-    trainings = [
-        one.model_copy(update={"samples": tuple(sample.model_copy(update=written) for sample in one.samples)})
-        for one in record.trainings
-    ]
-    changes = {
-        "trainings": tuple(trainings), "steps": {"main": (text,)}, "errors": {f"generating sft: {text}": 2, text: 1},
-        "notes": {f"models.sft: {text}": 3},
-    }  # fmt: skip
-    return replace(view, record=record.model_copy(update=changes), samples=samples, responses=responses, rows=rows)
-
-
-def test_a_redacted_report_has_no_text_in_it_and_every_number() -> None:
-    view = with_texts(rich_run(), "Canary <b>text</b>")
-    plain, without = (Reader(files(one)["report.html"]) for one in (view, redacted(view)))
-    assert SECRET.search(plain.text)
-    assert not SECRET.search(" ".join([without.text, *(value for _, _, value in without.attributes)]))
-    assert "texts left out" in without.text
-    for sample in view.samples:
-        assert sample.id in without.text
-    numbers = [set(re.findall(r"\d+\.\d", one.text)) for one in (plain, without)]
-    assert numbers[0] == numbers[1]
-    assert "generating sft: [left out]" in without.text
-
-
-def test_what_was_empty_stays_empty() -> None:
-    sample = judgekit.Sample(id="a", instruction="x", reference=None)
-    view = judgekit.RunView(sample_run(4).record, [sample], [], [])
-    (found,) = redacted(view).samples
-    assert (found.instruction, found.input, found.reference) == ("[left out]", "", None)
-
-
-def test_the_letters_of_multiple_choice_are_no_texts(tmp_path: Path) -> None:
-    from judgekit_metrics.letters import sections
-
-    verdict = judgekit.Verdict(status="scored", value=1.0, raw='{"chosen": "B"}', series={"chosen": 1.0, "shots": 5.0})
-    view = sample_run(8)
-    place = {"metric": "mmlu", "system": "sft", "sample_id": "q000"}
-    rows = [judgekit.Row(**place, status="scored", value=1.0, verdicts=(verdict,))]
-    found = [sections(one) for one in (replace(view, rows=rows), redacted(replace(view, rows=rows)))]
-    tables = [[section.table for section in one if section.name.startswith("letters")] for one in found]
-    assert tables[0] == tables[1]
-    assert tables[0]
 
 
 # --- charts to explore ------------------------------------------------------------------------------------------------
@@ -323,36 +250,6 @@ def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path: Path, caps
 # --- the speed of a training ------------------------------------------------------------------------------------------
 
 
-class _Slow(judgekit.Trainer):
-    """Learns from a hundred tokens in no less than a twentieth of a second."""
-
-    def inputs(self) -> list[Path]:
-        return []
-
-    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
-        time.sleep(0.05)
-        points = [
-            judgekit.data.CurvePoint(step=n, split="train", loss=1.0, measures={"tokens": 50.0 * n}) for n in (1, 2)
-        ]
-        (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
-
-
-def test_a_trainings_speed_is_timed_beside_its_checkpoint_and_shown(tmp_path: Path) -> None:
-    planned = PlannedTraining(
-        name="sft", kind="slow", key="abc", folder=tmp_path / "sft-abc", trainer=_Slow(), inputs={}
-    )
-    made = train(planned, lambda done, total, note: None)
-    measured = speed(planned, made)
-    assert measured is not None
-    assert 100 < measured <= 2000
-    assert [path.name for path in planned.folder.iterdir()] == ["training.jsonl"], "equal trainings, equal folders"
-    assert speed(planned, train(planned, lambda done, total, note: None)) == measured, "it is not timed when found"
-    view = replace(sample_run(4, trainings=(made,)), speeds={"sft": 12345.6})
-    text = Reader(files(view)["report.html"]).text
-    assert "tokens/s 12,346, evaluations included" in text
-    assert "tokens/s" not in Reader(files(replace(view, speeds=None))["report.html"]).text
-
-
 def test_the_section_of_the_docs_is_drawn(checkout: Path) -> None:
     text = (checkout / "docs" / "report.md").read_text("utf-8")
     source = text.partition("```python\n")[2].partition("```")[0]
@@ -362,9 +259,3 @@ def test_the_section_of_the_docs_is_drawn(checkout: Path) -> None:
     made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
     spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
     assert "How long the answers are" in spread
-
-
-def test_a_folder_of_pages_is_told_in_one_line(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    written = [tmp_path / "report" / f"items-{n}.html" for n in range(400)] + [tmp_path / "report.html"]
-    assert in_short(written, folder) == [f"{tmp_path / 'report'} (400 files)", str(tmp_path / "report.html")]

@@ -5,12 +5,8 @@ import math
 
 import pytest
 
-from judgekit.prompting.messages import prompt_messages
-from judgekit.records import Message, Sample
 from talkers import Talker
 from talks import config, rows, talk, write
-
-LONG = Sample(id="1", instruction="One?", input="Now.", turns=("Two?", "Three?"), system="Be brief.")
 
 
 def test_a_chat_backend_gets_the_turns_as_messages(execute) -> None:
@@ -85,24 +81,6 @@ def test_a_backend_without_chat_reads_the_history_as_one_text(execute) -> None:
     )
 
 
-def test_every_turn_of_the_user_is_rendered_in_the_style() -> None:
-    (text,) = prompt_messages("alpaca", LONG, ["First.\n", "Second."], None, chat=False)
-    head = "Below is an instruction that describes a task"
-    assert text.content.startswith(f"Be brief.\n\n{head}, paired with an input")
-    assert "### Input:\nNow.\n\n### Response:First.\n\nBelow" in text.content
-    assert text.content.count(head) == 3
-    assert text.content.endswith("### Instruction:\nThree?\n\n### Response:")
-
-
-def test_messages_begin_with_what_the_system_is_told() -> None:
-    assert prompt_messages("plain", LONG, ["First."], None, chat=True) == (
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="One?\n\nNow."),
-        Message(role="assistant", content="First."),
-        Message(role="user", content="Two?"),
-    )
-
-
 def test_a_text_models_answer_ends_where_its_style_says(execute) -> None:
     """What training taught it to write at the end of an answer is no part of one."""
     execute(config(models={"one": {"backend": "plain_talker", "style": "chatml"}}))
@@ -110,12 +88,6 @@ def test_a_text_models_answer_ends_where_its_style_says(execute) -> None:
     Talker.asked.clear()
     execute(config(models={"one": {"backend": "talker", "style": "chatml"}}))
     assert {request.sampling.stop for request in Talker.asked} == {()}, "a server ends its turns itself"
-
-
-def test_a_single_question_is_asked_as_ever() -> None:
-    single = Sample(id="1", instruction="One?")
-    for chat in (True, False):
-        assert prompt_messages("plain", single, [], None, chat=chat) == (Message(role="user", content="One?"),)
 
 
 def test_stored_conversations_are_judged_as_they_are(here, execute) -> None:
