@@ -14,14 +14,10 @@ KERNEL = "kernel"  # the modules directly in judgekit/
 TESTED_IN = {
     "calls/dry_run": "pipeline/test_plan",  # a dry run is the plan of a run
     "calls/usage": "cli/test_run",
-    "cli/backend_command": "ollama/test_preflight",
+    "cli/backend_command": "synthesis/test_self_instruct",
     "cli/baseline": "regression/test_baseline",
     "cli/compare": "regression/test_compare",
     "cli/costs": "pipeline/test_plan",
-    "cli/doctor": "openai/test_backend",
-    "cli/duels": "metrics/test_pairwise_runs",
-    "cli/ledger": "calls/test_ledger",
-    "cli/listing": "cli/test_cli",
     "cli/options": "cli/test_run",
     "cli/progress": "kernel/test_hookspecs",
     "cli/results": "cli/test_repeats",
