@@ -4,7 +4,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -42,12 +41,6 @@ class Metered(judgekit.Backend):
         self.asked += len(requests)
         self.work()
         return [Reply(text="1", usage=self.usage) for _ in requests]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def run(backend: judgekit.Backend, ledger: Ledger, budget: Budget, count: int = 100, jobs: int = 8) -> list[Reply]:

@@ -54,12 +54,6 @@ class Echo(judgekit.Backend):
         ]
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
-
-
 def texts(caller: Caller, prompts: Iterable[object]) -> list[str]:
     return [reply.text for reply in caller.calls("generate", items(prompts))]
 

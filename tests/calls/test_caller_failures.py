@@ -5,7 +5,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -47,12 +46,6 @@ class Raw(judgekit.Backend):
 
     def loglikelihood(self, requests):
         return self.result
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def failing(when: Callable[[int], bool], error: Exception) -> Callable[[int], Reply]:

@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -61,12 +60,6 @@ class Chat(judgekit.Backend):
 
     def close(self) -> None:
         self.http.close()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        yield ledger
 
 
 def run(backend: judgekit.Backend, ledger: Ledger, count: int, **options: object) -> list[Reply]:

@@ -9,28 +9,6 @@ import pytest
 
 from judgekit.cli import execute
 
-ITEMS = [
-    {"instruction": f"Say {word}.", "output": word, "model_response": word if n % 2 else "?"}
-    for n, word in enumerate("abcdef")
-]
-CONFIG = """\
-name: stored
-data: {path: items.json}
-models:
-  mine: {backend: responses, path: items.json}
-metrics:
-  exact: {type: exact_match}
-reports: [json]
-"""
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    (tmp_path / "judgekit.yaml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
 
 def run(*options: str) -> str:
     before = set(Path("runs").glob("*"))

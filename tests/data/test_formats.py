@@ -2,40 +2,15 @@
 
 import json
 from itertools import pairwise, permutations
-from pathlib import Path
 
 import pytest
 
+from item_files import ALPACA, SHAREGPT, write
 from judgekit.data.formats import FORMATS, read_answered, read_conversations, read_instructions, read_items
 from judgekit.data.writing import objects_of, write_items
 from judgekit.errors import DataError, UsageError
 
 WRITTEN = [name for name, format in FORMATS.items() if format.write is not None]
-ALPACA = [
-    {"instruction": "Give the plural.", "input": "mouse", "output": "mice"},
-    {"id": 7, "category": "지리", "instruction": "수도는?", "input": "", "output": "서울 🏙️", "level": {"of": [1, 2.5]}},
-    {"instruction": "Say\n\nnothing.", "input": "a\n\nb", "output": "…\n", "tags": ["x"]},
-    {"instruction": "Unanswered?", "input": ""},
-]  # fmt: skip
-SHAREGPT = [
-    {"id": "t", "conversations": [
-        {"from": "system", "value": "Be brief."}, {"from": "human", "value": "Hi."},
-        {"from": "gpt", "value": "안녕 🙂"},
-        {"from": "human", "value": "And?"}, {"from": "gpt", "value": "Bye.", "weight": 0},
-    ]},
-    {"conversations": [{"from": "human", "value": "Alone?"}], "source": "web"},
-]  # fmt: skip
-
-
-def write(folder: Path, content: object, name: str = "items.json") -> Path:
-    path = folder / name
-    if isinstance(content, str):
-        path.write_text(content, "utf-8")
-    elif name.endswith(".jsonl"):
-        path.write_text("".join(json.dumps(one) + "\n" for one in content), "utf-8")  # type: ignore[attr-defined]
-    else:
-        path.write_text(json.dumps(content, indent=1), "utf-8")
-    return path
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(WRITTEN, 2)))

@@ -1,18 +1,12 @@
 """Instruction files: ids, splits, and every way they can be broken."""
 
-import json
 from pathlib import Path
 
 import pytest
 
+from item_files import write
 from judgekit.data.formats import read_instructions
 from judgekit.errors import DataError
-
-
-def write(tmp_path: Path, content: object, name: str = "items.json") -> Path:
-    path = tmp_path / name
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
 
 
 def test_items_become_samples(tmp_path: Path) -> None:
