@@ -17,7 +17,8 @@ def test_each_object_has_its_line_and_place(tmp_path) -> None:
     assert [(one.line, one.place, one.fields) for one in array] == [
         (2, "item 1", {"a": "}\n"}), (4, "item 2", {"b": 2}), (4, "item 3", {"c": 3}),
     ]  # fmt: skip
-    lines = read(tmp_path, '{"a": "x\u2028y"}\n\n{"b": 2}\n', "items.jsonl")
+    lines = read(tmp_path, '{"a": "x\u2028y\x85z"}\n\n{"b": 2}\r\n', "items.jsonl")
+    assert lines[0].fields == {"a": "x\u2028y\x85z"}
     assert [(one.line, one.place) for one in lines] == [(1, "line 1"), (3, "line 3")]
 
 
@@ -48,3 +49,9 @@ def test_a_text_is_there_or_the_field_is_named(tmp_path) -> None:
     for key, required in (("gone", True), ("empty", True), ("number", False)):
         with pytest.raises(DataError, match=repr(key)):
             entry.text(key, required=required)
+
+
+def test_a_missing_file_is_named(tmp_path) -> None:
+    with pytest.raises(DataError) as caught:
+        list(read_objects(tmp_path / "gone.json"))
+    assert caught.value.place == str(tmp_path / "gone.json")
