@@ -95,7 +95,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from judgekit.errors import StorageError
-from judgekit.ledger import Ledger
+from judgekit.calls.ledger import Ledger
 from judgekit.records import Reply
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:
@@ -126,7 +126,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 WRITER = """
 import sys, threading
 from pathlib import Path
-from judgekit.ledger import Ledger
+from judgekit.calls.ledger import Ledger
 from judgekit.records import Reply
 ledger = Ledger(Path(sys.argv[1]))
 def work(worker):
@@ -164,7 +164,7 @@ def test_kill_9_loses_nothing_committed(tmp_path: Path) -> None:
 COLD_START = """
 import os, sys, time, traceback
 from pathlib import Path
-from judgekit.ledger import Ledger
+from judgekit.calls.ledger import Ledger
 from judgekit.records import Reply
 import judgekit.records
 rounds, processes, each = map(int, sys.argv[2:])

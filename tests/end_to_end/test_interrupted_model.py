@@ -32,7 +32,7 @@ GRACE = 1.0  # seconds for calls under way, here
 TELLING = f"""
 import sys
 from judgekit import Http
-from judgekit.calling import Caller
+from judgekit.calls.caller import Caller
 from judgekit.cli import main
 Caller.grace = {GRACE}
 post = Http.post
