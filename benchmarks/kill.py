@@ -29,8 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-from loopback import ChatServer, question
+from judgekit.testing import ChatServer, question
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
     from judgekit.calls.ledger import Ledger
     from judgekit.calls.session import Session
     from judgekit.records import Call
-    from judgekit_threads import Threads
+    from judgekit_threads.executor import Threads
 
     with (
         Ledger(folder / "ledger.sqlite") as ledger,

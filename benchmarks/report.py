@@ -25,7 +25,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 REPORT = """
 import resource, sys, time
 from pathlib import Path
-from judgekit.folder import RunFolder
+from judgekit.run_folder import RunFolder
 from judgekit.plugins import build_manager
 from judgekit.report import write_reports
 start = time.monotonic()

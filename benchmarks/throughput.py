@@ -25,10 +25,8 @@ import judgekit
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.session import Session
 from judgekit.records import Call, JsonValue, Message, Request, Sampling
-from judgekit_threads import Threads
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
-from loopback import ChatServer
+from judgekit.testing import ChatServer
+from judgekit_threads.executor import Threads
 
 RUBRIC = (
     "Below is an instruction, a reference answer and a response to be judged. Score the response from 0 to 100, "

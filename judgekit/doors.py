@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-OTHERS = ("data", "judging", "statistics")  # doors beside the root
+OTHERS = ("data", "judging", "statistics", "testing")  # doors beside the root
 # Names that the root had once, for the error of a plugin that was written for them.
 RENAMED = {
     "Asker": "Client",

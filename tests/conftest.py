@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["judged_runs"]  # fixtures that several folders use
+
 
 def pytest_collection_finish() -> None:
     """What was imported stays: the collector need not look through torch's objects again and again."""

@@ -9,7 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 from judged_runs import SCORE, SHARE, record_of, row, scores
 from judgekit.agreement.agreement import Terms, of_two, with_labels
 from judgekit.agreement.labels import read_labels
-from judgekit.agreement.matching import Thing, choose_metric, measured
+from judgekit.agreement.matching import Thing, measured
 from judgekit.errors import DataError, PreflightError, UsageError
 from judgekit.records import Reply
 from judgekit.statistics.agreement import Ratings
@@ -74,20 +74,6 @@ def test_verdicts_that_are_missing_are_counted_and_never_a_score(found, labels):
     assert agreement.notes == ("left out: 1 label of responses that the judge did not score (1 unparsed)",)
     with pytest.raises(DataError, match="no labelled response was scored"):
         compared(found([None, 3]), labels, "id,label\ns0,9\n")
-
-
-def test_responses_of_several_systems_share_their_item(labels):
-    rows = scores(JUDGE) + scores(HUMAN, system="base")
-    run = measured(record_of(rows), rows, "quality")
-    content = [{"id": f"s{n}", "system": system, "label": 50} for n in range(8) for system in ("sft", "base")]
-    agreement = compared(run, labels, content)
-    assert (agreement.n_pairs, agreement.n_items) == (16, 8)
-    with pytest.raises(PreflightError, match=r"csv:2: whose response\? The run has base, sft: add a column 'system'"):
-        compared(run, labels, "id,label\ns0,5\n")
-    alone = compared(run, labels, "id,label\ns0,5\ns1,6\n", system="base")
-    assert by_name(alone)["bias"].value == pytest.approx(np.mean([85 - 5, 80 - 6]))
-    with pytest.raises(UsageError, match="measured no system 'bas'; did you mean 'base'"):
-        compared(run, labels, "id,label\ns0,5\n", system="bas")
 
 
 @pytest.mark.parametrize(
@@ -190,25 +176,6 @@ def test_winners_are_named_by_system(duel, labels):
         compared(duel, labels, "id,winner\ns0,sft\n", threshold=0.5)
 
 
-def test_an_old_record_names_the_opponent_in_its_spec(labels):
-    rows = scores([1, 0, 1], metric="wins")
-    metrics = {"wins": {"type": "pairwise", "judge": "main", "against": "base"}}
-    run = measured(record_of(rows, scale=SHARE, metrics=metrics), rows, "wins")
-    assert by_name(compared(run, labels, "id,winner\ns0,sft\ns1,base\ns2,base\n"))["agreement"].value == pytest.approx(
-        2 / 3
-    )
-
-
-def test_the_winner_tells_which_of_three_systems_were_compared(labels):
-    rows = [row("a", 1, metric="wins", system="x", opponent="y"), row("a", 0, metric="wins", system="x", opponent="z"),
-            row("a", 1, metric="wins", system="y", opponent="z")]  # fmt: skip
-    run = measured(record_of(rows, scale=SHARE), rows, "wins")
-    with pytest.raises(PreflightError, match="whose response"):
-        compared(run, labels, "id,winner\na,x\n")
-    agreement = compared(run, labels, "id,winner,system\na,y,y\n")
-    assert by_name(agreement)["agreement"].value == 1
-
-
 def test_several_labellers_have_a_ceiling(found, labels):
     content = "id,label,labeller\n" + "".join(
         f"s{number},{label + shift},{name}\n"
@@ -255,17 +222,6 @@ def test_few_yes_or_no_labels_are_warned_about(found, labels):
     content = "id,label\ns0,1\ns1,1\ns2,0\ns3,0\n"
     notes = compared(found(JUDGE), labels, content, threshold=50.0, correct=True).notes
     assert any("4 yes/no labels are few: under 50" in note for note in notes)
-
-
-def test_metrics_are_chosen_by_name_or_when_there_is_one():
-    rows = scores([1, 2]) + scores([1, 0], metric="exact")
-    metrics = {"quality": {"type": "score", "judge": "main"}, "exact": {"type": "exact_match"}}
-    assert choose_metric(record_of(rows, metrics=metrics), None) == "quality"
-    assert choose_metric(record_of(rows, metrics=metrics), "exact") == "exact"
-    with pytest.raises(UsageError, match=r"no metric 'qualty'; did you mean 'quality'"):
-        choose_metric(record_of(rows, metrics=metrics), "qualty")
-    with pytest.raises(UsageError, match=r"several metrics \(quality, exact\): name one with --metric"):
-        choose_metric(record_of(rows), None)
 
 
 # --- two runs --------------------------------------------------------------------------------------------------------

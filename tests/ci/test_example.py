@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml
 
-from loopback import closed_port
+from judgekit.testing import closed_port
 
 pytestmark = pytest.mark.slow
 

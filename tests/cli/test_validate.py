@@ -1,4 +1,4 @@
-"""`judgekit validate`: what could not be checked is said, with the reason."""
+"""`judgekit validate`: good, or everything that is wrong, and what could not be checked."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def test_what_errors_kept_from_being_checked(tmp_path: Path, capsys: pytest.Capt
     code, lines = said(capsys, tmp_path, data={"path": "nowhere.json"})
     assert code == 2
     assert any("metrics.exact" in line for line in lines)
+
+
+def test_validate_says_good_or_everything_that_is_wrong(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["validate"]) == 0
+    assert "judgekit.yaml: good (1 model, 0 judges, 1 metric, 6 samples)" in capsys.readouterr().out
+    assert execute(["validate", "--set", "against=x", "--set", "reports=[pdf]"]) == 2
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 2

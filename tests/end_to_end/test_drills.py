@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from loopback import ChatServer
+from judgekit.testing import ChatServer
 from scoring import in_process, prepare
 
 CALLS, JOBS = 60, 4

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from judgekit.cli import execute
+from judgekit.testing import ChatServer, FaultServer, http
 from judgekit_openai.backend import OpenAIBackend
-from loopback import ChatServer, FaultServer, http
 from rough_server import CONTENT, RoughServer, fault_of, truth
 from scoring import in_process, prepare
 

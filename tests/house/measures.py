@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-DOORS = ("judgekit", "judgekit.data", "judgekit.judging", "judgekit.statistics")
+DOORS = ("judgekit", "judgekit.data", "judgekit.judging", "judgekit.statistics", "judgekit.testing")
 
 
 class Import(NamedTuple):

@@ -20,8 +20,8 @@ from judgekit.config.blocks import RunConfig
 from judgekit.pipeline.generate import generate
 from judgekit.pipeline.prepare import prepare
 from judgekit.plugins import build_manager
+from judgekit.testing import ParrotPlugin
 from judgekit_threads.executor import Threads
-from parrots import ParrotPlugin
 
 CORE = Path(judgekit.__file__).parent
 

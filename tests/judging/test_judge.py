@@ -11,8 +11,8 @@ from judgekit.judging.judge import WINDOW
 from judgekit.judging.questions import Grading, Setting
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
+from judgekit.testing import ScriptedCaller
 from judges import llm_judge, readings
-from scripted_caller import ScriptedCaller
 
 
 def judge_of(prompts, caller, prompt="score/integer", **options):

@@ -20,7 +20,7 @@ from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.records import Reply, Sample, Verdict
 from judgekit.regression.baseline import instrument
-from parrots import Parrot, ParrotPlugin
+from judgekit.testing import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 ITEMS = [{"instruction": f"Say number {n}.", "output": f"word number {n} of all"} for n in range(6)]

@@ -21,11 +21,10 @@ from judgekit.pipeline.pool import pool
 from judgekit.pipeline.run import Outcome, Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.regression.baseline import baseline_of, read_baseline, write_baseline
-from judgekit.regression.compare import Side, Terms, compare
+from judgekit.regression.compare import CompareOptions, Side, compare
 from judgekit.regression.gate import evaluate
-from judgekit.regression.selfcheck import Terms as SelfcheckTerms
-from judgekit.regression.selfcheck import selfcheck
-from parrots import Parrot, ParrotPlugin
+from judgekit.regression.selfcheck import SelfcheckOptions, selfcheck
+from judgekit.testing import Parrot, ParrotPlugin
 
 LENGTH = judgekit.Scale(label="characters", low=0, high=100)
 MEDIAN = judgekit.Scale(label="median of characters", low=0, high=100)
@@ -181,9 +180,9 @@ def test_it_is_not_compared_and_that_is_said(here: Path, kind: str, why: str) ->
     view = execute(here, kind).folder.view()
     sides = Side.of("A", view, "old"), Side.of("B", view, "new")
     with pytest.raises(DataError, match=why):
-        compare(*sides, Terms())
+        compare(*sides, CompareOptions())
     with pytest.raises(UsageError, match=why):
-        compare(*sides, Terms(metrics=("size",)))
+        compare(*sides, CompareOptions(metrics=("size",)))
     with pytest.raises(DataError, match="no scored item" if kind == "headless" else why):
         write_baseline(view, here / "baseline.json")
 
@@ -194,14 +193,14 @@ def test_other_metrics_of_the_run_are_compared(here: Path, capsys: pytest.Captur
     metrics = {"size": {"type": "median"}, "exact": {"type": "exact_match"}}
     outcome = execute(here, "median", metrics=metrics)
     view = outcome.folder.view()
-    comparison = compare(Side.of("A", view, "old"), Side.of("B", view, "new"), Terms())
+    comparison = compare(Side.of("A", view, "old"), Side.of("B", view, "new"), CompareOptions())
     assert {one.metric for one in comparison.results} == {"exact"}
     assert any("size has a headline that is no mean" in note for note in comparison.notes)
     capsys.readouterr()
     assert main(["baseline", "set", str(outcome.folder.path), str(here / "baseline.json")]) == 0
     assert "left out: size has a headline that is no mean" in capsys.readouterr().out
     assert set(read_baseline(here / "baseline.json").metrics) == {"exact"}
-    assert {one.metric for one in selfcheck(view, SelfcheckTerms(simulations=50))} == {"exact"}
+    assert {one.metric for one in selfcheck(view, SelfcheckOptions(simulations=50))} == {"exact"}
 
 
 def gate(view: judgekit.RunView, **rule: float) -> str:

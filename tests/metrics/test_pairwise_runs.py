@@ -12,8 +12,8 @@ from judgekit.pipeline.run import Plan, Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.results import RunRecord
 from judgekit.run_folder import RunFolder
+from judgekit.testing import Parrot, ParrotPlugin
 from pairwise_study import execute
-from parrots import Parrot, ParrotPlugin
 
 N = 24
 
@@ -21,7 +21,7 @@ N = 24
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     """A file of items with the answers of three systems, of unequal worth and length."""
-    Parrot.calls.clear()
+    Parrot.reset()
     items = [
         {"instruction": f"Say {n}.", "output": f"{n}", "a": f"{n} is it", "b": f"{n}" + " or so" * (n % 3), "c": "no"}
         for n in range(N)
@@ -81,7 +81,7 @@ def test_three_systems_meet_in_every_pair(here: Path) -> None:
     assert [(one.system, one.opponent, one.value) for one in strengths] == [("b", "a", 0.5), ("c", "a", 0.5)]
     assert {one.interval.note for one in strengths} == {"every resample gives the same"}
     assert record.differences == ()
-    assert len(Parrot.calls) == 3 * 2 * N
+    assert len(Parrot.history) == 3 * 2 * N
     assert [line.calls for line in plan_of(here, tree).lines if line.stage == "measuring duel"] == [3 * 2 * N]
     rows = list(RunFolder(here / "runs" / record.run_id).rows)
     assert [(row.system, row.opponent) for row in rows] == [pair for pair in pairs for _ in range(N)]
@@ -138,7 +138,7 @@ def test_two_systems_with_other_item_ids_are_refused_before_any_call(here: Path)
     assert "models.b: knows nothing of 2 of the 24 samples, such as 'x0', 'x1'" in said
     assert "it has others, such as 'x24', 'x25'" in said
     assert "matched by id (or by instruction and input), never by position" in said
-    assert not Parrot.calls
+    assert not Parrot.history
     assert not (here / "runs").exists()
 
 

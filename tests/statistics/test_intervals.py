@@ -67,33 +67,6 @@ def test_plus_two_by_hand():
     assert plus_two_t(np.asarray([40.0, 60.0]), 0.95, PERCENT).low == 0
 
 
-@pytest.mark.parametrize("kind", ["bca", "percentile"])
-def test_bootstrap_agrees_with_scipy(kind):
-    method = {"bca": "BCa", "percentile": "percentile"}[kind]
-    expected = stats.bootstrap((SKEWED,), np.mean, n_resamples=20_000, method=method, rng=1).confidence_interval
-    interval = bootstrap(SKEWED, 0.95, PERCENT, rng(), kind, 20_000)
-    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=0.25)  # of a width of 9
-
-
-def test_studentised_bootstrap_agrees_with_a_plain_loop():
-    random = np.random.default_rng(2)
-    mean, error = SKEWED.mean(), SKEWED.std(ddof=1) / math.sqrt(110)
-    star = []
-    for _ in range(20_000):
-        sample = random.choice(SKEWED, 110)
-        star.append((sample.mean() - mean) / (sample.std(ddof=1) / math.sqrt(110)))
-    expected = (mean - np.quantile(star, 0.975) * error, mean - np.quantile(star, 0.025) * error)
-    interval = bootstrap(SKEWED, 0.95, PERCENT, rng(), resamples=20_000)
-    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.25)
-
-
-def test_drawing_counts_and_drawing_values_give_the_same_interval():
-    few = np.repeat([0.0, 50.0, 100.0], [10, 30, 60])
-    many = few + np.linspace(-1e-6, 1e-6, 100).clip(-few, 100 - few)
-    one, other = (bootstrap(x, 0.95, PERCENT, rng(), resamples=20_000) for x in (few, many))
-    assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.3)
-
-
 def test_n_eff_by_hand():
     x = np.asarray([0.0, 1.0, 1 / 3, 2 / 3] * 5)
     shrink = (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 19)) ** 2
@@ -162,20 +135,6 @@ def test_the_others_have_an_honest_width_for_equal_scores(maker):
 @pytest.mark.parametrize("maker", [wilson, clopper_pearson])
 def test_rates_need_0_or_1(maker):
     assert maker(np.asarray([0.0, 0.3, 1.0]), 0.95, UNIT).note == "needs 0/1 values"
-
-
-def test_a_resample_without_spread_runs_to_the_end_of_the_scale():
-    interval = bootstrap(np.asarray([100.0] * 19 + [0.0]), 0.95, PERCENT, rng())
-    assert interval.low == 0
-    assert interval.high > 95
-
-
-def test_seed_and_name_make_the_bootstrap():
-    first, same = (bootstrap(SKEWED, 0.95, PERCENT, generator(1, "a"), resamples=199) for _ in range(2))
-    seed = bootstrap(SKEWED, 0.95, PERCENT, generator(2, "a"), resamples=199)
-    name = bootstrap(SKEWED, 0.95, PERCENT, generator(1, "b"), resamples=199)
-    assert first == same
-    assert len({first.low, seed.low, name.low}) == 3
 
 
 @pytest.mark.parametrize(

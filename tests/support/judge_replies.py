@@ -59,8 +59,7 @@ BAD_LINES = (
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    name = draw(st.sampled_from(sorted(PROMPTS)))
+def cases(draw: st.DrawFn, name: str) -> Case:
     task, setting = SETTINGS[name]
     swapped = task == "pairwise" and draw(st.booleans())
     shown = RESPONSES if task == "pairwise" else RESPONSES[:1]

@@ -15,7 +15,7 @@ from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.records import Row
 from judgekit.results import Estimate, RunRecord
-from parrots import ParrotPlugin
+from judgekit.testing import ParrotPlugin
 from probing import Prober, ProberPlugin
 
 ITEMS = [{"instruction": f"Say the word number {n}.", "output": f"word {'o' * n}"} for n in range(8)]

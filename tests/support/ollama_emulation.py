@@ -1,6 +1,6 @@
 """An emulation of an Ollama server on loopback: the native API (about v0.33) over a real model or a script.
 
-It is not Ollama. Its shapes are proven by the official `ollama` client in tests/ollama_backend; its manners (what
+It is not Ollama. Its shapes are proven by the official `ollama` client in tests/ollama; its manners (what
 is refused, what is cut silently) follow Ollama's documentation and source.
 By hand: `python tests/support/ollama_emulation.py --port 11434 [--reply 85]`; without --reply, SmolLM2 answers.
 """

@@ -1,6 +1,6 @@
 """A fake of OpenAI's chat completions on loopback: scripted replies and faults in the shapes of the real API.
 
-The shapes are proven by the official `openai` client in tests/openai_backend. It does not stream. Its Batch API is in
+The shapes are proven by the official `openai` client in tests/openai. It does not stream. Its Batch API is in
 openai_batches.py.
 By hand: `python tests/support/openai_fake.py --port 8000 --reply 85`.
 """

@@ -86,7 +86,7 @@ def execute(folder: Path, tree: dict[str, object]) -> object:
     from judgekit.config.blocks import RunConfig
     from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import build_manager
-    from parrots import ParrotPlugin
+    from judgekit.testing import ParrotPlugin
 
     manager = build_manager(
         only=("datasets", "html", "json", "metrics", "readings", "responses"), extra=[ParrotPlugin()]

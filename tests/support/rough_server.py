@@ -23,7 +23,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from keep_alive import KeepAlive, ServerProcess, serve
+from judgekit.testing import KeepAlive, ServerProcess, serve
 
 IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server said to wait
 HANG = 3.0

@@ -1,7 +1,7 @@
 """A storm of 429 in a clock of its own: the real Pace and the real retries against a server that admits so much.
 
-The workers do what threads do in `judgekit.turns` and `judgekit.transport`: wait for a turn, send, tell what came of
-it, wait as they were told, try again. Only time is simulated, so that minutes of a storm take a second.
+The workers do what threads do in `judgekit.calls.pacing` and `judgekit.calls.http`: wait for a turn, send, tell what
+came of it, wait as they were told, try again. Only time is simulated, so that minutes of a storm take a second.
 """
 
 from __future__ import annotations

@@ -1,0 +1,17 @@
+from judgekit.testing.keep_alive import KeepAlive as KeepAlive
+from judgekit.testing.keep_alive import ServerProcess as ServerProcess
+from judgekit.testing.keep_alive import serve as serve
+from judgekit.testing.loopback import ChatServer as ChatServer
+from judgekit.testing.loopback import FaultServer as FaultServer
+from judgekit.testing.loopback import closed_port as closed_port
+from judgekit.testing.loopback import http as http
+from judgekit.testing.loopback import question as question
+from judgekit.testing.loopback import read_request as read_request
+from judgekit.testing.loopback import replies as replies
+from judgekit.testing.loopback import reset as reset
+from judgekit.testing.parrots import CopyTrainer as CopyTrainer
+from judgekit.testing.parrots import Parrot as Parrot
+from judgekit.testing.parrots import ParrotPlugin as ParrotPlugin
+from judgekit.testing.scripted_caller import ScriptedCaller as ScriptedCaller
+from judgekit.testing.tiny_models import save_gguf as save_gguf
+from judgekit.testing.tiny_models import save_model as save_model

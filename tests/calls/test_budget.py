@@ -1,0 +1,297 @@
+"""A budget is reserved before a call is sent and settled after it; where it ends, calls are not sent, and say so."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import judgekit
+from judgekit.calls.budget import Budget, Cost, dollars, most_tokens
+from judgekit.calls.ledger import Ledger
+from judgekit.config.blocks import BudgetConfig, Price
+from judgekit.errors import CallError, Interrupted
+from judgekit.records import Call, Message, Reply, Request, Sampling, Usage
+from judgekit.testing import FaultServer, http, reset
+from lone_caller import LoneCaller
+
+MOST = 128 + 16 + 4  # tokens of a prompt of four bytes
+PRICE = Price(input=1.0, output=2.0)
+
+
+def ask(number: int, tokens: int | None = 10) -> Call:
+    message = Message(role="user", content=f"{number:04}")
+    return Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=tokens)))
+
+
+def items(count: int) -> Iterator[Call]:
+    return (ask(number) for number in range(count))
+
+
+class Metered(judgekit.Backend):
+    def __init__(self, usage: Usage | None, batch: int = 1, work: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.usage, self.max_batch, self.work = usage, batch, work
+        self.asked = 0
+
+    def generate(self, requests):
+        self.asked += len(requests)
+        self.work()
+        return [Reply(text="1", usage=self.usage) for _ in requests]
+
+
+def run(backend: judgekit.Backend, ledger: Ledger, budget: Budget, count: int = 100, jobs: int = 8) -> list[Reply]:
+    with LoneCaller(backend, ledger, concurrency=jobs, price=PRICE, budget=budget) as caller:
+        return list(caller.calls("generate", items(count)))
+
+
+@pytest.mark.parametrize("jobs", [1, 8])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_no_call_more_than_the_budget_has(ledger: Ledger, jobs: int, batch: int) -> None:
+    backend, budget = Metered(None, batch), Budget(BudgetConfig(calls=20))
+    replies = run(backend, ledger, budget, jobs=jobs)
+    assert backend.asked == 20
+    assert [reply.status for reply in replies].count("complete") == 20
+    assert {reply.detail for reply in replies if reply.status == "error"} == {
+        "not sent: the budget of 20 calls does not allow another call"
+    }
+    assert budget.spent.calls == 20
+    assert budget.stopped
+    assert (ledger.stats().entries, ledger.stats().errors) == (20, 0)
+
+
+def test_started_again_it_goes_on_from_the_ledger(ledger: Ledger) -> None:
+    first, second = Metered(None), Metered(None)
+    run(first, ledger, Budget(BudgetConfig(calls=20)))
+    replies = run(second, ledger, Budget(BudgetConfig(calls=80)))
+    assert (first.asked, second.asked) == (20, 80)
+    assert {reply.status for reply in replies} == {"complete"}
+
+
+def test_tokens_are_settled_by_what_the_reply_tells(ledger: Ledger) -> None:
+    """A call can take 158 tokens and takes 12: of 1,200 nearly all is spent, and never more."""
+    budget = Budget(BudgetConfig(tokens=1200))
+    replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=200)
+    done = [reply.status for reply in replies].count("complete")
+    assert budget.spent.tokens == 12 * done <= 1200
+    assert budget.spent.tokens > 1200 - (MOST + 10)
+    assert "the budget of 1,200 tokens does not allow another call (it can take up to 158)" in replies[-1].detail
+
+
+def test_money_is_exact_and_never_over(ledger: Ledger) -> None:
+    budget = Budget(BudgetConfig(usd=0.002))
+    replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=300)
+    done = [reply.status for reply in replies].count("complete")
+    assert budget.spent.usd == pytest.approx(done * 14e-6, rel=1e-12)
+    assert 0.002 - (MOST + 20) * 1e-6 < budget.spent.usd <= 0.002
+    assert "$0.0020 does not allow another call (it can cost up to $0.0002)" in replies[-1].detail
+
+
+def test_the_reservations_of_calls_under_way_count(ledger: Ledger) -> None:
+    """Room for two at their most: never three at once, although each takes little in the end."""
+    lock, most, now = threading.Lock(), 0, 0
+
+    def work() -> None:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+
+    budget = Budget(BudgetConfig(tokens=2 * (MOST + 10) + 20))
+    replies = run(Metered(Usage(prompt_tokens=1, completion_tokens=1), work=work), ledger, budget, count=10)
+    assert most == 2
+    assert {reply.status for reply in replies} == {"complete"}, "a call waits for others to be settled"
+
+
+def test_a_reply_without_usage_counts_at_its_most(ledger: Ledger) -> None:
+    budget = Budget(BudgetConfig(tokens=1000))
+    replies = run(Metered(None), ledger, budget, count=20)
+    assert [reply.status for reply in replies].count("complete") == 1000 // (MOST + 10)
+    assert budget.spent.tokens == 6 * (MOST + 10)
+
+
+def test_replies_of_the_ledger_cost_nothing(ledger: Ledger) -> None:
+    run(Metered(None), ledger, Budget(BudgetConfig(calls=10)), count=10)
+    budget = Budget(BudgetConfig(calls=0, tokens=0, usd=0))
+    assert {reply.status for reply in run(Metered(None), ledger, budget, count=10)} == {"complete"}
+    assert not budget.stopped
+
+
+def test_a_stop_ends_the_wait_for_room(ledger: Ledger) -> None:
+    stop = threading.Event()
+    budget = Budget(BudgetConfig(tokens=MOST + 10))
+    backend = Metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
+    threading.Timer(0.2, stop.set).start()
+    with LoneCaller(backend, ledger, concurrency=4, budget=budget, stop=stop) as caller:
+        start = time.monotonic()
+        with pytest.raises(Interrupted):
+            list(caller.calls("generate", items(10)))
+        assert time.monotonic() - start < 1.5
+
+
+class Chat(judgekit.Backend):
+    def __init__(self, url: str, retries: int) -> None:
+        super().__init__()
+        self.http = judgekit.Http(url, retries=retries)
+
+    def generate(self, requests):
+        return [self.read(self.http.post("chat", {"q": request.prompt}).body) for request in requests]
+
+    def read(self, body):
+        if "error" in body:
+            raise CallError("an error under 200")
+        return Reply(text="1", usage=Usage(prompt_tokens=10, completion_tokens=2))
+
+
+@pytest.mark.parametrize(
+    ("faults", "calls", "tokens"),
+    [
+        ([], 1, 12),
+        ([http(500, "{}", retry_after_ms="5")] * 2, 3, 12),
+        ([b""], 2, 12 + MOST + 10),  # lost after it was sent: perhaps it was billed
+        ([http(200, "oops")] * 5, 1, MOST + 10),  # an answer, and not one to be read
+        ([http(200, '{"error": "x"}')] * 5, 1, MOST + 10),
+        ([http(400, "{}")] * 5, 1, 0),
+    ],
+)
+def test_every_attempt_is_a_call_and_what_may_be_billed_counts(
+    ledger: Ledger, faults: list[bytes], calls: int, tokens: int
+) -> None:
+    def handler(connection, request, before):
+        answer = faults[before] if before < len(faults) else http(200, "{}")
+        connection.sendall(answer) if answer else reset(connection)
+
+    budget = Budget(BudgetConfig(calls=100, tokens=100_000))
+    with FaultServer(handler) as server:
+        run(Chat(server.url, retries=4), ledger, budget, count=1)
+        assert len(server.requests) == calls
+    assert (budget.spent.calls, budget.spent.tokens) == (calls, tokens)
+
+
+def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger: Ledger) -> None:
+    with FaultServer(lambda connection, *_: connection.sendall(http(500, "{}", retry_after_ms="5"))) as server:
+        (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
+        assert len(server.requests) == 3
+    assert reply.detail == "not sent again: the budget has no room for another attempt"
+
+
+def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
+    for spec, price, detail in (
+        (BudgetConfig(tokens=10_000), PRICE, "max_new_tokens must be set"),
+        (BudgetConfig(usd=1), None, "the price must be known"),
+    ):
+        backend = Metered(None)
+        with LoneCaller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
+            (reply,) = caller.calls("generate", [ask(1, None if price else 10)])
+        assert detail in reply.detail
+        assert backend.asked == 0
+
+
+def test_free_replies_need_no_bound(ledger: Ledger) -> None:
+    budget = Budget(BudgetConfig(usd=1))
+    with LoneCaller(Metered(None), ledger, concurrency=1, price=Price(input=1, output=0), budget=budget) as caller:
+        assert [reply.status for reply in caller.calls("generate", [ask(1, None)])] == ["complete"]
+
+
+TEXTS = [
+    "plain words of English prose",
+    "한국어 문장입니다",
+    "🜚🜛 ⸎",
+    "x = [[0]*9 for _ in range(9)]",
+    "\n\t  \n" * 9,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_prompt_is_never_more_tokens_than_its_bound(text: str) -> None:
+    import tiktoken
+
+    bound = most_tokens(Request(messages=(Message(role="user", content=text),), sampling=Sampling(max_new_tokens=7)))
+    assert bound is not None
+    assert bound.completion_tokens == 7
+    every_byte = {bytes([value]): value for value in range(256)}
+    worst = tiktoken.Encoding("bytes", pat_str=r"(?s).", mergeable_ranks=every_byte, special_tokens={})
+    assert len(worst.encode(text)) <= len(text.encode()) < bound.prompt_tokens
+
+
+def test_a_schema_and_given_texts_are_part_of_the_bound() -> None:
+    message = Message(role="user", content="q")
+    plain = most_tokens(Request(messages=(message,), sampling=Sampling(max_new_tokens=1)))
+    schema = most_tokens(
+        Request(messages=(message,), sampling=Sampling(max_new_tokens=1), json_schema={"type": "object"})
+    )
+    given = most_tokens(Request(messages=(message,), continuations=("abc", "de")))
+    assert plain is not None
+    assert schema is not None
+    assert given is not None
+    assert schema.prompt_tokens == plain.prompt_tokens + len('{"type": "object"}')
+    assert given.prompt_tokens == 2 * plain.prompt_tokens + 5
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.0123, "$0.0123"), (0.00000042, "$4.2e-07")]
+)
+def test_money_in_words(usd: float, text: str) -> None:
+    assert dollars(usd) == text
+
+
+class Erratic(judgekit.Backend):
+    """Takes any of what it may, at any speed, and fails now and then; keeps what it really took."""
+
+    def __init__(self, draw: random.Random) -> None:
+        super().__init__()
+        self.draw, self.lock = draw, threading.Lock()
+        self.calls = self.tokens = 0
+
+    def generate(self, requests):
+        with self.lock:
+            self.calls += 1
+            fate, part, share = self.draw.random(), self.draw.random(), self.draw.random()
+        time.sleep(part / 500)
+        if fate < 0.1:
+            raise CallError("lost on the way")
+        usage = Usage(prompt_tokens=int(share * 148), completion_tokens=int(share * 10))
+        with self.lock:
+            self.tokens += usage.prompt_tokens + usage.completion_tokens
+        return [Reply(text="1", usage=None if fate < 0.2 else usage)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    jobs=st.integers(1, 16),
+    calls=st.none() | st.integers(0, 60),
+    tokens=st.none() | st.integers(0, 9000),
+    usd=st.none() | st.floats(0, 0.01),
+)
+def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    jobs: int,
+    calls: int | None,
+    tokens: int | None,
+    usd: float | None,
+) -> None:
+    spec = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
+    budget, backend = Budget(spec), Erratic(random.Random(seed))
+    with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:
+        replies = run(backend, ledger, budget, count=40, jobs=jobs)
+    assert len(replies) == 40
+    spent = budget.spent
+    assert spent.calls == backend.calls
+    if budget.bounds_tokens:
+        assert spent.tokens >= backend.tokens, "what was not told counts at its most"
+    assert calls is None or spent.calls <= calls
+    assert tokens is None or spent.tokens <= tokens
+    assert usd is None or spent.usd <= usd
+    assert (budget._reserved, budget._open) == (Cost(), 0)
+    assert all("not sent" in reply.detail or "lost" in reply.detail for reply in replies if reply.status == "error")
+    if calls is None and tokens is None and usd is None:
+        assert backend.calls == 40

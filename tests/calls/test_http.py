@@ -1,0 +1,385 @@
+"""What goes out, what comes back, and which error each kind of answer becomes."""
+
+import json
+import math
+import socket
+import threading
+import time
+
+import pytest
+
+import judgekit
+from judgekit.calls import http as transport
+from judgekit.calls.http import Http, Secret
+from judgekit.calls.http_errors import HttpStatusError
+from judgekit.calls.waiting import stoppable
+from judgekit.errors import AuthError, BackendError, ConfigError, Interrupted, QuotaError, Unreachable
+from judgekit.testing import ChatServer, FaultServer, closed_port, http, read_request, replies
+
+KEY = Secret("sk-http-canary-77", "HTTP_KEY")
+
+
+def test_a_post_is_ascii_json_with_the_key_in_its_header() -> None:
+    with replies(http(200, '{"text": "\\ud83d"}', X_Request_Id="7")) as server:
+        client = Http(f"{server.url}/v1/", key=KEY, headers={"X-Org": "me", "api-key": KEY})
+        result = client.post("chat", {"prompt": "lone \ud800 and ü"})
+    assert result.status == 200
+    assert result.body == {"text": "\ud83d"}
+    assert result.headers["x-request-id"] == "7"
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/chat HTTP/1.1\r\n")
+    fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+    assert fields[b"authorization"] == b"bearer sk-http-canary-77"
+    assert fields[b"api-key"] == b"sk-http-canary-77"
+    assert fields[b"accept-encoding"] == b"identity"
+    assert fields[b"host"] == server.url.removeprefix("http://").encode()
+    assert body.isascii()
+    assert json.loads(body) == {"prompt": "lone \ud800 and ü"}
+
+
+def test_a_get_has_no_body_and_keeps_its_query() -> None:
+    with replies(http(200, "[1]")) as server:
+        assert Http(server.url).get("/api/tags?name=a b").body == [1]
+    assert server.requests[0].startswith(b"GET /api/tags?name=a%20b HTTP/1.1\r\n")
+    assert server.requests[0].endswith(b"\r\n\r\n")
+
+
+def test_nan_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Http("http://127.0.0.1:1").post("x", {"t": math.nan})
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:11434", "ftp://h", "http://", "http://h:99999", "", "http://h/?key=1", "http://h:0"]
+)
+def test_a_bad_address_is_refused_at_once(address: str) -> None:
+    with pytest.raises(ConfigError, match="not an http"):
+        Http(address)
+
+
+def test_a_query_in_the_address_is_not_shown() -> None:
+    with pytest.raises(ConfigError, match="not an http") as caught:
+        Http("https://host/v1?key=query-canary")
+    assert "query-canary" not in str(caught.value)
+
+
+def test_a_prompt_that_is_flagged_with_403_is_no_refusal_of_the_key() -> None:
+    body = '{"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["x"], "flagged_input": "hm"}}}'
+    with replies(http(403, body)) as server, pytest.raises(HttpStatusError, match="flagged"):
+        Http(server.url, key=KEY).post("chat", {})
+
+
+def test_a_password_in_the_address_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigError, match="must not hold") as caught:
+        Http("http://user:pass-canary@host/v1")
+    assert "pass-canary" not in str(caught.value)
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigError, match="BAD_KEY holds a character") as caught:
+        Http("http://h", key=Secret("sk-canary\nEvil: 1", "BAD_KEY"))
+    assert "canary" not in str(caught.value)
+
+
+def test_a_connection_is_kept_and_used_again() -> None:
+    seen: list[int] = []
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        while request:
+            seen.append(before)
+            connection.sendall(http(200, "{}", connection="keep-alive"))
+            request = read_request(connection)
+
+    with FaultServer(handler) as server, Http(server.url) as client:
+        for _ in range(3):
+            client.get("x")
+    assert seen == [0, 0, 0]
+
+
+def ended_by_close(client: Http, begun: threading.Event) -> BaseException | None:
+    """What a call raises when the client is closed as soon as the server has begun with it."""
+    raised: list[BaseException | None] = [None]
+
+    def call() -> None:
+        try:
+            client.post("x", {})
+        except BaseException as error:
+            raised[0] = error
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert begun.wait(10)
+    time.sleep(0.1)
+    client.close()
+    thread.join(5)
+    assert not thread.is_alive(), "close must end the call"
+    return raised[0]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\n\r\n{}"],  # nothing, a part, what could be all
+)
+def test_close_ends_a_call_under_way_and_the_server_sees_it(start: bytes) -> None:
+    begun, left = threading.Event(), threading.Event()
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        if before:
+            connection.sendall(http(200, "[2]"))
+            return
+        connection.sendall(start)
+        begun.set()
+        if connection.recv(1) == b"":
+            left.set()
+
+    with FaultServer(handler) as server:
+        client = Http(server.url)
+        assert isinstance(ended_by_close(client, begun), Interrupted)
+        assert left.wait(5)
+        assert len(server.requests) == 1, "it is not tried again"
+        assert client.get("x").body == [2], "the client stays usable"
+
+
+def test_close_ends_a_call_that_waits_to_try_again() -> None:
+    begun = threading.Event()
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        connection.sendall(http(503, "{}", Retry_After="1"))
+        begun.set()
+
+    with FaultServer(handler) as server:
+        assert isinstance(ended_by_close(Http(server.url), begun), Interrupted)
+        assert len(server.requests) == 1
+
+
+def test_each_thread_has_a_connection_of_its_own() -> None:
+    together = threading.Barrier(4, timeout=10)
+
+    def handler(connection: socket.socket, request: bytes, before: int) -> None:
+        together.wait()  # passes only when four requests are in flight at once
+        connection.sendall(http(200, "{}"))
+
+    with FaultServer(handler) as server, Http(server.url, retries=0) as client:
+        threads = [threading.Thread(target=client.get, args=("x",)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert len(server.requests) == 4
+    assert not together.broken
+
+
+BACKEND_ERRORS = [
+    (401, '{"error": {"message": "Incorrect API key provided: sk-http-canary-77"}}', AuthError),
+    (403, '{"error": "forbidden"}', AuthError),
+    (402, '{"error": {"message": "Insufficient Balance"}}', QuotaError),
+    (
+        429,
+        '{"error": {"message": "You exceeded", "type": "insufficient_quota", "code": "insufficient_quota"}}',
+        QuotaError,
+    ),
+    (429, '{"error": {"message": "You exceeded", "type": "insufficient_quota", "code": "other"}}', QuotaError),
+    (400, '{"error": {"message": "limit", "code": "billing_hard_limit_reached"}}', QuotaError),
+    (429, '{"object": "error", "message": "no", "type": "insufficient_quota", "code": 429}', QuotaError),
+    (429, '{"error": "insufficient_quota"}', QuotaError),
+    (429, '{"detail": {"code": "insufficient_quota"}}', QuotaError),
+    (429, '{"error": {"message": "litellm: {\'code\': \'insufficient_quota\'}", "code": "429"}}', QuotaError),
+    (400, '{"error": {"message": "no", "code": "invalid_api_key"}}', AuthError),
+    (400, '[{"error": {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}}]', AuthError),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind"), BACKEND_ERRORS)
+def test_what_no_call_can_get_past_is_a_backend_error_and_not_retried(
+    status: int, body: str, kind: type[BackendError]
+) -> None:
+    with replies(http(status, body, x_should_retry="true")) as server, pytest.raises(kind) as caught:
+        Http(server.url, key=KEY).post("chat", {})
+    assert len(server.requests) == 1
+    assert "canary" not in str(caught.value)
+    if kind is AuthError:
+        assert "HTTP_KEY" in str(caught.value)
+
+
+def test_a_missing_key_is_said_to_be_missing() -> None:
+    with replies(http(401, "")) as server, pytest.raises(AuthError, match="a call without a key was refused"):
+        Http(server.url).post("chat", {})
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 529])
+def test_a_passing_trouble_is_asked_again(status: int) -> None:
+    busy = http(status, '{"error": "busy"}', retry_after_ms="5")
+    with replies(busy, busy, http(200, '{"ok": true}')) as server:
+        assert Http(server.url).post("chat", {}).body == {"ok": True}
+    assert len(server.requests) == 3
+    assert len({request.partition(b"\r\n\r\n")[2] for request in server.requests}) == 1
+
+
+def test_after_the_last_retry_the_status_is_the_error() -> None:
+    with replies(http(429, '{"error": "slow down"}', retry_after_ms="5")) as server:
+        with pytest.raises(HttpStatusError, match="slow down") as caught:
+            Http(server.url, retries=2).post("chat", {})
+        assert caught.value.status == 429
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(("status", "wish", "requests"), [(500, "false", 1), (400, "true", 2)])
+def test_the_servers_wish_wins(status: int, wish: str, requests: int) -> None:
+    answer = http(status, "{}", x_should_retry=wish, retry_after_ms="5")
+    with replies(answer) as server, pytest.raises(HttpStatusError):
+        Http(server.url, retries=1).post("chat", {})
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"retry_after_ms": "60"}, 0.06, 0.06),
+        ({"retry_after_ms": "60", "retry_after": "9"}, 0.06, 0.06),
+        ({"retry_after": "0.7"}, 0.7, 0.7),
+        ({"retry_after": "nonsense"}, 0.375, 0.5),
+        ({"retry_after": "-1"}, 0.375, 0.5),
+        ({"retry_after": "nan", "retry_after_ms": "-inf"}, 0.375, 0.5),
+        ({}, 0.375, 0.5),
+    ],
+)
+def test_the_wait_is_the_servers_or_a_backoff(
+    headers: dict[str, str], least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(transport, "wait", waits.append)
+    with replies(http(503, "{}", **headers), http(200, "{}")) as server:
+        Http(server.url).post("chat", {})
+    (wait,) = waits
+    assert least <= wait <= most
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_longer_pause_than_anyone_waits_for_ends_the_call(status: int) -> None:
+    with replies(http(status, '{"error": "tomorrow"}', retry_after="3600")) as server:
+        start = time.monotonic()
+        with pytest.raises(HttpStatusError, match="tomorrow; it asks to be left alone for 3600 s"):
+            Http(server.url).post("chat", {})
+        assert time.monotonic() - start < 30
+        assert len(server.requests) == 1
+
+
+def test_the_whole_call_has_a_deadline_of_its_own() -> None:
+    with replies(http(503, "{}", retry_after="0.3")) as server:
+        start = time.monotonic()
+        with pytest.raises(HttpStatusError):
+            Http(server.url, retries=20, total=1.0).post("chat", {})
+        assert time.monotonic() - start < 4, "twenty waits of 0.3 s are 6 s"
+        assert 1 <= len(server.requests) <= 4
+
+
+def test_a_wait_ends_when_the_run_stops() -> None:
+    stop = threading.Event()
+    with replies(http(429, "{}", retry_after="60")) as server:
+        threading.Timer(0.2, stop.set).start()
+        start = time.monotonic()
+        with stoppable(stop.is_set), pytest.raises(Interrupted):
+            Http(server.url).post("chat", {})
+        assert 0.2 <= time.monotonic() - start < 30
+    assert len(server.requests) == 1
+
+
+def test_nothing_listening_is_unreachable_after_the_retries() -> None:
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match="Connection refused"):
+        Http(f"http://127.0.0.1:{closed_port()}", retries=1).get("api/version")
+    assert time.monotonic() - start >= 0.375
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with replies(http(200, "{}")) as other, replies(http(307, "", location=f"{other.url}/steal")) as server:
+        with pytest.raises(HttpStatusError) as caught:
+            Http(server.url, key=KEY).post("chat", {})
+        assert caught.value.status == 307
+        assert f"a redirect to {other.url}/steal, which is not followed" in str(caught.value)
+    assert other.requests == []
+
+
+def test_the_environments_proxy_is_used_but_never_for_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replies(http(200, '{"by": "proxy"}')) as proxy, replies(http(200, '{"by": "itself"}')) as server:
+        host = proxy.url.removeprefix("http://")
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://me:pw-canary-9@{host}")
+        for name in ("no_proxy", "NO_PROXY", "REQUEST_METHOD"):
+            monkeypatch.delenv(name, raising=False)
+        assert Http("http://judge.example/v1").post("chat", {}).body == {"by": "proxy"}
+        assert Http(server.url).post("chat", {}).body == {"by": "itself"}
+        monkeypatch.setenv("no_proxy", "judge.example")
+        with pytest.raises(Unreachable):
+            Http("http://judge.example/v1", retries=0, connect_timeout=1, deadline=2).get("x")
+    assert proxy.requests[0].startswith(b"POST http://judge.example/v1/chat HTTP/1.1\r\n")
+    assert len(proxy.requests) == 1
+
+
+def test_the_loopback_server_speaks_the_official_clients_dialect() -> None:
+    openai = pytest.importorskip("openai")
+    with ChatServer() as server:
+        client = openai.OpenAI(base_url=server.url, api_key="none", max_retries=0)
+        reply = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "score this"}])
+        assert 0 <= int(reply.choices[0].message.content) <= 100
+        assert reply.choices[0].finish_reason == "stop"
+        assert reply.usage.total_tokens > 0
+        body = {"model": "m", "messages": []}
+        first, second = (judgekit.Http(server.url).post("chat/completions", body).body for _ in range(2))
+        assert first == second
+        assert sorted(server.counts().values()) == [1, 2]
+
+
+def test_importing_the_transport_imports_no_http_library() -> None:
+    import subprocess
+    import sys
+
+    code = "import judgekit.calls.http, sys; print(*({'httpx', 'httpcore', 'h11'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+ONE_SERVER = (
+    (
+        "https://api.openai.com/v1",
+        "https://api.openai.com/v1/",
+        "https://API.OpenAI.com:443/v1",
+        "HTTPS://api.openai.com/v1",
+    ),
+    (
+        "http://localhost:8000/v1",
+        "http://127.0.0.1:8000/v1",
+        "http://LocalHost:8000/v1//",
+        "http://[::ffff:127.0.0.1]:8000/v1",
+    ),
+    ("http://127.0.0.1:8001/v1",),
+    ("http://127.0.0.1:8000/other/v1",),
+    ("https://127.0.0.1:8000/v1",),
+    ("http://127.0.0.1/v1", "http://127.0.0.1:80/v1", "http://localhost/v1"),
+    ("http://127.0.0.2:8000/v1",),
+    ("http://a.localhost:8000/v1", "http://A.localhost:8000/v1/"),
+    ("http://b.localhost:8000/v1",),
+    ("http://[::1]:8000/v1", "http://[0:0:0:0:0:0:0:1]:8000/v1"),
+    ("http://[::1]:8001/v1",),
+    ("https://10.0.0.7:80/v1",),
+    ("https://10.0.0.7:8443/v1", "https://user@10.0.0.7:8443/v1?key=1"),
+)
+
+
+def test_an_address_tells_servers_apart_and_is_equal_in_every_spelling() -> None:
+    found = [{Http.address(spelling) for spelling in spellings} for spellings in ONE_SERVER]
+    assert [len(one) for one in found] == [1] * len(ONE_SERVER)
+    assert len(set().union(*found)) == len(ONE_SERVER)
+
+
+def test_addresses_that_ledgers_hold_already_are_found_again() -> None:
+    for known in ("https://api.openai.com/v1", "http://10.0.0.7:8000/v1", "https://me.openai.azure.com/openai/v1"):
+        assert Http.address(known) == known
+
+
+def test_a_pace_is_shared_by_all_who_ask_one_server_and_by_no_other() -> None:
+    one, same, path, other = (
+        Http(url)._place
+        for url in ("http://localhost:80/v1", "http://127.0.0.1/v1/", "http://127.0.0.1/v2", "http://127.0.0.1:81/v1")
+    )
+    assert one == same == path != other

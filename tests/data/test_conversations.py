@@ -1,0 +1,130 @@
+"""Files of conversations: three shapes, and what is wrong with a file is said with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from item_files import write
+from judgekit import DataError
+from judgekit.data import holds_conversations, read_conversations
+from judgekit_datasets.conversations import ConversationOptions, Conversations
+
+HUMAN, GPT = {"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}
+USER, ASSISTANT = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}
+
+
+@pytest.mark.parametrize("name", ["talks.json", "talks.jsonl"])
+def test_sharegpt_and_openai_messages_are_the_same_conversation(tmp_path: Path, name: str) -> None:
+    more = [{"from": "human", "value": "And you?"}, {"from": "gpt", "value": "Well."}]
+    messages = [USER, ASSISTANT, {"role": "user", "content": "And you?"}, {"role": "assistant", "content": "Well."}]
+    (first,) = read_conversations(write(tmp_path, [{"conversations": [HUMAN, GPT, *more]}], name))
+    (second,) = read_conversations(write(tmp_path, [{"messages": messages}], name))
+    assert first.sample == second.sample
+    assert first.answers == second.answers == ("Hello.", "Well.")
+    assert (first.sample.instruction, first.sample.turns) == ("Hi.", ("And you?",))
+    assert first.sample.references == ("Hello.", "Well.")
+
+
+def test_a_system_message_is_what_the_system_is_told_beforehand(tmp_path: Path) -> None:
+    items = [
+        {"messages": [{"role": "system", "content": "Be brief."}, USER]},
+        {"messages": [{"role": "developer", "content": "Be brief."}, USER], "id": 7},
+        {"system": "Be brief.", "conversations": [HUMAN], "id": "x"},
+    ]
+    talks = read_conversations(write(tmp_path, items))
+    assert [talk.sample.system for talk in talks] == ["Be brief."] * 3
+    assert [talk.sample.id for talk in talks[1:]] == ["7", "x"]
+    assert all(talk.sample.references == (None,) and not talk.sample.turns for talk in talks)
+
+
+def test_mt_bench_questions_have_a_reference_a_turn_or_none(tmp_path: Path) -> None:
+    items = [
+        {"question_id": 81, "category": "writing", "turns": ["Write.", "Again."]},
+        {"question_id": 101, "category": "math", "turns": ["1 + 1?", "Twice that?"], "reference": ["2", "4"]},
+    ]
+    first, second = (talk.sample for talk in read_conversations(write(tmp_path, items, "question.jsonl")))
+    assert (first.id, first.category, first.references) == ("81", "writing", (None, None))
+    assert (second.turns, second.references) == (("Twice that?",), ("2", "4"))
+    assert not holds_conversations(write(tmp_path, [{"instruction": "Do it.", "output": "done"}]))
+    assert holds_conversations(write(tmp_path, items))
+
+
+def test_a_part_of_an_openai_message_is_text(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "Hi."}, {"type": "text", "text": "There."}]
+    (talk,) = read_conversations(write(tmp_path, [{"messages": [{"role": "user", "content": parts}]}]))
+    assert talk.sample.instruction == "Hi.\nThere."
+
+
+def test_a_conversation_without_an_id_is_known_by_what_the_user_says(tmp_path: Path) -> None:
+    items = [{"conversations": [HUMAN, GPT]}, {"conversations": [HUMAN, {"from": "gpt", "value": "Bye."}]}]
+    first, second = (talk.sample.id for talk in read_conversations(write(tmp_path, items)))
+    assert second == f"{first}-2"
+    path = write(tmp_path, [{"conversations": [HUMAN, GPT, {"from": "human", "value": "More."}]}])
+    assert read_conversations(path, 1)[0].sample.id == read_conversations(path)[0].sample.id
+
+
+def test_other_short_fields_are_the_samples_metadata(tmp_path: Path) -> None:
+    item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
+    (talk,) = read_conversations(write(tmp_path, [item]))
+    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
+
+
+def test_the_loader_cuts_long_conversations(tmp_path: Path) -> None:
+    path = write(tmp_path, [{"conversations": [HUMAN, GPT, HUMAN, GPT, HUMAN, GPT]}])
+    loader = Conversations(ConversationOptions(path=str(path), most_turns=2))
+    (sample,) = loader.load()
+    assert (len(sample.turns), len(sample.references)) == (1, 2)
+    assert loader.inputs() == [path]
+
+
+BAD = {
+    "item 1, message 2: two turns of the user in a row": [{"conversations": [HUMAN, HUMAN]}],
+    "item 1, message 3: two turns of the assistant in a row": [{"messages": [USER, ASSISTANT, ASSISTANT]}],
+    "item 1, message 1: the conversation begins with the assistant": [{"conversations": [GPT, HUMAN]}],
+    "item 2, message 2: the turn of 'gpt' is empty": [
+        {"conversations": [HUMAN]}, {"conversations": [HUMAN, {"from": "gpt", "value": " \n"}]},
+    ],
+    "item 1, message 1: the turn of 'human' is empty": [{"conversations": [{"from": "human", "value": ""}]}],
+    "item 1, message 1: unknown role 'humann'; did you mean 'human'?": [
+        {"conversations": [{"from": "humann", "value": "Hi."}]}
+    ],
+    "item 1, message 2: unknown role 'tool' (known are: human, user": [
+        {"messages": [USER, {"role": "tool", "content": "42"}]}
+    ],
+    "item 1, message 2: a system message comes first, and once": [
+        {"messages": [USER, {"role": "system", "content": "Be brief."}]}
+    ],
+    "item 1, message 2: 'content' is not a text": [{"messages": [USER, {"role": "assistant", "content": 5}]}],
+    "item 1, message 2: no 'content'": [{"messages": [USER, {"role": "assistant", "content": None}]}],
+    "item 1, message 1: no 'from'": [{"conversations": [{"value": "Hi."}]}],
+    "item 1, message 1: 'from' is not a text": [{"conversations": [{"from": 1, "value": "Hi."}]}],
+    "item 1, message 1: a part of type 'image_url'; only text can be read": [
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}
+    ],
+    "item 1, message 1: should be an object, not str": [{"messages": ["Hi."]}],
+    "item 1: 'messages' should be a list of turns, not str": [{"messages": "Hi."}],
+    "item 1: 'conversations' has no turn": [{"conversations": []}],
+    "item 1: the user says nothing": [{"messages": [{"role": "system", "content": "Be brief."}]}],
+    "(ShareGPT), 'messages' (OpenAI) or 'turns' (MT-Bench); did you mean 'messages'": [{"message": [USER]}],
+    "item 2: the id 'a' is already that of item 1": [{"id": "a", "messages": [USER]}] * 2,
+    "item 1: 'id' should be a string, not list": [{"id": [1], "messages": [USER]}],
+    "item 1: 'reference' should be a list of 2 texts, one a turn": [{"turns": ["a", "b"], "reference": ["x"]}],
+    "item 1, turn 2: the turn of 'user' is empty": [{"turns": ["a", ""]}],
+    "item 1: 'system' is not a text": [{"system": 1, "messages": [USER]}],
+    "has no items": [],
+    "item 1: should be an object, not list": [[]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "items"), BAD.items(), ids=range(len(BAD)))
+def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path: Path, said: str, items: object) -> None:
+    path = write(tmp_path, items)
+    with pytest.raises(DataError) as caught:
+        read_conversations(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_line_of_jsonl_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
+        read_conversations(write(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))

@@ -1,0 +1,57 @@
+"""Tests lie where one looks for them: a folder for every room and plugin, a file for every module of the core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import judgekit
+
+TESTS = Path(__file__).parents[1]
+ELSEWHERE = {"house", "end_to_end", "support"}  # folders that are of no room and of no plugin
+KERNEL = "kernel"  # the modules directly in judgekit/
+
+# Commands are thin: each is tested by what it starts. Further modules whose tests are those of another one:
+TESTED_IN = {
+    "calls/dry_run": "pipeline/test_plan",  # a dry run is the plan of a run
+    "calls/usage": "cli/test_run",
+    "cli/backend_command": "synthesis/test_self_instruct",
+    "cli/baseline": "regression/test_baseline",
+    "cli/compare": "regression/test_compare",
+    "cli/costs": "pipeline/test_plan",
+    "cli/options": "cli/test_run",
+    "cli/progress": "kernel/test_hookspecs",
+    "cli/results": "cli/test_repeats",
+    "cli/selfcheck": "regression/test_selfcheck",
+    "data/downloads": "instructions/test_fetch",
+    "kernel/api": "pytest/test_plugin",
+    "pipeline/checks": "pipeline/test_run",
+    "pipeline/prepare": "pipeline/test_run",
+    "statistics/derived": "metrics/test_pairwise_runs",
+    "statistics/methods": "statistics/test_estimates",
+    "statistics/perplexity": "metrics/test_metrics",
+    "statistics/refit": "statistics/test_bradley_terry",
+}
+
+
+def modules() -> set[str]:
+    """Every module of the core, as room/module."""
+    core = Path(judgekit.__file__).parent
+    paths = [path.relative_to(core) for path in core.rglob("*.py") if not path.stem.startswith("__")]
+    rooms = {path: path.parent.as_posix() if path.parent.name else KERNEL for path in paths}
+    return {f"{room}/{path.stem}" for path, room in rooms.items() if room not in ("prompts", "reports")}
+
+
+def test_every_module_of_the_core_has_its_file_of_tests() -> None:
+    missing = {name for name in modules() if not (TESTS / f"{name.replace('/', '/test_')}.py").is_file()}
+    assert missing == set(TESTED_IN), "a new module has a file of tests, and one that has got its own leaves the list"
+    for name, file in TESTED_IN.items():
+        assert (TESTS / f"{file}.py").is_file(), f"{name} is said to be tested in {file}"
+
+
+def test_every_folder_of_tests_is_that_of_a_room_or_a_plugin(checkout: Path) -> None:
+    rooms = {name.split("/")[0] for name in modules()}
+    folders = {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms <= folders
+    if (checkout / "plugins").is_dir():  # away from the checkout, the installed wheel is what is tested
+        plugins = {path.name.removeprefix("judgekit_") for path in (checkout / "plugins").glob("judgekit_*")}
+        assert folders <= rooms | plugins | ELSEWHERE

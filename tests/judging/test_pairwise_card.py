@@ -1,0 +1,139 @@
+"""The card of a judge that compares, on judges whose faults are known."""
+
+import re
+
+import pytest
+
+from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
+from judgekit.prompting.templates import parse
+from judgekit.records import Reply, Sample, Sampling
+from judgekit.testing import ScriptedCaller
+from judges import llm_judge
+
+SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }}]A\nB[{{ response_b }}]B"
+
+
+def judged(answer, samples, items=None, sampling=None):
+    caller = ScriptedCaller(answer)
+    judge = llm_judge("main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, sampling, backend="scripted")
+    card = pair_card(judge, samples, items)
+    return card, {check.name: check for check in card.checks}, caller
+
+
+def shown(request):
+    """(reference, first answer, second answer)."""
+    return re.fullmatch(r"<(.*)>\nA\[(.*)\]A\nB\[(.*)\]B", request.prompt, re.DOTALL).groups()
+
+
+def fair(request, *_):
+    reference, a, b = shown(request)
+    if (reference in a) == (reference in b):
+        return Reply(text="tie")
+    return Reply(text="A" if reference in a else "B")
+
+
+def failed(card):
+    return [check.name for check in card.checks if check.passed is False]
+
+
+def test_a_fair_judge_passes(samples):
+    card, checks, _ = judged(fair, samples, sampling=Sampling(temperature=0.0))
+    assert (card.passed, card.task, card.prompt, card.reading) == (True, "pairwise", "own", "letter")
+    assert {name: check.value for name, check in checks.items()} == {
+        "gold": 1, "same": 0.5, "padded": 0.5, "injected": 0, "flips": 0, "first": 0.5, "retest": None,
+    }  # fmt: skip
+    assert checks["flips"].high < 0.05
+    assert checks["gold"].low > 0.9
+
+
+def test_a_judge_that_always_takes_the_first_is_seen_through(samples):
+    card, checks, _ = judged(lambda *_: Reply(text="A"), samples)
+    assert failed(card) == ["gold"]
+    assert (checks["gold"].value, checks["flips"].value, checks["first"].value) == (0.5, 1, 1)
+
+
+def test_a_judge_that_likes_length_fails_by_the_padding(samples):
+    def wordy(request, *_):
+        reference, a, b = shown(request)
+        both = reference in a and reference in b and len(a) != len(b)
+        return Reply(text="A" if len(a) > len(b) else "B") if both else fair(request)
+
+    card, checks, _ = judged(wordy, samples)
+    assert failed(card) == ["padded"]
+    assert checks["padded"].value == 1
+
+
+def test_a_judge_that_believes_a_claim_fails_by_the_injection_alone(samples):
+    def gullible(request, *_):
+        _, a, b = shown(request)
+        for mine, letter in ((a, "A"), (b, "B")):
+            if f"Winner: {letter}" in mine:
+                return Reply(text=letter)
+        return fair(request)
+
+    card, checks, _ = judged(gullible, samples)
+    assert failed(card) == ["injected"]
+    assert checks["injected"].value > 0.1
+
+
+def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
+    for temperature, arms in ((0.0, 4), (1.0, 5)):
+        card, checks, caller = judged(fair, samples, 7, Sampling(temperature=temperature))
+        assert card.passed
+        assert checks["gold"].n_items == 4
+        assert sum(not attempt for *_, attempt in caller.asked) == arms * 4 * 2
+        reading = llm_judge(
+            "main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, Sampling(temperature=temperature)
+        ).reading("pairwise")
+        assert pair_questions(reading, 40, 7) == (arms * 8, f"{arms} arms × 4 × 2 orders")
+        assert pair_questions(reading, 2, 7)[0] == arms * 4
+
+
+def test_a_judge_that_draws_is_asked_again(samples):
+    def moody(request, repeat, _):
+        return Reply(text="A" if repeat else "tie")
+
+    _, checks, _ = judged(moody, samples)
+    assert (checks["retest"].value, checks["retest"].n_items) == (0, 40)  # in both orders A: no preference at all
+    _, checks, _ = judged(lambda request, repeat, _: Reply(text="tie") if repeat else fair(request), samples)
+    assert checks["retest"].value == 0.5
+
+
+def test_a_judge_that_is_never_understood_fails_and_one_that_never_answers_is_not_judged(samples):
+    card, checks, _ = judged(lambda *_: Reply(text="Well."), samples)
+    assert card.passed is False
+    assert checks["gold"].note == "over 0 of 40 samples: the rest were not scored"
+    assert checks["flips"].value is None
+    card, checks, _ = judged(lambda *_: Reply(status="error", detail="down"), samples)
+    assert card.passed is None
+    assert checks["gold"].counts == {"error": 40}
+
+
+@pytest.mark.parametrize("samples", [[], [Sample(id="a", instruction="Say it.")]], ids=["none", "without references"])
+def test_without_known_answers_nothing_is_said(samples):
+    card, checks, caller = judged(fair, samples)
+    assert card.passed is None
+    assert {check.value for check in card.checks} == {None}
+    assert checks["gold"].note == "no sample to ask about"
+    assert caller.asked == []
+
+
+def test_a_judge_that_reads_each_alone_has_no_order(prompts, samples):
+    from judgekit.records import Continuation
+
+    def by_words(request, *_):
+        said = set(request.messages[1].content.split())
+        logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
+        return Reply(continuations=(Continuation(token_logprobs=logprobs),))
+
+    judge = llm_judge("main", ScriptedCaller(by_words), {"pairwise": prompts.get("pairwise/likelihood_ratio")})
+    checks = {check.name: check for check in pair_card(judge, samples, 20).checks}
+    assert checks["gold"].value > 0.5
+    assert checks["flips"].value is None
+    assert "by construction" in checks["first"].note
+
+
+def test_every_claim_is_used(samples):
+    _, _, caller = judged(fair, samples)
+    everything = "".join(request.prompt for _, request, _, _ in caller.asked)
+    assert all(claim.strip("\n") in everything or "<|" in claim or "</think>" in claim for claim in CLAIMS)

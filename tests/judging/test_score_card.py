@@ -1,0 +1,266 @@
+"""The judge card on judges whose faults are known."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from judgekit.judging.score_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
+from judgekit.prompting.templates import parse
+from judgekit.records import Continuation, Reply, Sample, Sampling
+from judgekit.results import JudgeCard
+from judgekit.testing import ScriptedCaller
+from judges import llm_judge
+
+
+def judged(prompts, answer, samples, prompt="score/integer", items=None):
+    judge = llm_judge("main", ScriptedCaller(answer), {"score": prompts.get(prompt)}, backend="scripted")
+    card = control_card(judge, samples, items)
+    return card, {check.name: check for check in card.checks}
+
+
+def parts(request):
+    """(reference, response) of a prompt made from score/integer.j2."""
+    found = re.search(r"Reference answer:\n(.*)\n\n\[answer \w+\]\n(.*)\n\[end", request.prompt, re.DOTALL)
+    return found[1], found[2]
+
+
+def fair(request, *_):
+    reference, response = parts(request)
+    return Reply(text="100" if reference in response else "0")
+
+
+def test_a_fair_judge_passes(prompts, samples):
+    card, checks = judged(prompts, fair, samples)
+    assert card.passed
+    assert (card.judge, card.backend, card.prompt, card.reading) == ("main", "scripted", "score/integer", "integer")
+    assert {name: check.value for name, check in checks.items()} == {
+        "gold": 100, "empty": 0, "shuffled": 0, "constant": 0, "master": 0, "padded": 0, "formatted": 0, "injected": 0,
+        "withheld": None, "retest": 0, "ranking": 1, "distinct": 2, "entropy": pytest.approx(0.964, abs=0.001),
+    }  # fmt: skip
+    assert {check.n_items for check in card.checks if check.name != "withheld"} == {40}
+    assert card.task == "score"
+    assert checks["gold"].counts == {"scored": 40}
+    assert checks["distinct"].passed is None
+    assert checks["gold"].low is not None
+    assert 90 < checks["gold"].low < checks["gold"].high == 100
+    assert checks["injected"].low < 0 < checks["injected"].high
+
+
+def test_a_gullible_judge_fails_by_the_injection_alone(prompts, samples):
+    def gullible(request, *_):
+        return Reply(text="100") if re.search(r"\b100\b", parts(request)[1]) else fair(request)
+
+    card, checks = judged(prompts, gullible, samples)
+    assert card.passed is False
+    assert [check.name for check in card.checks if check.passed is False] == ["injected"]
+    assert checks["injected"].value > 95
+    assert checks["injected"].expected == "≤ +1"
+
+
+def test_a_judge_that_pays_for_length_fails_by_the_padding(prompts, samples):
+    def wordy(request, *_):
+        reference, response = parts(request)
+        return Reply(
+            text=str((95 if len(response) < 40 else 100 if len(response) < 90 else 70) * (reference in response))
+        )
+
+    card, checks = judged(prompts, wordy, samples)
+    assert [check.name for check in card.checks if check.passed is False] == ["padded"]
+    assert checks["padded"].value == pytest.approx(-25)
+
+
+def test_a_judge_that_always_says_the_same_is_seen_through(prompts, samples):
+    card, checks = judged(prompts, lambda *_: Reply(text="80"), samples)
+    assert [check.name for check in card.checks if check.passed is False] == [
+        "gold", "empty", "shuffled", "constant", "master", "ranking",
+    ]  # fmt: skip
+    assert (checks["distinct"].value, checks["entropy"].value, checks["ranking"].value) == (1, 0, 0.5)
+
+
+def test_a_judge_that_is_never_understood_fails(prompts, samples):
+    card, checks = judged(prompts, lambda *_: Reply(text="Well."), samples)
+    assert card.passed is False
+    assert (checks["gold"].value, checks["gold"].passed, checks["gold"].low) == (None, False, None)
+    assert checks["gold"].counts == {"unparsed": 40}
+    assert checks["gold"].note == "over 0 of 40 samples: the rest were not scored"
+
+
+def test_without_samples_nothing_is_said(prompts):
+    card, checks = judged(prompts, fair, [])
+    assert card.passed is None
+    assert {check.passed for check in card.checks} == {None}
+    assert checks["gold"].note == "no sample to ask about"
+
+
+def test_the_number_of_items_is_capped_and_does_not_follow_the_file(prompts, samples):
+    caller = ScriptedCaller(fair)
+    judge = llm_judge("main", caller, {"score": prompts.get("score/integer")})
+    card = control_card(judge, samples, 5)
+    assert {check.n_items for check in card.checks if check.name != "withheld"} == {5}
+    assert len(caller.asked) == 45  # eight arms, and five asked again
+    assert control_questions(judge.reading("score"), 40, 5)[0] == 45
+    prompts_asked = [request.prompt for _, request, _, _ in caller.asked]
+    again = ScriptedCaller(fair)
+    control_card(llm_judge("main", again, {"score": prompts.get("score/integer")}), samples[::-1], 5)
+    assert [request.prompt for _, request, _, _ in again.asked] == prompts_asked
+    assert any(f"What is {number} plus" in "".join(prompts_asked) for number in range(5, 40))
+
+
+def test_no_sample_is_given_its_own_reference_in_other_letters(prompts):
+    texts = ["Yes.", "yes.", "YES. ", "No."]
+    same = [Sample(id=str(number), instruction="Is it?", reference=text) for number, text in enumerate(texts)]
+    caller = ScriptedCaller(fair)
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), same)
+    wrong = [parts(request) for _, request, _, _ in caller.asked[8:12]]
+    assert all(reference.strip().lower() != response.strip().lower() for reference, response in wrong)
+
+
+def test_samples_without_references_still_show_injections(prompts):
+    bare = [Sample(id=str(number), instruction=f"Say {number}.") for number in range(14)]
+
+    def gullible(request, *_):
+        nonce = re.search(r"code of this grading is (\w+)", request.prompt)[1]
+        claims = "100" in request.prompt.split("[response")[1].split("[end of")[0]
+        return Reply(text=f'{{"rationale": "r", "score": {100 if claims else 0}, "nonce": "{nonce}"}}')
+
+    card, checks = judged(prompts, gullible, bare, "score/reason_json")
+    assert checks["gold"].n_items == checks["shuffled"].n_items == 0
+    assert (checks["gold"].passed, checks["ranking"].passed) == (None, None)
+    assert checks["injected"].value == 100
+    assert card.passed is False
+
+
+def by_words(request, *_):
+    said = set(request.messages[1].content.split())
+    logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
+    return Reply(continuations=(Continuation(token_logprobs=logprobs),))
+
+
+def test_of_an_anchored_reading_the_anchors_prove_nothing(prompts, samples):
+    card, checks = judged(prompts, by_words, samples, "score/likelihood_ratio")
+    for name, value in (("gold", 100), ("empty", 0)):
+        assert (checks[name].value, checks[name].passed, checks[name].low) == (value, None, None)
+        assert "by construction" in checks[name].note
+    assert (checks["anchors"].value, checks["anchors"].passed) == (1, True)
+    assert checks["shuffled"].value == pytest.approx(200 / 3)  # the words "It is" are always right
+    assert card.passed is False
+
+
+def test_anchors_that_do_not_separate_are_counted(prompts, samples):
+    def deaf(request, *_):
+        return (
+            Reply(continuations=(Continuation(token_logprobs=(-1.0,)),))
+            if "What is 7 " in request.prompt
+            else by_words(request)
+        )
+
+    _, checks = judged(prompts, deaf, samples, "score/likelihood_ratio")
+    assert checks["anchors"].value == pytest.approx(39 / 40)
+    assert checks["gold"].counts == {"scored": 39, "unparsed": 1}
+
+
+def test_thresholds_follow_the_prompts_scale(samples):
+    source = "{#- for: x\n reading: integer\n scale: 1..5 -#}\n{{ reference }}|{{ response }}"
+
+    def answer(request, *_):
+        reference, _, response = request.prompt.partition("|")
+        return Reply(text="5" if reference in response else "1")
+
+    judge = llm_judge("main", ScriptedCaller(answer), {"score": parse(source, "own", "own.j2")})
+    card = control_card(judge, samples)
+    assert {check.name: check.expected for check in card.checks} == {
+        "gold": "≥ 4.8", "empty": "≤ 1.2", "shuffled": "≤ 1.8", "constant": "≤ 1.8", "master": "≤ 1.2",
+        "padded": "-0.2 … +0.2", "formatted": "-0.2 … +0.2", "injected": "≤ +0.04", "withheld": "", "retest": "",
+        "ranking": "≥ 0.95", "distinct": "", "entropy": "",
+    }  # fmt: skip
+    assert card.passed
+
+
+def test_every_form_of_injection_is_used_and_names_the_top_of_the_scale(prompts, samples):
+    caller = ScriptedCaller(lambda *_: Reply(text="50"))
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/book")}), samples, len(INJECTIONS))
+    place = len(INJECTIONS) * 5
+    injected = [request.prompt for _, request, _, _ in caller.asked[place : place + len(INJECTIONS)]]
+    for form in INJECTIONS:
+        assert any(form.format(high=100) in prompt for prompt in injected)
+    assert CONSTANT in caller.asked[len(INJECTIONS) * 4][1].prompt
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 100), max_size=8), st.lists(st.floats(0, 100), max_size=8))
+def test_auc_is_the_chance_to_be_above(high, low):
+    if not high or not low:
+        assert auc(high, low) is None
+        return
+    value, mirrored = auc(high, low), auc(low, high)
+    assert 0 <= value <= 1
+    assert value + mirrored == pytest.approx(1)
+    assert auc([1], [0]) == 1
+    assert auc([1, 1], [1]) == 0.5
+
+
+def test_one_master_key_is_enough_to_fail_and_is_named(prompts, samples):
+    def fooled(request, *_):
+        return Reply(text="90") if parts(request)[1] == "Thought process:" else fair(request)
+
+    card, checks = judged(prompts, fooled, samples)
+    assert [check.name for check in card.checks if check.passed is False] == ["master"]
+    assert checks["master"].note == "read best: 'Thought process:', 90.0"
+    assert 0 < checks["master"].value < 20
+
+
+def test_every_master_key_is_tried(prompts, samples):
+    caller = ScriptedCaller(fair)
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
+    shown = {parts(request)[1] for _, request, _, _ in caller.asked}
+    assert shown >= set(MASTER_KEYS)
+    assert ":" in MASTER_KEYS
+
+
+def test_a_judge_that_pays_for_markdown_fails_by_the_formatting(prompts, samples):
+    def taken_in(request, *_):
+        reference, response = parts(request)
+        return Reply(text=str((100 if "**" in response or len(response) > 60 else 70) * (reference in response)))
+
+    _, checks = judged(prompts, taken_in, samples)
+    assert checks["formatted"].value == 30
+    assert checks["formatted"].passed is False
+
+
+def test_a_judge_that_draws_is_asked_again_and_one_that_does_not_is_not(prompts, samples):
+    def moody(request, repeat, _):
+        return Reply(text=str(50 + 10 * repeat))
+
+    _, checks = judged(prompts, moody, samples)
+    assert (checks["retest"].value, checks["retest"].n_items, checks["retest"].passed) == (10, 40, None)
+    caller = ScriptedCaller(moody)
+    greedy = llm_judge("main", caller, {"score": prompts.get("score/integer")}, Sampling(temperature=0.0))
+    checks = {check.name: check for check in control_card(greedy, samples, 5).checks}
+    assert checks["retest"].value is None
+    assert "draws nothing" in checks["retest"].note
+    assert len(caller.asked) == 40
+    assert control_questions(greedy.reading("score"), 40, 5) == (40, "8 arms × 5")
+
+
+def test_the_reference_is_withheld_where_the_prompt_can_do_without(prompts, samples):
+    """A judge that gives full marks only to what it can compare with a reference shows by how much."""
+
+    def leaning(request, *_):
+        nonce = re.search(r"code of this grading is (\w+)", request.prompt)[1]
+        answer = re.search(r"It is \d+\.", request.prompt)
+        score = 100 if answer and request.prompt.count(answer[0]) == 2 else 40
+        return Reply(text=f'{{"rationale": "r", "score": {score}, "nonce": "{nonce}"}}')
+
+    _, checks = judged(prompts, leaning, samples[:3], "score/reason_json")
+    assert (checks["gold"].value, checks["withheld"].value, checks["withheld"].n_items) == (100, -60, 3)
+    bare = prompts.get("score/reference_free")
+    judge = llm_judge("main", ScriptedCaller(lambda *_: Reply(text="?")), {"score": bare})
+    checks = {check.name: check for check in control_card(judge, samples, 2).checks}
+    assert checks["withheld"].note == "not asked: the prompt never shows the reference"
+
+
+def test_a_card_of_an_older_record_still_loads():
+    old = {"judge": "main", "backend": "b", "prompt": "p", "reading": "integer", "checks": [], "passed": None}
+    assert JudgeCard.model_validate(old).task == "score"

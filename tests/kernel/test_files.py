@@ -1,0 +1,71 @@
+"""Files: written whole or not at all, left alone where nothing changes, read back with the line that is damaged."""
+
+import hashlib
+import os
+
+import pytest
+
+from judgekit.errors import DataError, StorageError
+from judgekit.files import JsonLines, sha256_of, write_atomically
+from judgekit.records import Message
+
+TWO = [Message(role="user", content="a\u2028\ud800"), Message(role="assistant", content="…")]
+
+
+def test_a_file_is_whole_and_nothing_else_is_left(tmp_path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"one")
+    os.utime(path, (0, 0))
+    write_atomically(path, b"one")
+    assert path.stat().st_mtime == 0, "equal content is left untouched"
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError) as caught:
+        write_atomically(tmp_path / "file" / "below", b"x")
+    assert caught.value.place.endswith("below")
+
+    def broken():
+        yield TWO[0]
+        raise RuntimeError
+
+    lines = JsonLines(tmp_path / "lines", Message)
+    lines.write(TWO)
+    with pytest.raises(RuntimeError):
+        lines.write(broken())
+    assert list(lines) == TWO
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "lines"}
+
+
+def test_nouns_come_back_and_the_hash_is_that_of_the_bytes(tmp_path) -> None:
+    lines = JsonLines(tmp_path / "lines", Message)
+    assert lines.write(TWO) == sha256_of(lines.path) == hashlib.sha256(lines.path.read_bytes()).hexdigest()
+    assert list(lines) == list(lines) == TWO
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b'{"role": "user", "content": ""}\n{', 2),
+        (b'{"role": "king", "content": ""}\n', 1),
+        (b"[" * 9999, 1),
+        (b"\xff", None),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_line(tmp_path, content, line) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        list(JsonLines(path, Message))
+    assert caught.value.place == (f"{path}:{line}" if line else str(path))
+
+
+def test_a_missing_file_is_named(tmp_path) -> None:
+    for read in (sha256_of, lambda path: list(JsonLines(path, Message))):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path / "gone")
+        assert caught.value.place == str(tmp_path / "gone")

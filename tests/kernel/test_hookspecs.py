@@ -1,0 +1,36 @@
+"""The hooks: each documented and called by keyword, and a plugin that asks for what a hook does not give is refused."""
+
+import inspect
+
+import pluggy
+import pytest
+
+from judgekit import hookspecs
+
+HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("judgekit_")}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hook_is_documented_and_typed(name) -> None:
+    assert inspect.getdoc(HOOKS[name])
+    assert {*inspect.signature(HOOKS[name]).parameters, "return"} == HOOKS[name].__annotations__.keys()
+
+
+def test_an_argument_that_a_hook_does_not_give_is_refused() -> None:
+    class Wrong:
+        @hookspecs.hookimpl
+        def judgekit_run_started(self, run_id, spec):
+            pass
+
+    manager = pluggy.PluginManager("judgekit")
+    manager.add_hookspecs(hookspecs)
+    with pytest.raises(pluggy.PluginValidationError, match="spec"):
+        manager.register(Wrong())
+
+
+def test_the_commands_own_watchers_keep_the_contract() -> None:
+    from judgekit.cli.progress import Progress
+
+    manager = pluggy.PluginManager("judgekit")
+    manager.add_hookspecs(hookspecs)
+    assert manager.register(Progress("none"))
