@@ -49,7 +49,7 @@ def here(tmp_path: Path) -> Path:
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     (tmp_path / "answers.json").write_text(json.dumps([item | {"answer": f"{item['output']}!"} for item in ITEMS]))
     (tmp_path / "others.json").write_text(json.dumps([item | {"answer": "no idea"} for item in ITEMS]))
-    Parrot.calls.clear()
+    Parrot.reset()
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def run(plugin: object, spec: RunConfig, here: Path) -> Outcome:
 def refused(plugin: object, spec: RunConfig, here: Path) -> str:
     with pytest.raises((PreflightError, PluginError, ConfigError)) as caught:
         prepare(spec, here, build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin]), here / "checkpoints")
-    assert not Parrot.calls, "nothing is asked before all is well"
+    assert not Parrot.history, "nothing is asked before all is well"
     return str(caught.value)
 
 
@@ -109,14 +109,14 @@ def test_it_is_run_recorded_controlled_and_asked_again(stars, here):
     assert (card.reading, card.prompt) == ("stars", "stars/plain")
     assert "formatted" not in checks
     assert (checks["cut"].value, checks["cut"].expected, checks["cut"].passed) == (pytest.approx(10 / 3), "≤ 4.2", True)
-    assert any("Response: word\n" in request.prompt for request in Parrot.calls), "the arm's answer is shown"
-    assert not any("**" in request.prompt for request in Parrot.calls)
+    assert any("Response: word\n" in request.prompt for request in Parrot.history), "the arm's answer is shown"
+    assert not any("**" in request.prompt for request in Parrot.history)
 
 
 def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here):
     spec = config({"mode": "stars", "temperature": 1.0, "answers": {"": "I would rather not."}})
     plan = run_of(stars, spec, here).plan()
-    assert not Parrot.calls
+    assert not Parrot.history
     lines = {line.stage: line for line in plan.lines}
     assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 12
     # gold, empty, shuffled, constant, master, padded, injected, again (half of two arms) and the reading's own
@@ -125,15 +125,15 @@ def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here
     assert run(stars, spec, here).asked == plan.total.left
     assert run_of(stars, spec, here).plan().total.left == 0
     bounded = config({"mode": "stars"}, budget={"calls": 5, "tokens": 10_000})
-    Parrot.calls.clear()
+    Parrot.reset()
     outcome = run(stars, bounded, here)
-    assert (outcome.record.status, len(Parrot.calls)) == ("incomplete", 5)
+    assert (outcome.record.status, len(Parrot.history)) == ("incomplete", 5)
 
 
 def test_its_own_key_is_shown_read_and_part_of_the_run(stars, here):
     waves = {"mode": "stars", "sign": "~", "answers": {"": "~~"}}
     outcome = run(stars, config(waves), here)
-    assert "Rate the response by 1 to 5 times ~" in Parrot.calls[0].prompt
+    assert "Rate the response by 1 to 5 times ~" in Parrot.history[0].prompt
     assert {row.value for row in outcome.folder.view().rows} == {2.0}
     assert outcome.record.spec["judges"]["main"]["sign"] == "~"
     other = run(stars, config({"mode": "stars"}), here).record
@@ -328,7 +328,7 @@ def test_conversations_have_the_readings_own_prompt(here):
     changes = {"models": {"new": {"backend": "parrot"}}, "data": {"loader": "conversations", "path": "talk.json"}}
     outcome = run(plugin(talks=talks), config({"mode": "talks", "control_items": 0}, **changes), here)
     assert "talks.j2" in outcome.record.prompts
-    assert any("And now?: " in request.prompt for request in Parrot.calls)
+    assert any("And now?: " in request.prompt for request in Parrot.history)
 
 
 def test_without_the_plugin_of_readings_there_is_none(here):
@@ -342,7 +342,7 @@ def test_a_question_without_a_request_is_skipped(here):
     silent = type("Silent", (Fine,), {"requests": lambda self, question, attempt=0: ()})
     outcome = run(plugin(silent=silent), config(prompt(here, "silent") | {"control_items": 0}), here)
     assert {row.status for row in outcome.folder.view().rows} == {"skipped"}
-    assert not Parrot.calls
+    assert not Parrot.history
 
 
 def test_replies_are_passed_on_and_read_without_thoughts():

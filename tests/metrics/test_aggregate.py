@@ -99,7 +99,7 @@ class Outside:
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     """Items in two categories, and the answers of two systems, of one character up."""
-    Parrot.calls.clear()
+    Parrot.reset()
     items = [
         {"id": f"{n:02}", "instruction": f"Say {n}.", "output": "x", "category": "ab"[n % 2],
          "old": "x" * (1 + n), "new": "x" * (1 + n * 2)}
@@ -344,7 +344,7 @@ def test_an_aggregate_that_takes_something_else_is_found_before_any_call(here: P
     judges = {"main": {"backend": "parrot", "prompt": "score/book", "control_items": 0}}
     with pytest.raises(PreflightError, match=r"must take \(tables, terms\)"):
         execute(here, "wrong", Plugin(), judges=judges)
-    assert Parrot.calls == []
+    assert Parrot.history == []
 
 
 def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write() -> None:
