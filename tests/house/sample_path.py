@@ -27,10 +27,10 @@ CORE = Path(judgekit.__file__).parent
 
 
 def room_of(file: str) -> str:
-    """The package of judgekit that a file belongs to; "" for the kernel and everything else."""
+    """The package of judgekit that a file belongs to; "" for the kernel, the parrot's and everything else."""
     path = Path(file)
     inside = path.relative_to(CORE).parts if path.is_relative_to(CORE) else ()
-    return inside[0] if len(inside) > 1 else ""
+    return inside[0] if len(inside) > 1 and inside[0] != "testing" else ""
 
 
 def returns(rooms: Sequence[str]) -> int:

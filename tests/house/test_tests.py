@@ -13,7 +13,10 @@ KERNEL = "kernel"  # the modules directly in judgekit/
 # Commands are thin: each is tested by what it starts. Further modules whose tests are those of another one:
 TESTED_IN = {
     "calls/dry_run": "pipeline/test_plan",  # a dry run is the plan of a run
+    "calls/policies": "calls/test_offline",
+    "calls/session": "calls/test_executors",
     "calls/usage": "cli/test_run",
+    "calls/work": "calls/test_executors",
     "cli/backend_command": "synthesis/test_self_instruct",
     "cli/baseline": "regression/test_baseline",
     "cli/compare": "regression/test_compare",
@@ -23,13 +26,16 @@ TESTED_IN = {
     "cli/results": "cli/test_repeats",
     "cli/selfcheck": "regression/test_selfcheck",
     "data/downloads": "instructions/test_fetch",
+    "judging/controls": "judging/test_own_reading",
     "kernel/api": "pytest/test_plugin",
     "pipeline/checks": "pipeline/test_run",
+    "pipeline/judges": "judging/test_planning",
     "pipeline/prepare": "pipeline/test_run",
-    "statistics/derived": "metrics/test_pairwise_runs",
+    "pipeline/record": "pipeline/test_run",
+    "prompting/requests": "pipeline/test_generate",
+    "statistics/aggregate": "metrics/test_aggregate",
     "statistics/methods": "statistics/test_estimates",
-    "statistics/perplexity": "metrics/test_metrics",
-    "statistics/refit": "statistics/test_bradley_terry",
+    "statistics/refit": "metrics/test_bradley_terry",
 }
 
 

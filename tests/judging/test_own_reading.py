@@ -171,7 +171,7 @@ def test_plugins_and_lists_show_it(stars):
 
 
 def test_editors_know_its_key(stars, monkeypatch):
-    monkeypatch.setattr("judgekit.plugins.build_manager", lambda **_: build_manager(extra=[stars]))
+    monkeypatch.setattr("judgekit.cli.schema.build_manager", lambda **_: build_manager(extra=[stars]))
     judge = build_schema()["$defs"]["JudgeConfig"]["properties"]
     assert judge["sign"]["default"] == "★"
 

@@ -118,7 +118,7 @@ def execute(here: Path, kind: str, plugin: object | None = None, **changes: Any)
         "reports": ["html", "json", "markdown", "junit", "openmetrics"],
         "statistics": {"resamples": 199, "by": ["category"]},
     }
-    plugins = ("ci", "datasets", "html", "json", "metrics", "responses")
+    plugins = ("ci", "datasets", "html", "json", "metrics", "readings", "responses")
     manager = build_manager(only=plugins, extra=[plugin or Outside(), ParrotPlugin()])
     config = RunConfig.model_validate(tree | changes)
     return Run(config, here, manager, Settings(here / "runs", here / "home")).execute()

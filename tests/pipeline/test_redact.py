@@ -18,7 +18,7 @@ SECRET = re.compile("canary", re.IGNORECASE)
 
 
 def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
-    return dict(page.Report(view, [], many).files())
+    return dict(page.ReportPages(view, [], many).files())
 
 
 def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:

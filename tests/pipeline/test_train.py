@@ -16,7 +16,7 @@ from sample_run import sample_run
 
 
 def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
-    return dict(page.Report(view, [], many).files())
+    return dict(page.ReportPages(view, [], many).files())
 
 
 class _Slow(judgekit.Trainer):

@@ -1,7 +1,7 @@
 """Results held against one baseline: another one counts, the same one gated again does not."""
 
 from judged_runs import record_of, scores
-from judgekit.regression.history import FILE, Tally, tally
+from judgekit.regression.history import FILE, GateCount, log_gate
 from judgekit.results import Gate
 
 
@@ -14,17 +14,17 @@ def record(rows, **changes):
 
 
 def test_another_result_is_another_try(tmp_path) -> None:
-    assert tally(tmp_path, record("1"), gate()) == Tally(1, 1)
-    assert tally(tmp_path, record("1"), gate()) == Tally(1, 1), "the same rows gated again"
-    assert tally(tmp_path, record("2"), gate()) == Tally(2, 2)
-    assert tally(tmp_path, record("1"), gate(baseline_sha256="c" * 64)) == Tally(1, 1)
+    assert log_gate(tmp_path, record("1"), gate()) == GateCount(1, 1)
+    assert log_gate(tmp_path, record("1"), gate()) == GateCount(1, 1), "the same rows gated again"
+    assert log_gate(tmp_path, record("2"), gate()) == GateCount(2, 2)
+    assert log_gate(tmp_path, record("1"), gate(baseline_sha256="c" * 64)) == GateCount(1, 1)
     assert len((tmp_path / FILE).read_text().splitlines()) == 3
 
 
 def test_a_torn_line_counts_for_nothing_and_no_baseline_is_no_try(tmp_path) -> None:
-    tally(tmp_path, record("1"), gate())
+    log_gate(tmp_path, record("1"), gate())
     with (tmp_path / FILE).open("a") as file:
         file.write('{"baseline": "bb\n[]\n')
-    assert tally(tmp_path, record("2"), gate()) == Tally(2, 2)
-    assert tally(tmp_path / "other", record("1"), gate(baseline_sha256="")) is None
+    assert log_gate(tmp_path, record("2"), gate()) == GateCount(2, 2)
+    assert log_gate(tmp_path / "other", record("1"), gate(baseline_sha256="")) is None
     assert not (tmp_path / "other").exists()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gate_folders import a_run
+from gate_folders import a_run, as_if_written
 from judgekit.errors import DataError
 from judgekit.records import ScoreKey
 from judgekit.run_folder import RunFolder
@@ -13,6 +13,7 @@ def test_repeats_are_averaged_and_what_has_no_score_is_left_out(tmp_path) -> Non
     run = RunFolder(a_run(tmp_path / "run", {"quality": {"a": [[1, 3], None, 5]}}))
     assert item_scores(run.view()) == {ScoreKey("quality", "a", ""): {"s000": 2.0, "s002": 5.0}}
     run.rows.write([row for row in run.view().rows for _ in range(2)])
+    as_if_written(run.path)
     with pytest.raises(DataError):
         item_scores(run.view())
 

@@ -1,7 +1,8 @@
 """Which systems come of which trainings, and which others they were trained from."""
 
 import pytest
-from judgekit.pipeline.lineage import Provenance, provenances
+
+from judgekit.data.lineage import Provenance, provenances
 
 
 def config(models, **trainings):
