@@ -153,6 +153,13 @@ def functions() -> Iterator[tuple[str, int, int]]:
                 yield f"{module}.{node.name}", (node.end_lineno or 0) - node.lineno + 1, count
 
 
+def names_of(door: str) -> dict[str, str]:
+    """The public names of a door, each with the module that it is defined in."""
+    stub = core().joinpath(*door.split(".")[1:], "__init__.pyi")
+    nodes = [node for node in tree(stub).body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in nodes for alias in node.names}
+
+
 def main() -> None:
     by_package = fullest()
     longest = max(functions(), key=lambda one: one[1])
@@ -169,6 +176,7 @@ def main() -> None:
         ("lines to read for cli.run", to_read("judgekit.cli.run")),
         ("own imports inside functions", sum(one.inside for one in imports())),
         ("rings", rings()),
+        ("names at the root", len(names_of("judgekit"))),
     ]
     for name, value in table:
         print(f"{name:<50} {value}")

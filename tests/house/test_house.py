@@ -14,7 +14,21 @@ from pathlib import Path
 import pytest
 
 from judgekit.text import DISTRIBUTION
-from measures import DOORS, core, fullest, functions, imports, lines, modules, rings, room, to_read, top_level, tree
+from measures import (
+    DOORS,
+    core,
+    fullest,
+    functions,
+    imports,
+    lines,
+    modules,
+    names_of,
+    rings,
+    room,
+    to_read,
+    top_level,
+    tree,
+)
 
 # A room imports only rooms above it: first the kernel, which everyone may import, then the packages.
 DIRECTION = [
@@ -44,7 +58,7 @@ def test_a_door_opens_onto_its_own_room_and_those_above() -> None:
     wrong = [
         f"{door} exports {name} of {home}"
         for door in DOORS[1:]
-        for name, home in exports(door).items()
+        for name, home in names_of(door).items()
         if DIRECTION.index(room(home)) > DIRECTION.index(room(door))
     ]
     assert not wrong
@@ -90,19 +104,12 @@ def test_texts_are_cut_at_one_place() -> None:
                 assert not cut.search(line.replace("[:12]", "")), f"{path.name}: {line}"
 
 
-def exports(door: str) -> dict[str, str]:
-    """The public names of a door, each with the module that it is defined in."""
-    stub = Path(importlib.import_module(door).__file__ or "").with_suffix(".pyi")
-    nodes = [node for node in ast.parse(stub.read_text("utf-8")).body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module or "" for node in nodes for alias in node.names}
-
-
 @pytest.mark.parametrize("door", DOORS)
 def test_what_a_door_exports_is_what_is_visible(door: str) -> None:
     package = importlib.import_module(door)
-    assert package.__all__ == sorted(exports(door))
+    assert package.__all__ == sorted(names_of(door))
     assert dir(package) == package.__all__
-    for name, home in exports(door).items():
+    for name, home in names_of(door).items():
         assert getattr(package, name) is getattr(importlib.import_module(home), name)
         assert f"{door}.{name}" not in modules(), f"a module {door}.{name} would take the name's place"
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
@@ -110,12 +117,12 @@ def test_what_a_door_exports_is_what_is_visible(door: str) -> None:
 
 
 def test_the_root_is_small_enough_to_learn() -> None:
-    assert len(exports("judgekit")) <= 75
+    assert len(names_of("judgekit")) <= 75
 
 
 def test_plugins_import_only_public_names(checkout: Path) -> None:
     """Tested on the installed packages, so that it holds for the wheel too."""
-    public = {door: set(exports(door)) | {"__version__"} for door in DOORS}
+    public = {door: set(names_of(door)) | {"__version__"} for door in DOORS}
     for name in plugin_packages():
         folder = Path(__import__(name).__file__ or "").parent
         for path in folder.glob("*.py"):
