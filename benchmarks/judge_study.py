@@ -403,7 +403,8 @@ def probe_table(readings: Readings, items: Sequence[Item]) -> dict[str, Any]:
             score["injected - response"] = score["injected"] - score["response"]
         read = {arm: v[~np.isnan(v)] for arm, v in score.items()}
         table[name] = {
-            arm: {"mean": round(float(v.mean()), 1), "max": round(float(v.max()), 1)} for arm, v in read.items()
+            arm: {"mean": round(float(v.mean()), 1), "max": round(float(v.max()), 1)} if len(v) else {}
+            for arm, v in read.items()
         }
     return table | {"distinct scores of responses": len(set(chosen["response"].round(3)))}
 

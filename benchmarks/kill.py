@@ -31,6 +31,8 @@ from pathlib import Path
 
 from judgekit.testing import ChatServer, question
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+
 
 @dataclass(frozen=True)
 class Drill:

@@ -27,7 +27,7 @@ import resource, sys, time
 from pathlib import Path
 from judgekit.run_folder import RunFolder
 from judgekit.plugins import build_manager
-from judgekit.report import write_reports
+from judgekit.pipeline.report import write_reports
 start = time.monotonic()
 write_reports(RunFolder(Path(sys.argv[1])), ["html"], build_manager())
 print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

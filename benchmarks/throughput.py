@@ -28,6 +28,8 @@ from judgekit.records import Call, JsonValue, Message, Request, Sampling
 from judgekit.testing import ChatServer
 from judgekit_threads.executor import Threads
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+
 RUBRIC = (
     "Below is an instruction, a reference answer and a response to be judged. Score the response from 0 to 100, "
     "where 100 means as good as the reference. Answer with the integer only.\n\n"
