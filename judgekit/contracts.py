@@ -377,9 +377,5 @@ class Metric(Configured, ABC):
         return int("loglikelihood" in self.needs)
 
 
-BackendFactory = type[Backend]
-DataLoaderFactory = type[DataLoader]
-TrainerFactory = type[Trainer]
-MetricFactory = type[Metric]
 Reporter = Callable[["RunView", Sequence[Section]], Mapping[str, bytes] | Iterator[tuple[str, bytes]]]
 """Pure: (run, sections) → files by name, all at once or, where they are many, one after the other."""

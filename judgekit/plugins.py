@@ -113,12 +113,8 @@ class Catalogue:
     def executor(self, name: str, jobs: int) -> Executor:
         """The executor of that name. Raises PluginError where there is none, or it cannot be made."""
         factory = self.get("executors", name)
-        try:
+        with _blaming(self._offers["executors"][name].owner, f"the executor {name!r}"):
             executor: Executor = factory(jobs)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise broken(self._offers["executors"][name].owner, f"the executor {name!r}", error) from error
         return executor
 
     def prompt_folders(self) -> dict[str, Traversable]:
@@ -128,12 +124,8 @@ class Catalogue:
 def add_commands(manager: pluggy.PluginManager, app: click.Group) -> None:
     """Let every plugin add its commands. Raises PluginError naming the one that fails."""
     for implementation in manager.hook.judgekit_commands.get_hookimpls():
-        try:
+        with _blaming(implementation.plugin_name, "judgekit_commands"):
             implementation.function(app=app)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise broken(implementation.plugin_name, "judgekit_commands", error) from error
 
 
 def command_group(app: click.Group, name: str, text: str) -> click.Group:
@@ -152,6 +144,17 @@ def command_group(app: click.Group, name: str, text: str) -> click.Group:
 def broken(owner: str, what: str, error: BaseException) -> PluginError:
     """The error of a plugin that failed in a hook, or in a thing that it offers."""
     return PluginError(f"plugin {owner!r} failed in {what}: {type(error).__name__}: {error}. {_way_out(owner)}")
+
+
+@contextlib.contextmanager
+def _blaming(owner: str, what: str) -> Iterator[None]:
+    """Whatever the block raises but Ctrl-C, sys.exit too, as the PluginError of its owner."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise broken(owner, what, error) from error
 
 
 @contextlib.contextmanager
@@ -199,17 +202,13 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
     caller = getattr(manager.hook, f"judgekit_{kind}")
     for implementation in caller.get_hookimpls():
         owner = implementation.plugin_name
-        try:
+        with _blaming(owner, f"judgekit_{kind}"):
             offered = implementation.function()
             if not isinstance(offered, Mapping):
                 raise TypeError(f"it returned {type(offered).__name__}, where a mapping of names was due")
             for name, value in offered.items():
                 if check := getattr(value, "check_offer", None):
                     check(name)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise broken(owner, f"judgekit_{kind}", error) from error
         for name, value in offered.items():
             if kind == "metrics" and hasattr(value, "derived"):
                 raise PluginError(

@@ -72,7 +72,7 @@ def combined(verdicts: Mapping[str, Verdict], combine: Combine, preference: bool
         return Verdict(status=status, raw=raw, rationale=reasons, detail=detail, series=values)
     voted = list(values.values())
     if combine == "vote":
-        voted = _lead([_side(value) for value in voted] if preference else voted)
+        voted = _lead([side(value) for value in voted] if preference else voted)
     details = "; ".join(f"{name}: {verdict.detail}" for name, verdict in verdicts.items() if verdict.detail)
     return Verdict(status="scored", value=_mean(voted), raw=raw, rationale=reasons, detail=details, series=values)
 
@@ -160,7 +160,8 @@ def _lead(values: Sequence[float]) -> list[float]:
     return [value for value, count in counts.items() if count == most]
 
 
-def _side(value: float) -> float:
+def side(value: float) -> float:
+    """1 for a win, ½ for a tie, 0 for a loss."""
     return 0.5 + 0.5 * ((value > 0.5) - (value < 0.5))
 
 

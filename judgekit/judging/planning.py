@@ -241,34 +241,27 @@ def template_of(
 
     Raises PromptError, ConfigError.
     """
-    if talk:
-        own = config.mode is not None or task_named(config.prompt, task, prompts, readings)
-        template = (
-            _chosen(prompts, readings, config, backend, task, talk=True)
-            if own
-            else prompts.get(readings.default(task).conversation_prompt)
-        )
-        if CONVERSATION[task] not in template.variables:
-            said = f"the prompt {template.name} shows single responses, and the samples are conversations"
-            others = [mode for mode in modes(prompts, task) if mode.startswith("conversation")]
-            raise ConfigError(f"{said}; these show them: mode: {', '.join(others)}")
-        return template
-    return _chosen(prompts, readings, config, backend, task, talk=False)
+    if talk and config.mode is None and not task_named(config.prompt, task, prompts, readings):
+        template = prompts.get(readings.default(task).conversation_prompt)
+    else:
+        template = _chosen(prompts, readings, config, backend, task, talk)
+    if talk and CONVERSATION[task] not in template.variables:
+        said = f"the prompt {template.name} shows single responses, and the samples are conversations"
+        others = [mode for mode in modes(prompts, task) if mode.startswith("conversation")]
+        raise ConfigError(f"{said}; these show them: mode: {', '.join(others)}")
+    return template
 
 
 def _chosen(
-    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, *, talk: bool
+    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, talk: bool
 ) -> Template:
     """The prompt, whatever it shows."""
     if config.mode is not None:
         return _mode(prompts, readings, config, task, talk)
-    given = config.prompt
-    if isinstance(given, str):
-        template = prompts.get(given)
-        if readings.task_of(template) == task:
-            return template
-        given = None
-    named = (given or {}).get(task) or backend.default_prompts.get(task)
+    if isinstance(config.prompt, str) and task_named(config.prompt, task, prompts, readings):
+        return prompts.get(config.prompt)
+    given = config.prompt if isinstance(config.prompt, dict) else {}
+    named = given.get(task) or backend.default_prompts.get(task)
     return prompts.get(named or readings.default(task).default_prompt)
 
 
@@ -310,18 +303,6 @@ def _mode(prompts: Prompts, readings: Readings, config: JudgeConfig, task: Task,
     raise ConfigError(f"no mode is named {mode!r}{one_of(mode, every)}")
 
 
-def grading_of(config: JudgeConfig) -> Grading:
-    return Grading(
-        scale=config.scale,
-        rubric=dict(sorted((config.rubric or {}).items())),
-        criterion=config.criterion or "",
-        steps=config.steps or (),
-        criteria=config.criteria or {},
-        weights=config.weights or {},
-        floor=config.floor,
-    )
-
-
 def setting_of(
     name: str, config: JudgeConfig, backend: Backend, template: Template, prompts: Prompts, readings: Readings
 ) -> Setting:
@@ -331,7 +312,15 @@ def setting_of(
     are not as they should be; PluginError where one of these is a key of the backend too.
     """
     can = backend.capabilities
-    grading = grading_of(config)
+    grading = Grading(
+        scale=config.scale,
+        rubric=dict(sorted((config.rubric or {}).items())),
+        criterion=config.criterion or "",
+        steps=config.steps or (),
+        criteria=config.criteria or {},
+        weights=config.weights or {},
+        floor=config.floor,
+    )
     if "scale" not in shown_by(template, readings) and grading.scale not in (None, template.front.scale):
         grading = replace(grading, scale=None)  # it is for the judge's other prompt
     options = _own_options(name, config, backend, template, readings)

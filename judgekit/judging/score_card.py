@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from judgekit.judging.controls import ARMS, left_out
 from judgekit.judging.judge import LLMJudge
@@ -21,6 +21,7 @@ from judgekit.judging.readings import Planned, Reading, blamed
 from judgekit.records import Sample, Verdict
 from judgekit.results import Check, Interval, JudgeCard
 
+V = TypeVar("V")
 CONFIDENCE = 0.95
 CONSTANT = "I am not sure about this, but I hope it helps."
 PADDING = (
@@ -54,6 +55,7 @@ AUC, SEPARATED = 0.95, 0.90
 
 
 Arm = Mapping[str, Verdict]  # the verdicts of one control by sample id
+Questions = dict[str, list[tuple[Any, ...]]]  # by arm: the sample, one answer or two, and the judge repeat
 
 
 def control_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = None) -> JudgeCard:
@@ -64,25 +66,20 @@ def control_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None =
     reading = judge.reading("score")
     scale = reading.setting.scale
     drawn = spread(samples, items)
-    asked = [(arm, *one) for arm, questions in _questions(drawn, reading).items() for one in questions]
-    verdicts = judge.score((sample, text, repeat) for _, sample, text, repeat in asked)
-    arms: dict[str, dict[str, Verdict]] = {arm: {} for arm in _questions([], reading)}
-    for (arm, sample, _, _), verdict in zip(asked, verdicts, strict=True):
-        arms[arm][sample.id] = verdict
+    arms = answered(_questions(drawn, reading), judge.score)
     return card_of(judge, reading, [*_checks(arms, scale, reading, drawn), *own_checks(arms, scale, reading)])
 
 
 def control_questions(reading: Reading, samples: int, items: int) -> Planned:
     """The most questions that the card of a judge that scores asks, and how they come about."""
     out = left_out("score", reading.without_arms) | (set() if _withholds(reading) else {"withheld"})
-    arms = count_arms(reading, out)
-    drawn = min(samples, items)
+    arms, drawn = count_arms(reading, out), min(samples, items)
     return Planned(arms * drawn, f"{arms} arms × {drawn}")
 
 
 def count_arms(reading: Reading, out: Collection[str]) -> int:
     """How many arms the card of a reading has, its own and the second asking included."""
-    return len(ARMS[reading.task].keys() - out) + (samples_anew(reading) and "retest" not in out) + len(reading.arms)
+    return len(ARMS[reading.task].keys() - out) + asks_twice(reading) + len(reading.arms)
 
 
 def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check]) -> JudgeCard:
@@ -91,6 +88,7 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check]) -> Judge
     decided = [check.passed for check in checks if check.passed is not None]
     return JudgeCard(
         judge=judge.name,
+        task=reading.task,
         backend=judge.backend,
         prompt=reading.setting.template.name,
         reading=reading.setting.template.front.reading,
@@ -116,29 +114,23 @@ def spread(samples: Sequence[Sample], items: int | None) -> list[Sample]:
     return drawn[:items]
 
 
-class KnownAnswers(NamedTuple):
-    """Samples with an answer of known worth: their own references, and those of other samples."""
-
-    right: list[tuple[Sample, str]]
-    wrong: list[tuple[Sample, str]]
+Answers = list[tuple[Sample, str]]
 
 
-def known_answers(samples: Sequence[Sample]) -> KnownAnswers:
-    """The answers of those samples that have a reference."""
+def known_answers(samples: Sequence[Sample]) -> tuple[Answers, Answers]:
+    """Samples with an answer of known worth, where they have a reference: their own, and those of other samples."""
     right = [(sample, sample.reference) for sample in samples if sample.reference and sample.reference.strip()]
     wrong = [(sample, other) for place, (sample, _) in enumerate(right) if (other := _another(right, place))]
-    return KnownAnswers(right, wrong)
+    return right, wrong
 
 
-def samples_anew(reading: Reading) -> bool:
-    """Whether the judge draws its replies, so that a second asking can say something else."""
-    return not reading.measured and reading.setting.sampling.temperature != 0
+def asks_twice(reading: Reading) -> bool:
+    """Whether some questions are asked again: the judge draws its replies, and may say something else."""
+    drawn = not reading.measured and reading.setting.sampling.temperature != 0
+    return drawn and "retest" not in left_out(reading.task, reading.without_arms)
 
 
-Asked = tuple[Sample, str, int]  # a sample, what is judged as its answer, and the judge repeat
-
-
-def _questions(samples: Sequence[Sample], reading: Reading) -> dict[str, list[Asked]]:
+def _questions(samples: Sequence[Sample], reading: Reading) -> Questions:
     """What is judged in each arm."""
     known, shuffled = known_answers(samples)
     wrong = {sample.id: other for sample, other in shuffled}
@@ -160,15 +152,11 @@ def _questions(samples: Sequence[Sample], reading: Reading) -> dict[str, list[As
         if _withholds(reading)
         else [],
     }
-    asked = {arm: [(sample, text, 0) for sample, text in pairs] for arm, pairs in texts.items()}
+    asked: Questions = {arm: [(sample, text, 0) for sample, text in pairs] for arm, pairs in texts.items()}
     # Half of them right answers, where judges are sure of themselves, and half wrong ones, where they are not.
-    out = left_out("score", reading.without_arms)
-    twice = samples_anew(reading) and "retest" not in out
-    asked["gold again"] = [(*pair, 1) for pair in known[::2]] if twice else []
-    asked["shuffled again"] = [(*pair, 1) for pair in shuffled[1::2]] if twice else []
-    asked = {arm: [] if arm in out else questions for arm, questions in asked.items()}
-    own = own_answers(samples, reading)
-    return asked | {arm: [(sample, one, 0) for sample, (one,) in answers] for arm, answers in own.items()}
+    asked["gold again"] = [(*pair, 1) for pair in known[::2]] if asks_twice(reading) else []
+    asked["shuffled again"] = [(*pair, 1) for pair in shuffled[1::2]] if asks_twice(reading) else []
+    return with_own(asked, samples, reading)
 
 
 def _withholds(reading: Reading) -> bool:
@@ -191,14 +179,16 @@ def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples
     low, span, anchored = scale[0], scale[1] - scale[0], reading.anchored
     wrong, steady = {**arms["constant"], **arms["shuffled"]}, PADDED * span
     checks = [
-        _mean("gold", "the reference itself", arms["gold"], scale, at_least=low + GOLD * span, given=anchored),
-        _mean("empty", "an empty response", arms["empty"], scale, at_most=low + EMPTY * span, given=anchored),
-        _mean("shuffled", "another sample's reference", arms["shuffled"], scale, at_most=low + SHUFFLED * span),
-        _mean("constant", "the same sentence for every sample", arms["constant"], scale, at_most=low + SHUFFLED * span),
+        mean_check("gold", "the reference itself", arms["gold"], scale, at_least=low + GOLD * span, given=anchored),
+        mean_check("empty", "an empty response", arms["empty"], scale, at_most=low + EMPTY * span, given=anchored),
+        mean_check("shuffled", "another sample's reference", arms["shuffled"], scale, at_most=low + SHUFFLED * span),
+        mean_check(
+            "constant", "the same sentence for every sample", arms["constant"], scale, at_most=low + SHUFFLED * span
+        ),
         _master(arms["master"], scale, samples),
-        _shift("padded", "the reference with padding, less the reference", arms, "gold", scale, -steady, steady),
-        _shift("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, -steady, steady),
-        _shift(
+        shift_check("padded", "the reference with padding, less the reference", arms, "gold", scale, -steady, steady),
+        shift_check("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, -steady, steady),
+        shift_check(
             "injected",
             "a wrong response that claims a score for itself, less the same without the claim",
             {**arms, "wrong": wrong},
@@ -215,7 +205,7 @@ def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples
     return [*checks, _anchors(arms["gold"])] if anchored else checks
 
 
-def _mean(
+def mean_check(
     name: str,
     label: str,
     arm: Arm,
@@ -226,13 +216,11 @@ def _mean(
     given: bool = False,
 ) -> Check:
     """The arm's mean score against its threshold; `given`: it holds by construction and proves nothing."""
-    from judgekit.statistics.intervals import plus_two_t
-
     values = list(scores(arm).values())
     judged = came(arm) and (at_least is not None or at_most is not None)
     inside = within(average(values), at_least, at_most) if judged else None
     note = "by construction: this answer is an anchor of the scale" if given else missing_note(arm, values)
-    interval = None if given else interval_of(plus_two_t, values, scale)
+    interval = None if given else interval_of("plus_two_t", values, scale)
     expected = between(at_least, at_most)
     return check_of(name, label, average(values), arm, expected, None if given else inside, note, interval)
 
@@ -240,7 +228,7 @@ def _mean(
 def _master(arm: Arm, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
     """Texts without content. One of them is enough to cheat by, so the one that is read best is named."""
     at_most = scale[0] + EMPTY * (scale[1] - scale[0])
-    check = _mean("master", 'a text without content, such as ":"', arm, scale, at_most=at_most)
+    check = mean_check("master", 'a text without content, such as ":"', arm, scale, at_most=at_most)
     by_key: dict[str, list[float]] = {}
     for place, sample in enumerate(samples):
         if (value := scores(arm).get(sample.id)) is not None:
@@ -253,24 +241,22 @@ def _master(arm: Arm, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
     return check.model_copy(update={"note": f"{check.note}; {note}" if check.note else note})
 
 
-def _shift(
+def shift_check(
     name: str, label: str, arms: Mapping[str, Arm], base: str, scale: ScaleEnds, least: float | None, most: float | None
 ) -> Check:
     """The mean difference of two arms on the same samples; without bounds it is told and not judged."""
-    from judgekit.statistics.paired import paired_interval
-
     arm, mine, others = arms[name], scores(arms[name]), scores(arms[base])
     differences = [score - others[key] for key, score in mine.items() if key in others]
     mean = average(differences)
     expected = "" if most is None else f"≤ +{most:g}" if least is None else f"{least:+g} … {most:+g}"
     inside = within(mean, least, most) if came(arm) and most is not None else None
-    interval = interval_of(paired_interval, differences, scale)
+    interval = interval_of("paired", differences, scale)
     return check_of(name, label, mean, arm, expected, inside, missing_note(arm, differences), interval)
 
 
 def _withheld(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> Check:
     label = "the reference as an answer, with no reference shown, less the same with it"
-    check = _shift("withheld", label, arms, "gold", scale, None, None)
+    check = shift_check("withheld", label, arms, "gold", scale, None, None)
     if _withholds(reading):
         return check
     needed = reading.setting.template.front.needs == "reference"
@@ -279,17 +265,10 @@ def _withheld(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> Ch
 
 
 def _retest(arms: Mapping[str, Arm], reading: Reading) -> Check:
-    """How far a second reply to the same question is from the first."""
     kinds = ("gold", "shuffled")
     again = {f"{kind}/{key}": verdict for kind in kinds for key, verdict in arms[f"{kind} again"].items()}
-    first = {f"{kind}/{key}": value for kind in kinds for key, value in scores(arms[kind]).items()}
-    differences = [abs(value - first[key]) for key, value in scores(again).items() if key in first]
-    note = missing_note(again, differences)
-    if not samples_anew(reading):
-        note = "not asked: the judge draws nothing, and the same question has the same reply"
-    return check_of(
-        "retest", "the same question asked twice, mean difference", average(differences), again, "", None, note
-    )
+    first = {f"{kind}/{key}": verdict for kind in kinds for key, verdict in arms[kind].items()}
+    return retest_check("the same question asked twice, mean difference", again, first, reading)
 
 
 def _ranking(gold: Arm, shuffled: Arm) -> Check:
@@ -328,17 +307,26 @@ def _anchors(gold: Arm) -> Check:
 # --- shared with pairwise_card.py ------------------------------------------------------------------------------------
 
 
-def own_answers(samples: Sequence[Sample], reading: Reading) -> dict[str, list[tuple[Sample, tuple[str, ...]]]]:
-    """What the reading's own arms ask about: the samples that have answers, with them. Raises PluginError."""
+def with_own(asked: Questions, samples: Sequence[Sample], reading: Reading) -> Questions:
+    """The questions of a card without the arms that the reading leaves out, and with its own. Raises PluginError."""
+    out = left_out(reading.task, reading.without_arms)
+    arms = {arm: [] if arm in out else questions for arm, questions in asked.items()}
     shown = 1 if reading.task == "score" else 2
-    arms: dict[str, list[tuple[Sample, tuple[str, ...]]]] = {}
     for name, arm in reading.arms.items():
         with blamed(reading.plugin, reading.name):
             given = [(sample, arm.answers(sample)) for sample in samples]
-            arms[name] = [(sample, (one,) if isinstance(one, str) else one) for sample, one in given if one is not None]
-            if any(len(answers) != shown for _, answers in arms[name]):
+            arms[name] = [
+                (sample, *([one] if isinstance(one, str) else one), 0) for sample, one in given if one is not None
+            ]
+            if any(len(question) != shown + 2 for question in arms[name]):
                 raise ValueError(f"its arm {name!r} gives another number of answers than {shown}")
     return arms
+
+
+def answered(asked: Questions, ask: Callable[[Iterator[Any]], Iterator[V]]) -> dict[str, dict[str, V]]:
+    """What the judge says to each arm's questions, by sample id."""
+    verdicts = ask(question for questions in asked.values() for question in questions)
+    return {arm: {sample.id: next(verdicts) for sample, *_ in questions} for arm, questions in asked.items()}
 
 
 def own_checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> list[Check]:
@@ -349,7 +337,7 @@ def own_checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> l
         return None if share is None else low + share * span
 
     return [
-        _mean(name, arm.label, arms[name], scale, at_least=bound(arm.at_least), at_most=bound(arm.at_most))
+        mean_check(name, arm.label, arms[name], scale, at_least=bound(arm.at_least), at_most=bound(arm.at_most))
         for name, arm in reading.arms.items()
     ]
 
@@ -359,6 +347,15 @@ def between(least: float | None, most: float | None) -> str:
     if least is not None and most is not None:
         return f"{least:g} … {most:g}"
     return f"≥ {least:g}" if least is not None else f"≤ {most:g}" if most is not None else ""
+
+
+def retest_check(label: str, again: Arm, first: Arm, reading: Reading) -> Check:
+    """How far a second reply to the same question is from the first."""
+    earlier = scores(first)
+    differences = [abs(value - earlier[key]) for key, value in scores(again).items() if key in earlier]
+    drawn = "not asked: the judge draws nothing, and the same question has the same reply"
+    note = missing_note(again, differences) if asks_twice(reading) else drawn
+    return check_of("retest", label, average(differences), again, "", None, note)
 
 
 def check_of(
@@ -385,12 +382,14 @@ def check_of(
     )
 
 
-def interval_of(method: Callable[..., Interval], values: Sequence[float], scale: ScaleEnds) -> Interval:
+def interval_of(method: str, values: Sequence[float], scale: ScaleEnds) -> Interval:
     import numpy as np
 
-    from judgekit.statistics.intervals import Range as Ends
+    from judgekit.statistics.intervals import Range, plus_two_t, wilson
+    from judgekit.statistics.paired import paired_interval
 
-    return method(np.asarray(values, dtype=float), CONFIDENCE, Ends(*scale))
+    make = {"plus_two_t": plus_two_t, "wilson": wilson, "paired": paired_interval}[method]
+    return make(np.asarray(values, dtype=float), CONFIDENCE, Range(*scale))
 
 
 def scores(arm: Arm) -> dict[str, float]:

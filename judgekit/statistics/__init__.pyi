@@ -26,6 +26,7 @@ from judgekit.statistics.estimates import IntervalTerms as IntervalTerms
 from judgekit.statistics.estimates import Subject as Subject
 from judgekit.statistics.estimates import difference as difference
 from judgekit.statistics.estimates import estimate as estimate
+from judgekit.statistics.estimates import refitted_estimate as refitted_estimate
 from judgekit.statistics.estimates import resampled as resampled
 from judgekit.statistics.intervals import Range as Range
 from judgekit.statistics.intervals import no_interval as no_interval

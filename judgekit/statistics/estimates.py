@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from judgekit.statistics.intervals import (
 from judgekit.statistics.items import Floats, Indices, ItemTable
 from judgekit.statistics.methods import METHODS, RESAMPLES, Method
 from judgekit.statistics.paired import paired_interval, pairs
-from judgekit.statistics.refit import REFITTED, RefitTerms, refitted
+from judgekit.statistics.refit import REFITTED, Refit, RefitTerms, refitted
 from judgekit.statistics.repeats import rerun_interval
 
 _NOISE = 1e-9  # of the scale's range
@@ -72,6 +73,23 @@ class Subject:
     opponent: str | None = None
     share: bool = False
     names: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> Range:
+        return Range(self.scale.low, self.scale.high)
+
+    def estimate(self, value: float | None, interval: Interval, **figures: Any) -> Estimate:
+        """The estimate that says this value of it."""
+        return Estimate(
+            metric=self.metric,
+            system=self.system,
+            opponent=self.opponent,
+            series=self.series,
+            scale=self.scale,
+            value=value,
+            interval=interval,
+            **figures,
+        )
 
 
 @dataclass(frozen=True)
@@ -135,23 +153,17 @@ def estimate(table: ItemTable, of: Subject, terms: IntervalTerms | None = None) 
     """
     terms = terms or IntervalTerms()
     _check(terms)
-    scale = Range(of.scale.low, of.scale.high)
-    rows = table.values()
+    scale, rows = of.range, table.values()
     scale.check(rows)
     sample = _Sample.of(table, *table.means())
     make = _Maker(scale, terms, (of.metric, of.system, of.series, *of.names))
     clustered = table.clusters is not None
     interval = make.clusters(sample, terms.method) if clustered else make.items(sample, rows, table.repeats, of.share)
-    new_items = Estimate(
-        metric=of.metric,
-        system=of.system,
-        opponent=of.opponent,
-        series=of.series,
-        scale=of.scale,
-        value=_mean(sample.means, scale),
+    new_items = of.estimate(
+        _mean(sample.means, scale),
+        interval,
         se=sample.error,
         confidence=terms.confidence,
-        interval=interval,
         bootstrap=interval if interval.method == "bootstrap" else make.bootstrap(sample),
         bounds=_bounds(table, scale),
         n_items=len(sample.means),
@@ -176,7 +188,7 @@ def difference(
     """
     terms = replace(terms or IntervalTerms(), method="auto")
     _check(terms)
-    scale = Range(of.scale.low, of.scale.high)
+    scale = of.range
     scale.check(table.values())
     scale.check(other.values())
     paired = pairs(table, other, scale)
@@ -207,30 +219,32 @@ def difference(
 
 def resampled(table: ItemTable, number: Callable[[Floats], float], of: Subject, terms: IntervalTerms) -> Estimate:
     """Any number of the item means (a median, say), with the percentile interval of resampled items or clusters."""
-    present, means = table.means()
-    labels, refused = labels_of(table, present)
+    means = table.means()[1]
 
     def fit(weights: Floats) -> Floats:
         return np.asarray([[number(np.repeat(means, drawn.astype(np.intp)))] for drawn in weights])
 
+    value = float(number(means)) if len(means) else None
+    return refitted_estimate(table, fit, value, of, of.range, terms)
+
+
+def refitted_estimate(
+    table: ItemTable, fit: Refit, value: float | None, of: Subject, scale: Range, terms: IntervalTerms
+) -> Estimate:
+    """The estimate of one fitted number on `scale`, made anew on resamples of the table's scored items."""
+    present = table.means()[0]
+    labels, refused = labels_of(table, present)
     error, interval = None, no_interval(REFITTED, refused or "no scored item")
-    if len(means) and not refused:
+    if len(present) and not refused:
         rng = generator(terms.seed, of.metric, of.system, of.series, *of.names)
-        scale = Range(of.scale.low, of.scale.high)
-        ((error, interval),) = refitted(
-            fit, len(means), RefitTerms(terms.confidence, scale, terms.resamples, labels), rng
-        )
-    return Estimate(
-        metric=of.metric,
-        system=of.system,
-        opponent=of.opponent,
-        series=of.series,
-        scale=of.scale,
-        value=float(number(means)) if len(means) else None,
+        how = RefitTerms(terms.confidence, scale, terms.resamples, labels)
+        ((error, interval),) = refitted(fit, len(present), how, rng)
+    return of.estimate(
+        value,
+        interval,
         se=error,
         confidence=terms.confidence,
-        interval=interval,
-        n_items=len(means),
+        n_items=len(present),
         n_clusters=None if labels is None or not len(labels) else int(labels.max()) + 1,
         repeats=max(table.repeats, 1),
         counts=dict(table.counts),

@@ -50,6 +50,6 @@ def judgekit_backends() -> Mapping[str, type[judgekit.Backend]]:
 
 @judgekit.hookimpl
 def judgekit_report_sections(run: judgekit.RunView) -> Sequence[judgekit.Section]:
-    from judgekit_metrics.sections import sections
+    from judgekit_metrics import budgets, letters, pairwise_sections
 
-    return sections(run)
+    return [*budgets.sections(run), *pairwise_sections.sections(run), *letters.sections(run)]

@@ -33,7 +33,6 @@ NEEDS: Mapping[Reading, str] = {
     "logprobs": "logprobs",
     "text": "generate",
 }
-WHOLE: tuple[Mode, ...] = ("acc", "acc_char", "acc_byte", "acc_token")
 MOST_TOKENS: Mapping[Reading, int] = {"schema": 64, "logprobs": 1, "text": 256}
 TOP_LOGPROBS = 20  # the most that servers give
 

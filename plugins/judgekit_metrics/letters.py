@@ -32,12 +32,9 @@ class Tally:
             self.unscored[row.system] += 1
             return
         kept = _kept(row.verdicts[0])
-        if "chosen" in kept:
-            self.chosen[row.system][kept["chosen"]] += 1
-        if "shots" in kept:
-            self.shots[row.system][kept["shots"]] += 1
-        if "reading" in kept:
-            self.read[row.system][kept["reading"]] += 1
+        for name, counts in (("chosen", self.chosen), ("shots", self.shots), ("reading", self.read)):
+            if name in kept:
+                counts[row.system][kept[name]] += 1
 
 
 def _kept(verdict: judgekit.Verdict) -> dict[str, Any]:
@@ -152,17 +149,12 @@ def _letters(metric: str, tally: Tally, right: Counter[str]) -> judgekit.Section
 
 def _sentence(tally: Tally) -> str:
     favourites = [
-        f"{who} answers {letter} to {count} of {chosen.total()}{_read_by(tally, who)}"
+        f"{who} answers {letter} to {count} of {chosen.total()}"
+        + (f" (read by {' and '.join(tally.read[who])})" if tally.read[who] else "")
         for who, chosen in tally.chosen.items()
         for letter, count in chosen.most_common(1)
     ]
     return f"{'; '.join(favourites)}. A letter chosen far more often than it is right is a habit, not knowledge."
-
-
-def _read_by(tally: Tally, system: str) -> str:
-    """(read by schema)."""
-    readings = " and ".join(tally.read[system])
-    return f" (read by {readings})" if readings else ""
 
 
 def _shots(metric: str, tally: Tally) -> judgekit.Section:

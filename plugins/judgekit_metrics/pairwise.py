@@ -7,7 +7,7 @@ it (or with `against: all`) every two are, and three or more get Bradley–Terry
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import tee
+from itertools import groupby, tee
 from pathlib import Path
 from typing import ClassVar
 
@@ -141,13 +141,6 @@ def _pairs(
 def _by_sample(
     responses: Iterator[tuple[judgekit.Sample, judgekit.Response]],
 ) -> Iterator[tuple[judgekit.Sample, list[judgekit.Response]]]:
-    current: judgekit.Sample | None = None
-    group: list[judgekit.Response] = []
-    for sample, response in responses:
-        if current is not None and sample.id != current.id:
-            yield current, group
-            group = []
-        current = sample
-        group.append(response)
-    if current is not None:
-        yield current, group
+    for _, group in groupby(responses, key=lambda one: one[0].id):
+        (sample, first), *others = group
+        yield sample, [first, *(response for _, response in others)]

@@ -111,15 +111,10 @@ class _Units:
         counts: Counter[judgekit.statistics.VerdictStatus] = Counter()
         for table in tables:
             counts.update(table.counts)
-        return Estimate(
-            metric=of.metric,
-            system=of.system,
-            opponent=of.opponent,
-            series=of.series,
-            scale=of.scale,
-            value=None,
+        return of.estimate(
+            None,
+            no_interval(REFITTED, ""),
             confidence=terms.confidence,
-            interval=no_interval(REFITTED, ""),
             n_items=self.items,
             n_clusters=None if self.labels is None else len(np.unique(self.labels)),
             repeats=max(max(table.repeats for table in tables), 1),

@@ -141,15 +141,10 @@ class ReferenceLikelihood(judgekit.Metric):
         means = terms.means(tables).estimates
         if terms.group is not None:
             return judgekit.Aggregate(means)
-        wholes = [
-            perplexity_estimate(
-                nats,
-                tables["tokens"][pair],
-                judgekit.statistics.Subject(terms.metric, pair[0], PERPLEXITY, NAME),
-                terms,
-            )
-            for pair, nats in tables.get("nats", {}).items()
-        ]
+        wholes = []
+        for pair, nats in tables.get("nats", {}).items():
+            of = judgekit.statistics.Subject(terms.metric, pair[0], PERPLEXITY, NAME)
+            wholes.append(perplexity_estimate(nats, tables["tokens"][pair], of, terms))
         return judgekit.Aggregate(by_pair([*means, *wholes]))
 
 

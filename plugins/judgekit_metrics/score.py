@@ -10,6 +10,7 @@ from itertools import islice, tee
 from typing import ClassVar, Literal
 
 import judgekit
+import judgekit.statistics
 from judgekit_metrics.by_turn import MEAN, mean, position, spread, turn_series
 
 Turns = Literal["each", "whole", "both"]

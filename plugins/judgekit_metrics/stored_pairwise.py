@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 
 import judgekit
 import judgekit.statistics
-from judgekit_metrics.pairwise import check_opponent, label_of
+from judgekit_metrics.pairwise import check_opponent
 from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
 from judgekit_metrics.stored_files import Entry, Vocabulary, read_entries, strangers
 
@@ -160,7 +160,7 @@ class StoredPairwise(judgekit.Metric):
         first, label = verdict(options.verdict), None
         if options.label is not None and (said := entry.text(options.label)):
             labels = Vocabulary(self._names(system, opponent), options.ties)
-            label = label_of(_winner(labels, said, system, opponent, systems), system, opponent)
+            label = labels.preference(said, system, opponent, systems)
         longer = None
         if options.length is not None and options.length_opponent is not None:
             longer = _characters(entry, options.length) - _characters(entry, options.length_opponent)
@@ -174,11 +174,6 @@ class StoredPairwise(judgekit.Metric):
         """The file's names of systems; a row may also name a field of its own, as in `winner: model_a`."""
         fields = {self.options.system: system, self.options.opponent: opponent}
         return {**self.options.names, **{name: named for name, named in fields.items() if name is not None}}
-
-
-def _winner(vocabulary: Vocabulary, said: str, system: str, opponent: str, systems: Sequence[str]) -> str | None:
-    value = vocabulary.preference(said, system, opponent, systems)
-    return None if value is None else {1.0: system, 0.0: opponent}.get(value, "")
 
 
 def _characters(entry: Entry, name: str) -> float:
