@@ -1,15 +1,11 @@
 """Offline: a backend that cannot be asked is who it was in its latest reply."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from judgekit.testing import closed_port
 
 
-def test_offline_an_ollama_models_digest_is_that_of_its_latest_reply(tmp_path: Path) -> None:
+def test_offline_an_ollama_models_digest_is_that_of_its_latest_reply(tmp_path):
     from judgekit.calls.offline import identities
 
     from judgekit.calls.ledger import Ledger, call_key

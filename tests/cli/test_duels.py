@@ -22,20 +22,20 @@ def record(**changes):
     return record_of([row("s", 1.0, metric="duel")]).model_copy(update={"estimates": ESTIMATES, **changes})
 
 
-def test_half_of_the_matrix_mirrors_the_other_half() -> None:
+def test_half_of_the_matrix_mirrors_the_other_half():
     columns, rows = matrix(record(systems=("b", "a", "c")), "duel")
     assert columns[1:] == ("b", "a")
     assert rows == [("b", "", "25.0 %"), ("a", "75.0 %", "")]
 
 
-def test_of_many_pairs_the_table_has_the_headlines() -> None:
+def test_of_many_pairs_the_table_has_the_headlines():
     assert several_opponents(ESTIMATES) == {"duel"}
     assert several_opponents(ESTIMATES[:1]) == set()
     assert [shown_estimate(one, {"duel"}) for one in ESTIMATES] == [True, True, False]
     assert all(shown_estimate(one, set()) for one in ESTIMATES)
 
 
-def test_what_was_not_counted_is_a_dash_and_a_tiny_p_is_no_zero() -> None:
+def test_what_was_not_counted_is_a_dash_and_a_tiny_p_is_no_zero():
     values = {"wins": 3.0, "sign_test": 0.0001, "strange": 1.0}
     statistics = tuple(
         Statistic(metric="duel", system="a", opponent="b", name=name, label=name, value=value, note="")

@@ -1,10 +1,7 @@
 """A redacted run: no text, every number."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import judgekit
 import judgekit.data
@@ -17,11 +14,11 @@ from sample_run import sample_run
 SECRET = re.compile("canary", re.IGNORECASE)
 
 
-def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
+def files(view, many=page.MANY):
     return dict(page.Report(view, [], many).files())
 
 
-def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
+def with_texts(view, text):
     """The run with `text` in the place of everything that a data set, a model, a judge or a server wrote."""
     verdict = {"raw": text, "rationale": text, "detail": text}
     samples = [
@@ -55,7 +52,7 @@ def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
     return replace(view, record=record.model_copy(update=changes), samples=samples, responses=responses, rows=rows)
 
 
-def test_a_redacted_report_has_no_text_in_it_and_every_number() -> None:
+def test_a_redacted_report_has_no_text_in_it_and_every_number():
     view = with_texts(rich_run(), "Canary <b>text</b>")
     plain, without = (Reader(files(one)["report.html"]) for one in (view, redacted(view)))
     assert SECRET.search(plain.text)
@@ -68,14 +65,14 @@ def test_a_redacted_report_has_no_text_in_it_and_every_number() -> None:
     assert "generating sft: [left out]" in without.text
 
 
-def test_what_was_empty_stays_empty() -> None:
+def test_what_was_empty_stays_empty():
     sample = judgekit.Sample(id="a", instruction="x", reference=None)
     view = judgekit.RunView(sample_run(4).record, [sample], [], [])
     (found,) = redacted(view).samples
     assert (found.instruction, found.input, found.reference) == ("[left out]", "", None)
 
 
-def test_the_letters_of_multiple_choice_are_no_texts(tmp_path: Path) -> None:
+def test_the_letters_of_multiple_choice_are_no_texts(tmp_path):
     from judgekit_metrics.letters import sections
 
     verdict = judgekit.Verdict(status="scored", value=1.0, raw='{"chosen": "B"}', series={"chosen": 1.0, "shots": 5.0})

@@ -1,11 +1,7 @@
 """A training of a run: timed beside its checkpoint."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import judgekit
 import judgekit.data
@@ -15,17 +11,17 @@ from report_pages import Reader
 from sample_run import sample_run
 
 
-def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
+def files(view, many=page.MANY):
     return dict(page.Report(view, [], many).files())
 
 
 class _Slow(judgekit.Trainer):
     """Learns from a hundred tokens in no less than a twentieth of a second."""
 
-    def inputs(self) -> list[Path]:
+    def inputs(self):
         return []
 
-    def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
+    def train(self, into, progress):
         time.sleep(0.05)
         points = [
             judgekit.data.CurvePoint(step=n, split="train", loss=1.0, measures={"tokens": 50.0 * n}) for n in (1, 2)
@@ -33,7 +29,7 @@ class _Slow(judgekit.Trainer):
         (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
 
 
-def test_a_trainings_speed_is_timed_beside_its_checkpoint_and_shown(tmp_path: Path) -> None:
+def test_a_trainings_speed_is_timed_beside_its_checkpoint_and_shown(tmp_path):
     planned = PlannedTraining(
         name="sft", kind="slow", key="abc", folder=tmp_path / "sft-abc", trainer=_Slow(), inputs={}
     )

@@ -13,7 +13,7 @@ def record(rows, **changes):
     return record_of(scores([1.0]), **changes).model_copy(update={"files": {"rows.jsonl": rows}})
 
 
-def test_another_result_is_another_try(tmp_path) -> None:
+def test_another_result_is_another_try(tmp_path):
     assert tally(tmp_path, record("1"), gate()) == Tally(1, 1)
     assert tally(tmp_path, record("1"), gate()) == Tally(1, 1), "the same rows gated again"
     assert tally(tmp_path, record("2"), gate()) == Tally(2, 2)
@@ -21,7 +21,7 @@ def test_another_result_is_another_try(tmp_path) -> None:
     assert len((tmp_path / FILE).read_text().splitlines()) == 3
 
 
-def test_a_torn_line_counts_for_nothing_and_no_baseline_is_no_try(tmp_path) -> None:
+def test_a_torn_line_counts_for_nothing_and_no_baseline_is_no_try(tmp_path):
     tally(tmp_path, record("1"), gate())
     with (tmp_path / FILE).open("a") as file:
         file.write('{"baseline": "bb\n[]\n')

@@ -7,9 +7,7 @@ import pytest
 from scipy import stats
 
 from judgekit.statistics.bootstrap import bootstrap, generator
-from judgekit.statistics.intervals import (
-    Range,
-)
+from judgekit.statistics.intervals import Range
 
 PERCENT, UNIT = Range(0, 100), Range(0, 1)
 
