@@ -35,8 +35,3 @@ def test_another_spec_is_refused_with_the_difference(here, capsys):
     assert "differ in more than their seed" in error
     assert "limit is not set and 4" in error
     assert not list(Path("runs").glob("*-pooled-*"))
-
-
-def test_a_folder_that_is_no_run_is_refused(here, capsys):
-    assert execute(["report", run("--seed", "1"), "runs/none"]) == 2
-    assert "runs/none/record.json: no such file" in capsys.readouterr().err

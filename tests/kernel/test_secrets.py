@@ -31,18 +31,14 @@ def test_a_secret_shows_its_name_only(canary):
         pickle.dumps(canary)
 
 
-@pytest.mark.parametrize("value", [None, "", "  \n"])
-def test_an_unset_or_blank_variable_is_no_secret(monkeypatch, value):
+def test_an_unset_or_blank_variable_is_no_secret_and_space_no_part_of_a_key(monkeypatch):
     monkeypatch.delenv("JUDGEKIT_TEST_KEY", raising=False)
-    if value is not None:
-        monkeypatch.setenv("JUDGEKIT_TEST_KEY", value)
     assert Secret.from_env("JUDGEKIT_TEST_KEY") is None
-
-
-def test_surrounding_space_is_no_part_of_a_key(monkeypatch):
+    for value in ("", "  \n"):
+        monkeypatch.setenv("JUDGEKIT_TEST_KEY", value)
+        assert Secret.from_env("JUDGEKIT_TEST_KEY") is None
     monkeypatch.setenv("JUDGEKIT_TEST_KEY", " a-test-key-1\n")
     secret = Secret.from_env("JUDGEKIT_TEST_KEY")
-    assert secret is not None
     assert (secret.reveal(), secret.name) == ("a-test-key-1", "JUDGEKIT_TEST_KEY")
 
 
@@ -91,10 +87,6 @@ def test_one_line_is_printable_short_and_scrubbed(canary):
     assert len(text) == 80
     assert text.startswith("a [31m b c [secret] zzz")
     assert text.endswith("…")
-
-
-def test_one_line_scrubs_before_it_cuts(canary):
-    assert "canary" not in one_line("x" * 70 + CANARY, 80)
 
 
 KEY = "sk-proj-Canary_4f9/Zq+7=="

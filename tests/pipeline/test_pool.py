@@ -147,21 +147,13 @@ def test_what_differs_in_more_than_the_seed_is_refused_by_name(here, changes, na
     assert named in str(raised.value)
 
 
-def test_other_data_under_the_same_path_is_refused(here):
-    first = run(here)
-    (here / "items.json").write_text(json.dumps([{**ITEMS[0], "output": "another"}, *ITEMS[1:]]))
-    with pytest.raises(UsageError, match=r"data .*items\.json is "):
-        pooled([first, run(here, seed=1)], here)
-
-
-def test_the_same_run_twice_is_refused(here):
-    one = run(here)
-    with pytest.raises(UsageError, match="are the same run"):
-        pooled([one, one], here)
-
-
 def test_a_pool_is_not_pooled_again(here):
     runs = [run(here, seed=seed) for seed in range(3)]
+    with pytest.raises(UsageError, match="are the same run"):
+        pooled([runs[0], runs[0]], here)
+    (here / "items.json").write_text(json.dumps([{**ITEMS[0], "output": "another"}, *ITEMS[1:]]))
+    with pytest.raises(UsageError, match=r"data .*items\.json is "):
+        pooled([runs[0], run(here, seed=1)], here)
     both = pool(runs[:2], here / "runs", manager())
     with pytest.raises(UsageError, match="pools runs already") as raised:
         pooled([both, runs[2]], here)
