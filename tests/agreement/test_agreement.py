@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from judged_runs import SCORE, SHARE, record_of, row, scores
-from judgekit.agreement.agreement import Terms, of_two, with_labels
-from judgekit.agreement.labels import read_labels
+from judged_runs import SCORE, SHARE, by_name, compared, record_of, row, scores
+from judgekit.agreement.agreement import Terms, of_two
 from judgekit.agreement.matching import Thing, measured
 from judgekit.errors import DataError, PreflightError, UsageError
 from judgekit.records import Reply
@@ -16,15 +15,6 @@ from judgekit.statistics.agreement import Ratings
 from judgekit.statistics.agreement_measures import agreement_measures
 from judgekit.statistics.intervals import Range
 from judgekit_readings.parsing import Asked, read
-
-
-def by_name(agreement):
-    return {figure.name: figure for figure in agreement.figures}
-
-
-def compared(found, labels, content, name="labels.csv", **terms):
-    return with_labels(found, read_labels(labels(content, name)), Terms(**terms))
-
 
 JUDGE = [90, 80, 20, 60, 100, 0, 40, 75]
 HUMAN = [85, 80, 30, 50, 95, 10, 45, 60]
@@ -99,14 +89,11 @@ def test_every_wrong_label_is_named_up_to_twenty(found, labels):
     content = "id,label\n" + "s0,50\n" + "".join(f"x{number},200\n" for number in range(30))
     with pytest.raises(PreflightError) as raised:
         compared(found(JUDGE), labels, content)
+    with pytest.raises(DataError, match=r"none of its ids is in run-a \(labels: x, y; run: s0, s1, s2, …\)"):
+        compared(found(JUDGE), labels, "id,label\nx,5\ny,6\n")
     lines = str(raised.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 10 more"
-
-
-def test_labels_of_another_data_set_are_one_error(found, labels):
-    with pytest.raises(DataError, match=r"none of its ids is in run-a \(labels: x, y; run: s0, s1, s2, …\)"):
-        compared(found(JUDGE), labels, "id,label\nx,5\ny,6\n")
 
 
 def test_yes_and_no_need_a_threshold_on_a_scale_of_scores(found, labels):
@@ -128,6 +115,8 @@ def test_yes_and_no_need_a_threshold_on_a_scale_of_scores(found, labels):
     assert by_name(scored)["agreement"].value == np.mean(
         [(a >= 60) == (b >= 60) for a, b in zip(JUDGE, HUMAN, strict=True)]
     )
+    corrected = compared(found(JUDGE), labels, "id,label\ns0,1\ns1,1\ns2,0\ns3,0\n", threshold=50.0, correct=True)
+    assert any("4 yes/no labels are few: under 50" in note for note in corrected.notes)
     with pytest.raises(UsageError, match="threshold 600 is off the scale"):
         compared(found(JUDGE), labels, "id,label\ns0,1\n", threshold=600.0)
 
@@ -218,12 +207,6 @@ def test_calibration_has_the_labels_mean_where_the_judge_gave_about_the_same(fou
     assert [(one.low, one.high, one.n_items) for one in made.calibration] == [(0, 0, 10), (100, 100, 10)]
 
 
-def test_few_yes_or_no_labels_are_warned_about(found, labels):
-    content = "id,label\ns0,1\ns1,1\ns2,0\ns3,0\n"
-    notes = compared(found(JUDGE), labels, content, threshold=50.0, correct=True).notes
-    assert any("4 yes/no labels are few: under 50" in note for note in notes)
-
-
 # --- two runs --------------------------------------------------------------------------------------------------------
 
 
@@ -277,9 +260,7 @@ def test_gpt4_on_llmbar_natural_is_as_published(shared_data):
     letters = {"1": "A", "2": "B"}
 
     def verdict(winner):
-        value = read("letter", Reply(text=letters[winner]), asked).value
-        assert value is not None
-        return value
+        return read("letter", Reply(text=letters[winner]), asked).value
 
     human = [float(item["human_label"] == 1) for item in items]
     first = [verdict(item["gpt4_winner"]) for item in items]

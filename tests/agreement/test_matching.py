@@ -3,20 +3,9 @@
 import numpy as np
 import pytest
 
-from judged_runs import SHARE, record_of, row, scores
-from judgekit.agreement.agreement import Terms, with_labels
-from judgekit.agreement.labels import read_labels
+from judged_runs import SHARE, by_name, compared, record_of, row, scores
 from judgekit.agreement.matching import choose_metric, measured
 from judgekit.errors import PreflightError, UsageError
-
-
-def by_name(agreement):
-    return {figure.name: figure for figure in agreement.figures}
-
-
-def compared(found, labels, content, name="labels.csv", **terms):
-    return with_labels(found, read_labels(labels(content, name)), Terms(**terms))
-
 
 JUDGE = [90, 80, 20, 60, 100, 0, 40, 75]
 

@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -20,19 +19,20 @@ from lone_caller import LoneCaller
 
 MOST = 128 + 16 + 4  # tokens of a prompt of four bytes
 PRICE = Price(input=1.0, output=2.0)
+TOLD = Usage(prompt_tokens=10, completion_tokens=2)
 
 
-def ask(number: int, tokens: int | None = 10) -> Call:
+def ask(number, tokens=10):
     message = Message(role="user", content=f"{number:04}")
     return Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=tokens)))
 
 
-def items(count: int) -> Iterator[Call]:
+def items(count):
     return (ask(number) for number in range(count))
 
 
 class Metered(judgekit.Backend):
-    def __init__(self, usage: Usage | None, batch: int = 1, work: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, usage, batch=1, work=lambda: None):
         super().__init__()
         self.usage, self.max_batch, self.work = usage, batch, work
         self.asked = 0
@@ -43,14 +43,14 @@ class Metered(judgekit.Backend):
         return [Reply(text="1", usage=self.usage) for _ in requests]
 
 
-def run(backend: judgekit.Backend, ledger: Ledger, budget: Budget, count: int = 100, jobs: int = 8) -> list[Reply]:
+def run(backend, ledger, budget, count=100, jobs=8):
     with LoneCaller(backend, ledger, concurrency=jobs, price=PRICE, budget=budget) as caller:
         return list(caller.calls("generate", items(count)))
 
 
 @pytest.mark.parametrize("jobs", [1, 8])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_no_call_more_than_the_budget_has(ledger: Ledger, jobs: int, batch: int) -> None:
+def test_no_call_more_than_the_budget_has(ledger, jobs, batch):
     backend, budget = Metered(None, batch), Budget(BudgetConfig(calls=20))
     replies = run(backend, ledger, budget, jobs=jobs)
     assert backend.asked == 20
@@ -63,38 +63,41 @@ def test_no_call_more_than_the_budget_has(ledger: Ledger, jobs: int, batch: int)
     assert (ledger.stats().entries, ledger.stats().errors) == (20, 0)
 
 
-def test_started_again_it_goes_on_from_the_ledger(ledger: Ledger) -> None:
-    first, second = Metered(None), Metered(None)
-    run(first, ledger, Budget(BudgetConfig(calls=20)))
-    replies = run(second, ledger, Budget(BudgetConfig(calls=80)))
-    assert (first.asked, second.asked) == (20, 80)
+def test_started_again_it_goes_on_from_the_ledger_whose_replies_cost_nothing(ledger):
+    backends = [Metered(None) for _ in range(3)]
+    budgets = [
+        Budget(BudgetConfig(**caps)) for caps in ({"calls": 20}, {"calls": 80}, {"calls": 0, "tokens": 0, "usd": 0})
+    ]
+    for backend, budget in zip(backends, budgets, strict=True):
+        replies = run(backend, ledger, budget)
+    assert [backend.asked for backend in backends] == [20, 80, 0]
     assert {reply.status for reply in replies} == {"complete"}
+    assert not budget.stopped
 
 
-def test_tokens_are_settled_by_what_the_reply_tells(ledger: Ledger) -> None:
-    """A call can take 158 tokens and takes 12: of 1,200 nearly all is spent, and never more."""
-    budget = Budget(BudgetConfig(tokens=1200))
-    replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=200)
-    done = [reply.status for reply in replies].count("complete")
-    assert budget.spent.tokens == 12 * done <= 1200
-    assert budget.spent.tokens > 1200 - (MOST + 10)
-    assert "the budget of 1,200 tokens does not allow another call (it can take up to 158)" in replies[-1].detail
+@pytest.mark.parametrize(
+    ("usage", "unit", "cap", "each", "most", "words"),
+    [
+        (TOLD, "tokens", 1200, 12, MOST + 10, "1,200 tokens does not allow another call (it can take up to 158)"),
+        (None, "tokens", 1000, MOST + 10, MOST + 10, "1,000 tokens"),
+        (TOLD, "usd", 0.002, 14e-6, (MOST + 20) * 1e-6, "another call (it can cost up to $0.0002)"),
+    ],
+)
+def test_a_call_is_settled_by_what_its_reply_tells_or_at_its_most(ledger, usage, unit, cap, each, most, words):
+    """A call can take 158 tokens and takes 12: nearly all of the budget is spent, and never more."""
+    budget = Budget(BudgetConfig(**{unit: cap}))
+    replies = run(Metered(usage), ledger, budget, count=300)
+    spent = getattr(budget.spent, unit)
+    assert spent == pytest.approx([reply.status for reply in replies].count("complete") * each, rel=1e-12)
+    assert cap - most < spent <= cap
+    assert words in replies[-1].detail
 
 
-def test_money_is_exact_and_never_over(ledger: Ledger) -> None:
-    budget = Budget(BudgetConfig(usd=0.002))
-    replies = run(Metered(Usage(prompt_tokens=10, completion_tokens=2)), ledger, budget, count=300)
-    done = [reply.status for reply in replies].count("complete")
-    assert budget.spent.usd == pytest.approx(done * 14e-6, rel=1e-12)
-    assert 0.002 - (MOST + 20) * 1e-6 < budget.spent.usd <= 0.002
-    assert "$0.0020 does not allow another call (it can cost up to $0.0002)" in replies[-1].detail
-
-
-def test_the_reservations_of_calls_under_way_count(ledger: Ledger) -> None:
+def test_the_reservations_of_calls_under_way_count(ledger):
     """Room for two at their most: never three at once, although each takes little in the end."""
     lock, most, now = threading.Lock(), 0, 0
 
-    def work() -> None:
+    def work():
         nonlocal most, now
         with lock:
             now += 1
@@ -109,21 +112,7 @@ def test_the_reservations_of_calls_under_way_count(ledger: Ledger) -> None:
     assert {reply.status for reply in replies} == {"complete"}, "a call waits for others to be settled"
 
 
-def test_a_reply_without_usage_counts_at_its_most(ledger: Ledger) -> None:
-    budget = Budget(BudgetConfig(tokens=1000))
-    replies = run(Metered(None), ledger, budget, count=20)
-    assert [reply.status for reply in replies].count("complete") == 1000 // (MOST + 10)
-    assert budget.spent.tokens == 6 * (MOST + 10)
-
-
-def test_replies_of_the_ledger_cost_nothing(ledger: Ledger) -> None:
-    run(Metered(None), ledger, Budget(BudgetConfig(calls=10)), count=10)
-    budget = Budget(BudgetConfig(calls=0, tokens=0, usd=0))
-    assert {reply.status for reply in run(Metered(None), ledger, budget, count=10)} == {"complete"}
-    assert not budget.stopped
-
-
-def test_a_stop_ends_the_wait_for_room(ledger: Ledger) -> None:
+def test_a_stop_ends_the_wait_for_room(ledger):
     stop = threading.Event()
     budget = Budget(BudgetConfig(tokens=MOST + 10))
     backend = Metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
@@ -136,7 +125,7 @@ def test_a_stop_ends_the_wait_for_room(ledger: Ledger) -> None:
 
 
 class Chat(judgekit.Backend):
-    def __init__(self, url: str, retries: int) -> None:
+    def __init__(self, url, retries):
         super().__init__()
         self.http = judgekit.Http(url, retries=retries)
 
@@ -160,9 +149,7 @@ class Chat(judgekit.Backend):
         ([http(400, "{}")] * 5, 1, 0),
     ],
 )
-def test_every_attempt_is_a_call_and_what_may_be_billed_counts(
-    ledger: Ledger, faults: list[bytes], calls: int, tokens: int
-) -> None:
+def test_every_attempt_is_a_call_and_what_may_be_billed_counts(ledger, faults, calls, tokens):
     def handler(connection, request, before):
         answer = faults[before] if before < len(faults) else http(200, "{}")
         connection.sendall(answer) if answer else reset(connection)
@@ -174,78 +161,58 @@ def test_every_attempt_is_a_call_and_what_may_be_billed_counts(
     assert (budget.spent.calls, budget.spent.tokens) == (calls, tokens)
 
 
-def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger: Ledger) -> None:
+def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger):
     with FaultServer(lambda connection, *_: connection.sendall(http(500, "{}", retry_after_ms="5"))) as server:
         (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
         assert len(server.requests) == 3
     assert reply.detail == "not sent again: the budget has no room for another attempt"
 
 
-def test_without_a_bound_or_a_price_nothing_is_sent(ledger: Ledger) -> None:
+def test_without_a_bound_or_a_price_nothing_is_sent(ledger):
     for spec, price, detail in (
         (BudgetConfig(tokens=10_000), PRICE, "max_new_tokens must be set"),
         (BudgetConfig(usd=1), None, "the price must be known"),
+        (BudgetConfig(usd=1), Price(input=1, output=0), ""),  # replies are free, and need no bound
     ):
         backend = Metered(None)
         with LoneCaller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
             (reply,) = caller.calls("generate", [ask(1, None if price else 10)])
         assert detail in reply.detail
-        assert backend.asked == 0
+        assert backend.asked == (not detail)
 
 
-def test_free_replies_need_no_bound(ledger: Ledger) -> None:
-    budget = Budget(BudgetConfig(usd=1))
-    with LoneCaller(Metered(None), ledger, concurrency=1, price=Price(input=1, output=0), budget=budget) as caller:
-        assert [reply.status for reply in caller.calls("generate", [ask(1, None)])] == ["complete"]
-
-
-TEXTS = [
-    "plain words of English prose",
-    "한국어 문장입니다",
-    "🜚🜛 ⸎",
-    "x = [[0]*9 for _ in range(9)]",
-    "\n\t  \n" * 9,
-    "",
-]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_a_prompt_is_never_more_tokens_than_its_bound(text: str) -> None:
+def test_a_prompt_is_never_more_tokens_than_its_bound():
     import tiktoken
 
-    bound = most_tokens(Request(messages=(Message(role="user", content=text),), sampling=Sampling(max_new_tokens=7)))
-    assert bound is not None
-    assert bound.completion_tokens == 7
     every_byte = {bytes([value]): value for value in range(256)}
     worst = tiktoken.Encoding("bytes", pat_str=r"(?s).", mergeable_ranks=every_byte, special_tokens={})
-    assert len(worst.encode(text)) <= len(text.encode()) < bound.prompt_tokens
+    for text in ("plain words of English prose", "한국어 문장입니다", "🜚🜛 ⸎", "x = [[0]*9]", "\n\t  \n" * 9, ""):
+        bound = most_tokens(
+            Request(messages=(Message(role="user", content=text),), sampling=Sampling(max_new_tokens=7))
+        )
+        assert bound.completion_tokens == 7
+        assert len(worst.encode(text)) <= len(text.encode()) < bound.prompt_tokens, text
 
 
-def test_a_schema_and_given_texts_are_part_of_the_bound() -> None:
-    message = Message(role="user", content="q")
-    plain = most_tokens(Request(messages=(message,), sampling=Sampling(max_new_tokens=1)))
-    schema = most_tokens(
-        Request(messages=(message,), sampling=Sampling(max_new_tokens=1), json_schema={"type": "object"})
-    )
-    given = most_tokens(Request(messages=(message,), continuations=("abc", "de")))
-    assert plain is not None
-    assert schema is not None
-    assert given is not None
-    assert schema.prompt_tokens == plain.prompt_tokens + len('{"type": "object"}')
-    assert given.prompt_tokens == 2 * plain.prompt_tokens + 5
+def test_a_schema_and_given_texts_are_part_of_the_bound():
+    def bound(**changes):
+        return most_tokens(Request(messages=(Message(role="user", content="q"),), **changes)).prompt_tokens
+
+    plain = bound(sampling=Sampling(max_new_tokens=1))
+    schema = bound(sampling=Sampling(max_new_tokens=1), json_schema={"type": "object"})
+    assert schema == plain + len('{"type": "object"}')
+    assert bound(continuations=("abc", "de")) == 2 * plain + 5
 
 
-@pytest.mark.parametrize(
-    ("usd", "text"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.0123, "$0.0123"), (0.00000042, "$4.2e-07")]
-)
-def test_money_in_words(usd: float, text: str) -> None:
-    assert dollars(usd) == text
+def test_money_in_words():
+    amounts = {0: "$0.00", 1234.5: "$1,234.50", 0.0123: "$0.0123", 0.00000042: "$4.2e-07"}
+    assert {usd: dollars(usd) for usd in amounts} == amounts
 
 
 class Erratic(judgekit.Backend):
     """Takes any of what it may, at any speed, and fails now and then; keeps what it really took."""
 
-    def __init__(self, draw: random.Random) -> None:
+    def __init__(self, draw):
         super().__init__()
         self.draw, self.lock = draw, threading.Lock()
         self.calls = self.tokens = 0
@@ -271,14 +238,7 @@ class Erratic(judgekit.Backend):
     tokens=st.none() | st.integers(0, 9000),
     usd=st.none() | st.floats(0, 0.01),
 )
-def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(
-    tmp_path_factory: pytest.TempPathFactory,
-    seed: int,
-    jobs: int,
-    calls: int | None,
-    tokens: int | None,
-    usd: float | None,
-) -> None:
+def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(tmp_path_factory, seed, jobs, calls, tokens, usd):
     spec = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
     budget, backend = Budget(spec), Erratic(random.Random(seed))
     with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:

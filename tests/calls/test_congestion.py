@@ -3,15 +3,13 @@
 Real servers in real time are in tests/end_to_end/test_rough_servers.py.
 """
 
-from __future__ import annotations
-
 import random
 
 import pytest
 
 from judgekit.calls.retries import Tries
 from judgekit.errors import NotSent
-from storms import Admits, Storm, Story
+from storms import Admits, Storm
 
 # 60 calls a second, or 20, in buckets and windows of every kind. Retry-After exact, in whole seconds, or left out.
 TOLD = {
@@ -41,7 +39,7 @@ LONG = {  # Retry-After, in seconds, where the next call would be let in within 
 UNLIMITED = 1e9  # calls a second
 
 
-def storm(server: Admits, calls: int, width: int) -> Story:
+def storm(server, calls, width):
     random.seed(width)  # of the backoff's jitter
     story = Storm(server, calls, width, seed=width).run()
     assert story.turned_away > 0
@@ -52,7 +50,7 @@ def storm(server: Admits, calls: int, width: int) -> Story:
 
 @pytest.mark.parametrize("width", [16, 32])
 @pytest.mark.parametrize("kind", TOLD)
-def test_four_fifths_of_what_the_server_admits(kind: str, width: int) -> None:
+def test_four_fifths_of_what_the_server_admits(kind, width):
     story = storm(TOLD[kind], 3000, width)
     assert story.lost == 0
     assert story.share(TOLD[kind]) >= 0.8
@@ -60,7 +58,7 @@ def test_four_fifths_of_what_the_server_admits(kind: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", [16, 32])
 @pytest.mark.parametrize("kind", UNTOLD)
-def test_four_fifths_where_it_does_not_say_when_to_come_back(kind: str, width: int) -> None:
+def test_four_fifths_where_it_does_not_say_when_to_come_back(kind, width):
     story = storm(UNTOLD[kind], 3000, width)
     assert story.lost == 0, "a call that is turned away while others are let in has not failed"
     assert story.share(UNTOLD[kind]) >= 0.8
@@ -69,14 +67,14 @@ def test_four_fifths_where_it_does_not_say_when_to_come_back(kind: str, width: i
 @pytest.mark.parametrize("after", ["none", 1.0])
 @pytest.mark.parametrize("delay", [0.05, 0.4, 2.0])
 @pytest.mark.parametrize("slots", [1, 4, 16, 64])
-def test_four_fifths_of_what_a_limit_on_the_calls_at_once_admits(slots: int, delay: float, after: str | float) -> None:
+def test_four_fifths_of_what_a_limit_on_the_calls_at_once_admits(slots, delay, after):
     server = Admits(UNLIMITED, burst=UNLIMITED, slots=slots, delay=delay, after=after)
     story = storm(server, max(1000, int(40 * server.most)), 64 if slots < 64 else 80)
     assert story.lost == 0
     assert story.share(server) >= 0.8
 
 
-def test_as_many_calls_as_it_takes_at_once_are_never_turned_away() -> None:
+def test_as_many_calls_as_it_takes_at_once_are_never_turned_away():
     server = Admits(UNLIMITED, burst=UNLIMITED, slots=64, delay=0.05)
     story = Storm(server, 5000, 64).run()
     assert story.turned_away == 0
@@ -85,7 +83,7 @@ def test_as_many_calls_as_it_takes_at_once_are_never_turned_away() -> None:
 
 @pytest.mark.parametrize("calls", [1500, 6000])
 @pytest.mark.parametrize("kind", LONG)
-def test_four_fifths_of_what_a_far_too_long_pause_leaves(kind: str, calls: int) -> None:
+def test_four_fifths_of_what_a_far_too_long_pause_leaves(kind, calls):
     """Nothing may be sent in a pause, and no client knows the limit before it was turned away twice: once by the
     burst, and once by the rate."""
     server = LONG[kind]
@@ -96,7 +94,7 @@ def test_four_fifths_of_what_a_far_too_long_pause_leaves(kind: str, calls: int) 
     assert possible / seconds >= 0.8
 
 
-def test_a_server_that_lets_nobody_in_is_given_up_after_two_minutes() -> None:
+def test_a_server_that_lets_nobody_in_is_given_up_after_two_minutes():
     server = Admits(1e-9, burst=0, after="none")
     storm = Storm(server, 1000, 8)
     with pytest.raises(NotSent, match=r"turned all calls away for 1[2-9]\d s"):
@@ -105,7 +103,7 @@ def test_a_server_that_lets_nobody_in_is_given_up_after_two_minutes() -> None:
     assert storm.now < 140
 
 
-def test_a_call_that_is_turned_away_while_others_get_in_is_patient() -> None:
+def test_a_call_that_is_turned_away_while_others_get_in_is_patient():
     away = Tries(0).after_status(429, {}, patient=True, busy=False)
     assert away is None
     tries = Tries(0)

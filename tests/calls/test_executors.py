@@ -1,10 +1,7 @@
 """Executors: another one gives the same record; one that breaks its contract is named, with nothing paid for lost."""
 
-from __future__ import annotations
-
 import json
 import pickle
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +11,7 @@ from executors import ExecutorPlugin, Odd
 from judgekit.calls.ledger import Ledger
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.records import Call, Message, Reply, Request
 from judgekit.testing import ParrotPlugin
@@ -25,7 +22,7 @@ PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 2}
 
 
-def executed(here: Path, home: str, **changes: object) -> Outcome:
+def executed(here, home, **changes):
     tree = {
         "name": "parrots",
         "data": {"path": "items.json"},
@@ -42,7 +39,7 @@ def executed(here: Path, home: str, **changes: object) -> Outcome:
     return Run(RunConfig.model_validate(tree | changes), here, manager, settings).execute()
 
 
-def test_another_executor_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_another_executor_gives_the_same_bytes(tmp_path):
     here, there = (executed(tmp_path, name, executor=name) for name in ("threads", "processes"))
     assert here.asked == there.asked > 20
     assert here.record.run_id == there.record.run_id
@@ -52,21 +49,21 @@ def test_another_executor_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (here.folder.path / name).read_bytes() == (there.folder.path / name).read_bytes()
 
 
-def test_what_another_executor_stored_is_found_by_threads(tmp_path: Path) -> None:
+def test_what_another_executor_stored_is_found_by_threads(tmp_path):
     there = executed(tmp_path, "home", executor="processes")
     again = executed(tmp_path, "home", executor="threads")
     assert (again.asked, again.from_ledger) == (0, there.asked + there.from_ledger)
 
 
-def test_an_executor_that_is_none_is_a_problem_of_the_config(tmp_path: Path) -> None:
+def test_an_executor_that_is_none_is_a_problem_of_the_config(tmp_path):
     with pytest.raises(PreflightError, match=r"executor: no executor is named 'process'.*did you mean 'processes'"):
         executed(tmp_path, "home", executor="process")
 
 
-def test_two_plugins_with_one_executor_are_both_named() -> None:
+def test_two_plugins_with_one_executor_are_both_named():
     class Other:
         @judgekit.hookimpl
-        def judgekit_executors(self) -> Mapping[str, type[judgekit.Executor]]:
+        def judgekit_executors(self):
             return {"threads": Odd}
 
     manager = build_manager(only=(), extra=[])
@@ -75,14 +72,14 @@ def test_two_plugins_with_one_executor_are_both_named() -> None:
         Catalogue(manager)
 
 
-def ask(number: int) -> Call:
+def ask(number):
     return Call(Request(messages=(Message(role="user", content=str(number)),)))
 
 
 class Pairs(judgekit.Backend):
     max_batch = 2
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+    def generate(self, requests):
         return [Reply(text=f"re: {request.prompt}") for request in requests]
 
 
@@ -91,12 +88,12 @@ class Keeping(Odd):
 
     kept: list[judgekit.Work]
 
-    def carry_out(self, work: judgekit.Work, backend: judgekit.Backend, report: object) -> list[judgekit.Answer]:
+    def carry_out(self, work, backend, report):
         self.kept.append(pickle.loads(pickle.dumps(work)))
-        return pickle.loads(pickle.dumps(self.kept[-1].carry_out(self.kept[-1].build())))  # type: ignore[no-any-return]
+        return pickle.loads(pickle.dumps(self.kept[-1].carry_out(self.kept[-1].build())))
 
 
-def test_what_crosses_to_an_executor_can_be_pickled(tmp_path: Path) -> None:
+def test_what_crosses_to_an_executor_can_be_pickled(tmp_path):
     executor = Keeping(1)
     executor.kept = []
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -107,7 +104,7 @@ def test_what_crosses_to_an_executor_can_be_pickled(tmp_path: Path) -> None:
         assert ledger.stats().entries == 4
 
 
-def test_a_real_backends_options_can_be_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_backends_options_can_be_pickled(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a-key-that-is-a-secret")
     options = OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1")
     work = judgekit.Work("generate", [ask(1).request], ["name"], tmp_path, OpenAIBackend, options, Path("here"))
@@ -127,7 +124,7 @@ def test_a_real_backends_options_can_be_pickled(tmp_path: Path, monkeypatch: pyt
         ("no answers", "must return the answers to its work", 0),
     ],
 )
-def test_an_executor_that_breaks_its_contract_is_named(tmp_path: Path, way: str, said: str, kept: int) -> None:
+def test_an_executor_that_breaks_its_contract_is_named(tmp_path, way, said, kept):
     """What it did answer is in the ledger: the next start does not pay for it again."""
     executor = Odd(1)
     executor.way = way

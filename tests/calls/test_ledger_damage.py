@@ -1,5 +1,6 @@
 """Whatever happens to the file or to the process: what was committed is there, and trouble is one clear line."""
 
+import contextlib
 import os
 import random
 import signal
@@ -7,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,44 +16,52 @@ from judgekit.errors import StorageError
 from judgekit.records import Reply
 
 
-def _filled(path: Path, count: int = 300) -> Path:
+def _filled(path, count=300):
     with Ledger(path) as ledger:
         for i in range(count):
             ledger.put(f"key-{i}", "[1]", {}, Reply(text=f"{i} " * 200))
     return path
 
 
-def _one_line(error: StorageError, path: Path) -> None:
-    assert error.exit_code == 6
-    assert str(error).startswith(f"{path}: ")
-    assert "\n" not in str(error)
+def _scribble(path):
+    data = _filled(path).read_bytes()
+    path.write_bytes(data[:8192] + os.urandom(len(data) - 8192))
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    path.write_bytes(b"this is not a database\n" * 500)
-    with pytest.raises(StorageError, match="file is not a database") as caught:
-        Ledger(path)
-    _one_line(caught.value, path)
+def _sql(command):
+    def change(path):
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute(command)
+            db.commit()
+
+    return change
 
 
-def test_a_damaged_page(tmp_path: Path) -> None:
-    path = _filled(tmp_path / "ledger.sqlite")
-    data = bytearray(path.read_bytes())
-    data[4096 * 2 :] = os.urandom(len(data) - 4096 * 2)
-    path.write_bytes(data)
-
-    def read_all() -> None:
-        with Ledger(path) as ledger:
-            for i in range(300):
-                ledger.get(f"key-{i}", "[1]")
-
-    with pytest.raises(StorageError, match="malformed") as caught:
-        read_all()
-    _one_line(caught.value, path)
+DAMAGE = {
+    "file is not a database": lambda path: path.write_bytes(b"this is not a database\n" * 500),
+    "malformed": _scribble,
+    "not a ledger of judgekit": _sql("CREATE TABLE people (name TEXT)"),
+    "newer judgekit": lambda path: _sql("PRAGMA user_version = 99")(_filled(path, 1)),
+    "ledger.sqlite: ": lambda path: path.mkdir(),
+    "cannot": lambda path: path.parent.rmdir() or path.parent.write_text(""),
+}
 
 
-def test_a_damaged_reply(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", DAMAGE)
+def test_what_is_no_ledger_is_one_line_and_left_alone(tmp_path, said):
+    path = tmp_path / "deep" / "ledger.sqlite"
+    path.parent.mkdir()
+    DAMAGE[said](path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(StorageError, match=said) as caught, Ledger(path) as ledger:
+        [ledger.get(f"key-{i}", "[1]") for i in range(300)]
+    assert caught.value.exit_code == 6
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert not before or path.read_bytes() == before
+
+
+def test_a_damaged_reply(tmp_path):
     path = _filled(tmp_path / "ledger.sqlite", 2)
     for text in ('{"text": 7}', "{", '{"status": "fine"}'):
         with sqlite3.connect(path) as db:
@@ -61,34 +69,6 @@ def test_a_damaged_reply(tmp_path: Path) -> None:
         db.close()
         with Ledger(path) as ledger, pytest.raises(StorageError, match="entry key-1 holds no reply"):
             ledger.get("key-1", "[1]")
-
-
-def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "app.db"
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE people (name TEXT)")
-    db.close()
-    before = path.read_bytes()
-    with pytest.raises(StorageError, match="not a ledger of judgekit"):
-        Ledger(path)
-    assert path.read_bytes() == before
-
-
-def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    path = _filled(tmp_path / "ledger.sqlite", 1)
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(StorageError, match="newer judgekit"):
-        Ledger(path)
-
-
-def test_a_path_that_cannot_be(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file" / "ledger.sqlite", tmp_path):
-        with pytest.raises(StorageError) as caught:
-            Ledger(path)
-        _one_line(caught.value, path)
 
 
 FULL = """
@@ -109,7 +89,7 @@ except StorageError as error:
 """
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     path = tmp_path / "ledger.sqlite"
     done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 6, done.stderr
@@ -140,14 +120,13 @@ for worker in range(4):
 """
 
 
-def test_kill_9_loses_nothing_committed(tmp_path: Path) -> None:
+def test_kill_9_loses_nothing_committed(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    committed: set[str] = set()
+    committed = set()
     for kill in range(4):
         child = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), str(kill)], stdout=subprocess.PIPE, text=True
         )
-        assert child.stdout is not None
         committed.add(child.stdout.readline().strip())
         time.sleep(random.uniform(0, 0.15))
         child.send_signal(signal.SIGKILL)
@@ -195,17 +174,17 @@ for round in range(rounds):
 """
 
 
-def _cold_starts(folder: Path, rounds: int) -> None:
+def _cold_starts(folder, rounds):
     command = [sys.executable, "-c", COLD_START, str(folder), str(rounds), "8", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["0 40 45"] * rounds, done.stderr
 
 
-def test_eight_processes_start_cold_on_one_ledger(tmp_path: Path) -> None:
+def test_eight_processes_start_cold_on_one_ledger(tmp_path):
     _cold_starts(tmp_path, 4)
 
 
 @pytest.mark.slow
-def test_eight_processes_start_cold_fifty_times(tmp_path: Path) -> None:
+def test_eight_processes_start_cold_fifty_times(tmp_path):
     _cold_starts(tmp_path, 50)

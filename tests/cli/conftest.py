@@ -1,9 +1,6 @@
 """A folder with items, stored answers and a config, as the commands find it."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +20,7 @@ reports: [json]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     (tmp_path / "judgekit.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)

@@ -1,16 +1,13 @@
 """Every metric by the groups of a field: in the record, on the terminal, in the summary and in the report."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from judgekit.cli.breakdowns import breakdown_tables
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.records import VERDICT_STATUSES, Scale
 from judgekit.run_folder import RunFolder
@@ -20,7 +17,7 @@ from judgekit.statistics.items import ItemTable
 SUBJECTS = 57
 
 
-def items(subjects: int, each: int = 4) -> list[dict[str, Any]]:
+def items(subjects, each=4):
     """Of every subject `each` items; one of them alone is of the subject "rare", some have no difficulty."""
     found = [
         {
@@ -37,8 +34,8 @@ def items(subjects: int, each: int = 4) -> list[dict[str, Any]]:
     return [*found, {**found[0], "id": "rare", "instruction": "Rare?", "category": "rare"}]
 
 
-def config(**changes: Any) -> RunConfig:
-    tree: dict[str, Any] = {
+def config(**changes):
+    tree = {
         "name": "groups",
         "data": {"path": "items.json"},
         "models": {name: {"backend": "responses", "path": "items.json", "field": name} for name in ("one", "two")},
@@ -50,21 +47,21 @@ def config(**changes: Any) -> RunConfig:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(items(3)))
     return tmp_path
 
 
 @pytest.fixture
-def execute(here: Path) -> Callable[..., Outcome]:
-    def run(spec: RunConfig | None = None) -> Outcome:
+def execute(here):
+    def run(spec=None):
         manager = build_manager(only=("datasets", "json", "html", "metrics", "readings", "responses"))
         return Run(spec or config(), here, manager, Settings(output=here / "runs", home=here / "home")).execute()
 
     return run
 
 
-def test_every_metric_has_an_estimate_a_group_and_system(execute) -> None:
+def test_every_metric_has_an_estimate_a_group_and_system(execute):
     record = execute().record
     category, difficulty = record.breakdowns
     assert [(group.name, group.n_samples) for group in category.groups] == [
@@ -79,7 +76,7 @@ def test_every_metric_has_an_estimate_a_group_and_system(execute) -> None:
     }  # fmt: skip
 
 
-def test_the_parts_make_the_whole(execute) -> None:
+def test_the_parts_make_the_whole(execute):
     record = execute().record
     whole = {(one.metric, one.system): one for one in record.estimates}
     for breakdown in record.breakdowns:
@@ -90,7 +87,7 @@ def test_the_parts_make_the_whole(execute) -> None:
             assert total == pytest.approx(one.value)
 
 
-def test_a_group_of_one_item_has_a_value_and_no_interval(execute) -> None:
+def test_a_group_of_one_item_has_a_value_and_no_interval(execute):
     found = [one for one in execute().record.breakdowns[0].estimates if one.group == "rare"]
     assert found
     for one in found:
@@ -98,7 +95,7 @@ def test_a_group_of_one_item_has_a_value_and_no_interval(execute) -> None:
         assert (one.interval.low, one.interval.note) == (None, "one item has no interval")
 
 
-def test_a_part_of_a_table_is_the_table_of_its_samples() -> None:
+def test_a_part_of_a_table_is_the_table_of_its_samples():
     whole, alone = ItemTable(), ItemTable()
     for number in range(30):
         value = None if number % 7 == 0 else (number * 37 % 11) / 10
@@ -117,19 +114,19 @@ def test_a_part_of_a_table_is_the_table_of_its_samples() -> None:
     assert len(whole.part([])) == 0
 
 
-def test_a_field_that_is_nowhere_is_an_error_before_any_call(execute) -> None:
+def test_a_field_that_is_nowhere_is_an_error_before_any_call(execute):
     with pytest.raises(
         PreflightError, match=r"statistics.by: no sample has a field 'dificulty'; did you mean 'difficulty'"
     ):
         execute(config(statistics={"by": ["dificulty"]}))
 
 
-def test_a_cluster_field_that_some_lack_is_an_error_before_any_call(execute) -> None:
+def test_a_cluster_field_that_some_lack_is_an_error_before_any_call(execute):
     with pytest.raises(PreflightError, match=r"statistics.cluster: 5 of 13 samples have no 'difficulty'"):
         execute(config(statistics={"cluster": "difficulty"}))
 
 
-def test_clusters_are_those_of_any_field(here, execute) -> None:
+def test_clusters_are_those_of_any_field(here, execute):
     many = [{**item, "page": number // 2} for number, item in enumerate(items(6))]
     (here / "items.json").write_text(json.dumps(many))
     record = execute(config(statistics={"cluster": "page", "by": "page", "resamples": 99})).record
@@ -139,13 +136,13 @@ def test_clusters_are_those_of_any_field(here, execute) -> None:
     assert {one.n_clusters for one in breakdown.estimates} == {None}, "within one cluster there are no clusters"
 
 
-def test_by_is_one_name_or_a_list_without_doubles() -> None:
+def test_by_is_one_name_or_a_list_without_doubles():
     assert config(statistics={"by": "category"}).statistics.by == ("category",)
     with pytest.raises(ValueError, match="'category' is named twice"):
         config(statistics={"by": ["category", "category"]})
 
 
-def test_equal_work_gives_equal_bytes(execute) -> None:
+def test_equal_work_gives_equal_bytes(execute):
     outcome = execute()
     record = (outcome.folder.path / "record.json").read_bytes()
     execute()
@@ -153,7 +150,7 @@ def test_equal_work_gives_equal_bytes(execute) -> None:
     assert outcome.folder.view().record == outcome.record
 
 
-def test_an_older_record_has_no_breakdown(execute) -> None:
+def test_an_older_record_has_no_breakdown(execute):
     outcome = execute(config(statistics={"resamples": 99}))
     path = outcome.folder.path / "record.json"
     tree = json.loads(path.read_text())
@@ -164,7 +161,7 @@ def test_an_older_record_has_no_breakdown(execute) -> None:
     assert RunFolder(outcome.folder.path).view().record == outcome.record
 
 
-def test_the_summary_has_every_group(execute) -> None:
+def test_the_summary_has_every_group(execute):
     tree = json.loads((execute().folder.path / "summary.json").read_text())
     category = tree["breakdowns"][0]
     assert category["field"] == "category"
@@ -175,7 +172,7 @@ def test_the_summary_has_every_group(execute) -> None:
     assert all(one["group"] is None for one in tree["estimates"])
 
 
-def test_the_terminal_shows_a_line_a_group_and_a_column_a_system(execute) -> None:
+def test_the_terminal_shows_a_line_a_group_and_a_column_a_system(execute):
     tables = list(breakdown_tables(execute().record))
     title, columns, lines = tables[0]
     assert title.startswith("exact by category: 4 groups;")
@@ -185,7 +182,7 @@ def test_the_terminal_shows_a_line_a_group_and_a_column_a_system(execute) -> Non
     assert len(tables) == 4
 
 
-def test_of_many_groups_the_terminal_shows_both_ends(here, execute) -> None:
+def test_of_many_groups_the_terminal_shows_both_ends(here, execute):
     (here / "items.json").write_text(json.dumps(items(SUBJECTS)))
     title, _, lines = next(breakdown_tables(execute().record))
     assert "58 groups, the lowest and the highest of one" in title
@@ -193,7 +190,7 @@ def test_of_many_groups_the_terminal_shows_both_ends(here, execute) -> None:
     assert lines[10][0] == "… 38 others, in the reports"
 
 
-def test_the_report_has_a_chart_and_a_table_of_57_subjects(here, execute) -> None:
+def test_the_report_has_a_chart_and_a_table_of_57_subjects(here, execute):
     (here / "items.json").write_text(json.dumps(items(SUBJECTS)))
     outcome = execute(config(reports=["html"]))
     page = (outcome.folder.path / "report.html").read_text()
@@ -205,6 +202,6 @@ def test_the_report_has_a_chart_and_a_table_of_57_subjects(here, execute) -> Non
     assert '<a href="#groups">Groups</a>' in page
 
 
-def test_a_report_without_breakdowns_has_no_such_section(execute) -> None:
+def test_a_report_without_breakdowns_has_no_such_section(execute):
     page = (execute(config(reports=["html"], statistics={"resamples": 99})).folder.path / "report.html").read_text()
     assert 'id="groups"' not in page

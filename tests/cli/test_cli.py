@@ -1,16 +1,13 @@
 """The command line as a person meets it: outputs, one-line errors, exit codes."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
 
 import pytest
 
 from judgekit.cli import COMMANDS, execute
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_names_every_command(capsys):
     assert execute(["--help"]) == 0
     text = capsys.readouterr().out
     for name in [*COMMANDS, "gpt2"]:
@@ -20,12 +17,12 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "name", [*COMMANDS, "ledger stats", "ledger prune", "gpt2 pretrain", "gpt2 finetune", "gpt2 generate"]
 )
-def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(name, capsys):
     assert execute([*name.split(), "--help"]) == 0
     assert "Usage: judgekit" in capsys.readouterr().out
 
 
-def test_reports_are_made_again_from_the_record(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_are_made_again_from_the_record(here, capsys):
     execute(["run", "--progress", "none"])
     (folder,) = (here / "runs").iterdir()
     before = (folder / "summary.json").read_bytes()
@@ -57,9 +54,7 @@ def test_reports_are_made_again_from_the_record(here: Path, capsys: pytest.Captu
         (["doctor", "olama"], 2, "no backend is named 'olama'; did you mean 'ollama'?"),
     ],
 )
-def test_errors_are_one_line_with_the_right_exit_code(
-    here: Path, capsys: pytest.CaptureFixture[str], args: list[str], code: int, expected: str
-) -> None:
+def test_errors_are_one_line_with_the_right_exit_code(here, capsys, args, code, expected):
     assert execute(args) == code
     err = capsys.readouterr().err
     assert expected in err

@@ -1,15 +1,9 @@
 """What reaches a terminal: no control characters, and no command of a CI system."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
-
 from judgekit.cli import execute
 
 
-def test_terminal_controls_never_reach_the_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_controls_never_reach_the_terminal(here, capsys):
     with (here / "judgekit.yaml").open("a") as config:
         config.write('"\\e[31mred\\u202e": 1\n')
     assert execute(["validate"]) == 2

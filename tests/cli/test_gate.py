@@ -29,17 +29,11 @@ def places(tmp_path, capsys):
     return new, gate
 
 
-@pytest.mark.parametrize(("change", "code", "word"), [(0, 0, "PASS"), (-5, 1, "FAIL")])
-def test_exit_codes(places, change, code, word):
-    new, gate = places
-    found, out, err = gate(new(change))
-    assert (found, err) == (code, "")
-    assert out.startswith(f"{word}: ")
-
-
 def test_the_verdict_comes_with_what_is_needed_to_read_it(places):
     new, gate = places
-    _, out, _ = gate(new(-5))
+    assert gate(new(0, "good"))[::2] == (0, "")
+    code, out, err = gate(new(-5))
+    assert (code, out.startswith("FAIL: "), err) == (1, True, "")
     for expected in (
         "gate of new against the baseline old",
         "loss under 3.0",
@@ -85,16 +79,6 @@ def test_errors_are_2_and_name_what_is_wrong(places, tmp_path):
     ):
         assert gate(good, *words)[0] == 2
     assert gate(tmp_path / "nowhere")[0] == 2
-
-
-def test_a_record_of_a_newer_judgekit_is_refused(places):
-    new, gate = places
-    run = new(0)
-    tree = json.loads((run / "record.json").read_text())
-    (run / "record.json").write_text(json.dumps(tree | {"schema_version": 9}))
-    code, _, err = gate(run)
-    assert code == 2
-    assert "newer judgekit (schema 9)" in err
 
 
 def test_the_record_itself_can_be_named_and_the_only_metric_left_out(places):

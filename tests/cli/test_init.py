@@ -1,16 +1,12 @@
 """`judgekit init`: configs that load, and nothing overwritten."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from judgekit.cli import execute
 
 
 @pytest.mark.parametrize("template", ["score", "pairwise", "mmlu", "finetune"])
-def test_init_writes_a_config_that_loads(here: Path, template: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_writes_a_config_that_loads(here, template, capsys):
     from judgekit.config.load import load
 
     assert execute(["init", "new", "--template", template]) == 0

@@ -8,7 +8,7 @@ import sys
 from judgekit.cli.interrupts import interruptible
 
 
-def test_the_first_signal_sets_the_event_and_the_handlers_come_back(capsys) -> None:
+def test_the_first_signal_sets_the_event_and_the_handlers_come_back(capsys):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
         with interruptible() as stop:
@@ -19,7 +19,7 @@ def test_the_first_signal_sets_the_event_and_the_handlers_come_back(capsys) -> N
     assert "stopping" in capsys.readouterr().err
 
 
-def test_the_second_signal_ends_the_process_with_130() -> None:
+def test_the_second_signal_ends_the_process_with_130():
     code = (
         "import os, signal, time\nfrom judgekit.cli.interrupts import interruptible\n"
         "with interruptible():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)"

@@ -7,7 +7,7 @@ from judgekit.cli import execute
 from judgekit.records import Message, Reply, Request
 
 
-def test_replies_are_counted_and_forgotten_only_when_confirmed(tmp_path, capsys) -> None:
+def test_replies_are_counted_and_forgotten_only_when_confirmed(tmp_path, capsys):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         for number, status in enumerate(("complete", "complete", "refused")):
             identity = {"model": "m"}

@@ -8,7 +8,7 @@ from judgekit.cli.listing import KINDS
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "runs"])
-def test_everything_that_is_offered_is_listed(kind, capsys) -> None:
+def test_everything_that_is_offered_is_listed(kind, capsys):
     from judgekit.plugins import Catalogue, build_manager
     from judgekit.prompting.templates import Prompts
 
@@ -17,7 +17,7 @@ def test_everything_that_is_offered_is_listed(kind, capsys) -> None:
     assert set(Prompts().names() if kind == "prompts" else Catalogue(build_manager()).offers(kind)) <= first
 
 
-def test_finished_runs_are_listed_and_none_is_said(tmp_path, capsys) -> None:
+def test_finished_runs_are_listed_and_none_is_said(tmp_path, capsys):
     assert execute(["list", "runs", "-o", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert (out, str(tmp_path) in err) == ("", True)

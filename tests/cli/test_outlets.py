@@ -1,7 +1,5 @@
 """`judgekit gate` and `judgekit run` as a CI job starts them: files, annotations, summaries, exit codes; offline."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -34,7 +32,7 @@ OPTIONS = [part for option, file in FILES.items() for part in (f"--{option}", fi
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch):
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -43,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answers(folder: Path, right: int) -> None:
+def answers(folder, right):
     items = [
         {"id": f"i{n}", "instruction": f"Say w{n}.", "output": f"w{n}", "model_response": f"w{n}" if n < right else "?"}
         for n in range(40)
@@ -51,20 +49,20 @@ def answers(folder: Path, right: int) -> None:
     (folder / "items.json").write_text(json.dumps(items))
 
 
-def run(*args: str) -> int:
+def run(*args):
     return execute(["run", "--progress", "none", *args])
 
 
-def latest(here: Path) -> str:
+def latest(here):
     return str(max((here / "runs").iterdir(), key=lambda path: path.stat().st_mtime))
 
 
-def results(path: Path) -> list:
+def results(path):
     return [result for suite in JUnitXml.fromfile(str(path)) for case in suite for result in case.result]
 
 
 @pytest.mark.parametrize(("least", "code", "kinds"), [("0.2", 0, []), ("0.9", 1, [Failure]), ("0.5", 3, [Error])])
-def test_the_gate_writes_every_file(here: Path, least: str, code: int, kinds: list[type]) -> None:
+def test_the_gate_writes_every_file(here, least, code, kinds):
     assert run() == 0
     assert execute(["gate", latest(here), "--min", least, *OPTIONS]) == code
     assert [type(result) for result in results(here / "j.xml")] == kinds
@@ -76,7 +74,7 @@ def test_the_gate_writes_every_file(here: Path, least: str, code: int, kinds: li
     assert json.loads((here / "s.json").read_text())["gate"]["outcome"] == outcome
 
 
-def test_a_baseline_of_another_instrument_is_an_error_in_every_file(here: Path) -> None:
+def test_a_baseline_of_another_instrument_is_an_error_in_every_file(here):
     run()
     assert execute(["baseline", "set", latest(here), "b.json"]) == 0
     assert execute(["gate", latest(here), "--baseline", "b.json", "--margin", "0.4", *OPTIONS]) == 0
@@ -91,15 +89,13 @@ def test_a_baseline_of_another_instrument_is_an_error_in_every_file(here: Path) 
     assert json.loads((here / "s.json").read_text())["gate"] is None
 
 
-def test_no_earlier_pass_is_left_where_there_is_no_run(here: Path) -> None:
+def test_no_earlier_pass_is_left_where_there_is_no_run(here):
     (here / "j.xml").write_text("<testsuites/>")
     assert execute(["gate", "runs/none", "--min", "0.5", *OPTIONS]) == 2
     assert not (here / "j.xml").exists()
 
 
-def test_github_gets_annotations_and_a_summary_by_itself(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_github_gets_annotations_and_a_summary_by_itself(here, monkeypatch, capfd):
     run()
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "step.md"))
     assert execute(["gate", latest(here), "--min", "0.9", "--json"]) == 1
@@ -118,7 +114,7 @@ def test_github_gets_annotations_and_a_summary_by_itself(
     assert not (here / "step.md").exists()
 
 
-def test_a_run_with_a_gate_tells_github_and_one_without_does_not(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_a_gate_tells_github_and_one_without_does_not(here, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here / "step.md"))
     assert run() == 0
     assert not (here / "step.md").exists()
@@ -128,7 +124,7 @@ def test_a_run_with_a_gate_tells_github_and_one_without_does_not(here: Path, mon
     assert isinstance(failure, Failure)
 
 
-def test_a_judge_that_dies_is_an_error_and_no_judge_at_all_is_no_run(here: Path) -> None:
+def test_a_judge_that_dies_is_an_error_and_no_judge_at_all_is_no_run(here):
     items = json.loads((here / "items.json").read_text())
     del items[3]["model_response"]
     (here / "items.json").write_text(json.dumps(items))
@@ -139,7 +135,7 @@ def test_a_judge_that_dies_is_an_error_and_no_judge_at_all_is_no_run(here: Path)
     assert run("dead.yaml") == 4
 
 
-def test_a_file_that_cannot_be_written_is_a_storage_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_a_storage_error(here, capsys):
     run()
     (here / "file").write_text("")
     assert execute(["gate", latest(here), "--min", "0.2", "--junit", "file/j.xml"]) == 6
@@ -149,9 +145,7 @@ def test_a_file_that_cannot_be_written_is_a_storage_error(here: Path, capsys: py
 # --- offline ----------------------------------------------------------------------------------------------------------
 
 
-def test_offline_the_ledger_answers_and_the_server_is_not_needed(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_offline_the_ledger_answers_and_the_server_is_not_needed(here, capsys):
     with ChatServer() as server:
         (here / "judgekit.yaml").write_text(JUDGED.replace("URL", server.url))
         assert run("--offline") == 3

@@ -1,18 +1,11 @@
 """`judgekit plugins`."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
-
-import pytest
 
 from judgekit.cli import execute
 
 
-def test_a_plugin_can_be_blocked_by_the_environment(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plugin_can_be_blocked_by_the_environment(here, monkeypatch, capsys):
     monkeypatch.setenv("JUDGEKIT_BLOCK_PLUGINS", "gpt2,html")
     assert execute(["plugins"]) == 0
     out = capsys.readouterr().out

@@ -1,11 +1,5 @@
 """`judgekit rescore` and `judgekit agreement` as commands, over a real server."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
-
 from judged_runs import scores
 from judgekit.cli import execute
 from judgekit.testing import ChatServer
@@ -14,7 +8,7 @@ from scoring import in_process, prepare
 CALLS = 12
 
 
-def test_responses_are_judged_again_over_a_real_server_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_responses_are_judged_again_over_a_real_server_once(tmp_path, capsys):
     with ChatServer() as server:
         assert in_process(prepare(tmp_path, server.url, CALLS, 4)).returncode == 0
         (first,) = (tmp_path / "runs").iterdir()
@@ -44,10 +38,8 @@ def test_responses_are_judged_again_over_a_real_server_once(tmp_path: Path, caps
     assert "12 responses" in capsys.readouterr().out
 
 
-def test_what_cannot_be_rescored_is_one_clear_error(
-    stored: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = stored(scores([1, 2]))  # type: ignore[operator]
+def test_what_cannot_be_rescored_is_one_clear_error(stored, tmp_path, capsys):
+    run = stored(scores([1, 2]))
     cases = [
         (["rescore", str(run), "--judge", "mian"], "no judge is named 'mian'; did you mean 'main'? (there are: main)"),
         (["rescore", str(tmp_path / "gone"), "--judge", "main"], "name the folder of a finished run"),

@@ -1,17 +1,12 @@
 """`judgekit run`: what it prints where, its flags, and its exit codes."""
 
-from __future__ import annotations
-
 import json
 import re
-from pathlib import Path
-
-import pytest
 
 from judgekit.cli import execute
 
 
-def test_a_run_prints_its_table_and_where_the_report_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_prints_its_table_and_where_the_report_is(here, capsys):
     assert execute(["run", "--progress", "none"]) == 0
     out, err = capsys.readouterr()
     assert re.search(r"exact +mine +50.0 % +\[.*%\] +wilson +6 × 1 +0", out), out
@@ -23,7 +18,7 @@ def test_a_run_prints_its_table_and_where_the_report_is(here: Path, capsys: pyte
     assert "generating mine: 6/6" in err, "no terminal: plain lines on stderr"
 
 
-def test_flags_change_the_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_change_the_run(here, capsys):
     assert execute(["run", "--limit", "3", "--set", "name=three", "-o", "elsewhere", "--progress", "none"]) == 0
     assert "three: 3 samples" in capsys.readouterr().out
     (folder,) = (here / "elsewhere").iterdir()
@@ -31,7 +26,7 @@ def test_flags_change_the_run(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert record["spec"]["limit"] == 3
 
 
-def test_environment_stands_between_flags_and_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_stands_between_flags_and_file(here, monkeypatch):
     monkeypatch.setenv("JUDGEKIT_LIMIT", "2")
     monkeypatch.setenv("JUDGEKIT_OUTPUT", "out")
     assert execute(["run", "--set", "limit=5", "--progress", "none"]) == 0
@@ -39,7 +34,7 @@ def test_environment_stands_between_flags_and_file(here: Path, monkeypatch: pyte
     assert json.loads((folder / "record.json").read_text())["n_samples"] == 2
 
 
-def test_a_dry_run_calls_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_calls_nothing(here, capsys):
     assert execute(["run", "--dry-run", "--progress", "none"]) == 0
     assert re.search(r"generating mine +6 +0", capsys.readouterr().out)
     assert not (here / "runs").exists()
@@ -50,7 +45,7 @@ def test_a_dry_run_calls_nothing(here: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"generating mine +6 +6", capsys.readouterr().out)
 
 
-def test_an_incomplete_run_exits_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_incomplete_run_exits_3(here, capsys):
     items = json.loads((here / "items.json").read_text())
     del items[2]["model_response"]
     (here / "items.json").write_text(json.dumps(items))

@@ -1,17 +1,11 @@
 """`judgekit validate`: good, or everything that is wrong, and what could not be checked."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from judgekit.cli import execute
 
 
-def said(capsys: pytest.CaptureFixture[str], folder: Path, **config: Any) -> tuple[int, list[str]]:
+def said(capsys, folder, **config):
     """(exit code, the lines on checks that did not run)"""
     (folder / "items.json").write_text(
         json.dumps([{"id": "1", "instruction": "Say hello.", "output": "Hello.", "a": "x"}])
@@ -27,11 +21,11 @@ def said(capsys: pytest.CaptureFixture[str], folder: Path, **config: Any) -> tup
     return code, [line for line in capsys.readouterr().out.splitlines() if line.startswith("not checked: ")]
 
 
-def test_where_everything_was_checked_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_everything_was_checked_nothing_is_said(tmp_path, capsys):
     assert said(capsys, tmp_path) == (0, [])
 
 
-def test_a_backend_on_a_checkpoint_to_come_is_asked_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backend_on_a_checkpoint_to_come_is_asked_later(tmp_path, capsys):
     (tmp_path / "text.txt").write_text("Once upon a time. " * 50)
     model = {"layers": 1, "heads": 1, "width": 8}
     base = {"trainer": "gpt2-pretrain", "data": "text.txt", "model": model, "tokenizer": {"bpe": 257}}
@@ -42,7 +36,7 @@ def test_a_backend_on_a_checkpoint_to_come_is_asked_later(tmp_path: Path, capsys
     assert "models.gpt" in lines[0]
 
 
-def test_what_errors_kept_from_being_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_errors_kept_from_being_checked(tmp_path, capsys):
     code, lines = said(capsys, tmp_path, against="nobody", gate={"exact": {"min": 0.5}})
     assert code == 2
     assert [line.split(":")[1].strip() for line in lines] == ["whether the backends answer", "gate"]
@@ -51,7 +45,7 @@ def test_what_errors_kept_from_being_checked(tmp_path: Path, capsys: pytest.Capt
     assert any("metrics.exact" in line for line in lines)
 
 
-def test_validate_says_good_or_everything_that_is_wrong(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_validate_says_good_or_everything_that_is_wrong(here, capsys):
     assert execute(["validate"]) == 0
     assert "judgekit.yaml: good (1 model, 0 judges, 1 metric, 6 samples)" in capsys.readouterr().out
     assert execute(["validate", "--set", "against=x", "--set", "reports=[pdf]"]) == 2

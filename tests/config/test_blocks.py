@@ -8,7 +8,7 @@ from judgekit.config.blocks import BudgetConfig, GateConfig, JudgeConfig, Limits
 RUN = {"name": "r", "data": {"path": "x"}, "models": {"m": {"backend": "b"}}, "metrics": {"q": {"type": "t"}}}
 
 
-def test_a_plugins_options_are_gathered_and_written_flat_again() -> None:
+def test_a_plugins_options_are_gathered_and_written_flat_again():
     part = ModelConfig.model_validate({"backend": "b", "temperature": 0.5, "host": "h", "n": 3})
     assert part.options == {"host": "h", "n": 3}
     flat = part.model_dump()
@@ -25,12 +25,12 @@ def test_a_plugins_options_are_gathered_and_written_flat_again() -> None:
         (RunConfig, {}), (RunConfig, RUN | {"seed": -1}), (RunConfig, RUN | {"models": {}}),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(block, tree) -> None:
+def test_what_makes_no_sense_is_refused(block, tree):
     with pytest.raises(ValidationError):
         block.model_validate(tree)
 
 
-def test_the_work_is_the_config_without_what_changes_no_answer() -> None:
+def test_the_work_is_the_config_without_what_changes_no_answer():
     plain = RunConfig.model_validate(RUN)
     hurried = RunConfig.model_validate(RUN | {"budget": {"calls": 5}})
     assert plain.work() == hurried.work()

@@ -1,7 +1,5 @@
 """judgekit.yaml: what is accepted, and what is refused with which words."""
 
-from pathlib import Path
-
 import pytest
 
 from judgekit.config.blocks import RunConfig
@@ -21,13 +19,13 @@ metrics:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path):
     path = tmp_path / "judgekit.yaml"
     path.write_text(GOOD)
     return path
 
 
-def test_keys_are_sorted_into_ours_and_the_plugins(config: Path) -> None:
+def test_keys_are_sorted_into_ours_and_the_plugins(config):
     spec = load(config)
     model = spec.models["a"]
     assert model.sampling.temperature == 0.5
@@ -39,12 +37,12 @@ def test_keys_are_sorted_into_ours_and_the_plugins(config: Path) -> None:
     assert judge.sampling.temperature == 0
 
 
-def test_a_dumped_spec_is_a_config_again(config: Path) -> None:
+def test_a_dumped_spec_is_a_config_again(config):
     spec = load(config)
     assert RunConfig.model_validate(spec.model_dump(mode="json")) == spec
 
 
-def test_overrides_are_yaml_values_and_flags_win(config: Path) -> None:
+def test_overrides_are_yaml_values_and_flags_win(config):
     spec = load(config, ["models.a.temperature=1", "repeats.generation=3", "models.b={backend: gpt2}"], {"limit": 5})
     assert spec.models["a"].sampling.temperature == 1
     assert spec.repeats.generation == 3
@@ -52,7 +50,7 @@ def test_overrides_are_yaml_values_and_flags_win(config: Path) -> None:
     assert spec.limit == 5
 
 
-def test_yaml_is_1_2(config: Path) -> None:
+def test_yaml_is_1_2(config):
     config.write_text(GOOD + "seed: 0o10\nagainst: no\n")
     spec = load(config)
     assert spec.seed == 8
@@ -87,13 +85,13 @@ def test_yaml_is_1_2(config: Path) -> None:
         (GOOD.replace("metrics:\n  q: {type: score, judge: main}\n", ""), r"'metrics' is missing"),
     ],
 )
-def test_a_broken_config_says_where_and_what(config: Path, text: str, expected: str) -> None:
+def test_a_broken_config_says_where_and_what(config, text, expected):
     config.write_text(text)
     with pytest.raises(ConfigError, match=expected):
         load(config)
 
 
-def test_files_that_cannot_be_configs(tmp_path: Path) -> None:
+def test_files_that_cannot_be_configs(tmp_path):
     with pytest.raises(ConfigError, match="no such file; `judgekit init` writes one"):
         load(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="is a folder"):
@@ -109,6 +107,6 @@ def test_files_that_cannot_be_configs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ["nonsense", "=3", "models.a=[", "name.deeper=1"])
-def test_bad_overrides(config: Path, override: str) -> None:
+def test_bad_overrides(config, override):
     with pytest.raises(ConfigError, match="--set"):
         load(config, [override])

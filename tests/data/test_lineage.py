@@ -12,7 +12,7 @@ def config(models, **trainings):
     }
 
 
-def test_the_way_goes_back_to_the_first_training() -> None:
+def test_the_way_goes_back_to_the_first_training():
     found = provenances(
         config(
             {"base": "train:pretrain", "sft": "train:tune", "dpo": "train:prefer", "other": "gpt2"},
@@ -28,16 +28,16 @@ def test_the_way_goes_back_to_the_first_training() -> None:
     assert found["sft"].compared == ("base",)
 
 
-def test_a_checkpoint_from_elsewhere_is_an_ancestor_too() -> None:
+def test_a_checkpoint_from_elsewhere_is_an_ancestor_too():
     found = provenances(config({"plain": "gpt2", "tuned": "train:tune"}, tune={"from": "gpt2"}))
     assert found == {"tuned": Provenance("tuned", ("tune",), ("plain",))}
 
 
 @pytest.mark.parametrize("tree", [{}, {"models": {"a": {"checkpoint": "train:gone"}}}, config({"a": "x"}, tune={})])
-def test_nothing_trained_has_no_provenance(tree) -> None:
+def test_nothing_trained_has_no_provenance(tree):
     assert provenances(tree) == {}
 
 
-def test_a_ring_ends() -> None:
+def test_a_ring_ends():
     found = provenances(config({"a": "train:one"}, one={"from": "train:two"}, two={"from": "train:one"}))
     assert found["a"].trainings == ("two", "one")

@@ -20,11 +20,11 @@ END = "<!-- /modes -->"
 
 
 @pytest.fixture(scope="module")
-def page(checkout: Path) -> str:
+def page(checkout):
     return (checkout / "docs" / "judging.md").read_text("utf-8")
 
 
-def table() -> str:
+def table():
     lines = ["| mode | for | scale | takes | the backend has |", "|---|---|---|---|---|"]
     for task in ("score", "pairwise"):
         lines.append(f"| **to {'score' if task == 'score' else 'compare two'}** | | | | |")
@@ -35,7 +35,7 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(task: str, mode: str) -> str:
+def _line(task, mode):
     template = PROMPTS.get(f"{task}/{mode}")
     grading = Grading(criteria={"a": "b"} if template.front.reading == "criteria" else {})
     reading = reading_for(task, Setting("main", template, grading=grading))
@@ -46,11 +46,11 @@ def _line(task: str, mode: str) -> str:
     return f"| {korean} | {template.front.purpose}{needs} | {scale} | {takes} | {reading.needs} |"
 
 
-def test_the_table_of_modes_is_that_of_the_prompts(page: str) -> None:
+def test_the_table_of_modes_is_that_of_the_prompts(page):
     assert page.split(START)[1].split(END)[0] == table()
 
 
-def test_every_judge_of_the_page_is_a_judge(page: str) -> None:
+def test_every_judge_of_the_page_is_a_judge(page):
     (block,) = re.findall(r"```yaml\n(judges:.*?)```", page, re.DOTALL)
     judges = {name: JudgeConfig.model_validate(part) for name, part in YAML(typ="safe").load(block)["judges"].items()}
     for name, spec in judges.items():
@@ -60,7 +60,7 @@ def test_every_judge_of_the_page_is_a_judge(page: str) -> None:
             assert {f"score/{spec.mode}", f"pairwise/{spec.mode}"} & set(PROMPTS.names()), name
 
 
-def test_the_page_names_every_reading_variable_status_and_key(page: str) -> None:
+def test_the_page_names_every_reading_variable_status_and_key(page):
     names = set(readings().classes) | set(VERDICT_STATUSES) | set(KEYS)
     names |= {name for known in VARIABLES.values() for name in known if not name.startswith("verbatim")}
     assert not [name for name in sorted(names) if f"`{name}" not in page]

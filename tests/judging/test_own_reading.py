@@ -4,9 +4,8 @@ import importlib.util
 import json
 import re
 import sys
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -14,9 +13,9 @@ import judgekit
 from judgekit.cli.schema import build_schema
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import ConfigError, PluginError, PreflightError
-from judgekit.judging import ControlArm, Question, Reading
+from judgekit.judging import ControlArm, Reading
 from judgekit.pipeline.prepare import prepare
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.records import Reply, Sample, Verdict
 from judgekit.regression.baseline import instrument
@@ -29,7 +28,7 @@ ANSWERS = {"Nothing but": "★★★★", "Say number 4": "Five of five!", "": "
 
 
 @pytest.fixture(scope="module")
-def stars(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> ModuleType:
+def stars(tmp_path_factory, checkout):
     """The plugin of the page, as it stands there."""
     section = (checkout / "docs/judging.md").read_text("utf-8").split("## A reading of your own")[1]
     code, prompt = re.search(r"```python\n(.*?)```.*?```\n(.*?)\n```", section, re.DOTALL).groups()
@@ -45,7 +44,7 @@ def stars(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> ModuleTyp
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     (tmp_path / "answers.json").write_text(json.dumps([item | {"answer": f"{item['output']}!"} for item in ITEMS]))
     (tmp_path / "others.json").write_text(json.dumps([item | {"answer": "no idea"} for item in ITEMS]))
@@ -53,7 +52,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(judge: dict[str, Any], kind: str = "score", **changes: Any) -> RunConfig:
+def config(judge, kind="score", **changes):
     tree = {
         "name": "stars",
         "data": {"path": "items.json"},
@@ -69,16 +68,16 @@ def config(judge: dict[str, Any], kind: str = "score", **changes: Any) -> RunCon
     return RunConfig.model_validate(tree | changes)
 
 
-def run_of(plugin: object, spec: RunConfig, here: Path) -> Run:
+def run_of(plugin, spec, here):
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin])
     return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"))
 
 
-def run(plugin: object, spec: RunConfig, here: Path) -> Outcome:
+def run(plugin, spec, here):
     return run_of(plugin, spec, here).execute()
 
 
-def refused(plugin: object, spec: RunConfig, here: Path) -> str:
+def refused(plugin, spec, here):
     with pytest.raises((PreflightError, PluginError, ConfigError)) as caught:
         prepare(spec, here, build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin]), here / "checkpoints")
     assert not Parrot.history, "nothing is asked before all is well"
@@ -188,20 +187,20 @@ class Halves(Reading):
     }
     without_arms = frozenset({"gold"})
 
-    def verdict(self, question: Question, replies: Any) -> Verdict:
+    def verdict(self, question, replies):
         return question.turned(Verdict(status="scored", value=1.0 if "first" in replies[0].text else 0.0))
 
 
-def plugin(**readings: Any) -> SimpleNamespace:
+def plugin(**readings):
     """A plugin named `other` with these readings."""
 
-    def judgekit_readings() -> Any:
+    def judgekit_readings():
         return readings
 
     return SimpleNamespace(__name__="other", judgekit_readings=judgekit.hookimpl(judgekit_readings))
 
 
-def prompt(here: Path, name: str, shown: str = "{{ response }}") -> dict[str, str]:
+def prompt(here, name, shown="{{ response }}"):
     (here / f"{name}.j2").write_text(f"{{#- reading: {name}\n    scale: 1..5\n    tokens: 8 -#}}\n{shown}")
     return {"prompt": f"{name}.j2"}
 
@@ -224,7 +223,7 @@ class Fine(Reading):
 
     task = "score"
 
-    def verdict(self, question: Question, replies: Any) -> Verdict:
+    def verdict(self, question, replies):
         return Verdict(status="scored", value=3.0)
 
 
@@ -348,7 +347,7 @@ def test_a_question_without_a_request_is_skipped(here):
 def test_replies_are_passed_on_and_read_without_thoughts():
     from judgekit.judging import Said, Unreadable, read_reply
 
-    def read(text: str) -> Said:
+    def read(text):
         if text != "ok":
             raise Unreadable("not ok")
         return Said(1.0)

@@ -120,7 +120,7 @@ def read_as_it_must_be(case, seen):
 
 def read_all(count, statuses, **options):
     """How often each reading gave each status, over so many generated replies; each of `statuses` at least once."""
-    seen: Counter[tuple[str, str]] = Counter()
+    seen = Counter()
 
     for name in PROMPTS:  # a share each: drawn among the others, a reading may be left out by chance
 

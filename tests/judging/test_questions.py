@@ -32,7 +32,7 @@ GRADING = {
 }
 
 
-def shown(name: str) -> str:
+def shown(name):
     """The prompt's turns: first asking, asked again, and (without reference and input, by its own defaults) bare."""
     template = PROMPTS.get(name)
     setting = Setting("main", template, grading=GRADING.get(name.removesuffix(".ko"), Grading()))
@@ -55,16 +55,16 @@ def shown(name: str) -> str:
     return "\n".join(f"=== {title}\n{text}" for title, text in parts.items()) + "\n"
 
 
-def place(name: str) -> Path:
+def place(name):
     return GOLDEN / f"{name}.txt"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_judge_prompt_is_as_it_was(name: str) -> None:
+def test_a_shipped_judge_prompt_is_as_it_was(name):
     assert shown(name) == place(name).read_text("utf-8")
 
 
-def test_no_golden_file_is_left_over() -> None:
+def test_no_golden_file_is_left_over():
     files = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.txt")}
     assert files == {f"{name}.txt" for name in NAMES}
 
@@ -72,7 +72,7 @@ def test_no_golden_file_is_left_over() -> None:
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if "likelihood" not in name and not name.endswith(("book", ".ko"))]
 )
-def test_a_prompt_has_a_korean_twin_that_asks_for_the_same(name: str) -> None:
+def test_a_prompt_has_a_korean_twin_that_asks_for_the_same(name):
     """Prompts that are read by likelihood have nothing to translate, and `book` is in the manner of an English book."""
     english, korean = PROMPTS.get(name), PROMPTS.get(f"{name}.ko")
     assert korean.variables.keys() == english.variables.keys()

@@ -58,8 +58,7 @@ ECHOES = {
 }
 # Every 23rd has each of the claims and each of the settings in it.
 SHARES = pytest.mark.parametrize(
-    "payloads",
-    [pytest.param(PAYLOADS[::23], id="some"), pytest.param(PAYLOADS, id="all", marks=pytest.mark.slow)],
+    "payloads", [pytest.param(PAYLOADS[::23], id="some"), pytest.param(PAYLOADS, id="all", marks=pytest.mark.slow)]
 )
 
 

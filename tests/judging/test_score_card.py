@@ -79,14 +79,6 @@ def test_a_judge_that_always_says_the_same_is_seen_through(prompts, samples):
     assert (checks["distinct"].value, checks["entropy"].value, checks["ranking"].value) == (1, 0, 0.5)
 
 
-def test_a_judge_that_is_never_understood_fails(prompts, samples):
-    card, checks = judged(prompts, lambda *_: Reply(text="Well."), samples)
-    assert card.passed is False
-    assert (checks["gold"].value, checks["gold"].passed, checks["gold"].low) == (None, False, None)
-    assert checks["gold"].counts == {"unparsed": 40}
-    assert checks["gold"].note == "over 0 of 40 samples: the rest were not scored"
-
-
 def test_without_samples_nothing_is_said(prompts):
     card, checks = judged(prompts, fair, [])
     assert card.passed is None
@@ -211,14 +203,6 @@ def test_one_master_key_is_enough_to_fail_and_is_named(prompts, samples):
     assert 0 < checks["master"].value < 20
 
 
-def test_every_master_key_is_tried(prompts, samples):
-    caller = ScriptedCaller(fair)
-    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
-    shown = {parts(request)[1] for _, request, _, _ in caller.asked}
-    assert shown >= set(MASTER_KEYS)
-    assert ":" in MASTER_KEYS
-
-
 def test_a_judge_that_pays_for_markdown_fails_by_the_formatting(prompts, samples):
     def taken_in(request, *_):
         reference, response = parts(request)
@@ -264,3 +248,19 @@ def test_the_reference_is_withheld_where_the_prompt_can_do_without(prompts, samp
 def test_a_card_of_an_older_record_still_loads():
     old = {"judge": "main", "backend": "b", "prompt": "p", "reading": "integer", "checks": [], "passed": None}
     assert JudgeCard.model_validate(old).task == "score"
+
+
+def test_every_master_key_is_tried(prompts, samples):
+    caller = ScriptedCaller(fair)
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
+    shown = {parts(request)[1] for _, request, _, _ in caller.asked}
+    assert shown >= set(MASTER_KEYS)
+    assert ":" in MASTER_KEYS
+
+
+def test_a_judge_that_is_never_understood_fails(prompts, samples):
+    card, checks = judged(prompts, lambda *_: Reply(text="Well."), samples)
+    assert card.passed is False
+    assert (checks["gold"].value, checks["gold"].passed, checks["gold"].low) == (None, False, None)
+    assert checks["gold"].counts == {"unparsed": 40}
+    assert checks["gold"].note == "over 0 of 40 samples: the rest were not scored"

@@ -23,14 +23,14 @@ class Fixed(Backend):
 
 
 @pytest.mark.parametrize("wrong", [{"nmae": "a"}, {"share": float("nan")}, {"name": None}])
-def test_options_refuse_unknown_keys_and_what_is_no_number(wrong) -> None:
+def test_options_refuse_unknown_keys_and_what_is_no_number(wrong):
     with pytest.raises(ValidationError):
         Named(**wrong)
     with pytest.raises(ValidationError):
-        Named().name = "b"  # type: ignore[misc]
+        Named().name = "b"
 
 
-def test_paths_start_at_the_configs_folder() -> None:
+def test_paths_start_at_the_configs_folder():
     backend = Fixed(where=Path("/configs"))
     assert backend.path("a/b") == Path("/configs/a/b")
     assert backend.path("/else") == Path("/else")
@@ -38,15 +38,15 @@ def test_paths_start_at_the_configs_folder() -> None:
         backend.path("a\0b")
 
 
-def test_a_backend_is_its_class_its_options_and_its_code() -> None:
+def test_a_backend_is_its_class_its_options_and_its_code():
     assert Fixed().identity() == Fixed(Named()).identity() != Fixed(Named(name="b")).identity()
     assert len(str(Fixed().identity()["code"])) == 64
     assert not Fixed().is_identity(Fixed().identity())
 
 
-def test_what_is_not_offered_says_so() -> None:
+def test_what_is_not_offered_says_so():
     with pytest.raises(NotImplementedError, match="Fixed"):
         Fixed().loglikelihood([])
     with pytest.raises(TypeError):
-        Backend()  # type: ignore[abstract]
+        Backend()
     assert (Fixed().check(), Fixed().lacks("generate"), Fixed().known_ids()) == ([], "", None)

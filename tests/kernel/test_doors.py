@@ -10,7 +10,7 @@ DOORS = ("judgekit.data", "judgekit.statistics", "judgekit.testing")
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_what_the_stub_names_is_there_and_nothing_else(name) -> None:
+def test_what_the_stub_names_is_there_and_nothing_else(name):
     door = importlib.import_module(name)
     assert dir(door) == door.__all__ == sorted(door.__all__)
     assert all(getattr(door, one) is not None for one in door.__all__)
@@ -18,7 +18,7 @@ def test_what_the_stub_names_is_there_and_nothing_else(name) -> None:
         door.Nonsense  # noqa: B018
 
 
-def test_a_door_loads_nothing_before_a_name_is_used() -> None:
+def test_a_door_loads_nothing_before_a_name_is_used():
     code = (
         f"import sys\nfor name in {DOORS}: __import__(name)\n"
         "print(*(name for name in sys.modules if name.startswith('judgekit.')))"

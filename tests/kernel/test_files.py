@@ -12,7 +12,7 @@ from judgekit.records import Message
 TWO = [Message(role="user", content="a\u2028\ud800"), Message(role="assistant", content="…")]
 
 
-def test_a_file_is_whole_and_nothing_else_is_left(tmp_path) -> None:
+def test_a_file_is_whole_and_nothing_else_is_left(tmp_path):
     path = tmp_path / "deep" / "file"
     write_atomically(path, b"one")
     os.utime(path, (0, 0))
@@ -23,7 +23,7 @@ def test_a_file_is_whole_and_nothing_else_is_left(tmp_path) -> None:
     assert [one.name for one in path.parent.iterdir()] == ["file"]
 
 
-def test_what_cannot_be_written_leaves_the_old_file(tmp_path) -> None:
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError) as caught:
         write_atomically(tmp_path / "file" / "below", b"x")
@@ -41,7 +41,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path) -> None:
     assert {one.name for one in tmp_path.iterdir()} == {"file", "lines"}
 
 
-def test_nouns_come_back_and_the_hash_is_that_of_the_bytes(tmp_path) -> None:
+def test_nouns_come_back_and_the_hash_is_that_of_the_bytes(tmp_path):
     lines = JsonLines(tmp_path / "lines", Message)
     assert lines.write(TWO) == sha256_of(lines.path) == hashlib.sha256(lines.path.read_bytes()).hexdigest()
     assert list(lines) == list(lines) == TWO
@@ -56,7 +56,7 @@ def test_nouns_come_back_and_the_hash_is_that_of_the_bytes(tmp_path) -> None:
         (b"\xff", None),
     ],
 )
-def test_a_damaged_file_is_named_with_its_line(tmp_path, content, line) -> None:
+def test_a_damaged_file_is_named_with_its_line(tmp_path, content, line):
     path = tmp_path / "lines"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path, content, line) -> None:
     assert caught.value.place == (f"{path}:{line}" if line else str(path))
 
 
-def test_a_missing_file_is_named(tmp_path) -> None:
+def test_a_missing_file_is_named(tmp_path):
     for read in (sha256_of, lambda path: list(JsonLines(path, Message))):
         with pytest.raises(DataError) as caught:
             read(tmp_path / "gone")

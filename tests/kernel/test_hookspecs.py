@@ -11,12 +11,12 @@ HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith
 
 
 @pytest.mark.parametrize("name", HOOKS)
-def test_a_hook_is_documented_and_typed(name) -> None:
+def test_a_hook_is_documented_and_typed(name):
     assert inspect.getdoc(HOOKS[name])
     assert {*inspect.signature(HOOKS[name]).parameters, "return"} == HOOKS[name].__annotations__.keys()
 
 
-def test_an_argument_that_a_hook_does_not_give_is_refused() -> None:
+def test_an_argument_that_a_hook_does_not_give_is_refused():
     class Wrong:
         @hookspecs.hookimpl
         def judgekit_run_started(self, run_id, spec):
@@ -28,7 +28,7 @@ def test_an_argument_that_a_hook_does_not_give_is_refused() -> None:
         manager.register(Wrong())
 
 
-def test_the_commands_own_watchers_keep_the_contract() -> None:
+def test_the_commands_own_watchers_keep_the_contract():
     from judgekit.cli.progress import Progress
 
     manager = pluggy.PluginManager("judgekit")

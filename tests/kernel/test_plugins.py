@@ -1,9 +1,6 @@
 """A plugin that does not load, or does not keep the contract, is named, and hides no other."""
 
-from __future__ import annotations
-
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -29,10 +26,10 @@ BROKEN = {
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def plugin(tmp_path, monkeypatch):
     """Installs a plugin module under a name."""
 
-    def install(name: str, source: str) -> None:
+    def install(name, source):
         (tmp_path / f"plugin_{name}.py").write_text(source)
         info = tmp_path / f"plugin_{name}-1.0.dist-info"
         info.mkdir()
@@ -44,9 +41,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_listed_with_its_error_beside_the_others(
-    name: str, plugin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_plugin_is_listed_with_its_error_beside_the_others(name, plugin, capsys, monkeypatch):
     source, words = BROKEN[name]
     plugin(name, source)
     for command in (["plugins"], ["doctor"]):
@@ -62,9 +57,7 @@ def test_a_broken_plugin_is_listed_with_its_error_beside_the_others(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_other_commands_stop_at_it_with_one_line(
-    name: str, plugin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_commands_stop_at_it_with_one_line(name, plugin, capsys, monkeypatch):
     source, _ = BROKEN[name]
     plugin(name, source)
     monkeypatch.setattr(app, "_plugins_added", False)  # another test of this process may have added them
@@ -75,7 +68,7 @@ def test_other_commands_stop_at_it_with_one_line(
     assert "Traceback" not in err
 
 
-def test_two_broken_ones_are_both_named(plugin, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_broken_ones_are_both_named(plugin, capsys):
     plugin("one", "1 / 0")
     plugin("two", f"{BACKENDS}return 5")
     assert execute(["plugins"]) == 2
@@ -183,10 +176,10 @@ PLACES = (
 
 
 @pytest.fixture
-def run(plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(plugin, tmp_path, monkeypatch):
     """Runs a config whose backend, metric and reporter are of the plugin `parts`, which does `how` at `at`."""
 
-    def start(at: str, how: str) -> int:
+    def start(at, how):
         monkeypatch.delitem(sys.modules, "plugin_parts", raising=False)
         plugin("parts", PARTS.format(at=at, how=how))
         (tmp_path / "data.json").write_text('[{"instruction": "Say yes.", "output": "yes"}]')
@@ -198,7 +191,7 @@ def run(plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("at", PLACES)
-def test_a_plugin_that_exits_is_named(at: str, run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plugin_that_exits_is_named(at, run, capsys):
     assert run(at, "sys.exit(0)") == 2
     err = capsys.readouterr().err
     assert "'parts'" in err
@@ -209,22 +202,22 @@ def test_a_plugin_that_exits_is_named(at: str, run, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("at", ["import", "judgekit_backends", "check", "generate", "rows"])
 @pytest.mark.parametrize("how", ["raise SystemExit", "import asyncio; raise asyncio.CancelledError", "sys.exit('bye')"])
-def test_whatever_is_no_exception_is_named_too(at: str, how: str, run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_is_no_exception_is_named_too(at, how, run, capsys):
     assert run(at, how) == 2
     assert "JUDGEKIT_BLOCK_PLUGINS=parts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", ["import", "judgekit_backends", "check", "generate", "rows", "reporter"])
-def test_an_interrupt_in_a_plugin_stays_one(at: str, run) -> None:
+def test_an_interrupt_in_a_plugin_stays_one(at, run):
     assert run(at, "raise KeyboardInterrupt") == 130
 
 
-def test_a_plugin_without_exits_runs(run) -> None:
+def test_a_plugin_without_exits_runs(run):
     assert run("nowhere", "sys.exit(0)") == 0
 
 
 @pytest.mark.parametrize("at", ["factory", "generate", "rows"])
-def test_in_python_it_is_a_plugin_error(at: str, run, tmp_path: Path) -> None:
+def test_in_python_it_is_a_plugin_error(at, run, tmp_path):
     assert run("nowhere", "") == 0
     sys.modules["plugin_parts"].AT, sys.modules["plugin_parts"].HOW = at, "sys.exit(0)"
     for ledger in tmp_path.glob(".judgekit/ledger*"):

@@ -9,7 +9,7 @@ from judgekit.errors import DataError
 from judgekit.run_folder import RECORD, RunFolder
 
 
-def test_what_is_written_is_read_back(tmp_path) -> None:
+def test_what_is_written_is_read_back(tmp_path):
     folder = RunFolder(a_run(tmp_path / "run", {"quality": {"a": [1, None, 3], "b": [4, 5, 6]}}))
     view = folder.view()
     assert [row.value for row in view.rows if row.system == "a"] == [1, None, 3]
@@ -21,7 +21,7 @@ def test_what_is_written_is_read_back(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"schema_version": 999}', '{"run_id": 3}'])
-def test_what_is_no_record_is_named(tmp_path, content) -> None:
+def test_what_is_no_record_is_named(tmp_path, content):
     (tmp_path / RECORD).write_text(content)
     with pytest.raises(DataError) as caught:
         RunFolder(tmp_path).view()
@@ -32,7 +32,7 @@ def test_what_is_no_record_is_named(tmp_path, content) -> None:
     assert caught.value.place == str(tmp_path / RECORD)
 
 
-def test_a_field_of_tomorrow_is_no_field_of_today(tmp_path) -> None:
+def test_a_field_of_tomorrow_is_no_field_of_today(tmp_path):
     folder = RunFolder(a_run(tmp_path / "run", {"quality": {"a": [1, 2]}}))
     tree = json.loads((folder.path / RECORD).read_text())
     (folder.path / RECORD).write_text(json.dumps(tree | {"tomorrow": 1}))

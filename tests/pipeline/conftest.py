@@ -1,16 +1,9 @@
 """Runs on conversations, with the talkers and the grader of talkers.py."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from talkers import Grader, Talker, TalkerPlugin
 from talks import config, talk, write
@@ -19,7 +12,7 @@ PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     write(tmp_path, [talk(number, 1 + number % 3) for number in range(6)])
     Talker.asked.clear()
     Grader.asked.clear()
@@ -27,8 +20,8 @@ def here(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def execute(here: Path) -> Callable[..., Outcome]:
-    def run(spec: RunConfig | None = None, **settings: Any) -> Outcome:
+def execute(here):
+    def run(spec=None, **settings):
         manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
         places = Settings(output=here / "runs", home=here / "home", **settings)
         return Run(spec or config(), here, manager, places).execute()
@@ -37,10 +30,10 @@ def execute(here: Path) -> Callable[..., Outcome]:
 
 
 @pytest.fixture
-def refused(execute: Callable[..., Outcome]) -> Callable[[RunConfig], str]:
+def refused(execute):
     """What preflight says of a config, before any call."""
 
-    def message(spec: RunConfig) -> str:
+    def message(spec):
         with pytest.raises(PreflightError) as caught:
             execute(spec)
         assert not Talker.asked

@@ -1,11 +1,6 @@
 """Backends asked by name, through the ledger: what a command of a plugin is given, on a real chat server."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +13,6 @@ from judgekit import (
     PluginError,
     PreflightError,
     Reply,
-    Request,
     Sample,
     hookimpl,
 )
@@ -29,22 +23,22 @@ from openai_fake import OpenAIFake
 CONTEXT = {"task": "Name a tree."}
 
 
-def shout(body: dict[str, Any]) -> str:
+def shout(body):
     return f"{body['messages'][-1]['content']} {body.get('seed')}".upper()
 
 
 @pytest.fixture
-def server() -> Iterator[OpenAIFake]:
+def server():
     with OpenAIFake(shout) as fake:
         yield fake
 
 
 @pytest.fixture
-def part(server: OpenAIFake) -> dict[str, Any]:
+def part(server):
     return {"backend": "openai", "model": "m", "base_url": server.base_url, "retries": 0}
 
 
-def test_a_reply_is_asked_for_once(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
+def test_a_reply_is_asked_for_once(tmp_path, server, part):
     for made, found in ((3, 0), (0, 3)):
         with Client(home=tmp_path) as client:
             model = client.model(part)
@@ -55,9 +49,7 @@ def test_a_reply_is_asked_for_once(tmp_path: Path, server: OpenAIFake, part: dic
     assert len(server.bodies) == 3
 
 
-def test_equal_requests_are_one_call_unless_they_are_numbered(
-    tmp_path: Path, server: OpenAIFake, part: dict[str, Any]
-) -> None:
+def test_equal_requests_are_one_call_unless_they_are_numbered(tmp_path, server, part):
     with Client(home=tmp_path) as client:
         model = client.model(part)
         same = [model.request("synthesis/answer", CONTEXT)] * 3
@@ -67,7 +59,7 @@ def test_equal_requests_are_one_call_unless_they_are_numbered(
         assert len(server.bodies) == 3
 
 
-def test_what_decides_how_tokens_are_drawn(tmp_path: Path, part: dict[str, Any]) -> None:
+def test_what_decides_how_tokens_are_drawn(tmp_path, part):
     with Client(home=tmp_path) as client:
         plain = client.model(part).request("synthesis/kind", {"instruction": "Do."})
         assert (plain.sampling.temperature, plain.sampling.max_new_tokens, plain.sampling.seed) == (0.0, 16, None)
@@ -78,7 +70,7 @@ def test_what_decides_how_tokens_are_drawn(tmp_path: Path, part: dict[str, Any])
         assert (greedy.temperature, greedy.seed) == (0.0, 8)
 
 
-def test_offline_nobody_is_asked(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
+def test_offline_nobody_is_asked(tmp_path, server, part):
     with Client(home=tmp_path) as client:
         model = client.model(part)
         list(model.ask([model.request("synthesis/answer", CONTEXT)]))
@@ -92,7 +84,7 @@ def test_offline_nobody_is_asked(tmp_path: Path, server: OpenAIFake, part: dict[
     assert len(server.calls) == calls
 
 
-def test_several_parts_share_the_budget(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
+def test_several_parts_share_the_budget(tmp_path, server, part):
     with Client(home=tmp_path, budget={"calls": 5}, jobs=1) as client:
         first, second = client.model(part), client.model({**part, "model": "n"})
         requests = [first.request("synthesis/answer", CONTEXT, seed=seed) for seed in range(3)]
@@ -108,17 +100,17 @@ def test_several_parts_share_the_budget(tmp_path: Path, server: OpenAIFake, part
 class Free(Backend):
     free = True
 
-    def generate(self, requests: Sequence[Request]) -> list[Reply]:
+    def generate(self, requests):
         return [Reply(text="x") for _ in requests]
 
 
 class FreePlugin:
     @hookimpl
-    def judgekit_backends(self) -> dict[str, type[Backend]]:
+    def judgekit_backends(self):
         return {"free": Free}
 
 
-def test_a_budget_is_for_a_free_backend_too(tmp_path: Path) -> None:
+def test_a_budget_is_for_a_free_backend_too(tmp_path):
     """Somebody who says how many calls there may be means all of them; their price is nothing."""
     for caps, statuses in (({"calls": 1}, ["complete", "error"]), ({"usd": 0}, ["complete", "complete"])):
         manager = build_manager(extra=[FreePlugin()])
@@ -128,7 +120,7 @@ def test_a_budget_is_for_a_free_backend_too(tmp_path: Path) -> None:
             assert [reply.status for reply in model.ask([request, request], [0, 1])] == statuses
 
 
-def test_a_judge(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
+def test_a_judge(tmp_path, server, part):
     server._function = lambda body: "Score: 70" if "response" in body["messages"][0]["content"] else "?"
     sample = Sample(id="1", instruction="Do.")
     with Client(home=tmp_path) as client:
@@ -154,14 +146,12 @@ def test_a_judge(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> No
         ({"base_url": "http://127.0.0.1:9/v1"}, PreflightError, "127.0.0.1:9"),
     ],
 )
-def test_a_part_that_is_none(
-    tmp_path: Path, part: dict[str, Any], changes: dict[str, Any], error: type[Exception], said: str
-) -> None:
+def test_a_part_that_is_none(tmp_path, part, changes, error, said):
     with Client(home=tmp_path) as client, pytest.raises(error, match=said):
         client.model({**part, **changes})
 
 
-def test_a_prompt_that_is_none(tmp_path: Path, part: dict[str, Any]) -> None:
+def test_a_prompt_that_is_none(tmp_path, part):
     with Client(home=tmp_path) as client:
         model = client.model(part)
         with pytest.raises(PromptError, match="unknown prompt 'synthesis/anser'; did you mean"):
@@ -170,7 +160,7 @@ def test_a_prompt_that_is_none(tmp_path: Path, part: dict[str, Any]) -> None:
             model.request("synthesis/answer", {"tsk": "x"})
 
 
-def test_a_stop_ends_it_with_every_reply_kept(tmp_path: Path, server: OpenAIFake, part: dict[str, Any]) -> None:
+def test_a_stop_ends_it_with_every_reply_kept(tmp_path, server, part):
     stop = threading.Event()
     with Client(home=tmp_path, stop=stop, jobs=1) as client:
         model = client.model(part)

@@ -9,7 +9,7 @@ from talkers import Talker
 from talks import config, rows, talk, write
 
 
-def test_a_chat_backend_gets_the_turns_as_messages(execute) -> None:
+def test_a_chat_backend_gets_the_turns_as_messages(execute):
     outcome = execute()
     asked = [request.messages for request in Talker.asked if "2 of 3" in request.messages[-1].content]
     history = [message.content for message in asked[0]]
@@ -19,7 +19,7 @@ def test_a_chat_backend_gets_the_turns_as_messages(execute) -> None:
     assert mine.answers == tuple(f"I heard '2 of {turn}.' among {2 * turn - 1}." for turn in (1, 2, 3))
 
 
-def test_each_turn_is_one_call_and_is_paid_for_once(execute) -> None:
+def test_each_turn_is_one_call_and_is_paid_for_once(execute):
     first = execute()
     turns = sum(1 + number % 3 for number in range(6))
     assert len(Talker.asked) == 2 * turns
@@ -32,7 +32,7 @@ def test_each_turn_is_one_call_and_is_paid_for_once(execute) -> None:
     assert again.folder.responses("two").path.read_bytes() == answers
 
 
-def test_a_turn_that_fails_ends_the_conversation_with_its_status(here, execute) -> None:
+def test_a_turn_that_fails_ends_the_conversation_with_its_status(here, execute):
     broken = talk(0, 3)
     broken["conversations"][2]["value"] = "CHOKE on this"
     cut = talk(1, 2)
@@ -52,7 +52,7 @@ def test_a_turn_that_fails_ends_the_conversation_with_its_status(here, execute) 
     assert not found["talk-0"].series
 
 
-def test_repeats_are_conversations_of_their_own(execute) -> None:
+def test_repeats_are_conversations_of_their_own(execute):
     models = {"one": {"backend": "talker", "temperature": 1.0, "repeats": 3}}
     outcome = execute(config(models=models))
     seeds = {request.sampling.seed for request in Talker.asked}
@@ -62,7 +62,7 @@ def test_repeats_are_conversations_of_their_own(execute) -> None:
     ]  # fmt: skip
 
 
-def test_more_conversations_than_are_held_at_once_come_in_order(here, execute, monkeypatch) -> None:
+def test_more_conversations_than_are_held_at_once_come_in_order(here, execute, monkeypatch):
     monkeypatch.setattr("judgekit.pipeline.generate.WINDOW", 4)
     write(here, [talk(number, 1 + number % 3) for number in range(11)])
     outcome = execute()
@@ -70,7 +70,7 @@ def test_more_conversations_than_are_held_at_once_come_in_order(here, execute, m
     assert all(len(one.answers) == 1 + int(one.sample_id[5:]) % 3 for one in outcome.folder.responses("one"))
 
 
-def test_a_backend_without_chat_reads_the_history_as_one_text(execute) -> None:
+def test_a_backend_without_chat_reads_the_history_as_one_text(execute):
     execute(config(models={"one": {"backend": "plain_talker"}}))
     (asked,) = [request for request in Talker.asked if request.messages[-1].content.endswith("2 of 3.\nAnswer:")]
     assert len(asked.messages) == 1
@@ -81,7 +81,7 @@ def test_a_backend_without_chat_reads_the_history_as_one_text(execute) -> None:
     )
 
 
-def test_a_text_models_answer_ends_where_its_style_says(execute) -> None:
+def test_a_text_models_answer_ends_where_its_style_says(execute):
     """What training taught it to write at the end of an answer is no part of one."""
     execute(config(models={"one": {"backend": "plain_talker", "style": "chatml"}}))
     assert {request.sampling.stop for request in Talker.asked} == {("<|im_end|>",)}
@@ -90,7 +90,7 @@ def test_a_text_models_answer_ends_where_its_style_says(execute) -> None:
     assert {request.sampling.stop for request in Talker.asked} == {()}, "a server ends its turns itself"
 
 
-def test_stored_conversations_are_judged_as_they_are(here, execute) -> None:
+def test_stored_conversations_are_judged_as_they_are(here, execute):
     models = {"gpt": {"backend": "responses", "path": "talks.json"}}
     outcome = execute(config(models=models))
     stored = {one.sample_id: one.answers for one in outcome.folder.responses("gpt")}
@@ -99,7 +99,7 @@ def test_stored_conversations_are_judged_as_they_are(here, execute) -> None:
     assert outcome.record.status == "complete"
 
 
-def test_a_stored_conversation_that_ends_early_is_incomplete_and_says_where(here, execute) -> None:
+def test_a_stored_conversation_that_ends_early_is_incomplete_and_says_where(here, execute):
     short = talk(2, 3)
     short["conversations"] = short["conversations"][:3]
     write(here, [short], "short.json")
@@ -111,7 +111,7 @@ def test_a_stored_conversation_that_ends_early_is_incomplete_and_says_where(here
 
 
 @pytest.mark.parametrize("kind", ["exact_match", "f1", "rouge_l"])
-def test_a_reference_metric_compares_every_turn(here, execute, kind: str) -> None:
+def test_a_reference_metric_compares_every_turn(here, execute, kind):
     write(here, [talk(number, 3) for number in range(4)], "answers.json")
     talks = [talk(number, 3) for number in range(4)]
     talks[0]["conversations"][5]["value"] = "Something else."
@@ -129,7 +129,7 @@ def test_a_reference_metric_compares_every_turn(here, execute, kind: str) -> Non
     assert labels[1:] == ["turn 1", "turn 2", "turn 3"]
 
 
-def test_the_perplexity_of_a_conversation_follows_its_references(here, execute) -> None:
+def test_the_perplexity_of_a_conversation_follows_its_references(here, execute):
     talks = [talk(number, 1 + number % 3) for number in range(6)]
     talks[3]["conversations"][1]["value"] = "One of the first."
     write(here, talks)

@@ -19,7 +19,7 @@ ANSWERS = ("first", "second", "third")
 SHOWING = [name for name in Prompts().names() if "/conversation" in name]
 
 
-def test_both_judges_each_answer_and_the_whole(execute) -> None:
+def test_both_judges_each_answer_and_the_whole(execute):
     outcome = execute()
     row = rows(outcome)["talk-2"]
     assert row.value == 90
@@ -32,14 +32,14 @@ def test_both_judges_each_answer_and_the_whole(execute) -> None:
     assert found["turn_3"].value == 30
 
 
-def test_a_conversation_of_one_turn_is_asked_once(execute) -> None:
+def test_a_conversation_of_one_turn_is_asked_once(execute):
     row = rows(execute())["talk-0"]
     assert row.value == 10
     assert row.series == {"turn_1": 10, "turns": 10}
     assert len(row.verdicts) == 1
 
 
-def test_each_is_the_mean_over_turns(execute) -> None:
+def test_each_is_the_mean_over_turns(execute):
     outcome = execute(config(metrics={"quality": {"type": "score", "turns": "each"}}))
     row = rows(outcome)["talk-2"]
     assert (row.value, row.series) == (20, {"turn_1": 10, "turn_2": 20, "turn_3": 30})
@@ -48,14 +48,14 @@ def test_each_is_the_mean_over_turns(execute) -> None:
     assert list(found) == ["value", "turn_1", "turn_2", "turn_3"]
 
 
-def test_whole_asks_once_a_conversation(execute) -> None:
+def test_whole_asks_once_a_conversation(execute):
     outcome = execute(config(metrics={"quality": {"type": "score", "turns": "whole"}}))
     assert list(estimates(outcome)) == ["value"]
     assert len(rows(outcome)["talk-2"].verdicts) == 1
     assert len(Grader.asked) == 12
 
 
-def test_a_turn_that_was_not_understood_is_counted_in_its_own_series(here, execute) -> None:
+def test_a_turn_that_was_not_understood_is_counted_in_its_own_series(here, execute):
     mumbling = talk(2, 3)
     mumbling["conversations"][2]["value"] = "Tell me about MUMBLE"
     write(here, [mumbling, talk(5, 3)])
@@ -72,7 +72,7 @@ def test_a_turn_that_was_not_understood_is_counted_in_its_own_series(here, execu
     assert found["turn_1"].value == 10
 
 
-def test_long_conversations_share_a_series_after_the_tenth_turn(here, execute) -> None:
+def test_long_conversations_share_a_series_after_the_tenth_turn(here, execute):
     write(here, [talk(1, 13)])
     row = rows(execute())["talk-1"]
     assert row.series["turn_10"] == 100
@@ -80,7 +80,7 @@ def test_long_conversations_share_a_series_after_the_tenth_turn(here, execute) -
     assert row.status == "scored"
 
 
-def test_pairs_of_conversations_are_compared_as_a_whole(execute) -> None:
+def test_pairs_of_conversations_are_compared_as_a_whole(execute):
     outcome = execute(config(metrics={"won": {"type": "pairwise", "against": "one"}}))
     row = rows(outcome, "won", "two")["talk-2"]
     assert (row.value, row.series["consistent"]) == (1, 1)
@@ -91,17 +91,17 @@ def test_pairs_of_conversations_are_compared_as_a_whole(execute) -> None:
     assert outcome.record.prompts.keys() >= {"pairwise/conversation"}
 
 
-def test_the_prompt_for_conversations_is_chosen_where_the_config_names_none(execute) -> None:
+def test_the_prompt_for_conversations_is_chosen_where_the_config_names_none(execute):
     assert "score/conversation" in execute().record.prompts
 
 
-def test_a_prompt_for_single_responses_is_refused_before_any_call(refused) -> None:
+def test_a_prompt_for_single_responses_is_refused_before_any_call(refused):
     message = refused(config(judges={"main": {"backend": "grader", "mode": "grade"}}))
     assert "judges.main: the prompt score/grade shows single responses, and the samples are conversations" in message
     assert "mode: conversation, conversation.ko, conversation_grade" in message
 
 
-def test_a_panel_is_asked_about_conversations_too(execute) -> None:
+def test_a_panel_is_asked_about_conversations_too(execute):
     judges = {
         "one": {"backend": "grader", "control_items": 0},
         "two": {"backend": "grader", "control_items": 0, "seed": 5},
@@ -112,13 +112,13 @@ def test_a_panel_is_asked_about_conversations_too(execute) -> None:
     assert rows(outcome)["talk-2"].series["turns"] == 20
 
 
-def test_the_judge_card_reads_first_turns(execute) -> None:
+def test_the_judge_card_reads_first_turns(execute):
     (card,) = execute(config(judges={"main": {"backend": "grader", "control_items": 3}})).record.cards
     assert card.prompt == "score/conversation"
     assert {check.counts.get("scored", 0) for check in card.checks if check.name in ("gold", "empty")} == {3}
 
 
-def test_a_dry_run_counts_turns(here) -> None:
+def test_a_dry_run_counts_turns(here):
     from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import build_manager
     from talkers import TalkerPlugin
@@ -133,7 +133,7 @@ def test_a_dry_run_counts_turns(here) -> None:
 # --- what the judge is shown -----------------------------------------------------------------------------------------
 
 
-def test_a_turn_is_shown_with_what_came_before_and_nothing_after() -> None:
+def test_a_turn_is_shown_with_what_came_before_and_nothing_after():
     seen = prompt_of("score/conversation", Conversation(ANSWERS[:2]))
     assert "first" in seen
     assert "second" in seen
@@ -143,10 +143,10 @@ def test_a_turn_is_shown_with_what_came_before_and_nothing_after() -> None:
     assert re.findall(r"for comparison [0-9a-f]{16}\]\n(.*)", whole) == ["1", "2", "3"]
 
 
-def test_the_marks_depend_on_all_that_was_said() -> None:
+def test_the_marks_depend_on_all_that_was_said():
     setting = Setting("main", Prompts().get("score/conversation"))
 
-    def marks(sample: Sample, *answers: str, whole: bool = False) -> str:
+    def marks(sample, *answers, whole=False):
         return mark("nonce", setting, Question.of(sample, [Conversation(answers, whole)]))
 
     plain = marks(TALK, *ANSWERS)
@@ -163,12 +163,12 @@ def test_the_marks_depend_on_all_that_was_said() -> None:
     assert marks(TALK, "first") == mark("nonce", setting, Question(single, ("first",)))
 
 
-def test_conversations_of_different_length_are_not_compared() -> None:
+def test_conversations_of_different_length_are_not_compared():
     with pytest.raises(ValueError, match="different length"):
         Question.of(TALK, [Conversation(ANSWERS), Conversation(ANSWERS[:2])])
 
 
-def prompt_of(name: str, *judged: Conversation) -> str:
+def prompt_of(name, *judged):
     (caller,) = [ScriptedCaller(lambda request, repeat, attempt: Reply(text="?"))]
     task = name.partition("/")[0]
     judge = llm_judge("main", caller, {task: Prompts().get(name)})
@@ -185,13 +185,13 @@ PLACES = ("an earlier answer", "the first turn", "a turn of the user", "the last
 
 
 @pytest.mark.parametrize("name", SHOWING)
-def test_an_echo_of_what_was_said_is_no_verdict(name: str) -> None:
+def test_an_echo_of_what_was_said_is_no_verdict(name):
     """A judge that repeats a claim, from wherever in the conversation it comes, or its whole prompt."""
     for where in PLACES:
         each_of(CLAIMS, lambda claim: no_verdict_of_an_echo(name, where, claim))  # noqa: B023
 
 
-def no_verdict_of_an_echo(name: str, where: str, claim: str) -> None:
+def no_verdict_of_an_echo(name, where, claim):
     sample, answers = TALK, ANSWERS
     if where == "a turn of the user":
         sample = TALK.model_copy(update={"turns": (claim, "Three?")})

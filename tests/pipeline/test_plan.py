@@ -1,13 +1,11 @@
 """A dry run counts what a run asks at most: it is the run itself, with nobody called."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from judgekit.config.blocks import RunConfig
-from judgekit.pipeline.run import Outcome, Plan, Run, Settings, run_id
+from judgekit.pipeline.run import Run, Settings, run_id
 from judgekit.plugins import build_manager
 from judgekit.testing import Parrot, ParrotPlugin
 
@@ -18,15 +16,15 @@ PRICE = {"input": 3.0, "output": 9.0}
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     (tmp_path / "questions.json").write_text(json.dumps(QUESTIONS))
     Parrot.reset()
     return tmp_path
 
 
-def config(judges: dict[str, Any], metrics: dict[str, Any], **changes: Any) -> RunConfig:
-    tree: dict[str, Any] = {
+def config(judges, metrics, **changes):
+    tree = {
         "name": "parrots",
         "data": {"path": "items.json"},
         "models": {"one": {"backend": "parrot"}, "two": {"backend": "parrot", "answers": {"number": "nothing"}}},
@@ -38,16 +36,16 @@ def config(judges: dict[str, Any], metrics: dict[str, Any], **changes: Any) -> R
     return RunConfig.model_validate(tree | changes)
 
 
-def run_of(spec: RunConfig, here: Path, **settings: Any) -> Run:
+def run_of(spec, here, **settings):
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
     return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home", **settings))
 
 
-def planned(spec: RunConfig, here: Path, **settings: Any) -> Plan:
+def planned(spec, here, **settings):
     return run_of(spec, here, **settings).plan()
 
 
-def executed(spec: RunConfig, here: Path, **settings: Any) -> Outcome:
+def executed(spec, here, **settings):
     return run_of(spec, here, **settings).execute()
 
 
@@ -56,7 +54,7 @@ QUESTIONS = [
     {"question": f"Question {number}?", "choices": ["one", "two", "three"], "answer": number % 3} for number in range(5)
 ]
 BABBLER = JUDGE | {"answers": {"": "I would rather not say"}}
-CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+CASES = {
     "score": ({"main": BABBLER}, {"quality": {"type": "score", "judge": "main"}}),
     "pairwise": (
         {"main": BABBLER | {"prompt": "pairwise/letter"}},
@@ -101,7 +99,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_with_a_judge_that_nobody_understands_the_most_is_what_is_asked(here: Path, case: str) -> None:
+def test_with_a_judge_that_nobody_understands_the_most_is_what_is_asked(here, case):
     spec = config(*CASES[case])
     plan = planned(spec, here)
     assert Parrot.history == []
@@ -113,22 +111,20 @@ def test_with_a_judge_that_nobody_understands_the_most_is_what_is_asked(here: Pa
     assert planned(spec, here).total.left == 0, "all of it is in the ledger now"
 
 
-def test_what_the_ledger_has_is_found_for_judges_too(here: Path) -> None:
+def test_what_the_ledger_has_is_found_for_judges_too(here):
     spec = config({"main": JUDGE}, {"quality": {"type": "score", "judge": "main"}})
     before = {line.stage: line for line in planned(spec, here).lines}
     executed(spec, here)
     after = {line.stage: line for line in planned(spec, here).lines}
     assert before["measuring quality"].in_ledger == 0
-    assert before["measuring quality"].asked is not None
     assert before["measuring quality"].asked.again == 12
     for stage in before:
         asked = after[stage].asked
-        assert asked is not None
         assert asked.left == 0, stage
     assert planned(spec, here, fresh=True).total.left == sum(line.asked.left for line in before.values() if line.asked)
 
 
-def test_the_cost_is_bounded_by_every_byte_that_is_sent(here: Path) -> None:
+def test_the_cost_is_bounded_by_every_byte_that_is_sent(here):
     judge = JUDGE | {"price": PRICE, "max_new_tokens": 5}
     models = {"one": {"backend": "parrot", "price": {"input": 0, "output": 1.0}, "max_new_tokens": 10}}
     spec = config({"main": judge}, {"quality": {"type": "score", "judge": "main"}}, models=models)
@@ -138,22 +134,20 @@ def test_the_cost_is_bounded_by_every_byte_that_is_sent(here: Path) -> None:
     assert sent < plan.total.prompt_tokens
     lines = {line.stage: line.asked for line in plan.lines}
     generated = lines["generating one"]
-    assert generated is not None
     assert generated.cost.usd == pytest.approx(6 * 10 * 1e-6)
     judged = lines["measuring quality"]
-    assert judged is not None
     assert judged.completion_tokens == 5 * judged.left
     assert judged.cost.usd == pytest.approx((3 * judged.prompt_tokens + 9 * judged.completion_tokens) / 1e6)
     assert not plan.total.unpriced
     assert [part.part for part in outcome.use.parts] == ["models.one", "judges.main"]
 
 
-def test_parts_without_a_price_are_named(here: Path) -> None:
+def test_parts_without_a_price_are_named(here):
     plan = planned(config({"main": JUDGE}, {"quality": {"type": "score", "judge": "main"}}), here)
     assert plan.total.unpriced == {"models.one", "models.two", "judges.main"}
 
 
-def test_budget_limits_and_price_are_no_part_of_the_work(here: Path) -> None:
+def test_budget_limits_and_price_are_no_part_of_the_work(here):
     plain = config({"main": JUDGE}, {"quality": {"type": "score", "judge": "main"}})
     extra = {"price": PRICE, "limits": {"requests_per_minute": 100_000, "concurrency": 2}}
     priced = config(
@@ -173,12 +167,10 @@ def test_budget_limits_and_price_are_no_part_of_the_work(here: Path) -> None:
     assert again.record == first.record
 
 
-def test_a_metric_that_the_stand_ins_throw_is_counted_by_its_own_word(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_metric_that_the_stand_ins_throw_is_counted_by_its_own_word(here, monkeypatch):
     from judgekit_metrics.score import Score
 
-    def broken(self: object, study: object) -> None:
+    def broken(self, study):
         raise KeyError("no such answer")
 
     monkeypatch.setattr(Score, "rows", broken)

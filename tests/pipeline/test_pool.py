@@ -1,9 +1,6 @@
 """`judgekit report RUN RUN RUN`: runs of one spec under other seeds stand as repeats of one run."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +11,6 @@ from judgekit.pipeline.pool import pool
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
-from judgekit.results import RunRecord
-from judgekit.run_folder import RunFolder
 from judgekit.testing import Parrot, ParrotPlugin
 
 PLUGINS = ("datasets", "html", "json", "metrics", "readings", "responses")
@@ -25,14 +20,14 @@ ITEMS = [
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     Parrot.reset()
     return tmp_path
 
 
-def config(**changes: object) -> RunConfig:
-    tree: dict[str, object] = {
+def config(**changes):
+    tree = {
         "name": "parrots",
         "data": {"path": "items.json"},
         "models": {
@@ -52,16 +47,16 @@ def manager():
     return build_manager(only=PLUGINS, extra=[ParrotPlugin()])
 
 
-def run(here: Path, **changes: object) -> RunFolder:
+def run(here, **changes):
     places = Settings(output=here / "runs", home=here / "home")
     return Run(config(**changes), here, manager(), places).execute().folder
 
 
-def pooled(folders: list[RunFolder], here: Path) -> RunRecord:
+def pooled(folders, here):
     return pool(folders, here / "runs", manager()).view().record
 
 
-def test_runs_of_other_seeds_are_the_repeats_of_one_run(here: Path) -> None:
+def test_runs_of_other_seeds_are_the_repeats_of_one_run(here):
     """Repeat r is drawn with seed + r: three runs are one with three repeats, number for number and row for row."""
     folder = pool([run(here, seed=seed) for seed in range(3)], here / "runs", manager())
     whole = run(here, repeats={"generation": 3})
@@ -74,7 +69,7 @@ def test_runs_of_other_seeds_are_the_repeats_of_one_run(here: Path) -> None:
     assert list(folder.responses("good")) == list(whole.responses("good"))
 
 
-def test_the_record_says_which_runs_it_pools(here: Path) -> None:
+def test_the_record_says_which_runs_it_pools(here):
     runs = [run(here, seed=seed) for seed in (5, 2, 9)]
     record = pooled(runs, here)
     assert [(one.seed, one.repeats) for one in record.pooled] == [(2, (0,)), (5, (1,)), (9, (2,))]
@@ -83,7 +78,7 @@ def test_the_record_says_which_runs_it_pools(here: Path) -> None:
     assert record.model_dump_json() == pooled(runs[::-1], here).model_dump_json(), "in any order"
 
 
-def test_a_pool_is_a_run_that_reports_are_made_of(here: Path) -> None:
+def test_a_pool_is_a_run_that_reports_are_made_of(here):
     runs = [run(here, seed=seed) for seed in range(3)]
     folder = pool(runs, here / "runs", manager())
     html, summary = write_reports(folder, ["html", "json"], manager())
@@ -94,7 +89,7 @@ def test_a_pool_is_a_run_that_reports_are_made_of(here: Path) -> None:
     assert "rerun on these items" in summary.read_text("utf-8")
 
 
-def test_what_no_seed_changes_is_counted_once_and_said(here: Path) -> None:
+def test_what_no_seed_changes_is_counted_once_and_said(here):
     record = pooled([run(here, seed=seed) for seed in range(3)], here)
     bad = [row for row in record.estimates if row.system == "bad" and row.metric == "exact"]
     assert [(row.estimand, row.repeats) for row in bad] == [("new items", 1)]
@@ -102,7 +97,7 @@ def test_what_no_seed_changes_is_counted_once_and_said(here: Path) -> None:
     assert not any("quality, good" in warning for warning in record.warnings)
 
 
-def test_other_verdicts_on_the_same_answers_are_repeats_of_the_judge(here: Path) -> None:
+def test_other_verdicts_on_the_same_answers_are_repeats_of_the_judge(here):
     """A fresh judge that draws anew: its rows differ while every answer is the same."""
     runs = [run(here, seed=seed, models={"bad": config().models["bad"]}, against=None) for seed in range(2)]
     rows = list(runs[1].rows)
@@ -121,7 +116,7 @@ def test_other_verdicts_on_the_same_answers_are_repeats_of_the_judge(here: Path)
     assert rerun.interval.note == "of the judgements alone: every item was answered once"
 
 
-def test_a_draw_that_two_runs_share_counts_once(here: Path) -> None:
+def test_a_draw_that_two_runs_share_counts_once(here):
     """Seeds 0 and 1 with two repeats draw with 0, 1 and 1, 2."""
     record = pooled([run(here, seed=seed, repeats={"generation": 2}) for seed in (0, 1)], here)
     assert [one.repeats for one in record.pooled] == [(0, 1), (2,)]
@@ -146,34 +141,26 @@ def test_a_draw_that_two_runs_share_counts_once(here: Path) -> None:
         ({"metrics": {"exact": {"type": "exact_match"}}}, "metrics.quality"),
     ],
 )
-def test_what_differs_in_more_than_the_seed_is_refused_by_name(here: Path, changes, named: str) -> None:
+def test_what_differs_in_more_than_the_seed_is_refused_by_name(here, changes, named):
     with pytest.raises(UsageError, match="differ in more than their seed") as raised:
         pooled([run(here), run(here, seed=1, **changes)], here)
     assert named in str(raised.value)
 
 
-def test_other_data_under_the_same_path_is_refused(here: Path) -> None:
-    first = run(here)
+def test_a_pool_is_not_pooled_again(here):
+    runs = [run(here, seed=seed) for seed in range(3)]
+    with pytest.raises(UsageError, match="are the same run"):
+        pooled([runs[0], runs[0]], here)
     (here / "items.json").write_text(json.dumps([{**ITEMS[0], "output": "another"}, *ITEMS[1:]]))
     with pytest.raises(UsageError, match=r"data .*items\.json is "):
-        pooled([first, run(here, seed=1)], here)
-
-
-def test_the_same_run_twice_is_refused(here: Path) -> None:
-    one = run(here)
-    with pytest.raises(UsageError, match="are the same run"):
-        pooled([one, one], here)
-
-
-def test_a_pool_is_not_pooled_again(here: Path) -> None:
-    runs = [run(here, seed=seed) for seed in range(3)]
+        pooled([runs[0], run(here, seed=1)], here)
     both = pool(runs[:2], here / "runs", manager())
     with pytest.raises(UsageError, match="pools runs already") as raised:
         pooled([both, runs[2]], here)
     assert runs[0].path.name in str(raised.value)
 
 
-def test_an_incomplete_run_makes_the_pool_incomplete(here: Path) -> None:
+def test_an_incomplete_run_makes_the_pool_incomplete(here):
     runs = [run(here, seed=seed) for seed in range(2)]
     broken = runs[1].view().record.model_copy(update={"status": "incomplete", "errors": {"judging main: down": 3}})
     runs[1].write_record(broken)
@@ -182,7 +169,7 @@ def test_an_incomplete_run_makes_the_pool_incomplete(here: Path) -> None:
     assert record.errors == {"judging main: down": 3}
 
 
-def test_rows_that_lack_an_item_are_refused(here: Path) -> None:
+def test_rows_that_lack_an_item_are_refused(here):
     runs = [run(here, seed=seed) for seed in range(2)]
     runs[1].rows.write(list(runs[1].rows)[:-1])
     with pytest.raises(StorageError, match=r"rows\.jsonl"):

@@ -7,7 +7,7 @@ from judgekit.pipeline.prepared import Problems, data_label
 
 
 @pytest.mark.parametrize(("codes", "code"), [([4, 2], 2), ([4, 4], 4), ([6, 4], 4), ([6, 5], 6)])
-def test_a_wrong_config_comes_before_a_dead_server(codes, code) -> None:
+def test_a_wrong_config_comes_before_a_dead_server(codes, code):
     problems = Problems()
     for number, one in enumerate(codes):
         problems.add(f"models.{number}", "bad", one)
@@ -17,7 +17,7 @@ def test_a_wrong_config_comes_before_a_dead_server(codes, code) -> None:
     assert [where for where, _ in caught.value.problems] == [f"models.{n}" for n in range(len(codes))]
 
 
-def test_one_of_our_errors_is_a_problem_and_another_is_a_bug() -> None:
+def test_one_of_our_errors_is_a_problem_and_another_is_a_bug():
     problems = Problems()
 
     def fails():
@@ -30,12 +30,12 @@ def test_one_of_our_errors_is_a_problem_and_another_is_a_bug() -> None:
         1 / 0  # noqa: B018
 
 
-def test_a_warning_stops_nothing() -> None:
+def test_a_warning_stops_nothing():
     problems = Problems()
     problems.warn("data", "few items")
     problems.raise_errors()
     assert [one.severity for one in problems.found] == ["warning"]
 
 
-def test_data_sets_are_named_by_their_place() -> None:
+def test_data_sets_are_named_by_their_place():
     assert (data_label(""), data_label("mmlu")) == ("data", "metrics.mmlu.data")

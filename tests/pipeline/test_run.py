@@ -2,7 +2,6 @@
 
 import json
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ import judgekit
 import judgekit.data
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import Interrupted, PreflightError, Unreachable
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.run_folder import RunFolder
 from judgekit.testing import CopyTrainer, Parrot, ParrotPlugin
@@ -23,15 +22,15 @@ ITEMS = [
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     (tmp_path / "items.json").write_text(json.dumps(ITEMS))
     Parrot.reset()
     CopyTrainer.runs = 0
     return tmp_path
 
 
-def config(**changes: object) -> RunConfig:
-    tree: dict[str, object] = {
+def config(**changes):
+    tree = {
         "name": "parrots",
         "data": {"path": "items.json"},
         "models": {
@@ -47,13 +46,13 @@ def config(**changes: object) -> RunConfig:
     return RunConfig.model_validate(tree | changes)
 
 
-def execute(spec: RunConfig, here: Path, stop: threading.Event | None = None, **settings: object) -> Outcome:
+def execute(spec, here, stop=None, **settings):
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
-    places = Settings(output=here / "runs", home=here / "home", **settings)  # type: ignore[arg-type]
+    places = Settings(output=here / "runs", home=here / "home", **settings)
     return Run(spec, here, manager, places, stop or threading.Event()).execute()
 
 
-def test_a_run_has_every_row_and_number(here: Path) -> None:
+def test_a_run_has_every_row_and_number(here):
     outcome = execute(config(), here)
     record = outcome.record
     assert record.status == "complete"
@@ -76,7 +75,7 @@ def test_a_run_has_every_row_and_number(here: Path) -> None:
     assert (outcome.folder.path / "summary.json") in outcome.reports
 
 
-def test_a_second_run_calls_nothing_and_changes_no_byte(here: Path) -> None:
+def test_a_second_run_calls_nothing_and_changes_no_byte(here):
     first = execute(config(), here)
     before = {
         path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
@@ -92,7 +91,7 @@ def test_a_second_run_calls_nothing_and_changes_no_byte(here: Path) -> None:
     assert after == before
 
 
-def test_threads_do_not_change_the_record(here: Path) -> None:
+def test_threads_do_not_change_the_record(here):
     one = execute(config(), here, jobs=1)
     record = (one.folder.path / "record.json").read_bytes()
     other = here / "elsewhere"
@@ -102,7 +101,7 @@ def test_threads_do_not_change_the_record(here: Path) -> None:
     assert (many.folder.path / "record.json").read_bytes() == record
 
 
-def test_fresh_asks_again_under_the_same_id(here: Path) -> None:
+def test_fresh_asks_again_under_the_same_id(here):
     first = execute(config(), here)
     asked = len(Parrot.history)
     fresh = execute(config(), here, fresh=True)
@@ -111,7 +110,7 @@ def test_fresh_asks_again_under_the_same_id(here: Path) -> None:
     assert not (fresh.folder.path / "fresh").exists()
 
 
-def test_a_killed_fresh_run_goes_on_in_its_namespace(here: Path) -> None:
+def test_a_killed_fresh_run_goes_on_in_its_namespace(here):
     stop = threading.Event()
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
     spec, settings = config(), Settings(output=here / "runs", home=here / "home", fresh=True, jobs=1)
@@ -122,7 +121,7 @@ def test_a_killed_fresh_run_goes_on_in_its_namespace(here: Path) -> None:
         from judgekit.hookspecs import hookimpl
 
         @hookimpl
-        def judgekit_row_done(self, row: object) -> None:
+        def judgekit_row_done(self, row):
             nonlocal watcher_calls
             watcher_calls += 1
             if watcher_calls == 30:
@@ -139,7 +138,7 @@ def test_a_killed_fresh_run_goes_on_in_its_namespace(here: Path) -> None:
     assert whole - half == outcome.asked
 
 
-def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here: Path) -> None:
+def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here):
     models = {"good": {"backend": "parrot", "fail_on": "number 3."}}
     spec = config(models=models, against="good", metrics={"exact": {"type": "exact_match"}}, judges={})
     outcome = execute(spec, here)
@@ -147,14 +146,13 @@ def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here: Path) ->
     assert outcome.record.errors == {"generating good: the parrot choked": 1}
     (estimate,) = outcome.record.estimates
     assert estimate.counts == {"scored": 11, "error": 1}
-    assert estimate.bounds is not None
     assert estimate.bounds[1] > estimate.bounds[0]
     before = len(Parrot.history)
     execute(spec, here)
     assert len(Parrot.history) == before + 1
 
 
-def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here: Path) -> None:
+def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here):
     models = {"good": {"backend": "parrot"}, "bad": {"backend": "parrot", "dead": True}}
     with pytest.raises(Unreachable, match="dead"):
         execute(config(models=models), here, jobs=1)
@@ -164,7 +162,7 @@ def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here: Path) ->
     assert len(Parrot.history) == 1
 
 
-def test_training_is_done_once_and_found_again(here: Path) -> None:
+def test_training_is_done_once_and_found_again(here):
     train = {
         "first": {"trainer": "copy", "data": "items.json"},
         "second": {"trainer": "copy", "data": "items.json", "start": "train:first"},
@@ -181,7 +179,7 @@ def test_training_is_done_once_and_found_again(here: Path) -> None:
     assert CopyTrainer.runs == 4
 
 
-def test_every_problem_is_found_at_once(here: Path) -> None:
+def test_every_problem_is_found_at_once(here):
     spec = config(
         models={"good": {"backend": "parot", "style": "alpca"}, "bad": {"backend": "parrot", "answer": {}}},
         metrics={
@@ -207,15 +205,18 @@ def test_every_problem_is_found_at_once(here: Path) -> None:
     assert not Parrot.history
 
 
-def test_repeats_that_cannot_differ_are_refused(here: Path) -> None:
+def test_repeats_that_cannot_differ_are_refused(here):
     with pytest.raises(PreflightError, match="3 generation repeats cannot differ"):
         execute(config(repeats={"generation": 3}), here)
     judged = config(judges={"main": {"backend": "parrot", "prompt": "score/integer"}}, repeats={"judge": 2})
     with pytest.raises(PreflightError, match="2 judge repeats cannot differ"):
         execute(judged, here)
+    old = {"backend": "responses", "path": "items.json", "field": "output", "temperature": 1, "repeats": 3}
+    with pytest.raises(PreflightError, match="cannot differ"):
+        execute(config(models={"old": old}, against="old", judges={}, metrics={"exact": {"type": "exact_match"}}), here)
 
 
-def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
+def test_repeats_draw_with_seed_plus_repeat(here):
     models = {"good": {"backend": "parrot", "temperature": 1, "seed": 7}}
     outcome = execute(
         config(
@@ -233,7 +234,7 @@ def test_repeats_draw_with_seed_plus_repeat(here: Path) -> None:
     assert len(list(RunFolder(outcome.folder.path).responses("good"))) == 36
 
 
-def test_a_metric_may_have_any_name_and_data_of_its_own(here: Path) -> None:
+def test_a_metric_may_have_any_name_and_data_of_its_own(here):
     others = [item | {"id": f"other {number}"} for number, item in enumerate(ITEMS[:3])]
     (here / "other.json").write_text(json.dumps(others))
     metrics = {"exact": {"type": "exact_match"}, "data": {"type": "exact_match", "data": {"path": "other.json"}}}
@@ -242,7 +243,7 @@ def test_a_metric_may_have_any_name_and_data_of_its_own(here: Path) -> None:
     assert sizes == {("exact", "good"): 12, ("exact", "bad"): 12, ("data", "good"): 3, ("data", "bad"): 3}
 
 
-def test_a_metrics_own_prompt_is_part_of_the_run(here: Path) -> None:
+def test_a_metrics_own_prompt_is_part_of_the_run(here):
     rows = "".join(f"question {n},a,b,c,d,A\n" for n in range(3))
     (here / "test").mkdir()
     (here / "test" / "logic_test.csv").write_text(rows)
@@ -259,7 +260,7 @@ def test_a_metrics_own_prompt_is_part_of_the_run(here: Path) -> None:
         execute(missing, here)
 
 
-def test_inputs_of_one_name_in_two_folders_both_count(here: Path) -> None:
+def test_inputs_of_one_name_in_two_folders_both_count(here):
     for folder in ("a", "b", "config"):
         (here / folder).mkdir()
         (here / folder / "i.json").write_text(
@@ -273,13 +274,7 @@ def test_inputs_of_one_name_in_two_folders_both_count(here: Path) -> None:
     assert execute(spec, here / "config").folder.path != before.folder.path
 
 
-def test_stored_responses_have_no_repeats(here: Path) -> None:
-    models = {"old": {"backend": "responses", "path": "items.json", "field": "output", "temperature": 1, "repeats": 3}}
-    with pytest.raises(PreflightError, match="cannot differ"):
-        execute(config(models=models, against="old", judges={}, metrics={"exact": {"type": "exact_match"}}), here)
-
-
-def test_failed_control_calls_make_the_run_incomplete(here: Path) -> None:
+def test_failed_control_calls_make_the_run_incomplete(here):
     judge = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "fail_on": "I am not sure about this"}
     record = execute(config(judges={"main": judge}), here).record
     assert record.status == "incomplete"
@@ -288,7 +283,7 @@ def test_failed_control_calls_make_the_run_incomplete(here: Path) -> None:
     assert {check.name: check.passed for check in card.checks}["constant"] is None
 
 
-def test_two_processes_that_want_one_checkpoint_train_it_once(here: Path) -> None:
+def test_two_processes_that_want_one_checkpoint_train_it_once(here):
     train = {"first": {"trainer": "copy", "data": "items.json"}}
     threads = [threading.Thread(target=execute, args=(config(train=train), here)) for _ in range(2)]
     for thread in threads:
@@ -299,13 +294,11 @@ def test_two_processes_that_want_one_checkpoint_train_it_once(here: Path) -> Non
 
 
 @pytest.mark.parametrize("resumes", [True, False])
-def test_what_a_failed_training_left_is_for_trainers_that_resume(
-    here: Path, monkeypatch: pytest.MonkeyPatch, resumes: bool
-) -> None:
-    found: list[list[str]] = []
+def test_what_a_failed_training_left_is_for_trainers_that_resume(here, monkeypatch, resumes):
+    found = []
     train = CopyTrainer.train
 
-    def failing(self: CopyTrainer, into: Path, progress: object) -> None:
+    def failing(self, into, progress):
         found.append(sorted(path.name for path in into.iterdir()))
         (into / "half").write_text("half of it")
         if len(found) == 1:
@@ -322,13 +315,13 @@ def test_what_a_failed_training_left_is_for_trainers_that_resume(
     assert not list(here.rglob("*.unfinished"))
 
 
-def test_what_a_model_wrote_in_training_is_in_the_record(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_model_wrote_in_training_is_in_the_record(here, monkeypatch):
     train = CopyTrainer.train
-    sample = judgekit.data.TrainingSample(step=3, prompt="Say it.", text="it", reference="It.")
+    sample = judgekit.data.TrainingSample(step=3, prompt="Say it.", text="a\u2028b\x85c\rd", reference="It.")
 
-    def writing(self: CopyTrainer, into: Path, progress: object) -> None:
+    def writing(self, into, progress):
         train(self, into, progress)
-        (into / "samples.jsonl").write_text(sample.model_dump_json() + "\n")
+        (into / "samples.jsonl").write_text(sample.model_dump_json() + "\n", "utf-8")
         (into / "epoch-1").mkdir()
 
     monkeypatch.setattr(CopyTrainer, "train", writing)
@@ -336,7 +329,7 @@ def test_what_a_model_wrote_in_training_is_in_the_record(here: Path, monkeypatch
     assert outcome.record.trainings[0].samples == (sample,)
 
 
-def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here: Path) -> None:
+def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here):
     train = {
         "first": {"trainer": "copy", "data": "items.json"},
         "second": {"trainer": "copy", "data": "items.json", "start": "train:first/best"},
@@ -350,20 +343,7 @@ def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here: Path) -> None:
     assert other.record.trainings[1].identity != second.identity
 
 
-def test_other_line_ends_in_what_a_model_wrote_are_text(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = CopyTrainer.train
-    sample = judgekit.data.TrainingSample(step=3, prompt="Say it.", text="a\u2028b\x85c\rd")
-
-    def writing(self: CopyTrainer, into: Path, progress: object) -> None:
-        train(self, into, progress)
-        (into / "samples.jsonl").write_text(sample.model_dump_json() + "\n", "utf-8")
-
-    monkeypatch.setattr(CopyTrainer, "train", writing)
-    outcome = execute(config(train={"first": {"trainer": "copy", "data": "items.json"}}), here)
-    assert outcome.record.trainings[0].samples == (sample,)
-
-
-def test_a_mistake_in_a_training_is_said_once(here: Path) -> None:
+def test_a_mistake_in_a_training_is_said_once(here):
     """Not again by what starts from it."""
     train = {
         "first": {"trainer": "copy", "dat": "items.json"},

@@ -101,6 +101,9 @@ def test_what_is_read_and_what_is_learnt(style):
     without = with_input.replace("\n\nmouse", "").replace("\nmouse", "")
     if not style.startswith(("alpaca", "book")) or style == "book_phi3":
         assert shown(render_training(style, SHORT)) == without
+    elif style != "alpaca_ko":
+        plain = ALPACA.format("Give the plural.") + "\n" * (style == "book")
+        assert shown(render_training(style, SHORT)) == plain + "«mice»"
 
 
 @pytest.mark.parametrize("style", GOLDEN)
@@ -126,6 +129,3 @@ def test_an_unanswered_turn_is_where_the_text_ends():
 def test_a_message_to_a_server_has_no_system_message_in_it():
     turn = style_named("chatml").turn(TALK)
     assert turn == "<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\n"
-
-
-# --- a tokenizer's own chat template ---

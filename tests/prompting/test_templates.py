@@ -19,19 +19,12 @@ def test_every_shipped_prompt_says_what_it_is_for_and_where_its_idea_comes_from(
         assert bool(front.reading) != name.startswith("instruct/"), name
 
 
-def test_the_promised_prompts_are_shipped():
-    assert {
-        "instruct/alpaca", "instruct/alpaca_ko", "instruct/plain", "multiple_choice/mmlu", "pairwise/letter",
-        "pairwise/reason_json", "pairwise/reason_json.ko", "score/book", "score/integer", "score/integer.ko",
-        "score/likelihood_ratio", "score/reason_json", "score/reason_json.ko",
-    } <= set(SHIPPED)  # fmt: skip
-
-
 def test_a_template_knows_the_hash_of_its_whole_source():
     source = "{#- for: a test -#}\nHello {{ name }}"
     template = parse(source, "t", "t.j2")
     assert template.sha256 == hashlib.sha256(source.encode()).hexdigest()
-    assert template.render(name="you") == "Hello you"
+    (message,) = template.messages(name="you")
+    assert (message.role, message.content, template.render(name="you")) == ("user", "Hello you", "Hello you")
 
 
 def test_the_comment_on_top_is_read_and_may_run_over_several_lines():
@@ -80,11 +73,6 @@ def test_turns_become_messages_and_no_value_can_open_one():
     ]
 
 
-def test_a_prompt_without_turns_is_one_user_message():
-    (message,) = parse("Hello", "t", "t").messages()
-    assert (message.role, message.content) == ("user", "Hello")
-
-
 def test_text_before_the_first_turn_is_refused():
     with pytest.raises(PromptError, match=r"t\.j2:3: text before"):
         parse("{#- for: x -#}\nstray\n{#- user -#}\nx", "t", "t.j2")
@@ -104,6 +92,8 @@ def test_what_is_filled_in_is_never_rendered_nor_escaped(hostile):
         "{{ ''.__class__.__mro__ }}",
         "{{ x.__init__.__globals__ }}",
         "{{ x.append(1) }}",
+        "{{ lipsum() }}",
+        "{{ [1, 2] | random }}",
         "{{ cycler.__init__.__globals__.os.popen('id') }}",
         "{% for i in range(10000000) %}{% endfor %}",
     ],
@@ -111,12 +101,6 @@ def test_what_is_filled_in_is_never_rendered_nor_escaped(hostile):
 def test_a_template_runs_in_a_sandbox(source):
     with pytest.raises(PromptError):
         parse(source, "t", "t.j2").render(x=[1])
-
-
-@pytest.mark.parametrize("source", ["{{ lipsum() }}", "{{ [1, 2] | random }}"])
-def test_a_template_cannot_draw_at_random(source):
-    with pytest.raises(PromptError):
-        parse(source, "t", "t.j2").render()
 
 
 def test_only_plain_values_enter_the_sandbox(tmp_path):
@@ -187,13 +171,10 @@ def test_shipped_names_are_read_with_or_without_the_ending():
 
 @pytest.mark.parametrize("name", ["score/../score/integer", "../prompts/score/integer", "/etc/passwd", ""])
 def test_a_name_cannot_leave_the_folder(name):
-    with pytest.raises(PromptError, match="unknown prompt"):
-        PROMPTS.get(name)
-
-
-def test_an_unknown_prompt_gets_a_guess():
     with pytest.raises(PromptError, match=r"unknown prompt 'score/intger'; did you mean 'score/integer'\?"):
         PROMPTS.get("score/intger")
+    with pytest.raises(PromptError, match="unknown prompt"):
+        PROMPTS.get(name)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
@@ -205,7 +186,5 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_an_unknown_style_gets_a_guess_or_the_list(alpaca_sample):
     with pytest.raises(PromptError, match=r"^unknown instruction style 'alpca'; did you mean 'alpaca'\?$"):
         render_instruction("alpca", alpaca_sample)
-    with pytest.raises(PromptError, match=r"^unknown instruction style 'alpca'; did you mean 'alpaca'\?$"):
-        render_instruction("alpca", alpaca_sample, Prompts())
     with pytest.raises(PromptError, match="there are alpaca, "):
         render_instruction("x", alpaca_sample)

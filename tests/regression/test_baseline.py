@@ -131,9 +131,11 @@ def test_truncated_and_missing_files_are_refused(file, tmp_path):
 
 def test_set_show_and_diff_say_what_matters(tmp_path, file, capsys):
     new = a_run(tmp_path / "new", {"quality": {"sft": moved(BASE, -3, 4)}, "other": {"sft": BASE}},
-                identities={"judges.main": {"model": "llama4", "digest": "a" * 64}})  # fmt: skip
+                card=False, identities={"judges.main": {"model": "llama4", "digest": "a" * 64}})  # fmt: skip
     code, out, _ = said(capsys, "baseline", "set", new, tmp_path / "new.json")
-    assert (code, out) == (0, f"wrote {tmp_path / 'new.json'}: quality (sft: 40 items), other (sft: 40 items)\n")
+    assert code == 0
+    assert out.startswith(f"wrote {tmp_path / 'new.json'}: quality (sft: 40 items), other (sft: 40 items)\n")
+    assert "judge main failed its card" in out
     code, out, _ = said(capsys, "baseline", "show", file)
     assert code == 0
     assert "quality" in out
@@ -146,13 +148,6 @@ def test_set_show_and_diff_say_what_matters(tmp_path, file, capsys):
     assert "and 30 more" in out
     assert said(capsys, "baseline", "diff", file, file)[:2] == (0, "no difference\n")
     assert said(capsys, "baseline", "diff", file, tmp_path / "run")[:2] == (0, "no difference\n")
-
-
-def test_a_failed_card_is_said_when_the_baseline_is_set(tmp_path, capsys):
-    run = a_run(tmp_path / "run", {"quality": {"sft": BASE}}, card=False)
-    code, out, _ = said(capsys, "baseline", "set", run, tmp_path / "b.json")
-    assert code == 0
-    assert "judge main failed its card" in out
 
 
 def test_nan_in_the_rows_of_a_run_is_refused_with_file_and_line(tmp_path, capsys):

@@ -10,13 +10,13 @@ from judgekit.run_folder import RunFolder
 from judgekit.statistics.scores_by_item import item_scores
 
 
-def test_a_baseline_has_the_scores_of_its_run(tmp_path) -> None:
+def test_a_baseline_has_the_scores_of_its_run(tmp_path):
     view = RunFolder(a_run(tmp_path / "run", {"quality": {"a": [[1, 3], None, 5], "b": [4, 5, 6]}})).view()
     write_baseline(view, tmp_path / "baseline.json")
     assert baseline_scores(tmp_path / "baseline.json") == item_scores(view)
 
 
-def test_a_file_that_is_no_baseline_is_named(tmp_path) -> None:
+def test_a_file_that_is_no_baseline_is_named(tmp_path):
     with pytest.raises(DataError) as caught:
         baseline_scores(tmp_path / "gone.json")
     assert caught.value.place == str(tmp_path / "gone.json")

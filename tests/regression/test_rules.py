@@ -17,7 +17,7 @@ SCALES = {"score": Scale(label="score", low=0, high=100), "share": Scale(label="
         ("share", "margin", 0.03, True), ("share", "margin", 3, False), ("share", "min", 60, False),
     ],
 )  # fmt: skip
-def test_a_threshold_lies_on_the_scale(scale, kind, threshold, good) -> None:
+def test_a_threshold_lies_on_the_scale(scale, kind, threshold, good):
     if good:
         check_threshold("quality", kind, threshold, SCALES[scale])
         return

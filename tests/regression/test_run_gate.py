@@ -60,7 +60,6 @@ def baseline(here):
 def test_a_run_gates_at_its_end_and_its_record_says_so(here, baseline, capsys):
     outcome = execute(config(gate=GATE | {"quality": {"margin": 25}}, seed=1), here)
     gate = outcome.record.gate
-    assert gate is not None
     assert gate.outcome == "PASS"
     assert [(claim.metric, claim.system, claim.n_items) for claim in gate.claims] == [("quality", "good", N)]
     assert outcome.folder.view().record.gate == gate

@@ -9,7 +9,7 @@ from judgekit.statistics.intervals import Range
 UNIT = Range(0, 1)
 
 
-def test_the_mean_is_covered_at_least_as_often_as_promised() -> None:
+def test_the_mean_is_covered_at_least_as_often_as_promised():
     rng = np.random.default_rng(0)
     held = 0
     for seed in range(200):
@@ -18,7 +18,7 @@ def test_the_mean_is_covered_at_least_as_often_as_promised() -> None:
     assert held >= 180
 
 
-def test_items_in_another_order_on_another_scale_give_the_same() -> None:
+def test_items_in_another_order_on_another_scale_give_the_same():
     x = np.random.default_rng(1).beta(2, 3, size=60)
     first = betting(x, 0.95, UNIT, np.random.default_rng(0))
     again = betting(x[::-1], 0.95, UNIT, np.random.default_rng(0))
@@ -27,7 +27,7 @@ def test_items_in_another_order_on_another_scale_give_the_same() -> None:
     assert (wide.low, wide.high) == pytest.approx((first.low * 100, first.high * 100))
 
 
-def test_more_items_are_narrower_and_one_has_none() -> None:
+def test_more_items_are_narrower_and_one_has_none():
     x = np.random.default_rng(2).beta(2, 3, size=1600)
     few, many = (betting(x[:n], 0.95, UNIT, np.random.default_rng(0)) for n in (25, 1600))
     assert many.high - many.low < (few.high - few.low) / 3

@@ -7,11 +7,9 @@ import pytest
 from scipy import stats
 
 from judgekit.statistics.bootstrap import bootstrap, generator
-from judgekit.statistics.intervals import (
-    Range,
-)
+from judgekit.statistics.intervals import Range
 
-PERCENT, UNIT = Range(0, 100), Range(0, 1)
+PERCENT = Range(0, 100)
 
 
 SKEWED = np.clip(np.random.default_rng(5).beta(1.7, 0.75, 110) * 100, 0, 100)

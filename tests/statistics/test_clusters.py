@@ -11,14 +11,14 @@ LABELS = np.array([0, 0, 1, 1, 1, 2])
 X = np.array([1.0, 3.0, 4.0, 5.0, 6.0, 9.0])
 
 
-def test_cluster_values_have_the_mean_of_the_items() -> None:
+def test_cluster_values_have_the_mean_of_the_items():
     values = cluster_values(X, LABELS)
     assert len(values) == 3
     assert values.mean() == pytest.approx(X.mean())
     assert cluster_values(X, np.array([0, 0, 1, 1, 2, 2])) == pytest.approx([2.0, 4.5, 7.5]), "of one size: the means"
 
 
-def test_fewer_than_ten_have_no_interval() -> None:
+def test_fewer_than_ten_have_no_interval():
     scale, values = Range(0, 100), np.linspace(10, 20, FEWEST)
     assert cluster_t(values[:-1], 0.95, scale).low is None
     assert too_few_clusters(FEWEST - 1)
@@ -27,7 +27,7 @@ def test_fewer_than_ten_have_no_interval() -> None:
     assert cluster_t(values, 0.95, scale) == plain.model_copy(update={"method": "cluster_t"})
 
 
-def test_an_item_without_a_cluster_is_counted() -> None:
+def test_an_item_without_a_cluster_is_counted():
     table = ItemTable({"a": "x", "b": "y"})
     for item in "abc":
         table.add(item, 0, 0, 1.0)

@@ -47,17 +47,13 @@ def noisy(n, repeats, seed=0):
 def test_an_estimate_says_all_that_is_needed_to_read_it():
     new, rerun = estimate(table_of(noisy(60, 3)), Subject("quality", "sft", SCORE), IntervalTerms(seed=4))
     assert new.value == rerun.value == pytest.approx(np.mean(noisy(60, 3)))
+    assert new.se == pytest.approx(stats.sem(np.mean(noisy(60, 3), axis=1))), "over items, not rows"
     assert (new.estimand, rerun.estimand) == ("new items", "rerun on these items")
     assert (new.n_items, new.repeats, new.n_clusters, new.counts) == (60, 3, None, {"scored": 180})
     assert new.interval.method == "bootstrap"
     assert new.interval == new.bootstrap
     assert rerun.bootstrap is None
     assert new.interval.low < rerun.interval.low < new.value < rerun.interval.high < new.interval.high
-
-
-def test_se_is_over_items_not_rows():
-    values = noisy(60, 3)
-    assert single(values).se == pytest.approx(stats.sem(np.mean(values, axis=1)))
 
 
 def test_the_bootstrap_is_there_beside_another_headline():
@@ -112,15 +108,12 @@ def test_every_method_can_be_named(method):
 
 
 @pytest.mark.parametrize("bad", [{"method": "magic"}, {"confidence": 1.0}, {"confidence": math.nan}])
-def test_bad_options_are_refused(bad):
+def test_bad_options_and_values_off_the_scale_are_refused(bad):
     with pytest.raises(ValueError):
         single([1.0, 2.0], **bad)
-
-
-@pytest.mark.parametrize("value", [-1.0, 100.5])
-def test_a_value_off_the_scale_is_refused(value):
-    with pytest.raises(ValueError, match="leave the scale"):
-        single([50.0, value])
+    for value in (-1.0, 100.5):
+        with pytest.raises(ValueError, match="leave the scale"):
+            single([50.0, value])
 
 
 def test_the_order_of_rows_and_of_estimates_does_not_matter():
@@ -242,23 +235,16 @@ def test_equal_differences_still_have_a_width(n):
     assert made.interval.low < 0 < made.interval.high
 
 
-def test_no_shared_item_has_no_difference():
-    made = paired(table_of([1.0, 2.0]), table_of([1.0, 2.0], prefix="j"))
-    assert (made.value, made.n_items, made.interval.low, made.interval.note) == (None, 0, None, "no scored item")
-
-
 def test_missing_sides_bound_the_difference():
+    none = paired(table_of([1.0, 2.0]), table_of([1.0, 2.0], prefix="j"))
+    assert (none.value, none.n_items, none.interval.low, none.interval.note) == (None, 0, None, "no scored item")
+    clusters = {f"i{i:03}": str(i // 3) for i in range(60)}
+    known = paired(*(table_of(noisy(60, 1, seed=seed), clusters) for seed in (1, 2)))
+    assert (known.interval.method, known.n_clusters) == ("cluster_t", 20)
     made = paired(table_of([80.0, None]), table_of([60.0, 60.0]))
     assert (made.value, made.n_items) == (20, 1)
     assert made.bounds == ((20 - 60) / 2, (20 + 40) / 2)
     assert made.counts == {"scored": 3, "unparsed": 1}
-
-
-def test_differences_know_clusters():
-    clusters = {f"i{i:03}": str(i // 3) for i in range(60)}
-    a = noisy(60, 1, seed=1)
-    made = paired(table_of(a, clusters), table_of([[v[0] - 5] for v in noisy(60, 1, seed=2)], clusters))
-    assert (made.interval.method, made.n_clusters) == ("cluster_t", 20)
 
 
 @pytest.mark.shared

@@ -8,7 +8,7 @@ from judgekit.records import ScoreKey
 from judgekit.statistics.item_tables import item_tables, rounded
 
 
-def test_rows_are_sorted_into_tables_by_what_they_measure() -> None:
+def test_rows_are_sorted_into_tables_by_what_they_measure():
     rows = [row("s1", 1.0), row("s2", None), row("s3", None, status="skipped")]
     rows += [row("s1", 2.0, system="b"), row("s1", 3.0, metric="other")]
     tables, used = item_tables(rows, {"quality"})
@@ -19,12 +19,12 @@ def test_rows_are_sorted_into_tables_by_what_they_measure() -> None:
     assert used == {"quality": {"s1", "s2", "s3"}}
 
 
-def test_no_number_is_refused_with_its_item() -> None:
+def test_no_number_is_refused_with_its_item():
     wrong = row("s1", 1.0).model_copy(update={"value": float("nan")})
     with pytest.raises(DataError, match="s1"):
         item_tables([wrong], {"quality"})
 
 
-def test_sums_in_another_order_round_alike() -> None:
+def test_sums_in_another_order_round_alike():
     assert rounded(0.1 + 0.2) == 0.3
     assert rounded(-0.0) == 0.0

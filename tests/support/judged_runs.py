@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.agreement.agreement import Terms, with_labels
+from judgekit.agreement.labels import read_labels
 from judgekit.records import Response, Row, Sample, Scale
 from judgekit.results import Estimate, Interval, RunRecord
 from judgekit.run_folder import RunFolder
@@ -43,6 +45,14 @@ def record_of(rows, run_id="run-a", scale=SCORE, metrics=None, seed=0):
         identities={}, n_samples=len({row.sample_id for row in rows}), estimates=tuple(estimates),
         systems=tuple(dict.fromkeys(row.system for row in rows)),
     )  # fmt: skip
+
+
+def by_name(agreement):
+    return {figure.name: figure for figure in agreement.figures}
+
+
+def compared(found, labels, content, name="labels.csv", **terms):
+    return with_labels(found, read_labels(labels(content, name)), Terms(**terms))
 
 
 def scores(values, **place):
