@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
-from judgekit.calls.waiting import stoppable
+from judgekit.calls.retries import stoppable
 from judgekit.calls.work import Answer, Work, broken, name_of
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor

@@ -19,13 +19,11 @@ import pluggy
 from pydantic import JsonValue
 
 from judgekit.agreement.agreement import Agreements, Terms
-from judgekit.calls.budget import Budget
+from judgekit.calls.budget import Budget, RunUse, run_use
 from judgekit.calls.caller import Caller
-from judgekit.calls.dry_run import DryRun, Tally
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.policies import Live, Offline, Policy
+from judgekit.calls.policies import DryRun, Live, Offline, Policy, Tally
 from judgekit.calls.session import Session
-from judgekit.calls.usage import RunUse, run_use
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError

@@ -11,8 +11,8 @@ import pytest
 import judgekit
 from judgekit.calls import http as transport
 from judgekit.calls.http import Http, Secret
-from judgekit.calls.http_errors import HttpStatusError
-from judgekit.calls.waiting import stoppable
+from judgekit.calls.http_bodies import HttpStatusError
+from judgekit.calls.retries import stoppable
 from judgekit.errors import AuthError, BackendError, ConfigError, Interrupted, QuotaError, Unreachable
 from judgekit.testing import ChatServer, FaultServer, closed_port, http, read_request, replies
 

@@ -12,8 +12,7 @@ KERNEL = "kernel"  # the modules directly in judgekit/
 
 # Commands are thin: each is tested by what it starts. Further modules whose tests are those of another one:
 TESTED_IN = {
-    "calls/dry_run": "pipeline/test_plan",  # a dry run is the plan of a run
-    "calls/usage": "cli/test_run",
+    "calls/policies": "pipeline/test_plan",  # a dry run is the plan of a run
     "cli/backend_command": "synthesis/test_self_instruct",
     "cli/baseline": "regression/test_baseline",
     "cli/compare": "regression/test_compare",
