@@ -18,7 +18,7 @@ from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
 from judgekit.calls.retries import stoppable
-from judgekit.calls.work import Answer, Work, broken, name_of
+from judgekit.calls.work import Answer, Closing, Work, broken, name_of
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
@@ -39,30 +39,18 @@ class Counts:
     """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had.
 
     `unsent` are those of the failed that were held back, by the budget or by a server that wants to be left alone.
-    `notes`: how many replies bear each note, such as a parameter that the model refused.
+    Tokens are those of the replies made, by their own account; `untold` of them gave none. `notes`: how many replies
+    bear each note, such as a parameter that the model refused.
     """
 
     asked: int = 0
     from_ledger: int = 0
     failed: int = 0
     unsent: int = 0
-    notes: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass
-class Used:
-    """What the replies that the backend made took, by their own account; `untold` of them gave none."""
-
     prompt_tokens: int = 0
     completion_tokens: int = 0
     untold: int = 0
-
-    def count(self, usage: Usage | None) -> None:
-        if usage is None:
-            self.untold += 1
-            return
-        self.prompt_tokens += usage.prompt_tokens
-        self.completion_tokens += usage.completion_tokens
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 class _Pending:
@@ -93,7 +81,7 @@ class _Stream:
         self.abandoned = False
 
 
-class Caller:
+class Caller(Closing):
     """What puts a session's requests to one backend, at most its `jobs` at a time (fewer if the backend says so).
 
     A reply is committed to the ledger before it is handed out. A call that fails becomes a reply with status
@@ -126,7 +114,6 @@ class Caller:
         self.price = price
         self.budget = budget
         self.counts = Counts()
-        self.used = Used()
         self.name = name_of(backend)
         self.identity = identity
         most = [session.jobs, backend.max_concurrency, limits.concurrency if limits is not None else None]
@@ -192,12 +179,6 @@ class Caller:
             thread.join(self._grace_left())
         self._threads.clear()
 
-    def __enter__(self) -> Caller:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     # --- the consumer's side ---
 
     def _look_up(self, run: _Stream, block: list[Call]) -> Iterator[tuple[_Pending, bool]]:
@@ -251,7 +232,10 @@ class Caller:
         self.counts.from_ledger += not new and not failed
         self.counts.failed += failed
         if new and not failed:
-            self.used.count(pending.reply.usage)
+            usage = pending.reply.usage or Usage(prompt_tokens=0, completion_tokens=0)
+            self.counts.prompt_tokens += usage.prompt_tokens
+            self.counts.completion_tokens += usage.completion_tokens
+            self.counts.untold += pending.reply.usage is None
         self.counts.notes.update(pending.reply.notes)
         return pending.reply
 

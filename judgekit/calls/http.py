@@ -56,12 +56,6 @@ if TYPE_CHECKING:
 _PORTS = {"http": 80, "https": 443}
 
 
-# --- stopping --------------------------------------------------------------------------------------------------------
-
-
-# --- results and errors ----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class HttpResult:
     """A 2xx response. Header names are in lower case; the body is parsed JSON."""
@@ -94,9 +88,6 @@ def _tell(turn: Turn, status: int, headers: Mapping[str, str], *, counts: bool) 
 class _Channel:
     pool: httpcore.ConnectionPool
     clock: Clock
-
-
-# --- the client ------------------------------------------------------------------------------------------------------
 
 
 class Http:
