@@ -267,16 +267,16 @@ def run_use(config: RunConfig, callers: Mapping[str, Caller], budget: Budget | N
 def _part_use(config: RunConfig, label: str, caller: Caller) -> PartUse:
     kind, _, name = label.partition(".")
     part = config.models[name] if kind == "models" else config.judges[name]
-    counts = caller.counts
-    taken = Usage(prompt_tokens=counts.prompt_tokens, completion_tokens=counts.completion_tokens)
+    used, counts = caller.used, caller.counts
+    taken = Usage(prompt_tokens=used.prompt_tokens, completion_tokens=used.completion_tokens)
     return PartUse(
         backend=part.backend,
         model=str(part.options.get("model") or part.backend),
         calls=counts.asked,
         from_ledger=counts.from_ledger,
         not_sent=counts.unsent,
-        prompt_tokens=counts.prompt_tokens,
-        completion_tokens=counts.completion_tokens,
-        replies_without_usage=counts.untold,
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        replies_without_usage=used.untold,
         usd=cost_of(taken, caller.price).usd if caller.price is not None else None,
     )

@@ -39,18 +39,30 @@ class Counts:
     """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had.
 
     `unsent` are those of the failed that were held back, by the budget or by a server that wants to be left alone.
-    Tokens are those of the replies made, by their own account; `untold` of them gave none. `notes`: how many replies
-    bear each note, such as a parameter that the model refused.
+    `notes`: how many replies bear each note, such as a parameter that the model refused.
     """
 
     asked: int = 0
     from_ledger: int = 0
     failed: int = 0
     unsent: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Used:
+    """What the replies that the backend made took, by their own account; `untold` of them gave none."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     untold: int = 0
-    notes: Counter[str] = field(default_factory=Counter)
+
+    def count(self, usage: Usage | None) -> None:
+        if usage is None:
+            self.untold += 1
+            return
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
 
 
 class _Pending:
@@ -114,6 +126,7 @@ class Caller(Closing):
         self.price = price
         self.budget = budget
         self.counts = Counts()
+        self.used = Used()
         self.name = name_of(backend)
         self.identity = identity
         most = [session.jobs, backend.max_concurrency, limits.concurrency if limits is not None else None]
@@ -232,10 +245,7 @@ class Caller(Closing):
         self.counts.from_ledger += not new and not failed
         self.counts.failed += failed
         if new and not failed:
-            usage = pending.reply.usage or Usage(prompt_tokens=0, completion_tokens=0)
-            self.counts.prompt_tokens += usage.prompt_tokens
-            self.counts.completion_tokens += usage.completion_tokens
-            self.counts.untold += pending.reply.usage is None
+            self.used.count(pending.reply.usage)
         self.counts.notes.update(pending.reply.notes)
         return pending.reply
 

@@ -195,8 +195,8 @@ class Client(Closing):
     @property
     def tokens(self) -> tuple[int, int]:
         """Tokens of prompts and of replies in the calls made, as far as the replies tell."""
-        counts = [caller.counts for caller in self._callers()]
-        return sum(one.prompt_tokens for one in counts), sum(one.completion_tokens for one in counts)
+        used = [caller.used for caller in self._callers()]
+        return sum(one.prompt_tokens for one in used), sum(one.completion_tokens for one in used)
 
     @property
     def stopped(self) -> str:
