@@ -4,7 +4,7 @@ from judgekit.api import decide as decide
 from judgekit.api import read_run as read_run
 from judgekit.api import run_config as run_config
 from judgekit.calls.http import Http as Http
-from judgekit.calls.http_errors import HttpStatusError as HttpStatusError
+from judgekit.calls.http_bodies import HttpStatusError as HttpStatusError
 from judgekit.calls.work import Answer as Answer
 from judgekit.calls.work import Work as Work
 from judgekit.cli.backend_command import asks_backends as asks_backends

@@ -220,9 +220,8 @@ class Scorer:
             )
             if not self._client.offline:
                 for member, planned in judges.single.items():
-                    if member in self._callers:
-                        continue
-                    check_backend(f"judges.{member}", planned.backend, problems)
+                    if member not in self._callers:
+                        check_backend(f"judges.{member}", planned.backend, problems)
             problems.raise_errors()
             callers = {member: self._caller(member, planned) for member, planned in judges.single.items()}
             asked = self._client.ask_through(judges, callers)

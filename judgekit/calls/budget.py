@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from judgekit.calls.rate_limits import POLL
 from judgekit.errors import Interrupted, NotSent
@@ -22,7 +24,8 @@ from judgekit.records import Reply, Request, Sampling, Usage
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.config.blocks import BudgetConfig, Price
+    from judgekit.calls.caller import Caller
+    from judgekit.config.blocks import BudgetConfig, Price, RunConfig
 
 _PER_PROMPT, _PER_MESSAGE = 128, 16  # tokens: a system prompt of the template's own, the marks around each turn
 _PICO = 10**12  # money is counted in whole picodollars, so that sums are exact
@@ -206,3 +209,74 @@ def dollars(usd: float) -> str:
     if usd >= 1 or usd == 0:
         return f"${usd:,.2f}"
     return f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.2g}"
+
+
+# --- what a run took --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PartUse:
+    """One model or judge in this start of the run; the field names are those of timing.json. Tokens are those that the
+    replies tell. `usd` is None where the price is not known. Calls `not_sent` were held back by the budget."""
+
+    backend: str
+    model: str
+    calls: int
+    from_ledger: int
+    not_sent: int
+    prompt_tokens: int
+    completion_tokens: int
+    replies_without_usage: int
+    usd: float | None
+
+
+@dataclass(frozen=True)
+class RunUse:
+    """The parts by their place in the config; and what the budget says of them: `stopped` is why it ended the run, ""
+    where it did not."""
+
+    parts: Mapping[str, PartUse]
+    stopped: str = ""
+    spent: dict[str, JsonValue] = field(default_factory=dict)
+    said: tuple[str, ...] = ()  # spent of each cap, in words
+
+    @property
+    def unsent(self) -> int:
+        return sum(part.not_sent for part in self.parts.values())
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """For timing.json."""
+        tree: dict[str, JsonValue] = {"usage": {label: asdict(part) for label, part in self.parts.items()}}
+        return tree | ({"budget": {**self.spent, "stopped": self.stopped or None}} if self.spent else {})
+
+
+def run_use(config: RunConfig, callers: Mapping[str, Caller], budget: Budget | None) -> RunUse:
+    """What the callers (by the place of their part in the config) have taken so far."""
+    parts = {label: _part_use(config, label, caller) for label, caller in callers.items()}
+    if budget is None:
+        return RunUse(parts)
+    spent, caps = budget.spent, budget.config
+    money = {"usd": round(spent.usd, 12)} if caps.usd is not None else {}
+    tree: dict[str, JsonValue] = {
+        "caps": caps.model_dump(exclude_none=True),
+        "spent": {"calls": spent.calls, "tokens": spent.tokens, **money},
+    }
+    return RunUse(parts, budget.stopped, tree, tuple(budget.described()))
+
+
+def _part_use(config: RunConfig, label: str, caller: Caller) -> PartUse:
+    kind, _, name = label.partition(".")
+    part = config.models[name] if kind == "models" else config.judges[name]
+    used, counts = caller.used, caller.counts
+    taken = Usage(prompt_tokens=used.prompt_tokens, completion_tokens=used.completion_tokens)
+    return PartUse(
+        backend=part.backend,
+        model=str(part.options.get("model") or part.backend),
+        calls=counts.asked,
+        from_ledger=counts.from_ledger,
+        not_sent=counts.unsent,
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        replies_without_usage=used.untold,
+        usd=cost_of(taken, caller.price).usd if caller.price is not None else None,
+    )

@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
-from judgekit.calls.waiting import stoppable
-from judgekit.calls.work import Answer, Work, broken, name_of
+from judgekit.calls.retries import stoppable
+from judgekit.calls.work import Answer, Closing, Work, broken, name_of
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
@@ -93,7 +93,7 @@ class _Stream:
         self.abandoned = False
 
 
-class Caller:
+class Caller(Closing):
     """What puts a session's requests to one backend, at most its `jobs` at a time (fewer if the backend says so).
 
     A reply is committed to the ledger before it is handed out. A call that fails becomes a reply with status
@@ -191,12 +191,6 @@ class Caller:
         for thread in self._threads:
             thread.join(self._grace_left())
         self._threads.clear()
-
-    def __enter__(self) -> Caller:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # --- the consumer's side ---
 

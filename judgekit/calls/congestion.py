@@ -137,10 +137,10 @@ class Admission:
         let_in = max(1, answers - self._answers)
         # Of a slow curve, whole windows may be what was taken for the burst: half of the doubt is for the server.
         drained = self._drained(sent, 1.0 if self.peak is None else 0.5)
-        found = [let_in / (self._gap + failure.at - self._began), drained]
+        rates = [let_in / (self._gap + failure.at - self._began), drained]
         if let_in >= _WHOLE * self._burst:
-            found.append(self._burst / self._length)
-        peak = min(max(found), rate)
+            rates.append(self._burst / self._length)
+        peak = min(max(rates), rate)
         if self.peak is None:
             peak *= _ROUGH
         elif rate < self.peak:

@@ -23,12 +23,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from judgekit.calls.deadlines import Clock, Network, OutOfTime
-from judgekit.calls.http_bodies import ascii_bytes, chunks, header_bytes, parse_body, strict_json
-from judgekit.calls.http_errors import BAD_KEY, FLAGGED, NO_CREDIT, HttpStatusError
+from judgekit.calls.http_bodies import (
+    BAD_KEY,
+    FLAGGED,
+    NO_CREDIT,
+    HttpStatusError,
+    ascii_bytes,
+    chunks,
+    header_bytes,
+    parse_body,
+    strict_json,
+)
 from judgekit.calls.pacing import Turn, current_turn
 from judgekit.calls.rate_limits import LONGEST_WAIT
-from judgekit.calls.retries import TURNED_AWAY, Tries, retry_after
-from judgekit.calls.waiting import wait
+from judgekit.calls.retries import TURNED_AWAY, Tries, retry_after, wait
 from judgekit.errors import (
     AuthError,
     BackendError,
@@ -46,12 +54,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _PORTS = {"http": 80, "https": 443}
-
-
-# --- stopping --------------------------------------------------------------------------------------------------------
-
-
-# --- results and errors ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,6 @@ def _tell(turn: Turn, status: int, headers: Mapping[str, str], *, counts: bool) 
 class _Channel:
     pool: httpcore.ConnectionPool
     clock: Clock
-
-
-# --- the client ------------------------------------------------------------------------------------------------------
 
 
 class Http:

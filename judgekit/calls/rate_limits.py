@@ -36,9 +36,6 @@ _BACK_OFF = 0.9  # of what the server was busy with when it turned a call away
 _COSTLY = 0.1  # share of the time that goes into pauses, from which the rate gives way
 
 
-# --- what holds calls back -------------------------------------------------------------------------------------------
-
-
 class _Even:
     """So many units a minute, evenly spread: the next call may start when the ones before are paid off."""
 
@@ -64,9 +61,6 @@ class _Window:
 
     def heard(self, remaining: float, reset: float, now: float) -> None:
         self.left, self.until = remaining, now + reset
-
-
-# --- the pace of one server ------------------------------------------------------------------------------------------
 
 
 class Pace:
@@ -336,10 +330,10 @@ _SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?
 def _seconds(text: str | None) -> float | None:
     """Seconds of "1s", "6m0s", "17ms", "1h2m3.5s" or "0.5"; None for what is none, or not above zero."""
     plain = _positive(text)
-    found = _SPAN.fullmatch(text.strip()) if text and plain is None else None
-    if found is None:
+    span = _SPAN.fullmatch(text.strip()) if text and plain is None else None
+    if span is None:
         return plain
-    seconds = sum(float(part) * unit for part, unit in zip(found.groups("0"), (86400, 3600, 60, 1, 0.001), strict=True))
+    seconds = sum(float(part) * unit for part, unit in zip(span.groups("0"), (86400, 3600, 60, 1, 0.001), strict=True))
     return seconds if seconds > 0 else None
 
 

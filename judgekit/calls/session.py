@@ -13,6 +13,7 @@ from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.calls.policies import Live, Policy
+from judgekit.calls.work import Closing
 from judgekit.config.blocks import Price, SampledPart
 from judgekit.contracts import Backend, Executor
 
@@ -22,7 +23,7 @@ def quiet(stage: str, done: int, total: int, note: str) -> None:
 
 
 @dataclass
-class Session:
+class Session(Closing):
     """What the callers of a run, of a dry run, or of a plugin's command have in common; it makes them and closes them.
 
     `jobs`: the most calls of one part under way at once. `namespace`: the part of every key that tells a fresh run's
@@ -80,9 +81,3 @@ class Session:
         for caller in reversed(self.callers):
             caller.close()
         self.executor.close()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

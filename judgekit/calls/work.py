@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from judgekit.calls.ledger import Kind
 from judgekit.contracts import Backend, Errand, Options
@@ -17,6 +17,19 @@ from judgekit.secrets import one_line
 from judgekit.text import counted
 
 Report = Callable[[str, int, int, str], None]  # of work that takes long: what, done, total, note
+
+
+class Closing:
+    """What is closed when its `with` block ends."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Answer(NamedTuple):

@@ -128,9 +128,9 @@ def execute(args: Sequence[str] | None = None) -> int:
     except BaseException as error:  # SystemExit and its like: no command raises them, so a plugin did
         from judgekit.plugins import exit_of
 
-        found = exit_of(error)
-        complain(str(found))
-        return found.exit_code
+        exited = exit_of(error)
+        complain(str(exited))
+        return exited.exit_code
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -175,13 +175,13 @@ def _cells(figure: AgreementMeasure, agreement: Agreement) -> list[str]:
     return [_number(figure.value, figure.name, agreement), _interval(figure.interval, figure, agreement)]
 
 
-def _number(value: float | None, name: str, agreement: Agreement, *, signed: bool = False) -> str:
+def _number(value: float | None, name: str, agreement: Agreement) -> str:
     """Shares in percent, differences in points of the scale, coefficients with three decimals."""
     if value is None:
         return "–"
     if name in SHARES:
         return f"{100 * value:.1f} %"
-    if name in POINTS or name == "mean":
+    if name in POINTS:
         return number(value, agreement.scale, signed=name == "bias")
     return f"{value:.3f}"
 
@@ -218,20 +218,15 @@ def _print_corrected(agreement: Agreement) -> None:
 
 
 def _corrected_row(row: Corrected, agreement: Agreement) -> tuple[str, ...]:
-    def spread(value: float | None, interval: Interval) -> str:
-        return f"{_number(value, 'mean', agreement)} {ends(interval)}"
-
-    def ends(interval: Interval) -> str:
-        if interval.low is None or interval.high is None:
-            return f"({interval.note})"
-        return f"[{_number(interval.low, 'mean', agreement)}, {_number(interval.high, 'mean', agreement)}]"
+    def ends(estimated: Interval) -> str:
+        return f"({estimated.note})" if estimated.low is None else interval(estimated, agreement.scale)
 
     return (
         row.system,
-        _number(row.value, "mean", agreement),
+        number(row.value, agreement.scale),
         ends(row.interval),
-        spread(row.judge_mean, row.judge_only),
-        spread(row.labels_mean, row.labels_only),
+        f"{number(row.judge_mean, agreement.scale)} {ends(row.judge_only)}",
+        f"{number(row.labels_mean, agreement.scale)} {ends(row.labels_only)}",
         str(row.n_labels),
         str(row.n_unlabelled),
         f"{row.weight:.2f}" if row.weight is not None else "–",

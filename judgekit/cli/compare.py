@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,15 +33,7 @@ LONGEST = 240  # characters of a text that are shown
     "--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), default=0.95, show_default=True
 )
 @as_json
-def command(
-    runs: tuple[Path, ...],
-    systems: tuple[str, ...],
-    metrics: tuple[str, ...],
-    by: str,
-    movers: int,
-    confidence: float,
-    as_json: bool,
-) -> None:
+def command(runs: tuple[Path, ...], systems: tuple[str, ...], as_json: bool, by: str, **options: Any) -> None:
     """Compare run A with run B (folders runs/<id>), paired by item id: B − A.
 
     One run and two --system compare those. Nothing is compared across instruments: another judge, prompt or scale is
@@ -56,8 +49,7 @@ def command(
     wanted = systems * 2 if len(systems) == 1 else systems or (None, None)
     first = Side.of("A", views[0], wanted[0])
     second = Side.of("B", views[-1], wanted[1])
-    terms = CompareOptions(metrics=metrics, by=by or None, movers=movers, confidence=confidence)
-    comparison = compare(first, second, terms)
+    comparison = compare(first, second, CompareOptions(by=by or None, **options))
     if as_json:
         click.echo(json.dumps(comparison.model_dump(mode="json"), indent=1))
     else:

@@ -13,7 +13,7 @@ from judgekit.calls.budget import Cost, dollars
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.calls.usage import PartUse, RunUse
+    from judgekit.calls.budget import PartUse, RunUse
     from judgekit.config.blocks import BudgetConfig
     from judgekit.pipeline.plan import Plan, PlanLine
 
@@ -60,19 +60,20 @@ def _against(cost: Cost, budget: BudgetConfig) -> Iterator[str]:
 
 def use_lines(use: RunUse) -> Iterator[str]:
     """The use of this start, a line for each part that reports it, and its share of the budget."""
-    for part in use.parts:
+    for label, part in use.parts.items():
         if part.calls and (part.prompt_tokens or part.completion_tokens or part.usd is not None):
-            yield _use_line(part)
+            yield _use_line(label, part)
     if use.said:
         yield f"budget: {', '.join(use.said)} spent"
 
 
-def _use_line(part: PartUse) -> str:
+def _use_line(label: str, part: PartUse) -> str:
     calls = counted(part.calls, "call")
     tokens = f"{counted(part.prompt_tokens, 'token')} in and {part.completion_tokens:,} out"
     cost = f", {dollars(part.usd)}" if part.usd is not None else ""
-    untold = f" (no usage told by {counted(part.untold, 'reply', 'replies')})" if part.untold else ""
-    return f"{part.part} ({part.model}): {calls}, {tokens}{cost}{untold}"
+    silent = part.replies_without_usage
+    untold = f" (no usage told by {counted(silent, 'reply', 'replies')})" if silent else ""
+    return f"{label} ({part.model}): {calls}, {tokens}{cost}{untold}"
 
 
 def how_to_go_on(use: RunUse, again: str) -> Iterator[str]:

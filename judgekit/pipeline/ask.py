@@ -28,6 +28,7 @@ from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.policies import Live, Offline
 from judgekit.calls.session import Session, quiet
+from judgekit.calls.work import Closing
 from judgekit.config.blocks import THREADS, BudgetConfig, JudgeConfig, ModelConfig, Price, SampledPart
 from judgekit.config.load import build_options, explain_problem
 from judgekit.contracts import Backend
@@ -45,7 +46,7 @@ HOME = Path(".judgekit")
 M = TypeVar("M", bound=BaseModel)
 
 
-class Client:
+class Client(Closing):
     """Several backends asked through one session: one ledger, one budget, and one pace for each server.
 
     From one thread; close it when done. `where`: the folder that relative paths start from. `executor`: where calls are
@@ -105,7 +106,7 @@ class Client:
         backend = self.build(config, name, self.readings.backend_options(config))
         problems = Problems()
         judges = plan_judges({name: config}, {name: [task]}, lambda *_: backend, self.prompts, self.readings, problems)
-        problems.found = [problem.model_copy(update={"where": name}) for problem in problems.found]
+        problems.noted = [problem.model_copy(update={"where": name}) for problem in problems.noted]
         for template in (template for judge in judges.single.values() for template in judge.templates.values()):
             if template.front.needs and template.front.needs not in known:
                 problems.add(name, f"the prompt {template.name} needs a {template.front.needs}, and there is none")
@@ -208,12 +209,6 @@ class Client:
 
     def _callers(self) -> list[Caller]:
         return self.session.callers if "session" in self.__dict__ else []  # asked nobody yet: no ledger is opened
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,11 @@ def plan_judges(
         if (backend := build(configs[name], label)) is not None:
             with problems.collecting(label):
                 judges.single[name] = plan_judge(
-                    name, configs[name], backend, given[name], prompts, readings, problems.found, shown.get(name, ())
+                    name, configs[name], backend, given[name], prompts, readings, problems.noted, shown.get(name, ())
                 )
     for name in (name for name in configs if name in tasks and configs[name].panel is not None):
         asked = [task for task in TASKS if task in given[name]]
-        if panel := plan_panel(name, configs[name], configs, judges.single, asked, problems.found):
+        if panel := plan_panel(name, configs[name], configs, judges.single, asked, problems.noted):
             judges.panels[name] = panel
     return judges
 

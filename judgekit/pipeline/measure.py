@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -246,6 +246,17 @@ class Measurements:
             for place, count in self.asked_twice.items()
             if count and place.metric == metric
         ]
+
+    def fields(self, metrics: Sequence[PlannedMetric]) -> dict[str, Any]:
+        """What the rows come to, as fields of the record."""
+        results = self.results(metrics)
+        return {
+            "estimates": tuple(results.estimates),
+            "differences": tuple(results.differences),
+            "statistics": tuple(results.statistics),
+            "breakdowns": tuple(self.breakdowns(metrics)),
+            "variance_budgets": tuple(self.variance_budgets(results.estimates)),
+        }
 
     def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
         """What the standard errors of the headline means are made of, in the order of the estimates."""

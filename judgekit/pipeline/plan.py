@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from judgekit.calls.budget import Cost
-from judgekit.calls.dry_run import Asked, Tally
+from judgekit.calls.policies import Asked, Tally
 from judgekit.config.blocks import BudgetConfig
 from judgekit.contracts import Backend
 from judgekit.judging.pairwise_card import pair_questions

@@ -89,16 +89,11 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
     files["rows.jsonl"] = folder.rows.write(
         measurements.added(by_name[row.metric], row) for row in _rows(members, same, copies)
     )
-    results = measurements.results(metrics)
     record = first.model_copy(
         update={
             "run_id": folder.path.name,
             "status": "incomplete" if any(m.record.status == "incomplete" for m in members) else "complete",
-            "estimates": tuple(results.estimates),
-            "differences": tuple(results.differences),
-            "statistics": tuple(results.statistics),
-            "breakdowns": tuple(measurements.breakdowns(metrics)),
-            "variance_budgets": tuple(measurements.variance_budgets(results.estimates)),
+            **measurements.fields(metrics),
             "pooled": tuple(
                 PooledRun(run_id=m.record.run_id, seed=m.config.seed, repeats=tuple(sorted(m.numbers.values())))
                 for m in members

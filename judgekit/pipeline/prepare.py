@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def _ask_plugins(prepared: Prepared, manager: pluggy.PluginManager, problems: Pr
     samples = {data_label(name): data.samples for name, data in prepared.datasets.items()}
     trainers = {training.name: training.trainer for training in prepared.trainings}
     for noted in manager.hook.judgekit_check(config=prepared.config, trainers=trainers, samples=samples):
-        problems.found.extend(noted)
+        problems.noted.extend(noted)
 
 
 def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
@@ -158,33 +159,26 @@ def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
-    samples: list[Sample] = []
-    for sample in loader.load():
-        if limit is not None and len(samples) == limit:
-            break
-        samples.append(sample)
+    samples = tuple(islice(loader.load(), limit))
     if not samples:
         raise NothingSelected("no sample is left to evaluate")
-    return tuple(samples)
+    return samples
 
 
 def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Metric, problems: Problems) -> None:
     label = f"metrics.{name}"
     data = prepared.datasets.get(name if config.data is not None else MAIN)
     systems = tuple(config.models or prepared.config.models)
+    capabilities = {
+        name: prepared.models[name].capabilities if name in prepared.models else CAPABILITIES for name in systems
+    }  # of a model that could not be built nothing more is said
     for system in systems:
         if system not in prepared.config.models:
             known = prepared.config.models
             problems.add(f"{label}.models", f"no model is named {system!r}{did_you_mean(system, known)}")
-        elif "loglikelihood" in metric.needs and system in prepared.models:
-            backend = prepared.models[system]
-            if "loglikelihood" not in backend.capabilities:
-                problems.add(
-                    label, f"needs log-likelihoods, which models.{system} ({_backend_of(prepared, system)}) has not"
-                )
-    capabilities = {
-        name: prepared.models[name].capabilities if name in prepared.models else CAPABILITIES for name in systems
-    }  # of a model that could not be built nothing more is said
+        elif "loglikelihood" in metric.needs - capabilities[system]:
+            backend = prepared.config.models[system].backend
+            problems.add(label, f"needs log-likelihoods, which models.{system} (backend {backend}) has not")
     with problems.collecting(label):
         for problem in metric.check(capabilities):
             problems.add(label, problem)
@@ -224,10 +218,6 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
     prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge, tuple(templates)))
 
 
-def _backend_of(prepared: Prepared, system: str) -> str:
-    return f"backend {prepared.config.models[system].backend}"
-
-
 def _judge_of(
     config: RunConfig, metric_spec: MetricConfig, metric: Metric, label: str, problems: Problems
 ) -> str | None:
@@ -262,10 +252,7 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
 
     def build_backend(config: JudgeConfig, label: str) -> Backend | None:
         options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
-        backend: Backend | None = None
-        if options is not None:
-            backend = build("backends", config.backend, options, label)
-        return backend
+        return None if options is None else build("backends", config.backend, options, label)
 
     planning = Problems()
     prepared.judges = plan_judges(configs, tasks, build_backend, prepared.prompts, prepared.readings, planning, talks)
@@ -276,13 +263,13 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
             problems.warn(label, "no metric asks this judge")
         for judge in config.panel or (name,):
             if judge in configs:
-                problems.found += judging_itself(label, judge, configs[judge], prepared.config.models)
+                problems.noted += judging_itself(label, judge, configs[judge], prepared.config.models)
         if config.panel is None:  # a judge's problems stand together, panels' come last
-            problems.found += [problem for problem in planning.found if problem.where == label]
-            planning.found = [problem for problem in planning.found if problem.where != label]
+            problems.noted += [problem for problem in planning.noted if problem.where == label]
+            planning.noted = [problem for problem in planning.noted if problem.where != label]
         if name in prepared.judges.single:
-            problems.found += check_repeats(label, prepared.judges.single[name], prepared.config.repeats.judge)
-    problems.found += planning.found
+            problems.noted += check_repeats(label, prepared.judges.single[name], prepared.config.repeats.judge)
+    problems.noted += planning.noted
 
 
 def _with_series(prepared: Prepared, problems: Problems) -> list[PlannedMetric]:

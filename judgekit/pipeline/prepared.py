@@ -122,14 +122,14 @@ class Problems:
     """Collects what is wrong instead of stopping at the first."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.noted: list[Problem] = []
         self.unchecked: list[str] = []  # checks that did not run, and why
 
     def add(self, where: str, message: str, exit_code: int = 2) -> None:
-        self.found.append(Problem(severity="error", where=where, message=message, exit_code=exit_code))
+        self.noted.append(Problem(severity="error", where=where, message=message, exit_code=exit_code))
 
     def warn(self, where: str, message: str) -> None:
-        self.found.append(Problem(severity="warning", where=where, message=message))
+        self.noted.append(Problem(severity="warning", where=where, message=message))
 
     @contextmanager
     def collecting(self, where: str) -> Iterator[None]:
@@ -148,11 +148,11 @@ class Problems:
 
     @property
     def warnings(self) -> list[str]:
-        return [f"{problem.where}: {problem.message}" for problem in self.found if problem.severity == "warning"]
+        return [f"{problem.where}: {problem.message}" for problem in self.noted if problem.severity == "warning"]
 
     def raise_errors(self, left: Sequence[str] = ()) -> None:
         """Raises PreflightError if there are errors; `left` are the checks that come after these."""
-        errors = [problem for problem in self.found if problem.severity == "error"]
+        errors = [problem for problem in self.noted if problem.severity == "error"]
         if errors:
             codes = [problem.exit_code for problem in errors]
             # A config that is wrong comes first: mending it may change which backends are asked.
@@ -180,4 +180,4 @@ def check_backend(label: str, backend: Backend, problems: Problems) -> None:
         problems.add(label, str(error), error.exit_code)
         return
     for problem in noted:
-        problems.found.append(problem.model_copy(update={"where": label}))
+        problems.noted.append(problem.model_copy(update={"where": label}))

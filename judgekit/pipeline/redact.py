@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from judgekit.records import Response, Row, Sample, Verdict
-from judgekit.results import RunRecord, RunView, Training
+from judgekit.records import Noun, Response, Row, Sample, Verdict
+from judgekit.results import RunRecord, RunView, TrainingSample
 
 LEFT_OUT = "[left out]"
-N = TypeVar("N")
+N = TypeVar("N", bound=Noun)
 
 
 @dataclass(frozen=True)
@@ -35,50 +35,45 @@ def redacted(view: RunView) -> RunView:
         view,
         record=_record(view.record),
         samples=_Without(view.samples, _sample),
-        responses=_Without(view.responses, _response),
+        responses=_Without(view.responses, _bare),
         rows=_Without(view.rows, _row),
         redacted=True,
     )
 
 
-def _out(text: str) -> str:
-    return LEFT_OUT if text else ""
+# The texts of each noun, and of the nouns within it.
+TEXTS: dict[type[Noun], tuple[str, ...]] = {
+    Sample: ("instruction", "input", "system", "reference", "turns", "turn_references", "choices"),
+    Response: ("text", "detail", "turns"),
+    Verdict: ("raw", "rationale", "detail"),
+    TrainingSample: ("prompt", "text", "reference"),
+}
+
+
+def _out(text: Any) -> Any:
+    """LEFT_OUT for a text, each text of a tuple; what is empty or missing stays so."""
+    return tuple(map(_out, text)) if isinstance(text, tuple) else LEFT_OUT if text else text
+
+
+def _bare(noun: N) -> N:
+    return noun.model_copy(update={name: _out(getattr(noun, name)) for name in TEXTS[type(noun)]})
 
 
 def _sample(sample: Sample) -> Sample:
-    return sample.model_copy(
-        update={
-            "instruction": _out(sample.instruction),
-            "input": _out(sample.input),
-            "system": _out(sample.system),
-            "reference": None if sample.reference is None else _out(sample.reference),
-            "turns": tuple(map(_out, sample.turns)),
-            "turn_references": tuple(None if one is None else _out(one) for one in sample.turn_references),
-            "choices": tuple(map(_out, sample.choices)),
-            "metadata": {},
-        }
-    )
-
-
-def _response(response: Response) -> Response:
-    texts = {"text": _out(response.text), "detail": _out(response.detail), "turns": tuple(map(_out, response.turns))}
-    return response.model_copy(update=texts)
+    return _bare(sample).model_copy(update={"metadata": {}})
 
 
 def _row(row: Row) -> Row:
-    return row.model_copy(update={"verdicts": tuple(map(_verdict, row.verdicts))})
-
-
-def _verdict(verdict: Verdict) -> Verdict:
-    texts = {name: _out(getattr(verdict, name)) for name in ("raw", "rationale", "detail")}
-    return verdict.model_copy(update=texts)
+    return row.model_copy(update={"verdicts": tuple(map(_bare, row.verdicts))})
 
 
 def _record(record: RunRecord) -> RunRecord:
     return record.model_copy(
         update={
-            "trainings": tuple(map(_training, record.trainings)),
-            "steps": {judge: tuple(map(_out, steps)) for judge, steps in record.steps.items()},
+            "trainings": tuple(
+                one.model_copy(update={"samples": tuple(map(_bare, one.samples))}) for one in record.trainings
+            ),
+            "steps": {judge: _out(steps) for judge, steps in record.steps.items()},
             "errors": _messages(record.errors),
             "notes": _messages(record.notes),
         }
@@ -87,22 +82,8 @@ def _record(record: RunRecord) -> RunRecord:
 
 def _messages(counts: Mapping[str, int]) -> dict[str, int]:
     """Of "generating sft: what the server said" the stage alone, counted together."""
-    found: Counter[str] = Counter()
+    stages: Counter[str] = Counter()
     for message, count in counts.items():
         stage, colon, said = message.partition(": ")
-        found[f"{stage}: {_out(said)}" if colon else LEFT_OUT] += count
-    return dict(sorted(found.items()))
-
-
-def _training(training: Training) -> Training:
-    samples = [
-        one.model_copy(
-            update={
-                "prompt": _out(one.prompt),
-                "text": _out(one.text),
-                "reference": None if one.reference is None else _out(one.reference),
-            }
-        )
-        for one in training.samples
-    ]
-    return training.model_copy(update={"samples": tuple(samples)})
+        stages[f"{stage}: {_out(said)}" if colon else LEFT_OUT] += count
+    return dict(sorted(stages.items()))

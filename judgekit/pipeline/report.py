@@ -41,7 +41,7 @@ def write_reports(
     reporters = {name: catalogue.get("reporters", name) for name in names}
     view = _view(folder, wishes)
     sections: list[Section] = [
-        section for found in manager.hook.judgekit_report_sections(run=view) for section in found
+        section for offered in manager.hook.judgekit_report_sections(run=view) for section in offered
     ]
     written = []
     for name, reporter in reporters.items():
@@ -78,6 +78,6 @@ def _shared(view: RunView) -> bool:
 
 
 def _speeds(folder: RunFolder) -> dict[str, float]:
-    found = timed(folder).get(SPEEDS)
-    kept = found.items() if isinstance(found, dict) else ()
+    speeds = timed(folder).get(SPEEDS)
+    kept = speeds.items() if isinstance(speeds, dict) else ()
     return {str(name): float(speed) for name, speed in kept if isinstance(speed, int | float)}

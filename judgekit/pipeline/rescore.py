@@ -103,11 +103,10 @@ def _stored(record: RunRecord, folder: RunFolder, metrics: Sequence[str]) -> Sto
     if own:
         ids: dict[str, set[str]] = {name: set() for name in own}
         for row in folder.rows:
-            if row.metric in ids:
-                ids[row.metric].add(row.sample_id)
-        chosen |= {name: [sample for sample in samples if sample.id in found] for name, found in ids.items()}
+            ids.get(row.metric, set()).add(row.sample_id)
+        chosen |= {name: [sample for sample in samples if sample.id in judged] for name, judged in ids.items()}
     return Stored(
         run=folder,
-        datasets={name: DataSet(name, StoredSamples(files, found), tuple(found)) for name, found in chosen.items()},
+        datasets={name: DataSet(name, StoredSamples(files, mine), tuple(mine)) for name, mine in chosen.items()},
         models={system: StoredModel(record.identities.get(f"models.{system}")) for system in record.systems},
     )

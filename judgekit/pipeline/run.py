@@ -19,13 +19,11 @@ import pluggy
 from pydantic import JsonValue
 
 from judgekit.agreement.agreement import Agreements, Terms
-from judgekit.calls.budget import Budget
+from judgekit.calls.budget import Budget, RunUse, run_use
 from judgekit.calls.caller import Caller
-from judgekit.calls.dry_run import DryRun, Tally
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.policies import Live, Offline, Policy
+from judgekit.calls.policies import DryRun, Live, Offline, Policy, Tally
 from judgekit.calls.session import Session
-from judgekit.calls.usage import RunUse, run_use
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
@@ -126,7 +124,8 @@ class Run:
             files |= self._generate(opened)
             measurements = Measurements(self.config)
             files["rows.jsonl"], cards = self._judge(opened, measurements)
-            measured = self._estimate(prepared, measurements)
+            with self._timed("statistics"):
+                measured = measurements.fields(prepared.metrics)
             record = self._record(opened, trainings=tuple(trainings), cards=tuple(cards), files=files, **measured)
             reports = self._report(opened.folder, record)
             return self._outcome(opened, record, reports)
@@ -261,18 +260,6 @@ class Run:
             with tally.rehearsing(f"measuring {planned.name}"):
                 deque(self._rows(opened, [planned], Measurements(self.config)), maxlen=0)
         self._cards(opened)
-
-    def _estimate(self, prepared: Prepared, measurements: Measurements) -> dict[str, Any]:
-        """What the rows come to, as fields of the record."""
-        with self._timed("statistics"):
-            results = measurements.results(prepared.metrics)
-            return {
-                "estimates": tuple(results.estimates),
-                "differences": tuple(results.differences),
-                "statistics": tuple(results.statistics),
-                "breakdowns": tuple(measurements.breakdowns(prepared.metrics)),
-                "variance_budgets": tuple(measurements.variance_budgets(results.estimates)),
-            }
 
     def _record(self, opened: Opened, **measured: Any) -> RunRecord:
         """The record, with how far judges and labels agree and what the gate says, written."""

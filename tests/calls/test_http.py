@@ -11,10 +11,8 @@ import pytest
 import judgekit
 from judgekit.calls import http as transport
 from judgekit.calls.http import Http, Secret
-from judgekit.calls.http_bodies import ascii_bytes, chunks, last_error
-from judgekit.calls.http_errors import HttpStatusError
-from judgekit.calls.retries import backoff, retry_after
-from judgekit.calls.waiting import stoppable
+from judgekit.calls.http_bodies import HttpStatusError, ascii_bytes, chunks, last_error
+from judgekit.calls.retries import backoff, retry_after, stoppable
 from judgekit.errors import AuthError, ConfigError, Interrupted, QuotaError, Unreachable
 from judgekit.testing import ChatServer, FaultServer, closed_port, http, read_request, replies
 

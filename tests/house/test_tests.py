@@ -12,15 +12,11 @@ KERNEL = "kernel"  # the modules directly in judgekit/
 
 # Commands are thin: each is tested by what it starts. Further modules whose tests are those of another one:
 TESTED_IN = {
-    "calls/dry_run": "pipeline/test_plan",  # a dry run is the plan of a run
-    "calls/http_bodies": "calls/test_http",
     "calls/pacing": "calls/test_rate_limits",
     "calls/policies": "calls/test_offline",
-    "calls/session": "calls/test_executors",
-    "calls/usage": "cli/test_run",
-    "calls/work": "calls/test_executors",
     "calls/retries": "calls/test_http",
-    "calls/waiting": "calls/test_http",
+    "calls/session": "calls/test_executors",
+    "calls/work": "calls/test_executors",
     "cli/backend_command": "synthesis/test_self_instruct",
     "cli/baseline": "regression/test_baseline",
     "cli/compare": "regression/test_compare",

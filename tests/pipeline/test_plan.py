@@ -139,7 +139,7 @@ def test_the_cost_is_bounded_by_every_byte_that_is_sent(here):
     assert judged.completion_tokens == 5 * judged.left
     assert judged.cost.usd == pytest.approx((3 * judged.prompt_tokens + 9 * judged.completion_tokens) / 1e6)
     assert not plan.total.unpriced
-    assert [part.part for part in outcome.use.parts] == ["models.one", "judges.main"]
+    assert list(outcome.use.parts) == ["models.one", "judges.main"]
 
 
 def test_parts_without_a_price_are_named(here):

@@ -25,7 +25,7 @@ def test_one_of_our_errors_is_a_problem_and_another_is_a_bug():
 
     assert problems.attempt("data", fails) is None
     assert problems.attempt("data", lambda: 3) == 3
-    assert [(one.where, one.message, one.exit_code) for one in problems.found] == [("", "items.json:3: bad", 2)]
+    assert [(one.where, one.message, one.exit_code) for one in problems.noted] == [("", "items.json:3: bad", 2)]
     with pytest.raises(ZeroDivisionError), problems.collecting("data"):
         1 / 0  # noqa: B018
 
@@ -34,7 +34,7 @@ def test_a_warning_stops_nothing():
     problems = Problems()
     problems.warn("data", "few items")
     problems.raise_errors()
-    assert [one.severity for one in problems.found] == ["warning"]
+    assert [one.severity for one in problems.noted] == ["warning"]
 
 
 def test_data_sets_are_named_by_their_place():

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from judgekit.calls.http import Http
-from judgekit.calls.http_errors import HttpStatusError
+from judgekit.calls.http_bodies import HttpStatusError
 from judgekit.errors import CallError
 from judgekit.testing import http, replies
 
