@@ -182,7 +182,7 @@ def test_an_address_that_is_none_is_an_error(tmp_path, server):
 
 @pytest.mark.parametrize("user", ["http://user:secret", "http://user:1/secret", "ftp://user:@secret", "user:secret"])
 def test_a_password_in_the_address_is_not_shown(tmp_path, user):
-    with pytest.raises(judgekit.UsageError, match="mirror.example/") as caught:
+    with pytest.raises(judgekit.UsageError, match=r"mirror\.example/") as caught:
         fetch.fetch("gpt2", tmp_path, f"{user}@mirror.example", lambda *_: None)
     assert "secret" not in str(caught.value)
 
