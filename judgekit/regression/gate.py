@@ -110,7 +110,7 @@ def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
 
 def _undecided_claim(target: Target, **figures: Any) -> GateClaim:
     system, _, opponent = target.key.partition(" vs ")
-    rule = {"metric": target.metric, "kind": target.kind, "threshold": target.threshold}
+    rule: dict[str, Any] = {"metric": target.metric, "kind": target.kind, "threshold": target.threshold}
     return GateClaim(system=system, opponent=opponent or None, outcome="INCONCLUSIVE", **rule, **figures)
 
 
