@@ -37,16 +37,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     with storage_errors(path):
         if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
+        with _temporary(path) as temporary:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """The name of a new file beside a path, whose folder is made; what is left of the file is deleted at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def damage(error: ValueError | RecursionError) -> str:
@@ -84,19 +91,14 @@ class JsonLines(Generic[N]):
         The file is left untouched where the new one has the same bytes.
         """
         digest = hashlib.sha256()
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
-        with storage_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    for noun in nouns:
-                        line = to_json(noun).encode("ascii") + b"\n"
-                        digest.update(line)
-                        file.write(line)
-                if not (self.path.is_file() and _sha256(self.path) == digest.hexdigest()):
-                    temporary.replace(self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with storage_errors(self.path), _temporary(self.path) as temporary:
+            with temporary.open("wb") as file:
+                for noun in nouns:
+                    line = to_json(noun).encode("ascii") + b"\n"
+                    digest.update(line)
+                    file.write(line)
+            if not (self.path.is_file() and _sha256(self.path) == digest.hexdigest()):
+                temporary.replace(self.path)
         return digest.hexdigest()
 
 

@@ -76,7 +76,8 @@ def read_labels(path: Path) -> LabelFile:
     if path.suffix in (".csv", ".tsv"):
         rows = list(_csv_rows(text, path))
     elif path.suffix == ".jsonl":
-        rows = list(_jsonl_rows(text, path))
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        rows = [_row(parse_json(line, path, first_line=number), number, path) for number, line in lines]
     elif path.suffix == ".json":
         rows = list(_json_rows(text, path))
     else:
@@ -114,12 +115,6 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Line]:
             yield _Line({name: cell.strip() for name, cell in zip(header, cells, strict=True) if name}, reader.line_num)
     except csv.Error as error:
         raise DataError(f"not CSV: {error}", path=path, line=reader.line_num) from None
-
-
-def _jsonl_rows(text: str, path: Path) -> Iterator[_Line]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _row(parse_json(line, path, first_line=number), number, path)
 
 
 def _json_rows(text: str, path: Path) -> Iterator[_Line]:

@@ -104,14 +104,12 @@ def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
     yaml = YAML(typ="rt")  # round-trip mode keeps lines; it constructs no Python objects
     try:
         loaded = yaml.load(text)
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ConfigError(
-            str(error.problem).split(" with value")[0].replace("found ", ""), path=path, line=line
-        ) from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ConfigError(f"not YAML: {error.problem or error.context}", path=path, line=line) from None
+        twice = isinstance(error, DuplicateKeyError) and str(error.problem).split(" with value")[0].replace(
+            "found ", ""
+        )
+        raise ConfigError(twice or f"not YAML: {error.problem or error.context}", path=path, line=line) from None
     except RecursionError:
         raise ConfigError("not YAML: nested too deeply", path=path) from None
     except YAMLError as error:

@@ -112,22 +112,25 @@ def written_in_messages(
 
 
 def _message(entry: Entry, where: str, fields: dict[str, Any], speaker: str, said: str) -> Message:
-    role = fields.get(speaker)
-    if not isinstance(role, str):
-        name = entry.called(speaker)
-        raise entry.error(f"{name} is not a text" if role is not None else f"no {name}", where)
+    role = _text(entry, where, speaker, fields.get(speaker))
     if role.strip().lower() not in ROLES:
         hint = did_you_mean(role, ROLES) or f" (known are: {', '.join(ROLES)})"
         raise entry.error(f"unknown role {role!r}{hint}", where)
     content = fields.get(said)
     if isinstance(content, list):
         content = _joined(entry, where, content)
-    if not isinstance(content, str):
-        name = entry.called(said)
-        raise entry.error(f"{name} is not a text" if content is not None else f"no {name}", where)
+    content = _text(entry, where, said, content)
     if not content.strip():
         raise entry.error(f"the turn of {role!r} is empty", where)
     return Message(role=ROLES[role.strip().lower()], content=content)
+
+
+def _text(entry: Entry, where: str, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise entry.error(
+            f"{entry.called(key)} is not a text" if value is not None else f"no {entry.called(key)}", where
+        )
+    return value
 
 
 def _joined(entry: Entry, where: str, parts: list[Any]) -> str:

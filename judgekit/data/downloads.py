@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
+import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,9 +67,16 @@ def download(files: Sequence[RemoteFile], into: Path, progress: Progress, advice
 
 
 def check_address(address: str) -> None:
-    """Raises UsageError for an address that is not of a web server, or has a password in it."""
-    if not address.startswith(("http://", "https://")) or "@" in address.split("/")[2]:
-        raise UsageError(f"not the http:// or https:// address of a server, without a password: {address!r}")
+    """Raises UsageError for an address that is not of a web server, or has a user's name and password, which are not
+    shown. An @ anywhere may end a password, with a slash in it."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in address
+    except ValueError:
+        good = False
+    if not good:
+        shown = re.sub(r"^([^@]*?//)?.*@", r"\1", address, flags=re.DOTALL)
+        raise UsageError(f"not the http:// or https:// address of a server, without a password or an @: {shown!r}")
 
 
 @contextmanager

@@ -57,21 +57,14 @@ def _written(item: Item, key: str, speaker: int, roles: Mapping[Any, str]) -> di
     return talks.written_in_messages(item.sample, item.marks, key, talks.SPEAKER[speaker], talks.SAID[speaker], roles)
 
 
+def _at_once(title: str, names: Mapping[str, str]) -> Format:
+    read, fields = partial(said_at_once, names=names), (*names.values(), *_BESIDE)
+    return Format(title, ("instruction",), fields, read, lambda item: written_at_once(item.sample, names))
+
+
 FORMATS: dict[str, Format] = {
-    "alpaca": Format(
-        "Alpaca",
-        ("instruction",),
-        (*ALPACA.values(), *_BESIDE),
-        partial(said_at_once, names=ALPACA),
-        lambda item: written_at_once(item.sample, ALPACA),
-    ),
-    "dolly": Format(
-        "Dolly",
-        ("instruction",),
-        (*DOLLY.values(), *_BESIDE),
-        partial(said_at_once, names=DOLLY),
-        lambda item: written_at_once(item.sample, DOLLY),
-    ),
+    "alpaca": _at_once("Alpaca", ALPACA),
+    "dolly": _at_once("Dolly", DOLLY),
     "sharegpt": Format(
         "ShareGPT",
         _SHARE_GPT_KEYS,

@@ -36,12 +36,7 @@ def provenances(config: Mapping[str, Any]) -> dict[str, Provenance]:
         if made is None or made[0] not in trainings:
             continue
         way, starts = _way(made[0], trainings)
-        ancestors = [
-            other
-            for start in starts
-            for other, theirs in models.items()
-            if other != system and start in _values(theirs)
-        ]
+        ancestors = [one for start in starts for one in models if one != system and start in _values(models[one])]
         found[system] = Provenance(system, tuple(reversed(way)), tuple(dict.fromkeys(ancestors)))
     return found
 

@@ -374,9 +374,9 @@ def _compared(match: _Match, options: CompareOptions, group: str | None = None) 
     except ValueError as error:
         raise DataError(f"rows.jsonl: {error}") from None
     a, b = match.by_id()
-    changes = [(b[one] - a[one]) * (1 if scale.higher_is_better else -1) for one in b if one in a]
-    noise = SAME * (scale.high - scale.low)
-    better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
+    better, worse, equal = moved(
+        [(b[one] - a[one]) * (1 if scale.higher_is_better else -1) for one in b if one in a], scale
+    )
     first, second = (system_key(key.system, key.opponent) for key in match.keys)
     return Compared(
         metric=metric,
@@ -388,7 +388,7 @@ def _compared(match: _Match, options: CompareOptions, group: str | None = None) 
         difference=estimate.model_copy(update={"group": group}),
         better=better,
         worse=worse,
-        equal=len(changes) - better - worse,
+        equal=equal,
         detectable=_detectable(estimate, scale),
     )
 
@@ -446,3 +446,10 @@ def _responses(side: Side, system: str, wanted: set[str]) -> dict[str, str]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
+
+
+def moved(changes: Sequence[float] | Vector, scale: Scale) -> tuple[int, int, int]:
+    """The numbers of changes for the better, for the worse, and of those that are none but for float noise."""
+    noise = SAME * (scale.high - scale.low)
+    better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
+    return int(better), int(worse), len(changes) - int(better) - int(worse)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
 from judgekit.errors import ConfigError, UsageError
 from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of
-from judgekit.regression.compare import SAME, Paired, Vector, paired
+from judgekit.regression.compare import SAME, Paired, Vector, moved, paired
 from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
 from judgekit.regression.thresholds import Limit
 from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop
@@ -28,7 +28,9 @@ from judgekit.statistics.item_tables import NO_HEADLINE
 from judgekit.text import counted
 
 if TYPE_CHECKING:
+    from judgekit.records import Scale
     from judgekit.statistics.gating import Design
+    from judgekit.statistics.sequential import Looked
 
 MOST_MOVED = 5  # items a direction that a claim names
 ANOTHER = (
@@ -106,23 +108,22 @@ def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
 # --- one rule ---------------------------------------------------------------------------------------------------------
 
 
+def _undecided_claim(target: Target, **figures: Any) -> GateClaim:
+    system, _, opponent = target.key.partition(" vs ")
+    rule: dict[str, Any] = {"metric": target.metric, "kind": target.kind, "threshold": target.threshold}
+    return GateClaim(system=system, opponent=opponent or None, outcome="INCONCLUSIVE", **rule, **figures)
+
+
 def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Baseline, claims: int) -> _Finding:
     sheet = own.metrics[target.metric]
     ours, theirs = sheet.systems[target.key], baseline.metrics[target.metric].systems[target.other]
-    order = judged_in_order(target.metric, theirs.items, view.record) if target.sequential else None
+    order = in_random_order(target.metric, theirs.items, view.record.spec.get("seed")) if target.sequential else None
     matched = paired(ours, theirs, sheet.scale, order)
     sign = 1.0 if sheet.scale.higher_is_better else -1.0
-    noise = SAME * (sheet.scale.high - sheet.scale.low)
-    better, worse = int(np.sum(matched.difference > noise)), int(np.sum(matched.difference < -noise))
-    system, _, opponent = target.key.partition(" vs ")
+    better, worse, equal = moved(matched.difference, sheet.scale)
     shared = set(matched.ids)
-    claim = GateClaim(
-        metric=target.metric,
-        system=system,
-        opponent=opponent or None,
-        kind="margin",
-        threshold=target.threshold,
-        outcome="INCONCLUSIVE",
+    claim = _undecided_claim(
+        target,
         scale=sheet.scale,
         value=sign * float(np.mean(matched.difference)) if matched.ids else None,
         interval=Interval(method="paired", low=None, high=None),
@@ -131,9 +132,9 @@ def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Base
         n_items=len(matched.ids),
         better=better,
         worse=worse,
-        equal=len(matched.ids) - better - worse,
+        equal=equal,
+        movers=_movers(matched, ours, theirs, SAME * (sheet.scale.high - sheet.scale.low)),
     )
-    claim = claim.model_copy(update={"movers": _movers(matched, ours, theirs, noise)})
     finding = _tested(_Finding(target, claim), matched, sign, view, claims)
     return _with_looks(finding, matched, sign, len(theirs.items), claims) if target.sequential else finding
 
@@ -162,10 +163,7 @@ def _tested(finding: _Finding, matched: Paired, sign: float, view: RunView, clai
     low, high, finding.p = tested(units)
     worst = tested(_units(view, matched.every, matched.worst))
     best = tested(_units(view, matched.every, matched.best))
-    finding.passes, finding.passes_at_worst = (
-        bool(passes(low, target.threshold)),
-        bool(passes(worst[0], target.threshold)),
-    )
+    finding.passes, finding.passes_at_worst = (bool(passes(end, target.threshold)) for end in (low, worst[0]))
     finding.p_best = best[2]
     ends = sorted((sign * min(max(low, -span), span), sign * min(max(high, -span), span)))
     method = "cluster_t" if clustered else "paired_t" if not design.both else "paired_t+plus_two"
@@ -184,11 +182,10 @@ def _tested(finding: _Finding, matched: Paired, sign: float, view: RunView, clai
 def _with_looks(finding: _Finding, matched: Paired, sign: float, planned: int, claims: int) -> _Finding:
     """A sequential rule: the first look that decides; half of the level is for looks, half for the test at the end."""
     from judgekit.statistics.gating import LEVEL
-    from judgekit.statistics.sequential import SHARE, anytime_bounds, look
+    from judgekit.statistics.sequential import SHARE, anytime_bounds
 
     margin, scale, judged = finding.target.threshold, finding.claim.scale, len(matched.every)
-    span, level = scale.high - scale.low, LEVEL * SHARE
-    looked = look(matched.worst, matched.best, margin, span, level / claims, level)
+    looked = look_at(matched, margin, scale, claims)
     finding.p = min(1.0, 2 * min(finding.p, looked.p_worse))
     finding.p_best = min(1.0, 2 * min(finding.p_best, looked.p_worse))
     note = f"no look decided: the test after all {judged} items does"
@@ -198,10 +195,9 @@ def _with_looks(finding: _Finding, matched: Paired, sign: float, planned: int, c
         note = f"decided by the look after {counted(looked.at, 'item')}; {saved}"
         finding.passes = finding.passes_at_worst = looked.decided == "PASS"
         finding.design = None  # it was decided: no margin was too small
-        low, high = (
-            anytime_bounds(matched.worst[: looked.at], span, level)[0],
-            anytime_bounds(matched.best[: looked.at], span, level)[1],
-        )
+        span, level = scale.high - scale.low, LEVEL * SHARE
+        low = anytime_bounds(matched.worst[: looked.at], span, level)[0]
+        high = anytime_bounds(matched.best[: looked.at], span, level)[1]
         low, high = (max(low, -margin), high) if finding.passes else (low, min(high, 0.0))
         ends = sorted((sign * low, sign * high))
         finding.claim = finding.claim.model_copy(
@@ -212,16 +208,19 @@ def _with_looks(finding: _Finding, matched: Paired, sign: float, planned: int, c
     return finding
 
 
+def look_at(matched: Paired, margin: float, scale: Scale, claims: int) -> Looked:
+    """The look at these differences, in their order, by half of the gate's level, shared by so many claims."""
+    from judgekit.statistics.gating import LEVEL
+    from judgekit.statistics.sequential import SHARE, look
+
+    level = LEVEL * SHARE
+    return look(matched.worst, matched.best, margin, scale.high - scale.low, level / claims, level)
+
+
 def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
-    system, _, opponent = target.key.partition(" vs ")
     estimate = limit.estimate
-    claim = GateClaim(
-        metric=target.metric,
-        system=system,
-        opponent=opponent or None,
-        kind=target.kind,
-        threshold=target.threshold,
-        outcome="INCONCLUSIVE",
+    claim = _undecided_claim(
+        target,
         scale=estimate.scale,
         value=estimate.value,
         interval=estimate.interval,
@@ -361,13 +360,9 @@ def _units(view: RunView, ids: Sequence[str], values: Vector) -> Vector:
     return cluster_values(values, numbers)
 
 
-def judged_in_order(metric: str, ids: Iterable[str], record: RunRecord) -> list[str]:
+def in_random_order(metric: str, ids: Iterable[str], seed: object) -> list[str]:
     """The ids in the order in which a sequential gate has them judged: random, and fixed by the run's seed."""
-    seed = record.spec.get("seed")
-    return in_random_order(metric, ids, seed if isinstance(seed, int) else 0)
-
-
-def in_random_order(metric: str, ids: Iterable[str], seed: int) -> list[str]:
+    seed = seed if isinstance(seed, int) else 0
     return sorted(
         ids, key=lambda one: hashlib.sha256(f"{seed}\x1f{metric}\x1f{one}".encode("utf-8", "surrogatepass")).digest()
     )

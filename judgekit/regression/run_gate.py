@@ -13,7 +13,7 @@ from judgekit.files import write_atomically
 from judgekit.records import NOT_JUDGED, Row, Sample, Scale, Verdict
 from judgekit.regression.baseline import Baseline, Scores, Sheet, dataset_hash, instrument, scores_of, system_key
 from judgekit.regression.compare import paired
-from judgekit.regression.gate import ANOTHER, evaluate, in_random_order
+from judgekit.regression.gate import ANOTHER, evaluate, in_random_order, look_at
 from judgekit.regression.rules import Reference, Target, mismatches, targets_of
 from judgekit.results import RunRecord, RunView
 from judgekit.run_folder import BASELINE, RunFolder
@@ -151,9 +151,6 @@ class Looking:
 
     def decided(self, order: Sequence[str]) -> bool:
         """True if a look at these samples, in this order, has decided every rule."""
-        from judgekit.statistics.gating import LEVEL
-        from judgekit.statistics.sequential import SHARE, look
-
         scale = self.baseline.scale
         tables, _ = item_tables(self.rows, {self.metric})
         scores = {system_key(*place[1:]): scores_of(table, scale, {}) for place, table in tables.items()}
@@ -161,9 +158,7 @@ class Looking:
             if target.key not in scores:
                 return False
             matched = paired(scores[target.key], self.baseline.systems[target.other], scale, order)
-            span, level = scale.high - scale.low, LEVEL * SHARE
-            looked = look(matched.worst, matched.best, target.threshold, span, level / self.claims, level)
-            if looked.decided is None:
+            if look_at(matched, target.threshold, scale, self.claims).decided is None:
                 return False
         return True
 

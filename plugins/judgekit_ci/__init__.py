@@ -15,16 +15,11 @@ A run is never green by silence: a broken rule is a failure, an undecided or unm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import judgekit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @judgekit.hookimpl
-def judgekit_reporters() -> Mapping[str, judgekit.Reporter]:
+def judgekit_reporters() -> dict[str, judgekit.Reporter]:
     from judgekit_ci.annotations import commands
     from judgekit_ci.gitlab import code_quality
     from judgekit_ci.junit import junit, junit_items

@@ -103,10 +103,9 @@ def _trouble(case: Case) -> str:
 
 
 def _claim(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
-    kind = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "inconclusive"}[claim.outcome]
     counts = f"{claim.better} / {claim.worse} / {claim.equal}" if claim.kind == "margin" else ""
     return (
-        f"{_SIGNS[kind]} {claim.outcome}",
+        f"{_SIGNS[claim.outcome.lower()]} {claim.outcome}",
         inert(claim.metric),
         inert(system_of(claim)),
         _words(rule_of(claim)),

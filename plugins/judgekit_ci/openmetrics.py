@@ -33,8 +33,6 @@ class Family:
 def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
     """{"metrics.txt": …}: estimates with their intervals, differences, verdicts without a score, and the gate."""
     record = run.record
-    estimates = [(_labels(estimate), estimate) for estimate in numbers(record)]
-    differences = [({**_labels(one), "against": one.against or ""}, one) for one in record.differences]
     families = [
         Family("judgekit_estimate", "Mean over the items, or (with a series) a number that its metric made itself."),
         Family("judgekit_estimate_low", "Lower end of its interval."),
@@ -45,18 +43,17 @@ def openmetrics(run: judgekit.RunView, sections: object) -> Mapping[str, bytes]:
         Family("judgekit_difference_low", "Lower end of its interval."),
         Family("judgekit_difference_high", "Upper end of its interval."),
     ]
-    value, low, high, items, unscored, difference, difference_low, difference_high = families
-    for labels, one in estimates:
-        _add(value, labels, one.value)
-        _add(low, labels, one.interval.low)
-        _add(high, labels, one.interval.high)
-        _add(items, labels, one.n_items)
-        _add(unscored, labels, sum(count for status, count in one.counts.items() if status != "scored"))
-    for labels, one in differences:
+    for one in numbers(record):
+        labels = _labels(one)
+        unscored = sum(count for status, count in one.counts.items() if status != "scored")
+        figures = (one.value, one.interval.low, one.interval.high, one.n_items, unscored)
+        for family, figure in zip(families[:5], figures, strict=True):
+            _add(family, labels, figure)
+    for one in record.differences:
         if one.series == "value" and one.estimand == "new items" and one.group is None:
-            _add(difference, labels, one.value)
-            _add(difference_low, labels, one.interval.low)
-            _add(difference_high, labels, one.interval.high)
+            labels = {**_labels(one), "against": one.against or ""}
+            for family, figure in zip(families[5:], (one.value, one.interval.low, one.interval.high), strict=True):
+                _add(family, labels, figure)
     families.append(Family("judgekit_complete", "1 where every planned call was answered."))
     families[-1].samples.append(({"run": record.name}, float(record.status == "complete")))
     families += _gate(record)

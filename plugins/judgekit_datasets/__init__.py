@@ -3,16 +3,11 @@ HellaSwag, ARC, or your own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import judgekit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @judgekit.hookimpl
-def judgekit_datasets() -> Mapping[str, type[judgekit.DataLoader]]:
+def judgekit_datasets() -> dict[str, type[judgekit.DataLoader]]:
     from judgekit_datasets.arc import ARC
     from judgekit_datasets.choices import Choices
     from judgekit_datasets.conversations import Conversations

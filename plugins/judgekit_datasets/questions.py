@@ -76,11 +76,9 @@ class QuestionFile(judgekit.DataLoader):
 def enough(samples: Sequence[judgekit.Sample], wanted: int, path: Path) -> tuple[judgekit.Sample, ...]:
     """The first `wanted` worked examples. Raises DataError where the file has fewer."""
     if len(samples) < wanted:
-        questions = "question" if len(samples) == 1 else "questions"
-        raise judgekit.DataError(
-            f"has {len(samples)} {questions}, fewer than the {wanted} shots asked for; set shots: {len(samples)}",
-            path=path,
-        )
+        there = judgekit.counted(len(samples), "question")
+        wrong = f"has {there}, fewer than the {wanted} shots asked for; set shots: {len(samples)}"
+        raise judgekit.DataError(wrong, path=path)
     return tuple(samples[:wanted])
 
 
@@ -97,8 +95,7 @@ def unique(questions: Iterator[tuple[Place, judgekit.Sample]]) -> Iterator[judge
 def checked_options(options: Sequence[str], place: Place) -> tuple[str, ...]:
     """The options as given. Raises DataError: too few, too many, or an empty one."""
     if not FEWEST <= len(options) <= MOST:
-        said = "option" if len(options) == 1 else "options"
-        raise place.error(f"{len(options)} {said}; a question has {FEWEST} to {MOST}")
+        raise place.error(f"{judgekit.counted(len(options), 'option')}; a question has {FEWEST} to {MOST}")
     for letter, option in zip(LETTERS, options, strict=False):
         if not option.strip():
             raise place.error(f"option {letter} is empty")

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from judgekit import hookimpl
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from judgekit import Backend
+import judgekit
 
 
-@hookimpl
-def judgekit_backends() -> Mapping[str, type[Backend]]:
+@judgekit.hookimpl
+def judgekit_backends() -> dict[str, type[judgekit.Backend]]:
     from judgekit_ollama.backend import OllamaBackend
 
     return {"ollama": OllamaBackend}

@@ -104,34 +104,20 @@ class OllamaBackend(Backend):
 
     def identity(self) -> dict[str, JsonValue]:
         """Asked of the server once. Raises BackendError: not running, or without the model."""
+        return {"version": self._server.version(), "digest": self._server.digest(), **self._own_identity()}
+
+    def _own_identity(self) -> dict[str, JsonValue]:
+        """The part that is known without the server. It holds the address, unless that is Ollama's own default: two
+        servers are told apart, though they say that they serve one model."""
+        address = Http.address(self._server.address)
         return {
             "adapter": f"ollama/{ADAPTER}",
-            "model": self.options.model,
-            "version": self._server.version(),
-            "digest": self._server.digest(),
-            "num_ctx": self.options.num_ctx,
-            "think": self.options.think,
-            "options": self.options.options,
-            **self._elsewhere(),
+            **self.options.model_dump(include={"model", "num_ctx", "think", "options"}),
+            **({} if address == Http.address(DEFAULT) else {"server": address}),
         }
-
-    def _elsewhere(self) -> dict[str, JsonValue]:
-        """The server's address, unless it is Ollama's own default: two servers are told apart, though they say that
-        they serve one model."""
-        address = Http.address(self._server.address)
-        return {} if address == Http.address(DEFAULT) else {"server": address}
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
-        options = self.options
-        own = {
-            "adapter": f"ollama/{ADAPTER}",
-            "model": options.model,
-            "num_ctx": options.num_ctx,
-            "think": options.think,
-            "options": options.options,
-            "server": None,
-            **self._elsewhere(),
-        }
+        own = {"server": None, **self._own_identity()}
         return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
 
     def check(self) -> list[Problem]:
@@ -196,15 +182,8 @@ class OllamaBackend(Backend):
             return self._read(result.body, request)
 
     def _body(self, request: Request) -> dict[str, JsonValue]:
-        options = self.options
-        body = chat_body(
-            request,
-            model=options.model,
-            num_ctx=options.num_ctx,
-            keep_alive=options.keep_alive,
-            think=options.think,
-            options=options.options,
-        )
+        given = self.options.model_dump(include={"model", "num_ctx", "keep_alive", "think", "options"})
+        body = chat_body(request, **given)
         if self._think_refused:
             del body["think"]
         return body

@@ -163,17 +163,11 @@ class OpenAIBackend(Backend):
         if not names:
             yield "model", None, "the server lists no models"
         elif here or _is_llama_cpp(listed):
-            yield (
-                "model",
-                here or None,
-                self.options.model + ("" if here else f": llama.cpp serves {names[0]}, however called"),
-            )
+            served = "" if here else f": llama.cpp serves {names[0]}, however called"
+            yield "model", here or None, f"{self.options.model}{served}"
         else:
-            yield (
-                "model",
-                False,
-                f"{self.options.model} is not listed; the server has {_some(names, self.options.model)}",
-            )
+            there = _some(names, self.options.model)
+            yield "model", False, f"{self.options.model} is not listed; the server has {there}"
             return
         if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
             yield "repeatable", None, _CACHING
@@ -205,29 +199,13 @@ class OpenAIBackend(Backend):
             endpoint=endpoint,
         )
 
-    def _http(
-        self,
-        *,
-        deadline: float,
-        retries: int,
-        connect_timeout: float = 10.0,
-        max_bytes: int = 8 << 20,
-        paced: bool = True,
-    ) -> Http:
+    def _http(self, **transport: Any) -> Http:
+        """A client of the server, with its key; `transport`: further arguments of Http."""
         headers = {}
         if is_openai(self.base_url) or self._from_env:
             names = {"OpenAI-Organization": self.options.organization_env, "OpenAI-Project": self.options.project_env}
             headers = {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
-        return Http(
-            self.base_url,
-            headers=headers,
-            key=self._key(),
-            deadline=deadline,
-            connect_timeout=connect_timeout,
-            max_bytes=max_bytes,
-            paced=paced,
-            retries=retries,
-        )
+        return Http(self.base_url, headers=headers, key=self._key(), **transport)
 
     def _key(self) -> Secret | None:
         official = is_openai(self.base_url)

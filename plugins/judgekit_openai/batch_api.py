@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 import urllib.parse
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -23,6 +24,7 @@ MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one input file
 _MADE_BY = "judgekit"  # the metadata key whose value is the digest
 _PAGES = 200  # of a hundred batches each, at most, that are looked through
 _TRIES, _FIRST_PAUSE = 5, 0.5  # of a creation: how often, and the seconds after the first time
+_NOT_OFFERED = (404, 405, 501)  # statuses of a server without a Batch API
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
@@ -152,21 +154,14 @@ class BatchApi:
 
     def offered(self) -> bool:
         """True if the server has a Batch API, as far as can be seen without making a batch."""
-        asks: list[Callable[[], object]] = [
-            lambda: self.once.get("batches?limit=1"),
-            lambda: self.once.post("batches", {}),  # for a server that has batches and does not list them
-        ]
-        for ask in asks:
+        # The second is for a server that has batches and does not list them.
+        for ask in (lambda: self.once.get("batches?limit=1"), lambda: self.once.post("batches", {})):
             try:
                 ask()
-            except HttpStatusError as error:
-                if error.status in (404, 405, 501):
+            except CallError as error:
+                if isinstance(error, HttpStatusError) and error.status in _NOT_OFFERED:
                     continue
-                return True
-            except CallError:
-                return True
-            else:
-                return True
+            return True
         return False
 
     def close(self) -> None:
@@ -174,22 +169,15 @@ class BatchApi:
         self.once.close()
         self.files.close()
 
-    def _no_batches(self) -> _NoBatches:
-        return _NoBatches(self.http.base_url)
-
-
-class _NoBatches:
-    """A context in which 404 means that the server has no Batch API."""
-
-    def __init__(self, server: str) -> None:
-        self.server = server
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, HttpStatusError) and error.status in (404, 405, 501):
-            raise BackendError(f"{self.server} offers no Batch API: leave out `mode: batch`") from error
+    @contextmanager
+    def _no_batches(self) -> Iterator[None]:
+        """A context in which 404 means that the server has no Batch API."""
+        try:
+            yield
+        except HttpStatusError as error:
+            if error.status in _NOT_OFFERED:
+                raise BackendError(f"{self.http.base_url} offers no Batch API: leave out `mode: batch`") from error
+            raise
 
 
 def _batch(body: Any) -> ServerBatch:

@@ -46,14 +46,11 @@ class StoredResponses(judgekit.Backend):
             known = len(self._answers)
         except judgekit.DataError as error:
             return [judgekit.Problem(severity="error", where="responses", message=str(error))]
-        if not known:
-            message = (
-                f"{self.options.path}: no conversation has an answer"
-                if self._conversations
-                else f"{self.options.path}: no item has the field {self.options.field!r}"
-            )
-            return [judgekit.Problem(severity="error", where="responses", message=message)]
-        return []
+        none = (
+            "no conversation has an answer" if self._conversations else f"no item has the field {self.options.field!r}"
+        )
+        message = f"{self.options.path}: {none}"
+        return [] if known else [judgekit.Problem(severity="error", where="responses", message=message)]
 
     @cached_property
     def _conversations(self) -> bool:

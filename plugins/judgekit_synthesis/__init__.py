@@ -9,6 +9,8 @@ import judgekit
 if TYPE_CHECKING:
     import click
 
+OPERATIONS = ("deepen", "constrain", "concretise", "reason", "complicate", "breadth")  # of `evolve`
+
 
 @judgekit.hookimpl
 def judgekit_commands(app: click.Group) -> None:

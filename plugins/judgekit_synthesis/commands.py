@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import judgekit
+from judgekit_synthesis import OPERATIONS
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _INTO = click.option("--into", type=_FILE, required=True, help="File for the items, .json or .jsonl.")
@@ -104,9 +105,6 @@ def self_instruct(
     making = SelfInstruct(maker, items, options)
     decides = {**asdict(options), "forbidden": digest(options.forbidden), "seeds": digest(items)}
     return work.carry_out("self-instruct", maker, into, decides, keep, lambda: making.run(keep, tries or 20 * keep))
-
-
-OPERATIONS = ("deepen", "constrain", "concretise", "reason", "complicate", "breadth")
 
 
 @click.command("evolve")

@@ -13,10 +13,8 @@ from typing import Literal
 
 import judgekit
 import judgekit.data
-from judgekit_synthesis import filters, reading
+from judgekit_synthesis import OPERATIONS, filters, reading
 from judgekit_synthesis.making import Fields, Form, Maker, prompt_name
-
-OPERATIONS = ("deepen", "constrain", "concretise", "reason", "complicate", "breadth")
 
 
 @dataclass(frozen=True)

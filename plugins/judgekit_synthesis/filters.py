@@ -11,38 +11,11 @@ import judgekit.data
 from judgekit_synthesis.reading import Instance
 
 # What a model of text alone cannot see, hear, open or draw (the list of Self-Instruct, Wang et al. 2023, and its kin).
-FORBIDDEN = (
-    "image",
-    "images",
-    "graph",
-    "graphs",
-    "picture",
-    "pictures",
-    "photo",
-    "photos",
-    "file",
-    "files",
-    "map",
-    "maps",
-    "draw",
-    "plot",
-    "video",
-    "videos",
-    "audio",
-    "music",
-    "flowchart",
-    "diagram",
-    "website",
-    "link",
-    "이미지",
-    "그림",
-    "사진",
-    "그래프",
-    "파일",
-    "지도",
-    "동영상",
-    "음악",
-)
+_FORBIDDEN = """
+image images graph graphs picture pictures photo photos file files map maps draw plot video videos audio music flowchart
+diagram website link 이미지 그림 사진 그래프 파일 지도 동영상 음악
+"""
+FORBIDDEN = tuple(_FORBIDDEN.split())
 # Words that carry no answer: a response of nothing else says nothing.
 _STOP_WORDS = """
 a an and are as at be but by for from had has have he her his i if in is it its me my of on or our she so that the their

@@ -41,13 +41,12 @@ def command(folder: Path, into: Path, metric: str | None, systems: Sequence[str]
     work = {"run": view.record.run_id, "metric": name, "margin": margin, "systems": sorted(systems)}
     product = product_of("reflect", into, work)
     tally = pairs_of(view, name, systems or view.record.systems, margin)
-    if not tally.kept:
-        for line in summary(tally, into, None, True, "compared"):
-            click.echo(line)
-        raise judgekit.UsageError(f"no pair is left of {view.record.run_id}, and nothing was written")
-    product.write(tally, {}, True, "")
+    if tally.kept:
+        product.write(tally, {}, True, "")
     for line in summary(tally, into, None, True, "compared"):
         click.echo(line)
+    if not tally.kept:
+        raise judgekit.UsageError(f"no pair is left of {view.record.run_id}, and nothing was written")
     return 0
 
 
