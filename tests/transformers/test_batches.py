@@ -116,6 +116,7 @@ def test_a_request_that_fails_takes_no_other_with_it(backend):
     assert first.status in ("complete", "truncated")
     assert (second.status, third.status) == ("truncated", "error")
     assert "the model reads" in second.detail
+    assert "schema" not in backend.capabilities
 
 
 @given(
