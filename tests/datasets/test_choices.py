@@ -13,6 +13,7 @@ from judgekit_datasets.arc import ARC
 from judgekit_datasets.choices import Choices, ChoicesOptions
 from judgekit_datasets.hellaswag import HellaSwag, prepared
 from judgekit_datasets.questions import QuestionFile, QuestionOptions
+from sinks import each_of
 
 QUESTION = {"question": "Which is a fruit?", "choices": ["pear", "stone", "chair"], "answer": "A"}
 SWAG = {
@@ -141,80 +142,88 @@ def test_worked_examples_come_from_a_file_of_the_same_layout(tmp_path: Path) -> 
         loaded(ARC, path, shots=4)
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"answer": 3}, "the answer is index 3, and the 3 options have the indices 0 to 2"),
-        ({"answer": -1}, "the answer is index -1"),
-        ({"answer": "D"}, "the answer is 'D', and the options end at C"),
-        ({"answer": "b"}, "the answer is 'b'; should be a letter, A to C, or an index from 0"),
-        ({"answer": True}, "the answer is True"),
-        ({"answer": 1.0}, "the answer is 1.0"),
-        ({"answer": None}, "no answer: a split without labels"),
-        ({"answer": ""}, "no answer: a split without labels"),
-        ({"choices": ["pear"]}, "1 option; a question has 2 to 10"),
-        ({"choices": []}, "0 options"),
-        ({"choices": [str(n) for n in range(11)]}, "11 options; a question has 2 to 10"),
-        ({"choices": ["pear", " ", "chair"]}, "option B is empty"),
-        ({"choices": ["pear", 2, "chair"]}, "'choices' should be a list of texts"),
-        ({"choices": "pear"}, "'choices' should be a list of texts"),
-        ({"choices": ["pear", "stone"]}, "2 options, and 3 in line 1; set mixed: true"),
-        ({"question": ""}, "the question is empty"),
-        ({"question": 3}, "'question' should be a text, not int"),
-        ({"id": "q1"}, "the id 'q1' is already that of line 1"),
-        ({"id": ["x"]}, "'id' should be a text, not list"),
-        ({"category": 4}, "'category' should be a text, not int"),
-    ],
-)
-def test_a_bad_question_is_refused_with_file_and_line(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
-    path = jsonl(tmp_path / "q.jsonl", QUESTION | {"id": "q1"}, QUESTION | change)
-    with pytest.raises(judgekit.DataError) as error:
-        loaded(Choices, path)
-    assert f"q.jsonl:2: {expected}" in str(error.value)
+BAD_LINES: dict[type[QuestionFile], tuple[dict[str, Any], list[tuple[dict[str, Any], str]]]] = {
+    Choices: (
+        QUESTION | {"id": "q1"},
+        [
+            (QUESTION | {"answer": 3}, "the answer is index 3, and the 3 options have the indices 0 to 2"),
+            (QUESTION | {"answer": -1}, "the answer is index -1"),
+            (QUESTION | {"answer": "D"}, "the answer is 'D', and the options end at C"),
+            (QUESTION | {"answer": "b"}, "the answer is 'b'; should be a letter, A to C, or an index from 0"),
+            (QUESTION | {"answer": True}, "the answer is True"),
+            (QUESTION | {"answer": 1.0}, "the answer is 1.0"),
+            (QUESTION | {"answer": None}, "no answer: a split without labels"),
+            (QUESTION | {"answer": ""}, "no answer: a split without labels"),
+            (QUESTION | {"choices": ["pear"]}, "1 option; a question has 2 to 10"),
+            (QUESTION | {"choices": []}, "0 options"),
+            (QUESTION | {"choices": [str(n) for n in range(11)]}, "11 options; a question has 2 to 10"),
+            (QUESTION | {"choices": ["pear", " ", "chair"]}, "option B is empty"),
+            (QUESTION | {"choices": ["pear", 2, "chair"]}, "'choices' should be a list of texts"),
+            (QUESTION | {"choices": "pear"}, "'choices' should be a list of texts"),
+            (QUESTION | {"choices": ["pear", "stone"]}, "2 options, and 3 in line 1; set mixed: true"),
+            (QUESTION | {"question": ""}, "the question is empty"),
+            (QUESTION | {"question": 3}, "'question' should be a text, not int"),
+            (QUESTION | {"id": "q1"}, "the id 'q1' is already that of line 1"),
+            (QUESTION | {"id": ["x"]}, "'id' should be a text, not list"),
+            (QUESTION | {"category": 4}, "'category' should be a text, not int"),
+        ],
+    ),
+    HellaSwag: (
+        SWAG | {"ind": 6},
+        [
+            (SWAG | {"label": ""}, "no answer: a split without labels"),
+            (without(SWAG, "label"), "no answer: a split without labels"),
+            (SWAG | {"label": 4}, "the answer is index 4, and the 4 options"),
+            (SWAG | {"endings": ["a", "b", "c"]}, "3 endings; HellaSwag has 4"),
+            (SWAG | {"endings": ["a", "[step]", "c", "d"]}, "option B is empty"),
+            (SWAG | {"ctx_a": "", "ctx_b": ""}, "the context is empty"),
+            (without(SWAG, "ctx_b"), "no 'ctx_b'"),
+            (SWAG | {"ind": 6}, "the question 6 (activitynet~v_1) is also in line 1"),
+        ],
+    ),
+    ARC: (
+        ARC_PUBLISHED,
+        [
+            (without(ARC_PUBLISHED, "answerKey"), "no 'answerKey': a split without labels"),
+            (ARC_HUB | {"answerKey": "5"}, "the answer is '5', and the options are 1, 2, 3, 4"),
+            (ARC_HUB | {"answerKey": "B"}, "the answer is 'B', and the options are 1, 2, 3, 4"),
+            (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A"]}}, "2 options and 1 label"),
+            (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A", "A"]}}, "two options have the same label: A, A"),
+            (ARC_HUB | {"choices": {"text": ["a"], "label": ["A"]}}, "1 option; a question has 2 to 10"),
+            (ARC_HUB | {"choices": ["a", "b"]}, "'choices' should be a list of"),
+            (without(ARC_HUB, "choices"), "no 'choices'"),
+            (without(ARC_HUB, "id"), "no 'id'"),
+            (ARC_PUBLISHED, "the id 'Q1' is already that of line 1"),
+        ],
+    ),
+}
 
 
-@pytest.mark.parametrize("key", ["question", "choices", "answer"])
-def test_a_missing_field_is_refused(tmp_path: Path, key: str) -> None:
-    with pytest.raises(judgekit.DataError, match=r"q\.jsonl:1: no "):
-        loaded(Choices, jsonl(tmp_path / "q.jsonl", without(QUESTION, key)))
+@pytest.mark.parametrize("kind", BAD_LINES)
+def test_a_bad_line_is_refused_with_file_and_line(tmp_path: Path, kind: type[QuestionFile]) -> None:
+    good, faults = BAD_LINES[kind]
+    missing = [(without(QUESTION, key), "no ") for key in QUESTION] if kind is Choices else []
+
+    def check(fault: tuple[dict[str, Any], str]) -> None:
+        with pytest.raises(judgekit.DataError) as error:
+            loaded(kind, jsonl(tmp_path / "q.jsonl", good, fault[0]))
+        assert f"q.jsonl:2: {fault[1]}" in str(error.value)
+
+    each_of([*faults, *missing], check)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+BAD_FILES = {
+    "q.json": [
         ("", r"q\.json: is empty"),
         ("[]", r"q\.json: has no questions"),
         ("[\n{},\n3]", r"q\.json:2: no 'question'"),
         ("[\n\n 3]", r"q\.json:3: should be an object, not int"),
         ('[\n{"question": "x",}]', r"q\.json:2: not JSON"),
         ('{"question": NaN}', r"q\.json:1: not JSON: NaN is no JSON number"),
+        (json.dumps([QUESTION]) + " x", r"text after the array"),
+        (json.dumps([QUESTION])[:-1], r"the array does not end"),
     ],
-)
-def test_a_broken_json_file_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
-    path = tmp_path / "q.json"
-    path.write_text(text)
-    with pytest.raises(judgekit.DataError, match=expected):
-        loaded(Choices, path)
-
-
-@pytest.mark.parametrize(
-    ("end", "expected"),
-    [
-        (" x", r"text after the array"),
-        (None, r"the array does not end"),
-    ],
-)
-def test_an_array_ends_where_it_ends(tmp_path: Path, end: str | None, expected: str) -> None:
-    path = tmp_path / "q.json"
-    whole = json.dumps([QUESTION])
-    path.write_text(whole + end if end else whole[:-1])
-    with pytest.raises(judgekit.DataError, match=expected):
-        loaded(Choices, path)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+    "q.csv": [
         ("Which?,a,b,A\n", r"q\.csv:1: no column 'question' in the header"),
         ("question,A,answer\nx,1,A\n", r"q\.csv:1: no column 'B'"),
         ("question,A,C,answer\nx,1,2,A\n", r"q\.csv:1: no column 'B'"),
@@ -230,54 +239,17 @@ def test_an_array_ends_where_it_ends(tmp_path: Path, end: str | None, expected: 
         ("question,A,B,answer\nx,1,2,\n", r"q\.csv:2: no answer"),
         ('question,A,B,answer\nx,"1\n', r"q\.csv:2: not CSV"),
     ],
-)
-def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text(text)
-    with pytest.raises(judgekit.DataError, match=expected):
-        loaded(Choices, path)
+}
 
 
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        (SWAG | {"label": ""}, "no answer: a split without labels"),
-        (without(SWAG, "label"), "no answer: a split without labels"),
-        (SWAG | {"label": 4}, "the answer is index 4, and the 4 options"),
-        (SWAG | {"endings": ["a", "b", "c"]}, "3 endings; HellaSwag has 4"),
-        (SWAG | {"endings": ["a", "[step]", "c", "d"]}, "option B is empty"),
-        (SWAG | {"ctx_a": "", "ctx_b": ""}, "the context is empty"),
-        (without(SWAG, "ctx_b"), "no 'ctx_b'"),
-        (SWAG | {"ind": 6}, "the question 6 (activitynet~v_1) is also in line 1"),
-    ],
-)
-def test_a_bad_line_of_hellaswag_is_refused(tmp_path: Path, fields: dict[str, Any], expected: str) -> None:
-    path = jsonl(tmp_path / "val.jsonl", SWAG | {"ind": 6}, fields)
-    with pytest.raises(judgekit.DataError) as error:
-        loaded(HellaSwag, path)
-    assert f"val.jsonl:2: {expected}" in str(error.value)
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_broken_file_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
+    def check(fault: tuple[str, str]) -> None:
+        (tmp_path / name).write_text(fault[0])
+        with pytest.raises(judgekit.DataError, match=fault[1]):
+            loaded(Choices, tmp_path / name)
 
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        (without(ARC_PUBLISHED, "answerKey"), "no 'answerKey': a split without labels"),
-        (ARC_HUB | {"answerKey": "5"}, "the answer is '5', and the options are 1, 2, 3, 4"),
-        (ARC_HUB | {"answerKey": "B"}, "the answer is 'B', and the options are 1, 2, 3, 4"),
-        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A"]}}, "2 options and 1 label"),
-        (ARC_HUB | {"choices": {"text": ["a", "b"], "label": ["A", "A"]}}, "two options have the same label: A, A"),
-        (ARC_HUB | {"choices": {"text": ["a"], "label": ["A"]}}, "1 option; a question has 2 to 10"),
-        (ARC_HUB | {"choices": ["a", "b"]}, "'choices' should be a list of"),
-        (without(ARC_HUB, "choices"), "no 'choices'"),
-        (without(ARC_HUB, "id"), "no 'id'"),
-        (ARC_PUBLISHED, "the id 'Q1' is already that of line 1"),
-    ],
-)
-def test_a_bad_line_of_arc_is_refused(tmp_path: Path, fields: dict[str, Any], expected: str) -> None:
-    path = jsonl(tmp_path / "arc.jsonl", ARC_PUBLISHED, fields)
-    with pytest.raises(judgekit.DataError) as error:
-        loaded(ARC, path)
-    assert f"arc.jsonl:2: {expected}" in str(error.value)
+    each_of(BAD_FILES[name], check)
 
 
 def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:

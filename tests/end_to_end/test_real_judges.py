@@ -40,21 +40,19 @@ def judged(shared_data: Path, folder: Path, judge: dict[str, object]) -> dict[st
     return estimate
 
 
-def test_the_embedded_judge(shared_data: Path, tmp_path: Path) -> None:
+INTEGER = {"prompt": "score/integer", "max_new_tokens": 8}
+
+
+@pytest.mark.parametrize("backend", ["transformers", "local", "openai"])
+def test_a_judge_scores_or_counts_every_item(shared_data: Path, tmp_path: Path, backend: str) -> None:
     gguf()
-    estimate = judged(shared_data, tmp_path, {"backend": "transformers", "model": "smollm2", "control_items": 0})
-    assert estimate["counts"] == {"scored": 110}
-
-
-def test_llama_cpp_in_process(shared_data: Path, tmp_path: Path) -> None:
-    gguf()
-    judge = {"backend": "local", "prompt": "score/integer", "max_new_tokens": 8, "control_items": 0}
-    judged(shared_data, tmp_path, judge)
-
-
-def test_the_openai_dialect_over_the_real_model(shared_data: Path, tmp_path: Path) -> None:
-    judge = {"backend": "openai", "base_url": f"{llama_url()}/v1", "model": "smollm2", "prompt": "score/integer"}
-    judged(shared_data, tmp_path, judge | {"max_new_tokens": 8, "control_items": 0})
+    options = INTEGER | {"control_items": 0}
+    if backend == "transformers":  # the embedded judge reads by likelihood
+        options = {"model": "smollm2", "control_items": 0}
+    elif backend == "openai":
+        options |= {"base_url": f"{llama_url()}/v1", "model": "smollm2"}
+    estimate = judged(shared_data, tmp_path, {"backend": backend} | options)
+    assert backend != "transformers" or estimate["counts"] == {"scored": 110}
 
 
 def test_the_ollama_dialect_over_the_real_model(shared_data: Path, tmp_path: Path) -> None:

@@ -50,14 +50,6 @@ def test_near_ties_do_not_depend_on_the_batch(model, drawing):
     assert len({tuple(generated.ids) for generated in together}) == len(prompts)
 
 
-def test_the_seed_decides(model):
-    prompt = Prompt([5, 6], 12, Drawing(1.0), seed=1)
-    other = Prompt([5, 6], 12, Drawing(1.0), seed=2)
-    first, again, another = generate(model, [prompt, prompt, other], NO_END)
-    assert first == again
-    assert first.ids != another.ids
-
-
 def test_the_end_of_text_and_stops_end_a_sample(model):
     plain = generate(model, [Prompt([5, 6], 12)], NO_END)[0].ids
     third = plain.index(plain[2]) + 1

@@ -56,17 +56,6 @@ def test_rounded_forms_stay_close(ready, reference, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_sample_depends_neither_on_its_batch_nor_on_its_order(ready, form):
-    prepared, prompts = ready(form), _prompts()
-    lead = margin(prepared)
-    together = generate(prepared, prompts, 999, margin=lead)
-    assert len({tuple(one.ids) for one in together}) == len(prompts)
-    assert [generate(prepared, [prompt], 999, margin=lead)[0] for prompt in prompts] == together
-    assert generate(prepared, prompts[::-1], 999, 3, lead)[::-1] == together
-    assert generate(prepared, prompts, 999, 4, lead) == together, "rows are replaced as they finish"
-
-
-@pytest.mark.parametrize("form", FORMS)
 def test_where_products_depend_on_the_batch_near_choices_are_made_alone(ready, form, monkeypatch):
     """A device whose products differ in the last bits from batch to batch, as the margins allow for."""
     prepared = ready(form)

@@ -29,9 +29,22 @@ def request(text="Name a colour.", max_new_tokens=3, sampling=None, **fields):
 
 
 @pytest.fixture(scope="module")
-def local():
-    gguf()
+def llama_cpp():
+    """Skips what needs llama.cpp and the model, where one of them is not installed."""
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+    return gguf()
+
+
+@pytest.fixture
+def half(llama_cpp, tmp_path):
+    """A backend of the model's first megabyte."""
+    with llama_cpp.open("rb") as file:
+        (tmp_path / "half.gguf").write_bytes(file.read(1 << 20))
+    return LocalBackend(LocalOptions(model="half.gguf", threads=1), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def local(llama_cpp):
     backend = LocalBackend(LocalOptions(n_ctx=N_CTX, threads=1))
     yield backend
     backend.close()
@@ -57,12 +70,6 @@ def test_answers_do_not_depend_on_what_was_asked_before(local, monkeypatch):
 
 
 def test_a_schema_is_kept_to(local):
-    schema = {"enum": ["yes", "no"]}
-    [reply] = local.generate([request("Is it good?", max_new_tokens=8, json_schema=schema)])
-    assert json.loads(reply.text) in ("yes", "no")
-
-
-def test_a_schema_with_several_fields_is_kept_to(local):
     fields = {"winner": {"type": "string", "enum": ["A", "B", "tie"]}, "sure": {"type": "boolean"}}
     schema = {"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False}
     [reply] = local.generate([request("Which is better, A or B?", max_new_tokens=60, json_schema=schema)])
@@ -71,6 +78,8 @@ def test_a_schema_with_several_fields_is_kept_to(local):
     assert list(found) == ["winner", "sure"]
     assert found["winner"] in ("A", "B", "tie")
     assert isinstance(found["sure"], bool)
+    [plain] = local.generate([request("Is it good?", max_new_tokens=8, json_schema={"enum": ["yes", "no"]})])
+    assert json.loads(plain.text) in ("yes", "no")
 
 
 def test_log_probabilities_of_the_generated_tokens(local):
@@ -171,14 +180,14 @@ def test_identity_is_the_weights_and_no_port(local):
     assert identity.keys() == {"adapter", "sha256", "xllamacpp", "n_ctx", "n_parallel"}
 
 
-def test_slots_share_the_context_and_set_the_concurrency():
+def test_what_it_says_of_itself_is_so():
+    assert LocalBackend.capabilities == {"chat", "generate", "logprobs", "schema", "seed"}
+    assert LocalBackend.loglikelihood is Backend.loglikelihood  # llama.cpp's server scores no given text
     assert LocalBackend(LocalOptions(n_parallel=3)).max_concurrency == 3
     assert LocalBackend(LocalOptions()).max_concurrency == 1
 
 
-def test_two_slots_have_a_whole_context_each():
-    gguf()
-    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+def test_two_slots_have_a_whole_context_each(llama_cpp):
     backend = LocalBackend(LocalOptions(n_ctx=512, n_parallel=2, threads=1))
     try:
         [reply] = backend.generate([request("word " * 600)])
@@ -187,9 +196,7 @@ def test_two_slots_have_a_whole_context_each():
     assert "exceeds the available context size (512 tokens)" in reply.detail
 
 
-def test_nothing_is_written_on_the_terminal():
-    gguf()
-    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+def test_nothing_is_written_on_the_terminal(llama_cpp):
     code = """
 from judgekit import Message, Request, Sampling
 from judgekit_local.backend import LocalBackend, LocalOptions
@@ -223,9 +230,7 @@ def test_doctor_in_one_screen(local):
 
 
 @pytest.mark.slow
-def test_doctor_on_a_context_that_the_model_was_not_made_for():
-    gguf()
-    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
+def test_doctor_on_a_context_that_the_model_was_not_made_for(llama_cpp):
     backend = LocalBackend(LocalOptions(n_ctx=10_000, threads=1))
     lines = {what: (good, finding) for what, good, finding in backend.doctor()}
     backend.close()
@@ -237,20 +242,6 @@ def test_doctor_stops_at_what_is_missing(tmp_path):
     assert installed[:2] == ("llama.cpp", True)
     assert (what, good) == ("model", False)
     assert "absent.gguf" in finding
-
-
-def test_doctor_on_a_damaged_model(tmp_path):
-    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
-    with gguf().open("rb") as file:
-        (tmp_path / "half.gguf").write_bytes(file.read(1 << 20))
-    *_, (what, good, finding) = LocalBackend(LocalOptions(model="half.gguf", threads=1), tmp_path).doctor()
-    assert (what, good) == ("reply", False)
-    assert "cannot load it" in finding
-
-
-def test_what_it_says_of_itself_is_so():
-    assert LocalBackend.capabilities == {"chat", "generate", "logprobs", "schema", "seed"}
-    assert LocalBackend.loglikelihood is Backend.loglikelihood  # llama.cpp's server scores no given text
 
 
 # --- files that are no model ---
@@ -276,14 +267,13 @@ def test_a_file_that_is_no_gguf(tmp_path):
     assert "not a GGUF model file" in problem.message
 
 
-def test_a_truncated_gguf(tmp_path):
-    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
-    with gguf().open("rb") as file:
-        (tmp_path / "half.gguf").write_bytes(file.read(1 << 20))
-    backend = LocalBackend(LocalOptions(model="half.gguf", threads=1), tmp_path)
-    assert backend.check() == []
+def test_a_truncated_gguf(half):
+    assert half.check() == []
     with pytest.raises(BackendError, match="cannot load it"):
-        backend.generate([request()])
+        half.generate([request()])
+    *_, (what, good, finding) = half.doctor()
+    assert (what, good) == ("reply", False)
+    assert "cannot load it" in finding
 
 
 def test_the_package_with_the_model_is_not_installed(monkeypatch):

@@ -28,6 +28,10 @@ _OPTIONS = """
     repeat_last_n temperature repeat_penalty presence_penalty frequency_penalty stop draft_num_predict
 """
 OPTIONS = frozenset(_OPTIONS.split())
+DETAILS = {
+    **{"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]},
+    **{"parameter_size": "134.52M", "quantization_level": "Q4_1"},
+}
 TOO_LONG = "the input length exceeds the context length"
 
 
@@ -176,24 +180,9 @@ class OllamaEmulation(JsonServer):
 
     def _listed(self, name: str) -> dict[str, Any]:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        return {
-            "name": name,
-            "model": name,
-            "modified_at": "2026-01-02T03:04:05.678901+00:00",
-            "size": 91_732_000,
-            "digest": digest,
-            "details": self._details(),
-        }
-
-    def _details(self) -> dict[str, Any]:
-        return {
-            "parent_model": "",
-            "format": "gguf",
-            "family": "llama",
-            "families": ["llama"],
-            "parameter_size": "134.52M",
-            "quantization_level": "Q4_1",
-        }
+        when = "2026-01-02T03:04:05.678901+00:00"
+        listed = {"name": name, "model": name, "modified_at": when, "size": 91_732_000, "digest": digest}
+        return listed | {"details": DETAILS}
 
     def _show(self, body: Any) -> Answer:
         if not self._knows(body.get("model", "")):
@@ -204,7 +193,7 @@ class OllamaEmulation(JsonServer):
                 "modelfile": "FROM smollm2",
                 "parameters": 'stop "<|im_end|>"',
                 "template": "{{ .Prompt }}",
-                "details": self._details(),
+                "details": DETAILS,
                 "model_info": facts,
                 "capabilities": ["completion", *(["thinking"] if self.thinks else [])],
                 "modified_at": "2026-01-02T03:04:05.678901+00:00",

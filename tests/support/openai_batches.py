@@ -65,19 +65,9 @@ class Batches:
             return _invalid("Invalid file format for Batch API. Must be .jsonl")
         file = f"file-{len(self.files):04}"
         self.files[file] = content
-        return Answer(
-            {
-                "id": file,
-                "object": "file",
-                "bytes": len(content),
-                "created_at": 1_700_000_000,
-                "filename": name,
-                "purpose": "batch",
-                "status": "processed",
-                "status_details": None,
-                "expires_at": None,
-            }
-        )
+        head = {"id": file, "object": "file", "bytes": len(content), "created_at": 1_700_000_000, "filename": name}
+        rest = {"purpose": "batch", "status": "processed", "status_details": None, "expires_at": None}
+        return Answer(head | rest)
 
     def _create(self, body: dict[str, Any]) -> Answer:
         if body.get("input_file_id") not in self.files:

@@ -2,12 +2,10 @@
 
 The shapes are proven by the official `openai` client in tests/openai. It does not stream. Its Batch API is in
 openai_batches.py.
-By hand: `python tests/support/openai_fake.py --port 8000 --reply 85`.
 """
 
 from __future__ import annotations
 
-import argparse
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -30,28 +28,13 @@ def completion(
     **message: Any,
 ) -> Answer:
     """A chat completion; `message` adds fields to the message, such as `reasoning_content`."""
-    return Answer(
-        {
-            "id": "chatcmpl-fake",
-            "object": "chat.completion",
-            "created": 1_700_000_000,
-            "model": model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": refusal, **message},
-                    "logprobs": None if logprobs is None else {"content": logprobs, "refusal": None},
-                    "finish_reason": finish_reason,
-                }
-            ],
-            "usage": {
-                "prompt_tokens": prompt_tokens,
-                "completion_tokens": completion_tokens,
-                "total_tokens": prompt_tokens + completion_tokens,
-            },
-            "system_fingerprint": "fp_fake",
-        }
-    )
+    content = None if logprobs is None else {"content": logprobs, "refusal": None}
+    said = {"role": "assistant", "content": text, "refusal": refusal, **message}
+    choice = {"index": 0, "message": said, "logprobs": content, "finish_reason": finish_reason}
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+    head = {"id": "chatcmpl-fake", "object": "chat.completion", "created": 1_700_000_000, "model": model}
+    usage |= {"total_tokens": prompt_tokens + completion_tokens}
+    return Answer({**head, "choices": [choice], "usage": usage, "system_fingerprint": "fp_fake"})
 
 
 def failure(
@@ -121,12 +104,3 @@ class OpenAIFake(JsonServer):
     def _next(self) -> Answer | str:
         with self._lock:
             return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--reply", default="50")
-    parser.add_argument("--key")
-    arguments = parser.parse_args()
-    OpenAIFake(arguments.reply, key=arguments.key, port=arguments.port).serve_forever()

@@ -81,12 +81,11 @@ class Account:
 class Gate:
     """Token bucket or fixed window; `wait` is 0 for a call that is let in, else the seconds until one would be."""
 
-    def __init__(self, rate: float, burst: float, window: float) -> None:
+    def __init__(self, rate: float, burst: float, window: float, now: float) -> None:
         self.rate, self.burst, self.window = rate, burst, window
-        self.tokens, self.at = rate * window or burst, time.monotonic()
+        self.tokens, self.at = rate * window or burst, now
 
-    def wait(self) -> float:
-        now = time.monotonic()
+    def wait(self, now: float) -> float:
         if self.window:
             if now - self.at >= self.window:
                 self.at += (now - self.at) // self.window * self.window
@@ -114,18 +113,7 @@ class Chat(KeepAlive):
             self.tell()
 
     def tell(self) -> None:
-        account = self.account
-        self.send(
-            {
-                "data": [],
-                "asked": account.asked,
-                "faults": account.faults,
-                "let_in": account.let_in,
-                "turned_away": account.turned_away,
-                "early": account.early,
-                "most_under_way": account.most_under_way,
-            }
-        )
+        self.send({"data": []} | {key: value for key, value in vars(self.account).items() if key != "notices"})
 
     def ask(self, body: bytes) -> None:
         account, now = self.account, time.monotonic()
@@ -134,7 +122,7 @@ class Chat(KeepAlive):
         account.early += any(said + IN_FLIGHT < now < until - 0.002 for said, until in account.notices)
         while account.notices and account.notices[0][1] < now:
             account.notices.popleft()
-        wait = self.gate.wait() if self.gate is not None else 0.0
+        wait = self.gate.wait(now) if self.gate is not None else 0.0
         if self.options.slots and account.under_way >= self.options.slots:
             wait = self.options.delay
         if wait:
@@ -236,14 +224,11 @@ class RoughServer(ServerProcess):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rate", type=float, default=0.0)
-    parser.add_argument("--burst", type=float, default=1.0)
-    parser.add_argument("--window", type=float, default=0.0)
-    parser.add_argument("--slots", type=int, default=0)
+    numbers = {"rate": 0.0, "burst": 1.0, "window": 0.0, "slots": 0.0, "faults": 0.0, "delay": 0.0}
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=float, default=default)
     parser.add_argument("--after", choices=("exact", "whole", "none"), default="exact")
-    parser.add_argument("--faults", type=float, default=0.0)
-    parser.add_argument("--delay", type=float, default=0.0)
     options = parser.parse_args()
     account = Account()
-    gate = Gate(options.rate, options.burst, options.window) if options.rate else None
+    gate = Gate(options.rate, options.burst, options.window, time.monotonic()) if options.rate else None
     asyncio.run(serve(lambda: Chat(options, account, gate)))

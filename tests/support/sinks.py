@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 
-def each_of(texts: Iterable[str], check: Callable[[str], object]) -> None:
-    """Call `check` with every text; fail with the texts that it failed for, each with its reason."""
+def each_of(texts: Iterable[Any], check: Callable[[Any], object]) -> None:
+    """Call `check` with every text (or case); fail with those that it failed for, each with its reason."""
     failed = []
     for text in texts:
         try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from judgekit.calls.rate_limits import Pace
 from judgekit.calls.retries import Tries
+from rough_server import Gate
 
 EARLY = 1e-9
 
@@ -59,7 +60,7 @@ class Story:
 class _Gate:
     def __init__(self, server: Admits) -> None:
         self.server = server
-        self.tokens, self.at = server.rate * server.window or server.burst, 0.0
+        self.gate = Gate(server.rate, server.burst, server.window, 0.0)
         self.recent: deque[float] = deque()
         self.under_way = 0
 
@@ -75,19 +76,7 @@ class _Gate:
                 return self.recent[0] + server.window - now
             self.recent.append(now)
             return 0.0
-        if server.window:
-            if now - self.at >= server.window:
-                self.at += (now - self.at) // server.window * server.window
-                self.tokens = server.rate * server.window
-            if self.tokens < 1:
-                return self.at + server.window - now
-        else:
-            self.tokens = min(server.burst, self.tokens + (now - self.at) * server.rate)
-            self.at = now
-            if self.tokens < 1:
-                return (1 - self.tokens) / server.rate
-        self.tokens -= 1
-        return 0.0
+        return self.gate.wait(now)
 
     def told(self, wait: float) -> float | None:
         after = self.server.after

@@ -4,20 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asking_transformers import asked, backend_of
+from asking_transformers import KINDS, asked, backend_of, folders_of
 from judgekit import Sampling
-from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers import generation
 from judgekit_transformers.sampling import choose
-
-KINDS = {
-    "gpt2": tiny_models.gpt2,
-    "spaced": tiny_models.spaced,
-    "t5": tiny_models.t5,
-    "bart": tiny_models.bart,
-    "llama": tiny_llama.folder,
-}
-
 
 SLOW = ("spaced", "bart")  # of a kind with the others in all that a batch may change
 
@@ -26,7 +16,8 @@ SLOW = ("spaced", "bart")  # of a kind with the others in all that a batch may c
     scope="module", params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in KINDS]
 )
 def backend(request, tmp_path_factory):
-    backend = backend_of(KINDS[request.param](tmp_path_factory.mktemp(request.param)))
+    (folder,) = folders_of(tmp_path_factory, request.param).values()
+    backend = backend_of(folder)
     yield backend
     backend.close()
 
@@ -125,6 +116,7 @@ def test_a_request_that_fails_takes_no_other_with_it(backend):
     assert first.status in ("complete", "truncated")
     assert (second.status, third.status) == ("truncated", "error")
     assert "the model reads" in second.detail
+    assert "schema" not in backend.capabilities
 
 
 @given(

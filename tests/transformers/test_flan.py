@@ -2,13 +2,11 @@
 
 import json
 
-import pytest
-
 from judgekit import Sample
-from judgekit.cli import execute
 from judgekit.data import render_instruction
 from judgekit.testing import tiny_models
 from judgekit_transformers.loading import load_apart
+from runs import lines, run
 
 QUESTIONS = [
     ("the cat is in the hat. is the cat in the hat?", ["yes", "no", "at 2"], "A"),
@@ -17,45 +15,34 @@ QUESTIONS = [
 ]
 
 
+CONFIG = """\
+name: flan
+data: {loader: mmlu, path: mmlu, shots: 0}
+models: {t5: {backend: transformers, model: t5, kind: seq2seq}}
+metrics: {options: {type: multiple_choice, mode: acc, prompt: multiple_choice/flan}}
+reports: [json]
+statistics: {resamples: 999}
+"""
+
+
 def test_the_style_sets_instruction_input_and_options_apart():
     sample = Sample(id="1", instruction="Is it true?", input="Snow is white.", choices=("yes", "no"), answer=0)
     assert render_instruction("flan", sample) == "Is it true?\n\nSnow is white.\n\nOPTIONS:\n- yes\n- no"
-    assert render_instruction("flan", Sample(id="2", instruction="Translate to French: late")) == (
-        "Translate to French: late"
-    )
+    plain = Sample(id="2", instruction="Translate to French: late")
+    assert render_instruction("flan", plain) == plain.instruction
 
 
-@pytest.fixture
-def folder(tmp_path):
-    tiny_models.t5(tmp_path / "t5")
-    lines = [
-        ",".join(f'"{cell}"' for cell in [question, *options, "none", letter])
-        for question, options, letter in QUESTIONS
-    ]
-    (tmp_path / "mmlu" / "test").mkdir(parents=True)
-    (tmp_path / "mmlu" / "test" / "things_test.csv").write_text("\n".join(lines) + "\n")
-    config = {
-        "name": "flan",
-        "data": {"loader": "mmlu", "path": "mmlu", "shots": 0},
-        "models": {"t5": {"backend": "transformers", "model": "t5", "kind": "seq2seq"}},
-        "metrics": {"options": {"type": "multiple_choice", "mode": "acc", "prompt": "multiple_choice/flan"}},
-        "reports": ["json"],
-        "statistics": {"resamples": 999},
-    }
-    (tmp_path / "judgekit.yaml").write_text(json.dumps(config))
-    return tmp_path
-
-
-def test_the_likeliest_option_of_a_flan_prompt_is_the_one_that_transformers_finds(folder):
+def test_the_likeliest_option_of_a_flan_prompt_is_the_one_that_transformers_finds(tmp_path):
     import torch
 
-    arguments = ["-o", str(folder / "runs"), "--home", str(folder / "home"), "--progress", "none"]
-    assert execute(["run", str(folder / "judgekit.yaml"), *arguments]) == 0
-    (path,) = folder.glob("runs/*/rows.jsonl")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    loaded = load_apart(folder / "t5", "float32", "cpu")
-    for (question, options, letter), row in zip(QUESTIONS, rows, strict=True):
-        options = [*options, "none"]
+    tiny_models.t5(tmp_path / "t5")
+    asked = [(question, [*options, "none"], letter) for question, options, letter in QUESTIONS]
+    table = "".join(f"{json.dumps([q, *options, letter])[1:-1]}\n".replace(', "', ',"') for q, options, letter in asked)
+    (tmp_path / "mmlu" / "test").mkdir(parents=True)
+    (tmp_path / "mmlu" / "test" / "things_test.csv").write_text(table)
+    made = run(tmp_path, CONFIG)
+    loaded = load_apart(tmp_path / "t5", "float32", "cpu")
+    for (question, options, letter), row in zip(asked, lines(made / "rows.jsonl"), strict=True):
         prompt = f"{question}\n\nOPTIONS:" + "".join(f"\n- {option}" for option in options)
         ids = loaded.tokenizer(prompt, return_tensors="pt").input_ids
         losses = []

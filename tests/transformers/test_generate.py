@@ -45,12 +45,6 @@ def test_a_seed_fixes_the_sample_and_touches_no_one_elses(backend):
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_top_k_one_is_greedy_at_any_temperature(backend):
-    assert (
-        ask(backend, max_new_tokens=10, temperature=2.0, top_k=1, seed=1).text == ask(backend, max_new_tokens=10).text
-    )
-
-
 def test_cut_off_is_truncated_and_a_stop_text_is_not(backend):
     long = ask(backend, max_new_tokens=15, temperature=1.0, seed=5)
     assert long.status == "truncated"
@@ -72,11 +66,3 @@ def test_an_answer_that_the_window_ends_says_so(backend):
     assert reply.status == "truncated"
     assert reply.usage.prompt_tokens + reply.usage.completion_tokens == 256
     assert reply.detail == "the model's window of 256 tokens was full"
-
-
-def test_a_schema_is_refused_and_not_ignored(backend):
-    request = asked("x").model_copy(update={"json_schema": {"type": "object"}})
-    (reply,) = backend.generate([request])
-    assert reply.status == "error"
-    assert "JSON schema" in reply.detail
-    assert "schema" not in backend.capabilities

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asking_transformers import asked, backend_of
+from asking_transformers import asked, backend_of, folders_of
 from judgekit.testing import tiny_models
 
 KINDS = ("gpt2", "spaced", "t5", "bart")
@@ -12,7 +12,7 @@ PROMPT = "the cat in the hat, at 7"
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return {kind: getattr(tiny_models, kind)(tmp_path_factory.mktemp(kind)) for kind in KINDS}
+    return folders_of(tmp_path_factory, *KINDS)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from asking_transformers import asked, backend_of
+from asking_transformers import asked, backend_of, folders_of
 from judgekit import CheckpointError, ConfigError, JudgekitError, build_options
-from judgekit.testing import tiny_llama, tiny_models
+from judgekit.testing import tiny_models
 from judgekit_transformers import checkpoint
 from judgekit_transformers.backend import TransformersOptions
 
@@ -25,11 +25,7 @@ def only_problem(backend):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return {
-        "llama": tiny_llama.folder(tmp_path_factory.mktemp("llama")),
-        "gpt2": tiny_models.gpt2(tmp_path_factory.mktemp("gpt2")),
-        "t5": tiny_models.t5(tmp_path_factory.mktemp("t5")),
-    }
+    return folders_of(tmp_path_factory, "llama", "gpt2", "t5")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 import judgekit
 import judgekit.data
+from asking_transformers import folders_of
 from judgekit.prompting.templates import Prompts
-from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers.loading import Loaded, load_apart
 from judgekit_transformers.prompts import continuation_ids, prompt_of
 from judgekit_transformers.tuning_data import IGNORED, collate, examples, reading_of, tokens
@@ -21,19 +21,11 @@ ITEMS = [
     {"id": "emoji", "instruction": "Smile!", "output": "👩‍👩‍👧 the 👍🏽 he"},
 ]
 STYLES = [name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/")]
-BUILDERS = {
-    "llama": tiny_llama.folder,
-    "gpt2": tiny_models.gpt2,
-    "spaced": tiny_models.spaced,
-    "t5": tiny_models.t5,
-    "bart": tiny_models.bart,
-}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    return {kind: load_apart(build(folder / kind), "float32", "cpu") for kind, build in BUILDERS.items()}
+    return {kind: load_apart(folder, "float32", "cpu") for kind, folder in folders_of(tmp_path_factory).items()}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from judgekit.cli import execute
 from judgekit.testing import tiny_llama, tiny_models
 from judgekit_transformers import judgekit_check
 from report_pages import Reader
+from runs import places, run
 from tiny_training import COLOURS
 
 CONFIG = """\
@@ -57,32 +58,23 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(folder):
-    folders = ["-o", str(folder / "runs"), "--home", str(folder / "home"), "--progress", "none"]
-    assert execute(["run", str(folder / "judgekit.yaml"), *folders]) == 0
-    (path,) = folder.glob("runs/*/record.json")
-    return path.parent
+def made(folder):
+    return run(folder, CONFIG)
 
 
 def test_what_a_dry_run_says_needs_no_trained_model(folder, tmp_path, capsys):
-    arguments = ["-o", str(tmp_path / "runs"), "--home", str(tmp_path / "home"), "--progress", "none", "--dry-run"]
-    assert execute(["run", str(folder / "judgekit.yaml"), *arguments]) == 0
+    assert execute(["run", str(folder / "judgekit.yaml"), *places(tmp_path), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("sft", "more", "flan"))
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_the_record_pairs_each_tuned_system_with_those_that_it_comes_of(run):
-    record = json.loads((run / "record.json").read_text())
+def test_the_record_pairs_each_tuned_system_with_those_that_it_comes_of(made):
+    record = json.loads((made / "record.json").read_text())
     assert record["status"] == "complete"
     paired = [(d["system"], d["against"]) for d in record["differences"] if d["metric"] == "likelihood"]
-    assert paired == [
-        ("sft", "base"),
-        ("more", "base"),
-        ("more", "sft"),
-        ("t5", "base"),
-        ("flan", "base"),
-        ("flan", "t5"),
+    assert [" ".join(pair) for pair in paired] == [
+        *("sft base", "more base", "more sft", "t5 base", "flan base", "flan t5"),
     ]
     likely = [e for e in record["estimates"] if (e["metric"], e["series"]) == ("likelihood", "value")]
     values = {e["system"]: e["value"] for e in likely}
@@ -94,8 +86,8 @@ def test_the_record_pairs_each_tuned_system_with_those_that_it_comes_of(run):
     assert [training["summary"]["learnt"] for training in record["trainings"]] == [6, 6, 6]
 
 
-def test_the_report_says_what_tuning_bought(run):
-    page = Reader((run / "report.html").read_bytes())
+def test_the_report_says_what_tuning_bought(made):
+    page = Reader((made / "report.html").read_bytes())
     text = page.text[page.text.index("What tuning bought") :]
     text = text[: text.index("Results by metric")]
     titles = re.findall(r"(\w+), trained from (\w+)", text)
@@ -108,10 +100,9 @@ def test_the_report_says_what_tuning_bought(run):
     assert "duel, sft against base" in text
 
 
-def test_asked_again_nothing_is_trained(folder, run, capsys):
+def test_asked_again_nothing_is_trained(folder, made):
     before = {path: path.stat().st_mtime_ns for path in (folder / "home").rglob("model.safetensors")}
-    folders = ["-o", str(folder / "runs"), "--home", str(folder / "home"), "--progress", "none"]
-    assert execute(["run", str(folder / "judgekit.yaml"), *folders]) == 0
+    run(folder, CONFIG)
     assert {path: path.stat().st_mtime_ns for path in (folder / "home").rglob("model.safetensors")} == before
 
 
@@ -119,11 +110,9 @@ def test_the_starter_config_trains_and_compares(tmp_path):
     assert execute(["init", str(tmp_path), "--template", "finetune"]) == 0
     tiny_models.gpt2(tmp_path / "checkpoints" / "model", n_positions=1024)
     judge = "judges.main={backend: transformers, model: checkpoints/model, control_items: 0}"
-    folders = ["-o", str(tmp_path / "runs"), "--home", str(tmp_path / "home"), "--progress", "none"]
-    short = ["--set", "statistics.resamples=999", "--set", "models.base.max_new_tokens=4"]
-    assert execute(["run", str(tmp_path / "judgekit.yaml"), "--set", judge, *short, *folders]) == 0
-    (page,) = tmp_path.glob("runs/*/report.html")
-    assert "tuned, trained from base" in Reader(page.read_bytes()).text
+    short = ["--set", judge, "--set", "statistics.resamples=999", "--set", "models.base.max_new_tokens=4"]
+    made = run(tmp_path, (tmp_path / "judgekit.yaml").read_text(), *short)
+    assert "tuned, trained from base" in Reader((made / "report.html").read_bytes()).text
 
 
 def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(folder, capsys):
@@ -132,10 +121,7 @@ def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(fo
     (folder / "bad.json").write_text(json.dumps(items, indent=1))
     path, first = folder / "other.yaml", "from: train:sft, data: items.json, style: qa"
     for second, problem in (
-        (
-            "from: train:sft, data: items.json, style: aq",
-            "train.more: unknown instruction style 'aq'; there are ",
-        ),
+        ("from: train:sft, data: items.json, style: aq", "train.more: unknown instruction style 'aq'; there are "),
         ("from: train:sft, data: bad.json, style: qa", f"{folder}/bad.json:7: item 2: no output to learn from"),
         ("from: nowhere, data: items.json, style: qa", f"{folder}/nowhere: no model folder or GGUF file is there"),
     ):
@@ -154,18 +140,11 @@ def test_data_that_cannot_be_learnt_from_are_found_before_anything_is_trained(fo
     ],
 )
 def test_a_tuned_model_that_is_asked_in_another_style_is_warned_of(taught, asked, warned):
-    spec = judgekit.RunConfig.model_validate(
-        {
-            "name": "x",
-            "data": {"path": "a.json"},
-            "train": {"sft": {"trainer": "transformers-sft", "from": "y", "data": "a.json", **taught}},
-            "models": {
-                "sft": {"backend": "transformers", "model": "train:sft", **asked},
-                "other": {"backend": "transformers", "model": "y", "style": "qa"},
-            },
-            "metrics": {"exact": {"type": "exact_match"}},
-        }
-    )
-    problems = judgekit_check(config=spec)
+    training = {"sft": {"trainer": "transformers-sft", "from": "y", "data": "a.json", **taught}}
+    model = {"backend": "transformers", "model": "train:sft"}
+    models = {"sft": model | asked, "other": model | {"model": "y", "style": "qa"}}
+    tree = {"name": "x", "data": {"path": "a.json"}, "train": training, "models": models, "metrics": {}}
+    tree["metrics"] = {"exact": {"type": "exact_match"}}
+    problems = judgekit_check(config=judgekit.RunConfig.model_validate(tree))
     assert [problem.where for problem in problems] == ["models.sft"] * bool(warned)
     assert all(warned in problem.message for problem in problems)
