@@ -1,7 +1,5 @@
 """Every format read by a real reader of it: what failed is red, what is unknown is never green, and no text escapes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -16,7 +14,7 @@ from markdown_it import MarkdownIt
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from gated_runs import claim, gated, hostile, limit
-from judgekit.results import Gate, GateClaim
+from judgekit.results import Gate
 from judgekit_ci.annotations import commands
 from judgekit_ci.cases import cases, outcome
 from judgekit_ci.gitlab import code_quality
@@ -26,6 +24,7 @@ from judgekit_ci.openmetrics import openmetrics
 from judgekit_ci.texts import inert, visible
 from sample_run import HOSTILE, sample_run
 from sinks import each_of
+from tables import each
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
 EXTRA = (
@@ -37,24 +36,24 @@ EXTRA = (
 HOSTILE_TEXTS = (*HOSTILE, *EXTRA)
 
 
-def document(files) -> bytes:
+def document(files):
     (content,) = files.values()
     return content
 
 
-def suites(content: bytes) -> JUnitXml:
+def suites(content):
     SCHEMA.assertValid(etree.fromstring(content))
     return JUnitXml.fromstring(content)
 
 
-def results(content: bytes) -> dict[str, list]:
+def results(content):
     return {case.name: case.result for suite in suites(content) for case in suite}
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rule_is_one_case_and_only_quality_is_a_failure() -> None:
+def test_a_rule_is_one_case_and_only_quality_is_a_failure():
     found = results(document(junit(gated(claim("FAIL"), limit("PASS"), claim("INCONCLUSIVE", metric="other")), [])))
     (failure,) = found["quality, sft: margin"]
     assert isinstance(failure, Failure)
@@ -68,7 +67,7 @@ def test_a_rule_is_one_case_and_only_quality_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize("claims", [(), (claim("PASS"),)])
-def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims: tuple[GateClaim, ...]) -> None:
+def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims):
     view = gated()
     gate = Gate(outcome="INCONCLUSIVE", claims=claims, notes=("style: nothing was measured",))
     found = cases(replace(view, record=view.record.model_copy(update={"gate": gate})))
@@ -76,7 +75,7 @@ def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims: tuple[Gat
     assert ("style: nothing was measured",) in [case.lines for case in found if case.group == "gate"]
 
 
-def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors() -> None:
+def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors():
     view = gated(claim("PASS"), status="incomplete", errors={"measuring quality: no answer in 60 s": 3})
     (error,) = results(document(junit(view, [])))["complete"]
     assert isinstance(error, Error)
@@ -89,7 +88,7 @@ def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors() -> No
     assert "judge model: a in the run" in error.text
 
 
-def test_counts_are_those_of_the_cases() -> None:
+def test_counts_are_those_of_the_cases():
     content = document(junit(gated(claim("FAIL"), limit("PASS"), claim("INCONCLUSIVE", metric="other")), []))
     (suite,) = suites(content)
     counted = (suite.tests, suite.failures, suite.errors, suite.skipped)
@@ -98,20 +97,20 @@ def test_counts_are_those_of_the_cases() -> None:
     assert counted[1:3] == (1, 1)
 
 
-def test_a_run_without_a_gate_says_what_was_measured() -> None:
+def test_a_run_without_a_gate_says_what_was_measured():
     found = results(document(junit(sample_run(), [])))
     assert found["quality, sft"] == []
     (error,) = found["rouge, sft"]
     assert isinstance(error, Error), "a number that does not exist is no pass"
 
 
-def test_an_empty_run_is_no_pass() -> None:
+def test_an_empty_run_is_no_pass():
     view = gated(estimates=(), differences=(), cards=())
     assert outcome(cases(view)) == "error"
     assert outcome([]) == "error"
 
 
-def test_items_are_cases_of_their_own_and_what_has_no_score_is_not_passed() -> None:
+def test_items_are_cases_of_their_own_and_what_has_no_score_is_not_passed():
     content = document(junit_items(gated(claim("PASS")), []))
     rules, items = suites(content)
     assert len(rules) < 10
@@ -125,7 +124,7 @@ def test_items_are_cases_of_their_own_and_what_has_no_score_is_not_passed() -> N
     assert len({(case.classname, case.name) for case in items}) == len(items)
 
 
-def test_a_failed_judge_card_is_no_pass_without_a_gate() -> None:
+def test_a_failed_judge_card_is_no_pass_without_a_gate():
     record = sample_run().record
     failed = record.cards[0].model_copy(update={"passed": False})
     assert outcome([one for one in cases(gated(cards=(failed,))) if one.group == "judges"]) == "inconclusive"
@@ -138,22 +137,22 @@ def test_a_failed_judge_card_is_no_pass_without_a_gate() -> None:
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 
-def tokens(content: bytes):
+def tokens(content):
     parser = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
     return parser.parse(content.decode("utf-8"))
 
 
-def blocks(content: bytes) -> Counter[str]:
+def blocks(content):
     """How many blocks there are of each kind; of a text of several lines there may be more list items."""
     loose = ("list_item", "paragraph", "bullet_list", "inline")
     return Counter(token.type for token in tokens(content) if not token.type.startswith(loose))
 
 
-def inline(content: bytes) -> list:
+def inline(content):
     return [child for token in tokens(content) for child in token.children or ()]
 
 
-def test_markdown_leads_with_the_verdict_and_has_the_table_in_words() -> None:
+def test_markdown_leads_with_the_verdict_and_has_the_table_in_words():
     content = document(markdown(gated(claim("FAIL"), limit("PASS")), []))
     text = content.decode()
     assert text.startswith("## ❌ FAIL: ")
@@ -165,18 +164,18 @@ def test_markdown_leads_with_the_verdict_and_has_the_table_in_words() -> None:
     assert text.index("**worse**") < text.index("**better**")
 
 
-def test_markdown_says_the_outcome() -> None:
+def test_markdown_says_the_outcome():
     for word in ("PASS", "FAIL", "INCONCLUSIVE"):
         assert word in document(markdown(gated(claim(word)), [])).decode().splitlines()[0]
 
 
-def test_markdown_of_a_run_that_could_not_be_compared_is_no_pass() -> None:
+def test_markdown_of_a_run_that_could_not_be_compared_is_no_pass():
     text = document(markdown(gated(trouble="another instrument"), [])).decode()
     assert text.startswith("## 🛑 ERROR")
     assert "that is no regression and no pass" in text
 
 
-def test_markdown_stays_under_60_kb_and_says_what_it_left_out() -> None:
+def test_markdown_stays_under_60_kb_and_says_what_it_left_out():
     long = "x" * 5000
     claims = [claim("FAIL", metric=f"m{n}", reasons=(long,) * 3) for n in range(300)]
     content = document(markdown(gated(*claims), []))
@@ -185,10 +184,10 @@ def test_markdown_stays_under_60_kb_and_says_what_it_left_out() -> None:
     assert "left out: this summary is kept under 60 KB" in content.decode()
 
 
-def test_hostile_text_is_no_markdown() -> None:
+def test_hostile_text_is_no_markdown():
     calm = blocks(document(markdown(hostile("calm"), [])))
 
-    def is_text(text: str) -> None:
+    def is_text(text):
         content = document(markdown(hostile(text), []))
         assert blocks(content) == calm, "no new block or cell"
         kinds = {child.type for child in inline(content)}
@@ -200,7 +199,7 @@ def test_hostile_text_is_no_markdown() -> None:
     each_of(HOSTILE_TEXTS, is_text)
 
 
-def test_inert_text_reads_as_it_was() -> None:
+def test_inert_text_reads_as_it_was():
     said = MarkdownIt().render(inert("a_b*c* <i> & | `x` [l](u) @me #1 50 %"))
     assert re.sub(r"&(lt|gt|amp);", lambda m: {"lt": "<", "gt": ">", "amp": "&"}[m[1]], said).strip() == (
         "<p><code>a_b*c* <i> & | `x` [l](u) @me #1 50 %</code></p>"
@@ -210,14 +209,14 @@ def test_inert_text_reads_as_it_was() -> None:
 # --- XML, annotations, GitLab, OpenMetrics ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reporter", [junit, junit_items])
-def test_hostile_text_stays_visible_text_in_xml(reporter) -> None:
-    def tags(content: bytes) -> list[str]:
+@each(junit, junit_items)
+def test_hostile_text_stays_visible_text_in_xml(reporter):
+    def tags(content):
         return [element.tag for element in etree.fromstring(content).iter()]
 
     calm = tags(document(reporter(hostile("calm"), [])))
 
-    def is_text(text: str) -> None:
+    def is_text(text):
         content = document(reporter(hostile(text), []))
         assert tags(content) == calm
         (error,) = results(content)["comparison"]
@@ -226,11 +225,11 @@ def test_hostile_text_stays_visible_text_in_xml(reporter) -> None:
     each_of(HOSTILE_TEXTS, is_text)
 
 
-def test_what_xml_cannot_hold_is_shown_as_an_escape() -> None:
+def test_what_xml_cannot_hold_is_shown_as_an_escape():
     assert visible("a\x00b\x1b[31m\ud800\ufffe\u202e\tc\n") == "a\\x00b\\x1b[31m\\ud800\\ufffe\\u202e\tc\n"
 
 
-def test_annotations_are_at_most_ten_and_the_worst_come_first() -> None:
+def test_annotations_are_at_most_ten_and_the_worst_come_first():
     claims = [claim("INCONCLUSIVE", metric=f"u{n}") for n in range(9)] + [
         claim("FAIL", metric=f"f{n}") for n in range(9)
     ]
@@ -241,10 +240,10 @@ def test_annotations_are_at_most_ten_and_the_worst_come_first() -> None:
     assert document(commands(gated(claim("PASS")), [])) == b""
 
 
-def test_an_annotation_is_one_line_whatever_it_says() -> None:
+def test_an_annotation_is_one_line_whatever_it_says():
     calm = len(document(commands(hostile("calm"), [])).decode().splitlines())
 
-    def is_one_line(text: str) -> None:
+    def is_one_line(text):
         lines = document(commands(hostile(text), [])).decode().splitlines()
         for line in lines:
             assert re.fullmatch(r"::(error|warning) title=([^:,]*)::(.*)", line)
@@ -254,7 +253,7 @@ def test_an_annotation_is_one_line_whatever_it_says() -> None:
     each_of(HOSTILE_TEXTS, is_one_line)
 
 
-def test_annotations_escape_as_github_unescapes() -> None:
+def test_annotations_escape_as_github_unescapes():
     view = gated(claim("FAIL", metric="a,b:c%", reasons=("100 %\nline",)))
     (line,) = document(commands(view, [])).decode().splitlines()
     title, message = re.fullmatch(r"::error title=(.*?)::(.*)", line).groups()  # type: ignore[union-attr]
@@ -263,7 +262,7 @@ def test_annotations_escape_as_github_unescapes() -> None:
     assert "100 %\nline" in message.replace("%0A", "\n").replace("%25", "%")
 
 
-def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay() -> None:
+def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay():
     found = json.loads(document(code_quality(gated(claim("FAIL"), claim("INCONCLUSIVE", metric="other")), [])))
     assert len(found) == 2
     for entry in found:
@@ -279,11 +278,11 @@ def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay() -> None:
     assert json.loads(document(code_quality(gated(claim("PASS")), []))) == []
 
 
-def test_code_quality_survives_any_text() -> None:
+def test_code_quality_survives_any_text():
     kinds = ("fail", "error", "inconclusive")
     names = {f"judgekit/{group}/{kind}" for group in ("gate", "run", "judges") for kind in kinds}
 
-    def survives(text: str) -> None:
+    def survives(text):
         entries = json.loads(document(code_quality(hostile(text), [])))
         assert {entry["check_name"] for entry in entries} <= names
         assert all("\n" not in entry["description"] for entry in entries)
@@ -291,7 +290,7 @@ def test_code_quality_survives_any_text() -> None:
     each_of(HOSTILE_TEXTS, survives)
 
 
-def families(content: bytes) -> dict[tuple[str, ...], float]:
+def families(content):
     text = content.decode("utf-8")
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -300,7 +299,7 @@ def families(content: bytes) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_openmetrics_has_every_headline_and_the_gate() -> None:
+def test_openmetrics_has_every_headline_and_the_gate():
     found = families(document(openmetrics(gated(claim("FAIL"), limit("PASS")), [])))
     assert found["judgekit_estimate", "", "quality", "sft"] == pytest.approx(77.3, abs=0.05)
     assert found["judgekit_gate_fail", "", "margin", "quality", "sft"] == 1
@@ -309,14 +308,14 @@ def test_openmetrics_has_every_headline_and_the_gate() -> None:
     assert not any(name == "judgekit_estimate" and "rouge" in labels for name, *labels in found), "no value, no sample"
 
 
-def test_openmetrics_survives_any_label() -> None:
+def test_openmetrics_survives_any_label():
     known = {
         "judgekit_complete", "judgekit_estimate", "judgekit_estimate_low", "judgekit_estimate_high", "judgekit_items",
         "judgekit_unscored", "judgekit_difference", "judgekit_difference_low", "judgekit_difference_high",
         "judgekit_gate_pass", "judgekit_gate_fail", "judgekit_gate_value",
     }  # fmt: skip
 
-    def survives(text: str) -> None:
+    def survives(text):
         samples = families(document(openmetrics(hostile(text), [])))
         assert ("judgekit_complete", visible(text)) in samples
         assert {name for name, *_ in samples} <= known
@@ -324,9 +323,9 @@ def test_openmetrics_survives_any_label() -> None:
     each_of(HOSTILE_TEXTS, survives)
 
 
-@pytest.mark.parametrize("reporter", [junit, junit_items, markdown, commands, code_quality, openmetrics])
-def test_equal_runs_give_equal_bytes(reporter) -> None:
-    def digest() -> str:
+@each(junit, junit_items, markdown, commands, code_quality, openmetrics)
+def test_equal_runs_give_equal_bytes(reporter):
+    def digest():
         return hashlib.sha256(document(reporter(gated(claim("FAIL"), limit("PASS")), []))).hexdigest()
 
     assert digest() == digest()

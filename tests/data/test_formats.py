@@ -47,7 +47,7 @@ def test_the_books_items_come_back_identical_on_a_way_through_every_pair_of_form
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(["sharegpt", "messages"])))
-def test_conversations_come_back_with_their_system_message_and_marks(tmp_path, first, second):
+def test_conversations_come_back_with_their_system_message_and_marks(first, second, tmp_path):
     source = write(tmp_path, SHAREGPT)
     write_items(tmp_path / "one.jsonl", read_items(source), first)
     write_items(tmp_path / "two.json", read_items(tmp_path / "one.jsonl"), second)
@@ -145,7 +145,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_items_say_file_and_line(tmp_path, case):
+def test_bad_items_say_file_and_line(case, tmp_path):
     content, options, expected = BAD[case]
     with pytest.raises(DataError, match=expected):
         read_items(write(tmp_path, content), **options)

@@ -6,6 +6,7 @@ from item_files import ALPACA, SHAREGPT, write
 from judgekit.data.formats import read_items
 from judgekit.data.writing import objects_of, write_items
 from judgekit.errors import DataError, UsageError
+from tables import each
 
 
 def test_what_messages_look_like(tmp_path):
@@ -22,8 +23,8 @@ def test_what_messages_look_like(tmp_path):
     assert (dolly, losses) == ([{"instruction": "Give the plural.", "context": "mouse", "response": "mice"}], [])
 
 
-@pytest.mark.parametrize("format", ["alpaca", "dolly"])
-def test_further_turns_and_marks_are_lost_and_counted(tmp_path, format):
+@each("alpaca", "dolly")
+def test_further_turns_and_marks_are_lost_and_counted(format, tmp_path):
     items = read_items(write(tmp_path, SHAREGPT))
     target = tmp_path / "out.json"
     with pytest.raises(

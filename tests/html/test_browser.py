@@ -1,11 +1,6 @@
 """The report in headless Chromium: quiet, self-contained, complete without JavaScript, and safe to open."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,23 +8,21 @@ from hostile import EVERY, all_at_once
 from judgekit_html.page import ReportPages
 from report_pages import UNFOLD, foreign, opened, until
 from sample_run import HOSTILE
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tables import each
 
 pytestmark = pytest.mark.browser
 MAIN = "Array.from(document.querySelectorAll('main > section')).map((s) => s.id + ': ' + s.textContent)"
 
 
 @pytest.fixture(scope="module")
-def file(sample_report: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(sample_report, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_bytes(sample_report)
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_quiet_and_self_contained(browser: Browser, file: Path, scheme: str) -> None:
+@each("light", "dark")
+def test_quiet_and_self_contained(scheme, browser, file):
     with opened(browser, file, color_scheme=scheme) as found:
         found.page.evaluate(UNFOLD)
         found.page.wait_for_timeout(50)
@@ -37,7 +30,7 @@ def test_quiet_and_self_contained(browser: Browser, file: Path, scheme: str) -> 
         assert (found.noise, foreign(found.requests, file), found.violations, broken) == ([], [], [], 0)
 
 
-def test_the_policy_holds(browser: Browser, file: Path) -> None:
+def test_the_policy_holds(browser, file):
     """The checks above can fail: what the policy forbids is seen by them."""
     with opened(browser, file) as found:
         found.page.evaluate(
@@ -48,7 +41,7 @@ def test_the_policy_holds(browser: Browser, file: Path) -> None:
         assert {violation.split()[0] for violation in found.violations} >= {"style-src-attr", "img-src"}
 
 
-def test_complete_without_javascript(browser: Browser, file: Path) -> None:
+def test_complete_without_javascript(browser, file):
     with opened(browser, file) as scripted:
         texts = scripted.page.evaluate(MAIN)
         count = scripted.page.locator("#shown").text_content() or ""
@@ -65,10 +58,8 @@ def test_complete_without_javascript(browser: Browser, file: Path) -> None:
     assert [text.replace(count, "") for text in texts] == without
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_no_sideways_scrolling(
-    browser: Browser, file: Path, tmp_path: Path, hostile_report: Callable[[str], bytes], width: int
-) -> None:
+@each(390, 768, 1280)
+def test_no_sideways_scrolling(width, browser, file, tmp_path, hostile_report):
     hostile = tmp_path / "hostile.html"
     hostile.write_bytes(hostile_report("".join(HOSTILE) + "x" * 300))
     for path in (file, hostile):
@@ -80,12 +71,12 @@ def test_no_sideways_scrolling(
 STRINGS = [pytest.param(text, marks=pytest.mark.slow) for text in EVERY]  # all of them at once are tried always
 
 
-def test_there_are_a_hundred_and_fifty_hostile_strings() -> None:
+def test_there_are_a_hundred_and_fifty_hostile_strings():
     assert len(set(EVERY)) == 150
 
 
-@pytest.mark.parametrize("wish", ["plain", "interactive", "paged"])
-def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: str) -> None:
+@each("plain", "interactive", "paged")
+def test_all_of_them_at_once_do_nothing(wish, browser, tmp_path):
     view = replace(all_at_once(), interactive=wish == "interactive")
     for name, content in ReportPages(view, [], 100 if wish == "paged" else 5000).files():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -102,9 +93,7 @@ def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: 
 
 
 @pytest.mark.parametrize("text", STRINGS)
-def test_no_string_does_anything(
-    browser: Browser, tmp_path: Path, hostile_report: Callable[[str], bytes], text: str
-) -> None:
+def test_no_string_does_anything(text, browser, tmp_path, hostile_report):
     path = tmp_path / "report.html"
     path.write_bytes(hostile_report(text))
     with opened(browser, path) as found:
@@ -115,7 +104,7 @@ def test_no_string_does_anything(
         assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], [])
 
 
-def test_search_and_filters(browser: Browser, file: Path) -> None:
+def test_search_and_filters(browser, file):
     with opened(browser, file) as found:
         page = found.page
         page.fill("#search", "portugal")
@@ -130,7 +119,7 @@ def test_search_and_filters(browser: Browser, file: Path) -> None:
         assert page.locator("details.item:visible").count() == 7
 
 
-def test_a_permalink_opens_its_sample(browser: Browser, file: Path) -> None:
+def test_a_permalink_opens_its_sample(browser, file):
     with opened(browser, file) as found:
         found.page.goto(f"{file.as_uri()}#item-9")
         until(found.page, "document.getElementById('item-9').open")

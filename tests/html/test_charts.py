@@ -1,7 +1,5 @@
 """Charts: what is drawn, that it is always drawn alike, and that a chart that cannot be drawn is an error."""
 
-from __future__ import annotations
-
 import base64
 import re
 import sys
@@ -17,6 +15,7 @@ from judgekit_html.board import Column
 from judgekit_html.charts import Bin, Styles
 from sample_run import HOSTILE, SCORE, WIN_RATE, sample_run
 from sinks import each_of
+from tables import each
 
 BARS = {
     "mark": "bar",
@@ -24,14 +23,14 @@ BARS = {
 }
 
 
-def svg(uri: str) -> str:
+def svg(uri):
     head, _, body = uri.partition(",")
     assert head == "data:image/svg+xml;base64"
     return base64.b64decode(body, validate=True).decode("utf-8")
 
 
-def test_a_hostile_label_is_text_in_a_well_formed_svg() -> None:
-    def is_text(text: str) -> None:
+def test_a_hostile_label_is_text_in_a_well_formed_svg():
+    def is_text(text):
         chart = {**BARS, "title": text, "data": {"values": [{"a": text, "b": 1}]}}
         chart["encoding"] = {**chart["encoding"], "x": {"field": "a", "type": "nominal", "axis": {"title": text}}}
         root = ElementTree.fromstring(svg(drawing.data_uri(chart, "hostile")))
@@ -42,13 +41,13 @@ def test_a_hostile_label_is_text_in_a_well_formed_svg() -> None:
     each_of(HOSTILE, is_text)
 
 
-def test_a_name_that_every_javascript_object_has_is_drawn() -> None:
+def test_a_name_that_every_javascript_object_has_is_drawn():
     for name in ("constructor", "__proto__", "toString"):
         points = [CurvePoint(step=step, split=name, loss=1.0) for step in range(3)]
         assert name in svg(drawing.data_uri(charts.curve(points), "named"))
 
 
-def test_drawing_again_gives_the_same_bytes_whatever_was_drawn_before() -> None:
+def test_drawing_again_gives_the_same_bytes_whatever_was_drawn_before():
     clipped = {
         "mark": {"type": "point", "clip": True},
         "data": {"values": [{"a": 1}]},
@@ -60,49 +59,46 @@ def test_drawing_again_gives_the_same_bytes_whatever_was_drawn_before() -> None:
     assert "clip-path" in svg(first)
 
 
-def test_colours_follow_the_scheme() -> None:
+def test_colours_follow_the_scheme():
     picture = svg(drawing.data_uri({**BARS, "data": {"values": [{"a": "x", "b": 1}]}}, "dark"))
     assert "prefers-color-scheme:dark" in picture
     assert drawing.COLOURS[0] in picture
 
 
-@pytest.mark.parametrize(
-    "chart",
-    [
-        {**BARS, "data": {"url": "https://example.com/data.csv"}},
-        {**BARS, "data": {"url": "http://127.0.0.1:9/x.json"}},
-        {"mark": "no such mark", "data": {"values": []}},
-    ],
+@each(
+    {**BARS, "data": {"url": "https://example.com/data.csv"}},
+    {**BARS, "data": {"url": "http://127.0.0.1:9/x.json"}},
+    {"mark": "no such mark", "data": {"values": []}},
 )
-def test_a_chart_that_loads_something_or_is_broken_is_an_error_with_its_section(chart: dict[str, object]) -> None:
+def test_a_chart_that_loads_something_or_is_broken_is_an_error_with_its_section(chart):
     with pytest.raises(judgekit.PluginError, match="'its section'"):
         drawing.data_uri(chart, "its section")
 
 
-def test_without_vl_convert_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_vl_convert_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(judgekit.PluginError, match=re.escape(judgekit.install_hint("report"))):
         drawing.data_uri(BARS, "any")
 
 
-def test_few_values_get_a_bar_each_and_missing_verdicts_their_own() -> None:
+def test_few_values_get_a_bar_each_and_missing_verdicts_their_own():
     scale = SCORE.model_copy(update={"low": 1, "high": 5})
     assert charts.bins(Counter({5.0: 2, 3.0: 1}), 4, scale) == [Bin("3", 1), Bin("5", 2), Bin("no score", 4, False)]
 
 
-def test_many_values_fall_into_ten_bins_the_last_one_closed() -> None:
+def test_many_values_fall_into_ten_bins_the_last_one_closed():
     values = Counter({0.0: 1, 9.99: 1, 10.0: 1, 99.9: 1, 100.0: 1, 55.5: 2})
     bars = charts.bins(values, 0, SCORE)
     assert [bar.label for bar in bars][::9] == ["0–10", "90–100"]
     assert [bar.count for bar in bars] == [2, 1, 0, 0, 0, 2, 0, 0, 0, 2]
 
 
-def test_shares_are_binned_in_percent() -> None:
+def test_shares_are_binned_in_percent():
     bars = charts.bins(Counter({0.333: 3}), 0, WIN_RATE)
     assert (bars[3].label, bars[3].count) == ("30–40", 3)
 
 
-def test_long_curves_are_thinned_with_both_ends_kept() -> None:
+def test_long_curves_are_thinned_with_both_ends_kept():
     points = [CurvePoint(step=step, split=split, loss=1.0) for split in ("train", "val") for step in range(1000)]
     kept = charts.thinned(points, 50)
     for split in ("train", "val"):
@@ -111,7 +107,7 @@ def test_long_curves_are_thinned_with_both_ends_kept() -> None:
         assert steps == sorted(set(steps))
 
 
-def test_a_curve_of_one_point_is_a_dot() -> None:
+def test_a_curve_of_one_point_is_a_dot():
     points = [CurvePoint(step=step, split="train", loss=1.0 + step) for step in range(3)]
     points.append(CurvePoint(step=2, split="validation", loss=2.0))
     assert len(charts.curve(points)["layer"]) == 2
@@ -119,7 +115,7 @@ def test_a_curve_of_one_point_is_a_dot() -> None:
     assert "aria" not in svg(drawing.data_uri(charts.curve(points), "dots"))
 
 
-def test_a_waterfall_has_its_bars_in_its_table() -> None:
+def test_a_waterfall_has_its_bars_in_its_table():
     values = {"c": -3.0, "a": 2.0, "b": 2.0, "d": 0.0}
     column = Column("difference", "quality", "quality, sft − base", SCORE, values, {}, {})
     found = figures.waterfall(sample_run().record, column, column.moved)
@@ -131,12 +127,12 @@ def test_a_waterfall_has_its_bars_in_its_table() -> None:
     assert len(charts.ranked({str(n): float(n) for n in range(999)}, SCORE)) == charts.BARS
 
 
-def test_systems_differ_in_colour_and_in_shape() -> None:
+def test_systems_differ_in_colour_and_in_shape():
     styles = Styles(("a", "b", "c"))
     assert len({styles.colour(name) for name in "abc"}) == len({styles.shape(name) for name in "abc"}) == 3
 
 
-def test_wins_ties_and_losses_are_counted_from_the_rows() -> None:
+def test_wins_ties_and_losses_are_counted_from_the_rows():
     run = sample_run()
     section = figures.outcomes(run.record, figures.RowCounts(run), "winrate")
     assert section is not None
@@ -147,7 +143,7 @@ def test_wins_ties_and_losses_are_counted_from_the_rows() -> None:
     assert f"{wins} wins" in section.sentence
 
 
-def test_the_histogram_counts_each_verdict_once_and_shows_the_missing() -> None:
+def test_the_histogram_counts_each_verdict_once_and_shows_the_missing():
     run = sample_run()
     section = figures.distribution(run.record, figures.RowCounts(run), "quality")
     assert section is not None
@@ -158,6 +154,6 @@ def test_the_histogram_counts_each_verdict_once_and_shows_the_missing() -> None:
     assert missing == sum(row.value is None for row in rows) > 0
 
 
-def test_right_and_wrong_need_no_histogram() -> None:
+def test_right_and_wrong_need_no_histogram():
     run = sample_run()
     assert figures.distribution(run.record, figures.RowCounts(run), "mmlu") is None

@@ -1,11 +1,8 @@
 """The HTML report as text: escaped everywhere, complete, honest about what is missing, and always the same."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
-from collections.abc import Callable
 from importlib.resources import files
 
 import pytest
@@ -20,19 +17,19 @@ from sample_run import HOSTILE, SCORE, card, estimate_of, sample_run, section_of
 from sinks import each_of
 
 
-def render(view: RunView, *sections: judgekit.Section) -> Reader:
+def render(view, *sections):
     return Reader(report(view, sections)["report.html"])
 
 
 @pytest.fixture(scope="module")
-def page(sample_report: bytes) -> Reader:
+def page(sample_report):
     return Reader(sample_report)
 
 
-def test_no_string_in_any_field_changes_the_structure_of_the_page(hostile_report: Callable[[str], bytes]) -> None:
+def test_no_string_in_any_field_changes_the_structure_of_the_page(hostile_report):
     harmless = Reader(hostile_report("harmless"))
 
-    def changes_nothing(text: str) -> None:
+    def changes_nothing(text):
         hostile = Reader(hostile_report(text))
         assert hostile.tags == harmless.tags
         links = [value for _, name, value in hostile.attributes if name in ("href", "src")]
@@ -42,7 +39,7 @@ def test_no_string_in_any_field_changes_the_structure_of_the_page(hostile_report
     each_of(HOSTILE, changes_nothing)
 
 
-def test_only_our_own_style_and_script_are_exempt_from_escaping() -> None:
+def test_only_our_own_style_and_script_are_exempt_from_escaping():
     templates = [entry for entry in files("judgekit.reports").iterdir() if entry.name.endswith(".j2")]
     assert len(templates) >= 3
     for template in templates:
@@ -52,7 +49,7 @@ def test_only_our_own_style_and_script_are_exempt_from_escaping() -> None:
         assert not re.search(r"\w=\{\{", source), "attributes are quoted"
 
 
-def test_the_policy_lets_nothing_in_but_our_own_style_and_script(sample_report: bytes) -> None:
+def test_the_policy_lets_nothing_in_but_our_own_style_and_script(sample_report):
     text = sample_report.decode("utf-8")
     content = next(
         v for tag, name, v in Reader(sample_report).attributes if tag == "meta" and v.startswith("default-src")
@@ -67,11 +64,11 @@ def test_the_policy_lets_nothing_in_but_our_own_style_and_script(sample_report: 
     assert text.index("Content-Security-Policy") < text.index("<style>")
 
 
-def test_equal_runs_give_equal_bytes(sample_report: bytes) -> None:
+def test_equal_runs_give_equal_bytes(sample_report):
     assert report(sample_run(), []) == {"report.html": sample_report}
 
 
-def test_every_estimate_is_printed_with_interval_bootstrap_error_items_and_counts(page: Reader) -> None:
+def test_every_estimate_is_printed_with_interval_bootstrap_error_items_and_counts(page):
     record = sample_run().record
     for estimate in (*record.estimates, *record.differences):
         differ = estimate.against is not None
@@ -88,7 +85,7 @@ def test_every_estimate_is_printed_with_interval_bootstrap_error_items_and_count
     assert "studentised bootstrap" in page.text
 
 
-def test_the_strip_says_what_was_found(page: Reader) -> None:
+def test_the_strip_says_what_was_found(page):
     strip = page.text.partition("What was found")[2].partition("Results by metric and system")[0]
     assert "sft scores 77.3 [72.6, 82.5]" in strip
     assert "sft − base +70.9 [+65.6, +76.2] → higher" in strip
@@ -99,7 +96,7 @@ def test_the_strip_says_what_was_found(page: Reader) -> None:
     assert "would lie between 74.1 and 78.2" in strip
 
 
-def test_a_missing_interval_shows_its_note() -> None:
+def test_a_missing_interval_shows_its_note():
     missing = Interval(method="cluster_t", low=None, high=None, note="too few clusters: 4, of 10 needed")
     estimate = estimate_of("quality", "sft", 77.3, 4.9, SCORE, 40).model_copy(update={"interval": missing})
     text = render(sample_run(estimates=(estimate,))).text
@@ -107,7 +104,7 @@ def test_a_missing_interval_shows_its_note() -> None:
     assert "t over clusters" in text
 
 
-def test_a_sign_is_no_hyphen_in_the_judge_card() -> None:
+def test_a_sign_is_no_hyphen_in_the_judge_card():
     check = card(passed=False).checks[0].model_copy(update={"value": -7.3, "expected": "-5 … +5", "passed": False})
     text = render(sample_run(cards=(card(passed=False).model_copy(update={"checks": (check,)}),))).text
     assert f"{check.label} reads −7.3, expected −5 … +5" in text
@@ -115,7 +112,7 @@ def test_a_sign_is_no_hyphen_in_the_judge_card() -> None:
     assert "-5 …" not in text
 
 
-def test_broken_things_lead() -> None:
+def test_broken_things_lead():
     view = sample_run(status="incomplete", errors={"timeout after 60 s": 4}, cards=(card(passed=False),))
     text = render(view).text
     places = [
@@ -132,13 +129,13 @@ def test_broken_things_lead() -> None:
     assert "timeout after 60 s" in text
 
 
-def test_an_untested_judge_is_not_called_good() -> None:
+def test_an_untested_judge_is_not_called_good():
     text = render(sample_run(cards=(card(passed=None),))).text
     assert "Judge main was not tested" in text
     assert "passed its card" not in text
 
 
-def test_lower_can_be_better() -> None:
+def test_lower_can_be_better():
     view = sample_run()
     flipped = [
         d.model_copy(update={"scale": d.scale.model_copy(update={"higher_is_better": False})})
@@ -147,7 +144,7 @@ def test_lower_can_be_better() -> None:
     assert "higher, which is worse here" in render(sample_run(differences=tuple(flipped))).text
 
 
-def test_every_sample_response_and_verdict_is_there(page: Reader) -> None:
+def test_every_sample_response_and_verdict_is_there(page):
     view = sample_run()
     for sample in view.samples:
         assert sample.instruction in page.text
@@ -159,14 +156,14 @@ def test_every_sample_response_and_verdict_is_there(page: Reader) -> None:
     assert "carbon dioxide ✓ the answer" in page.text
 
 
-def test_what_a_model_wrote_in_training_is_there_with_step_prompt_and_reference(page: Reader) -> None:
+def test_what_a_model_wrote_in_training_is_there_with_step_prompt_and_reference(page):
     text = page.text
     for part in ("What it wrote while it learnt", "The cat chased the mouse.", "After step 1200", "mouse mouse the"):
         assert part in text
     assert "The mouse was <b>chased</b> by the cat." in text, "as text"
 
 
-def test_measures_of_a_training_stand_in_its_table() -> None:
+def test_measures_of_a_training_stand_in_its_table():
     points = [
         judgekit.data.CurvePoint(step=s, split="validation", loss=0.7 - s / 10, measures={"margin": s / 4})
         for s in (0, 1)
@@ -181,7 +178,7 @@ def test_measures_of_a_training_stand_in_its_table() -> None:
     assert section.table.rows[2] == ["train", 1, "0.6500", ""]
 
 
-def test_rows_of_unknown_samples_are_shown_not_dropped() -> None:
+def test_rows_of_unknown_samples_are_shown_not_dropped():
     view = sample_run(4)
     stray = Row(metric="quality", system="sft", sample_id="stray", status="error", verdicts=(
         Verdict(status="error", detail="lost in transit"),
@@ -193,7 +190,7 @@ def test_rows_of_unknown_samples_are_shown_not_dropped() -> None:
     assert "a stray answer" in text
 
 
-def test_the_method_is_explained_and_can_be_repeated(page: Reader) -> None:
+def test_the_method_is_explained_and_can_be_repeated(page):
     from judgekit_html.method import EXPLAINED
     from judgekit_html.tables import METHODS
 
@@ -205,7 +202,7 @@ def test_the_method_is_explained_and_can_be_repeated(page: Reader) -> None:
     assert "judgekit-shout 1.2.0" in page.text
 
 
-def test_the_printed_spec_is_the_spec() -> None:
+def test_the_printed_spec_is_the_spec():
     from ruamel.yaml import YAML
 
     from judgekit_html.method import yaml
@@ -214,7 +211,7 @@ def test_the_printed_spec_is_the_spec() -> None:
     assert YAML(typ="safe", pure=True).load(yaml(spec)) == spec
 
 
-def test_charts_have_their_sentence_as_alternative_text(page: Reader) -> None:
+def test_charts_have_their_sentence_as_alternative_text(page):
     alternatives = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
     assert len(alternatives) >= 8
     for alternative in alternatives:
@@ -222,13 +219,13 @@ def test_charts_have_their_sentence_as_alternative_text(page: Reader) -> None:
         assert alternative.endswith(".")
 
 
-def test_sections_of_plugins_are_drawn_with_their_table() -> None:
+def test_sections_of_plugins_are_drawn_with_their_table():
     text = render(sample_run(4), section_of("Seen by the plugin")).text
     assert text.count("Seen by the plugin") >= 4
     assert "1.5" in text
 
 
-def test_a_run_with_nothing_in_it_still_says_so() -> None:
+def test_a_run_with_nothing_in_it_still_says_so():
     view = sample_run(4, estimates=(), differences=(), cards=(), trainings=(), n_samples=0, systems=())
     text = render(RunView(view.record, [], [], [])).text
     assert "The record has no estimate." in text
@@ -236,5 +233,5 @@ def test_a_run_with_nothing_in_it_still_says_so() -> None:
     assert "No call failed." in text
 
 
-def test_a_thousand_items_stay_small() -> None:
+def test_a_thousand_items_stay_small():
     assert len(report(sample_run(1000), [])["report.html"]) < 5_000_000

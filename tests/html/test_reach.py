@@ -1,10 +1,6 @@
 """The report for everyone: no violation of the accessibility rules, by keyboard alone, and on paper."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,27 +8,24 @@ from judgekit_html import report
 from report_pages import UNFOLD, opened, until
 from rich_run import rich_run
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("rich") / "report.html"
     path.write_bytes(dict(report(rich_run(), []))["report.html"])
     return path
 
 
 @pytest.fixture(scope="module")
-def broken_rules() -> Callable[[Page], list[str]]:
+def broken_rules():
     """What axe-core finds on a page. Its script is run by the driver, so the page's policy stays as it is."""
     from axe_playwright_python.sync_playwright import Axe
 
     axe = Axe()
 
-    def run(page: Page) -> list[str]:
+    def run(page):
         violations: list[dict[str, Any]] = axe.run(page).response["violations"]
         return [f"{one['id']}: {node['html'][:120]}" for one in violations for node in one["nodes"]]
 
@@ -46,9 +39,7 @@ def broken_rules() -> Callable[[Page], list[str]]:
         *(pytest.param(*one, marks=pytest.mark.slow) for one in ((390, "dark"), (1280, "light"), (1280, "dark"))),
     ],
 )
-def test_axe_finds_nothing(
-    browser: Browser, file: Path, broken_rules: Callable[[Page], list[str]], scheme: str, width: int
-) -> None:
+def test_axe_finds_nothing(width, scheme, browser, file, broken_rules):
     with opened(browser, file, color_scheme=scheme, viewport={"width": width, "height": 900}) as found:
         assert broken_rules(found.page) == []
         found.page.evaluate(UNFOLD)
@@ -56,13 +47,13 @@ def test_axe_finds_nothing(
 
 
 @pytest.mark.slow
-def test_axe_would_find_something(browser: Browser, file: Path, broken_rules: Callable[[Page], list[str]]) -> None:
+def test_axe_would_find_something(browser, file, broken_rules):
     with opened(browser, file) as found:
         found.page.evaluate("document.querySelector('img').removeAttribute('alt')")
         assert any(rule.startswith("image-alt") for rule in broken_rules(found.page))
 
 
-def test_the_keyboard_reaches_everything(browser: Browser, file: Path) -> None:
+def test_the_keyboard_reaches_everything(browser, file):
     """From the first link over the search to a sample, which opens and closes by a key."""
     with opened(browser, file) as found:
         page = found.page
@@ -83,7 +74,7 @@ def test_the_keyboard_reaches_everything(browser: Browser, file: Path) -> None:
         assert not page.evaluate("document.activeElement.closest('details.item').open")
 
 
-def test_it_can_be_printed(browser: Browser, file: Path) -> None:
+def test_it_can_be_printed(browser, file):
     with opened(browser, file) as found:
         assert found.page.pdf().startswith(b"%PDF")
         found.page.emulate_media(media="print")

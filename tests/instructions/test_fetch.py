@@ -11,6 +11,7 @@ import judgekit
 import judgekit.data
 from hub import nobody_there, serving
 from judgekit_instructions import fetch
+from tables import each
 
 
 @pytest.fixture(autouse=True)
@@ -95,15 +96,12 @@ def test_an_archive_is_unpacked_and_nothing_beside_it(data, tmp_path, monkeypatc
     assert sorted(path.name for path in (tmp_path / "mmlu").rglob("*")) == ["a_dev.csv", "data", "data.tar", "dev"]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"no archive at all", "cannot be unpacked"),
-        (archive({"other/a": "x"}), "has no folder 'data'"),
-        (archive({"data/../../out": "x"}), "has no folder 'data'"),
-    ],
+@each(
+    (b"no archive at all", "cannot be unpacked"),
+    (archive({"other/a": "x"}), "has no folder 'data'"),
+    (archive({"data/../../out": "x"}), "has no folder 'data'"),
 )
-def test_an_archive_that_is_none_is_an_error(tmp_path, content, message):
+def test_an_archive_that_is_none_is_an_error(content, message, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "data.tar").write_bytes(content)
     with pytest.raises(judgekit.DataError, match=message):

@@ -21,6 +21,7 @@ from judgekit_instructions.near import (
     normalised,
     signed,
 )
+from tables import each
 
 
 @cache
@@ -56,7 +57,7 @@ def made(count, seed=0):
     return texts
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.8, 1.0])
+@each(0.5, 0.8, 1.0)
 def test_all_pairs_of_two_lists_are_found_and_no_other(threshold):
     texts, others = made(60), made(60) + made(40, seed=1)
     expected = [
@@ -116,7 +117,7 @@ def test_a_signature_agrees_as_often_as_the_texts_are_alike():
     assert (signatures[0] == signatures[1]).mean() == pytest.approx(jaccard(a, b), abs=0.015)
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.8, 0.9, 0.99])
+@each(0.1, 0.3, 0.5, 0.8, 0.9, 0.99)
 def test_bands_find_what_they_promise(threshold):
     plan = Bands.of(threshold)
     assert plan.hashes <= MOST_HASHES

@@ -8,6 +8,7 @@ import judgekit
 import judgekit.data
 from judgekit_instructions import diversity, scripts
 from judgekit_instructions.rules import RULES, Data, RuleLimits
+from tables import each
 
 LONG = "The committee met on Tuesday to review plans, and its members agreed on nearly every point that was raised. "
 # Rule → (items in which it finds something, items in which it does not), as instruction, input, output.
@@ -97,7 +98,7 @@ def test_every_rule_has_a_reason_and_a_case():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(tmp_path, name):
+def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(name, tmp_path):
     wrong, right = CASES[name]
     items = read(tmp_path, [*wrong, *right])
     found = [finding.place for finding in RULES[name].find(Data(items), range(len(items)))]
@@ -209,18 +210,15 @@ def test_the_filter_says_what_it_dropped_by_which_rule(data, tmp_path):
     assert (code, "kept 2 of 6 items" in out) == (0, True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rules", "refusals"], "no rule is named 'refusals'; did you mean 'refusal'?"),
-        (["--rules", ","], "no rule is named"),
-        (["--drop", "refusal"], "go together"),
-        (["--filter", "x.json"], "go together"),
-        (["--filter", "x.json", "--drop", "to_long"], "did you mean 'too_long'?"),
-        (["--filter", "x.json", "--drop", "too_long", "--max-words", "1"], "leaves none of its 6 items"),
-    ],
+@each(
+    (["--rules", "refusals"], "no rule is named 'refusals'; did you mean 'refusal'?"),
+    (["--rules", ","], "no rule is named"),
+    (["--drop", "refusal"], "go together"),
+    (["--filter", "x.json"], "go together"),
+    (["--filter", "x.json", "--drop", "to_long"], "did you mean 'too_long'?"),
+    (["--filter", "x.json", "--drop", "too_long", "--max-words", "1"], "leaves none of its 6 items"),
 )
-def test_what_cannot_be_done_is_told(data, tmp_path, arguments, message):
+def test_what_cannot_be_done_is_told(arguments, message, data, tmp_path):
     read(tmp_path, ROWS)
     code, _, err = data("quality", "items.json", *arguments)
     assert (code, message in err) == (2, True), err
@@ -233,37 +231,31 @@ def test_the_rules_are_listed_with_their_reasons(data):
     assert all(name in out for name in RULES)
 
 
-@pytest.mark.parametrize(
-    ("text", "script"),
-    [
-        ("Hello", "Latin"),
-        ("1 + 1", ""),
-        ("😀", ""),
-        ("Привет, world", "Cyrillic"),
-        ("안녕하세요 hi", "Hangul"),
-        ("漢字かな", "Kana"),
-        ("汉字", "Han"),
-        ("שלום", "Hebrew"),
-        ("Größe", "Latin"),
-    ],
+@each(
+    ("Hello", "Latin"),
+    ("1 + 1", ""),
+    ("😀", ""),
+    ("Привет, world", "Cyrillic"),
+    ("안녕하세요 hi", "Hangul"),
+    ("漢字かな", "Kana"),
+    ("汉字", "Han"),
+    ("שלום", "Hebrew"),
+    ("Größe", "Latin"),
 )
 def test_the_script_of_most_letters(text, script):
     assert scripts.main(text) == script
 
 
-@pytest.mark.parametrize(
-    ("instruction", "kind", "root"),
-    [
-        ("Generate a sentence using the word 'innovative'.", "writing", ("generate", "sentence")),
-        ("Please rewrite the following sentence in the past tense.", "rewriting", ("rewrite", "sentence")),
-        ("What is the capital of France?", "question", None),
-        ("Could you classify these animals by size?", "classification", None),
-        ("Convert 1000 grams to kilograms.", "rewriting", ("convert", "grams")),
-        ("다음 문장을 영어로 번역하세요.", "rewriting", None),
-        ("광합성을 설명해 주세요.", "explanation", None),
-        ("수도는 어디인가요?", "question", None),
-        ("Hmm.", "other", None),
-    ],
+@each(
+    ("Generate a sentence using the word 'innovative'.", "writing", ("generate", "sentence")),
+    ("Please rewrite the following sentence in the past tense.", "rewriting", ("rewrite", "sentence")),
+    ("What is the capital of France?", "question", None),
+    ("Could you classify these animals by size?", "classification", None),
+    ("Convert 1000 grams to kilograms.", "rewriting", ("convert", "grams")),
+    ("다음 문장을 영어로 번역하세요.", "rewriting", None),
+    ("광합성을 설명해 주세요.", "explanation", None),
+    ("수도는 어디인가요?", "question", None),
+    ("Hmm.", "other", None),
 )
 def test_kinds_and_roots(instruction, kind, root):
     assert (diversity.kind(instruction), diversity.root(instruction)) == (kind, root)

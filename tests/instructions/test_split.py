@@ -2,13 +2,12 @@
 
 import json
 
-import pytest
-
 import judgekit
 import judgekit.data
 from judgekit_instructions.near import clusters, near_between, near_duplicates
 from judgekit_instructions.options import question_of
 from judgekit_instructions.splitting import grouped, in_order, shuffled
+from tables import each
 
 PARTS = ("train", "test", "validation")
 
@@ -95,17 +94,14 @@ def test_nothing_is_overwritten_unasked(data, tmp_path, written):
     assert data("split", "items.json", "--into", "p", "--force")[0] == 0
 
 
-@pytest.mark.parametrize(
-    ("shares", "message"),
-    [
-        ("85/10", "sums to 95 %"),
-        ("85/10/5/0", "write the percents"),
-        ("many", "write the percents"),
-        ("120/-20", "write the percents"),
-        ("nan/50/50", "write the percents"),
-    ],
+@each(
+    ("85/10", "sums to 95 %"),
+    ("85/10/5/0", "write the percents"),
+    ("many", "write the percents"),
+    ("120/-20", "write the percents"),
+    ("nan/50/50", "write the percents"),
 )
-def test_shares_that_are_none_are_refused(data, written, shares, message):
+def test_shares_that_are_none_are_refused(shares, message, data, written):
     written(items(40))
     code, _, err = data("split", "items.json", "--into", "p", "--shares", shares)
     assert (code, message in " ".join(err.split())) == (2, True)
@@ -118,18 +114,15 @@ def test_too_few_items_are_refused(data, tmp_path, written):
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "error: bad.json: is empty\n"),
-        (b'[{"instruction": "a",\n "output": "caf\xe9"}]', "error: bad.json:2: not UTF-8 text"),
-        (
-            b'[{"instruction": "a", "output": "b"},\n {"instruction": "a", "output": ""}]',
-            "error: bad.json:2: item 2: 'output' is empty",
-        ),
-    ],
+@each(
+    (b"", "error: bad.json: is empty\n"),
+    (b'[{"instruction": "a",\n "output": "caf\xe9"}]', "error: bad.json:2: not UTF-8 text"),
+    (
+        b'[{"instruction": "a", "output": "b"},\n {"instruction": "a", "output": ""}]',
+        "error: bad.json:2: item 2: 'output' is empty",
+    ),
 )
-def test_bad_files_are_named_with_their_line(data, tmp_path, content, message):
+def test_bad_files_are_named_with_their_line(content, message, data, tmp_path):
     (tmp_path / "bad.json").write_bytes(content)
     for command in (["split", "bad.json", "--into", "p"], ["mix", "bad.json", "--into", "m.json"]):
         code, _, err = data(*command)

@@ -1,7 +1,7 @@
 """The built-in metrics over hand-made studies."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,14 +21,14 @@ class FakeJudge:
     name: str = "fake"
     order_free: bool = False
 
-    def score(self, items: Iterable[tuple[Sample, str, int]]) -> Iterator[Verdict]:
+    def score(self, items):
         for _, text, _ in items:
             if text in self.scores:
                 yield Verdict(status="scored", value=self.scores[text])
             else:
                 yield Verdict(status="unparsed", raw="hm")
 
-    def compare(self, items: Iterable[tuple[Sample, str, str, int]]) -> Iterator[tuple[Verdict, Verdict]]:
+    def compare(self, items):
         for _, a, b, _ in items:
             better = 0.5 if len(a) == len(b) else float(len(a) > len(b))
             values = (1.0, 0.0) if self.biased else (better, better)
@@ -45,14 +45,14 @@ class FakeStudy:
     longest: int = 10_000
 
     @property
-    def systems(self) -> tuple[str, ...]:
+    def systems(self):
         return tuple(self.answers)
 
     @property
-    def anchor(self) -> str:
+    def anchor(self):
         return self.systems[0]
 
-    def responses(self, system: str) -> Iterator[tuple[Sample, Response]]:
+    def responses(self, system):
         for sample, texts in zip(self.samples, self.answers[system], strict=True):
             for repeat, text in enumerate(texts):
                 status = "complete" if text is not None else "error"
@@ -61,7 +61,7 @@ class FakeStudy:
                     Response(system=system, sample_id=sample.id, repeat=repeat, text=text or "", status=status),
                 )
 
-    def loglikelihood(self, system: str, requests: Iterable[judgekit.Request]) -> Iterator[judgekit.Reply]:
+    def loglikelihood(self, system, requests):
         for request in requests:
             self.prompts.append(request.prompt)
             if len(request.prompt) > self.longest:
@@ -73,20 +73,20 @@ class FakeStudy:
                 ]
                 yield judgekit.Reply(continuations=tuple(scores))
 
-    def prompt(self, system: str, sample: Sample) -> str:
+    def prompt(self, system, sample):
         return f"{system}: {sample.instruction}"
 
-    def messages(self, system: str, sample: Sample, answers: Sequence[str] = ()) -> tuple[judgekit.Message, ...]:
+    def messages(self, system, sample, answers=()):
         said = [self.prompt(system, sample), *sample.turns]
         text = "".join(f"{turn} {answer} " for turn, answer in zip(said, answers, strict=False)) + said[len(answers)]
         return (judgekit.Message(role="user", content=text),)
 
-    def shots(self, sample: Sample) -> Sequence[Sample]:
+    def shots(self, sample):
         return [
             Sample(id=f"shot{n}", instruction=f"shot {n}", choices=("w", "x", "y", "z"), answer=n) for n in range(4)
         ]
 
-    def render(self, template: str, **context: object) -> str:
+    def render(self, template, **context):
         assert template == "multiple_choice/mmlu.j2"
         return repr(context)
 
@@ -94,19 +94,19 @@ class FakeStudy:
 SAMPLES = [Sample(id=str(n), instruction=f"Do {n}.", reference=f"done {n}") for n in range(3)]
 
 
-def test_exact_match_folds_space_and_width_but_not_case() -> None:
+def test_exact_match_folds_space_and_width_but_not_case():
     study = FakeStudy(SAMPLES, {"a": [["done 0"], [" done\n１ "], ["Done 2"]]})
     assert [row.value for row in ExactMatch().rows(study)] == [1, 1, 0]
 
 
-def test_rows_without_response_or_reference_have_no_value() -> None:
+def test_rows_without_response_or_reference_have_no_value():
     samples = [Sample(id="a", instruction="x"), Sample(id="b", instruction="x", reference="y")]
     rows = list(ExactMatch().rows(FakeStudy(samples, {"s": [["y"], [None]]})))
     assert [row.status for row in rows] == ["skipped", "error"]
     assert [row.value for row in rows] == [None, None]
 
 
-def test_rouge_l_by_hand() -> None:
+def test_rouge_l_by_hand():
     metric = RougeL()
     assert metric.value("the cat sat", "the cat sat") == 1
     assert metric.value("the cat", "the dog sat") == pytest.approx(2 * 1 / 5)
@@ -114,7 +114,7 @@ def test_rouge_l_by_hand() -> None:
     assert metric.value("", "") == 1
 
 
-def test_scores_keep_their_order_and_statuses() -> None:
+def test_scores_keep_their_order_and_statuses():
     judge = FakeJudge({"x": 10.0, "y": 90.0})
     study = FakeStudy(SAMPLES, {"s": [["x", "y"], [None, "?"], ["y", "x"]]}, judge, judge_repeats=2)
     rows = list(Score().rows(study))
@@ -125,13 +125,13 @@ def test_scores_keep_their_order_and_statuses() -> None:
     assert len(rows) == 12
 
 
-def test_rouge_l_of_symbols_compares_them_as_they_are() -> None:
+def test_rouge_l_of_symbols_compares_them_as_they_are():
     assert RougeL().value("+", "+") == 1
     assert RougeL().value("", "!!!") == 0
     assert RougeL().value("-", "+") == 0
 
 
-def test_the_likelihood_of_a_reference_is_one_over_its_perplexity() -> None:
+def test_the_likelihood_of_a_reference_is_one_over_its_perplexity():
     samples = [*SAMPLES[:2], Sample(id="none", instruction="Do it.")]
     study = FakeStudy(samples, {"a": [["x"]] * 3, "b": [["x"]] * 3})
     rows = list(ReferenceLikelihood().rows(study))

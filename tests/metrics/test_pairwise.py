@@ -1,7 +1,6 @@
 """The pairwise metric over hand-made studies: both orders, the named rules, soft preferences, labels, all pairs."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
 from judgekit_metrics.preferences import Battle, all_pairs
 from judgekit_metrics.stored_files import LabelOptions
 from pairwise_study import PairwiseStudy, TableJudge
+from tables import each
 
 TWO: dict[str, list[list[str | None]]] = {
     "new": [["long answer"], ["a"], ["tie"]],
@@ -18,12 +18,12 @@ TWO: dict[str, list[list[str | None]]] = {
 FIRST = TableJudge(lambda a, b: 1.0, lambda a, b: 0.0)
 
 
-def measured(answers: dict[str, list[list[str | None]]], judge: TableJudge, **options: object) -> list[judgekit.Row]:
+def measured(answers, judge, **options):
     metric = Pairwise(PairwiseOptions.model_validate(options))
     return list(metric.rows(PairwiseStudy(answers, judge, anchor=list(answers)[-1])))
 
 
-def test_a_preference_is_the_mean_of_both_orders() -> None:
+def test_a_preference_is_the_mean_of_both_orders():
     rows = measured(TWO, TableJudge(), against="old")
     assert [row.value for row in rows] == [1, 0, 0.5]
     assert [(row.system, row.opponent) for row in rows] == [("new", "old")] * 3
@@ -35,30 +35,25 @@ def test_a_preference_is_the_mean_of_both_orders() -> None:
     assert all("consistent_only" not in row.series for row in biased)
 
 
-def test_what_is_true_by_construction_is_no_measurement() -> None:
+def test_what_is_true_by_construction_is_no_measurement():
     rows = measured(TWO, TableJudge(order_free=True), against="old")
     assert [row.value for row in rows] == [1, 0, 0.5]
     assert [set(row.series) for row in rows] == [{"longer"}] * 3
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "mean", "both", "consistent", "shown_first"),
-    [
-        (1.0, 1.0, 1.0, 1.0, 1, 0.5),
-        (0.0, 0.0, 0.0, 0.0, 1, 0.5),
-        (0.5, 0.5, 0.5, 0.5, 1, 0.5),
-        (1.0, 0.0, 0.5, 0.5, 0, 1.0),
-        (0.0, 1.0, 0.5, 0.5, 0, 0.0),
-        (1.0, 0.5, 0.75, 0.5, 0, 0.75),
-        (0.5, 0.0, 0.25, 0.5, 0, 0.75),
-        (0.9, 0.6, 0.75, 1.0, 1, 0.65),
-        (0.4, 0.45, 0.425, 0.0, 1, 0.475),
-        (0.7, 0.2, 0.45, 0.5, 0, 0.75),
-    ],
+@each(
+    (1.0, 1.0, 1.0, 1.0, 1, 0.5),
+    (0.0, 0.0, 0.0, 0.0, 1, 0.5),
+    (0.5, 0.5, 0.5, 0.5, 1, 0.5),
+    (1.0, 0.0, 0.5, 0.5, 0, 1.0),
+    (0.0, 1.0, 0.5, 0.5, 0, 0.0),
+    (1.0, 0.5, 0.75, 0.5, 0, 0.75),
+    (0.5, 0.0, 0.25, 0.5, 0, 0.75),
+    (0.9, 0.6, 0.75, 1.0, 1, 0.65),
+    (0.4, 0.45, 0.425, 0.0, 1, 0.475),
+    (0.7, 0.2, 0.45, 0.5, 0, 0.75),
 )
-def test_every_rule_on_every_kind_of_item(
-    first: float, second: float, mean: float, both: float, consistent: int, shown_first: float
-) -> None:
+def test_every_rule_on_every_kind_of_item(first, second, mean, both, consistent, shown_first):
     judge = TableJudge(lambda a, b: first, lambda a, b: second)
     row = measured(TWO, judge, against="old")[0]
     assert row.value == pytest.approx(mean)
@@ -72,20 +67,20 @@ def test_every_rule_on_every_kind_of_item(
     assert "both_orders" not in strict.series
 
 
-def test_a_missing_order_is_a_missing_row() -> None:
+def test_a_missing_order_is_a_missing_row():
     rows = measured(TWO, TableJudge(second=lambda a, b: None), against="old")
     assert [(row.status, row.value, row.series) for row in rows] == [("unparsed", None, {})] * 3
     assert [len(row.verdicts) for row in rows] == [2, 2, 2]
 
 
-def test_repeats_meet_the_opponents_repeats_in_turn() -> None:
+def test_repeats_meet_the_opponents_repeats_in_turn():
     answers: dict[str, list[list[str | None]]] = {"new": [["aaa", "b", "cc"]] * 3, "old": [["xx"], [None], ["xx"]]}
     rows = measured(answers, TableJudge(), against="old")
     assert [row.value for row in rows[:3]] == [1, 0, 0.5]
     assert [row.status for row in rows[3:6]] == ["error"] * 3
 
 
-def test_without_an_opponent_every_two_systems_meet() -> None:
+def test_without_an_opponent_every_two_systems_meet():
     answers: dict[str, list[list[str | None]]] = {"a": [["1"]], "b": [["22"]], "c": [["333"]]}
     for options in ({}, {"against": "all"}):
         rows = measured(answers, TableJudge(), **options)
@@ -97,8 +92,8 @@ def test_without_an_opponent_every_two_systems_meet() -> None:
     assert all(system != "d" for system, _ in all_pairs([*"abcdef"], "d")), "others are compared with the anchor"
 
 
-def test_the_opponent_is_checked() -> None:
-    def problems(systems: str, **options: object) -> list[str]:
+def test_the_opponent_is_checked():
+    def problems(systems, **options):
         return Pairwise(PairwiseOptions.model_validate(options)).check(dict.fromkeys(systems.split(), frozenset()))
 
     assert problems("new old", against="old") == []
@@ -109,7 +104,7 @@ def test_the_opponent_is_checked() -> None:
     assert "a model has that name" in problems("a all", against="all")[0]
 
 
-def test_labels_say_how_often_the_judge_is_right(tmp_path: Path) -> None:
+def test_labels_say_how_often_the_judge_is_right(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("id,better\n0,n\n1,n\n2,tie\n")
     options = LabelOptions(path=str(path), field="better", names={"n": "new", "o": "old"})
@@ -120,18 +115,15 @@ def test_labels_say_how_often_the_judge_is_right(tmp_path: Path) -> None:
     assert right == [[0.5, 1, 0, 0], [0.5, 1, 0, 0], [0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("id,better\n0,q\n", "line 2: the winner 'q' is none of 'n', 'old', 'tie'"),
-        ("id,better\n0,n\n0,n\n", "line 3: the sample '0' is labelled twice"),
-        ("id,betr\n0,n\n", "no row has a field 'better'; did you mean 'betr'?"),
-        ("id,better\n0\n", "1 cells under 2 columns"),
-        ("", "is empty"),
-        ("id,better\n", "has no rows"),
-    ],
+@each(
+    ("id,better\n0,q\n", "line 2: the winner 'q' is none of 'n', 'old', 'tie'"),
+    ("id,better\n0,n\n0,n\n", "line 3: the sample '0' is labelled twice"),
+    ("id,betr\n0,n\n", "no row has a field 'better'; did you mean 'betr'?"),
+    ("id,better\n0\n", "1 cells under 2 columns"),
+    ("", "is empty"),
+    ("id,better\n", "has no rows"),
 )
-def test_bad_labels_are_named_by_file_and_line(tmp_path: Path, content: str, said: str) -> None:
+def test_bad_labels_are_named_by_file_and_line(content, said, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(content)
     metric = Pairwise(
@@ -142,7 +134,7 @@ def test_bad_labels_are_named_by_file_and_line(tmp_path: Path, content: str, sai
     assert said in str(error.value)
 
 
-def test_labels_of_samples_that_do_not_exist_are_a_problem(tmp_path: Path) -> None:
+def test_labels_of_samples_that_do_not_exist_are_a_problem(tmp_path):
     path = tmp_path / "labels.jsonl"
     path.write_text("".join(json.dumps({"id": one, "better": "new"}) + "\n" for one in ("0", "7", "8")))
     metric = Pairwise(PairwiseOptions(against="old", labels=LabelOptions(path=str(path), field="better")))
@@ -152,7 +144,7 @@ def test_labels_of_samples_that_do_not_exist_are_a_problem(tmp_path: Path) -> No
     assert metric.check_samples(samples, ["new", "old"], False) == [], "a limit left the others out"
 
 
-def test_one_order_alone_says_nothing_about_positions() -> None:
+def test_one_order_alone_says_nothing_about_positions():
     verdict = judgekit.Verdict(status="scored", value=0.25)
     row = Battle(verdict, label=0.0).row("a", "b", "0", "mean")
     assert row.value == 0.25

@@ -1,7 +1,5 @@
 """What becomes of an answer: cut prompts, thoughts, log-probabilities."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -10,11 +8,12 @@ from json_server import Answer, JsonServer
 from judgekit import BackendError, Message, Request
 from ollama_emulation import Spoken
 from ollama_judge import backend, emulation, request, said_after
+from tables import each
 
 # --- prompts that are cut silently ---
 
 
-@pytest.mark.parametrize("turns", [1, 5])
+@each(1, 5)
 def test_an_old_server_that_cuts_silently_is_caught(turns):
     """One long message is cut after its first words; of many turns the oldest are dropped."""
     roles = ["user", "assistant"] * turns
@@ -25,7 +24,7 @@ def test_an_old_server_that_cuts_silently_is_caught(turns):
     assert "so it was cut" in reply.detail
 
 
-@pytest.mark.parametrize("text", ["word " * 100, "return(answer_without_a_space) " * 64])
+@each("word " * 100, "return(answer_without_a_space) " * 64)
 def test_a_gateway_that_drops_truncate_is_caught(text):
     """Ollama from 0.30 on cuts to the half of the context."""
     with emulation(drops=["truncate", "shift"]) as server:
@@ -125,7 +124,7 @@ def test_log_probabilities_with_their_alternatives():
     assert "logprobs" not in server.chats[1]
 
 
-@pytest.mark.parametrize("thinks", [{"think": True}, {}])
+@each({"think": True}, {})
 def test_log_probabilities_are_those_of_the_answer_and_not_of_the_thoughts(thinks):
     spoken = Spoken("Score: 85", thinking="Let me see. 7 or 85?")
     with emulation(lambda *_: spoken, thinks=True, stubborn=not thinks) as server:
@@ -133,7 +132,7 @@ def test_log_probabilities_are_those_of_the_answer_and_not_of_the_thoughts(think
     assert "".join(token.text for token in reply.tokens) == "Score: 85"
 
 
-@pytest.mark.parametrize("settings", [{"version": "0.12.10"}, {"drops": ["logprobs"]}])
+@each({"version": "0.12.10"}, {"drops": ["logprobs"]})
 def test_a_server_without_log_probabilities_stops_the_run_and_says_why(settings):
     with emulation(**settings) as server, pytest.raises(BackendError, match=r"from 0\.12\.11 on, this is 0") as caught:
         backend(server).generate([request(top_logprobs=5)])

@@ -1,7 +1,5 @@
 """The backend against the emulation of an Ollama server with a scripted mind."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 
@@ -11,6 +9,7 @@ from judgekit.testing import closed_port
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_judge import RETRY_NOW, backend, done, emulation, request
 from openai_fake import OpenAIFake
+from tables import each
 
 KEY = "ollama-canary-0123456789"
 
@@ -54,35 +53,32 @@ def test_a_server_that_is_not_running_names_the_command():
     assert [line[:2] for line in dead.doctor()] == [("server", False)]
 
 
-@pytest.mark.parametrize(
-    ("answer", "error", "words"),
-    [
-        (Answer({"error": "server busy, please try again. maximum pending requests"}, 503), CallError, "busy"),
-        (Answer({"error": "unauthorized"}, 401), AuthError, "unauthorized"),
-        (Answer({"error": "too many requests"}, 429), CallError, "too many"),
-        (Answer({"error": "invalid format: expected \"json\" or a JSON schema"}, 400), CallError, "invalid format"),
-        (Answer({"error": "an error was encountered while running the model"}, 500), CallError, "500"),
-        (Answer({"error": "an error under 200"}), CallError, "an error under 200"),
-        (Answer('{"message":{"content":"8"},"done":false}\n{"error":"runner died"}\n'), CallError,
-         "broke off its answer with an error: runner died"),
-        (Answer({"error": "runner died", "done": True, "message": {"content": "85"}}), CallError, "runner died"),
-        (Answer(done("load")), CallError, "'load'"),
-        (Answer(done("unload")), CallError, "'unload'"),
-        (Answer(done("")), CallError, "done_reason ''"),
-        (Answer({"error": "model 'llama3' not found"}, 404), ModelNotFound, "`ollama pull llama3`"),
-        (Answer({"error": 'model "llama3" not found, try pulling it first'}, 404), ModelNotFound, "pull llama3"),
-        (Answer("404 page not found", 404), BackendError, "is this an Ollama server"),
-        (Answer({"error": "forbidden"}, 403), AuthError, "forbidden"),
-        (Answer({"error": '"llama3" does not support chat'}, 400), BackendError, "cannot use 'llama3'"),
-        (Answer({"error": "model requires more system memory (9 GiB) than is available (2 GiB)"}, 500), BackendError,
-         "cannot use 'llama3': model requires more system memory"),
-        (Answer("", 301, headers={"location": "https://elsewhere.example/"}), BackendError, "elsewhere.*set host"),
-        (Answer(None, 500), CallError, "500"),
-        (Answer("null"), CallError, "NoneType"),
-        (Answer("<html>proxy</html>", 502), CallError, "proxy"),
-        (Answer('{"message": {"content": "8'), CallError, "not JSON"),
-        (Answer(drop=True), CallError, "lost"),
-    ],
+@each(
+    (Answer({"error": "server busy, please try again. maximum pending requests"}, 503), CallError, "busy"),
+    (Answer({"error": "unauthorized"}, 401), AuthError, "unauthorized"),
+    (Answer({"error": "too many requests"}, 429), CallError, "too many"),
+    (Answer({"error": "invalid format: expected \"json\" or a JSON schema"}, 400), CallError, "invalid format"),
+    (Answer({"error": "an error was encountered while running the model"}, 500), CallError, "500"),
+    (Answer({"error": "an error under 200"}), CallError, "an error under 200"),
+    (Answer('{"message":{"content":"8"},"done":false}\n{"error":"runner died"}\n'), CallError,
+     "broke off its answer with an error: runner died"),
+    (Answer({"error": "runner died", "done": True, "message": {"content": "85"}}), CallError, "runner died"),
+    (Answer(done("load")), CallError, "'load'"),
+    (Answer(done("unload")), CallError, "'unload'"),
+    (Answer(done("")), CallError, "done_reason ''"),
+    (Answer({"error": "model 'llama3' not found"}, 404), ModelNotFound, "`ollama pull llama3`"),
+    (Answer({"error": 'model "llama3" not found, try pulling it first'}, 404), ModelNotFound, "pull llama3"),
+    (Answer("404 page not found", 404), BackendError, "is this an Ollama server"),
+    (Answer({"error": "forbidden"}, 403), AuthError, "forbidden"),
+    (Answer({"error": '"llama3" does not support chat'}, 400), BackendError, "cannot use 'llama3'"),
+    (Answer({"error": "model requires more system memory (9 GiB) than is available (2 GiB)"}, 500), BackendError,
+     "cannot use 'llama3': model requires more system memory"),
+    (Answer("", 301, headers={"location": "https://elsewhere.example/"}), BackendError, "elsewhere.*set host"),
+    (Answer(None, 500), CallError, "500"),
+    (Answer("null"), CallError, "NoneType"),
+    (Answer("<html>proxy</html>", 502), CallError, "proxy"),
+    (Answer('{"message": {"content": "8'), CallError, "not JSON"),
+    (Answer(drop=True), CallError, "lost"),
 )  # fmt: skip
 def test_errors_are_told_apart(answer, error, words):
     with emulation(faults=[answer]) as server, pytest.raises(error, match=words) as caught:
@@ -90,14 +86,11 @@ def test_errors_are_told_apart(answer, error, words):
     assert type(caught.value) is error or error is CallError
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "the input length exceeds the context length",
-        "the prompt is longer than the context length currently available to the model; shorten the prompt",
-        '{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size (8 tokens)"}}',
-        "prompt too long; exceeded max context length by 10 tokens",
-    ],
+@each(
+    "the input length exceeds the context length",
+    "the prompt is longer than the context length currently available to the model; shorten the prompt",
+    '{"error":{"code":400,"message":"request (9 tokens) exceeds the available context size (8 tokens)"}}',
+    "prompt too long; exceeded max context length by 10 tokens",
 )
 def test_every_way_of_saying_too_long_is_a_truncated_reply(words):
     with emulation(faults=[Answer({"error": words}, 400)]) as server:
@@ -118,7 +111,7 @@ def test_an_empty_reply_is_complete_and_says_that_it_is_empty():
     assert (reply.status, reply.text, reply.detail, reply.tokens) == ("complete", "", "the reply holds no content", ())
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@each(429, 503)
 def test_a_server_that_stays_busy_is_a_failed_call_after_the_retries(status):
     busy = Answer({"error": "server busy, please try again. maximum pending requests exceeded"}, status, RETRY_NOW)
     with emulation(faults=[busy] * 3) as server, pytest.raises(CallError, match="server busy"):
@@ -173,12 +166,12 @@ def test_a_named_key_that_is_not_set_is_found_by_preflight():
     assert "NO_SUCH_KEY" in problem.message
 
 
-@pytest.mark.parametrize("keep_alive", ["10m", "1h30m", "-1s", "1.5h", "0", "90s", 0, -1, 3600])
+@each("10m", "1h30m", "-1s", "1.5h", "0", "90s", 0, -1, 3600)
 def test_durations(keep_alive):
     assert OllamaOptions(keep_alive=keep_alive).keep_alive == keep_alive
 
 
-@pytest.mark.parametrize("keep_alive", ["10 minutes", "300", "-1", "", "m", "10m "])
+@each("10 minutes", "300", "-1", "", "m", "10m ")
 def test_what_the_server_would_refuse_as_a_duration_is_refused_before(keep_alive):
     with pytest.raises(ValidationError, match='is no duration: write "10m"'):
         OllamaOptions(keep_alive=keep_alive)

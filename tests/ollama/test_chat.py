@@ -1,11 +1,10 @@
 """The body of /api/chat, and every shape of its answer."""
 
-from __future__ import annotations
-
 import pytest
 
 from judgekit import CallError, Message, Request, Sampling, Usage
 from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, read_reply
+from tables import each
 
 ASK = Request(messages=(Message(role="user", content="Grade this answer from 0 to 100."),))
 
@@ -56,9 +55,7 @@ def test_what_the_request_leaves_open_is_not_sent():
     assert not {"format", "logprobs", "top_logprobs"} & sent.keys()
 
 
-@pytest.mark.parametrize(
-    ("seed", "sent"), [(0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None)]
-)
+@each((0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None))
 def test_no_seed_is_one_that_llama_cpp_takes_for_none(seed, sent):
     options = body(ASK.model_copy(update={"sampling": Sampling(seed=seed)}))["options"]
     assert options.get("seed") == sent
@@ -95,27 +92,24 @@ def test_a_reply_of_thoughts_alone_says_so():
     assert reply.detail == "cut at the token limit; the reply holds no content, only thoughts"
 
 
-@pytest.mark.parametrize("count", [None, 0, "many"])
+@each(None, 0, "many")
 def test_a_server_that_does_not_count_is_noted(count):
     reply = read(prompt_eval_count=count)
     assert reply.usage is None
     assert reply.notes == ("the server gave no prompt_eval_count: a cut prompt would go unseen",)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ([], "list where a chat reply was due"),
-        ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
-        (said(done_reason="load"), "done_reason 'load'"),
-        (said(done_reason="unload"), "done_reason 'unload'"),
-        (said(done_reason=None), "done_reason None"),
-        (said(done=False), "half of a chat reply"),
-        ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
-        ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
-        (said(None), "without content"),
-        (said(85), "without content"),
-    ],
+@each(
+    ([], "list where a chat reply was due"),
+    ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
+    (said(done_reason="load"), "done_reason 'load'"),
+    (said(done_reason="unload"), "done_reason 'unload'"),
+    (said(done_reason=None), "done_reason None"),
+    (said(done=False), "half of a chat reply"),
+    ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
+    ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
+    (said(None), "without content"),
+    (said(85), "without content"),
 )
 def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
     with pytest.raises(CallError, match=words):
@@ -129,15 +123,12 @@ def test_every_known_option_passes():
     check_option_names(OPTION_NAMES)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
-        ("temprature", "did you mean 'temperature'"),
-        ("zzzz", "no option 'zzzz'$"),
-        ("num_ctx", "has a key of its own, beside `options`: num_ctx"),
-        ("num_predict", "beside `options`: max_new_tokens"),
-    ],
+@each(
+    ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
+    ("temprature", "did you mean 'temperature'"),
+    ("zzzz", "no option 'zzzz'$"),
+    ("num_ctx", "has a key of its own, beside `options`: num_ctx"),
+    ("num_predict", "beside `options`: max_new_tokens"),
 )
 def test_an_unknown_option_is_refused(name, words):
     with pytest.raises(ValueError, match=words):

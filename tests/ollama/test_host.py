@@ -1,10 +1,9 @@
 """OLLAMA_HOST → address, by the server's own rules."""
 
-from __future__ import annotations
-
 import pytest
 
 from judgekit_ollama.host import parse_host
+from tables import each
 
 CASES = [
     # nothing, and the parts of an address alone
@@ -104,10 +103,7 @@ def test_parse_host(value, address):
     assert parse_host(value) == address
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["ftp://example.com", "HTTP://example.com", "a b", "a:b:c", "user@example.com", "[x", "://x", "unix:///tmp/x"],
-)
+@each("ftp://example.com", "HTTP://example.com", "a b", "a:b:c", "user@example.com", "[x", "://x", "unix:///tmp/x")
 def test_what_cannot_be_an_address(value):
     with pytest.raises(ValueError, match="Ollama server"):
         parse_host(value)

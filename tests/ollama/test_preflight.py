@@ -1,16 +1,13 @@
 """What is found before any call: identity, warnings, `judgekit doctor ollama`."""
 
-from __future__ import annotations
-
 import hashlib
 import re
-
-import pytest
 
 from json_server import Answer
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OllamaEmulation, Script
 from ollama_judge import backend, emulation
+from tables import each
 
 
 def test_identity_has_the_digest_and_is_asked_once():
@@ -44,16 +41,13 @@ def test_servers_on_two_ports_are_two_and_the_default_one_is_as_ledgers_hold_it(
         assert not usual.is_identity(first.identity())
 
 
-@pytest.mark.parametrize(
-    ("asked", "served"),
-    [
-        ("llama3", "llama3:latest"),
-        ("llama3:8b", "llama3:8b"),
-        ("Llama3:8B", "llama3:8b"),
-        ("registry.ollama.ai/library/llama3", "llama3:latest"),
-        ("hf.co/bartowski/Llama-3:Q4_K_M", "hf.co/bartowski/Llama-3:Q4_K_M"),
-        ("hf.co:443/someone/model", "hf.co:443/someone/model:latest"),
-    ],
+@each(
+    ("llama3", "llama3:latest"),
+    ("llama3:8b", "llama3:8b"),
+    ("Llama3:8B", "llama3:8b"),
+    ("registry.ollama.ai/library/llama3", "llama3:latest"),
+    ("hf.co/bartowski/Llama-3:Q4_K_M", "hf.co/bartowski/Llama-3:Q4_K_M"),
+    ("hf.co:443/someone/model", "hf.co:443/someone/model:latest"),
 )
 def test_a_model_is_found_with_and_without_its_tag(asked, served):
     with emulation(models=["other:latest", served]) as server:
@@ -97,14 +91,11 @@ def test_doctor_does_not_judge_a_build_from_source():
     assert lines["JSON schema"] is None
 
 
-@pytest.mark.parametrize(
-    ("settings", "good", "words"),
-    [
-        ({}, True, "given with a reply of one token"),
-        ({"drops": ["logprobs"]}, False, "without the log-probabilities that it was asked for"),
-        ({"faults": [Answer({"error": "out of memory"}, 400)]}, None, "a question of one word failed: .*out of memory"),
-        ({"faults": [Answer({"error": "it does not support chat"}, 400)]}, False, "cannot use 'llama3'"),
-    ],
+@each(
+    ({}, True, "given with a reply of one token"),
+    ({"drops": ["logprobs"]}, False, "without the log-probabilities that it was asked for"),
+    ({"faults": [Answer({"error": "out of memory"}, 400)]}, None, "a question of one word failed: .*out of memory"),
+    ({"faults": [Answer({"error": "it does not support chat"}, 400)]}, False, "cannot use 'llama3'"),
 )
 def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settings, good, words):
     with emulation(**settings) as server:
@@ -121,7 +112,7 @@ def test_an_old_server_is_warned_about_before_any_call():
     assert server.chats == []
 
 
-@pytest.mark.parametrize(("version", "lacks"), [("0.12.10", True), ("0.12.11", False), ("0.0.0", False)])
+@each(("0.12.10", True), ("0.12.11", False), ("0.0.0", False))
 def test_log_probabilities_that_the_version_does_not_have_are_known_before_any_call(version, lacks):
     with emulation(version=version) as server:
         judge = backend(server)
@@ -141,15 +132,12 @@ def test_a_server_that_tells_nothing_of_the_model_is_no_problem():
     assert lines["context length"] == (None, "not told by the server; num_ctx is 4096")
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "words"),
-    [
-        ("/api/version", {}, "tells no version"),
-        ("/api/version", [], "is not Ollama's"),
-        ("/api/tags", {"models": None}, "has no model 'llama3'"),
-        ("/api/tags", {"models": ["llama3:latest", {"name": None}]}, "has no model 'llama3'"),
-        ("/api/tags", {"models": [{"name": "llama3:latest"}]}, "gives no digest of 'llama3'"),
-    ],
+@each(
+    ("/api/version", {}, "tells no version"),
+    ("/api/version", [], "is not Ollama's"),
+    ("/api/tags", {"models": None}, "has no model 'llama3'"),
+    ("/api/tags", {"models": ["llama3:latest", {"name": None}]}, "has no model 'llama3'"),
+    ("/api/tags", {"models": [{"name": "llama3:latest"}]}, "gives no digest of 'llama3'"),
 )
 def test_a_strange_server_is_found_in_preflight(path, body, words):
     class Strange(OllamaEmulation):

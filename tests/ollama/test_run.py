@@ -1,7 +1,5 @@
 """Whole runs with a judge on an emulated Ollama server, by the command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

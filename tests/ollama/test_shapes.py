@@ -1,7 +1,5 @@
 """The emulation, asked by the official client and by ours, with a script and with a real model behind it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -14,6 +12,7 @@ from judgekit import Message, Request, Sampling
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OPTIONS, Llama, OllamaEmulation, Script, Spoken
 from real_model import llama_url
+from tables import each
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
 SCHEMA = {"enum": ["yes", "no"]}
@@ -60,15 +59,12 @@ def test_the_official_client_reads_models_and_facts(scripted):
     assert client.show("llama3").capabilities == ["completion"]
 
 
-@pytest.mark.parametrize(
-    ("ask", "status", "words"),
-    [
-        (lambda client: client.chat("absent", MESSAGES), 404, "model 'absent' not found"),
-        (lambda client: client.show("absent"), 404, "model 'absent' not found"),
-        (lambda client: client.chat("llama3", MESSAGES, think=True), 400, '"llama3" does not support thinking'),
-    ],
+@each(
+    (lambda client: client.chat("absent", MESSAGES), 404, "model 'absent' not found"),
+    (lambda client: client.show("absent"), 404, "model 'absent' not found"),
+    (lambda client: client.chat("llama3", MESSAGES, think=True), 400, '"llama3" does not support thinking'),
 )
-def test_the_official_client_reads_errors(scripted, ask, status, words):
+def test_the_official_client_reads_errors(ask, status, words, scripted):
     with pytest.raises(ollama.ResponseError) as caught:
         ask(ollama.Client(scripted.url))
     assert (caught.value.status_code, caught.value.error) == (status, words)
@@ -87,7 +83,7 @@ def test_a_chat_without_messages_loads_and_unloads(scripted):
     assert client.chat("llama3", [], keep_alive=0).done_reason == "unload"
 
 
-@pytest.mark.parametrize(("version", "read"), [("0.12.3", 64), ("0.29.0", 64), ("0.30.9", 34), ("0.33.0", 34)])
+@each(("0.12.3", 64), ("0.29.0", 64), ("0.30.9", 34), ("0.33.0", 34))
 def test_the_emulation_cuts_as_ollama_does_unless_told_not_to(version, read):
     long = [{"role": "user", "content": "word " * 100}]
     with OllamaEmulation(Script("85"), version=version) as server:

@@ -1,7 +1,5 @@
 """The log-probabilities of a reply: read whole, or not at all."""
 
-from __future__ import annotations
-
 import json
 import math
 
@@ -9,6 +7,7 @@ import pytest
 
 from judgekit import CallError, Message, Request, Token
 from judgekit_ollama.tokens import NoLogprobs, read_tokens
+from tables import each
 
 ASK = Request(messages=(Message(role="user", content="Grade this."),), top_logprobs=2)
 
@@ -38,7 +37,7 @@ def test_no_more_alternatives_than_were_asked_for():
     assert [len(token.top) for token in read([entry("8", top=top)])] == [2]
 
 
-@pytest.mark.parametrize("entries", [None, []])
+@each(None, [])
 def test_a_server_that_ignores_the_wish_is_found_out(entries):
     with pytest.raises(NoLogprobs, match="without the log-probabilities"):
         read(entries)
@@ -48,7 +47,7 @@ def test_a_reply_that_ended_at_once_has_no_tokens():
     assert read(None, content="") == ()
 
 
-@pytest.mark.parametrize("top", [[], None])
+@each([], None)
 def test_a_server_without_the_alternatives_is_found_out(top):
     with pytest.raises(NoLogprobs, match="without the alternatives"):
         read([{**entry("8"), "top_logprobs": top}])
@@ -74,25 +73,22 @@ def test_a_rounding_error_above_zero_is_zero():
     assert (token.logprob, token.top[0]) == (0.0, ("85", 0.0))
 
 
-@pytest.mark.parametrize(
-    "entries",
-    [
-        {"content": [entry("8")]},  # OpenAI's shape
-        "85",
-        [None],
-        [{"token": "8"}],
-        [{"logprob": -1.0}],
-        [{**entry("8"), "token": 8}],
-        [{**entry("8"), "logprob": "-1"}],
-        [{**entry("8"), "logprob": True}],
-        [{**entry("8"), "logprob": 0.97}],  # a probability
-        [{**entry("8"), "logprob": 10**400}],
-        [{**entry("8"), "logprob": -(10**400)}],
-        json.loads('[{"token": "8", "logprob": -1e999, "top_logprobs": []}]'),
-        [{**entry("8"), "logprob": math.nan}],
-        [{**entry("8"), "top_logprobs": {"8": -1.0}}],
-        [{**entry("8"), "top_logprobs": [{"token": "8"}]}],
-    ],
+@each(
+    {"content": [entry("8")]},  # OpenAI's shape
+    "85",
+    [None],
+    [{"token": "8"}],
+    [{"logprob": -1.0}],
+    [{**entry("8"), "token": 8}],
+    [{**entry("8"), "logprob": "-1"}],
+    [{**entry("8"), "logprob": True}],
+    [{**entry("8"), "logprob": 0.97}],  # a probability
+    [{**entry("8"), "logprob": 10**400}],
+    [{**entry("8"), "logprob": -(10**400)}],
+    json.loads('[{"token": "8", "logprob": -1e999, "top_logprobs": []}]'),
+    [{**entry("8"), "logprob": math.nan}],
+    [{**entry("8"), "top_logprobs": {"8": -1.0}}],
+    [{**entry("8"), "top_logprobs": [{"token": "8"}]}],
 )
 def test_an_unknown_shape_is_an_error_and_no_number(entries):
     with pytest.raises(CallError, match="the server sent"):

@@ -1,7 +1,5 @@
 """Which key goes where, what preflight finds, and what the record says of the server."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -15,6 +13,7 @@ from judgekit import ConfigError, Message, Request, build_options
 from judgekit.testing import closed_port
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
+from tables import each
 
 ASK = Request(messages=(Message(role="user", content="hi"),))
 KEY = "sk-canary-0123456789abcdef"
@@ -97,7 +96,7 @@ def test_a_server_that_is_down_is_found_by_preflight():
     assert "is the server running" in problem.message
 
 
-@pytest.mark.parametrize("address", ["localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1"])
+@each("localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1")
 def test_an_address_that_is_none(address):
     [problem] = backend(address).check()
     assert problem.exit_code == 2
@@ -217,7 +216,7 @@ def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
     assert KEY not in json.dumps(identity)
 
 
-@pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True}])
+@each({"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True})
 def test_extra_cannot_replace_what_the_request_sets(extra):
     with pytest.raises(ValidationError, match="cannot stand in `extra`"):
         OpenAIOptions(model="m", extra=extra)

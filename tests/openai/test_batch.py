@@ -1,7 +1,5 @@
 """Many requests by the Batch API: whatever happens to it, each call gets its own reply or a typed failure."""
 
-from __future__ import annotations
-
 import json
 import time
 
@@ -27,6 +25,7 @@ from judgekit_openai import batch_api, batching
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from lone_caller import LoneCaller
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
+from tables import each
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}}
 
@@ -174,7 +173,7 @@ def test_log_probabilities_in_a_batch_and_their_absence():
 # --- what can become of a batch ---
 
 
-@pytest.mark.parametrize("fate", ["expired", "cancelled"])
+@each("expired", "cancelled")
 def test_lines_that_were_not_worked_on_are_typed(fate):
     with OpenAIFake(echo) as fake:
         fake.batches.ends_as = fate
@@ -184,7 +183,7 @@ def test_lines_that_were_not_worked_on_are_typed(fate):
     assert (replies[1].status, replies[1].detail) == ("error", f"batch_{fate}: This request was not executed.")
 
 
-@pytest.mark.parametrize("word", ["Canceled", "COMPLETED"])
+@each("Canceled", "COMPLETED")
 def test_other_servers_spell_the_end_in_other_ways(word):
     with OpenAIFake(echo) as fake:
         fake.batches.ends_as = word
@@ -199,13 +198,10 @@ def test_a_line_without_any_result_is_typed():
     assert replies[1].detail == "the batch batch_0000 ended as completed, without a result for this call"
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "words"),
-    [
-        ("token_limit_exceeded", BackendError, "Enough is enough; a smaller batch_size may fit the limit"),
-        ("billing_hard_limit_reached", QuotaError, "Enough is enough"),
-        ("invalid_json_line", BackendError, "batch_0000 was refused: Enough is enough"),
-    ],
+@each(
+    ("token_limit_exceeded", BackendError, "Enough is enough; a smaller batch_size may fit the limit"),
+    ("billing_hard_limit_reached", QuotaError, "Enough is enough"),
+    ("invalid_json_line", BackendError, "batch_0000 was refused: Enough is enough"),
 )
 def test_a_batch_that_is_refused_as_a_whole_says_so_in_the_servers_words(code, error, words):
     with OpenAIFake(echo) as fake:
@@ -240,8 +236,8 @@ def test_preflight_creates_nothing():
     assert (fake.batches.created, fake.batches.files) == ([], {})
 
 
-@pytest.mark.parametrize(("bound", "most"), [("MOST_LINES", 2), ("MOST_BYTES", 500)])
-def test_what_is_too_much_for_one_file_goes_into_several(monkeypatch, bound, most):
+@each(("MOST_LINES", 2), ("MOST_BYTES", 500))
+def test_what_is_too_much_for_one_file_goes_into_several(bound, most, monkeypatch):
     monkeypatch.setattr(batching, bound, most)
     with OpenAIFake(echo) as fake:
         assert texts(backend(fake).generate([*QUESTIONS, *map(request, ("four", "five"))])) == [
@@ -325,7 +321,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path, monkeypatch):
     assert len(fake.batches.created) == 2
 
 
-@pytest.mark.parametrize("lists", [True, False])
+@each(True, False)
 def test_a_creation_whose_answer_is_lost_is_looked_for_before_it_is_tried_again(lists):
     with OpenAIFake(echo) as fake:
         respond = fake.respond

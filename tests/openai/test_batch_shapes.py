@@ -1,7 +1,5 @@
 """The fake's Batch API as the official client sees it, and ours on the same wire."""
 
-from __future__ import annotations
-
 import io
 import json
 

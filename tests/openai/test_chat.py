@@ -1,7 +1,5 @@
 """What goes over the wire, what the server may refuse, and what its errors mean."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest
@@ -23,6 +21,7 @@ from judgekit.testing import closed_port
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from judgekit_openai.chat import response_format, strict_schema
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
+from tables import each
 
 SCHEMA = {"type": "object", "title": "a verdict!", "properties": {"score": {"type": "integer"}}}
 JUDGE = Sampling(temperature=0.0, seed=123, max_new_tokens=16)
@@ -68,15 +67,12 @@ def test_other_servers_get_open_values_as_the_api_documents_them():
     assert (fake.bodies[0]["temperature"], fake.bodies[0]["top_p"]) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("base_url", "field"),
-    [
-        ("https://api.openai.com/v1", "max_completion_tokens"),
-        ("https://eu.api.openai.com/v1", "max_completion_tokens"),
-        ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
-        ("http://127.0.0.1:8000/v1", "max_tokens"),
-        ("https://api.openai.com.example.org/v1", "max_tokens"),
-    ],
+@each(
+    ("https://api.openai.com/v1", "max_completion_tokens"),
+    ("https://eu.api.openai.com/v1", "max_completion_tokens"),
+    ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+    ("http://127.0.0.1:8000/v1", "max_tokens"),
+    ("https://api.openai.com.example.org/v1", "max_tokens"),
 )
 def test_the_cap_on_tokens_is_named_as_the_server_knows_it(base_url, field):
     assert OpenAIBackend(OpenAIOptions(model="m", base_url=base_url)).identity()["max_tokens_field"] == field
@@ -175,7 +171,7 @@ def no_json(body):
     return failure(400, "response_format is unknown here") if "response_format" in body else "4"
 
 
-@pytest.mark.parametrize(("server", "form", "calls"), [(only_json_object, "json_object", 2), (no_json, "none", 3)])
+@each((only_json_object, "json_object", 2), (no_json, "none", 3))
 def test_a_refused_schema_gives_way_step_by_step(server, form, calls):
     with OpenAIFake(server) as fake:
         judge = backend(fake)
@@ -230,26 +226,23 @@ AZURE_FILTER = {"error": {"message": "The response was filtered", "type": None, 
                           "innererror": {"code": "ResponsibleAIPolicyViolation"}}}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        refuse_parameter("temperature", "unsupported_parameter"),
-        refuse_parameter("temperature.default", "unknown_parameter"),
-        failure(400, "Unrecognized request argument supplied: temperature"),
-        failure(400, "temperature is not supported with this model", param="temperature"),
-        failure(400, "This model does not support the parameter `temperature`.", code=400),
-        Answer({"error": "temperature is not supported by this model"}, 400),
-        Answer({"object": "error", "message": "Unsupported parameter: 'temperature'", "param": None, "code": 400}, 400),
-        Answer(detail("temperature"), 422),
-        Answer({"object": "error", "message": detail("temperature"), "type": "invalid_request_error"}, 422),
-        Answer([{"error": {"code": 400, "message": 'Unknown name "temperature": cannot find field.'}}], 400),
-        Answer({"error": {"message": "Provider returned error", "code": 400, "metadata": {
-            "raw": '{"error": {"message": "No.", "param": "temperature", "code": "unsupported_value"}}'}}}, 400),
-        Answer({"error": {"message": "litellm.BadRequestError: OpenAIException - Error code: 400 - {'error': "
-                "{'message': \"Unsupported value: 'temperature' does not support 0 with this model.\", "
-                "'param': 'temperature'}}",
-                "type": None, "param": None, "code": "400"}}, 400),
-    ],
+@each(
+    refuse_parameter("temperature", "unsupported_parameter"),
+    refuse_parameter("temperature.default", "unknown_parameter"),
+    failure(400, "Unrecognized request argument supplied: temperature"),
+    failure(400, "temperature is not supported with this model", param="temperature"),
+    failure(400, "This model does not support the parameter `temperature`.", code=400),
+    Answer({"error": "temperature is not supported by this model"}, 400),
+    Answer({"object": "error", "message": "Unsupported parameter: 'temperature'", "param": None, "code": 400}, 400),
+    Answer(detail("temperature"), 422),
+    Answer({"object": "error", "message": detail("temperature"), "type": "invalid_request_error"}, 422),
+    Answer([{"error": {"code": 400, "message": 'Unknown name "temperature": cannot find field.'}}], 400),
+    Answer({"error": {"message": "Provider returned error", "code": 400, "metadata": {
+        "raw": '{"error": {"message": "No.", "param": "temperature", "code": "unsupported_value"}}'}}}, 400),
+    Answer({"error": {"message": "litellm.BadRequestError: OpenAIException - Error code: 400 - {'error': "
+            "{'message': \"Unsupported value: 'temperature' does not support 0 with this model.\", "
+            "'param': 'temperature'}}",
+            "type": None, "param": None, "code": "400"}}, 400),
 )  # fmt: skip
 def test_a_refused_parameter_is_recognised_in_every_shape(answer):
     with OpenAIFake(lambda body: answer if "temperature" in body else "85") as fake:
@@ -258,15 +251,12 @@ def test_a_refused_parameter_is_recognised_in_every_shape(answer):
     assert reply.notes == ("temperature was refused by the server and left out",)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        failure(400, "Invalid value for 'temperature': must be at most 2", param="temperature", code="invalid_value"),
-        failure(400, "The stop of this service is near; seed and stop are words. Streaming is not supported."),
-        failure(400, "Unsupported value: 'messages[0].role' does not support 'system'", code="unsupported_value",
-                param="messages[0].role"),
-        Answer("<html>temperature is not supported</html>", 500),
-    ],
+@each(
+    failure(400, "Invalid value for 'temperature': must be at most 2", param="temperature", code="invalid_value"),
+    failure(400, "The stop of this service is near; seed and stop are words. Streaming is not supported."),
+    failure(400, "Unsupported value: 'messages[0].role' does not support 'system'", code="unsupported_value",
+            param="messages[0].role"),
+    Answer("<html>temperature is not supported</html>", 500),
 )  # fmt: skip
 def test_what_is_no_refusal_of_a_parameter_is_an_error(answer):
     with OpenAIFake([answer]) as fake, pytest.raises(CallError):
@@ -274,13 +264,10 @@ def test_what_is_no_refusal_of_a_parameter_is_an_error(answer):
     assert len(fake.bodies) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        failure(400, "Unrecognized request argument supplied: max_completion_tokens"),
-        failure(400, "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens' instead."),
-        Answer(detail("max_completion_tokens"), 422),
-    ],
+@each(
+    failure(400, "Unrecognized request argument supplied: max_completion_tokens"),
+    failure(400, "Unsupported parameter: 'max_completion_tokens'. Use 'max_tokens' instead."),
+    Answer(detail("max_completion_tokens"), 422),
 )
 def test_an_old_server_gets_the_old_name_of_the_cap(answer):
     with OpenAIFake(lambda body: answer if "max_completion_tokens" in body else "85") as fake:
@@ -288,15 +275,12 @@ def test_an_old_server_gets_the_old_name_of_the_cap(answer):
     assert [body.get("max_tokens") for body in fake.bodies] == [None, 16, 16]
 
 
-@pytest.mark.parametrize(
-    ("words", "param"),
-    [
-        ("This response_format type is unavailable now", None),
-        ("json_schema is not supported by this model", None),
-        ("Structured outputs are not available for this model", None),
-        ("No such value", "response_format.json_schema"),
-        ("'messages' must contain the word 'json' to use 'response_format' of type 'json_object'.", "messages"),
-    ],
+@each(
+    ("This response_format type is unavailable now", None),
+    ("json_schema is not supported by this model", None),
+    ("Structured outputs are not available for this model", None),
+    ("No such value", "response_format.json_schema"),
+    ("'messages' must contain the word 'json' to use 'response_format' of type 'json_object'.", "messages"),
 )
 def test_a_refused_way_to_ask_for_json_is_recognised(words, param):
     with OpenAIFake(lambda body: failure(400, words, param=param) if "response_format" in body else "4") as fake:
@@ -339,16 +323,13 @@ def test_log_probabilities_are_asked_for_and_read():
     assert not fake.bodies[1].keys() & {"logprobs", "top_logprobs"}
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        failure(400, "'logprobs' is not supported with this model.", param="logprobs", code="unsupported_parameter"),
-        failure(400, "You are not allowed to request logprobs from this model"),
-        failure(422, "Requested sample logprobs of 20, which is greater than max allowed: 5"),
-        completion("4"),
-        completion("4", logprobs=[]),
-        completion("4", logprobs=[{**FOUR[0], "top_logprobs": []}]),
-    ],
+@each(
+    failure(400, "'logprobs' is not supported with this model.", param="logprobs", code="unsupported_parameter"),
+    failure(400, "You are not allowed to request logprobs from this model"),
+    failure(422, "Requested sample logprobs of 20, which is greater than max allowed: 5"),
+    completion("4"),
+    completion("4", logprobs=[]),
+    completion("4", logprobs=[{**FOUR[0], "top_logprobs": []}]),
 )
 def test_a_model_without_log_probabilities_is_named_and_nothing_more_is_sent(answer):
     with OpenAIFake([answer]) as fake, pytest.raises(BackendError, match=r"'judge' at .* gives no log-probabilities"):
@@ -364,9 +345,7 @@ def test_one_reply_without_them_is_one_failure():
             judge.generate([request(top_logprobs=5)])
 
 
-@pytest.mark.parametrize(
-    "answer", [completion(None), completion(None, refusal="No."), completion("8", finish_reason="content_filter")]
-)
+@each(completion(None), completion(None, refusal="No."), completion("8", finish_reason="content_filter"))
 def test_a_reply_without_text_has_no_tokens(answer):
     with OpenAIFake([answer]) as fake:
         [reply] = ask(fake, request(top_logprobs=5))
@@ -376,28 +355,25 @@ def test_a_reply_without_text_has_no_tokens(answer):
 # --- errors ---
 
 
-@pytest.mark.parametrize(
-    ("answer", "error", "words"),
-    [
-        (failure(404, "The model `judge` does not exist", code="model_not_found"), ModelNotFound, "no model 'judge'"),
-        (Answer({"object": "error", "message": "The model `judge` does not exist.", "type": "NotFoundError",
-                 "param": None, "code": 404}, 404), ModelNotFound, "has no model 'judge'"),
-        (failure(404, "The API deployment for this resource does not exist", code="DeploymentNotFound"), ModelNotFound,
-         "no model"),
-        (failure(404, "Invalid URL (POST /chat/completions)"), BackendError, "is base_url right"),
-        (Answer("<html><title>404</title><body>Not Found</body></html>", 404), BackendError, "is base_url right"),
-        (failure(401, "Incorrect API key provided"), AuthError, "key_env"),
-        (failure(429, "You exceeded your current quota", code="insufficient_quota"), QuotaError, "out of credit"),
-        (failure(429, "Rate limit reached", code="rate_limit_exceeded"), CallError, "429"),
-        (failure(500, "The server had an error"), CallError, "500"),
-        (Answer("<html>Bad Gateway</html>", 502), CallError, "Bad Gateway"),
-        (Answer({"error": "text"}, 400), CallError, "text"),
-        (Answer("", 503), CallError, "503"),
-        (Answer("<html>fine</html>"), CallError, "not JSON"),
-        (Answer('{"choices": [{"mess'), CallError, "not JSON"),
-        (Answer('{"choices": NaN}'), CallError, "not JSON"),
-        (Answer(drop=True), CallError, "lost"),
-    ],
+@each(
+    (failure(404, "The model `judge` does not exist", code="model_not_found"), ModelNotFound, "no model 'judge'"),
+    (Answer({"object": "error", "message": "The model `judge` does not exist.", "type": "NotFoundError",
+             "param": None, "code": 404}, 404), ModelNotFound, "has no model 'judge'"),
+    (failure(404, "The API deployment for this resource does not exist", code="DeploymentNotFound"), ModelNotFound,
+     "no model"),
+    (failure(404, "Invalid URL (POST /chat/completions)"), BackendError, "is base_url right"),
+    (Answer("<html><title>404</title><body>Not Found</body></html>", 404), BackendError, "is base_url right"),
+    (failure(401, "Incorrect API key provided"), AuthError, "key_env"),
+    (failure(429, "You exceeded your current quota", code="insufficient_quota"), QuotaError, "out of credit"),
+    (failure(429, "Rate limit reached", code="rate_limit_exceeded"), CallError, "429"),
+    (failure(500, "The server had an error"), CallError, "500"),
+    (Answer("<html>Bad Gateway</html>", 502), CallError, "Bad Gateway"),
+    (Answer({"error": "text"}, 400), CallError, "text"),
+    (Answer("", 503), CallError, "503"),
+    (Answer("<html>fine</html>"), CallError, "not JSON"),
+    (Answer('{"choices": [{"mess'), CallError, "not JSON"),
+    (Answer('{"choices": NaN}'), CallError, "not JSON"),
+    (Answer(drop=True), CallError, "lost"),
 )  # fmt: skip
 def test_errors_are_told_apart(answer, error, words):
     with OpenAIFake([answer]) as fake, pytest.raises(error, match=words) as caught:
@@ -405,15 +381,12 @@ def test_errors_are_told_apart(answer, error, words):
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        failure(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
-        Answer({"object": "error", "type": "BadRequestError", "code": 400,
-                "message": "This model's maximum context length is 2048 tokens. However, you requested 3000."}, 400),
-        Answer({"error": {"code": 400, "type": "exceed_context_size_error", "n_ctx": 2048,
-                          "message": "request (6031 tokens) exceeds the available context size (2048 tokens)"}}, 400),
-    ],
+@each(
+    failure(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
+    Answer({"object": "error", "type": "BadRequestError", "code": 400,
+            "message": "This model's maximum context length is 2048 tokens. However, you requested 3000."}, 400),
+    Answer({"error": {"code": 400, "type": "exceed_context_size_error", "n_ctx": 2048,
+                      "message": "request (6031 tokens) exceeds the available context size (2048 tokens)"}}, 400),
 )  # fmt: skip
 def test_a_prompt_that_does_not_fit_is_a_truncated_reply(answer):
     with OpenAIFake([answer]) as fake:
@@ -422,15 +395,12 @@ def test_a_prompt_that_does_not_fit_is_a_truncated_reply(answer):
     assert "does not fit the model's context" in reply.detail
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        failure(400, "The prompt triggered the content policy", code="content_filter"),
-        failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"),
-        Answer(AZURE_FILTER, 400),
-        Answer({"error": {"code": 403, "message": "Your input was flagged",
-                          "metadata": {"reasons": ["violence"], "flagged_input": "Grade"}}}, 403),
-    ],
+@each(
+    failure(400, "The prompt triggered the content policy", code="content_filter"),
+    failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"),
+    Answer(AZURE_FILTER, 400),
+    Answer({"error": {"code": 403, "message": "Your input was flagged",
+                      "metadata": {"reasons": ["violence"], "flagged_input": "Grade"}}}, 403),
 )  # fmt: skip
 def test_a_prompt_that_the_policy_forbids_is_a_refused_reply(answer):
     with OpenAIFake([answer]) as fake:

@@ -1,12 +1,11 @@
 """Every shape of a chat completion → its Reply, or a CallError."""
 
-from __future__ import annotations
-
 import pytest
 
 from judgekit import CallError, Usage
 from judgekit_openai.replies import read_reply, read_tokens
 from openai_fake import completion
+from tables import each
 
 
 def read(*args, **kwargs):
@@ -19,17 +18,14 @@ def test_a_plain_reply():
     assert reply.usage == Usage(prompt_tokens=20, completion_tokens=1)
 
 
-@pytest.mark.parametrize(
-    ("text", "fields", "status", "detail"),
-    [
-        ("8", {"finish_reason": "length"}, "truncated", "cut at the token limit"),
-        (None, {"finish_reason": "length"}, "truncated", "cut at the token limit; the reply holds no content"),
-        ("8", {"finish_reason": "content_filter"}, "refused", "cut by the server's content filter"),
-        (None, {"refusal": "I can't help with that."}, "refused", "the model refused to answer"),
-        (None, {}, "complete", "the reply holds no content"),
-        ("", {}, "complete", "the reply holds no content"),
-        (None, {"reasoning": "hm"}, "complete", "the reply holds no content, only reasoning"),
-    ],
+@each(
+    ("8", {"finish_reason": "length"}, "truncated", "cut at the token limit"),
+    (None, {"finish_reason": "length"}, "truncated", "cut at the token limit; the reply holds no content"),
+    ("8", {"finish_reason": "content_filter"}, "refused", "cut by the server's content filter"),
+    (None, {"refusal": "I can't help with that."}, "refused", "the model refused to answer"),
+    (None, {}, "complete", "the reply holds no content"),
+    ("", {}, "complete", "the reply holds no content"),
+    (None, {"reasoning": "hm"}, "complete", "the reply holds no content, only reasoning"),
 )
 def test_the_status_follows_the_finish_reason(text, fields, status, detail):
     reply = read(text, **fields)
@@ -40,7 +36,7 @@ def test_a_refusal_keeps_its_words():
     assert read(None, refusal="I can't help with that.").text == "I can't help with that."
 
 
-@pytest.mark.parametrize("field", ["reasoning", "reasoning_content", "thinking"])
+@each("reasoning", "reasoning_content", "thinking")
 def test_reasoning_is_kept_apart(field):
     reply = read("85", **{field: "The answer names the capital."})
     assert (reply.text, reply.reasoning) == ("85", "The answer names the capital.")
@@ -88,21 +84,18 @@ def test_usage_is_never_invented(usage):
     assert read_reply(body).usage is None
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ([], "list where a chat completion was due"),
-        ({}, "without choices"),
-        ({"choices": []}, "without choices"),
-        ({"choices": ["x"]}, "without choices"),
-        ({"choices": [{"finish_reason": "stop"}]}, "without a message"),
-        ({"error": {"message": "overloaded"}}, "an error under status 200: overloaded"),
-        ({"error": "overloaded"}, "an error under status 200: overloaded"),
-        (completion("85", finish_reason=None).body, "finish_reason None"),
-        (completion("85", finish_reason="tool_calls").body, "finish_reason 'tool_calls'"),
-        (completion(85).body, "int as a message's content"),
-        (completion([{"type": "text", "text": 85}]).body, "list as a message's content"),
-    ],
+@each(
+    ([], "list where a chat completion was due"),
+    ({}, "without choices"),
+    ({"choices": []}, "without choices"),
+    ({"choices": ["x"]}, "without choices"),
+    ({"choices": [{"finish_reason": "stop"}]}, "without a message"),
+    ({"error": {"message": "overloaded"}}, "an error under status 200: overloaded"),
+    ({"error": "overloaded"}, "an error under status 200: overloaded"),
+    (completion("85", finish_reason=None).body, "finish_reason None"),
+    (completion("85", finish_reason="tool_calls").body, "finish_reason 'tool_calls'"),
+    (completion(85).body, "int as a message's content"),
+    (completion([{"type": "text", "text": 85}]).body, "list as a message's content"),
 )
 def test_an_unknown_shape_is_an_error_and_no_answer(body, words):
     with pytest.raises(CallError, match=words):
@@ -129,7 +122,7 @@ def test_an_alternative_that_cannot_be_is_left_out():
     assert read_tokens(completion("8", logprobs=listed).body)[0].top == (("8", -0.5),)
 
 
-@pytest.mark.parametrize("found", [None, {}, {"content": None, "refusal": []}, {"content": []}])
+@each(None, {}, {"content": None, "refusal": []}, {"content": []})
 def test_no_tokens_are_no_tokens(found):
     body = completion("85").body
     body["choices"][0]["logprobs"] = found
@@ -138,20 +131,17 @@ def test_no_tokens_are_no_tokens(found):
     assert read_tokens(body) == ()
 
 
-@pytest.mark.parametrize(
-    "found",
-    [
-        {"content": [{"token": "8"}]},
-        {"content": [{"token": "8", "logprob": None}]},
-        {"content": [{"token": "8", "logprob": True}]},
-        {"content": [{"token": 8, "logprob": -1.0}]},
-        {"content": [{"token": "8", "logprob": "-1"}]},
-        {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": {"8": -1.0}}]},
-        {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": [{"token": "8"}]}]},
-        {"content": 8},
-        {"content": ["8"]},
-        ["8"],
-    ],
+@each(
+    {"content": [{"token": "8"}]},
+    {"content": [{"token": "8", "logprob": None}]},
+    {"content": [{"token": "8", "logprob": True}]},
+    {"content": [{"token": 8, "logprob": -1.0}]},
+    {"content": [{"token": "8", "logprob": "-1"}]},
+    {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": {"8": -1.0}}]},
+    {"content": [{"token": "8", "logprob": -1.0, "top_logprobs": [{"token": "8"}]}]},
+    {"content": 8},
+    {"content": ["8"]},
+    ["8"],
 )
 def test_log_probabilities_of_an_unknown_shape_are_never_guessed(found):
     body = completion("85").body

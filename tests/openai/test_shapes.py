@@ -1,7 +1,5 @@
 """The fake and the real server (llama.cpp over a real model), both asked by the official client and by ours."""
 
-from __future__ import annotations
-
 import json
 import math
 
@@ -13,6 +11,7 @@ from judgekit import Message, Request, Sampling
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import OpenAIFake, completion, failure
 from real_model import llama_url
+from tables import each
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
 SCHEMA = {"enum": ["yes", "no"]}
@@ -50,11 +49,8 @@ def test_the_official_client_reads_the_fakes_models():
         assert [model.id for model in client(fake.base_url).models.list()] == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(400, openai.BadRequestError), (401, openai.AuthenticationError), (404, openai.NotFoundError),
-     (429, openai.RateLimitError), (500, openai.InternalServerError)],
-)  # fmt: skip
+@each((400, openai.BadRequestError), (401, openai.AuthenticationError), (404, openai.NotFoundError),
+ (429, openai.RateLimitError), (500, openai.InternalServerError))  # fmt: skip
 def test_the_official_client_reads_the_fakes_errors(status, error):
     answer = failure(status, "so it is", code="some_code", param="temperature")
     with OpenAIFake([answer]) as fake, pytest.raises(error) as caught:
