@@ -53,7 +53,7 @@ def results(content):
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rule_is_one_case_and_only_quality_is_a_failure():
+def test_a_rule_is_one_case_and_counts_are_those_of_the_cases():
     found = results(document(junit(gated(claim("FAIL"), limit("PASS"), claim("INCONCLUSIVE", metric="other")), [])))
     (failure,) = found["quality, sft: margin"]
     assert isinstance(failure, Failure)
@@ -64,6 +64,12 @@ def test_a_rule_is_one_case_and_only_quality_is_a_failure():
     (unknown,) = found["other, sft: margin"]
     assert isinstance(unknown, Error), "neither a failure, which nobody has shown, nor a skip, which is green"
     assert unknown.type == "inconclusive"
+    content = document(junit(gated(claim("FAIL"), limit("PASS"), claim("INCONCLUSIVE", metric="other")), []))
+    (suite,) = suites(content)
+    counted = (suite.tests, suite.failures, suite.errors, suite.skipped)
+    suite.update_statistics()
+    assert counted == (suite.tests, suite.failures, suite.errors, suite.skipped)
+    assert counted[1:3] == (1, 1)
 
 
 @pytest.mark.parametrize("claims", [(), (claim("PASS"),)])
@@ -88,26 +94,21 @@ def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors():
     assert "judge model: a in the run" in error.text
 
 
-def test_counts_are_those_of_the_cases():
-    content = document(junit(gated(claim("FAIL"), limit("PASS"), claim("INCONCLUSIVE", metric="other")), []))
-    (suite,) = suites(content)
-    counted = (suite.tests, suite.failures, suite.errors, suite.skipped)
-    suite.update_statistics()
-    assert counted == (suite.tests, suite.failures, suite.errors, suite.skipped)
-    assert counted[1:3] == (1, 1)
-
-
-def test_a_run_without_a_gate_says_what_was_measured():
+def test_what_was_not_measured_is_no_pass():
+    view = gated(estimates=(), differences=(), cards=())
+    assert outcome(cases(view)) == "error"
+    assert outcome([]) == "error"
     found = results(document(junit(sample_run(), [])))
     assert found["quality, sft"] == []
     (error,) = found["rouge, sft"]
     assert isinstance(error, Error), "a number that does not exist is no pass"
-
-
-def test_an_empty_run_is_no_pass():
-    view = gated(estimates=(), differences=(), cards=())
-    assert outcome(cases(view)) == "error"
-    assert outcome([]) == "error"
+    record = sample_run().record
+    failed = record.cards[0].model_copy(update={"passed": False})
+    assert outcome([one for one in cases(gated(cards=(failed,))) if one.group == "judges"]) == "inconclusive"
+    check = failed.checks[0].model_copy(update={"value": -7.3, "expected": "-5 … +5", "passed": False})
+    below = failed.model_copy(update={"checks": (check,)})
+    (case,) = (one for one in cases(gated(cards=(below,))) if one.group == "judges")
+    assert f"{check.label}: −7.3, expected −5 … +5" in case.lines
 
 
 def test_items_are_cases_of_their_own_and_what_has_no_score_is_not_passed():
@@ -122,16 +123,6 @@ def test_items_are_cases_of_their_own_and_what_has_no_score_is_not_passed():
     assert by_kind[Error], "an unanswered call is an error"
     assert all(case.result[0].message for case in by_kind[Skipped])
     assert len({(case.classname, case.name) for case in items}) == len(items)
-
-
-def test_a_failed_judge_card_is_no_pass_without_a_gate():
-    record = sample_run().record
-    failed = record.cards[0].model_copy(update={"passed": False})
-    assert outcome([one for one in cases(gated(cards=(failed,))) if one.group == "judges"]) == "inconclusive"
-    check = failed.checks[0].model_copy(update={"value": -7.3, "expected": "-5 … +5", "passed": False})
-    below = failed.model_copy(update={"checks": (check,)})
-    (case,) = (one for one in cases(gated(cards=(below,))) if one.group == "judges")
-    assert f"{check.label}: −7.3, expected −5 … +5" in case.lines
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
@@ -152,7 +143,7 @@ def inline(content):
     return [child for token in tokens(content) for child in token.children or ()]
 
 
-def test_markdown_leads_with_the_verdict_and_has_the_table_in_words():
+def test_markdown_says_the_outcome_first():
     content = document(markdown(gated(claim("FAIL"), limit("PASS")), []))
     text = content.decode()
     assert text.startswith("## ❌ FAIL: ")
@@ -162,14 +153,8 @@ def test_markdown_leads_with_the_verdict_and_has_the_table_in_words():
     assert "between 72.6 and 82.5 (95 % interval, bootstrap)" in text
     assert "90.0 → 10.0" in text
     assert text.index("**worse**") < text.index("**better**")
-
-
-def test_markdown_says_the_outcome():
     for word in ("PASS", "FAIL", "INCONCLUSIVE"):
         assert word in document(markdown(gated(claim(word)), [])).decode().splitlines()[0]
-
-
-def test_markdown_of_a_run_that_could_not_be_compared_is_no_pass():
     text = document(markdown(gated(trouble="another instrument"), [])).decode()
     assert text.startswith("## 🛑 ERROR")
     assert "that is no regression and no pass" in text
@@ -199,11 +184,12 @@ def test_hostile_text_is_no_markdown():
     each_of(HOSTILE_TEXTS, is_text)
 
 
-def test_inert_text_reads_as_it_was():
+def test_text_reads_as_it_was():
     said = MarkdownIt().render(inert("a_b*c* <i> & | `x` [l](u) @me #1 50 %"))
     assert re.sub(r"&(lt|gt|amp);", lambda m: {"lt": "<", "gt": ">", "amp": "&"}[m[1]], said).strip() == (
         "<p><code>a_b*c* <i> & | `x` [l](u) @me #1 50 %</code></p>"
     )
+    assert visible("a\x00b\x1b[31m\ud800\ufffe\u202e\tc\n") == "a\\x00b\\x1b[31m\\ud800\\ufffe\\u202e\tc\n"
 
 
 # --- XML, annotations, GitLab, OpenMetrics ----------------------------------------------------------------------------
@@ -225,11 +211,7 @@ def test_hostile_text_stays_visible_text_in_xml(reporter):
     each_of(HOSTILE_TEXTS, is_text)
 
 
-def test_what_xml_cannot_hold_is_shown_as_an_escape():
-    assert visible("a\x00b\x1b[31m\ud800\ufffe\u202e\tc\n") == "a\\x00b\\x1b[31m\\ud800\\ufffe\\u202e\tc\n"
-
-
-def test_annotations_are_at_most_ten_and_the_worst_come_first():
+def test_annotations_are_few_and_unescape():
     claims = [claim("INCONCLUSIVE", metric=f"u{n}") for n in range(9)] + [
         claim("FAIL", metric=f"f{n}") for n in range(9)
     ]
@@ -238,6 +220,12 @@ def test_annotations_are_at_most_ten_and_the_worst_come_first():
     assert all(line.startswith("::error title=FAIL") for line in lines[:9])
     assert lines[9].endswith("::and 9 more: see the summary, or junit.xml")
     assert document(commands(gated(claim("PASS")), [])) == b""
+    view = gated(claim("FAIL", metric="a,b:c%", reasons=("100 %\nline",)))
+    (line,) = document(commands(view, [])).decode().splitlines()
+    title, message = re.fullmatch(r"::error title=(.*?)::(.*)", line).groups()  # type: ignore[union-attr]
+    plain = title.replace("%2C", ",").replace("%3A", ":").replace("%0A", "\n").replace("%25", "%")
+    assert plain == "FAIL: a,b:c%, sft: margin"
+    assert "100 %\nline" in message.replace("%0A", "\n").replace("%25", "%")
 
 
 def test_an_annotation_is_one_line_whatever_it_says():
@@ -251,15 +239,6 @@ def test_an_annotation_is_one_line_whatever_it_says():
         assert len(lines) == calm
 
     each_of(HOSTILE_TEXTS, is_one_line)
-
-
-def test_annotations_escape_as_github_unescapes():
-    view = gated(claim("FAIL", metric="a,b:c%", reasons=("100 %\nline",)))
-    (line,) = document(commands(view, [])).decode().splitlines()
-    title, message = re.fullmatch(r"::error title=(.*?)::(.*)", line).groups()  # type: ignore[union-attr]
-    plain = title.replace("%2C", ",").replace("%3A", ":").replace("%0A", "\n").replace("%25", "%")
-    assert plain == "FAIL: a,b:c%, sft: margin"
-    assert "100 %\nline" in message.replace("%0A", "\n").replace("%25", "%")
 
 
 def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay():

@@ -24,7 +24,7 @@ def test_sharegpt_and_openai_messages_are_the_same_conversation(name, tmp_path):
     assert first.sample.references == ("Hello.", "Well.")
 
 
-def test_a_system_message_is_what_the_system_is_told_beforehand(tmp_path):
+def test_messages_have_parts_fields_and_ids(tmp_path):
     items = [
         {"messages": [{"role": "system", "content": "Be brief."}, USER]},
         {"messages": [{"role": "developer", "content": "Be brief."}, USER], "id": 7},
@@ -34,9 +34,6 @@ def test_a_system_message_is_what_the_system_is_told_beforehand(tmp_path):
     assert [talk.sample.system for talk in talks] == ["Be brief."] * 3
     assert [talk.sample.id for talk in talks[1:]] == ["7", "x"]
     assert all(talk.sample.references == (None,) and not talk.sample.turns for talk in talks)
-
-
-def test_mt_bench_questions_have_a_reference_a_turn_or_none(tmp_path):
     items = [
         {"question_id": 81, "category": "writing", "turns": ["Write.", "Again."]},
         {"question_id": 101, "category": "math", "turns": ["1 + 1?", "Twice that?"], "reference": ["2", "4"]},
@@ -46,12 +43,12 @@ def test_mt_bench_questions_have_a_reference_a_turn_or_none(tmp_path):
     assert (second.turns, second.references) == (("Twice that?",), ("2", "4"))
     assert not holds_conversations(write(tmp_path, [{"instruction": "Do it.", "output": "done"}]))
     assert holds_conversations(write(tmp_path, items))
-
-
-def test_a_part_of_an_openai_message_is_text(tmp_path):
     parts = [{"type": "text", "text": "Hi."}, {"type": "text", "text": "There."}]
     (talk,) = read_conversations(write(tmp_path, [{"messages": [{"role": "user", "content": parts}]}]))
     assert talk.sample.instruction == "Hi.\nThere."
+    item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
+    (talk,) = read_conversations(write(tmp_path, [item]))
+    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
 
 
 def test_a_conversation_without_an_id_is_known_by_what_the_user_says(tmp_path):
@@ -62,18 +59,14 @@ def test_a_conversation_without_an_id_is_known_by_what_the_user_says(tmp_path):
     assert read_conversations(path, 1)[0].sample.id == read_conversations(path)[0].sample.id
 
 
-def test_other_short_fields_are_the_samples_metadata(tmp_path):
-    item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
-    (talk,) = read_conversations(write(tmp_path, [item]))
-    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
-
-
-def test_the_loader_cuts_long_conversations(tmp_path):
+def test_a_line_is_named_and_the_loader_cuts(tmp_path):
     path = write(tmp_path, [{"conversations": [HUMAN, GPT, HUMAN, GPT, HUMAN, GPT]}])
     loader = Conversations(ConversationOptions(path=str(path), most_turns=2))
     (sample,) = loader.load()
     assert (len(sample.turns), len(sample.references)) == (1, 2)
     assert loader.inputs() == [path]
+    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
+        read_conversations(write(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))
 
 
 BAD = {
@@ -122,8 +115,3 @@ def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path, said, item
         read_conversations(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
-
-
-def test_a_line_of_jsonl_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
-        read_conversations(write(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))

@@ -13,7 +13,19 @@ def sample(number, category=None, **metadata):
     return Sample(id=f"s{number}", instruction="Do it.", category=category, metadata=metadata)
 
 
-def test_a_field_is_the_samples_own_or_of_its_metadata():
+def test_fields_make_groups_in_order():
+    one = sample(1, **{"a.b": "flat", "a": {"b": "nested"}})
+    assert labels(one, "a.b") == labels(one, "metadata.a.b") == ("flat",)
+    assert labels(sample(1, "  two\n words "), "category") == ("two words",)
+    assert labels(sample(1, " "), "category") == ()
+    samples = [sample(1, level=10), sample(2, level=9), sample(3), sample(4, level="many"), sample(5, level="nan")]
+    assert list(groups(samples, "level")) == ["9", "10", "many", "nan", NONE]
+    found = groups([sample(1, tags=["a", "b"]), sample(2, tags=["b"]), sample(3, tags=[])], "tags")
+    assert found == {"a": ["s1"], "b": ["s1", "s2"], NONE: ["s3"]}
+    with pytest.raises(UsageError, match="'source' of sample 's1' is a mapping: name one of its keys"):
+        labels(sample(1, source={"site": "web"}), "source")
+    with pytest.raises(UsageError, match="a list of lists"):
+        labels(sample(1, source=[["web"]]), "source")
     one = sample(1, "maths", level=3, tags=["a", "b", "a"], source={"site": {"name": "web"}}, hard=True, score=0.5)
     assert labels(one, "category") == ("maths",)
     assert labels(one, "metadata.level") == labels(one, "level") == ("3",)
@@ -26,34 +38,7 @@ def test_a_field_is_the_samples_own_or_of_its_metadata():
     assert labels(one, "choices") == labels(one, "nothing") == ()
 
 
-def test_a_key_with_dots_comes_before_nested_keys():
-    one = sample(1, **{"a.b": "flat", "a": {"b": "nested"}})
-    assert labels(one, "a.b") == labels(one, "metadata.a.b") == ("flat",)
-
-
-def test_white_space_makes_no_other_group():
-    assert labels(sample(1, "  two\n words "), "category") == ("two words",)
-    assert labels(sample(1, " "), "category") == ()
-
-
-def test_numbers_come_by_value_and_what_has_none_at_last():
-    samples = [sample(1, level=10), sample(2, level=9), sample(3), sample(4, level="many"), sample(5, level="nan")]
-    assert list(groups(samples, "level")) == ["9", "10", "many", "nan", NONE]
-
-
-def test_a_sample_with_a_list_is_in_several_groups():
-    found = groups([sample(1, tags=["a", "b"]), sample(2, tags=["b"]), sample(3, tags=[])], "tags")
-    assert found == {"a": ["s1"], "b": ["s1", "s2"], NONE: ["s3"]}
-
-
-def test_a_mapping_is_no_value():
-    with pytest.raises(UsageError, match="'source' of sample 's1' is a mapping: name one of its keys"):
-        labels(sample(1, source={"site": "web"}), "source")
-    with pytest.raises(UsageError, match="a list of lists"):
-        labels(sample(1, source=[["web"]]), "source")
-
-
-def test_a_field_that_no_sample_has_is_an_error_with_the_nearest_one():
+def test_fields_that_make_no_groups():
     samples = {"data": [sample(1, "maths", difficulty="hard")]}
     assert list(check_groups(samples, "metadata.dificulty")) == [
         (True, "no sample has a field 'metadata.dificulty'; did you mean 'metadata.difficulty'?")
@@ -61,16 +46,10 @@ def test_a_field_that_no_sample_has_is_an_error_with_the_nearest_one():
     (said,) = [message for _, message in check_groups(samples, "zzz")]
     assert said.startswith("no sample has a field 'zzz' (there are: category, id, instruction")
     assert "metadata.difficulty" in said
-
-
-def test_one_data_set_of_two_without_the_field_is_a_warning():
     samples = {"data": [sample(1, "maths")], "metrics.mmlu.data": [sample(2)]}
     assert list(check_groups(samples, "category")) == [
         (False, "no sample of metrics.mmlu.data has a field 'category': it is not broken down")
     ]
-
-
-def test_too_many_groups_are_no_breakdown():
     samples = {"data": [sample(number) for number in range(201)]}
     assert list(check_groups(samples, "id")) == [
         (True, "'id' has 201 values in data; at most 200 groups can be told apart by anyone")

@@ -9,7 +9,7 @@ from judgekit.records import Sample
 from tables import each
 
 
-def test_items_become_samples(tmp_path):
+def test_items_have_ids_and_lines(tmp_path):
     path = write(
         tmp_path, [{"instruction": "Do.", "input": "x", "output": "y", "id": "one", "category": "c", "more": 1}]
     )
@@ -18,18 +18,12 @@ def test_items_become_samples(tmp_path):
         id="one", instruction="Do.", input="x", reference="y", category="c", metadata=item.sample.metadata
     )
     assert item.fields["more"] == 1
-
-
-def test_an_id_is_that_of_the_content_wherever_the_item_stands(tmp_path):
     a, b = {"instruction": "A"}, {"instruction": "B", "output": "b"}
     first = [item.sample.id for item in read_instructions(write(tmp_path, [a, b]))]
     second = [item.sample.id for item in read_instructions(write(tmp_path, [b, a], "other.json"))]
     assert first == second[::-1]
     twice = [item.sample.id for item in read_instructions(write(tmp_path, [a, a, a], "twice.json"))]
     assert twice == [first[0], f"{first[0]}-2", f"{first[0]}-3"]
-
-
-def test_jsonl_skips_blank_lines_and_keeps_surrogates(tmp_path):
     path = write(tmp_path, '{"instruction": "a\\ud800"}\n\n{"instruction": "b"}\n', "items.jsonl")
     assert [item.sample.instruction for item in read_instructions(path)] == ["a\ud800", "b"]
 

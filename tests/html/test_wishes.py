@@ -196,7 +196,7 @@ def test_all_that_a_run_may_have_is_shown():
         assert words in text.replace("\N{NARROW NO-BREAK SPACE}", " "), words
 
 
-def test_sections_stand_in_their_place_and_in_the_reports_order():
+def test_sections_stand_in_their_place_and_the_docs_example_is_drawn(checkout):
     text = files(rich_run())["report.html"].decode()
     found = re.findall(r'<section id="(\w+)"', text)
     order = ["verdict", "baseline", "results", "differences", "distributions", "pairwise", "judges", "agreement",
@@ -205,6 +205,14 @@ def test_sections_stand_in_their_place_and_in_the_reports_order():
     section = judgekit.Section("mine", "Mine alone", "A sentence.", place="judges")
     placed = dict(report(rich_run(), [section]))["report.html"].decode()
     assert "Mine alone" in placed.partition('id="judges"')[2].partition("</section>")[0]
+    text = (checkout / "docs" / "report.md").read_text("utf-8")
+    source = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/report.md", "exec"), names)
+    (section,) = names["judgekit_report_sections"](sample_run(8))
+    made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
+    spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
+    assert "How long the answers are" in spread
 
 
 @pytest.mark.slow
@@ -242,14 +250,3 @@ def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path, capsys):
 
 
 # --- the speed of a training ------------------------------------------------------------------------------------------
-
-
-def test_the_section_of_the_docs_is_drawn(checkout):
-    text = (checkout / "docs" / "report.md").read_text("utf-8")
-    source = text.partition("```python\n")[2].partition("```")[0]
-    names: dict[str, Any] = {}
-    exec(compile(source, "docs/report.md", "exec"), names)
-    (section,) = names["judgekit_report_sections"](sample_run(8))
-    made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
-    spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
-    assert "How long the answers are" in spread

@@ -19,7 +19,7 @@ def read(view):
     return tree
 
 
-def test_every_estimate_is_there_with_its_interval_and_counts():
+def test_every_number_is_there():
     record = sample_run().record
     found = read(sample_run())["estimates"]
     assert len(found) == len(record.estimates)
@@ -29,40 +29,30 @@ def test_every_estimate_is_there_with_its_interval_and_counts():
         for key in ("low", "high", "method"):
             assert entry[key] == getattr(estimate.interval, key)
         assert [entry[status] for status in VERDICT_STATUSES] == [estimate.counts.get(s, 0) for s in VERDICT_STATUSES]
-
-
-def test_a_missing_interval_is_null_and_has_its_note():
     entry = next(e for e in read(sample_run())["estimates"] if e["metric"] == "rouge")
     assert (entry["value"], entry["low"], entry["high"], entry["bound_low"]) == (None, None, None, None)
     assert entry["note"] == entry["bootstrap_note"] == "no scored item"
-
-
-def test_records_of_one_kind_have_the_same_flat_keys():
-    tree = read(sample_run())
-    for kind in ("estimates", "differences", "judges", "checks"):
-        assert len({tuple(entry) for entry in tree[kind]}) == 1, kind
-        for entry in tree[kind]:
-            assert not any(isinstance(value, dict | list) for value in entry.values())
-    assert {tuple(entry) for entry in tree["estimates"]} == {tuple(entry) for entry in tree["differences"]}
-
-
-def test_the_documented_keys_are_the_keys():
-    tree = read(sample_run())
-    documented = (module.__doc__ or "").replace(",", " ").replace("[{", " ").replace("}]", " ").split()
-    for key in (*tree, *tree["estimates"][0], *tree["judges"][0], *tree["checks"][0]):
-        assert key in documented or f"`{key}`" in documented, key
-
-
-def test_judges_and_checks():
     tree = read(sample_run())
     assert tree["judges"][0]["judge"] == "main"
     assert tree["judges"][0]["passed"] is True
     assert [check["name"] for check in tree["checks"]] == ["gold", "empty", "shuffled", "flips"]
     assert {check["judge"] for check in tree["checks"]} == {"main"}
     assert tree["checks"][3]["passed"] is None
+    tree = read(sample_run(status="incomplete", errors={"timeout after 60 s": 3}, warnings=("few items",)))
+    assert (tree["status"], tree["errors"]) == ("incomplete", {"timeout after 60 s": 3})
+    assert tree["warnings"] == ["few items"]
 
 
-def test_equal_records_give_equal_bytes_with_sorted_keys():
+def test_keys_are_flat_documented_and_sorted():
+    tree = read(sample_run())
+    for kind in ("estimates", "differences", "judges", "checks"):
+        assert len({tuple(entry) for entry in tree[kind]}) == 1, kind
+        for entry in tree[kind]:
+            assert not any(isinstance(value, dict | list) for value in entry.values())
+    assert {tuple(entry) for entry in tree["estimates"]} == {tuple(entry) for entry in tree["differences"]}
+    documented = (module.__doc__ or "").replace(",", " ").replace("[{", " ").replace("}]", " ").split()
+    for key in (*tree, *tree["estimates"][0], *tree["judges"][0], *tree["checks"][0]):
+        assert key in documented or f"`{key}`" in documented, key
     once, again = summary(sample_run(), []), summary(sample_run(), [])
     assert once == again
     tree = json.loads(once["summary.json"])
@@ -75,9 +65,3 @@ def test_any_string_survives():
         assert (tree["name"], tree["errors"], tree["estimates"][0]["metric"]) == (text, {text: 2}, text)
 
     each_of(HOSTILE, survives)
-
-
-def test_status_of_an_incomplete_run():
-    tree = read(sample_run(status="incomplete", errors={"timeout after 60 s": 3}, warnings=("few items",)))
-    assert (tree["status"], tree["errors"]) == ("incomplete", {"timeout after 60 s": 3})
-    assert tree["warnings"] == ["few items"]

@@ -123,7 +123,7 @@ def execute(here, kind, plugin=None, **changes):
 # --- where it is shown ------------------------------------------------------------------------------------------------
 
 
-def test_a_median_is_in_the_record_and_in_every_part_of_a_breakdown(here):
+def test_a_median_is_shown_everywhere(here, checkout):
     record = execute(here, "lengths").record
     medians = {one.system: one for one in record.estimates if one.series == "median"}
     assert (medians["old"].value, medians["new"].value) == (20.5, 40.0)
@@ -135,6 +135,18 @@ def test_a_median_is_in_the_record_and_in_every_part_of_a_breakdown(here):
     parts = {(one.system, one.group): one.value for one in breakdown.estimates if one.series == "median"}
     assert parts == {("old", "a"): 20.0, ("old", "b"): 21.0, ("new", "a"): 39.0, ("new", "b"): 41.0}
     assert [one.system for one in record.differences] == ["new"]  # the headline is a mean, and is paired as ever
+    first, second = execute(here, "lengths").folder, execute(here, "lengths", seed=7).folder
+    manager = build_manager(only=("datasets", "metrics", "readings", "responses"), extra=[Outside(), ParrotPlugin()])
+    record = pool([first, second], here / "pooled", manager).view().record
+    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
+    import re
+    from types import ModuleType
+
+    example = re.findall(r"```python\n(.*?)```", (checkout / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)[1]
+    plugin = ModuleType("length")
+    exec(compile(example, "CONTRIBUTING.md", "exec"), plugin.__dict__)
+    record = execute(here, "length", plugin).record
+    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
 
 
 def test_a_median_is_on_the_terminal_and_in_every_report(here, capsys, monkeypatch):
@@ -152,21 +164,21 @@ def test_a_median_is_on_the_terminal_and_in_every_report(here, capsys, monkeypat
     assert "20.5" in texts["report.html"]
 
 
-def test_a_median_is_in_pooled_runs(here):
-    first, second = execute(here, "lengths").folder, execute(here, "lengths", seed=7).folder
-    manager = build_manager(only=("datasets", "metrics", "readings", "responses"), extra=[Outside(), ParrotPlugin()])
-    record = pool([first, second], here / "pooled", manager).view().record
-    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
-
-
 # --- what is paired by item -------------------------------------------------------------------------------------------
 
 
-def test_a_headline_that_is_no_mean_of_its_items_has_no_differences(here):
+def test_a_limit_is_taken_but_no_margin(here):
     record = execute(here, "median").record
     assert [one.series for one in record.estimates] == ["value", "value"]
     assert record.differences == ()
     assert record.variance_budgets == ()
+    view = execute(here, "median").folder.view()
+    assert gate(view, min=5) == "PASS"  # the interval of the median of either system is above it
+    assert gate(view, max=5) == "FAIL"
+    with pytest.raises(ConfigError, match="margin pairs values by item"):
+        gate(view, margin=20)
+    with pytest.raises(ConfigError, match="no headline"):
+        gate(execute(here, "headless").folder.view(), min=5)
 
 
 @each(("median", "no mean of values by item"), ("headless", "no headline"))
@@ -203,16 +215,6 @@ def gate(view, **rule):
 
     config = GateConfig.model_validate({"baseline": "b", "size": rule})
     return evaluate(view, config, Reference(baseline_of(view))).outcome
-
-
-def test_a_gate_takes_a_limit_on_it_and_no_margin(here):
-    view = execute(here, "median").folder.view()
-    assert gate(view, min=5) == "PASS"  # the interval of the median of either system is above it
-    assert gate(view, max=5) == "FAIL"
-    with pytest.raises(ConfigError, match="margin pairs values by item"):
-        gate(view, margin=20)
-    with pytest.raises(ConfigError, match="no headline"):
-        gate(execute(here, "headless").folder.view(), min=5)
 
 
 def test_missing_verdicts_hold_back_a_limit_that_is_no_mean(here):
@@ -352,14 +354,3 @@ def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write():
     with pytest.raises(PluginError, match=r"plugin 'outside': the metric 'old' .* write `aggregate\(self") as caught:
         Catalogue(manager)
     assert "\n" not in str(caught.value)
-
-
-def test_the_example_of_the_documentation_runs(here, checkout):
-    import re
-    from types import ModuleType
-
-    example = re.findall(r"```python\n(.*?)```", (checkout / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)[1]
-    plugin = ModuleType("length")
-    exec(compile(example, "CONTRIBUTING.md", "exec"), plugin.__dict__)
-    record = execute(here, "length", plugin).record
-    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]

@@ -60,9 +60,10 @@ def stood(preferences, pairs, systems="abc", resamples=499, labels=None):
 PAIRS = [("b", "a"), ("c", "a"), ("c", "b")]
 
 
-def test_a_round_robin_of_consistent_odds_gives_the_odds_back():
+def test_odds_are_given_back_also_by_a_cycle():
     odds = np.tile([[0.6, 0.75, 2 / 3]], (4, 1))  # strengths 1, 1.5, 3
     assert [one.value for one in stood(odds, PAIRS)] == pytest.approx([0.6, 0.75])
+    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
 
 
 def test_the_anchor_is_the_first_and_has_no_line():
@@ -90,27 +91,13 @@ def test_infinite_strengths_are_refused_with_the_reason(preferences, pairs, why)
     assert {one.interval.note for one in found} == {f"the win graph is not strongly connected: {why}"}
 
 
-def test_a_cycle_is_connected_however_hard_it_was_won():
-    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
-
-
-def test_items_are_resampled_with_all_their_battles():
+def test_items_and_clusters_are_drawn_whole():
     """Ten pairs of an item that move together tell no more than one: battles drawn apart would hide that."""
     rng = np.random.default_rng(4)
     together = np.repeat(rng.choice([0.0, 1.0], (80, 1)), 3, axis=1)
     apart = rng.permuted(together, axis=0)
     pairs = [("b", "a"), ("c", "a"), ("c", "b")]
     assert (stood(together, pairs)[1].se or 0) > 1.2 * (stood(apart, pairs)[1].se or 1)
-
-
-def test_resamples_that_are_not_connected_widen_the_interval():
-    preferences = np.asarray([[1.0, 1, 1]] * 11 + [[0.0, 0, 0]])
-    for one in stood(preferences, PAIRS, resamples=999):
-        assert one.value is not None
-        assert one.interval.high == 1, "a third of the resamples know no loss"
-
-
-def test_clusters_are_drawn_whole_and_too_few_give_no_interval():
     rng = np.random.default_rng(5)
     preferences = np.repeat(rng.choice([0, 0.5, 1], (20, 3)), 6, axis=0)
     whole, alone = stood(preferences, PAIRS, labels=np.repeat(np.arange(20), 6)), stood(preferences, PAIRS)
@@ -118,3 +105,7 @@ def test_clusters_are_drawn_whole_and_too_few_give_no_interval():
     few = stood(preferences, PAIRS, labels=np.arange(120) % 5)
     assert few[0].value is not None
     assert few[0].interval.note == "too few clusters: 5 of at least 10"
+    preferences = np.asarray([[1.0, 1, 1]] * 11 + [[0.0, 0, 0]])
+    for one in stood(preferences, PAIRS, resamples=999):
+        assert one.value is not None
+        assert one.interval.high == 1, "a third of the resamples know no loss"

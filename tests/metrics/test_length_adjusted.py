@@ -38,20 +38,14 @@ def test_it_is_the_maximum_of_the_likelihood(seed, soft):
     assert found.value == pytest.approx(expit(best.x[1]), abs=1e-6)
 
 
-def test_a_bias_for_length_is_taken_out():
+def test_a_bias_for_length_is_taken_out_and_none_is_put_in():
     win, longer = simulated(4000, 1, intercept=0.0, slope=2.0)
     found = adjusted(win, longer)
     assert win.mean() > 0.57
     assert found.value == pytest.approx(0.5, abs=0.03)
-
-
-def test_equal_answers_at_heart_keep_their_win_rate_without_a_bias():
     rng = np.random.default_rng(3)
     win, longer = (rng.random(2000) < 0.7).astype(float), rng.normal(0, 100, 2000)
     assert adjusted(win, longer).value == pytest.approx(win.mean(), abs=0.01)
-
-
-def test_order_of_the_items_changes_nothing():
     win, longer = simulated(80, 5)
     order = np.random.default_rng(0).permutation(80)
     assert adjusted(win, longer) == adjusted(win[order], longer[order])
@@ -74,13 +68,10 @@ def test_what_cannot_be_fitted_has_no_value_and_says_why(win, longer, why):
     assert why in found.interval.note
 
 
-def test_resamples_without_a_fit_widen_the_interval():
+def test_clusters_are_drawn_whole_and_lost_fits_widen():
     found = adjusted(np.asarray([1.0, 0, 1, 0, 1]), np.asarray([-3.0, -2, 0, 1, 2]), resamples=999)
     assert found.value is not None
     assert (found.interval.low, found.interval.high) == (0, 1)
-
-
-def test_clusters_are_drawn_whole():
     win, longer = simulated(30, 7)
     labels = np.repeat(np.arange(30), 8)
     whole = adjusted(np.repeat(win, 8), np.repeat(longer, 8), 999, labels=labels)

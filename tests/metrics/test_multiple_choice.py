@@ -169,7 +169,7 @@ def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data):
 # --- letters by log-likelihood ---
 
 
-def test_the_likeliest_letter_is_picked_and_ties_go_to_the_first():
+def test_the_likeliest_letter_is_picked():
     study = FakeStudy(
         [question(0, 1), question(1, 2), question(2, 1)],
         lambda request: weighed(-2.0, -1.0, -1.0, -3.0),
@@ -182,9 +182,6 @@ def test_the_likeliest_letter_is_picked_and_ties_go_to_the_first():
         "chosen": "B", "loglikelihood": {"A": -2, "B": -1, "C": -1, "D": -3}, "reading": "loglikelihood", "shots": 0,
     }  # fmt: skip
     assert all(row.series == {} for row in found)
-
-
-def test_a_letter_of_several_tokens_counts_with_the_sum_of_them():
     study = FakeStudy([question()], lambda request: weighed(-2.0, -3.0, -4.0, -5.0, tokens=(1, 2, 2, 2)))
     assert kept(rows(study)[0])["chosen"] == "A"
 
@@ -221,16 +218,25 @@ def test_shots_are_dropped_from_the_end_while_the_prompt_is_too_long():
     assert "Question 91?" in last.prompt
 
 
-def test_failures_are_passed_on():
+def test_failures_and_notes_are_passed_on():
     study = FakeStudy([question()], lambda request: Reply(status="error", detail="no reply"))
     (row,) = rows(study)
     assert (row.status, row.value, row.verdicts[0].detail) == ("error", None, "no reply")
+    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
+    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
+    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
+    assert rows(study)[0].value == 1
+    assert study.asked[0].sample_id == "3"
+    cut = Reply(status="truncated", detail="no content", usage=Usage(prompt_tokens=9, completion_tokens=64))
+    study = FakeStudy([question()], lambda request: cut, chat("schema"), [question(9)])
+    assert rows(study)[0].status == "truncated"
+    assert len(study.asked) == 1
 
 
 # --- whole options ---
 
 
-def test_whole_options_are_compared_in_four_ways_named_apart():
+def test_whole_options_in_four_ways():
     options = ("aa", "ééé", "cccccc", "ddddddd")  # 2, 3, 6, 7 characters; 2, 6, 6, 7 bytes
     sums, tokens = (-4.0, -5.4, -9.6, -20.0), (1, 3, 2, 9)
     # over characters: −2, −1.8, −1.6, −2.86; bytes: −2, −0.9, −1.6, −2.86; tokens: −4, −1.8, −4.8, −2.2
@@ -245,9 +251,6 @@ def test_whole_options_are_compared_in_four_ways_named_apart():
         assert row.series == {"acc": 0, "acc_char": 0, "acc_byte": 1, "acc_token": 1}
     assert study.asked[0].continuations == (" aa", " ééé", " cccccc", " ddddddd")
     assert study.asked[0].prompt == "Question: Question 0?\nAnswer:"
-
-
-def test_whole_options_tie_to_the_first():
     study = FakeStudy([question(options=("ab", "cd", "e"))], lambda request: weighed(-2.0, -2.0, -1.0))
     assert kept(rows(study, mode="acc_char")[0])["by"] == {
         "acc": "C",
@@ -255,9 +258,6 @@ def test_whole_options_tie_to_the_first():
         "acc_byte": "A",
         "acc_token": "C",
     }
-
-
-def test_the_prompt_of_a_continuation_is_the_text_alone():
     sample = question().model_copy(update={"metadata": {"continuation": True}})
     study = FakeStudy([sample], lambda request: weighed(-1.0, -2.0, -3.0, -4.0), worked=[sample])
     rows(study, mode="acc")
@@ -338,7 +338,7 @@ def first_token(text, **top):
     return Reply(text=text, tokens=tokens, status="truncated", detail="cut at the token limit")
 
 
-def test_letters_are_compared_among_the_alternatives_at_the_first_token():
+def test_letters_come_from_the_first_token():
     reply = first_token("The", The=math.log(0.5), C=math.log(0.2), B=math.log(0.25))
     study = FakeStudy([question(0, 1)], lambda request: reply, chat("logprobs"))
     (row,) = rows(study)
@@ -346,9 +346,6 @@ def test_letters_are_compared_among_the_alternatives_at_the_first_token():
     assert kept(row)["logprobs"] == {"B": pytest.approx(-1.3863), "C": pytest.approx(-1.6094)}
     request = study.asked[0]
     assert (request.top_logprobs, request.sampling.max_new_tokens, request.json_schema) == (20, 1, None)
-
-
-def test_without_a_letter_among_the_alternatives_nothing_is_read():
     (row,) = rows(FakeStudy([question()], lambda request: first_token("The", The=-0.1, x=-3.0), chat("logprobs")))
     assert row.status == "unparsed"
     assert "no letter is among the alternatives at the first token, 'The'" in row.verdicts[0].detail
@@ -400,24 +397,6 @@ def test_written_answers_that_cannot_be_read_or_were_cut_are_counted():
     assert kept(found[2])["reply"] == "B"
 
 
-def test_an_answer_cut_while_thinking_keeps_its_shots():
-    cut = Reply(status="truncated", detail="no content", usage=Usage(prompt_tokens=9, completion_tokens=64))
-    study = FakeStudy([question()], lambda request: cut, chat("schema"), [question(9)])
-    assert rows(study)[0].status == "truncated"
-    assert len(study.asked) == 1
-
-
-def test_notes_of_the_backend_are_kept():
-    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
-    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
-
-
-def test_stored_answers_are_looked_up_by_the_sample():
-    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
-    assert rows(study)[0].value == 1
-    assert study.asked[0].sample_id == "3"
-
-
 # --- the option-order probe ---
 
 
@@ -442,7 +421,7 @@ def test_the_order_probe_asks_every_cyclic_order():
     assert metric().questions(question()) == 1
 
 
-def test_the_probe_is_consistent_where_the_same_wrong_option_is_taken():
+def test_the_probe_compares_orders():
     def stubborn(request):
         shown = [line[3:] for line in request.prompt.splitlines() if line[1:3] == ". "]
         return weighed(*(-1.0 if option == "z" else -2.0 for option in shown))
@@ -450,8 +429,6 @@ def test_the_probe_is_consistent_where_the_same_wrong_option_is_taken():
     (row,) = rows(FakeStudy([question()], stubborn), order_probe=True)
     assert row.series == {"orders_mean": 0, "orders_all": 0, "orders_consistent": 1}
 
-
-def test_the_probe_goes_with_whole_options_too():
     def by_length(request):
         return weighed(*(-float(len(text)) for text in request.continuations))
 
@@ -497,13 +474,10 @@ def test_what_a_system_cannot_do_is_said_before_any_call(options, offered, expec
     assert [expected in problem for problem in problems] == ([True] if expected else [])  # type: ignore[operator]
 
 
-def test_the_prompts_are_those_of_the_systems_readings():
+def test_prompts_are_declared():
     assert metric().prompts({"a": LIKELIHOODS}) == ["multiple_choice/mmlu.j2"]
     assert metric().prompts({"a": LIKELIHOODS, "b": chat()}) == ["multiple_choice/chat.j2", "multiple_choice/mmlu.j2"]
     assert metric(mode="acc").prompts({"a": LIKELIHOODS}) == ["multiple_choice/answer.j2"]
     assert metric(prompt="mine.j2").prompts({"a": LIKELIHOODS, "b": chat()}) == ["mine.j2"]
-
-
-def test_shipped_prompts_use_no_other_variables():
     for name in ("mmlu", "chat", "answer"):
         PROMPTS.get(f"multiple_choice/{name}").expect(MultipleChoice.prompt_variables)

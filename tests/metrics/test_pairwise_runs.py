@@ -70,7 +70,7 @@ def test_a_judge_that_always_takes_the_first_is_found_out(here):
     assert counted["sign_test"] == pytest.approx(2 * 0.5**N)
 
 
-def test_three_systems_meet_in_every_pair(here):
+def test_three_systems_meet_as_the_config_says(here):
     tree = config(answer="tie")
     record = record_of(here, tree)
     pairs = [("b", "a"), ("c", "a"), ("c", "b")]
@@ -83,17 +83,11 @@ def test_three_systems_meet_in_every_pair(here):
     assert [line.calls for line in plan_of(here, tree).lines if line.stage == "measuring duel"] == [3 * 2 * N]
     rows = list(RunFolder(here / "runs" / record.run_id).rows)
     assert [(row.system, row.opponent) for row in rows] == [pair for pair in pairs for _ in range(N)]
-
-
-def test_the_config_names_the_anchor(here):
     record = record_of(here, config(answer="tie", against="all") | {"against": "c"})
     assert {one.opponent for one in record.estimates if one.series == "bradley_terry"} == {"c"}
     assert [(one.system, one.opponent) for one in record.estimates if one.series == "value"] == [
         ("a", "c"), ("b", "c"), ("b", "a"),
     ]  # fmt: skip
-
-
-def test_one_opponent_for_all_makes_no_matrix(here):
     tree = config(against="b")
     record = record_of(here, tree)
     assert [(one.system, one.opponent) for one in record.estimates if one.series == "value"] == [("a", "b"), ("c", "b")]

@@ -126,24 +126,18 @@ def test_a_file_of_battles_gives_the_full_matrix_and_strengths(name, tmp_path):
     assert all(0 < (one.value or 0) < 1 for one in strengths.values())
 
 
-def test_a_turned_row_keeps_which_answer_was_shown_first(tmp_path):
+def test_rows_say_what_is_turned_missing_or_of_one_order(tmp_path):
     row = {"id": "i", "model_a": "two", "model_b": "one", "winner": "model_a", "swapped": "model_b", "la": 9, "lb": 2}
     rows = [row, {**row, "id": "j"}]
     record = record_of(tmp_path, battles(tmp_path / "b.jsonl", rows), **FIELDS)
     found = values(record)
     assert found["value"] == 0.5
     assert found["first"] == 1.0, "the first one shown won both times, whoever it was"
-
-
-def test_a_verdict_that_is_missing_is_counted(tmp_path):
     rows: list[dict[str, object]] = [{"id": str(n), "winner": "one" if n else None} for n in range(4)]
     record = record_of(tmp_path, battles(tmp_path / "b.json", rows), verdict="winner")
     (value,) = record.estimates
     assert value.counts == {"unparsed": 1, "scored": 3}
     assert value.bounds == (0.75, 1.0)
-
-
-def test_one_order_alone_has_no_consistency(tmp_path):
     rows: list[dict[str, object]] = [{"id": str(n), "p": n / 4} for n in range(5)]
     record = record_of(tmp_path, battles(tmp_path / "b.csv", rows), verdict="p", scale=[0, 1])
     assert set(values(record)) == {"value"}
@@ -176,7 +170,7 @@ def test_a_bad_file_or_option_is_named_before_anything_runs(rows, options, said,
     assert not (tmp_path / "runs").exists()
 
 
-def test_other_samples_than_the_files_are_a_problem(tmp_path):
+def test_samples_left_out_are_a_limit_or_a_problem(tmp_path):
     path = battles(tmp_path / "b.json", GOOD)
     other = battles(tmp_path / "ids.json", [{"id": "a"}, {"id": "z"}])
     tree: dict[str, object] = {
@@ -188,10 +182,6 @@ def test_other_samples_than_the_files_are_a_problem(tmp_path):
         run(tmp_path, tree)
     assert "1 of 2 verdicts are for samples that do not exist, such as 'b'" in str(error.value)
     assert "has no verdict for 1 sample, such as 'z'" in str(error.value)
-
-
-def test_a_limit_leaves_verdicts_out_quietly(tmp_path):
-    path = battles(tmp_path / "b.json", GOOD)
     tree: dict[str, object] = {
         "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [], "limit": 1,
         "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},

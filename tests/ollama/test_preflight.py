@@ -54,11 +54,6 @@ def test_a_model_is_found_with_and_without_its_tag(asked, served):
         assert backend(server, model=asked).check() == []
 
 
-def test_a_tag_that_is_not_there_is_missing():
-    with emulation(models=["llama3:8b"]) as server:
-        assert backend(server).check() != []
-
-
 def test_doctor_in_one_screen():
     with emulation() as server:
         lines = list(backend(server).doctor())
@@ -74,7 +69,7 @@ def test_doctor_in_one_screen():
     assert lines[3][2] == "8192 by the model, num_ctx is 4096"
 
 
-def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
+def test_doctor_tells_old_servers_builds_and_missing_things():
     with emulation(version="0.4.9", context_length=2048) as server:
         lines = {name: (good, words) for name, good, words in backend(server).doctor()}
     assert lines["version"][0] is False
@@ -82,13 +77,16 @@ def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
     assert lines["context length"] == (False, "2048 by the model, num_ctx is 4096: lower num_ctx to 2048 or less")
     assert lines["JSON schema"] == (False, "needs Ollama 0.5.0 or later")
     assert lines["log-probabilities"] == (False, "needs Ollama 0.12.11 or later")
-
-
-def test_doctor_does_not_judge_a_build_from_source():
     with emulation(version="0.0.0") as server:
         lines = {name: good for name, good, _ in backend(server, num_ctx=64).doctor()}
     assert lines["version"] is None
     assert lines["JSON schema"] is None
+    with emulation() as server:
+        thinking = {what: (good, words) for what, good, words in backend(server, think=True).doctor()}["thinking"]
+    assert thinking == (False, "llama3 cannot: `think: true` will be left out")
+    with emulation(models=[]) as server:
+        *_, last = backend(server).doctor()
+    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")
 
 
 @each(
@@ -104,12 +102,14 @@ def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settin
     assert re.search(words, finding)
 
 
-def test_an_old_server_is_warned_about_before_any_call():
+def test_an_old_server_or_a_missing_tag_is_found_before_any_call():
     with emulation(version="0.12.3") as server:
         [problem] = backend(server).check()
     assert problem.severity == "warning"
     assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
     assert server.chats == []
+    with emulation(models=["llama3:8b"]) as server:
+        assert backend(server).check() != []
 
 
 @each(("0.12.10", True), ("0.12.11", False), ("0.0.0", False))
@@ -148,15 +148,3 @@ def test_a_strange_server_is_found_in_preflight(path, body, words):
         [problem] = backend(server).check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert words in problem.message
-
-
-def test_doctor_on_a_model_that_cannot_think():
-    with emulation() as server:
-        thinking = {what: (good, words) for what, good, words in backend(server, think=True).doctor()}["thinking"]
-    assert thinking == (False, "llama3 cannot: `think: true` will be left out")
-
-
-def test_doctor_gives_the_pull_command():
-    with emulation(models=[]) as server:
-        *_, last = backend(server).doctor()
-    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")

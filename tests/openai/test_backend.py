@@ -29,13 +29,10 @@ def backend(base_url=None, **options):
     return OpenAIBackend(OpenAIOptions(**{"model": "m", "base_url": base_url, "retries": 0} | options))
 
 
-def test_openai_without_a_key_is_found_before_any_call():
+def test_a_missing_key_is_found_before_any_call():
     [problem] = backend().check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert "no API key for https://api.openai.com/v1: set the environment variable OPENAI_API_KEY" in problem.message
-
-
-def test_a_named_key_must_be_there():
     [problem] = backend("http://127.0.0.1:1/v1", key_env="JUDGE_KEY").check()
     assert problem.exit_code == 4
     assert "JUDGE_KEY" in problem.message
@@ -45,24 +42,18 @@ def sent(fake):
     return [call.headers.get("authorization") for call in fake.calls]
 
 
-def test_openais_key_stays_at_home(monkeypatch):
+def test_keys_go_to_the_server_they_are_for(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-x")
     with OpenAIFake() as fake:
         backend(fake.base_url).generate([ASK])
     assert sent(fake) == [None]
     assert "openai-organization" not in fake.calls[0].headers
-
-
-def test_the_server_that_the_environment_names_gets_the_environments_key(monkeypatch):
     with OpenAIFake(key=KEY) as fake:
         monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         assert backend().generate([ASK])[0].text == "50"
     assert sent(fake) == [f"Bearer {KEY}"]
-
-
-def test_a_named_key_goes_to_the_named_server(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with OpenAIFake(key=KEY) as fake:
         judge = backend(fake.base_url, key_env="JUDGE_KEY")
@@ -70,16 +61,24 @@ def test_a_named_key_goes_to_the_named_server(monkeypatch):
         assert judge.generate([ASK])[0].text == "50"
 
 
-def test_a_wrong_key_is_found_by_preflight_and_never_shown(monkeypatch):
+def test_what_preflight_finds(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with OpenAIFake(key="another") as fake:
         [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
     assert problem.exit_code == 4
     assert "JUDGE_KEY" in problem.message
     assert KEY not in problem.message
+    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
+    assert problem.exit_code == 4
+    assert "is the server running" in problem.message
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
+    [problem] = backend(old, key_env="AZURE_KEY").check()
+    assert problem.exit_code == 2
+    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
 
 
-def test_a_key_without_the_scope_to_list_models_passes():
+def test_what_preflight_lets_pass():
     class Restricted(OpenAIFake):
         def respond(self, call):
             if call.method == "GET":
@@ -89,28 +88,6 @@ def test_a_key_without_the_scope_to_list_models_passes():
     with Restricted() as fake:
         assert backend(fake.base_url).check() == []
 
-
-def test_a_server_that_is_down_is_found_by_preflight():
-    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
-    assert problem.exit_code == 4
-    assert "is the server running" in problem.message
-
-
-@each("localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1")
-def test_an_address_that_is_none(address):
-    [problem] = backend(address).check()
-    assert problem.exit_code == 2
-
-
-def test_azures_old_addresses_get_a_hint(monkeypatch):
-    monkeypatch.setenv("AZURE_KEY", KEY)
-    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
-    [problem] = backend(old, key_env="AZURE_KEY").check()
-    assert problem.exit_code == 2
-    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
-
-
-def test_a_server_need_not_list_its_models():
     class Silent(OpenAIFake):
         def respond(self, call):
             return Answer("nothing here", 404) if call.method == "GET" else super().respond(call)
@@ -121,12 +98,22 @@ def test_a_server_need_not_list_its_models():
         assert [line[:2] for line in judge.doctor()][:3] == [("server", True), ("key", None), ("model", None)]
 
 
-def test_doctor_says_whether_the_model_is_there():
+@each("localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1")
+def test_an_address_that_is_none(address):
+    [problem] = backend(address).check()
+    assert problem.exit_code == 2
+
+
+def test_doctor_says_what_the_server_has():
     with OpenAIFake(models=["a", "m"]) as fake:
         *_, (_, good, words) = backend(fake.base_url, model="x").doctor()
         assert fake.bodies == []
     assert good is False
     assert words == "x is not listed; the server has a, m"
+    with OpenAIFake([failure(500, "out of memory")]) as fake:
+        *_, last, _ = backend(fake.base_url).doctor()
+    assert last[:2] == ("answer", False)
+    assert "out of memory" in last[2]
 
 
 LOGPROBS = [{"token": "{", "logprob": -0.1, "bytes": [123], "top_logprobs": [{"token": "{", "logprob": -0.1}]}]
@@ -164,13 +151,6 @@ def test_doctor_says_all_that_the_model_cannot_do():
     assert found["log-probabilities"][0] is None
     assert "logprobs are not supported here" in found["log-probabilities"][1]
     assert found["batches"] == (None, "not offered")
-
-
-def test_doctor_says_why_there_is_no_answer():
-    with OpenAIFake([failure(500, "out of memory")]) as fake:
-        *_, last, _ = backend(fake.base_url).doctor()
-    assert last[:2] == ("answer", False)
-    assert "out of memory" in last[2]
 
 
 def test_the_organisation_goes_where_the_environment_says(monkeypatch):

@@ -60,11 +60,15 @@ def test_the_body():
     ]
 
 
-def test_other_servers_get_open_values_as_the_api_documents_them():
+def test_the_body_has_open_values_and_the_chosen_cap():
     with OpenAIFake("85") as fake:
         ask(fake, request(Sampling()))
     assert fake.bodies[0].keys() == {"model", "messages", "temperature", "top_p"}
     assert (fake.bodies[0]["temperature"], fake.bodies[0]["top_p"]) == (1.0, 1.0)
+    with OpenAIFake("85") as fake:
+        ask(fake, max_tokens_field="max_completion_tokens")
+    assert fake.bodies[0]["max_completion_tokens"] == 16
+    assert "max_tokens" not in fake.bodies[0]
 
 
 @each(
@@ -78,14 +82,7 @@ def test_the_cap_on_tokens_is_named_as_the_server_knows_it(base_url, field):
     assert OpenAIBackend(OpenAIOptions(model="m", base_url=base_url)).identity()["max_tokens_field"] == field
 
 
-def test_the_name_of_the_cap_can_be_chosen():
-    with OpenAIFake("85") as fake:
-        ask(fake, max_tokens_field="max_completion_tokens")
-    assert fake.bodies[0]["max_completion_tokens"] == 16
-    assert "max_tokens" not in fake.bodies[0]
-
-
-def test_a_schema_is_asked_for_strictly():
+def test_schemas_are_strict():
     with OpenAIFake('{"score": 4}') as fake:
         ask(fake, request(json_schema=SCHEMA))
     asked = fake.bodies[0]["response_format"]
@@ -93,19 +90,19 @@ def test_a_schema_is_asked_for_strictly():
     assert asked["json_schema"]["strict"] is True
     assert asked["json_schema"]["name"] == "a_verdict_"
     assert asked["json_schema"]["schema"]["additionalProperties"] is False
-
-
-def test_strict_schema_closes_nested_objects_and_leaves_literals_alone():
     inner = {"type": "object", "properties": {"a": {"enum": [{"properties": {}}]}}}
     closed = strict_schema({"type": "object", "properties": {"list": {"type": "array", "items": inner}}})
     assert closed["required"] == ["list"]
     nested = closed["properties"]["list"]["items"]
     assert (nested["required"], nested["additionalProperties"]) == (["a"], False)
     assert nested["properties"]["a"] == {"enum": [{"properties": {}}]}
-
-
-def test_the_schema_name_is_at_most_64_characters():
     assert len(response_format("json_schema", {"title": "x" * 100})["json_schema"]["name"]) == 64
+    named = {"properties": {"type": "string"}, "enum": {"type": "object", "properties": {"a": {}}}}
+    closed = strict_schema({"type": "object", "properties": named})
+    assert closed["required"] == ["properties", "enum"]
+    assert closed["properties"]["properties"] == {"type": "string"}
+    assert closed["properties"]["enum"]["additionalProperties"] is False
+    assert strict_schema({"type": ["object", "null"], "properties": {"a": {}}})["required"] == ["a"]
 
 
 # --- what a model refuses ---
@@ -126,7 +123,7 @@ def test_a_refused_parameter_is_left_out_noted_and_remembered():
     assert fake.bodies[-1]["max_tokens"] == 16
 
 
-def test_a_refused_name_of_the_cap_is_swapped_and_never_dropped():
+def test_the_name_of_the_cap_is_swapped_never_dropped():
     def server(body):
         return refuse_parameter("max_tokens", "unsupported_parameter") if "max_tokens" in body else "85"
 
@@ -135,8 +132,6 @@ def test_a_refused_name_of_the_cap_is_swapped_and_never_dropped():
     assert fake.bodies[-1]["max_completion_tokens"] == 16
     assert reply.notes == ()
 
-
-def test_a_server_that_refuses_both_names_of_the_cap_is_an_error():
     def server(body):
         name = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
         return refuse_parameter(name, "unsupported_parameter")
@@ -146,17 +141,20 @@ def test_a_server_that_refuses_both_names_of_the_cap_is_an_error():
     assert len(fake.bodies) == 2
 
 
-def test_extra_fields_are_the_users_and_never_dropped():
+def test_what_the_user_chose_never_gives_way():
     with OpenAIFake([refuse_parameter("reasoning_effort")]) as fake, pytest.raises(CallError, match="reasoning_effort"):
         ask(fake, extra={"reasoning_effort": "low"})
     assert len(fake.bodies) == 1
-
-
-def test_other_bad_requests_are_not_tried_again():
     with OpenAIFake([failure(400, "'messages' is too odd", param="messages")]) as fake:
         with pytest.raises(CallError, match="too odd"):
             ask(fake)
         assert len(fake.bodies) == 1
+    with OpenAIFake(no_json) as fake, pytest.raises(CallError, match="unknown here"):
+        ask(fake, request(json_schema=SCHEMA), response_format="json_schema")
+    wrong = failure(400, "Invalid schema for response_format 'reply': 'type' is missing", param="response_format")
+    with OpenAIFake([wrong]) as fake, pytest.raises(CallError, match="Invalid schema"):
+        ask(fake, request(json_schema=SCHEMA))
+    assert len(fake.bodies) == 1
 
 
 def only_json_object(body):
@@ -180,18 +178,6 @@ def test_a_refused_schema_gives_way_step_by_step(server, form, calls):
     note = f"the server refused a JSON schema; asked with response_format {form}"
     assert [reply.notes for reply in replies] == [(note,), (note,)]
     assert len(fake.bodies) == calls + 1
-
-
-def test_a_chosen_response_format_never_gives_way():
-    with OpenAIFake(no_json) as fake, pytest.raises(CallError, match="unknown here"):
-        ask(fake, request(json_schema=SCHEMA), response_format="json_schema")
-
-
-def test_a_schema_of_ours_that_is_wrong_is_an_error():
-    wrong = failure(400, "Invalid schema for response_format 'reply': 'type' is missing", param="response_format")
-    with OpenAIFake([wrong]) as fake, pytest.raises(CallError, match="Invalid schema"):
-        ask(fake, request(json_schema=SCHEMA))
-    assert len(fake.bodies) == 1
 
 
 def test_many_threads_learn_a_refusal_and_all_are_answered():
@@ -295,18 +281,6 @@ def test_a_server_that_passes_over_the_schema_is_noted():
     assert reply.notes == ("the reply to a JSON schema is not JSON",)
 
 
-def test_a_property_may_be_named_like_a_keyword():
-    named = {"properties": {"type": "string"}, "enum": {"type": "object", "properties": {"a": {}}}}
-    closed = strict_schema({"type": "object", "properties": named})
-    assert closed["required"] == ["properties", "enum"]
-    assert closed["properties"]["properties"] == {"type": "string"}
-    assert closed["properties"]["enum"]["additionalProperties"] is False
-
-
-def test_an_object_or_null_is_closed_too():
-    assert strict_schema({"type": ["object", "null"], "properties": {"a": {}}})["required"] == ["a"]
-
-
 # --- log-probabilities ---
 
 FOUR = [
@@ -314,13 +288,18 @@ FOUR = [
 ]
 
 
-def test_log_probabilities_are_asked_for_and_read():
+def test_log_probabilities_are_asked_for_and_their_absence_is_a_failure():
     with OpenAIFake([completion("4", logprobs=FOUR)]) as fake:
         [reply] = ask(fake, request(top_logprobs=20))
         ask(fake)
     assert reply.tokens == (Token(text="4", logprob=-0.1, top=(("4", -0.1),)),)
     assert (fake.bodies[0]["logprobs"], fake.bodies[0]["top_logprobs"]) == (True, 20)
     assert not fake.bodies[1].keys() & {"logprobs", "top_logprobs"}
+    with OpenAIFake([completion("4", logprobs=FOUR), completion("4")]) as fake:
+        judge = backend(fake)
+        judge.generate([request(top_logprobs=5)])
+        with pytest.raises(CallError, match="gives no log-probabilities"):
+            judge.generate([request(top_logprobs=5)])
 
 
 @each(
@@ -335,14 +314,6 @@ def test_a_model_without_log_probabilities_is_named_and_nothing_more_is_sent(ans
     with OpenAIFake([answer]) as fake, pytest.raises(BackendError, match=r"'judge' at .* gives no log-probabilities"):
         ask(fake, request(top_logprobs=20))
     assert len(fake.bodies) == 1, "they are never left out to please the server"
-
-
-def test_one_reply_without_them_is_one_failure():
-    with OpenAIFake([completion("4", logprobs=FOUR), completion("4")]) as fake:
-        judge = backend(fake)
-        judge.generate([request(top_logprobs=5)])
-        with pytest.raises(CallError, match="gives no log-probabilities"):
-            judge.generate([request(top_logprobs=5)])
 
 
 @each(completion(None), completion(None, refusal="No."), completion("8", finish_reason="content_filter"))
@@ -419,19 +390,13 @@ def test_a_server_that_has_moved_ends_the_run_with_its_new_address():
     assert "https://elsewhere.example" in problem.message
 
 
-def test_nothing_listens():
+def test_a_server_that_is_gone_busy_or_slow():
     dead = OpenAIBackend(OpenAIOptions(model="m", base_url=f"http://127.0.0.1:{closed_port()}/v1", retries=0))
     with pytest.raises(Unreachable, match="no connection"):
         dead.generate([request()])
-
-
-def test_a_busy_server_is_asked_again_by_the_transport():
     busy = failure(429, "slow down", code="rate_limit_exceeded", headers={"retry-after-ms": "10"})
     with OpenAIFake([busy, completion("85")]) as fake:
         [reply] = ask(fake, retries=1)
     assert (reply.text, len(fake.bodies)) == ("85", 2)
-
-
-def test_a_server_that_hangs_is_given_up_on():
     with OpenAIFake([Answer({}, pause=1.0)]) as fake, pytest.raises(CallError, match=r"within 0\.2 s"):
         ask(fake, deadline=0.2)

@@ -12,10 +12,23 @@ def read(*args, **kwargs):
     return read_reply(completion(*args, **kwargs).body)
 
 
-def test_a_plain_reply():
+def test_content_in_any_form_is_read():
     reply = read("85", prompt_tokens=20, completion_tokens=1)
     assert (reply.status, reply.text, reply.detail) == ("complete", "85", "")
     assert reply.usage == Usage(prompt_tokens=20, completion_tokens=1)
+    assert read(None, refusal="I can't help with that.").text == "I can't help with that."
+    body = completion("x").body
+    del body["choices"][0]["message"]["content"]
+    assert read_reply(body).detail == "the reply holds no content"
+    parts = [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "8"}, {"type": "text", "text": "5"}]
+    assert read(parts).text == "85"
+    assert read("a\ud800b").text == "a\ud800b"
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}, {"type": "text", "text": "85"}]
+    assert (read(parts).text, read(parts).reasoning) == ("85", "so")
+    body = completion(None, finish_reason="length").body
+    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 16}
+    words = "cut at the token limit; the reply holds no content; 16 tokens went into reasoning: raise max_new_tokens"
+    assert read_reply(body).detail == words
 
 
 @each(
@@ -32,41 +45,10 @@ def test_the_status_follows_the_finish_reason(text, fields, status, detail):
     assert (reply.status, reply.detail) == (status, detail)
 
 
-def test_a_refusal_keeps_its_words():
-    assert read(None, refusal="I can't help with that.").text == "I can't help with that."
-
-
 @each("reasoning", "reasoning_content", "thinking")
 def test_reasoning_is_kept_apart(field):
     reply = read("85", **{field: "The answer names the capital."})
     assert (reply.text, reply.reasoning) == ("85", "The answer names the capital.")
-
-
-def test_a_message_without_the_content_field():
-    body = completion("x").body
-    del body["choices"][0]["message"]["content"]
-    assert read_reply(body).detail == "the reply holds no content"
-
-
-def test_content_in_parts():
-    parts = [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "8"}, {"type": "text", "text": "5"}]
-    assert read(parts).text == "85"
-
-
-def test_a_lone_surrogate_is_kept():
-    assert read("a\ud800b").text == "a\ud800b"
-
-
-def test_thoughts_among_the_parts_are_reasoning():
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "so"}]}, {"type": "text", "text": "85"}]
-    assert (read(parts).text, read(parts).reasoning) == ("85", "so")
-
-
-def test_a_limit_that_went_into_reasoning_says_so():
-    body = completion(None, finish_reason="length").body
-    body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 16}
-    words = "cut at the token limit; the reply holds no content; 16 tokens went into reasoning: raise max_new_tokens"
-    assert read_reply(body).detail == words
 
 
 NO_USAGE = [None, {}, {"prompt_tokens": -1, "completion_tokens": 1}, "many", {"prompt_tokens": 3},
@@ -110,14 +92,11 @@ def token(text, logprob, *top):
     return {"token": text, "logprob": logprob, "bytes": None, "top_logprobs": listed}
 
 
-def test_tokens_come_with_their_alternatives():
+def test_alternatives_are_read_or_left_out():
     listed = [token("8", -0.5, ("8", -0.5), ("9", -1.5)), token("5", 0, ("5", 0), ("0", -9999.0))]
     first, second = read_tokens(completion("85", logprobs=listed).body)
     assert (first.text, first.logprob, first.top) == ("8", -0.5, (("8", -0.5), ("9", -1.5)))
     assert second.top[1] == ("0", -9999.0), "the API's word for very unlikely"
-
-
-def test_an_alternative_that_cannot_be_is_left_out():
     listed = [token("8", -0.5, ("8", -0.5), ("9", None))]
     assert read_tokens(completion("8", logprobs=listed).body)[0].top == (("8", -0.5),)
 

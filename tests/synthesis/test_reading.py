@@ -11,11 +11,27 @@ from judgekit_synthesis.reading import Instance, added, instances, numbered, ope
 from tables import each
 
 
-def test_a_numbered_list_is_read_line_by_line():
+def test_lists_examples_and_open_turns_are_read():
     text = "Sure!\n9. Name  a tree.\n10) Rank\n\n Task 11: Plan a day.\nand more\n과제 12. 나무를 설명하세요."
     assert numbered(text) == ["Name a tree.", "Rank", "Plan a day.", "나무를 설명하세요."]
     assert numbered(text, cut=True) == ["Name a tree.", "Rank", "Plan a day."]
     assert numbered("no list") == []
+    assert instances("Input: a\nOutput: b\nb2\n") == [Instance("a", "b\nb2")]
+    assert instances("Task: t\nInput: (none)\nOutput: b\n\nTask: u\nInput: c\nOutput: d") == [Instance("", "b")]
+    assert instances("Output: b") == [Instance("", "b")]
+    assert instances("Input: a") == instances("The answer is b.") == []
+    assert instances("입력: 없음\n출력: 답") == [Instance("", "답")]
+    labelled = instances("Output: good\nInput: a\n\nOutput: bad\nInput: b", labelled=True)
+    assert labelled == [Instance("a", "good"), Instance("b", "bad")]
+    assert instances("Output: good", labelled=True) == [], "a label without what it is the label of"
+    turn = judgekit.Message(role="assistant", content="1. One\n2.")
+    request = judgekit.Request(messages=(judgekit.Message(role="user", content="List."), turn))
+    for text in (" Two\n3. Three", "1. One\n2. Two\n3. Three", "Two\n3. Three"):
+        reply = judgekit.Reply(text=text)
+        assert opened(request, reply) == "2. Two\n3. Three"
+        assert added(request, reply).strip() == "Two\n3. Three"
+    plain = judgekit.Request(messages=(judgekit.Message(role="user", content="List."),))
+    assert opened(plain, judgekit.Reply(text="1. x")) == added(plain, judgekit.Reply(text="1. x")) == "1. x"
 
 
 @each(
@@ -33,28 +49,6 @@ def test_yes_or_no_is_what_a_reply_begins_with(text, found):
     assert yes_or_no(text) is found
 
 
-def test_examples_in_both_orders():
-    assert instances("Input: a\nOutput: b\nb2\n") == [Instance("a", "b\nb2")]
-    assert instances("Task: t\nInput: (none)\nOutput: b\n\nTask: u\nInput: c\nOutput: d") == [Instance("", "b")]
-    assert instances("Output: b") == [Instance("", "b")]
-    assert instances("Input: a") == instances("The answer is b.") == []
-    assert instances("입력: 없음\n출력: 답") == [Instance("", "답")]
-    labelled = instances("Output: good\nInput: a\n\nOutput: bad\nInput: b", labelled=True)
-    assert labelled == [Instance("a", "good"), Instance("b", "bad")]
-    assert instances("Output: good", labelled=True) == [], "a label without what it is the label of"
-
-
-def test_an_open_turn_is_completed_whether_it_comes_back_or_not():
-    turn = judgekit.Message(role="assistant", content="1. One\n2.")
-    request = judgekit.Request(messages=(judgekit.Message(role="user", content="List."), turn))
-    for text in (" Two\n3. Three", "1. One\n2. Two\n3. Three", "Two\n3. Three"):
-        reply = judgekit.Reply(text=text)
-        assert opened(request, reply) == "2. Two\n3. Three"
-        assert added(request, reply).strip() == "Two\n3. Three"
-    plain = judgekit.Request(messages=(judgekit.Message(role="user", content="List."),))
-    assert opened(plain, judgekit.Reply(text="1. x")) == added(plain, judgekit.Reply(text="1. x")) == "1. x"
-
-
 @each(
     ("Name two old trees.", ""),
     ("Name trees.", "task too short"),
@@ -70,15 +64,7 @@ def test_every_rule_for_tasks(text, fault):
     assert filters.task_fault(text, (4, 20), pattern, ascii_only=True) == fault
 
 
-def test_korean_tasks_are_fine_where_the_seeds_are_korean():
-    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
-    korean = "늙은 나무 두 그루를 대세요"
-    assert not filters.begin_in_ascii([korean, "Name a tree."])
-    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
-    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
-
-
-def test_every_rule_for_examples():
+def test_rules_for_examples_answers_and_korean_tasks():
     assert filters.instance_fault(Instance("a", "b"), "Do.") == ""
     assert filters.instance_fault(Instance("a", " "), "Do.") == "no output"
     assert filters.instance_fault(Instance("A ", "a."), "Do.") == "output equals input"
@@ -87,9 +73,6 @@ def test_every_rule_for_examples():
     same, other = Instance("a", "b"), Instance("A", "c")
     assert filters.without_conflicts([same, same]) == ([same], 0)
     assert filters.without_conflicts([same, other, Instance("d", "e")]) == ([Instance("d", "e")], 2)
-
-
-def test_the_elimination_rules():
     assert filters.answer_fault("It is, and of the!") == filters.answer_fault("...") != ""
     assert filters.answer_fault("I am sorry, I cannot.") == "response says sorry"
     assert filters.answer_fault("She said sorry. " + "Then they walked home together. " * 20) == ""
@@ -98,6 +81,11 @@ def test_the_elimination_rules():
     assert not filters.copied("Describe a prompt reply that was given.")
     assert filters.adds_words("Name a tree.", "Name a tall tree in Spain.")
     assert not filters.adds_words("Name a tree.", "Please name the tree.")
+    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
+    korean = "늙은 나무 두 그루를 대세요"
+    assert not filters.begin_in_ascii([korean, "Name a tree."])
+    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
+    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
 
 
 WORDS = st.lists(st.sampled_from("abcdef"), max_size=7).map(" ".join)

@@ -118,7 +118,7 @@ def chosen(view, **given):
     return [(str(pair["chosen"]), str(pair["rejected"])) for pair in tally.kept], dict(tally.rejected)
 
 
-def test_repeats_are_responses_of_their_own_and_judge_repeats_are_averaged():
+def test_repeats_and_comparisons_give_pairs():
     rows = [row("a", 0, 10), row("a", 0, 90, judge_repeat=1), row("a", 1, 60), row("b", 0, 55)]
     found = view(rows, {"a": 2, "b": 1})
     assert chosen(found) == ([("a1", "a0")], {})
@@ -127,9 +127,6 @@ def test_repeats_are_responses_of_their_own_and_judge_repeats_are_averaged():
     )  # fmt: skip
     assert chosen(view(rows, {"a": 2, "b": 1}, higher=False)) == ([("a0", "a1")], {})
     assert chosen(view([row("a", 0, 5)], {"a": 1})) == ([], {"a single response": 1})
-
-
-def test_a_comparison_gives_its_winner():
     rows = [row("a", 0, 0.25, "b"), row("a", 1, 0.5, "b"), row("a", 2, 1.0, "b")]
     found = view(rows, {"a": 3, "b": 2})
     assert chosen(found) == ([("b0", "a0"), ("a2", "b0")], {"a tie": 1})

@@ -62,14 +62,11 @@ def bare(noun):
     return rest
 
 
-def test_capitals(of_task, table):
+def test_capitals_symbols_and_classes(of_task, table):
     key = CAPITALS.replace("\n", "").split(";")
     assert sorted(f"{city} {country}" for country, (city, _) in table("capitals").items()) == sorted(key)
     for slots, output in of_task("capital"):
         assert f"{output} {slots['a']}" in key
-
-
-def test_chemical_symbols(of_task, table):
     elements = table("elements")
     for name, (symbol, number) in elements.items():
         assert PERIODIC_TABLE.split()[number - 1] == symbol
@@ -78,9 +75,6 @@ def test_chemical_symbols(of_task, table):
         assert all(letter in known_as for letter in symbol.lower())
     for slots, output in of_task("element"):
         assert elements[slots["a"]][0] == output
-
-
-def test_animal_classes(of_task, table):
     classes = {animal: kind for kind, animals in CLASSES.items() for animal in animals.split()}
     assert {row["name"]: row["class"] for row in table("animals")} == classes
     for slots, output in of_task("animal_class"):
@@ -88,20 +82,14 @@ def test_animal_classes(of_task, table):
         assert classes[animal] == bare(output)
 
 
-def test_baby_animals(of_task, table):
+def test_animals_and_shapes(of_task, table):
     young = dict(pair.split() for pair in YOUNG.split(", "))
     assert {row["name"]: row["young"] for row in table("animals") if "young" in row} == young
     for slots, output in of_task("young"):
         assert young[slots["a"]] == bare(output)
-
-
-def test_legs_fit_the_class(table):
     legs = {"insect": {6}, "arachnid": {8}, "bird": {2}, "mammal": {4}, "amphibian": {4}, "reptile": {4}}
     for row in table("animals"):
         assert "legs" not in row or row["legs"] in legs[row["class"]], row
-
-
-def test_sides_of_shapes(of_task, table):
     sides = {f"{prefix}gon": count for prefix, count in CORNERS.items()}
     sides |= {"triangle": 3, "square": 4, "rectangle": 4, "rhombus": 4, "parallelogram": 4}
     assert table("shapes").items() <= sides.items()
@@ -109,7 +97,7 @@ def test_sides_of_shapes(of_task, table):
         assert NUMBERS[sides[bare(slots["an_a"])]] == output
 
 
-def test_calendar(of_task):
+def test_calendar_units_and_arithmetic(of_task):
     months, days = list(calendar.month_name)[1:], list(calendar.day_name)
     for slots, output in of_task("next_month"):
         assert output == months[(months.index(slots["a"]) + 1) % 12]
@@ -118,40 +106,27 @@ def test_calendar(of_task):
     for slots, output in of_task("month_days"):
         lengths = {calendar.monthrange(year, months.index(slots["a"]) + 1)[1] for year in (2023, 2024)}
         assert lengths == {int(output)}
-
-
-def test_unit_conversions(of_task):
     systems = [SECONDS, METERS, GRAMS, INCHES, *OTHER]
     for slots, output in of_task("units"):
         amount, unit = output.split()
         assert unit == slots["b"]
         (system,) = [each for each in systems if slots["a"] in each and unit in each]
         assert abs(int(slots["n"]) * system[slots["a"]] - int(amount) * system[unit]) < 1e-9 * int(amount)
-
-
-def test_arithmetic(of_task):
     for slots, output in of_task("arithmetic"):
         n, m, operation = int(slots["n"]), int(slots["m"]), slots["a"]
         assert int(output) == {"plus": n + m, "minus": n - m, "times": n * m}[operation]
 
 
-def test_occupations(of_task, table):
+def test_occupations_and_classification(of_task, table):
     occupations = table("occupations")
     assert len(set(occupations.values())) == len(occupations), "two jobs answer the same description"
     for slots, output in of_task("occupation"):
         assert occupations[bare(output)] == slots["b"]
-
-
-def test_classification(of_task, table):
     categories = table("categories")
     words = [word for members in categories.values() for word in members]
     assert len(set(words)) == len(words), "a word in two categories has two answers"
     for slots, output in of_task("classification"):
         word = slots["a"] if "a" in slots else re.sub(r"^an? ", "", slots["x"])
         assert word in categories[bare(output)]
-
-
-def test_categories_agree_with_the_other_tables(table):
-    categories = table("categories")
     assert set(categories["metal"]) <= set(table("elements"))
     assert not {word for members in categories.values() for word in members} & {row["name"] for row in table("animals")}

@@ -26,7 +26,7 @@ def of(items, *splits):
     return [item for item in items if item["split"] in splits]
 
 
-def test_every_item_has_the_books_shape(items):
+def test_items_have_the_books_shape_and_are_enough(items):
     for item in items:
         assert list(item) == ["id", "category", "split", "instruction", "input", "output"]
         assert all(isinstance(value, str) and value == value.strip() for value in item.values())
@@ -35,9 +35,6 @@ def test_every_item_has_the_books_shape(items):
         assert item["split"] in SPLITS
         assert re.fullmatch(r"[a-z_]+-\d{3}", item["id"])
         assert all(value.isascii() for value in item.values())
-
-
-def test_there_are_enough_items_of_enough_kinds(items):
     counts = Counter(item["split"] for item in items)
     assert len(items) >= 900
     assert 60 <= counts["test"] <= 100
@@ -46,37 +43,21 @@ def test_there_are_enough_items_of_enough_kinds(items):
     assert len(kinds) >= 14
     for split in SPLITS:
         assert {item["category"] for item in of(items, split)} == kinds
-
-
-def test_any_run_of_items_shows_all_kinds(items):
-    kinds = {item["category"] for item in items}
     for split in SPLITS:
         assert {item["category"] for item in of(items, split)[: len(kinds)]} == kinds
-
-
-def test_ids_and_prompts_are_unique(items):
     assert len({item["id"] for item in items}) == len(items)
     assert len({prompt(item) for item in items}) == len(items)
-
-
-def test_items_are_short(items):
     assert max(len(item["instruction"]) + len(item["input"]) + len(item["output"]) for item in items) < 200
-
-
-def test_no_two_items_ask_the_same_and_answer_differently(items):
     answers: dict[str, set[str]] = {}
     for item in items:
         answers.setdefault(prompt(item), set()).add(item["output"])
     assert all(len(outputs) == 1 for outputs in answers.values())
 
 
-def test_each_item_is_in_a_wording_of_its_own_split_only(items, asked):
+def test_split_wordings(items, asked):
     for item in items:
         for split in SPLITS:
             assert len(asked(item, split)) == (split == item["split"]), (item, split)
-
-
-def test_no_test_item_is_a_near_duplicate_of_a_training_or_validation_item(items):
     seen = [(item["id"], words(prompt(item))) for item in of(items, "train", "validation")]
     for item in of(items, "test"):
         mine = words(prompt(item))

@@ -9,18 +9,15 @@ def normalised(text):
     return " ".join(re.findall(r"[a-z0-9]+", text.casefold()))
 
 
-def test_size_and_separators(pretrain):
+def test_size_separators_and_repeats(pretrain):
     assert 300_000 <= len(pretrain) <= 800_000
     assert pretrain.isascii()
     assert pretrain.endswith("\n<|endoftext|>\n")
     documents = pretrain.split("\n<|endoftext|>\n")[:-1]
     assert len(documents) >= 1_000
     assert all(document.strip() == document != "" and "<|" not in document for document in documents)
-
-
-def test_documents_do_not_repeat(pretrain):
-    documents = pretrain.split("\n<|endoftext|>\n")[:-1]
     assert len(set(documents)) == len(documents)
+    assert not re.search(r"###|instruction|response|complete the request", pretrain, re.IGNORECASE)
 
 
 def test_no_prompt_of_a_test_item_occurs(pretrain, items):
@@ -29,10 +26,6 @@ def test_no_prompt_of_a_test_item_occurs(pretrain, items):
         if item["split"] == "test":
             assert normalised(item["instruction"]) not in text, item["id"]
             assert normalised(f"{item['instruction']} {item['input']}") not in text, item["id"]
-
-
-def test_it_contains_no_instruction_format(pretrain):
-    assert not re.search(r"###|instruction|response|complete the request", pretrain, re.IGNORECASE)
 
 
 def test_every_fact_is_stated(pretrain, table):
