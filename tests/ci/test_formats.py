@@ -81,7 +81,7 @@ def test_a_gate_with_a_rule_that_was_not_evaluated_is_an_error(claims):
     assert ("style: nothing was measured",) in [case.lines for case in found if case.group == "gate"]
 
 
-def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors():
+def test_a_run_that_is_not_whole_is_an_error_and_no_pass():
     view = gated(claim("PASS"), status="incomplete", errors={"measuring quality: no answer in 60 s": 3})
     (error,) = results(document(junit(view, [])))["complete"]
     assert isinstance(error, Error)
@@ -92,9 +92,6 @@ def test_an_incomplete_run_and_a_baseline_that_does_not_match_are_errors():
     assert isinstance(error, Error)
     assert "another instrument" in error.message
     assert "judge model: a in the run" in error.text
-
-
-def test_what_was_not_measured_is_no_pass():
     view = gated(estimates=(), differences=(), cards=())
     assert outcome(cases(view)) == "error"
     assert outcome([]) == "error"
@@ -241,7 +238,7 @@ def test_an_annotation_is_one_line_whatever_it_says():
     each_of(HOSTILE_TEXTS, is_one_line)
 
 
-def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay():
+def test_code_quality_stays_and_openmetrics_has_the_gate():
     found = json.loads(document(code_quality(gated(claim("FAIL"), claim("INCONCLUSIVE", metric="other")), [])))
     assert len(found) == 2
     for entry in found:
@@ -255,6 +252,12 @@ def test_code_quality_has_gitlabs_fields_and_fingerprints_that_stay():
     (again,) = json.loads(document(code_quality(gated(claim("FAIL", value=-20.0, reasons=("x",))), [])))
     assert again["fingerprint"] == found[0]["fingerprint"], "the same rule in another run"
     assert json.loads(document(code_quality(gated(claim("PASS")), []))) == []
+    found = families(document(openmetrics(gated(claim("FAIL"), limit("PASS")), [])))
+    assert found["judgekit_estimate", "", "quality", "sft"] == pytest.approx(77.3, abs=0.05)
+    assert found["judgekit_gate_fail", "", "margin", "quality", "sft"] == 1
+    assert found["judgekit_gate_pass", "base", "min", "sft", "winrate"] == 1
+    assert found["judgekit_complete", "quickstart"] == 1
+    assert not any(name == "judgekit_estimate" and "rouge" in labels for name, *labels in found), "no value, no sample"
 
 
 def test_code_quality_survives_any_text():
@@ -276,15 +279,6 @@ def families(content):
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-def test_openmetrics_has_every_headline_and_the_gate():
-    found = families(document(openmetrics(gated(claim("FAIL"), limit("PASS")), [])))
-    assert found["judgekit_estimate", "", "quality", "sft"] == pytest.approx(77.3, abs=0.05)
-    assert found["judgekit_gate_fail", "", "margin", "quality", "sft"] == 1
-    assert found["judgekit_gate_pass", "base", "min", "sft", "winrate"] == 1
-    assert found["judgekit_complete", "quickstart"] == 1
-    assert not any(name == "judgekit_estimate" and "rouge" in labels for name, *labels in found), "no value, no sample"
 
 
 def test_openmetrics_survives_any_label():

@@ -24,7 +24,7 @@ def test_sharegpt_and_openai_messages_are_the_same_conversation(name, tmp_path):
     assert first.sample.references == ("Hello.", "Well.")
 
 
-def test_messages_have_parts_fields_and_ids(tmp_path):
+def test_messages_and_conversations(tmp_path):
     items = [
         {"messages": [{"role": "system", "content": "Be brief."}, USER]},
         {"messages": [{"role": "developer", "content": "Be brief."}, USER], "id": 7},
@@ -49,17 +49,11 @@ def test_messages_have_parts_fields_and_ids(tmp_path):
     item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
     (talk,) = read_conversations(write(tmp_path, [item]))
     assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
-
-
-def test_a_conversation_without_an_id_is_known_by_what_the_user_says(tmp_path):
     items = [{"conversations": [HUMAN, GPT]}, {"conversations": [HUMAN, {"from": "gpt", "value": "Bye."}]}]
     first, second = (talk.sample.id for talk in read_conversations(write(tmp_path, items)))
     assert second == f"{first}-2"
     path = write(tmp_path, [{"conversations": [HUMAN, GPT, {"from": "human", "value": "More."}]}])
     assert read_conversations(path, 1)[0].sample.id == read_conversations(path)[0].sample.id
-
-
-def test_a_line_is_named_and_the_loader_cuts(tmp_path):
     path = write(tmp_path, [{"conversations": [HUMAN, GPT, HUMAN, GPT, HUMAN, GPT]}])
     loader = Conversations(ConversationOptions(path=str(path), most_turns=2))
     (sample,) = loader.load()

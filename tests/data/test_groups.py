@@ -13,7 +13,7 @@ def sample(number, category=None, **metadata):
     return Sample(id=f"s{number}", instruction="Do it.", category=category, metadata=metadata)
 
 
-def test_fields_make_groups_in_order():
+def test_fields_and_clusters_make_groups():
     one = sample(1, **{"a.b": "flat", "a": {"b": "nested"}})
     assert labels(one, "a.b") == labels(one, "metadata.a.b") == ("flat",)
     assert labels(sample(1, "  two\n words "), "category") == ("two words",)
@@ -36,9 +36,13 @@ def test_fields_make_groups_in_order():
     assert labels(one, "turns") == ("1",)
     assert labels(one.model_copy(update={"turns": ("Two?",)}), "turns") == ("2",)
     assert labels(one, "choices") == labels(one, "nothing") == ()
-
-
-def test_fields_that_make_no_groups():
+    assert clusters([sample(1, "a"), sample(2, "b")], "category") == {"s1": "a", "s2": "b"}
+    with pytest.raises(UsageError, match="1 of 2 samples have no 'category', such as 's2'; every sample needs its"):
+        clusters([sample(1, "a"), sample(2)], "category")
+    with pytest.raises(UsageError, match=r"2 of 2 samples have no 'catgory'.*did you mean 'category'"):
+        clusters([sample(1, "a"), sample(2, "a")], "catgory")
+    with pytest.raises(UsageError, match="sample 's1' has several values of 'tags'; a cluster is one"):
+        clusters([sample(1, tags=["a", "b"])], "tags")
     samples = {"data": [sample(1, "maths", difficulty="hard")]}
     assert list(check_groups(samples, "metadata.dificulty")) == [
         (True, "no sample has a field 'metadata.dificulty'; did you mean 'metadata.difficulty'?")
@@ -54,16 +58,6 @@ def test_fields_that_make_no_groups():
     assert list(check_groups(samples, "id")) == [
         (True, "'id' has 201 values in data; at most 200 groups can be told apart by anyone")
     ]
-
-
-def test_every_sample_needs_one_cluster():
-    assert clusters([sample(1, "a"), sample(2, "b")], "category") == {"s1": "a", "s2": "b"}
-    with pytest.raises(UsageError, match="1 of 2 samples have no 'category', such as 's2'; every sample needs its"):
-        clusters([sample(1, "a"), sample(2)], "category")
-    with pytest.raises(UsageError, match=r"2 of 2 samples have no 'catgory'.*did you mean 'category'"):
-        clusters([sample(1, "a"), sample(2, "a")], "catgory")
-    with pytest.raises(UsageError, match="sample 's1' has several values of 'tags'; a cluster is one"):
-        clusters([sample(1, tags=["a", "b"])], "tags")
 
 
 def test_short_fields_of_instruction_items_are_kept(tmp_path):

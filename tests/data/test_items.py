@@ -9,7 +9,7 @@ from judgekit.records import Sample
 from tables import each
 
 
-def test_items_have_ids_and_lines(tmp_path):
+def test_items_and_their_split(tmp_path):
     path = write(
         tmp_path, [{"instruction": "Do.", "input": "x", "output": "y", "id": "one", "category": "c", "more": 1}]
     )
@@ -26,15 +26,6 @@ def test_items_have_ids_and_lines(tmp_path):
     assert twice == [first[0], f"{first[0]}-2", f"{first[0]}-3"]
     path = write(tmp_path, '{"instruction": "a\\ud800"}\n\n{"instruction": "b"}\n', "items.jsonl")
     assert [item.sample.instruction for item in read_instructions(path)] == ["a\ud800", "b"]
-
-
-def test_the_books_split(shared_data):
-    path = shared_data / "instructions" / "instruction-data.json"
-    sizes = [len(read_instructions(path, split)) for split in ("train", "test", "validation")]
-    assert sizes == [935, 110, 55]
-
-
-def test_a_split_field_decides_where_there_is_one(tmp_path):
     path = write(tmp_path, [{"instruction": str(n), "split": "test" if n == 3 else "train"} for n in range(5)])
     assert [item.sample.instruction for item in read_instructions(path, "test")] == ["3"]
     with pytest.raises(DataError, match="no item in the split 'validation'"):
@@ -42,6 +33,12 @@ def test_a_split_field_decides_where_there_is_one(tmp_path):
     path = write(tmp_path, [{"instruction": "a"}])
     with pytest.raises(DataError, match=r"no item in the split 'train': too few items \(1\) for 85/10/5 percent"):
         read_instructions(path, "train")
+
+
+def test_the_books_split(shared_data):
+    path = shared_data / "instructions" / "instruction-data.json"
+    sizes = [len(read_instructions(path, split)) for split in ("train", "test", "validation")]
+    assert sizes == [935, 110, 55]
 
 
 @each(

@@ -9,7 +9,7 @@ from judgekit.errors import DataError, UsageError
 from tables import each
 
 
-def test_what_messages_look_like(tmp_path):
+def test_messages_and_what_is_lost(tmp_path):
     objects, losses = objects_of(read_items(write(tmp_path, ALPACA[:2])), "messages")
     assert losses == []
     assert objects == [
@@ -21,6 +21,19 @@ def test_what_messages_look_like(tmp_path):
     ]  # fmt: skip
     dolly, losses = objects_of(read_items(write(tmp_path, ALPACA[:1])), "dolly")
     assert (dolly, losses) == ([{"instruction": "Give the plural.", "context": "mouse", "response": "mice"}], [])
+    items = read_items(write(tmp_path, [{"instruction": "a", "input": "", "output": "b", "response": "c"}]))
+    assert [loss.field for loss in objects_of(items, "dolly")[1]] == ["the field 'response'"]
+    assert objects_of(items, "sharegpt")[1] == []
+    talk = [{"from": "human", "value": "Hi."}, {"from": "bard", "value": [{"type": "text", "text": "Hello."}]}]
+    items = read_items(write(tmp_path, [{"conversations": talk}]))
+    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["from", "parts of 'value'"]
+    items = read_items(write(tmp_path, [{"turns": ["One?", "Two?"], "reference": [None, "2"]}]))
+    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["turns after the first"]
+    with pytest.raises(UsageError, match="MT-Bench can be read, and not written"):
+        objects_of(items, "mt-bench")
+    source = write(tmp_path, '{"instruction": "a\\ud800", "input": ""}\n', "items.jsonl")
+    write_items(tmp_path / "out.jsonl", read_items(source), "alpaca")
+    assert (tmp_path / "out.jsonl").read_text("utf-8") == source.read_text("utf-8")
 
 
 @each("alpaca", "dolly")
@@ -37,19 +50,3 @@ def test_further_turns_and_marks_are_lost_and_counted(format, tmp_path):
         ("turns after the first", 1, 2), ("'weight' of messages", 1, 2),
     ]  # fmt: skip
     assert [item.sample.system for item in read_items(target)] == ["Be brief.", ""]
-
-
-def test_what_is_lost_in_the_other_format(tmp_path):
-    items = read_items(write(tmp_path, [{"instruction": "a", "input": "", "output": "b", "response": "c"}]))
-    assert [loss.field for loss in objects_of(items, "dolly")[1]] == ["the field 'response'"]
-    assert objects_of(items, "sharegpt")[1] == []
-    talk = [{"from": "human", "value": "Hi."}, {"from": "bard", "value": [{"type": "text", "text": "Hello."}]}]
-    items = read_items(write(tmp_path, [{"conversations": talk}]))
-    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["from", "parts of 'value'"]
-    items = read_items(write(tmp_path, [{"turns": ["One?", "Two?"], "reference": [None, "2"]}]))
-    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["turns after the first"]
-    with pytest.raises(UsageError, match="MT-Bench can be read, and not written"):
-        objects_of(items, "mt-bench")
-    source = write(tmp_path, '{"instruction": "a\\ud800", "input": ""}\n', "items.jsonl")
-    write_items(tmp_path / "out.jsonl", read_items(source), "alpaca")
-    assert (tmp_path / "out.jsonl").read_text("utf-8") == source.read_text("utf-8")

@@ -1,19 +1,17 @@
 """The report in headless Chromium: quiet, complete without JavaScript, safe to open, and for everyone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hostile import EVERY, all_at_once
+from judgekit_html import report
 from judgekit_html.page import ReportPages
 from report_pages import UNFOLD, foreign, opened, until
+from rich_run import rich_run
 from sample_run import HOSTILE
 from tables import each
-from typing import Any
-import pytest
-from judgekit_html import report
-from report_pages import UNFOLD, opened, until
-from rich_run import rich_run
 
 pytestmark = pytest.mark.browser
 MAIN = "Array.from(document.querySelectorAll('main > section')).map((s) => s.id + ': ' + s.textContent)"
@@ -109,7 +107,7 @@ def test_no_string_does_anything(text, browser, tmp_path, hostile_report):
         assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], [])
 
 
-def test_search_and_filters(browser, file):
+def test_search_filters_and_permalinks_find_samples(browser, file):
     with opened(browser, file) as found:
         page = found.page
         page.fill("#search", "portugal")
@@ -122,16 +120,10 @@ def test_search_and_filters(browser, file):
         page.select_option("#category", "units")
         until(page, "!document.getElementById('shown').textContent.startsWith('1 of')")
         assert page.locator("details.item:visible").count() == 7
-
-
-def test_a_permalink_opens_its_sample(browser, file):
     with opened(browser, file) as found:
         found.page.goto(f"{file.as_uri()}#item-9")
         until(found.page, "document.getElementById('item-9').open")
         assert found.page.locator("#item-9 .t").first.is_visible()
-
-
-
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,6 @@ def files(view, many=page.MANY):
     return dict(page.ReportPages(view, [], many).files())
 
 
-# --- redacted ---------------------------------------------------------------------------------------------------------
-
-
 # --- charts to explore ------------------------------------------------------------------------------------------------
 
 
@@ -76,7 +73,7 @@ def paged(tmp_path_factory):
     return folder
 
 
-def test_many_samples_have_pages_of_their_own_with_all_that_one_page_would_show(paged):
+def test_many_samples_have_pages_that_come_one_by_one(paged, monkeypatch):
     names = sorted(path.name for path in (paged / "report").iterdir())
     assert names == ["items-0001.html", "items-0002.html", "items-0003.html"]
     whole = Reader(files(rich_run(520))["report.html"])
@@ -89,9 +86,6 @@ def test_many_samples_have_pages_of_their_own_with_all_that_one_page_would_show(
     main = Reader((paged / "report.html").read_bytes())
     assert "651 samples on 3 pages" in main.text
     assert not any(tag[0] == "details" and "data-flags" in tag for tag in main.tags)
-
-
-def test_the_reporter_gives_out_the_pages_one_by_one(monkeypatch):
     monkeypatch.setattr(page.ReportPages.__init__, "__defaults__", (100,))
     made = report(rich_run(520), [])
     assert isinstance(made, Iterator)

@@ -108,7 +108,7 @@ def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(name, tmp_path):
     assert found == list(range(len(wrong)))
 
 
-def test_limits_and_turns_are_looked_at(tmp_path):
+def test_limits_turns_and_words(tmp_path, data, written):
     items = read(tmp_path, [("Do.", "", "one two three")])
     for limits, rule in (
         (RuleLimits(min_words=4), "too_short"),
@@ -121,6 +121,13 @@ def test_limits_and_turns_are_looked_at(tmp_path):
     (tmp_path / "t.jsonl").write_text(json.dumps({"messages": messages}))
     items = judgekit.data.read_items(tmp_path / "t.jsonl")
     assert [finding.detail for finding in RULES["refusal"].find(Data(items), [0])] == ["I'm sorry, I cannot."]
+    texts = [f"w{number % 400}" for number in range(4000)]
+    assert diversity.type_token(texts[:1000]) == diversity.type_token(texts) == 0.4
+    assert diversity.type_token(texts[:999]) is None
+    code, out, _ = data("quality", written([{"instruction": "A", "input": "", "output": "a"}]))
+    assert code == 0
+    assert "0 different of 0;" not in out
+    assert "0 different of 0" in out
 
 
 def test_the_books_file_has_twenty_questions_answered_otherwise(shared_data):
@@ -247,13 +254,3 @@ def test_the_script_of_most_letters(text, script):
 )
 def test_kinds_and_roots(instruction, kind, root):
     assert (diversity.kind(instruction), diversity.root(instruction)) == (kind, root)
-
-
-def test_data_without_verbs_and_type_token(data, written):
-    texts = [f"w{number % 400}" for number in range(4000)]
-    assert diversity.type_token(texts[:1000]) == diversity.type_token(texts) == 0.4
-    assert diversity.type_token(texts[:999]) is None
-    code, out, _ = data("quality", written([{"instruction": "A", "input": "", "output": "a"}]))
-    assert code == 0
-    assert "0 different of 0;" not in out
-    assert "0 different of 0" in out

@@ -315,13 +315,27 @@ def test_nonsense_is_an_error_that_names_the_metric(made, why):
     assert str(caught.value).startswith("metric 'size' (type 'wrong')")
 
 
-def test_our_own_errors_pass_through():
+def test_wrong_aggregates_pass_our_errors_or_are_refused():
     class Wrong(Lengths):
         def aggregate(self, tables, terms):
             raise DataError("the word list is empty")
 
     with pytest.raises(JudgekitError, match="the word list is empty"):
         aggregated(Wrong(), {}, terms(), "wrong")
+
+    class Old(Lengths):
+        derived: Sequence[str] = ("perplexity",)
+
+    class Plugin:
+        @judgekit.hookimpl
+        def judgekit_metrics(self):
+            return {"old": Old}
+
+    manager = build_manager(only=())
+    manager.register(Plugin(), "outside")
+    with pytest.raises(PluginError, match=r"plugin 'outside': the metric 'old' .* write `aggregate\(self") as caught:
+        Catalogue(manager)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_aggregate_that_takes_something_else_is_found_before_any_call(here):
@@ -338,19 +352,3 @@ def test_an_aggregate_that_takes_something_else_is_found_before_any_call(here):
     with pytest.raises(PreflightError, match=r"must take \(tables, terms\)"):
         execute(here, "wrong", Plugin(), judges=judges)
     assert Parrot.history == []
-
-
-def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write():
-    class Old(Lengths):
-        derived: Sequence[str] = ("perplexity",)
-
-    class Plugin:
-        @judgekit.hookimpl
-        def judgekit_metrics(self):
-            return {"old": Old}
-
-    manager = build_manager(only=())
-    manager.register(Plugin(), "outside")
-    with pytest.raises(PluginError, match=r"plugin 'outside': the metric 'old' .* write `aggregate\(self") as caught:
-        Catalogue(manager)
-    assert "\n" not in str(caught.value)

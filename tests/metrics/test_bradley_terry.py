@@ -60,13 +60,7 @@ def stood(preferences, pairs, systems="abc", resamples=499, labels=None):
 PAIRS = [("b", "a"), ("c", "a"), ("c", "b")]
 
 
-def test_odds_are_given_back_also_by_a_cycle():
-    odds = np.tile([[0.6, 0.75, 2 / 3]], (4, 1))  # strengths 1, 1.5, 3
-    assert [one.value for one in stood(odds, PAIRS)] == pytest.approx([0.6, 0.75])
-    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
-
-
-def test_the_anchor_is_the_first_and_has_no_line():
+def test_the_anchor_is_first_and_odds_are_given_back():
     rng = np.random.default_rng(2)
     preferences = rng.choice([0, 0.25, 0.5, 0.75, 1], (60, 3))
     found = stood(preferences, PAIRS)
@@ -76,6 +70,9 @@ def test_the_anchor_is_the_first_and_has_no_line():
         assert one.interval.low is not None
         assert one.interval.high is not None
         assert one.interval.low < one.value < one.interval.high
+    odds = np.tile([[0.6, 0.75, 2 / 3]], (4, 1))  # strengths 1, 1.5, 3
+    assert [one.value for one in stood(odds, PAIRS)] == pytest.approx([0.6, 0.75])
+    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
 
 
 @each(

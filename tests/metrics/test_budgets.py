@@ -22,7 +22,7 @@ def view(*budgets, pooled=()):
     return sample_run(4, 1, variance_budgets=budgets, pooled=pooled)
 
 
-def test_the_table_has_the_parts_and_the_advice():
+def test_sections_have_parts_advice_or_nothing():
     (section,) = sections(view(budget(), budget("base", generation=None, opponent="sft")))
     assert section.place == "judges"
     assert section.sentence.endswith("quality, sft: Buy items for sft.")
@@ -40,9 +40,6 @@ def test_the_table_has_the_parts_and_the_advice():
     assert section.table.rows[0][1] == "1 points"
     (section,) = sections(view(budget(item=0.0, generation=0.0)))
     assert list(section.table.rows[0])[2:5] == ["–", "–", "–"]
-
-
-def test_what_there_is_to_tell_is_told():
     (section,) = sections(view(budget(generation=None)))
     assert section.chart is None
     assert "answered and judged once" in section.sentence

@@ -97,7 +97,7 @@ class FakeStudy:
 SAMPLES = [Sample(id=str(n), instruction=f"Do {n}.", reference=f"done {n}") for n in range(3)]
 
 
-def test_exact_match_and_rouge_by_hand():
+def test_metrics_by_hand():
     study = FakeStudy(SAMPLES, {"a": [["done 0"], [" done\n１ "], ["Done 2"]]})
     assert [row.value for row in ExactMatch().rows(study)] == [1, 1, 0]
     metric = RougeL()
@@ -108,9 +108,6 @@ def test_exact_match_and_rouge_by_hand():
     assert RougeL().value("+", "+") == 1
     assert RougeL().value("", "!!!") == 0
     assert RougeL().value("-", "+") == 0
-
-
-def test_rows_keep_their_order_and_say_what_is_missing():
     samples = [Sample(id="a", instruction="x"), Sample(id="b", instruction="x", reference="y")]
     rows = list(ExactMatch().rows(FakeStudy(samples, {"s": [["y"], [None]]})))
     assert [row.status for row in rows] == ["skipped", "error"]

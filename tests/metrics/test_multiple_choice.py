@@ -169,7 +169,7 @@ def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data):
 # --- letters by log-likelihood ---
 
 
-def test_the_likeliest_letter_is_picked():
+def test_letters_are_picked_and_compared():
     study = FakeStudy(
         [question(0, 1), question(1, 2), question(2, 1)],
         lambda request: weighed(-2.0, -1.0, -1.0, -3.0),
@@ -184,6 +184,18 @@ def test_the_likeliest_letter_is_picked():
     assert all(row.series == {} for row in found)
     study = FakeStudy([question()], lambda request: weighed(-2.0, -3.0, -4.0, -5.0, tokens=(1, 2, 2, 2)))
     assert kept(rows(study)[0])["chosen"] == "A"
+    reply = first_token("The", The=math.log(0.5), C=math.log(0.2), B=math.log(0.25))
+    study = FakeStudy([question(0, 1)], lambda request: reply, chat("logprobs"))
+    (row,) = rows(study)
+    assert (row.value, kept(row)["chosen"]) == (1, "B")
+    assert kept(row)["logprobs"] == {"B": pytest.approx(-1.3863), "C": pytest.approx(-1.6094)}
+    request = study.asked[0]
+    assert (request.top_logprobs, request.sampling.max_new_tokens, request.json_schema) == (20, 1, None)
+    (row,) = rows(FakeStudy([question()], lambda request: first_token("The", The=-0.1, x=-3.0), chat("logprobs")))
+    assert row.status == "unparsed"
+    assert "no letter is among the alternatives at the first token, 'The'" in row.verdicts[0].detail
+    (row,) = rows(FakeStudy([question()], lambda request: Reply(text="B"), chat("logprobs")))
+    assert (row.status, row.verdicts[0].detail) == ("unparsed", "the backend gave no log-probabilities")
 
 
 @each(2, 3, 5, 10)
@@ -216,21 +228,6 @@ def test_shots_are_dropped_from_the_end_while_the_prompt_is_too_long():
     )
     assert "Question 90?" in last.prompt, "the first examples stay"
     assert "Question 91?" in last.prompt
-
-
-def test_failures_and_notes_are_passed_on():
-    study = FakeStudy([question()], lambda request: Reply(status="error", detail="no reply"))
-    (row,) = rows(study)
-    assert (row.status, row.value, row.verdicts[0].detail) == ("error", None, "no reply")
-    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
-    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
-    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
-    assert rows(study)[0].value == 1
-    assert study.asked[0].sample_id == "3"
-    cut = Reply(status="truncated", detail="no content", usage=Usage(prompt_tokens=9, completion_tokens=64))
-    study = FakeStudy([question()], lambda request: cut, chat("schema"), [question(9)])
-    assert rows(study)[0].status == "truncated"
-    assert len(study.asked) == 1
 
 
 # --- whole options ---
@@ -338,21 +335,6 @@ def first_token(text, **top):
     return Reply(text=text, tokens=tokens, status="truncated", detail="cut at the token limit")
 
 
-def test_letters_come_from_the_first_token():
-    reply = first_token("The", The=math.log(0.5), C=math.log(0.2), B=math.log(0.25))
-    study = FakeStudy([question(0, 1)], lambda request: reply, chat("logprobs"))
-    (row,) = rows(study)
-    assert (row.value, kept(row)["chosen"]) == (1, "B")
-    assert kept(row)["logprobs"] == {"B": pytest.approx(-1.3863), "C": pytest.approx(-1.6094)}
-    request = study.asked[0]
-    assert (request.top_logprobs, request.sampling.max_new_tokens, request.json_schema) == (20, 1, None)
-    (row,) = rows(FakeStudy([question()], lambda request: first_token("The", The=-0.1, x=-3.0), chat("logprobs")))
-    assert row.status == "unparsed"
-    assert "no letter is among the alternatives at the first token, 'The'" in row.verdicts[0].detail
-    (row,) = rows(FakeStudy([question()], lambda request: Reply(text="B"), chat("logprobs")))
-    assert (row.status, row.verdicts[0].detail) == ("unparsed", "the backend gave no log-probabilities")
-
-
 OPTIONS = ("Paris", "A small town", "none of them", "Lyon and Nice")
 READ = [
     ("B", "B"), ("b", None), (" B \n", "B"), ("B.", "B"), ("(B)", "B"), ("[B]", "B"), ("**B**", "B"), ("`B`", "B"),
@@ -384,7 +366,7 @@ def test_a_written_letter_is_read_only_where_it_is_the_answer(text, letter):
         assert LETTERS[read(asked, Reply(text=text), "letter", "text").by["letter"]] == letter
 
 
-def test_written_answers_that_cannot_be_read_or_were_cut_are_counted():
+def test_what_cannot_be_read_is_counted_or_passed_on():
     replies = iter([Reply(text="A cat"), Reply(text="Well, let me", status="truncated", detail="cut"), Reply(text="B"),
                     Reply(text="No.", status="refused", detail="refused")])  # fmt: skip
     study = FakeStudy([question(n) for n in range(4)], lambda request: next(replies), chat(), [question(9)])
@@ -395,6 +377,18 @@ def test_written_answers_that_cannot_be_read_or_were_cut_are_counted():
     assert study.asked[0].prompt.endswith("Which option is right, A, B, C or D?\nReply with the letter alone.")
     assert "Question 9?\nA. w\nB. x\nC. y\nD. z\nAnswer: B\n\n" in study.asked[0].prompt
     assert kept(found[2])["reply"] == "B"
+    study = FakeStudy([question()], lambda request: Reply(status="error", detail="no reply"))
+    (row,) = rows(study)
+    assert (row.status, row.value, row.verdicts[0].detail) == ("error", None, "no reply")
+    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
+    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
+    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
+    assert rows(study)[0].value == 1
+    assert study.asked[0].sample_id == "3"
+    cut = Reply(status="truncated", detail="no content", usage=Usage(prompt_tokens=9, completion_tokens=64))
+    study = FakeStudy([question()], lambda request: cut, chat("schema"), [question(9)])
+    assert rows(study)[0].status == "truncated"
+    assert len(study.asked) == 1
 
 
 # --- the option-order probe ---

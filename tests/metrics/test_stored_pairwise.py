@@ -170,7 +170,7 @@ def test_a_bad_file_or_option_is_named_before_anything_runs(rows, options, said,
     assert not (tmp_path / "runs").exists()
 
 
-def test_samples_left_out_are_a_limit_or_a_problem(tmp_path):
+def test_samples_left_out_and_systems_unseen(tmp_path):
     path = battles(tmp_path / "b.json", GOOD)
     other = battles(tmp_path / "ids.json", [{"id": "a"}, {"id": "z"}])
     tree: dict[str, object] = {
@@ -189,10 +189,6 @@ def test_samples_left_out_are_a_limit_or_a_problem(tmp_path):
     }  # fmt: skip
     record = run(tmp_path, tree).record  # type: ignore[attr-defined]
     assert record.estimates[0].n_items == 1
-
-
-def test_an_unseen_system_is_asked_nothing(tmp_path):
-    path = battles(tmp_path / "b.json", GOOD)
     tree: dict[str, object] = {
         "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [],
         "models": {"one": {"backend": "unseen"}}, "metrics": {"exact": {"type": "exact_match"}},

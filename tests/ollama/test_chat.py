@@ -1,14 +1,12 @@
 """The body of /api/chat, every shape of its answer, and the log-probabilities in it."""
 
-import pytest
-
-from judgekit import CallError, Message, Request, Sampling, Usage
-from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, read_reply
-from tables import each
 import json
 import math
+
 import pytest
-from judgekit import CallError, Message, Request, Token
+
+from judgekit import CallError, Message, Request, Sampling, Token, Usage
+from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, read_reply
 from judgekit_ollama.tokens import NoLogprobs, read_tokens
 from tables import each
 
@@ -55,12 +53,13 @@ def test_the_body_leaves_nothing_to_the_servers_defaults():
     }
 
 
-def test_log_probabilities_and_open_values():
+def test_the_request_has_what_is_wanted():
     sent = body()
     assert sent["options"] == {"num_ctx": 2048}
     assert not {"format", "logprobs", "top_logprobs"} & sent.keys()
     sent = body(ASK.model_copy(update={"top_logprobs": 20}))
     assert (sent["logprobs"], sent["top_logprobs"]) == (True, 20)
+    check_option_names(OPTION_NAMES)
 
 
 @each((0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None))
@@ -69,7 +68,7 @@ def test_no_seed_is_one_that_llama_cpp_takes_for_none(seed, sent):
     assert options.get("seed") == sent
 
 
-def test_replies_are_read():
+def test_replies_and_tokens_are_read():
     reply = read()
     assert (reply.text, reply.status, reply.detail, reply.notes) == ("85", "complete", "", ())
     assert reply.usage == Usage(prompt_tokens=20, completion_tokens=2)
@@ -81,6 +80,22 @@ def test_replies_are_read():
     reply = read_reply(said(done_reason="length") | {"message": {"content": "", "thinking": "let me"}}, ASK)
     assert (reply.status, reply.reasoning) == ("truncated", "let me")
     assert reply.detail == "cut at the token limit; the reply holds no content, only thoughts"
+    assert tokens_of([entry("8"), entry("5", -1)]) == (
+        Token(text="8", logprob=-0.5, top=(("8", -0.5), ("other", -3.0))),
+        Token(text="5", logprob=-1.0, top=(("5", -1.0), ("other", -3.0))),
+    )
+    assert tokens_of([entry("8")], request=WEIGHED.model_copy(update={"top_logprobs": 0})) == ()
+    top = [{"token": str(i), "logprob": -float(i)} for i in range(5)]
+    assert [len(token.top) for token in tokens_of([entry("8", top=top)])] == [2]
+    assert tokens_of(None, content="") == ()
+    tokens = tokens_of([entry("85"), entry("", top=[])])
+    assert [(token.text, len(token.top)) for token in tokens] == [("85", 2), ("", 0)]
+    entries = [entry(text) for text in ("85", "?", " no", "\n", " 8", "5")]
+    assert [token.text for token in tokens_of(entries, "85", "85? no")] == [" 8", "5"]
+    assert tokens_of([entry("so"), entry("8")], "85", "so") == ()
+    assert tokens_of([entry("so")], "", "so") == ()
+    [token] = tokens_of([entry("85", 1e-7)])
+    assert (token.logprob, token.top[0]) == (0.0, ("85", 0.0))
 
 
 @each(None, 0, "many")
@@ -110,10 +125,6 @@ def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
 # --- option names ---
 
 
-def test_every_known_option_passes():
-    check_option_names(OPTION_NAMES)
-
-
 @each(
     ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
     ("temprature", "did you mean 'temperature'"),
@@ -126,7 +137,6 @@ def test_an_unknown_option_is_refused(name, words):
         check_option_names([name])
 
 
-
 WEIGHED = Request(messages=(Message(role="user", content="Grade this."),), top_logprobs=2)
 
 
@@ -137,25 +147,6 @@ def entry(token, logprob=-0.5, top=None):
 
 def tokens_of(entries, content="85", thinking="", request=WEIGHED):
     return read_tokens(entries, request, content, thinking)
-
-
-def test_tokens_are_read_whole_and_of_the_answer_alone():
-    assert tokens_of([entry("8"), entry("5", -1)]) == (
-        Token(text="8", logprob=-0.5, top=(("8", -0.5), ("other", -3.0))),
-        Token(text="5", logprob=-1.0, top=(("5", -1.0), ("other", -3.0))),
-    )
-    assert tokens_of([entry("8")], request=WEIGHED.model_copy(update={"top_logprobs": 0})) == ()
-    top = [{"token": str(i), "logprob": -float(i)} for i in range(5)]
-    assert [len(token.top) for token in tokens_of([entry("8", top=top)])] == [2]
-    assert tokens_of(None, content="") == ()
-    tokens = tokens_of([entry("85"), entry("", top=[])])
-    assert [(token.text, len(token.top)) for token in tokens] == [("85", 2), ("", 0)]
-    entries = [entry(text) for text in ("85", "?", " no", "\n", " 8", "5")]
-    assert [token.text for token in tokens_of(entries, "85", "85? no")] == [" 8", "5"]
-    assert tokens_of([entry("so"), entry("8")], "85", "so") == ()
-    assert tokens_of([entry("so")], "", "so") == ()
-    [token] = tokens_of([entry("85", 1e-7)])
-    assert (token.logprob, token.top[0]) == (0.0, ("85", 0.0))
 
 
 @each(None, [])

@@ -69,7 +69,7 @@ def test_doctor_in_one_screen():
     assert lines[3][2] == "8192 by the model, num_ctx is 4096"
 
 
-def test_doctor_tells_old_servers_builds_and_missing_things():
+def test_old_servers_and_missing_things_are_told():
     with emulation(version="0.4.9", context_length=2048) as server:
         lines = {name: (good, words) for name, good, words in backend(server).doctor()}
     assert lines["version"][0] is False
@@ -87,6 +87,13 @@ def test_doctor_tells_old_servers_builds_and_missing_things():
     with emulation(models=[]) as server:
         *_, last = backend(server).doctor()
     assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")
+    with emulation(version="0.12.3") as server:
+        [problem] = backend(server).check()
+    assert problem.severity == "warning"
+    assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
+    assert server.chats == []
+    with emulation(models=["llama3:8b"]) as server:
+        assert backend(server).check() != []
 
 
 @each(
@@ -100,16 +107,6 @@ def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settin
         *_, (what, found, finding) = backend(server).doctor()
     assert (what, found) == ("log-probabilities", good)
     assert re.search(words, finding)
-
-
-def test_an_old_server_or_a_missing_tag_is_found_before_any_call():
-    with emulation(version="0.12.3") as server:
-        [problem] = backend(server).check()
-    assert problem.severity == "warning"
-    assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
-    assert server.chats == []
-    with emulation(models=["llama3:8b"]) as server:
-        assert backend(server).check() != []
 
 
 @each(("0.12.10", True), ("0.12.11", False), ("0.0.0", False))

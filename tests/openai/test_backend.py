@@ -61,24 +61,7 @@ def test_keys_go_to_the_server_they_are_for(monkeypatch):
         assert judge.generate([ASK])[0].text == "50"
 
 
-def test_what_preflight_finds(monkeypatch):
-    monkeypatch.setenv("JUDGE_KEY", KEY)
-    with OpenAIFake(key="another") as fake:
-        [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
-    assert problem.exit_code == 4
-    assert "JUDGE_KEY" in problem.message
-    assert KEY not in problem.message
-    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
-    assert problem.exit_code == 4
-    assert "is the server running" in problem.message
-    monkeypatch.setenv("AZURE_KEY", KEY)
-    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
-    [problem] = backend(old, key_env="AZURE_KEY").check()
-    assert problem.exit_code == 2
-    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
-
-
-def test_what_preflight_lets_pass():
+def test_preflight_finds_or_passes(monkeypatch):
     class Restricted(OpenAIFake):
         def respond(self, call):
             if call.method == "GET":
@@ -96,6 +79,20 @@ def test_what_preflight_lets_pass():
         judge = backend(fake.base_url)
         assert judge.check() == []
         assert [line[:2] for line in judge.doctor()][:3] == [("server", True), ("key", None), ("model", None)]
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with OpenAIFake(key="another") as fake:
+        [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
+    assert problem.exit_code == 4
+    assert "JUDGE_KEY" in problem.message
+    assert KEY not in problem.message
+    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
+    assert problem.exit_code == 4
+    assert "is the server running" in problem.message
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
+    [problem] = backend(old, key_env="AZURE_KEY").check()
+    assert problem.exit_code == 2
+    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
 
 
 @each("localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1")
@@ -181,7 +178,7 @@ def test_llama_cpp_without_the_option_for_repeatable_replies_is_a_warning():
     assert found["repeatable"][0] is None
 
 
-def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
+def test_identity_has_no_key_and_unknown_options_are_refused(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     judge = backend("http://127.0.0.1:4321/v1", key_env="JUDGE_KEY", extra={"reasoning_effort": "low"})
     identity = judge.identity()
@@ -194,17 +191,14 @@ def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
         "extra": {"reasoning_effort": "low"},
     }
     assert KEY not in json.dumps(identity)
+    with pytest.raises(ValidationError, match="temprature"):
+        OpenAIOptions(model="m", temprature=0)
 
 
 @each({"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True})
 def test_extra_cannot_replace_what_the_request_sets(extra):
     with pytest.raises(ValidationError, match="cannot stand in `extra`"):
         OpenAIOptions(model="m", extra=extra)
-
-
-def test_unknown_options_are_refused():
-    with pytest.raises(ValidationError, match="temprature"):
-        OpenAIOptions(model="m", temprature=0)
 
 
 def test_the_plugin_modules_load_nothing_heavy():

@@ -60,7 +60,7 @@ def test_the_body():
     ]
 
 
-def test_the_body_has_open_values_and_the_chosen_cap():
+def test_the_body_and_its_schema():
     with OpenAIFake("85") as fake:
         ask(fake, request(Sampling()))
     assert fake.bodies[0].keys() == {"model", "messages", "temperature", "top_p"}
@@ -69,20 +69,6 @@ def test_the_body_has_open_values_and_the_chosen_cap():
         ask(fake, max_tokens_field="max_completion_tokens")
     assert fake.bodies[0]["max_completion_tokens"] == 16
     assert "max_tokens" not in fake.bodies[0]
-
-
-@each(
-    ("https://api.openai.com/v1", "max_completion_tokens"),
-    ("https://eu.api.openai.com/v1", "max_completion_tokens"),
-    ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
-    ("http://127.0.0.1:8000/v1", "max_tokens"),
-    ("https://api.openai.com.example.org/v1", "max_tokens"),
-)
-def test_the_cap_on_tokens_is_named_as_the_server_knows_it(base_url, field):
-    assert OpenAIBackend(OpenAIOptions(model="m", base_url=base_url)).identity()["max_tokens_field"] == field
-
-
-def test_schemas_are_strict():
     with OpenAIFake('{"score": 4}') as fake:
         ask(fake, request(json_schema=SCHEMA))
     asked = fake.bodies[0]["response_format"]
@@ -103,6 +89,17 @@ def test_schemas_are_strict():
     assert closed["properties"]["properties"] == {"type": "string"}
     assert closed["properties"]["enum"]["additionalProperties"] is False
     assert strict_schema({"type": ["object", "null"], "properties": {"a": {}}})["required"] == ["a"]
+
+
+@each(
+    ("https://api.openai.com/v1", "max_completion_tokens"),
+    ("https://eu.api.openai.com/v1", "max_completion_tokens"),
+    ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+    ("http://127.0.0.1:8000/v1", "max_tokens"),
+    ("https://api.openai.com.example.org/v1", "max_tokens"),
+)
+def test_the_cap_on_tokens_is_named_as_the_server_knows_it(base_url, field):
+    assert OpenAIBackend(OpenAIOptions(model="m", base_url=base_url)).identity()["max_tokens_field"] == field
 
 
 # --- what a model refuses ---
@@ -353,33 +350,27 @@ def test_errors_are_told_apart(answer, error, words):
 
 
 @each(
-    failure(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
-    Answer({"object": "error", "type": "BadRequestError", "code": 400,
-            "message": "This model's maximum context length is 2048 tokens. However, you requested 3000."}, 400),
-    Answer({"error": {"code": 400, "type": "exceed_context_size_error", "n_ctx": 2048,
-                      "message": "request (6031 tokens) exceeds the available context size (2048 tokens)"}}, 400),
+    (failure(400, "This model's maximum context length is 8192 tokens.", code="context_length_exceeded"), "truncated"),
+    (Answer({"object": "error", "type": "BadRequestError", "code": 400,
+             "message": "This model's maximum context length is 2048 tokens. However, you requested 3000."}, 400),
+     "truncated"),
+    (Answer({"error": {"code": 400, "type": "exceed_context_size_error", "n_ctx": 2048,
+                       "message": "request (6031 tokens) exceeds the available context size (2048 tokens)"}}, 400),
+     "truncated"),
+    (failure(400, "The prompt triggered the content policy", code="content_filter"), "refused"),
+    (failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"), "refused"),
+    (Answer(AZURE_FILTER, 400), "refused"),
+    (Answer({"error": {"code": 403, "message": "Your input was flagged",
+                       "metadata": {"reasons": ["violence"], "flagged_input": "Grade"}}}, 403), "refused"),
 )  # fmt: skip
-def test_a_prompt_that_does_not_fit_is_a_truncated_reply(answer):
+def test_a_prompt_that_the_server_does_not_take_is_a_reply_of_its_own_status(answer, status):
     with OpenAIFake([answer]) as fake:
         [reply] = ask(fake)
-    assert (reply.status, reply.text) == ("truncated", "")
-    assert "does not fit the model's context" in reply.detail
+    assert (reply.status, reply.text) == (status, "")
+    assert ("does not fit the model's context" in reply.detail) is (status == "truncated")
 
 
-@each(
-    failure(400, "The prompt triggered the content policy", code="content_filter"),
-    failure(400, "Invalid prompt: it was flagged.", code="invalid_prompt"),
-    Answer(AZURE_FILTER, 400),
-    Answer({"error": {"code": 403, "message": "Your input was flagged",
-                      "metadata": {"reasons": ["violence"], "flagged_input": "Grade"}}}, 403),
-)  # fmt: skip
-def test_a_prompt_that_the_policy_forbids_is_a_refused_reply(answer):
-    with OpenAIFake([answer]) as fake:
-        [reply] = ask(fake)
-    assert (reply.status, reply.text) == ("refused", "")
-
-
-def test_a_server_that_has_moved_ends_the_run_with_its_new_address():
+def test_a_server_that_moved_is_gone_busy_or_slow():
     moved = Answer("", 308, headers={"location": "https://elsewhere.example/v1/chat/completions"})
     words = r"redirect to https://elsewhere.example/.*set base_url"
     with OpenAIFake([moved]) as fake, pytest.raises(BackendError, match=words):
@@ -388,9 +379,6 @@ def test_a_server_that_has_moved_ends_the_run_with_its_new_address():
         [problem] = OpenAIBackend(OpenAIOptions(model="m", base_url=f"{server.url}/v1")).check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert "https://elsewhere.example" in problem.message
-
-
-def test_a_server_that_is_gone_busy_or_slow():
     dead = OpenAIBackend(OpenAIOptions(model="m", base_url=f"http://127.0.0.1:{closed_port()}/v1", retries=0))
     with pytest.raises(Unreachable, match="no connection"):
         dead.generate([request()])

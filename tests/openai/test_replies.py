@@ -12,7 +12,7 @@ def read(*args, **kwargs):
     return read_reply(completion(*args, **kwargs).body)
 
 
-def test_content_in_any_form_is_read():
+def test_content_and_alternatives_are_read():
     reply = read("85", prompt_tokens=20, completion_tokens=1)
     assert (reply.status, reply.text, reply.detail) == ("complete", "85", "")
     assert reply.usage == Usage(prompt_tokens=20, completion_tokens=1)
@@ -29,6 +29,12 @@ def test_content_in_any_form_is_read():
     body["usage"]["completion_tokens_details"] = {"reasoning_tokens": 16}
     words = "cut at the token limit; the reply holds no content; 16 tokens went into reasoning: raise max_new_tokens"
     assert read_reply(body).detail == words
+    listed = [token("8", -0.5, ("8", -0.5), ("9", -1.5)), token("5", 0, ("5", 0), ("0", -9999.0))]
+    first, second = read_tokens(completion("85", logprobs=listed).body)
+    assert (first.text, first.logprob, first.top) == ("8", -0.5, (("8", -0.5), ("9", -1.5)))
+    assert second.top[1] == ("0", -9999.0), "the API's word for very unlikely"
+    listed = [token("8", -0.5, ("8", -0.5), ("9", None))]
+    assert read_tokens(completion("8", logprobs=listed).body)[0].top == (("8", -0.5),)
 
 
 @each(
@@ -90,15 +96,6 @@ def test_an_unknown_shape_is_an_error_and_no_answer(body, words):
 def token(text, logprob, *top):
     listed = [{"token": other, "logprob": value, "bytes": None} for other, value in top]
     return {"token": text, "logprob": logprob, "bytes": None, "top_logprobs": listed}
-
-
-def test_alternatives_are_read_or_left_out():
-    listed = [token("8", -0.5, ("8", -0.5), ("9", -1.5)), token("5", 0, ("5", 0), ("0", -9999.0))]
-    first, second = read_tokens(completion("85", logprobs=listed).body)
-    assert (first.text, first.logprob, first.top) == ("8", -0.5, (("8", -0.5), ("9", -1.5)))
-    assert second.top[1] == ("0", -9999.0), "the API's word for very unlikely"
-    listed = [token("8", -0.5, ("8", -0.5), ("9", None))]
-    assert read_tokens(completion("8", logprobs=listed).body)[0].top == (("8", -0.5),)
 
 
 @each(None, {}, {"content": None, "refusal": []}, {"content": []})

@@ -1,10 +1,12 @@
-"""The fake, its Batch API and the real server (llama.cpp over a real model), asked by the official client and by ours."""
+"""The fake, its Batch API and a real server (llama.cpp), asked by the official client and by ours."""
 
+import io
 import json
 import math
 
 import openai
 import pytest
+from openai.types import batch_create_params
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
 from judgekit import Message, Request, Sampling
@@ -12,14 +14,6 @@ from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import OpenAIFake, completion, failure
 from real_model import llama_url
 from tables import each
-import io
-import json
-import openai
-import pytest
-from openai.types import batch_create_params
-from judgekit import Message, Request, Sampling
-from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
-from openai_fake import OpenAIFake, failure
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
 SCHEMA = {"enum": ["yes", "no"]}
@@ -137,8 +131,6 @@ def test_a_real_servers_log_probabilities_are_the_official_clients(llama):
         assert len(token.top) == 5
         assert token.top[0] == (token.text, token.logprob), "greedy: the likeliest token was taken"
         assert 0.3 < sum(math.exp(logprob) for _, logprob in token.top) <= 1 + 1e-6 or token.logprob < -1
-
-
 
 
 def upload(official, *questions):

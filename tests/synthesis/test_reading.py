@@ -11,7 +11,7 @@ from judgekit_synthesis.reading import Instance, added, instances, numbered, ope
 from tables import each
 
 
-def test_lists_examples_and_open_turns_are_read():
+def test_what_models_write_is_read_and_ruled():
     text = "Sure!\n9. Name  a tree.\n10) Rank\n\n Task 11: Plan a day.\nand more\n과제 12. 나무를 설명하세요."
     assert numbered(text) == ["Name a tree.", "Rank", "Plan a day.", "나무를 설명하세요."]
     assert numbered(text, cut=True) == ["Name a tree.", "Rank", "Plan a day."]
@@ -32,6 +32,27 @@ def test_lists_examples_and_open_turns_are_read():
         assert added(request, reply).strip() == "Two\n3. Three"
     plain = judgekit.Request(messages=(judgekit.Message(role="user", content="List."),))
     assert opened(plain, judgekit.Reply(text="1. x")) == added(plain, judgekit.Reply(text="1. x")) == "1. x"
+    assert filters.instance_fault(Instance("a", "b"), "Do.") == ""
+    assert filters.instance_fault(Instance("a", " "), "Do.") == "no output"
+    assert filters.instance_fault(Instance("A ", "a."), "Do.") == "output equals input"
+    assert filters.instance_fault(Instance("", "do"), "Do.") == "output equals the task"
+    assert filters.instance_fault(Instance("a:", "b"), "Do.") == "example ends in a colon"
+    same, other = Instance("a", "b"), Instance("A", "c")
+    assert filters.without_conflicts([same, same]) == ([same], 0)
+    assert filters.without_conflicts([same, other, Instance("d", "e")]) == ([Instance("d", "e")], 2)
+    assert filters.answer_fault("It is, and of the!") == filters.answer_fault("...") != ""
+    assert filters.answer_fault("I am sorry, I cannot.") == "response says sorry"
+    assert filters.answer_fault("She said sorry. " + "Then they walked home together. " * 20) == ""
+    assert filters.answer_fault("Paris") == ""
+    assert filters.copied("Answer the #Given Prompt# in verse.")
+    assert not filters.copied("Describe a prompt reply that was given.")
+    assert filters.adds_words("Name a tree.", "Name a tall tree in Spain.")
+    assert not filters.adds_words("Name a tree.", "Please name the tree.")
+    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
+    korean = "늙은 나무 두 그루를 대세요"
+    assert not filters.begin_in_ascii([korean, "Name a tree."])
+    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
+    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
 
 
 @each(
@@ -62,30 +83,6 @@ def test_yes_or_no_is_what_a_reply_begins_with(text, found):
 def test_every_rule_for_tasks(text, fault):
     pattern = filters.forbidden_pattern(filters.FORBIDDEN)
     assert filters.task_fault(text, (4, 20), pattern, ascii_only=True) == fault
-
-
-def test_rules_for_examples_answers_and_korean_tasks():
-    assert filters.instance_fault(Instance("a", "b"), "Do.") == ""
-    assert filters.instance_fault(Instance("a", " "), "Do.") == "no output"
-    assert filters.instance_fault(Instance("A ", "a."), "Do.") == "output equals input"
-    assert filters.instance_fault(Instance("", "do"), "Do.") == "output equals the task"
-    assert filters.instance_fault(Instance("a:", "b"), "Do.") == "example ends in a colon"
-    same, other = Instance("a", "b"), Instance("A", "c")
-    assert filters.without_conflicts([same, same]) == ([same], 0)
-    assert filters.without_conflicts([same, other, Instance("d", "e")]) == ([Instance("d", "e")], 2)
-    assert filters.answer_fault("It is, and of the!") == filters.answer_fault("...") != ""
-    assert filters.answer_fault("I am sorry, I cannot.") == "response says sorry"
-    assert filters.answer_fault("She said sorry. " + "Then they walked home together. " * 20) == ""
-    assert filters.answer_fault("Paris") == ""
-    assert filters.copied("Answer the #Given Prompt# in verse.")
-    assert not filters.copied("Describe a prompt reply that was given.")
-    assert filters.adds_words("Name a tree.", "Name a tall tree in Spain.")
-    assert not filters.adds_words("Name a tree.", "Please name the tree.")
-    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
-    korean = "늙은 나무 두 그루를 대세요"
-    assert not filters.begin_in_ascii([korean, "Name a tree."])
-    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
-    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
 
 
 WORDS = st.lists(st.sampled_from("abcdef"), max_size=7).map(" ".join)

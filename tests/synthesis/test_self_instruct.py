@@ -62,15 +62,7 @@ def test_the_yield_adds_up(here, server, writer, capsys):
     assert f"{len(server.bodies)} calls made, 0 answered by the ledger" in out
 
 
-def test_the_product_is_read_as_instruction_data(here, writer):
-    from judgekit.data import read_instructions
-
-    assert make(writer, "made.jsonl", keep=5) == 0
-    read = read_instructions(Path("made.jsonl"))
-    assert [item.sample.id for item in read] == [f"self-instruct-{n:05d}" for n in range(1, 6)]
-
-
-def test_kept_tasks_are_shown_in_later_prompts(here, server, writer):
+def test_items_are_read_as_data_and_shown_again(here, server, writer):
     assert make(writer) == 0
     asked = [body["messages"][0]["content"] for body in server.bodies if "new tasks" in body["messages"][0]["content"]]
     shown = [re.findall(r"^\d\. (.*)$", text, re.MULTILINE) for text in asked]
@@ -79,6 +71,11 @@ def test_kept_tasks_are_shown_in_later_prompts(here, server, writer):
     assert all(set(tasks) <= seeds for tasks in shown[:8]), "nothing has been kept yet"
     assert all(len(set(tasks) & own) == 2 for tasks in shown[8:])
     assert len(shown) > 8
+    from judgekit.data import read_instructions
+
+    assert make(writer, "made.jsonl", keep=5) == 0
+    read = read_instructions(Path("made.jsonl"))
+    assert [item.sample.id for item in read] == [f"self-instruct-{n:05d}" for n in range(1, 6)]
 
 
 def test_the_number_of_calls_under_way_changes_nothing(here, writer):

@@ -62,7 +62,7 @@ def bare(noun):
     return rest
 
 
-def test_capitals_symbols_and_classes(of_task, table):
+def test_facts_about_animals_symbols_and_work(of_task, table):
     key = CAPITALS.replace("\n", "").split(";")
     assert sorted(f"{city} {country}" for country, (city, _) in table("capitals").items()) == sorted(key)
     for slots, output in of_task("capital"):
@@ -80,9 +80,6 @@ def test_capitals_symbols_and_classes(of_task, table):
     for slots, output in of_task("animal_class"):
         animal = bare(slots["an_a"]) if "an_a" in slots else slots["a"]
         assert classes[animal] == bare(output)
-
-
-def test_animals_and_shapes(of_task, table):
     young = dict(pair.split() for pair in YOUNG.split(", "))
     assert {row["name"]: row["young"] for row in table("animals") if "young" in row} == young
     for slots, output in of_task("young"):
@@ -95,6 +92,18 @@ def test_animals_and_shapes(of_task, table):
     assert table("shapes").items() <= sides.items()
     for slots, output in of_task("sides"):
         assert NUMBERS[sides[bare(slots["an_a"])]] == output
+    occupations = table("occupations")
+    assert len(set(occupations.values())) == len(occupations), "two jobs answer the same description"
+    for slots, output in of_task("occupation"):
+        assert occupations[bare(output)] == slots["b"]
+    categories = table("categories")
+    words = [word for members in categories.values() for word in members]
+    assert len(set(words)) == len(words), "a word in two categories has two answers"
+    for slots, output in of_task("classification"):
+        word = slots["a"] if "a" in slots else re.sub(r"^an? ", "", slots["x"])
+        assert word in categories[bare(output)]
+    assert set(categories["metal"]) <= set(table("elements"))
+    assert not {word for members in categories.values() for word in members} & {row["name"] for row in table("animals")}
 
 
 def test_calendar_units_and_arithmetic(of_task):
@@ -115,18 +124,3 @@ def test_calendar_units_and_arithmetic(of_task):
     for slots, output in of_task("arithmetic"):
         n, m, operation = int(slots["n"]), int(slots["m"]), slots["a"]
         assert int(output) == {"plus": n + m, "minus": n - m, "times": n * m}[operation]
-
-
-def test_occupations_and_classification(of_task, table):
-    occupations = table("occupations")
-    assert len(set(occupations.values())) == len(occupations), "two jobs answer the same description"
-    for slots, output in of_task("occupation"):
-        assert occupations[bare(output)] == slots["b"]
-    categories = table("categories")
-    words = [word for members in categories.values() for word in members]
-    assert len(set(words)) == len(words), "a word in two categories has two answers"
-    for slots, output in of_task("classification"):
-        word = slots["a"] if "a" in slots else re.sub(r"^an? ", "", slots["x"])
-        assert word in categories[bare(output)]
-    assert set(categories["metal"]) <= set(table("elements"))
-    assert not {word for members in categories.values() for word in members} & {row["name"] for row in table("animals")}

@@ -26,7 +26,7 @@ def of(items, *splits):
     return [item for item in items if item["split"] in splits]
 
 
-def test_items_have_the_books_shape_and_are_enough(items):
+def test_items_are_in_shape_and_split_by_wording(items, asked):
     for item in items:
         assert list(item) == ["id", "category", "split", "instruction", "input", "output"]
         assert all(isinstance(value, str) and value == value.strip() for value in item.values())
@@ -52,9 +52,6 @@ def test_items_have_the_books_shape_and_are_enough(items):
     for item in items:
         answers.setdefault(prompt(item), set()).add(item["output"])
     assert all(len(outputs) == 1 for outputs in answers.values())
-
-
-def test_split_wordings(items, asked):
     for item in items:
         for split in SPLITS:
             assert len(asked(item, split)) == (split == item["split"]), (item, split)
