@@ -59,17 +59,12 @@ def test_shares_are_within_one_percent_at_50_000_items(way):
     assert chosen == mixing.order(mixing.draw(pools, mixing.apportioned(pools, 50_000), seed=1), seed=1)
 
 
-def test_weights_are_kept_and_shares_capped(data, tmp_path, three):
+def test_weights_are_kept_and_told(data, tmp_path, three):
     code, out, _ = data("mix", "a.jsonl=3.7", "b.jsonl=1.2", "c.jsonl=0.1", "--total", 2000, "--into", "m.jsonl")
     assert code == 0
     assert counted(tmp_path / "m.jsonl") == {"a": 1480, "b": 480, "c": 40}
     assert "74.00%" in out
     assert len({item.sample.instruction for item in judgekit.data.read_items(tmp_path / "m.jsonl")}) == 2000
-    mix = ("mix", "a.jsonl", "b.jsonl", "c.jsonl", "--examples-proportional")
-    assert data(*mix, "--into", "all.jsonl")[0] == 0
-    assert counted(tmp_path / "all.jsonl") == {"a": 3000, "b": 1000, "c": 100}, "without a total: all of them"
-    assert data(*mix, "--cap", 900, "--total", 950, "--into", "m.jsonl")[0] == 0
-    assert counted(tmp_path / "m.jsonl") == {"a": 450, "b": 450, "c": 50}
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path, three):
@@ -85,6 +80,14 @@ def test_another_source_changes_nothing_of_what_is_drawn_from_the_others(data, t
     assert data("mix", "c.jsonl=1", "a.jsonl=1", "b.jsonl=1", "--into", "y.jsonl", "--total", 300)[0] == 0
     x, y = ({item.sample.instruction for item in judgekit.data.read_items(tmp_path / f"{name}.jsonl")} for name in "xy")
     assert x < y
+
+
+def test_examples_proportional_with_a_cap(data, tmp_path, three):
+    mix = ("mix", "a.jsonl", "b.jsonl", "c.jsonl", "--examples-proportional")
+    assert data(*mix, "--into", "all.jsonl")[0] == 0
+    assert counted(tmp_path / "all.jsonl") == {"a": 3000, "b": 1000, "c": 100}, "without a total: all of them"
+    assert data(*mix, "--cap", 900, "--total", 950, "--into", "m.jsonl")[0] == 0
+    assert counted(tmp_path / "m.jsonl") == {"a": 450, "b": 450, "c": 50}
 
 
 @each(1, 2, 5)

@@ -67,7 +67,13 @@ def test_a_truncated_judge_prompt_is_a_truncated_verdict_and_never_a_score(judge
     assert "num_ctx" in rows[1]["verdicts"][0]["detail"]
 
 
-def test_the_record_names_the_server_and_cut_or_thought_tokens(judged):
+def test_a_prompt_read_by_probabilities_is_not_scored_where_it_was_cut(judged):
+    with OllamaEmulation(Script("Yes"), drops=["truncate"]) as emulation:
+        _, _, rows, _ = judged(emulation, prompt="score/yes_no", num_ctx=340)
+    assert [row["status"] for row in rows] == ["scored", "truncated", "scored"]
+
+
+def test_the_record_names_the_servers_version_and_the_models_digest(judged):
     with OllamaEmulation(Script("Yes")) as emulation:
         code, record, rows, _ = judged(emulation, prompt="score/yes_no")
     identity = record["identities"]["judges.main"]
@@ -75,14 +81,6 @@ def test_the_record_names_the_server_and_cut_or_thought_tokens(judged):
     assert code == 0
     assert {row["status"] for row in rows} == {"scored"}
     assert {chat["top_logprobs"] for chat in emulation.chats} == {20}
-    spoken = Spoken("Yes", thinking="No, or rather: Yes? No.")
-    with OllamaEmulation(Script(lambda *_: spoken), thinks=True, stubborn=True) as emulation:
-        _, _, rows, _ = judged(emulation, prompt="score/yes_no")
-    assert {row["status"] for row in rows} == {"scored"}
-    assert {row["value"] for row in rows} == {rows[0]["value"]} != {0.0}
-    with OllamaEmulation(Script("Yes"), drops=["truncate"]) as emulation:
-        _, _, rows, _ = judged(emulation, prompt="score/yes_no", num_ctx=340)
-    assert [row["status"] for row in rows] == ["scored", "truncated", "scored"]
 
 
 def test_log_probabilities_that_do_not_come_end_the_run(judged):
@@ -94,6 +92,14 @@ def test_log_probabilities_that_do_not_come_end_the_run(judged):
         code, _, rows, output = judged(emulation, prompt="score/yes_no")
     assert (code, rows, len(emulation.chats)) == (4, [], 1)
     assert "Ollama gives them from 0.12.11 on, this is 0.33.0" in output
+
+
+def test_log_probabilities_of_a_stubborn_thinker_are_read_from_its_answer(judged):
+    spoken = Spoken("Yes", thinking="No, or rather: Yes? No.")
+    with OllamaEmulation(Script(lambda *_: spoken), thinks=True, stubborn=True) as emulation:
+        _, _, rows, _ = judged(emulation, prompt="score/yes_no")
+    assert {row["status"] for row in rows} == {"scored"}
+    assert {row["value"] for row in rows} == {rows[0]["value"]} != {0.0}
 
 
 def test_doctor_by_the_command_line_against_a_server_of_its_own():
