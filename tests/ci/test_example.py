@@ -1,7 +1,5 @@
 """The example project, copied and run as a user runs it, with its real embedded judge."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -13,12 +11,13 @@ import pytest
 from junitparser import JUnitXml
 
 from judgekit.testing import closed_port
+from tables import each
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def example(tmp_path_factory):
     """A copy in which everything was judged once, and the baseline set by this machine's judge."""
     source = Path(__file__).resolve().parents[2] / "examples" / "ci"
     folder = tmp_path_factory.mktemp("example") / "ci"
@@ -39,54 +38,45 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(example: Path, tmp_path: Path) -> Path:
+def project(example, tmp_path):
     shutil.copytree(example, tmp_path / "ci")
     return tmp_path / "ci"
 
 
-def start(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def start(folder, *command, **environment):
     return subprocess.run(
         [sys.executable, "-m", *command], cwd=folder, env=os.environ | environment, capture_output=True, text=True,
         timeout=280,
     )  # fmt: skip
 
 
-def judgekit(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def judgekit(folder, *command, **environment):
     return start(folder, "judgekit", *command, **environment)
 
 
-def run_pytest(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder, *arguments):
     return start(folder, "pytest", "-p", "no:cacheprovider", "--junitxml=pytest.xml", *arguments)
 
 
-def only_run(folder: Path) -> Path:
+def only_run(folder):
     (found,) = (folder / "runs").iterdir()
     return found.relative_to(folder)
 
 
-def worsen(folder: Path) -> None:
+def worsen(folder):
     answers = json.loads((folder / "answers.json").read_text())
     worse = [answer | {"answer": "I do not know."} for answer in answers]
     (folder / "answers.json").write_text(json.dumps(worse))
 
 
-FILES = [
-    "--junit",
-    "junit.xml",
-    "--markdown",
-    "summary.md",
-    "--gitlab",
-    "codequality.json",
-    "--openmetrics",
-    "metrics.txt",
-]
+FILES = ["--junit=junit.xml", "--markdown=summary.md", "--gitlab=codequality.json", "--openmetrics=metrics.txt"]
 
 
-def gate(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def gate(folder, **environment):
     return judgekit(folder, "gate", str(only_run(folder)), "--baseline", "baseline.json", *FILES, **environment)
 
 
-def test_the_same_answers_pass_everywhere_also_offline_and_among_workers(project: Path) -> None:
+def test_the_same_answers_pass_everywhere_also_offline_and_among_workers(project):
     summary = project / "step.md"
     ran = judgekit(project, "run", GITHUB_STEP_SUMMARY=str(summary))
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -105,7 +95,7 @@ def test_the_same_answers_pass_everywhere_also_offline_and_among_workers(project
     assert len(list((project / "runs").iterdir())) == 1
 
 
-def test_worse_answers_are_a_failure_everywhere(project: Path) -> None:
+def test_worse_answers_are_a_failure_everywhere(project):
     worsen(project)
     assert judgekit(project, "run").returncode == 1
     found = gate(project, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(project / "step.md"))
@@ -121,21 +111,18 @@ def test_worse_answers_are_a_failure_everywhere(project: Path) -> None:
     assert "Traceback" not in tested.stdout
 
 
-def test_worse_answers_that_nobody_has_judged_are_an_error_offline(project: Path) -> None:
+def test_another_judge_or_unjudged_answers_are_no_pass(project):
     worsen(project)
     assert judgekit(project, "run", "--offline").returncode == 3
     tested = run_pytest(project, "--judgekit-offline")
     assert tested.returncode == 3, "nothing was shown, so nothing failed"
     assert "1 passed, 2 errors" in tested.stdout
-
-
-def test_another_judge_is_no_regression_and_no_pass(project: Path) -> None:
     changed = judgekit(project, "run", "--set", "judges.main.chat=false")
     assert changed.returncode == 2
     assert "baseline" in changed.stderr
 
 
-def test_a_dead_judge_is_neither_a_failure_nor_a_pass(project: Path) -> None:
+def test_a_dead_judge_is_neither_a_failure_nor_a_pass(project):
     config = (project / "judgekit.yaml").read_text()
     url = f"http://127.0.0.1:{closed_port()}/v1"
     dead = f'{{backend: openai, base_url: "{url}", model: gone, retries: 0, control_items: 6}}'
@@ -151,15 +138,10 @@ def test_a_dead_judge_is_neither_a_failure_nor_a_pass(project: Path) -> None:
     assert (suite.failures, suite.errors) == (0, 3)
 
 
-@pytest.mark.parametrize(
-    ("schema", "file", "more"),
-    [
-        ("vendor.github-workflows", ".github/workflows/judge.yml", ()),
-        ("vendor.gitlab-ci", ".gitlab-ci.yml", ("--data-transform", "gitlab-ci")),
-    ],
+@each(
+    ("vendor.github-workflows", ".github/workflows/judge.yml", ()),
+    ("vendor.gitlab-ci", ".gitlab-ci.yml", ("--data-transform", "gitlab-ci")),
 )
-def test_the_workflow_files_are_what_their_systems_read(
-    example: Path, schema: str, file: str, more: tuple[str, ...]
-) -> None:
+def test_the_workflow_files_are_what_their_systems_read(schema, file, more, example):
     found = start(example, "check_jsonschema", "--builtin-schema", schema, *more, file)
     assert found.returncode == 0, found.stdout

@@ -1,20 +1,19 @@
 """Files of conversations: three shapes, and what is wrong with a file is said with its place."""
 
-from pathlib import Path
-
 import pytest
 
 from item_files import write
 from judgekit import DataError
 from judgekit.data import holds_conversations, read_conversations
 from judgekit_datasets.conversations import ConversationOptions, Conversations
+from tables import each
 
 HUMAN, GPT = {"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}
 USER, ASSISTANT = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}
 
 
-@pytest.mark.parametrize("name", ["talks.json", "talks.jsonl"])
-def test_sharegpt_and_openai_messages_are_the_same_conversation(tmp_path: Path, name: str) -> None:
+@each("talks.json", "talks.jsonl")
+def test_sharegpt_and_openai_messages_are_the_same_conversation(name, tmp_path):
     more = [{"from": "human", "value": "And you?"}, {"from": "gpt", "value": "Well."}]
     messages = [USER, ASSISTANT, {"role": "user", "content": "And you?"}, {"role": "assistant", "content": "Well."}]
     (first,) = read_conversations(write(tmp_path, [{"conversations": [HUMAN, GPT, *more]}], name))
@@ -25,7 +24,7 @@ def test_sharegpt_and_openai_messages_are_the_same_conversation(tmp_path: Path, 
     assert first.sample.references == ("Hello.", "Well.")
 
 
-def test_a_system_message_is_what_the_system_is_told_beforehand(tmp_path: Path) -> None:
+def test_messages_and_conversations(tmp_path):
     items = [
         {"messages": [{"role": "system", "content": "Be brief."}, USER]},
         {"messages": [{"role": "developer", "content": "Be brief."}, USER], "id": 7},
@@ -35,9 +34,6 @@ def test_a_system_message_is_what_the_system_is_told_beforehand(tmp_path: Path) 
     assert [talk.sample.system for talk in talks] == ["Be brief."] * 3
     assert [talk.sample.id for talk in talks[1:]] == ["7", "x"]
     assert all(talk.sample.references == (None,) and not talk.sample.turns for talk in talks)
-
-
-def test_mt_bench_questions_have_a_reference_a_turn_or_none(tmp_path: Path) -> None:
     items = [
         {"question_id": 81, "category": "writing", "turns": ["Write.", "Again."]},
         {"question_id": 101, "category": "math", "turns": ["1 + 1?", "Twice that?"], "reference": ["2", "4"]},
@@ -47,34 +43,24 @@ def test_mt_bench_questions_have_a_reference_a_turn_or_none(tmp_path: Path) -> N
     assert (second.turns, second.references) == (("Twice that?",), ("2", "4"))
     assert not holds_conversations(write(tmp_path, [{"instruction": "Do it.", "output": "done"}]))
     assert holds_conversations(write(tmp_path, items))
-
-
-def test_a_part_of_an_openai_message_is_text(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "Hi."}, {"type": "text", "text": "There."}]
     (talk,) = read_conversations(write(tmp_path, [{"messages": [{"role": "user", "content": parts}]}]))
     assert talk.sample.instruction == "Hi.\nThere."
-
-
-def test_a_conversation_without_an_id_is_known_by_what_the_user_says(tmp_path: Path) -> None:
+    item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
+    (talk,) = read_conversations(write(tmp_path, [item]))
+    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
     items = [{"conversations": [HUMAN, GPT]}, {"conversations": [HUMAN, {"from": "gpt", "value": "Bye."}]}]
     first, second = (talk.sample.id for talk in read_conversations(write(tmp_path, items)))
     assert second == f"{first}-2"
     path = write(tmp_path, [{"conversations": [HUMAN, GPT, {"from": "human", "value": "More."}]}])
     assert read_conversations(path, 1)[0].sample.id == read_conversations(path)[0].sample.id
-
-
-def test_other_short_fields_are_the_samples_metadata(tmp_path: Path) -> None:
-    item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
-    (talk,) = read_conversations(write(tmp_path, [item]))
-    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
-
-
-def test_the_loader_cuts_long_conversations(tmp_path: Path) -> None:
     path = write(tmp_path, [{"conversations": [HUMAN, GPT, HUMAN, GPT, HUMAN, GPT]}])
     loader = Conversations(ConversationOptions(path=str(path), most_turns=2))
     (sample,) = loader.load()
     assert (len(sample.turns), len(sample.references)) == (1, 2)
     assert loader.inputs() == [path]
+    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
+        read_conversations(write(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))
 
 
 BAD = {
@@ -117,14 +103,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("said", "items"), BAD.items(), ids=range(len(BAD)))
-def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path: Path, said: str, items: object) -> None:
+def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path, said, items):
     path = write(tmp_path, items)
     with pytest.raises(DataError) as caught:
         read_conversations(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
-
-
-def test_a_line_of_jsonl_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"talks\.jsonl:2: message 1: the conversation begins with the assistant"):
-        read_conversations(write(tmp_path, [{"messages": [USER]}, {"messages": [ASSISTANT]}], "talks.jsonl"))

@@ -47,7 +47,7 @@ def test_the_books_items_come_back_identical_on_a_way_through_every_pair_of_form
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(["sharegpt", "messages"])))
-def test_conversations_come_back_with_their_system_message_and_marks(tmp_path, first, second):
+def test_conversations_come_back_with_their_system_message_and_marks(first, second, tmp_path):
     source = write(tmp_path, SHAREGPT)
     write_items(tmp_path / "one.jsonl", read_items(source), first)
     write_items(tmp_path / "two.json", read_items(tmp_path / "one.jsonl"), second)
@@ -56,7 +56,7 @@ def test_conversations_come_back_with_their_system_message_and_marks(tmp_path, f
     assert read_items(source)[0].sample.turn_references == ("Bye.",)
 
 
-def test_fields_of_another_name_are_mapped(tmp_path):
+def test_every_format_is_read_and_mapped(tmp_path):
     path = write(tmp_path, [{"question": "a", "answer": "b"}, {"question": "c", "answer": "d"}], "items.jsonl")
     items = read_items(path, mapping={"instruction": "question", "output": "answer"})
     assert [(item.sample.instruction, item.sample.reference, item.rest) for item in items] == [
@@ -65,9 +65,6 @@ def test_fields_of_another_name_are_mapped(tmp_path):
     talk = write(tmp_path, [{"dialogue": [{"who": "user", "text": "Hi."}]}])
     names = {"conversations": "dialogue", "from": "who", "value": "text"}
     assert read_items(talk, mapping=names)[0].sample.instruction == "Hi."
-
-
-def test_evaluation_reads_every_format(tmp_path):
     dolly = [{"instruction": "Who?", "context": "It is me.", "response": "You.", "category": "closed_qa"}]
     (item,) = read_instructions(write(tmp_path, dolly, "dolly.jsonl"))
     assert (item.sample.input, item.sample.reference, item.sample.category) == ("It is me.", "You.", "closed_qa")
@@ -77,10 +74,8 @@ def test_evaluation_reads_every_format(tmp_path):
         read_instructions(write(tmp_path, SHAREGPT))
     (talk,) = read_conversations(tmp_path / "dolly.jsonl")
     assert talk.answers == ("You.",)
-
-
-def test_a_response_without_a_context_is_anybodys(tmp_path):
-    """A file of questions and somebody's answers is not taken for Dolly's references."""
+    assert read_items(write(tmp_path, '\ufeff[{"instruction": "a"}]'))[0].sample.instruction == "a"
+    # A file of questions and somebody's answers is not taken for Dolly's references.
     path = write(tmp_path, [{"instruction": "Who?", "response": "Me."}])
     assert read_items(path)[0].sample.reference is None
     assert read_items(path, "dolly")[0].sample.reference == "Me."
@@ -145,22 +140,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_items_say_file_and_line(tmp_path, case):
+def test_bad_items_say_file_and_line(case, tmp_path):
     content, options, expected = BAD[case]
     with pytest.raises(DataError, match=expected):
         read_items(write(tmp_path, content), **options)
 
 
-def test_unknown_names_get_a_guess(tmp_path):
+def test_names_and_files_that_are_wrong_are_said(tmp_path):
     path = write(tmp_path, ALPACA)
     with pytest.raises(UsageError, match="unknown format 'alpca'; did you mean 'alpaca'"):
         read_items(path, "alpca")
     with pytest.raises(UsageError, match="Alpaca has no field 'instrution' to map to; did you mean 'instruction'"):
         read_items(path, mapping={"instrution": "q"})
     assert read_items(write(tmp_path, SHAREGPT), "vicuna") == read_items(tmp_path / "items.json")
-
-
-def test_bad_files_say_file_and_line(tmp_path):
     path = tmp_path / "items.jsonl"
     path.write_bytes(b'{"instruction": "a"}\n{"instruction": "caf\xe9"}\n')
     with pytest.raises(DataError, match=r"items\.jsonl:2: not UTF-8 text"):
@@ -175,10 +167,6 @@ def test_bad_files_say_file_and_line(tmp_path):
         read_items(write(tmp_path, "[\n{}]", "items.jsonl"))
     with pytest.raises(DataError, match=r"items\.jsonl:1: .*a file that is one JSON array ends in \.json"):
         read_items(write(tmp_path, "[{}]", "items.jsonl"))
-
-
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
-    assert read_items(write(tmp_path, '\ufeff[{"instruction": "a"}]'))[0].sample.instruction == "a"
 
 
 def test_what_is_learnt_from_has_an_answer_in_every_turn(tmp_path):

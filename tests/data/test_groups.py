@@ -1,7 +1,6 @@
 """A field of the samples makes groups of them, and what makes none is said clearly."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -10,11 +9,23 @@ from judgekit.data import read_instructions
 from judgekit.data.groups import NONE, check_groups, clusters, groups, labels
 
 
-def sample(number: int, category: str | None = None, **metadata: object) -> Sample:
+def sample(number, category=None, **metadata):
     return Sample(id=f"s{number}", instruction="Do it.", category=category, metadata=metadata)
 
 
-def test_a_field_is_the_samples_own_or_of_its_metadata() -> None:
+def test_fields_and_clusters_make_groups():
+    one = sample(1, **{"a.b": "flat", "a": {"b": "nested"}})
+    assert labels(one, "a.b") == labels(one, "metadata.a.b") == ("flat",)
+    assert labels(sample(1, "  two\n words "), "category") == ("two words",)
+    assert labels(sample(1, " "), "category") == ()
+    samples = [sample(1, level=10), sample(2, level=9), sample(3), sample(4, level="many"), sample(5, level="nan")]
+    assert list(groups(samples, "level")) == ["9", "10", "many", "nan", NONE]
+    found = groups([sample(1, tags=["a", "b"]), sample(2, tags=["b"]), sample(3, tags=[])], "tags")
+    assert found == {"a": ["s1"], "b": ["s1", "s2"], NONE: ["s3"]}
+    with pytest.raises(UsageError, match="'source' of sample 's1' is a mapping: name one of its keys"):
+        labels(sample(1, source={"site": "web"}), "source")
+    with pytest.raises(UsageError, match="a list of lists"):
+        labels(sample(1, source=[["web"]]), "source")
     one = sample(1, "maths", level=3, tags=["a", "b", "a"], source={"site": {"name": "web"}}, hard=True, score=0.5)
     assert labels(one, "category") == ("maths",)
     assert labels(one, "metadata.level") == labels(one, "level") == ("3",)
@@ -25,60 +36,6 @@ def test_a_field_is_the_samples_own_or_of_its_metadata() -> None:
     assert labels(one, "turns") == ("1",)
     assert labels(one.model_copy(update={"turns": ("Two?",)}), "turns") == ("2",)
     assert labels(one, "choices") == labels(one, "nothing") == ()
-
-
-def test_a_key_with_dots_comes_before_nested_keys() -> None:
-    one = sample(1, **{"a.b": "flat", "a": {"b": "nested"}})
-    assert labels(one, "a.b") == labels(one, "metadata.a.b") == ("flat",)
-
-
-def test_white_space_makes_no_other_group() -> None:
-    assert labels(sample(1, "  two\n words "), "category") == ("two words",)
-    assert labels(sample(1, " "), "category") == ()
-
-
-def test_numbers_come_by_value_and_what_has_none_at_last() -> None:
-    samples = [sample(1, level=10), sample(2, level=9), sample(3), sample(4, level="many"), sample(5, level="nan")]
-    assert list(groups(samples, "level")) == ["9", "10", "many", "nan", NONE]
-
-
-def test_a_sample_with_a_list_is_in_several_groups() -> None:
-    found = groups([sample(1, tags=["a", "b"]), sample(2, tags=["b"]), sample(3, tags=[])], "tags")
-    assert found == {"a": ["s1"], "b": ["s1", "s2"], NONE: ["s3"]}
-
-
-def test_a_mapping_is_no_value() -> None:
-    with pytest.raises(UsageError, match="'source' of sample 's1' is a mapping: name one of its keys"):
-        labels(sample(1, source={"site": "web"}), "source")
-    with pytest.raises(UsageError, match="a list of lists"):
-        labels(sample(1, source=[["web"]]), "source")
-
-
-def test_a_field_that_no_sample_has_is_an_error_with_the_nearest_one() -> None:
-    samples = {"data": [sample(1, "maths", difficulty="hard")]}
-    assert list(check_groups(samples, "metadata.dificulty")) == [
-        (True, "no sample has a field 'metadata.dificulty'; did you mean 'metadata.difficulty'?")
-    ]
-    (said,) = [message for _, message in check_groups(samples, "zzz")]
-    assert said.startswith("no sample has a field 'zzz' (there are: category, id, instruction")
-    assert "metadata.difficulty" in said
-
-
-def test_one_data_set_of_two_without_the_field_is_a_warning() -> None:
-    samples = {"data": [sample(1, "maths")], "metrics.mmlu.data": [sample(2)]}
-    assert list(check_groups(samples, "category")) == [
-        (False, "no sample of metrics.mmlu.data has a field 'category': it is not broken down")
-    ]
-
-
-def test_too_many_groups_are_no_breakdown() -> None:
-    samples = {"data": [sample(number) for number in range(201)]}
-    assert list(check_groups(samples, "id")) == [
-        (True, "'id' has 201 values in data; at most 200 groups can be told apart by anyone")
-    ]
-
-
-def test_every_sample_needs_one_cluster() -> None:
     assert clusters([sample(1, "a"), sample(2, "b")], "category") == {"s1": "a", "s2": "b"}
     with pytest.raises(UsageError, match="1 of 2 samples have no 'category', such as 's2'; every sample needs its"):
         clusters([sample(1, "a"), sample(2)], "category")
@@ -86,9 +43,24 @@ def test_every_sample_needs_one_cluster() -> None:
         clusters([sample(1, "a"), sample(2, "a")], "catgory")
     with pytest.raises(UsageError, match="sample 's1' has several values of 'tags'; a cluster is one"):
         clusters([sample(1, tags=["a", "b"])], "tags")
+    samples = {"data": [sample(1, "maths", difficulty="hard")]}
+    assert list(check_groups(samples, "metadata.dificulty")) == [
+        (True, "no sample has a field 'metadata.dificulty'; did you mean 'metadata.difficulty'?")
+    ]
+    (said,) = [message for _, message in check_groups(samples, "zzz")]
+    assert said.startswith("no sample has a field 'zzz' (there are: category, id, instruction")
+    assert "metadata.difficulty" in said
+    samples = {"data": [sample(1, "maths")], "metrics.mmlu.data": [sample(2)]}
+    assert list(check_groups(samples, "category")) == [
+        (False, "no sample of metrics.mmlu.data has a field 'category': it is not broken down")
+    ]
+    samples = {"data": [sample(number) for number in range(201)]}
+    assert list(check_groups(samples, "id")) == [
+        (True, "'id' has 201 values in data; at most 200 groups can be told apart by anyone")
+    ]
 
 
-def test_short_fields_of_instruction_items_are_kept(tmp_path: Path) -> None:
+def test_short_fields_of_instruction_items_are_kept(tmp_path):
     item = {"instruction": "Do it.", "output": "done", "difficulty": "hard", "tags": ["a"], "n": 2, "long": "x" * 201}
     path = tmp_path / "items.json"
     path.write_text(json.dumps([{**item, "metadata": {"from": {"site": "web"}}, "other": {"no": "label"}}]))

@@ -4,6 +4,7 @@ import pytest
 
 from judgekit.data.json_files import read_objects
 from judgekit.errors import DataError
+from tables import each
 
 
 def read(tmp_path, content, name="items.json"):
@@ -12,7 +13,7 @@ def read(tmp_path, content, name="items.json"):
     return list(read_objects(path))
 
 
-def test_each_object_has_its_line_and_place(tmp_path) -> None:
+def test_objects_texts_and_missing_files_are_named(tmp_path):
     array = read(tmp_path, '\ufeff[\r\n{"a": "}\\n"},\r\n\r\n {"b": 2}, {"c": 3}]')
     assert [(one.line, one.place, one.fields) for one in array] == [
         (2, "item 1", {"a": "}\n"}), (4, "item 2", {"b": 2}), (4, "item 3", {"c": 3}),
@@ -20,38 +21,29 @@ def test_each_object_has_its_line_and_place(tmp_path) -> None:
     lines = read(tmp_path, '{"a": "x\u2028y\x85z"}\n\n{"b": 2}\r\n', "items.jsonl")
     assert lines[0].fields == {"a": "x\u2028y\x85z"}
     assert [(one.line, one.place) for one in lines] == [(1, "line 1"), (3, "line 3")]
-
-
-@pytest.mark.parametrize(
-    ("content", "line"),
-    [
-        ("", None), (" \n", None), ("[]", None), ("{}", None), ("[1]", 1), ("[\n{},\n3]", 3), ('[{"a": NaN}]', 1),
-        ('[{"a": 1, "a": 2}]', 1),
-        ('[\n{"a": 1},\n{]', 3), (b'["\n\xff"]', 2), ("[" * 9999, 1), ('{"a": 1}\n{"a": 2}', 1),
-    ],
-)  # fmt: skip
-def test_what_is_no_array_of_objects_is_an_error_with_its_line(tmp_path, content, line) -> None:
-    with pytest.raises(DataError) as caught:
-        read(tmp_path, content)
-    assert caught.value.place == str(tmp_path / "items.json") + (f":{line}" if line else "")
-
-
-@pytest.mark.parametrize(("content", "line"), [("[\n{}\n]", 1), ('{"a": 1}\n[]', 2), ('{"a": 1}\n\n{"a"', 3)])
-def test_what_is_not_one_object_a_line_is_an_error_with_its_line(tmp_path, content, line) -> None:
-    with pytest.raises(DataError) as caught:
-        read(tmp_path, content, "items.jsonl")
-    assert caught.value.place == f"{tmp_path / 'items.jsonl'}:{line}"
-
-
-def test_a_text_is_there_or_the_field_is_named(tmp_path) -> None:
     (entry,) = read(tmp_path, '[{"a": "x", "empty": "", "number": 3}]')
     assert (entry.text("a", required=True), entry.text("gone"), entry.text("empty")) == ("x", None, "")
     for key, required in (("gone", True), ("empty", True), ("number", False)):
         with pytest.raises(DataError, match=repr(key)):
             entry.text(key, required=required)
-
-
-def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(DataError) as caught:
         list(read_objects(tmp_path / "gone.json"))
     assert caught.value.place == str(tmp_path / "gone.json")
+
+
+@each(
+    ("", None), (" \n", None), ("[]", None), ("{}", None), ("[1]", 1), ("[\n{},\n3]", 3), ('[{"a": NaN}]', 1),
+    ('[{"a": 1, "a": 2}]', 1),
+    ('[\n{"a": 1},\n{]', 3), (b'["\n\xff"]', 2), ("[" * 9999, 1), ('{"a": 1}\n{"a": 2}', 1),
+)  # fmt: skip
+def test_what_is_no_array_of_objects_is_an_error_with_its_line(content, line, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content)
+    assert caught.value.place == str(tmp_path / "items.json") + (f":{line}" if line else "")
+
+
+@each(("[\n{}\n]", 1), ('{"a": 1}\n[]', 2), ('{"a": 1}\n\n{"a"', 3))
+def test_what_is_not_one_object_a_line_is_an_error_with_its_line(content, line, tmp_path):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, content, "items.jsonl")
+    assert caught.value.place == f"{tmp_path / 'items.jsonl'}:{line}"

@@ -7,7 +7,7 @@ from judgekit.data.rouge import longest_common_subsequence
 
 
 @given(st.lists(st.integers(0, 3), max_size=8), st.lists(st.integers(0, 3), max_size=8))
-def test_lcs_is_symmetric_and_bounded(a: list[int], b: list[int]) -> None:
+def test_lcs_is_symmetric_and_bounded(a, b):
     length = longest_common_subsequence(a, b)
     assert length == longest_common_subsequence(b, a)
     assert length <= min(len(a), len(b))

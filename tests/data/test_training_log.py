@@ -7,7 +7,7 @@ from judgekit.errors import StorageError
 from judgekit.results import CurvePoint, TrainingSample
 
 
-def test_a_log_goes_back_to_where_a_state_was_saved(tmp_path):
+def test_a_log_goes_back_or_is_left_alone(tmp_path):
     log = TrainingLog(tmp_path)
     assert log.lengths() == {CURVE: 0, SAMPLES: 0}
     points = [CurvePoint(step=step, split="train", loss=1 / step) for step in (1, 2)]
@@ -19,19 +19,12 @@ def test_a_log_goes_back_to_where_a_state_was_saved(tmp_path):
     assert log.cut(kept)
     assert log.lengths() == kept == {CURVE: (tmp_path / CURVE).stat().st_size, SAMPLES: 0}
     assert (tmp_path / CURVE).read_text() == points[0].model_dump_json() + "\n"
-
-
-def test_a_log_that_is_shorter_than_a_state_says_is_left_alone(tmp_path):
-    log = TrainingLog(tmp_path)
     log.add(CurvePoint(step=1, split="train", loss=1.0))
     before = log.lengths()
     assert not log.cut({CURVE: 1, SAMPLES: 1})
     assert log.lengths() == before
     log.clear()
     assert log.lengths() == {CURVE: 0, SAMPLES: 0}
-
-
-def test_a_summary_is_written_where_there_is_one(tmp_path):
     TrainingLog(tmp_path).sum_up({})
     assert not (tmp_path / SUMMARY).exists()
     TrainingLog(tmp_path).sum_up({"learnt": 3})

@@ -2,10 +2,9 @@
 
 import json
 
-import pytest
-
 from judgekit.data.training_log import CURVE, TrainingState
 from judgekit.results import CurvePoint
+from tables import each
 
 
 def _made(folder, step, origin="a", content="whole"):
@@ -42,8 +41,8 @@ def test_the_newest_state_is_gone_on_from_and_two_are_kept(tmp_path):
     assert points == [2, 9, 10]
 
 
-@pytest.mark.parametrize("harm", ["damaged", "no marker", "no JSON", "shorter curve"])
-def test_a_state_that_is_not_whole_gives_way_to_the_one_before(tmp_path, harm):
+@each("damaged", "no marker", "no JSON", "shorter curve")
+def test_a_state_that_is_not_whole_gives_way_to_the_one_before(harm, tmp_path):
     _made(tmp_path, 1)
     state = _made(tmp_path, 2, content="damaged" if harm == "damaged" else "whole")
     marker = state.states / "checkpoint-2" / "judgekit.json"

@@ -6,9 +6,10 @@ from item_files import ALPACA, SHAREGPT, write
 from judgekit.data.formats import read_items
 from judgekit.data.writing import objects_of, write_items
 from judgekit.errors import DataError, UsageError
+from tables import each
 
 
-def test_what_messages_look_like(tmp_path):
+def test_messages_and_what_is_lost(tmp_path):
     objects, losses = objects_of(read_items(write(tmp_path, ALPACA[:2])), "messages")
     assert losses == []
     assert objects == [
@@ -20,10 +21,23 @@ def test_what_messages_look_like(tmp_path):
     ]  # fmt: skip
     dolly, losses = objects_of(read_items(write(tmp_path, ALPACA[:1])), "dolly")
     assert (dolly, losses) == ([{"instruction": "Give the plural.", "context": "mouse", "response": "mice"}], [])
+    items = read_items(write(tmp_path, [{"instruction": "a", "input": "", "output": "b", "response": "c"}]))
+    assert [loss.field for loss in objects_of(items, "dolly")[1]] == ["the field 'response'"]
+    assert objects_of(items, "sharegpt")[1] == []
+    talk = [{"from": "human", "value": "Hi."}, {"from": "bard", "value": [{"type": "text", "text": "Hello."}]}]
+    items = read_items(write(tmp_path, [{"conversations": talk}]))
+    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["from", "parts of 'value'"]
+    items = read_items(write(tmp_path, [{"turns": ["One?", "Two?"], "reference": [None, "2"]}]))
+    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["turns after the first"]
+    with pytest.raises(UsageError, match="MT-Bench can be read, and not written"):
+        objects_of(items, "mt-bench")
+    source = write(tmp_path, '{"instruction": "a\\ud800", "input": ""}\n', "items.jsonl")
+    write_items(tmp_path / "out.jsonl", read_items(source), "alpaca")
+    assert (tmp_path / "out.jsonl").read_text("utf-8") == source.read_text("utf-8")
 
 
-@pytest.mark.parametrize("format", ["alpaca", "dolly"])
-def test_further_turns_and_marks_are_lost_and_counted(tmp_path, format):
+@each("alpaca", "dolly")
+def test_further_turns_and_marks_are_lost_and_counted(format, tmp_path):
     items = read_items(write(tmp_path, SHAREGPT))
     target = tmp_path / "out.json"
     with pytest.raises(
@@ -36,28 +50,3 @@ def test_further_turns_and_marks_are_lost_and_counted(tmp_path, format):
         ("turns after the first", 1, 2), ("'weight' of messages", 1, 2),
     ]  # fmt: skip
     assert [item.sample.system for item in read_items(target)] == ["Be brief.", ""]
-
-
-def test_a_field_whose_name_the_other_format_uses_is_lost(tmp_path):
-    items = read_items(write(tmp_path, [{"instruction": "a", "input": "", "output": "b", "response": "c"}]))
-    assert [loss.field for loss in objects_of(items, "dolly")[1]] == ["the field 'response'"]
-    assert objects_of(items, "sharegpt")[1] == []
-
-
-def test_who_spoke_and_parts_of_a_message_are_lost_and_said(tmp_path):
-    talk = [{"from": "human", "value": "Hi."}, {"from": "bard", "value": [{"type": "text", "text": "Hello."}]}]
-    items = read_items(write(tmp_path, [{"conversations": talk}]))
-    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["from", "parts of 'value'"]
-
-
-def test_an_unanswered_turn_in_the_middle_is_lost(tmp_path):
-    items = read_items(write(tmp_path, [{"turns": ["One?", "Two?"], "reference": [None, "2"]}]))
-    assert [loss.field for loss in objects_of(items, "messages")[1]] == ["turns after the first"]
-    with pytest.raises(UsageError, match="MT-Bench can be read, and not written"):
-        objects_of(items, "mt-bench")
-
-
-def test_half_a_character_is_written_as_its_escape(tmp_path):
-    source = write(tmp_path, '{"instruction": "a\\ud800", "input": ""}\n', "items.jsonl")
-    write_items(tmp_path / "out.jsonl", read_items(source), "alpaca")
-    assert (tmp_path / "out.jsonl").read_text("utf-8") == source.read_text("utf-8")

@@ -1,12 +1,8 @@
 """Reports of the sample runs, rendered once, and a headless Chromium."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +10,6 @@ import judgekit
 from hostile import hostile_everywhere
 from judgekit_html import report
 from sample_run import sample_run, section_of
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -32,18 +25,18 @@ ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def sample_report() -> bytes:
+def sample_report():
     """The HTML report of the sample run."""
     return dict(report(sample_run(), []))["report.html"]
 
 
 @pytest.fixture(scope="session")
-def hostile_report() -> Callable[[str], bytes]:
+def hostile_report():
     """The HTML report of a run in which every string is the given one; each is rendered once."""
     return cache(lambda text: dict(report(hostile_everywhere(text), [section_of(text)]))["report.html"])
 
 
-def absent(why: str) -> None:
+def absent(why):
     """Skip, or fail where the browser is required."""
     if os.environ.get("JUDGEKIT_REQUIRE_BROWSER") == "1":
         pytest.fail(f"a browser is required here: {why}")
@@ -51,7 +44,7 @@ def absent(why: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser():
     """Debian's Chromium, driven by playwright."""
     if not CHROMIUM.exists():
         absent(f"no Chromium at {CHROMIUM}: apt-get install chromium")

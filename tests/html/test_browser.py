@@ -1,35 +1,31 @@
-"""The report in headless Chromium: quiet, self-contained, complete without JavaScript, and safe to open."""
+"""The report in headless Chromium: quiet, complete without JavaScript, safe to open, and for everyone."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from hostile import EVERY, all_at_once
+from judgekit_html import report
 from judgekit_html.page import ReportPages
 from report_pages import UNFOLD, foreign, opened, until
+from rich_run import rich_run
 from sample_run import HOSTILE
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tables import each
 
 pytestmark = pytest.mark.browser
 MAIN = "Array.from(document.querySelectorAll('main > section')).map((s) => s.id + ': ' + s.textContent)"
 
 
 @pytest.fixture(scope="module")
-def file(sample_report: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(sample_report, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_bytes(sample_report)
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_quiet_and_self_contained(browser: Browser, file: Path, scheme: str) -> None:
+@each("light", "dark")
+def test_quiet_and_self_contained(scheme, browser, file):
     with opened(browser, file, color_scheme=scheme) as found:
         found.page.evaluate(UNFOLD)
         found.page.wait_for_timeout(50)
@@ -37,7 +33,7 @@ def test_quiet_and_self_contained(browser: Browser, file: Path, scheme: str) -> 
         assert (found.noise, foreign(found.requests, file), found.violations, broken) == ([], [], [], 0)
 
 
-def test_the_policy_holds(browser: Browser, file: Path) -> None:
+def test_the_policy_holds(browser, file):
     """The checks above can fail: what the policy forbids is seen by them."""
     with opened(browser, file) as found:
         found.page.evaluate(
@@ -48,7 +44,7 @@ def test_the_policy_holds(browser: Browser, file: Path) -> None:
         assert {violation.split()[0] for violation in found.violations} >= {"style-src-attr", "img-src"}
 
 
-def test_complete_without_javascript(browser: Browser, file: Path) -> None:
+def test_complete_without_javascript(browser, file):
     with opened(browser, file) as scripted:
         texts = scripted.page.evaluate(MAIN)
         count = scripted.page.locator("#shown").text_content() or ""
@@ -65,10 +61,8 @@ def test_complete_without_javascript(browser: Browser, file: Path) -> None:
     assert [text.replace(count, "") for text in texts] == without
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_no_sideways_scrolling(
-    browser: Browser, file: Path, tmp_path: Path, hostile_report: Callable[[str], bytes], width: int
-) -> None:
+@each(390, 768, 1280)
+def test_no_sideways_scrolling(width, browser, file, tmp_path, hostile_report):
     hostile = tmp_path / "hostile.html"
     hostile.write_bytes(hostile_report("".join(HOSTILE) + "x" * 300))
     for path in (file, hostile):
@@ -80,12 +74,12 @@ def test_no_sideways_scrolling(
 STRINGS = [pytest.param(text, marks=pytest.mark.slow) for text in EVERY]  # all of them at once are tried always
 
 
-def test_there_are_a_hundred_and_fifty_hostile_strings() -> None:
+def test_there_are_a_hundred_and_fifty_hostile_strings():
     assert len(set(EVERY)) == 150
 
 
-@pytest.mark.parametrize("wish", ["plain", "interactive", "paged"])
-def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: str) -> None:
+@each("plain", "interactive", "paged")
+def test_all_of_them_at_once_do_nothing(wish, browser, tmp_path):
     view = replace(all_at_once(), interactive=wish == "interactive")
     for name, content in ReportPages(view, [], 100 if wish == "paged" else 5000).files():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -102,9 +96,7 @@ def test_all_of_them_at_once_do_nothing(browser: Browser, tmp_path: Path, wish: 
 
 
 @pytest.mark.parametrize("text", STRINGS)
-def test_no_string_does_anything(
-    browser: Browser, tmp_path: Path, hostile_report: Callable[[str], bytes], text: str
-) -> None:
+def test_no_string_does_anything(text, browser, tmp_path, hostile_report):
     path = tmp_path / "report.html"
     path.write_bytes(hostile_report(text))
     with opened(browser, path) as found:
@@ -115,7 +107,7 @@ def test_no_string_does_anything(
         assert (found.noise, foreign(found.requests, path), found.violations) == ([], [], [])
 
 
-def test_search_and_filters(browser: Browser, file: Path) -> None:
+def test_search_filters_and_permalinks_find_samples(browser, file):
     with opened(browser, file) as found:
         page = found.page
         page.fill("#search", "portugal")
@@ -128,10 +120,78 @@ def test_search_and_filters(browser: Browser, file: Path) -> None:
         page.select_option("#category", "units")
         until(page, "!document.getElementById('shown').textContent.startsWith('1 of')")
         assert page.locator("details.item:visible").count() == 7
-
-
-def test_a_permalink_opens_its_sample(browser: Browser, file: Path) -> None:
     with opened(browser, file) as found:
         found.page.goto(f"{file.as_uri()}#item-9")
         until(found.page, "document.getElementById('item-9').open")
         assert found.page.locator("#item-9 .t").first.is_visible()
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rich") / "report.html"
+    path.write_bytes(dict(report(rich_run(), []))["report.html"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def broken_rules():
+    """What axe-core finds on a page. Its script is run by the driver, so the page's policy stays as it is."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe = Axe()
+
+    def run(page):
+        violations: list[dict[str, Any]] = axe.run(page).response["violations"]
+        return [f"{one['id']}: {node['html'][:120]}" for one in violations for node in one["nodes"]]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "light"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((390, "dark"), (1280, "light"), (1280, "dark"))),
+    ],
+)
+def test_axe_finds_nothing(width, scheme, browser, rich, broken_rules):
+    with opened(browser, rich, color_scheme=scheme, viewport={"width": width, "height": 900}) as found:
+        assert broken_rules(found.page) == []
+        found.page.evaluate(UNFOLD)
+        assert broken_rules(found.page) == []
+
+
+@pytest.mark.slow
+def test_axe_would_find_something(browser, rich, broken_rules):
+    with opened(browser, rich) as found:
+        found.page.evaluate("document.querySelector('img').removeAttribute('alt')")
+        assert any(rule.startswith("image-alt") for rule in broken_rules(found.page))
+
+
+def test_the_keyboard_reaches_everything(browser, rich):
+    """From the first link over the search to a sample, which opens and closes by a key."""
+    with opened(browser, rich) as found:
+        page = found.page
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.url.endswith("#results")
+        page.focus("#search")
+        page.keyboard.type("portugal")
+        until(page, "document.getElementById('shown').textContent.startsWith('6 of')")
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.closest('details.item') !== null"):
+                break
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.closest('details.item').open")
+        page.keyboard.press("Enter")
+        assert not page.evaluate("document.activeElement.closest('details.item').open")
+
+
+def test_it_can_be_printed(browser, rich):
+    with opened(browser, rich) as found:
+        assert found.page.pdf().startswith(b"%PDF")
+        found.page.emulate_media(media="print")
+        assert not found.page.locator("nav").is_visible()
+        assert found.page.locator("#results .chart").first.is_visible()

@@ -1,9 +1,6 @@
 """The committed example is what this code makes of the record beside it."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +13,11 @@ MACHINE = re.compile(r"(?<![\w.])/(home|root|work|tmp|Users|var)/\w")
 
 
 @pytest.fixture
-def example(checkout: Path) -> Path:
+def example(checkout):
     return checkout / "reports" / "examples" / "quickstart"
 
 
-def test_the_example_report_is_that_of_its_record(example: Path, tmp_path: Path) -> None:
+def test_the_example_is_a_real_run_as_this_code_makes_it(example, tmp_path, checkout):
     """Its words and numbers; the pictures, which another vl-convert may draw otherwise, are left out."""
     folder = tmp_path / "quickstart"
     for path in example.rglob("*.json*"):
@@ -29,9 +26,6 @@ def test_the_example_report_is_that_of_its_record(example: Path, tmp_path: Path)
     write_reports(RunFolder(folder), ["html"], build_manager())
     made, kept = (PICTURE.sub(b"", (one / "report.html").read_bytes()) for one in (folder, example))
     assert made == kept, "make example-report"
-
-
-def test_the_example_names_no_machine_and_is_a_real_run(example: Path, checkout: Path) -> None:
     record = RunFolder(example).view().record
     assert (record.name, record.status) == ("quickstart", "complete")
     for path in (path for path in example.rglob("*") if path.suffix in (".json", ".jsonl", ".html")):

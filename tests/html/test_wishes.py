@@ -1,14 +1,11 @@
 """What a reader may ask for: no texts, charts to explore, and pages where the samples are many."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -21,30 +18,25 @@ from judgekit_html import drawing, page, report
 from report_pages import UNFOLD, Reader, foreign, opened, until
 from rich_run import STEP, TALK, rich_run
 from sample_run import sample_run
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tables import each
 
 
-def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
+def files(view, many=page.MANY):
     return dict(page.ReportPages(view, [], many).files())
-
-
-# --- redacted ---------------------------------------------------------------------------------------------------------
 
 
 # --- charts to explore ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def explored(tmp_path_factory):
     """The rich run's report with charts to explore."""
     path = tmp_path_factory.mktemp("explored") / "report.html"
     path.write_bytes(files(replace(rich_run(), interactive=True))["report.html"])
     return path
 
 
-def test_charts_to_explore_are_the_same_each_time_and_small(explored: Path) -> None:
+def test_charts_to_explore_are_the_same_each_time_and_small(explored):
     drawing.bundle.cache_clear()
     made = files(replace(rich_run(), interactive=True))["report.html"]
     assert explored.read_bytes() == made
@@ -52,8 +44,8 @@ def test_charts_to_explore_are_the_same_each_time_and_small(explored: Path) -> N
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-def test_charts_can_be_explored_under_the_same_policy(browser: Browser, explored: Path, scheme: str) -> None:
+@each("light", pytest.param("dark", marks=pytest.mark.slow))
+def test_charts_can_be_explored_under_the_same_policy(scheme, browser, explored):
     with opened(browser, explored, color_scheme=scheme) as found:
         charts = found.page.locator("img.chart").count()
         until(found.page, f"document.querySelectorAll('.vega svg').length === {charts}")
@@ -63,7 +55,7 @@ def test_charts_can_be_explored_under_the_same_policy(browser: Browser, explored
 
 
 @pytest.mark.browser
-def test_without_javascript_the_pictures_stay(browser: Browser, explored: Path) -> None:
+def test_without_javascript_the_pictures_stay(browser, explored):
     with opened(browser, explored, watch=False, java_script_enabled=False) as found:
         assert found.page.locator("#results img.chart").first.is_visible()
 
@@ -72,7 +64,7 @@ def test_without_javascript_the_pictures_stay(browser: Browser, explored: Path) 
 
 
 @pytest.fixture(scope="module")
-def paged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paged(tmp_path_factory):
     """The rich run, whose 651 samples are too many for one page here."""
     folder = tmp_path_factory.mktemp("paged")
     for name, content in files(rich_run(520), many=100).items():
@@ -81,22 +73,19 @@ def paged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_many_samples_have_pages_of_their_own_with_all_that_one_page_would_show(paged: Path) -> None:
+def test_many_samples_have_pages_that_come_one_by_one(paged, monkeypatch):
     names = sorted(path.name for path in (paged / "report").iterdir())
     assert names == ["items-0001.html", "items-0002.html", "items-0003.html"]
     whole = Reader(files(rich_run(520))["report.html"])
     pages = [Reader((paged / "report" / name).read_bytes()) for name in names]
 
-    def samples(text: str) -> str:
+    def samples(text):
         return text.partition("Open all shown")[2].partition("Errors")[0].strip()
 
     assert " ".join(samples(one.text) for one in pages) == samples(whole.text)
     main = Reader((paged / "report.html").read_bytes())
     assert "651 samples on 3 pages" in main.text
     assert not any(tag[0] == "details" and "data-flags" in tag for tag in main.tags)
-
-
-def test_the_reporter_gives_out_the_pages_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page.ReportPages.__init__, "__defaults__", (100,))
     made = report(rich_run(520), [])
     assert isinstance(made, Iterator)
@@ -104,7 +93,7 @@ def test_the_reporter_gives_out_the_pages_one_by_one(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.browser
-def test_the_main_page_finds_and_sorts_samples_of_all_pages(browser: Browser, paged: Path) -> None:
+def test_the_main_page_finds_and_sorts_samples_of_all_pages(browser, paged):
     with opened(browser, paged / "report.html") as found:
         view = found.page
         view.select_option("#flag", "refused")
@@ -129,7 +118,7 @@ def test_the_main_page_finds_and_sorts_samples_of_all_pages(browser: Browser, pa
 
 
 @pytest.mark.browser
-def test_a_permalink_to_the_main_page_leads_to_the_samples_own_page(browser: Browser, paged: Path) -> None:
+def test_a_permalink_to_the_main_page_leads_to_the_samples_own_page(browser, paged):
     with opened(browser, paged / "report.html") as found:
         found.page.goto("about:blank")
         found.page.goto(f"{(paged / 'report.html').as_uri()}#item-600")
@@ -138,7 +127,7 @@ def test_a_permalink_to_the_main_page_leads_to_the_samples_own_page(browser: Bro
 
 
 @pytest.mark.browser
-def test_without_javascript_the_pages_are_linked(browser: Browser, paged: Path) -> None:
+def test_without_javascript_the_pages_are_linked(browser, paged):
     with opened(browser, paged / "report.html", watch=False, java_script_enabled=False) as found:
         found.page.locator("#samples summary").click()
         found.page.locator("ul.pages a").nth(1).click()
@@ -152,7 +141,7 @@ def test_without_javascript_the_pages_are_linked(browser: Browser, paged: Path) 
 
 
 @pytest.mark.browser
-def test_samples_that_changed_are_found_and_sorted(browser: Browser, tmp_path: Path) -> None:
+def test_samples_that_changed_are_found_and_sorted(browser, tmp_path):
     path = tmp_path / "report.html"
     path.write_bytes(files(rich_run())["report.html"])
     with opened(browser, path) as found:
@@ -175,7 +164,7 @@ def test_samples_that_changed_are_found_and_sorted(browser: Browser, tmp_path: P
         assert all(one == "" for one in values[len(numbers) :])
 
 
-def test_all_that_a_run_may_have_is_shown() -> None:
+def test_all_that_a_run_may_have_is_shown():
     text = Reader(files(rich_run())["report.html"]).text
     for words in (
         "Gate FAIL: 3 rules against the baseline quickstart-1a2b3c",
@@ -201,7 +190,7 @@ def test_all_that_a_run_may_have_is_shown() -> None:
         assert words in text.replace("\N{NARROW NO-BREAK SPACE}", " "), words
 
 
-def test_sections_stand_in_their_place_and_in_the_reports_order() -> None:
+def test_sections_stand_in_their_place_and_the_docs_example_is_drawn(checkout):
     text = files(rich_run())["report.html"].decode()
     found = re.findall(r'<section id="(\w+)"', text)
     order = ["verdict", "baseline", "results", "differences", "distributions", "pairwise", "judges", "agreement",
@@ -210,10 +199,18 @@ def test_sections_stand_in_their_place_and_in_the_reports_order() -> None:
     section = judgekit.Section("mine", "Mine alone", "A sentence.", place="judges")
     placed = dict(report(rich_run(), [section]))["report.html"].decode()
     assert "Mine alone" in placed.partition('id="judges"')[2].partition("</section>")[0]
+    text = (checkout / "docs" / "report.md").read_text("utf-8")
+    source = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/report.md", "exec"), names)
+    (section,) = names["judgekit_report_sections"](sample_run(8))
+    made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
+    spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
+    assert "How long the answers are" in spread
 
 
 @pytest.mark.slow
-def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
+def test_the_command_takes_the_wishes(tmp_path):
     view = rich_run(12)
     folder = RunFolder(tmp_path / "run")
     kept = {"samples.jsonl": folder.samples.write(view.samples), "rows.jsonl": folder.rows.write(view.rows)}
@@ -222,7 +219,7 @@ def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
         kept[f"responses/{system}.jsonl"] = folder.responses(system).write(mine)
     folder.write_record(view.record.model_copy(update={"gate": None, "files": kept}))
 
-    def made(*flags: str) -> bytes:
+    def made(*flags):
         command = [sys.executable, "-m", "judgekit", "report", str(folder.path), "--format", "html", *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -236,7 +233,7 @@ def test_the_command_takes_the_wishes(tmp_path: Path) -> None:
     assert made() == plain
 
 
-def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path, capsys):
     run, other = (a_run(tmp_path / name, {name: {"sft": [50.0, 60.0]}}) for name in ("quality", "rouge"))
     for folder in (run, other):
         assert execute(["baseline", "set", str(folder), str(tmp_path / f"{folder.name}.json")]) == 0
@@ -247,14 +244,3 @@ def test_a_baseline_that_has_nothing_of_the_run_is_an_error(tmp_path: Path, caps
 
 
 # --- the speed of a training ------------------------------------------------------------------------------------------
-
-
-def test_the_section_of_the_docs_is_drawn(checkout: Path) -> None:
-    text = (checkout / "docs" / "report.md").read_text("utf-8")
-    source = text.partition("```python\n")[2].partition("```")[0]
-    names: dict[str, Any] = {}
-    exec(compile(source, "docs/report.md", "exec"), names)
-    (section,) = names["judgekit_report_sections"](sample_run(8))
-    made = Reader(dict(report(sample_run(8), [section]))["report.html"]).text
-    spread = made.partition("How the scores spread")[2].partition("Wins, ties and losses")[0]
-    assert "How long the answers are" in spread

@@ -11,6 +11,7 @@ import judgekit
 import judgekit.data
 from hub import nobody_there, serving
 from judgekit_instructions import fetch
+from tables import each
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def test_every_set_is_pinned_and_has_a_licence(data):
+def test_sets_are_pinned_and_unknown_ones_told(data):
     assert set(fetch.SETS) == {"alpaca", "dolly", "book", "mmlu"}
     for one in fetch.SETS.values():
         assert re.fullmatch(r"[0-9a-f]{64}", one.sha256)
@@ -42,6 +43,8 @@ def test_every_set_is_pinned_and_has_a_licence(data):
     assert code == 0
     for name in (*fetch.SETS, "CC BY-NC 4.0", "CC BY-SA 3.0", "Apache-2.0", "MIT"):
         assert name in out
+    code, _, err = data("fetch", "alpacca")
+    assert (code, "no public set is named 'alpacca'; did you mean 'alpaca'?" in err) == (2, True)
 
 
 def test_the_books_file_is_the_one_that_is_pinned(shared_data):
@@ -95,15 +98,12 @@ def test_an_archive_is_unpacked_and_nothing_beside_it(data, tmp_path, monkeypatc
     assert sorted(path.name for path in (tmp_path / "mmlu").rglob("*")) == ["a_dev.csv", "data", "data.tar", "dev"]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"no archive at all", "cannot be unpacked"),
-        (archive({"other/a": "x"}), "has no folder 'data'"),
-        (archive({"data/../../out": "x"}), "has no folder 'data'"),
-    ],
+@each(
+    (b"no archive at all", "cannot be unpacked"),
+    (archive({"other/a": "x"}), "has no folder 'data'"),
+    (archive({"data/../../out": "x"}), "has no folder 'data'"),
 )
-def test_an_archive_that_is_none_is_an_error(tmp_path, content, message):
+def test_an_archive_that_is_none_is_an_error(content, message, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "data.tar").write_bytes(content)
     with pytest.raises(judgekit.DataError, match=message):
@@ -119,8 +119,3 @@ def test_without_a_network_one_line_says_what_to_do(data):
     assert f"{address}/dolly.jsonl: no connection" in message
     assert "bring databricks-dolly-15k.jsonl from there into data/dolly by hand" in message
     assert "--address" in message
-
-
-def test_an_unknown_set_is_told(data):
-    code, _, err = data("fetch", "alpacca")
-    assert (code, "no public set is named 'alpacca'; did you mean 'alpaca'?" in err) == (2, True)

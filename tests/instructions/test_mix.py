@@ -9,6 +9,7 @@ import pytest
 import judgekit
 import judgekit.data
 from judgekit_instructions import mixing
+from tables import each
 
 
 def items(name, count, **fields):
@@ -89,8 +90,8 @@ def test_examples_proportional_with_a_cap(data, tmp_path, three):
     assert counted(tmp_path / "m.jsonl") == {"a": 450, "b": 450, "c": 50}
 
 
-@pytest.mark.parametrize("temperature", [1, 2, 5])
-def test_temperature_as_in_t5_and_flan(data, tmp_path, three, temperature):
+@each(1, 2, 5)
+def test_temperature_as_in_t5_and_flan(temperature, data, tmp_path, three):
     mix = ("mix", "a.jsonl", "b.jsonl", "c.jsonl", "--temperature", temperature, "--cap", 2000)
     assert data(*mix, "--total", 150, "--into", "m.jsonl")[0] == 0
     rates = {name: size ** (1 / temperature) for name, size in (("a", 2000), ("b", 1000), ("c", 100))}
@@ -174,31 +175,28 @@ def test_other_formats_are_mixed_into_the_first(data, tmp_path, written):
     assert {item.format for item in judgekit.data.read_items(tmp_path / "n.jsonl")} == {"messages"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["a.jsonl=0", "b.jsonl=0"], "the weights of a.jsonl, b.jsonl sum to nothing"),
-        (["a.jsonl=-1", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not -1"),
-        (["a.jsonl=nan", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not nan"),
-        (["a.jsonl=inf", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not inf"),
-        (["a.jsonl=x", "b.jsonl=2"], "a.jsonl=x: 'x' is no weight"),
-        (["a.jsonl=1", "b.jsonl"], "b.jsonl has no weight, and others do"),
-        (["a.jsonl=1", "a.jsonl=2"], "a.jsonl is named twice"),
-        (["a.jsonl", "b.jsonl"], "what are the shares?"),
-        (["a.jsonl=1", "b.jsonl=1", "--task-proportional"], "each says what the shares are; give one"),
-        (["a.jsonl", "b.jsonl", "--temperature", "0"], "--temperature is a number above 0"),
-        (["a.jsonl", "b.jsonl", "--temperature", "nan"], "--temperature is a number above 0"),
-        (["a.jsonl=1", "--cap", "5"], "--cap is for shares that follow from sizes"),
-        (["a.jsonl=1", "--cot-share", "0.5"], "needs both"),
-        (["a.jsonl=1", "--cot-share", "0.5", "--cot-file", "e.jsonl"], "--cot-file: no source is 'e.jsonl'"),
-        (["a.jsonl=1", "--cot-share", "0.5", "--cot-field", "catgory"], "did you mean 'category'?"),
-        (["a.jsonl=1", "--cot-share", "0.5", "--cot-file", "a.jsonl"], "50% are to be anything else"),
-        (["a.jsonl=1", "--most", "0"], "--most 0: write a number from 1 on"),
-        (["none.jsonl=1"], "none.jsonl: no such file"),
-        (["a.jsonl=1", "--to", "alpacca"], "did you mean 'alpaca'?"),
-    ],
+@each(
+    (["a.jsonl=0", "b.jsonl=0"], "the weights of a.jsonl, b.jsonl sum to nothing"),
+    (["a.jsonl=-1", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not -1"),
+    (["a.jsonl=nan", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not nan"),
+    (["a.jsonl=inf", "b.jsonl=2"], "a.jsonl: a weight is a number from 0 on, not inf"),
+    (["a.jsonl=x", "b.jsonl=2"], "a.jsonl=x: 'x' is no weight"),
+    (["a.jsonl=1", "b.jsonl"], "b.jsonl has no weight, and others do"),
+    (["a.jsonl=1", "a.jsonl=2"], "a.jsonl is named twice"),
+    (["a.jsonl", "b.jsonl"], "what are the shares?"),
+    (["a.jsonl=1", "b.jsonl=1", "--task-proportional"], "each says what the shares are; give one"),
+    (["a.jsonl", "b.jsonl", "--temperature", "0"], "--temperature is a number above 0"),
+    (["a.jsonl", "b.jsonl", "--temperature", "nan"], "--temperature is a number above 0"),
+    (["a.jsonl=1", "--cap", "5"], "--cap is for shares that follow from sizes"),
+    (["a.jsonl=1", "--cot-share", "0.5"], "needs both"),
+    (["a.jsonl=1", "--cot-share", "0.5", "--cot-file", "e.jsonl"], "--cot-file: no source is 'e.jsonl'"),
+    (["a.jsonl=1", "--cot-share", "0.5", "--cot-field", "catgory"], "did you mean 'category'?"),
+    (["a.jsonl=1", "--cot-share", "0.5", "--cot-file", "a.jsonl"], "50% are to be anything else"),
+    (["a.jsonl=1", "--most", "0"], "--most 0: write a number from 1 on"),
+    (["none.jsonl=1"], "none.jsonl: no such file"),
+    (["a.jsonl=1", "--to", "alpacca"], "did you mean 'alpaca'?"),
 )
-def test_what_cannot_be_mixed_is_told(data, tmp_path, few, arguments, message):
+def test_what_cannot_be_mixed_is_told(arguments, message, data, tmp_path, few):
     code, _, err = data("mix", *arguments, "--into", "m.jsonl")
     assert (code, message in err) == (2, True), err
     assert not (tmp_path / "m.jsonl").exists()

@@ -8,6 +8,7 @@ import judgekit
 import judgekit.data
 from judgekit_instructions import diversity, scripts
 from judgekit_instructions.rules import RULES, Data, RuleLimits
+from tables import each
 
 LONG = "The committee met on Tuesday to review plans, and its members agreed on nearly every point that was raised. "
 # Rule → (items in which it finds something, items in which it does not), as instruction, input, output.
@@ -90,21 +91,24 @@ def read(tmp_path, rows, name="items.json"):
     return judgekit.data.read_items(tmp_path / name, empty=True)
 
 
-def test_every_rule_has_a_reason_and_a_case():
+def test_rules_are_listed_with_reasons_and_cases(data):
     beside = {"duplicate", "conflict", "near_duplicate"}
     assert set(RULES) == set(CASES) | beside
     assert all(rule.reason for rule in RULES.values())
+    code, out, _ = data("quality", "--list-rules")
+    assert code == 0
+    assert all(name in out for name in RULES)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(tmp_path, name):
+def test_a_rule_finds_what_it_is_for_and_leaves_the_rest(name, tmp_path):
     wrong, right = CASES[name]
     items = read(tmp_path, [*wrong, *right])
     found = [finding.place for finding in RULES[name].find(Data(items), range(len(items)))]
     assert found == list(range(len(wrong)))
 
 
-def test_limits_are_those_that_are_given(tmp_path):
+def test_limits_turns_and_words(tmp_path, data, written):
     items = read(tmp_path, [("Do.", "", "one two three")])
     for limits, rule in (
         (RuleLimits(min_words=4), "too_short"),
@@ -112,14 +116,18 @@ def test_limits_are_those_that_are_given(tmp_path):
         (RuleLimits(max_chars=9), "too_long"),
     ):
         assert len(list(RULES[rule].find(Data(items, limits), [0]))) == 1
-
-
-def test_every_turn_of_a_conversation_is_looked_at(tmp_path):
     said = ["Hello", "Hi.", "Draw.", "I'm sorry, I cannot."]
     messages = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 2, said, strict=True)]
     (tmp_path / "t.jsonl").write_text(json.dumps({"messages": messages}))
     items = judgekit.data.read_items(tmp_path / "t.jsonl")
     assert [finding.detail for finding in RULES["refusal"].find(Data(items), [0])] == ["I'm sorry, I cannot."]
+    texts = [f"w{number % 400}" for number in range(4000)]
+    assert diversity.type_token(texts[:1000]) == diversity.type_token(texts) == 0.4
+    assert diversity.type_token(texts[:999]) is None
+    code, out, _ = data("quality", written([{"instruction": "A", "input": "", "output": "a"}]))
+    assert code == 0
+    assert "0 different of 0;" not in out
+    assert "0 different of 0" in out
 
 
 def test_the_books_file_has_twenty_questions_answered_otherwise(shared_data):
@@ -144,7 +152,7 @@ ROWS = [
 ]
 
 
-def test_items_beside_each_other(tmp_path):
+def test_near_items_beside_each_other_and_in_a_chain(tmp_path):
     data = Data(read(tmp_path, ROWS))
     found = {
         name: [(finding.place, finding.detail) for finding in RULES[name].find(data, range(6))]
@@ -154,10 +162,7 @@ def test_items_beside_each_other(tmp_path):
     assert found["conflict"] == [(2, "item 1, line 1 says 'Paris'"), (5, "item 5, line 1 says 'a b'")]
     assert [place for place, _ in found["near_duplicate"]] == [3]
     assert "alike item 1, line 1" in found["near_duplicate"][0][1]
-
-
-def test_of_a_chain_of_near_duplicates_one_in_two_is_kept(tmp_path):
-    """b is near a, c is near b and not near a: only b is to go."""
+    # b is near a, c is near b and not near a: only b is to go.
     base = "compare the two texts below and say in one sentence which of them is better"
     texts = [
         base,
@@ -169,7 +174,7 @@ def test_of_a_chain_of_near_duplicates_one_in_two_is_kept(tmp_path):
     assert [finding.place for finding in RULES["near_duplicate"].find(data, range(3))] == [1]
 
 
-def test_the_report_names_items_by_id_and_line(data, tmp_path):
+def test_reports_for_people_and_programs(data, tmp_path):
     read(tmp_path, [*ROWS, ("Draw.", "", "I cannot create pictures.")])
     code, out, _ = data("quality", "items.json", "--rules", "refusal,empty-output")
     assert code == 0
@@ -178,9 +183,6 @@ def test_the_report_names_items_by_id_and_line(data, tmp_path):
     assert "I cannot" in out
     assert "near_duplicate" not in out
     assert "kinds of task" in out
-
-
-def test_the_report_for_programs(data, tmp_path):
     read(tmp_path, ROWS)
     code, out, _ = data("quality", "items.json", "--json", "--examples", 1)
     tree = json.loads(out)
@@ -209,74 +211,46 @@ def test_the_filter_says_what_it_dropped_by_which_rule(data, tmp_path):
     assert (code, "kept 2 of 6 items" in out) == (0, True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rules", "refusals"], "no rule is named 'refusals'; did you mean 'refusal'?"),
-        (["--rules", ","], "no rule is named"),
-        (["--drop", "refusal"], "go together"),
-        (["--filter", "x.json"], "go together"),
-        (["--filter", "x.json", "--drop", "to_long"], "did you mean 'too_long'?"),
-        (["--filter", "x.json", "--drop", "too_long", "--max-words", "1"], "leaves none of its 6 items"),
-    ],
+@each(
+    (["--rules", "refusals"], "no rule is named 'refusals'; did you mean 'refusal'?"),
+    (["--rules", ","], "no rule is named"),
+    (["--drop", "refusal"], "go together"),
+    (["--filter", "x.json"], "go together"),
+    (["--filter", "x.json", "--drop", "to_long"], "did you mean 'too_long'?"),
+    (["--filter", "x.json", "--drop", "too_long", "--max-words", "1"], "leaves none of its 6 items"),
 )
-def test_what_cannot_be_done_is_told(data, tmp_path, arguments, message):
+def test_what_cannot_be_done_is_told(arguments, message, data, tmp_path):
     read(tmp_path, ROWS)
     code, _, err = data("quality", "items.json", *arguments)
     assert (code, message in err) == (2, True), err
     assert not (tmp_path / "x.json").exists()
 
 
-def test_the_rules_are_listed_with_their_reasons(data):
-    code, out, _ = data("quality", "--list-rules")
-    assert code == 0
-    assert all(name in out for name in RULES)
-
-
-@pytest.mark.parametrize(
-    ("text", "script"),
-    [
-        ("Hello", "Latin"),
-        ("1 + 1", ""),
-        ("😀", ""),
-        ("Привет, world", "Cyrillic"),
-        ("안녕하세요 hi", "Hangul"),
-        ("漢字かな", "Kana"),
-        ("汉字", "Han"),
-        ("שלום", "Hebrew"),
-        ("Größe", "Latin"),
-    ],
+@each(
+    ("Hello", "Latin"),
+    ("1 + 1", ""),
+    ("😀", ""),
+    ("Привет, world", "Cyrillic"),
+    ("안녕하세요 hi", "Hangul"),
+    ("漢字かな", "Kana"),
+    ("汉字", "Han"),
+    ("שלום", "Hebrew"),
+    ("Größe", "Latin"),
 )
 def test_the_script_of_most_letters(text, script):
     assert scripts.main(text) == script
 
 
-@pytest.mark.parametrize(
-    ("instruction", "kind", "root"),
-    [
-        ("Generate a sentence using the word 'innovative'.", "writing", ("generate", "sentence")),
-        ("Please rewrite the following sentence in the past tense.", "rewriting", ("rewrite", "sentence")),
-        ("What is the capital of France?", "question", None),
-        ("Could you classify these animals by size?", "classification", None),
-        ("Convert 1000 grams to kilograms.", "rewriting", ("convert", "grams")),
-        ("다음 문장을 영어로 번역하세요.", "rewriting", None),
-        ("광합성을 설명해 주세요.", "explanation", None),
-        ("수도는 어디인가요?", "question", None),
-        ("Hmm.", "other", None),
-    ],
+@each(
+    ("Generate a sentence using the word 'innovative'.", "writing", ("generate", "sentence")),
+    ("Please rewrite the following sentence in the past tense.", "rewriting", ("rewrite", "sentence")),
+    ("What is the capital of France?", "question", None),
+    ("Could you classify these animals by size?", "classification", None),
+    ("Convert 1000 grams to kilograms.", "rewriting", ("convert", "grams")),
+    ("다음 문장을 영어로 번역하세요.", "rewriting", None),
+    ("광합성을 설명해 주세요.", "explanation", None),
+    ("수도는 어디인가요?", "question", None),
+    ("Hmm.", "other", None),
 )
 def test_kinds_and_roots(instruction, kind, root):
     assert (diversity.kind(instruction), diversity.root(instruction)) == (kind, root)
-
-
-def test_type_token_does_not_fall_with_the_length():
-    texts = [f"w{number % 400}" for number in range(4000)]
-    assert diversity.type_token(texts[:1000]) == diversity.type_token(texts) == 0.4
-    assert diversity.type_token(texts[:999]) is None
-
-
-def test_data_without_verbs_has_no_roots_to_show(data, written):
-    code, out, _ = data("quality", written([{"instruction": "A", "input": "", "output": "a"}]))
-    assert code == 0
-    assert "0 different of 0;" not in out
-    assert "0 different of 0" in out

@@ -2,13 +2,12 @@
 
 import json
 
-import pytest
-
 import judgekit
 import judgekit.data
 from judgekit_instructions.near import clusters, near_between, near_duplicates
 from judgekit_instructions.options import question_of
 from judgekit_instructions.splitting import grouped, in_order, shuffled
+from tables import each
 
 PARTS = ("train", "test", "validation")
 
@@ -45,7 +44,7 @@ def test_groups_stay_on_one_side_in_the_books_file(data, tmp_path, shared_data):
         assert not near_between(asked[a], asked[b], 0.8)
 
 
-def test_the_seed_chooses_and_the_same_seed_chooses_the_same(data, tmp_path, written):
+def test_the_seed_chooses_and_nothing_is_overwritten(data, tmp_path, written):
     written(items(100), "a.jsonl")
     for into, seed in (("x", 1), ("y", 1), ("z", 2)):
         assert data("split", "a.jsonl", "--into", into, "--seed", seed)[0] == 0
@@ -54,18 +53,22 @@ def test_the_seed_chooses_and_the_same_seed_chooses_the_same(data, tmp_path, wri
     found = [item.sample.instruction for part in parts(tmp_path / "x", ".jsonl") for item in part]
     assert sorted(found) == sorted(f"question {number}" for number in range(100))
     assert [len(part) for part in parts(tmp_path / "x", ".jsonl")] == [85, 10, 5]
+    written(items(40))
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "test.json").write_text("mine")
+    code, _, err = data("split", "items.json", "--into", "p")
+    assert (code, err) == (2, "error: p/test.json: is there already; --force replaces it\n")
+    assert [path.name for path in (tmp_path / "p").iterdir()] == ["test.json"]
+    assert data("split", "items.json", "--into", "p", "--force")[0] == 0
 
 
-def test_items_that_agree_in_a_field_stay_together(data, tmp_path, written):
+def test_groups_and_conversations_stay_together(data, tmp_path, written):
     written([{**one, "author": f"a{number % 7}"} for number, one in enumerate(items(70))])
     assert data("split", "items.json", "--into", "p", "--group-by", "author", "--shares", "60/20/20")[0] == 0
     authors = [{item.fields["author"] for item in part} for part in parts(tmp_path / "p")]
     assert sum(map(len, authors)) == len(set.union(*authors)) == 7
     code, _, err = data("split", "items.json", "--into", "q", "--group-by", "autor")
     assert (code, "items.json:1: item 1: no field 'autor' to group by; did you mean 'author'?" in err) == (2, True)
-
-
-def test_a_conversation_is_split_in_its_own_format(data, tmp_path, written):
     talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     written([{"messages": [{**talk[0], "content": f"hi {n}"}, talk[1]], "id": n} for n in range(20)], "t.jsonl")
     assert data("split", "t.jsonl", "--into", "p", "--shares", "80/20")[0] == 0
@@ -85,27 +88,14 @@ def test_a_split_field_decides_unless_another_way_is_asked_for(data, tmp_path, w
     assert (code, "item 2: no 'split', and others have one" in err) == (2, True)
 
 
-def test_nothing_is_overwritten_unasked(data, tmp_path, written):
-    written(items(40))
-    (tmp_path / "p").mkdir()
-    (tmp_path / "p" / "test.json").write_text("mine")
-    code, _, err = data("split", "items.json", "--into", "p")
-    assert (code, err) == (2, "error: p/test.json: is there already; --force replaces it\n")
-    assert [path.name for path in (tmp_path / "p").iterdir()] == ["test.json"]
-    assert data("split", "items.json", "--into", "p", "--force")[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("shares", "message"),
-    [
-        ("85/10", "sums to 95 %"),
-        ("85/10/5/0", "write the percents"),
-        ("many", "write the percents"),
-        ("120/-20", "write the percents"),
-        ("nan/50/50", "write the percents"),
-    ],
+@each(
+    ("85/10", "sums to 95 %"),
+    ("85/10/5/0", "write the percents"),
+    ("many", "write the percents"),
+    ("120/-20", "write the percents"),
+    ("nan/50/50", "write the percents"),
 )
-def test_shares_that_are_none_are_refused(data, written, shares, message):
+def test_shares_that_are_none_are_refused(shares, message, data, written):
     written(items(40))
     code, _, err = data("split", "items.json", "--into", "p", "--shares", shares)
     assert (code, message in " ".join(err.split())) == (2, True)
@@ -118,18 +108,15 @@ def test_too_few_items_are_refused(data, tmp_path, written):
     assert not (tmp_path / "p").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "error: bad.json: is empty\n"),
-        (b'[{"instruction": "a",\n "output": "caf\xe9"}]', "error: bad.json:2: not UTF-8 text"),
-        (
-            b'[{"instruction": "a", "output": "b"},\n {"instruction": "a", "output": ""}]',
-            "error: bad.json:2: item 2: 'output' is empty",
-        ),
-    ],
+@each(
+    (b"", "error: bad.json: is empty\n"),
+    (b'[{"instruction": "a",\n "output": "caf\xe9"}]', "error: bad.json:2: not UTF-8 text"),
+    (
+        b'[{"instruction": "a", "output": "b"},\n {"instruction": "a", "output": ""}]',
+        "error: bad.json:2: item 2: 'output' is empty",
+    ),
 )
-def test_bad_files_are_named_with_their_line(data, tmp_path, content, message):
+def test_bad_files_are_named_with_their_line(content, message, data, tmp_path):
     (tmp_path / "bad.json").write_bytes(content)
     for command in (["split", "bad.json", "--into", "p"], ["mix", "bad.json", "--into", "m.json"]):
         code, _, err = data(*command)
@@ -141,26 +128,17 @@ def test_an_empty_output_is_taken_where_that_is_asked_for(data, tmp_path, writte
     assert data("split", "items.json", "--into", "p", "--allow-empty")[0] == 0
 
 
-def test_sizes_are_those_of_the_loader_for_every_length():
+def test_parts_groups_and_clusters_are_cut_as_told():
     for count in range(300):
         expected = [len(judgekit.data.items.book_split(range(count), part)) for part in PARTS]
         assert list(judgekit.data.split_sizes(count).values()) == expected
-
-
-def test_large_groups_go_where_there_is_room():
     groups = [0] * 6 + [1] * 3 + list(range(2, 13))
     found = grouped(range(20), groups, {"train": 0.5, "test": 0.3, "validation": 0.2})
     assert {name: len(places) for name, places in found.items()} == {"train": 10, "test": 6, "validation": 4}
     assert sorted(place for places in found.values() for place in places) == list(range(20))
-
-
-def test_an_order_is_cut_into_parts_in_file_order():
     found = in_order(shuffled(10, 4), {"train": 0.5, "test": 0.5})
     assert all(places == sorted(places) for places in found.values())
     assert sorted(found["train"] + found["test"]) == list(range(10))
     assert shuffled(10, 4) == shuffled(10, 4) != shuffled(10, 5)
-
-
-def test_clusters_of_near_questions_are_one_group():
     texts = ["name the capital of france, please", "name the capital of france, please!", "sort these"]
     assert clusters(3, near_duplicates(texts)) == [0, 0, 2]

@@ -1,11 +1,8 @@
 """A third party's metric with a number of its own: in the record, on the terminal, in every report and breakdown; what
 has no values by item is not paired; and what is wrong with a metric is said with its name."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,13 +15,14 @@ from judgekit.config.blocks import RunConfig
 from judgekit.errors import ConfigError, DataError, JudgekitError, PluginError, PreflightError, UsageError
 from judgekit.pipeline.measure import aggregated
 from judgekit.pipeline.pool import pool
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.regression.baseline import baseline_of, read_baseline, write_baseline
 from judgekit.regression.compare import CompareOptions, Side, compare
 from judgekit.regression.gate import evaluate
 from judgekit.regression.selfcheck import SelfcheckOptions, selfcheck
 from judgekit.testing import Parrot, ParrotPlugin
+from tables import each
 
 LENGTH = judgekit.Scale(label="characters", low=0, high=100)
 MEDIAN = judgekit.Scale(label="median of characters", low=0, high=100)
@@ -36,20 +34,18 @@ class Lengths(judgekit.Metric):
 
     series: ClassVar[Mapping[str, judgekit.Scale]] = {"value": LENGTH}
 
-    def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
+    def rows(self, study):
         for system in study.systems:
             for sample, response in study.responses(system):
                 yield judgekit.Row(
                     metric="", system=system, sample_id=sample.id, status="scored", value=float(len(response.text))
                 )
 
-    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+    def aggregate(self, tables, terms):
         medians = [self.median(table, system, terms) for (system, _), table in tables["value"].items()]
         return judgekit.Aggregate([*terms.means(tables).estimates, *medians])
 
-    def median(
-        self, table: judgekit.statistics.ItemTable, system: str, terms: judgekit.AggregateTerms, series: str = "median"
-    ) -> judgekit.statistics.Estimate:
+    def median(self, table, system, terms, series="median"):
         of = judgekit.statistics.Subject(terms.metric, system, MEDIAN, series)
         return judgekit.statistics.resampled(table, lambda values: float(np.median(values)), of, terms)
 
@@ -57,7 +53,7 @@ class Lengths(judgekit.Metric):
 class MedianHeadline(Lengths):
     """The median alone, as the headline."""
 
-    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+    def aggregate(self, tables, terms):
         return judgekit.Aggregate(
             [self.median(table, system, terms, "value") for (system, _), table in tables["value"].items()]
         )
@@ -66,7 +62,7 @@ class MedianHeadline(Lengths):
 class NoHeadline(Lengths):
     """The median alone, and no headline."""
 
-    def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+    def aggregate(self, tables, terms):
         return judgekit.Aggregate([self.median(table, system, terms) for (system, _), table in tables["value"].items()])
 
 
@@ -76,7 +72,7 @@ class Judged(judgekit.Metric):
     needs = frozenset({"responses", "score"})
     series: ClassVar[Mapping[str, judgekit.Scale]] = {"value": judgekit.Scale(label="judged", low=0, high=100)}
 
-    def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
+    def rows(self, study):
         assert study.judge is not None
         for system in study.systems:
             both = list(study.responses(system))
@@ -92,12 +88,12 @@ class Outside:
     """The plugin."""
 
     @judgekit.hookimpl
-    def judgekit_metrics(self) -> Mapping[str, type[judgekit.Metric]]:
+    def judgekit_metrics(self):
         return {"lengths": Lengths, "median": MedianHeadline, "headless": NoHeadline, "judged": Judged}
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     """Items in two categories, and the answers of two systems, of one character up."""
     Parrot.reset()
     items = [
@@ -109,7 +105,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def execute(here: Path, kind: str, plugin: object | None = None, **changes: Any) -> Outcome:
+def execute(here, kind, plugin=None, **changes):
     tree: dict[str, Any] = {
         "name": "lengths",
         "data": {"path": "items.json"},
@@ -127,7 +123,7 @@ def execute(here: Path, kind: str, plugin: object | None = None, **changes: Any)
 # --- where it is shown ------------------------------------------------------------------------------------------------
 
 
-def test_a_median_is_in_the_record_and_in_every_part_of_a_breakdown(here: Path) -> None:
+def test_a_median_is_shown_everywhere(here, checkout):
     record = execute(here, "lengths").record
     medians = {one.system: one for one in record.estimates if one.series == "median"}
     assert (medians["old"].value, medians["new"].value) == (20.5, 40.0)
@@ -139,11 +135,21 @@ def test_a_median_is_in_the_record_and_in_every_part_of_a_breakdown(here: Path) 
     parts = {(one.system, one.group): one.value for one in breakdown.estimates if one.series == "median"}
     assert parts == {("old", "a"): 20.0, ("old", "b"): 21.0, ("new", "a"): 39.0, ("new", "b"): 41.0}
     assert [one.system for one in record.differences] == ["new"]  # the headline is a mean, and is paired as ever
+    first, second = execute(here, "lengths").folder, execute(here, "lengths", seed=7).folder
+    manager = build_manager(only=("datasets", "metrics", "readings", "responses"), extra=[Outside(), ParrotPlugin()])
+    record = pool([first, second], here / "pooled", manager).view().record
+    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
+    import re
+    from types import ModuleType
+
+    example = re.findall(r"```python\n(.*?)```", (checkout / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)[1]
+    plugin = ModuleType("length")
+    exec(compile(example, "CONTRIBUTING.md", "exec"), plugin.__dict__)
+    record = execute(here, "length", plugin).record
+    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
 
 
-def test_a_median_is_on_the_terminal_and_in_every_report(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_median_is_on_the_terminal_and_in_every_report(here, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     outcome = execute(here, "lengths")
     print_record(outcome.record)
@@ -158,25 +164,25 @@ def test_a_median_is_on_the_terminal_and_in_every_report(
     assert "20.5" in texts["report.html"]
 
 
-def test_a_median_is_in_pooled_runs(here: Path) -> None:
-    first, second = execute(here, "lengths").folder, execute(here, "lengths", seed=7).folder
-    manager = build_manager(only=("datasets", "metrics", "readings", "responses"), extra=[Outside(), ParrotPlugin()])
-    record = pool([first, second], here / "pooled", manager).view().record
-    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
-
-
 # --- what is paired by item -------------------------------------------------------------------------------------------
 
 
-def test_a_headline_that_is_no_mean_of_its_items_has_no_differences(here: Path) -> None:
+def test_a_limit_is_taken_but_no_margin(here):
     record = execute(here, "median").record
     assert [one.series for one in record.estimates] == ["value", "value"]
     assert record.differences == ()
     assert record.variance_budgets == ()
+    view = execute(here, "median").folder.view()
+    assert gate(view, min=5) == "PASS"  # the interval of the median of either system is above it
+    assert gate(view, max=5) == "FAIL"
+    with pytest.raises(ConfigError, match="margin pairs values by item"):
+        gate(view, margin=20)
+    with pytest.raises(ConfigError, match="no headline"):
+        gate(execute(here, "headless").folder.view(), min=5)
 
 
-@pytest.mark.parametrize(("kind", "why"), [("median", "no mean of values by item"), ("headless", "no headline")])
-def test_it_is_not_compared_and_that_is_said(here: Path, kind: str, why: str) -> None:
+@each(("median", "no mean of values by item"), ("headless", "no headline"))
+def test_it_is_not_compared_and_that_is_said(kind, why, here):
     view = execute(here, kind).folder.view()
     sides = Side.of("A", view, "old"), Side.of("B", view, "new")
     with pytest.raises(DataError, match=why):
@@ -187,7 +193,7 @@ def test_it_is_not_compared_and_that_is_said(here: Path, kind: str, why: str) ->
         write_baseline(view, here / "baseline.json")
 
 
-def test_other_metrics_of_the_run_are_compared(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_metrics_of_the_run_are_compared(here, capsys):
     from judgekit.cli import execute as main
 
     metrics = {"size": {"type": "median"}, "exact": {"type": "exact_match"}}
@@ -203,7 +209,7 @@ def test_other_metrics_of_the_run_are_compared(here: Path, capsys: pytest.Captur
     assert {one.metric for one in selfcheck(view, SelfcheckOptions(simulations=50))} == {"exact"}
 
 
-def gate(view: judgekit.RunView, **rule: float) -> str:
+def gate(view, **rule):
     from judgekit.config.blocks import GateConfig
     from judgekit.regression.rules import Reference
 
@@ -211,26 +217,16 @@ def gate(view: judgekit.RunView, **rule: float) -> str:
     return evaluate(view, config, Reference(baseline_of(view))).outcome
 
 
-def test_a_gate_takes_a_limit_on_it_and_no_margin(here: Path) -> None:
-    view = execute(here, "median").folder.view()
-    assert gate(view, min=5) == "PASS"  # the interval of the median of either system is above it
-    assert gate(view, max=5) == "FAIL"
-    with pytest.raises(ConfigError, match="margin pairs values by item"):
-        gate(view, margin=20)
-    with pytest.raises(ConfigError, match="no headline"):
-        gate(execute(here, "headless").folder.view(), min=5)
-
-
-def test_missing_verdicts_hold_back_a_limit_that_is_no_mean(here: Path) -> None:
+def test_missing_verdicts_hold_back_a_limit_that_is_no_mean(here):
     class Gaps(MedianHeadline):
-        def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
+        def rows(self, study):
             for row in super().rows(study):
                 gone = row.sample_id == "00"
                 yield row.model_copy(update={"value": None, "status": "unparsed"}) if gone else row
 
     class Plugin:
         @judgekit.hookimpl
-        def judgekit_metrics(self) -> Mapping[str, type[judgekit.Metric]]:
+        def judgekit_metrics(self):
             return {"gaps": Gaps}
 
     view = execute(here, "gaps", Plugin()).folder.view()
@@ -241,12 +237,12 @@ def test_missing_verdicts_hold_back_a_limit_that_is_no_mean(here: Path) -> None:
 # --- judges -----------------------------------------------------------------------------------------------------------
 
 
-def judged(here: Path, **changes: Any) -> Outcome:
+def judged(here, **changes):
     judges = {"main": {"backend": "parrot", "prompt": "score/book", "control_items": 0, "answers": {"Say": "70"}}}
     return execute(here, "judged", judges=judges, **changes)
 
 
-def test_a_failed_judge_of_a_third_partys_metric_blocks_its_gate(here: Path) -> None:
+def test_a_failed_judge_of_a_third_partys_metric_blocks_its_gate(here):
     from dataclasses import replace
 
     from judgekit.results import Check, JudgeCard
@@ -261,7 +257,7 @@ def test_a_failed_judge_of_a_third_partys_metric_blocks_its_gate(here: Path) -> 
         assert gate(replace(view, record=record), min=5) == "INCONCLUSIVE"
 
 
-def test_an_older_record_tells_its_judges_by_its_prompts(here: Path) -> None:
+def test_an_older_record_tells_its_judges_by_its_prompts(here):
     metrics = {"size": {"type": "judged"}, "exact": {"type": "exact_match"}}
     record = judged(here, metrics=metrics).record
     older = record.model_copy(update={"metric_judges": None})
@@ -271,50 +267,47 @@ def test_an_older_record_tells_its_judges_by_its_prompts(here: Path) -> None:
 # --- what is wrong with a metric --------------------------------------------------------------------------------------
 
 
-def terms() -> judgekit.AggregateTerms:
+def terms():
     return judgekit.AggregateTerms(metric="size", series={"value": LENGTH}, samples=(), systems=("a",), anchor="a")
 
 
-def table() -> judgekit.statistics.ItemTable:
+def table():
     values = judgekit.statistics.ItemTable()
     for item in range(20):
         values.add(str(item), 0, 0, float(item))
     return values
 
 
-def estimate(**changes: object) -> judgekit.statistics.Estimate:
+def estimate(**changes):
     (made,) = judgekit.statistics.estimate(table(), judgekit.statistics.Subject("size", "a", LENGTH), terms())
     return made.model_copy(update=changes)
 
 
-def statistic(**changes: object) -> judgekit.statistics.Statistic:
+def statistic(**changes):
     plain = judgekit.statistics.Statistic(metric="size", system="a", name="n", label="n", value=1.0)
     return plain.model_copy(update=changes)
 
 
-@pytest.mark.parametrize(
-    ("made", "why"),
-    [
-        (lambda: 1 / 0, "failed in aggregate: ZeroDivisionError"),
-        (lambda: exit(0), "failed in aggregate: SystemExit"),
-        (lambda: None, "returned NoneType"),
-        (lambda: judgekit.Aggregate([estimate(value=101.0)]), "value of a = 101.0 is off its scale"),
-        (lambda: judgekit.Aggregate([estimate(value=float("nan"))]), "nan is off its scale"),
-        (lambda: judgekit.Aggregate([estimate(value=float("inf"))]), "inf is off its scale"),
-        (lambda: judgekit.Aggregate([estimate(se=float("nan"))]), "standard error nan"),
-        (
-            lambda: judgekit.Aggregate([estimate(interval=estimate().interval.model_copy(update={"low": -5.0}))]),
-            "-5.0 is off its scale",
-        ),
-        (lambda: judgekit.Aggregate([estimate(metric="other")]), "number of the metric 'other'"),
-        (lambda: judgekit.Aggregate([], [statistic(metric="other")]), "number of the metric 'other'"),
-        (lambda: judgekit.Aggregate([], [statistic(value=float("inf"))]), "n of a is inf"),
-        (lambda: judgekit.Aggregate([1.0]), "returned float among"),  # type: ignore[list-item]
-    ],
+@each(
+    (lambda: 1 / 0, "failed in aggregate: ZeroDivisionError"),
+    (lambda: exit(0), "failed in aggregate: SystemExit"),
+    (lambda: None, "returned NoneType"),
+    (lambda: judgekit.Aggregate([estimate(value=101.0)]), "value of a = 101.0 is off its scale"),
+    (lambda: judgekit.Aggregate([estimate(value=float("nan"))]), "nan is off its scale"),
+    (lambda: judgekit.Aggregate([estimate(value=float("inf"))]), "inf is off its scale"),
+    (lambda: judgekit.Aggregate([estimate(se=float("nan"))]), "standard error nan"),
+    (
+        lambda: judgekit.Aggregate([estimate(interval=estimate().interval.model_copy(update={"low": -5.0}))]),
+        "-5.0 is off its scale",
+    ),
+    (lambda: judgekit.Aggregate([estimate(metric="other")]), "number of the metric 'other'"),
+    (lambda: judgekit.Aggregate([], [statistic(metric="other")]), "number of the metric 'other'"),
+    (lambda: judgekit.Aggregate([], [statistic(value=float("inf"))]), "n of a is inf"),
+    (lambda: judgekit.Aggregate([1.0]), "returned float among"),  # type: ignore[list-item]
 )
-def test_nonsense_is_an_error_that_names_the_metric(made: Callable[[], judgekit.Aggregate], why: str) -> None:
+def test_nonsense_is_an_error_that_names_the_metric(made, why):
     class Wrong(Lengths):
-        def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        def aggregate(self, tables, terms):
             return made()
 
     with pytest.raises(PluginError, match=why) as caught:
@@ -322,38 +315,20 @@ def test_nonsense_is_an_error_that_names_the_metric(made: Callable[[], judgekit.
     assert str(caught.value).startswith("metric 'size' (type 'wrong')")
 
 
-def test_our_own_errors_pass_through() -> None:
+def test_wrong_aggregates_pass_our_errors_or_are_refused():
     class Wrong(Lengths):
-        def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
+        def aggregate(self, tables, terms):
             raise DataError("the word list is empty")
 
     with pytest.raises(JudgekitError, match="the word list is empty"):
         aggregated(Wrong(), {}, terms(), "wrong")
 
-
-def test_an_aggregate_that_takes_something_else_is_found_before_any_call(here: Path) -> None:
-    class Wrong(Judged):
-        def aggregate(self, tables: Any) -> Any:  # type: ignore[override]
-            return None
-
-    class Plugin:
-        @judgekit.hookimpl
-        def judgekit_metrics(self) -> Mapping[str, type[judgekit.Metric]]:
-            return {"wrong": Wrong}
-
-    judges = {"main": {"backend": "parrot", "prompt": "score/book", "control_items": 0}}
-    with pytest.raises(PreflightError, match=r"must take \(tables, terms\)"):
-        execute(here, "wrong", Plugin(), judges=judges)
-    assert Parrot.history == []
-
-
-def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write() -> None:
     class Old(Lengths):
         derived: Sequence[str] = ("perplexity",)
 
     class Plugin:
         @judgekit.hookimpl
-        def judgekit_metrics(self) -> Mapping[str, type[judgekit.Metric]]:
+        def judgekit_metrics(self):
             return {"old": Old}
 
     manager = build_manager(only=())
@@ -363,12 +338,17 @@ def test_a_metric_written_for_the_old_contract_is_refused_with_what_to_write() -
     assert "\n" not in str(caught.value)
 
 
-def test_the_example_of_the_documentation_runs(here: Path, checkout: Path) -> None:
-    import re
-    from types import ModuleType
+def test_an_aggregate_that_takes_something_else_is_found_before_any_call(here):
+    class Wrong(Judged):
+        def aggregate(self, tables):  # type: ignore[override]
+            return None
 
-    example = re.findall(r"```python\n(.*?)```", (checkout / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)[1]
-    plugin = ModuleType("length")
-    exec(compile(example, "CONTRIBUTING.md", "exec"), plugin.__dict__)
-    record = execute(here, "length", plugin).record
-    assert [one.value for one in record.estimates if one.series == "median"] == [20.5, 40.0]
+    class Plugin:
+        @judgekit.hookimpl
+        def judgekit_metrics(self):
+            return {"wrong": Wrong}
+
+    judges = {"main": {"backend": "parrot", "prompt": "score/book", "control_items": 0}}
+    with pytest.raises(PreflightError, match=r"must take \(tables, terms\)"):
+        execute(here, "wrong", Plugin(), judges=judges)
+    assert Parrot.history == []

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from evalica import Winner, bradley_terry
 
-from judgekit.statistics import Floats, Indices, Range, RefitTerms
-from judgekit_metrics.bradley_terry import Standing, log_strengths, not_connected, standings
+from judgekit.statistics import Range, RefitTerms
+from judgekit_metrics.bradley_terry import log_strengths, not_connected, standings
+from tables import each
 
 Battles = list[tuple[int, int, float]]
 
 
-def tournament(seed: int) -> tuple[int, Battles]:
+def tournament(seed):
     """A random strongly connected tournament of 3 to 9 systems with ties, not every pair meeting."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(3, 10))
@@ -25,7 +26,7 @@ def tournament(seed: int) -> tuple[int, Battles]:
             return n, battles
 
 
-def wins_of(n: int, battles: Battles) -> Floats:
+def wins_of(n, battles):
     wins = np.zeros((n, n))
     for a, b, value in battles:
         wins[a, b] += value
@@ -34,7 +35,7 @@ def wins_of(n: int, battles: Battles) -> Floats:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_strengths_are_evalicas(seed: int) -> None:
+def test_strengths_are_evalicas(seed):
     n, battles = tournament(seed)
     names = {0.0: Winner.Y, 0.5: Winner.Draw, 1.0: Winner.X}
     theirs = bradley_terry(
@@ -51,13 +52,7 @@ def test_strengths_are_evalicas(seed: int) -> None:
     assert ours / (ours + ours[0]) == pytest.approx(scores / (scores + scores[0]), abs=1e-6)
 
 
-def stood(
-    preferences: Floats,
-    pairs: list[tuple[str, str]],
-    systems: str = "abc",
-    resamples: int = 499,
-    labels: Indices | None = None,
-) -> list[Standing]:
+def stood(preferences, pairs, systems="abc", resamples=499, labels=None):
     terms = RefitTerms(0.95, Range(0, 1), resamples, labels)
     return standings([*systems], pairs, preferences, systems[0], terms, np.random.default_rng(0))
 
@@ -65,12 +60,7 @@ def stood(
 PAIRS = [("b", "a"), ("c", "a"), ("c", "b")]
 
 
-def test_a_round_robin_of_consistent_odds_gives_the_odds_back() -> None:
-    odds = np.tile([[0.6, 0.75, 2 / 3]], (4, 1))  # strengths 1, 1.5, 3
-    assert [one.value for one in stood(odds, PAIRS)] == pytest.approx([0.6, 0.75])
-
-
-def test_the_anchor_is_the_first_and_has_no_line() -> None:
+def test_the_anchor_is_first_and_odds_are_given_back():
     rng = np.random.default_rng(2)
     preferences = rng.choice([0, 0.25, 0.5, 0.75, 1], (60, 3))
     found = stood(preferences, PAIRS)
@@ -80,47 +70,31 @@ def test_the_anchor_is_the_first_and_has_no_line() -> None:
         assert one.interval.low is not None
         assert one.interval.high is not None
         assert one.interval.low < one.value < one.interval.high
+    odds = np.tile([[0.6, 0.75, 2 / 3]], (4, 1))  # strengths 1, 1.5, 3
+    assert [one.value for one in stood(odds, PAIRS)] == pytest.approx([0.6, 0.75])
+    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
 
 
-@pytest.mark.parametrize(
-    ("preferences", "pairs", "why"),
-    [
-        ([[1, 1, 0.5]], PAIRS, "b, c never lost or tied against a"),
-        ([[0, 0, 0.5]], PAIRS, "a never lost or tied against b, c"),
-        ([[0.5, 1, 1]], PAIRS, "c never lost or tied against a, b"),
-        ([[0.5]], [("b", "a")], "no verdict compares c with a, b"),
-        ([[np.nan, 0.5, np.nan]], PAIRS, "no verdict compares b with a, c"),
-    ],
+@each(
+    ([[1, 1, 0.5]], PAIRS, "b, c never lost or tied against a"),
+    ([[0, 0, 0.5]], PAIRS, "a never lost or tied against b, c"),
+    ([[0.5, 1, 1]], PAIRS, "c never lost or tied against a, b"),
+    ([[0.5]], [("b", "a")], "no verdict compares c with a, b"),
+    ([[np.nan, 0.5, np.nan]], PAIRS, "no verdict compares b with a, c"),
 )
-def test_infinite_strengths_are_refused_with_the_reason(
-    preferences: list[list[float]], pairs: list[tuple[str, str]], why: str
-) -> None:
+def test_infinite_strengths_are_refused_with_the_reason(preferences, pairs, why):
     found = stood(np.asarray(preferences, dtype=float), pairs)
     assert [one.value for one in found] == [None, None]
     assert {one.interval.note for one in found} == {f"the win graph is not strongly connected: {why}"}
 
 
-def test_a_cycle_is_connected_however_hard_it_was_won() -> None:
-    assert [one.value for one in stood(np.asarray([[1.0, 0, 1]]), PAIRS)] == pytest.approx([0.5, 0.5])
-
-
-def test_items_are_resampled_with_all_their_battles() -> None:
+def test_items_and_clusters_are_drawn_whole():
     """Ten pairs of an item that move together tell no more than one: battles drawn apart would hide that."""
     rng = np.random.default_rng(4)
     together = np.repeat(rng.choice([0.0, 1.0], (80, 1)), 3, axis=1)
     apart = rng.permuted(together, axis=0)
     pairs = [("b", "a"), ("c", "a"), ("c", "b")]
     assert (stood(together, pairs)[1].se or 0) > 1.2 * (stood(apart, pairs)[1].se or 1)
-
-
-def test_resamples_that_are_not_connected_widen_the_interval() -> None:
-    preferences = np.asarray([[1.0, 1, 1]] * 11 + [[0.0, 0, 0]])
-    for one in stood(preferences, PAIRS, resamples=999):
-        assert one.value is not None
-        assert one.interval.high == 1, "a third of the resamples know no loss"
-
-
-def test_clusters_are_drawn_whole_and_too_few_give_no_interval() -> None:
     rng = np.random.default_rng(5)
     preferences = np.repeat(rng.choice([0, 0.5, 1], (20, 3)), 6, axis=0)
     whole, alone = stood(preferences, PAIRS, labels=np.repeat(np.arange(20), 6)), stood(preferences, PAIRS)
@@ -128,3 +102,7 @@ def test_clusters_are_drawn_whole_and_too_few_give_no_interval() -> None:
     few = stood(preferences, PAIRS, labels=np.arange(120) % 5)
     assert few[0].value is not None
     assert few[0].interval.note == "too few clusters: 5 of at least 10"
+    preferences = np.asarray([[1.0, 1, 1]] * 11 + [[0.0, 0, 0]])
+    for one in stood(preferences, PAIRS, resamples=999):
+        assert one.value is not None
+        assert one.interval.high == 1, "a third of the resamples know no loss"

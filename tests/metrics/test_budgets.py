@@ -22,7 +22,7 @@ def view(*budgets, pooled=()):
     return sample_run(4, 1, variance_budgets=budgets, pooled=pooled)
 
 
-def test_the_parts_and_the_advice_of_each_mean():
+def test_sections_have_parts_advice_or_nothing():
     (section,) = sections(view(budget(), budget("base", generation=None, opponent="sft")))
     assert section.place == "judges"
     assert section.sentence.endswith("quality, sft: Buy items for sft.")
@@ -32,39 +32,21 @@ def test_the_parts_and_the_advice_of_each_mean():
     ]
     drawn = section.chart["data"]["values"]
     assert [(value["part"], value["share"]) for value in drawn] == [("items", 0.75), ("generation", 0.25)]
-
-
-def test_of_many_means_the_table_has_the_advice():
     (section,) = sections(view(*[budget(f"s{number}") for number in range(5)]))
     assert "Buy items for s1." in section.sentence
     assert "Buy items for s2." not in section.sentence
     assert len(section.table.rows) == 5
-
-
-def test_errors_of_shares_are_in_points():
     (section,) = sections(view(budget(scale=RATE, item=0.0001, generation=0.0)))
     assert section.table.rows[0][1] == "1 points"
-
-
-def test_without_repeats_there_is_no_chart_and_the_sentence_says_why():
+    (section,) = sections(view(budget(item=0.0, generation=0.0)))
+    assert list(section.table.rows[0])[2:5] == ["–", "–", "–"]
     (section,) = sections(view(budget(generation=None)))
     assert section.chart is None
     assert "answered and judged once" in section.sentence
-
-
-def test_equal_scores_have_no_shares():
-    (section,) = sections(view(budget(item=0.0, generation=0.0)))
-    assert list(section.table.rows[0])[2:5] == ["–", "–", "–"]
-
-
-def test_pooled_runs_are_named_with_their_seeds():
     runs = (PooledRun(run_id="run-a", seed=3, repeats=(0,)), PooledRun(run_id="run-b", seed=7, repeats=()))
     (section,) = sections(view(pooled=runs))
     assert "2 runs" in section.sentence
     assert [list(row) for row in section.table.rows] == [["run-a", "3", "1"], ["run-b", "7", "none"]]
-
-
-def test_a_run_of_its_own_with_nothing_to_tell_adds_nothing():
     assert list(sections(view())) == []
 
 

@@ -1,13 +1,10 @@
 """What habits reach on multiple choice, accuracies over categories, and whether a system can be told from a habit."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from judgekit.records import Sample, Scale
-from judgekit.results import Estimate
 from judgekit.statistics.aggregate import AggregateTerms
 from judgekit.statistics.estimates import IntervalTerms, Subject, estimate
 from judgekit.statistics.items import ItemTable
@@ -17,21 +14,18 @@ from judgekit_metrics.macro_average import by_category
 ACCURACY = Scale(label="accuracy", low=0, high=1, unit="%")
 
 
-def sample(number: int, answer: int, options: tuple[str, ...] = ("a", "b", "c", "d"), category: str = "x") -> Sample:
+def sample(number, answer, options=("a", "b", "c", "d"), category="x"):
     return Sample(id=f"{number:04d}", instruction="?", choices=options, answer=answer, category=category)
 
 
-def headline(table: ItemTable) -> Estimate:
+def headline(table):
     return estimate(table, Subject("m", "s", ACCURACY), IntervalTerms(resamples=199))[0]
 
 
-def test_the_longest_option_is_counted_in_characters_and_ties_go_to_the_first() -> None:
+def test_habits_by_hand():
     assert longest(["a", "bb", "cc"]) == 1
     assert longest(["éé", "abc", "x"]) == 2 - 1
     assert longest(["ééé", "abcd"]) == 1
-
-
-def test_habits_by_hand_with_mixed_numbers_of_options() -> None:
     samples = [sample(0, 0, ("aa", "b", "c")), sample(1, 4, ("a", "b", "c", "d", "eee")), sample(2, 1)]
     assert degenerate(samples) == {
         "always A": [1, 0, 0], "always B": [0, 0, 1], "always C": [0, 0, 0], "always D": [0, 0, 0],
@@ -42,15 +36,30 @@ def test_habits_by_hand_with_mixed_numbers_of_options() -> None:
         degenerate([Sample(id="1", instruction="?", choices=("a", "b"))])
 
 
-def test_baselines_are_estimates_with_an_interval() -> None:
+def test_macro_averages_have_intervals_bounds_or_a_reason():
     samples = [sample(n, n % 4) for n in range(40)]
     found = baselines(AggregateTerms(metric="m", series={"value": ACCURACY}, samples=samples, systems="s", anchor="s"))
     assert [habit.system for habit in found] == ["always A", "always B", "always C", "always D", "longest option"]
     assert all(habit.value == 0.25 and habit.interval.method == "wilson" for habit in found)
     assert {habit.series for habit in found} == {"baseline"}
+    table, categories = table_of({"a": [1, 1], "b": [0, 0, 0, 0]})
+    macro, clustered = by_category(table, categories, headline(table))
+    assert macro.value == 0.5
+    assert clustered.value == pytest.approx(1 / 3)
+    assert macro.interval.low is None
+    assert "too few clusters: 2" in macro.interval.note
+    table, categories = table_of({"a": [1, 0]})
+    assert by_category(table, categories, headline(table)) == []
+    empty, categories = table_of({"a": [None], "b": [None]})
+    assert by_category(empty, categories, headline(empty)) == []
+    table, categories = table_of({"a": [1, None], "b": [0, 0]})
+    macro = by_category(table, categories, headline(table))[0]
+    assert macro.value == 0.5
+    assert macro.bounds == (0.25, 0.5)
+    assert macro.counts == {"scored": 3, "truncated": 1}
 
 
-def table_of(values: dict[str, list[float | None]]) -> tuple[ItemTable, dict[str, str]]:
+def table_of(values):
     table, categories = ItemTable(), {}
     for category, results in values.items():
         for number, value in enumerate(results):
@@ -60,7 +69,7 @@ def table_of(values: dict[str, list[float | None]]) -> tuple[ItemTable, dict[str
     return table, categories
 
 
-def test_macro_is_the_mean_of_the_categories_with_t_over_them() -> None:
+def test_macro_is_the_mean_of_the_categories_with_t_over_them():
     rng = np.random.default_rng(3)
     values = {f"c{n:02d}": [float(x) for x in rng.integers(0, 2, 5 + 3 * n)] for n in range(12)}
     table, categories = table_of(values)
@@ -81,34 +90,10 @@ def test_macro_is_the_mean_of_the_categories_with_t_over_them() -> None:
     assert clustered.se == pytest.approx(np.sqrt(12 / 11 * np.sum(sums**2)) / len(everything))
 
 
-def test_few_categories_give_a_value_and_no_interval() -> None:
-    table, categories = table_of({"a": [1, 1], "b": [0, 0, 0, 0]})
-    macro, clustered = by_category(table, categories, headline(table))
-    assert macro.value == 0.5
-    assert clustered.value == pytest.approx(1 / 3)
-    assert macro.interval.low is None
-    assert "too few clusters: 2" in macro.interval.note
-
-
-def test_one_category_has_no_macro_average() -> None:
-    table, categories = table_of({"a": [1, 0]})
-    assert by_category(table, categories, headline(table)) == []
-    empty, categories = table_of({"a": [None], "b": [None]})
-    assert by_category(empty, categories, headline(empty)) == []
-
-
-def test_missing_verdicts_bound_the_macro_average() -> None:
-    table, categories = table_of({"a": [1, None], "b": [0, 0]})
-    macro = by_category(table, categories, headline(table))[0]
-    assert macro.value == 0.5
-    assert macro.bounds == (0.25, 0.5)
-    assert macro.counts == {"scored": 3, "truncated": 1}
-
-
-def test_an_accuracy_is_told_from_letter_bias_by_its_interval() -> None:
+def test_an_accuracy_is_told_from_letter_bias_by_its_interval():
     samples = [sample(n, n % 4) for n in range(200)]
 
-    def note(right: int) -> tuple[float, str]:
+    def note(right):
         table = ItemTable()
         for number in range(200):
             table.add(f"{number:04d}", 0, 0, float(number < right))

@@ -1,15 +1,12 @@
 """Multiple choice: prompts as published, what is picked and how it is read, shots that fit, and the order probe."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +17,7 @@ from judgekit_datasets.mmlu import MMLU, MMLUOptions
 from judgekit_metrics.choice_readings import LETTERS, Question, Unread, read
 from judgekit_metrics.letter_bias import baselines, chance
 from judgekit_metrics.multiple_choice import MultipleChoice, MultipleChoiceOptions
+from tables import each
 
 GOLDEN = Path(__file__).parent / "golden"
 LIKELIHOODS = frozenset({"generate", "loglikelihood"})
@@ -42,47 +40,47 @@ class FakeStudy:
     judge = None
     judge_repeats = 1
 
-    def capabilities(self, system: str) -> frozenset[str]:
+    def capabilities(self, system):
         return self.offered
 
-    def loglikelihood(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
+    def loglikelihood(self, system, requests):
         for request in requests:
             assert request.continuations
             self.asked.append(request)
             yield self.answer(request)
 
-    def generate(self, system: str, requests: Iterable[Request]) -> Iterator[Reply]:
+    def generate(self, system, requests):
         for request in requests:
             assert not request.continuations
             self.asked.append(request)
             yield self.answer(request)
 
-    def responses(self, system: str) -> Iterator[tuple[Sample, judgekit.Response]]:
+    def responses(self, system):
         raise AssertionError("multiple choice asks for itself")
 
-    def prompt(self, system: str, sample: Sample) -> str:
+    def prompt(self, system, sample):
         raise AssertionError("multiple choice has its own prompts")
 
-    def shots(self, sample: Sample) -> Sequence[Sample]:
+    def shots(self, sample):
         return self.worked
 
-    def render(self, template: str, **context: Any) -> str:
+    def render(self, template, **context):
         return PROMPTS.get(template).render(**context)
 
 
-def metric(**options: Any) -> MultipleChoice:
+def metric(**options):
     return MultipleChoice(MultipleChoiceOptions(**options))
 
 
-def rows(study: FakeStudy, **options: Any) -> list[judgekit.Row]:
+def rows(study, **options):
     return list(metric(**options).rows(study))
 
 
-def kept(row: judgekit.Row, order: int = 0) -> dict[str, Any]:
+def kept(row, order=0):
     return json.loads(row.verdicts[order].raw)
 
 
-def weighed(*sums: float, tokens: Sequence[int] = ()) -> Reply:
+def weighed(*sums, tokens=()):
     """Log-likelihoods of the continuations, each spread over so many tokens."""
     lengths = tokens or [1] * len(sums)
     return Reply(
@@ -92,7 +90,7 @@ def weighed(*sums: float, tokens: Sequence[int] = ()) -> Reply:
     )
 
 
-def question(number: int = 0, answer: int = 1, options: Sequence[str] = ("w", "x", "y", "z")) -> Sample:
+def question(number=0, answer=1, options=("w", "x", "y", "z")):
     return Sample(
         id=str(number), instruction=f"Question {number}?", choices=tuple(options), answer=answer, category="odd_things"
     )
@@ -101,7 +99,7 @@ def question(number: int = 0, answer: int = 1, options: Sequence[str] = ("w", "x
 # --- prompts as published ---
 
 
-def published() -> Any:
+def published():
     sys.path.insert(0, str(GOLDEN))
     try:
         import make
@@ -111,9 +109,7 @@ def published() -> Any:
         sys.path.remove(str(GOLDEN))
 
 
-def asked_prompts(
-    folder: Path, shots: int, subjects: tuple[str, ...] | None = None, per_subject: int | None = None
-) -> dict[str, str]:
+def asked_prompts(folder, shots, subjects=None, per_subject=None):
     """The prompt that is sent for every question, by the sample's id."""
     loader = MMLU(MMLUOptions(path=str(folder), shots=shots, subjects=subjects, per_subject=per_subject))
     samples = list(loader.load())
@@ -123,17 +119,12 @@ def asked_prompts(
     return {sample.id: request.prompt for sample, request in zip(samples, study.asked, strict=True)}
 
 
-@pytest.mark.parametrize(
-    ("name", "subject", "number", "shots"),
-    [
-        ("everyday_words-5", "everyday_words", 0, 5),
-        ("chemistry-2", "chemistry", 3, 2),
-        ("arithmetic-0", "arithmetic", 1, 0),
-    ],
+@each(
+    ("everyday_words-5", "everyday_words", 0, 5),
+    ("chemistry-2", "chemistry", 3, 2),
+    ("arithmetic-0", "arithmetic", 1, 0),
 )
-def test_prompts_are_byte_equal_to_the_golden_files(
-    checkout: Path, name: str, subject: str, number: int, shots: int
-) -> None:
+def test_prompts_are_byte_equal_to_the_golden_files(name, subject, number, shots, checkout):
     data = checkout / "examples" / "quickstart" / "data" / "mmlu"
     golden = (GOLDEN / f"{name}.txt").read_bytes()
     assert asked_prompts(data, shots, (subject,))[f"{subject}-{number:04d}"].encode() == golden
@@ -142,8 +133,8 @@ def test_prompts_are_byte_equal_to_the_golden_files(
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("per_subject", [5, pytest.param(None, marks=pytest.mark.slow)])
-def test_all_prompts_of_mmlu_are_as_published(shared_data: Path, per_subject: int | None) -> None:
+@each(5, pytest.param(None, marks=pytest.mark.slow))
+def test_all_prompts_of_mmlu_are_as_published(per_subject, shared_data):
     """By hash, against prompts put together from the files without judgekit."""
     make, data = published(), shared_data / "mmlu"
     theirs, ours = hashlib.sha256(), hashlib.sha256()
@@ -165,7 +156,7 @@ MMLU_SHA256 = "67d76f2324c328b5c045ca654bd83ec3ad1c0b41942987a262ff0e3e6ee93b48"
 
 
 @pytest.mark.shared
-def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data: Path) -> None:
+def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data):
     samples = list(MMLU(MMLUOptions(path=str(shared_data / "mmlu"))).load())
     series = MultipleChoice.series
     found = baselines(judgekit.AggregateTerms(metric="mmlu", series=series, samples=samples, systems="s", anchor="s"))
@@ -178,7 +169,7 @@ def test_the_degenerate_baselines_of_mmlu_are_exact(shared_data: Path) -> None:
 # --- letters by log-likelihood ---
 
 
-def test_the_likeliest_letter_is_picked_and_ties_go_to_the_first() -> None:
+def test_letters_are_picked_and_compared():
     study = FakeStudy(
         [question(0, 1), question(1, 2), question(2, 1)],
         lambda request: weighed(-2.0, -1.0, -1.0, -3.0),
@@ -191,15 +182,24 @@ def test_the_likeliest_letter_is_picked_and_ties_go_to_the_first() -> None:
         "chosen": "B", "loglikelihood": {"A": -2, "B": -1, "C": -1, "D": -3}, "reading": "loglikelihood", "shots": 0,
     }  # fmt: skip
     assert all(row.series == {} for row in found)
-
-
-def test_a_letter_of_several_tokens_counts_with_the_sum_of_them() -> None:
     study = FakeStudy([question()], lambda request: weighed(-2.0, -3.0, -4.0, -5.0, tokens=(1, 2, 2, 2)))
     assert kept(rows(study)[0])["chosen"] == "A"
+    reply = first_token("The", The=math.log(0.5), C=math.log(0.2), B=math.log(0.25))
+    study = FakeStudy([question(0, 1)], lambda request: reply, chat("logprobs"))
+    (row,) = rows(study)
+    assert (row.value, kept(row)["chosen"]) == (1, "B")
+    assert kept(row)["logprobs"] == {"B": pytest.approx(-1.3863), "C": pytest.approx(-1.6094)}
+    request = study.asked[0]
+    assert (request.top_logprobs, request.sampling.max_new_tokens, request.json_schema) == (20, 1, None)
+    (row,) = rows(FakeStudy([question()], lambda request: first_token("The", The=-0.1, x=-3.0), chat("logprobs")))
+    assert row.status == "unparsed"
+    assert "no letter is among the alternatives at the first token, 'The'" in row.verdicts[0].detail
+    (row,) = rows(FakeStudy([question()], lambda request: Reply(text="B"), chat("logprobs")))
+    assert (row.status, row.verdicts[0].detail) == ("unparsed", "the backend gave no log-probabilities")
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 10])
-def test_questions_may_have_from_two_to_ten_options(count: int) -> None:
+@each(2, 3, 5, 10)
+def test_questions_may_have_from_two_to_ten_options(count):
     sample = question(options=[f"option {n}" for n in range(count)], answer=count - 1)
     study = FakeStudy([sample], lambda request: weighed(*range(-count, 0)))
     (row,) = rows(study)
@@ -208,10 +208,10 @@ def test_questions_may_have_from_two_to_ten_options(count: int) -> None:
     assert f"\n{LETTERS[count - 1]}. option {count - 1}\nAnswer:" in study.asked[0].prompt
 
 
-def test_shots_are_dropped_from_the_end_while_the_prompt_is_too_long() -> None:
+def test_shots_are_dropped_from_the_end_while_the_prompt_is_too_long():
     worked = [question(90 + n, n) for n in range(4)]
 
-    def answer(request: Request) -> Reply:
+    def answer(request):
         if request.prompt.count("Answer:") > room[int(request.prompt.rpartition("Question ")[2][0])]:
             return Reply(status="truncated", detail="too long for the context")
         return weighed(-2.0, -1.0, -3.0, -4.0)
@@ -230,16 +230,10 @@ def test_shots_are_dropped_from_the_end_while_the_prompt_is_too_long() -> None:
     assert "Question 91?" in last.prompt
 
 
-def test_failures_are_passed_on() -> None:
-    study = FakeStudy([question()], lambda request: Reply(status="error", detail="no reply"))
-    (row,) = rows(study)
-    assert (row.status, row.value, row.verdicts[0].detail) == ("error", None, "no reply")
-
-
 # --- whole options ---
 
 
-def test_whole_options_are_compared_in_four_ways_named_apart() -> None:
+def test_whole_options_in_four_ways():
     options = ("aa", "ééé", "cccccc", "ddddddd")  # 2, 3, 6, 7 characters; 2, 6, 6, 7 bytes
     sums, tokens = (-4.0, -5.4, -9.6, -20.0), (1, 3, 2, 9)
     # over characters: −2, −1.8, −1.6, −2.86; bytes: −2, −0.9, −1.6, −2.86; tokens: −4, −1.8, −4.8, −2.2
@@ -254,9 +248,6 @@ def test_whole_options_are_compared_in_four_ways_named_apart() -> None:
         assert row.series == {"acc": 0, "acc_char": 0, "acc_byte": 1, "acc_token": 1}
     assert study.asked[0].continuations == (" aa", " ééé", " cccccc", " ddddddd")
     assert study.asked[0].prompt == "Question: Question 0?\nAnswer:"
-
-
-def test_whole_options_tie_to_the_first() -> None:
     study = FakeStudy([question(options=("ab", "cd", "e"))], lambda request: weighed(-2.0, -2.0, -1.0))
     assert kept(rows(study, mode="acc_char")[0])["by"] == {
         "acc": "C",
@@ -264,9 +255,6 @@ def test_whole_options_tie_to_the_first() -> None:
         "acc_byte": "A",
         "acc_token": "C",
     }
-
-
-def test_the_prompt_of_a_continuation_is_the_text_alone() -> None:
     sample = question().model_copy(update={"metadata": {"continuation": True}})
     study = FakeStudy([sample], lambda request: weighed(-1.0, -2.0, -3.0, -4.0), worked=[sample])
     rows(study, mode="acc")
@@ -279,20 +267,17 @@ def test_the_prompt_of_a_continuation_is_the_text_alone() -> None:
 # --- chat models ---
 
 
-def chat(*offered: str) -> frozenset[str]:
+def chat(*offered):
     return frozenset({"generate", *offered})
 
 
-@pytest.mark.parametrize(
-    ("offered", "reading"),
-    [
-        (chat("loglikelihood", "schema", "logprobs"), "loglikelihood"),
-        (chat("schema", "logprobs"), "schema"),
-        (chat("logprobs"), "logprobs"),
-        (chat(), "text"),
-    ],
+@each(
+    (chat("loglikelihood", "schema", "logprobs"), "loglikelihood"),
+    (chat("schema", "logprobs"), "schema"),
+    (chat("logprobs"), "logprobs"),
+    (chat(), "text"),
 )
-def test_the_reading_is_picked_by_what_the_backend_offers(offered: frozenset[str], reading: str) -> None:
+def test_the_reading_is_picked_by_what_the_backend_offers(offered, reading):
     replies = {
         "loglikelihood": weighed(-2.0, -1.0, -3.0, -4.0),
         "schema": Reply(text='{"answer": "B"}'),
@@ -306,7 +291,7 @@ def test_the_reading_is_picked_by_what_the_backend_offers(offered: frozenset[str
     assert kept(rows(study, reading=reading)[0])["reading"] == reading
 
 
-def test_a_letter_is_held_to_a_schema_where_the_backend_can() -> None:
+def test_a_letter_is_held_to_a_schema_where_the_backend_can():
     study = FakeStudy(
         [question(options=("a", "b", "c"))], lambda request: Reply(text='{"answer": "C"}'), chat("schema")
     )
@@ -323,52 +308,31 @@ def test_a_letter_is_held_to_a_schema_where_the_backend_can() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "B",
-        '{"answer": "b"}',
-        '{"answer": "D", "why": ""}',
-        '{"answer": ["B"]}',
-        '{"answer": "E"}',
-        "[]",
-        "",
-        "{}",
-        '{"answer": "AB"}',
-        '{"answer": "A", "answer": "B"}',
-        '[["answer", "B"]]',
-        '{"answer": "B"} {"answer": "B"}',
-        '{"answer": {"answer": "B"}}',
-        '{"answer": "Ｂ"}',
-        '```json\n{"answer": "B"}\n```\n```json\n{"answer": "C"}\n```',
-    ],
+@each(
+    "B",
+    '{"answer": "b"}',
+    '{"answer": "D", "why": ""}',
+    '{"answer": ["B"]}',
+    '{"answer": "E"}',
+    "[]",
+    "",
+    "{}",
+    '{"answer": "AB"}',
+    '{"answer": "A", "answer": "B"}',
+    '[["answer", "B"]]',
+    '{"answer": "B"} {"answer": "B"}',
+    '{"answer": {"answer": "B"}}',
+    '{"answer": "Ｂ"}',
+    '```json\n{"answer": "B"}\n```\n```json\n{"answer": "C"}\n```',
 )
-def test_nothing_but_the_object_asked_for_is_read(text: str) -> None:
+def test_nothing_but_the_object_asked_for_is_read(text):
     (row,) = rows(FakeStudy([question()], lambda request: Reply(text=text), chat("schema")))
     assert (row.status, row.value, row.verdicts[0].raw) == ("unparsed", None, text)
 
 
-def first_token(text: str, **top: float) -> Reply:
+def first_token(text, **top):
     tokens = (Token(text=text, logprob=top[text], top=tuple(top.items())),)
     return Reply(text=text, tokens=tokens, status="truncated", detail="cut at the token limit")
-
-
-def test_letters_are_compared_among_the_alternatives_at_the_first_token() -> None:
-    reply = first_token("The", The=math.log(0.5), C=math.log(0.2), B=math.log(0.25))
-    study = FakeStudy([question(0, 1)], lambda request: reply, chat("logprobs"))
-    (row,) = rows(study)
-    assert (row.value, kept(row)["chosen"]) == (1, "B")
-    assert kept(row)["logprobs"] == {"B": pytest.approx(-1.3863), "C": pytest.approx(-1.6094)}
-    request = study.asked[0]
-    assert (request.top_logprobs, request.sampling.max_new_tokens, request.json_schema) == (20, 1, None)
-
-
-def test_without_a_letter_among_the_alternatives_nothing_is_read() -> None:
-    (row,) = rows(FakeStudy([question()], lambda request: first_token("The", The=-0.1, x=-3.0), chat("logprobs")))
-    assert row.status == "unparsed"
-    assert "no letter is among the alternatives at the first token, 'The'" in row.verdicts[0].detail
-    (row,) = rows(FakeStudy([question()], lambda request: Reply(text="B"), chat("logprobs")))
-    assert (row.status, row.verdicts[0].detail) == ("unparsed", "the backend gave no log-probabilities")
 
 
 OPTIONS = ("Paris", "A small town", "none of them", "Lyon and Nice")
@@ -393,7 +357,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("text", "letter"), READ)
-def test_a_written_letter_is_read_only_where_it_is_the_answer(text: str, letter: str | None) -> None:
+def test_a_written_letter_is_read_only_where_it_is_the_answer(text, letter):
     asked = Question(question(options=OPTIONS), (0, 1, 2, 3))
     if letter is None:
         with pytest.raises(Unread):
@@ -402,7 +366,7 @@ def test_a_written_letter_is_read_only_where_it_is_the_answer(text: str, letter:
         assert LETTERS[read(asked, Reply(text=text), "letter", "text").by["letter"]] == letter
 
 
-def test_written_answers_that_cannot_be_read_or_were_cut_are_counted() -> None:
+def test_what_cannot_be_read_is_counted_or_passed_on():
     replies = iter([Reply(text="A cat"), Reply(text="Well, let me", status="truncated", detail="cut"), Reply(text="B"),
                     Reply(text="No.", status="refused", detail="refused")])  # fmt: skip
     study = FakeStudy([question(n) for n in range(4)], lambda request: next(replies), chat(), [question(9)])
@@ -413,31 +377,25 @@ def test_written_answers_that_cannot_be_read_or_were_cut_are_counted() -> None:
     assert study.asked[0].prompt.endswith("Which option is right, A, B, C or D?\nReply with the letter alone.")
     assert "Question 9?\nA. w\nB. x\nC. y\nD. z\nAnswer: B\n\n" in study.asked[0].prompt
     assert kept(found[2])["reply"] == "B"
-
-
-def test_an_answer_cut_while_thinking_keeps_its_shots() -> None:
+    study = FakeStudy([question()], lambda request: Reply(status="error", detail="no reply"))
+    (row,) = rows(study)
+    assert (row.status, row.value, row.verdicts[0].detail) == ("error", None, "no reply")
+    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
+    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
+    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
+    assert rows(study)[0].value == 1
+    assert study.asked[0].sample_id == "3"
     cut = Reply(status="truncated", detail="no content", usage=Usage(prompt_tokens=9, completion_tokens=64))
     study = FakeStudy([question()], lambda request: cut, chat("schema"), [question(9)])
     assert rows(study)[0].status == "truncated"
     assert len(study.asked) == 1
 
 
-def test_notes_of_the_backend_are_kept() -> None:
-    reply = Reply(text='{"answer": "B"}', notes=("the server refused a JSON schema",))
-    assert kept(rows(FakeStudy([question()], lambda _: reply, chat("schema")))[0])["notes"] == list(reply.notes)
-
-
-def test_stored_answers_are_looked_up_by_the_sample() -> None:
-    study = FakeStudy([question(3)], lambda request: Reply(text="Answer: B"), chat("stored"))
-    assert rows(study)[0].value == 1
-    assert study.asked[0].sample_id == "3"
-
-
 # --- the option-order probe ---
 
 
-def test_the_order_probe_asks_every_cyclic_order() -> None:
-    def knows(request: Request) -> Reply:
+def test_the_order_probe_asks_every_cyclic_order():
+    def knows(request):
         """Finds the option "x" wherever it stands, except in question 1, where it says B."""
         shown = [line[3:] for line in request.prompt.splitlines() if line[1:3] == ". "]
         place = 1 if "Question 1?" in request.prompt else shown.index("x")
@@ -457,17 +415,15 @@ def test_the_order_probe_asks_every_cyclic_order() -> None:
     assert metric().questions(question()) == 1
 
 
-def test_the_probe_is_consistent_where_the_same_wrong_option_is_taken() -> None:
-    def stubborn(request: Request) -> Reply:
+def test_the_probe_compares_orders():
+    def stubborn(request):
         shown = [line[3:] for line in request.prompt.splitlines() if line[1:3] == ". "]
         return weighed(*(-1.0 if option == "z" else -2.0 for option in shown))
 
     (row,) = rows(FakeStudy([question()], stubborn), order_probe=True)
     assert row.series == {"orders_mean": 0, "orders_all": 0, "orders_consistent": 1}
 
-
-def test_the_probe_goes_with_whole_options_too() -> None:
-    def by_length(request: Request) -> Reply:
+    def by_length(request):
         return weighed(*(-float(len(text)) for text in request.continuations))
 
     sample = question(options=("aaa", "b", "cc"), answer=1)
@@ -476,11 +432,11 @@ def test_the_probe_goes_with_whole_options_too() -> None:
     assert [kept(row, at)["chosen"] for at in range(3)] == ["B", "A", "C"]
 
 
-def test_an_order_without_an_answer_leaves_the_probe_out_and_a_failed_call_the_row() -> None:
+def test_an_order_without_an_answer_leaves_the_probe_out_and_a_failed_call_the_row():
     broken = Reply(text="hm")
     first = Reply(text="B")
 
-    def answer(request: Request) -> Reply:
+    def answer(request):
         return first if "A. w" in request.prompt else broken
 
     (row,) = rows(FakeStudy([question()], answer, chat()), order_probe=True)
@@ -493,37 +449,29 @@ def test_an_order_without_an_answer_leaves_the_probe_out_and_a_failed_call_the_r
 # --- before any call ---
 
 
-@pytest.mark.parametrize(
-    ("options", "offered", "expected"),
-    [
-        ({}, chat(), None),
-        ({"mode": "acc_char"}, LIKELIHOODS, None),
-        ({"mode": "acc_char"}, chat("schema"), "mode acc_char compares log-likelihoods, which models.s has not"),
-        ({"mode": "acc", "reading": "text"}, LIKELIHOODS, "goes with reading loglikelihood, not text"),
-        ({"reading": "loglikelihood"}, chat(), "reading loglikelihood needs log-likelihoods, which models.s has not"),
-        (
-            {"reading": "logprobs"},
-            chat("schema"),
-            "needs log-probabilities of generated tokens, which models.s has not",
-        ),
-        ({"reading": "schema"}, chat("logprobs"), "needs answers held to a JSON schema, which models.s has not"),
-        ({"order_probe": True}, chat("stored"), "order_probe asks anew, and models.s only looks up answers"),
-    ],
+@each(
+    ({}, chat(), None),
+    ({"mode": "acc_char"}, LIKELIHOODS, None),
+    ({"mode": "acc_char"}, chat("schema"), "mode acc_char compares log-likelihoods, which models.s has not"),
+    ({"mode": "acc", "reading": "text"}, LIKELIHOODS, "goes with reading loglikelihood, not text"),
+    ({"reading": "loglikelihood"}, chat(), "reading loglikelihood needs log-likelihoods, which models.s has not"),
+    (
+        {"reading": "logprobs"},
+        chat("schema"),
+        "needs log-probabilities of generated tokens, which models.s has not",
+    ),
+    ({"reading": "schema"}, chat("logprobs"), "needs answers held to a JSON schema, which models.s has not"),
+    ({"order_probe": True}, chat("stored"), "order_probe asks anew, and models.s only looks up answers"),
 )
-def test_what_a_system_cannot_do_is_said_before_any_call(
-    options: dict[str, Any], offered: frozenset[str], expected: str | None
-) -> None:
+def test_what_a_system_cannot_do_is_said_before_any_call(options, offered, expected):
     problems = metric(**options).check({"s": offered})
     assert [expected in problem for problem in problems] == ([True] if expected else [])  # type: ignore[operator]
 
 
-def test_the_prompts_are_those_of_the_systems_readings() -> None:
+def test_prompts_are_declared():
     assert metric().prompts({"a": LIKELIHOODS}) == ["multiple_choice/mmlu.j2"]
     assert metric().prompts({"a": LIKELIHOODS, "b": chat()}) == ["multiple_choice/chat.j2", "multiple_choice/mmlu.j2"]
     assert metric(mode="acc").prompts({"a": LIKELIHOODS}) == ["multiple_choice/answer.j2"]
     assert metric(prompt="mine.j2").prompts({"a": LIKELIHOODS, "b": chat()}) == ["mine.j2"]
-
-
-def test_shipped_prompts_use_no_other_variables() -> None:
     for name in ("mmlu", "chat", "answer"):
         PROMPTS.get(f"multiple_choice/{name}").expect(MultipleChoice.prompt_variables)

@@ -1,30 +1,27 @@
 """Multiple choice with real models: a small GPT-2, SmolLM2 under PyTorch, and SmolLM2 behind a server."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import pytest
 
 import real_model
 from judgekit.config.blocks import RunConfig
 from judgekit.config.load import load
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 
 
-def execute(spec: RunConfig, where: Path, here: Path) -> Outcome:
+def execute(spec, where, here):
     return Run(spec, where, build_manager(), Settings(output=here / "runs", home=here / "home", jobs=1)).execute()
 
 
-def shots(outcome: Outcome) -> list[int]:
+def shots(outcome):
     return [json.loads(row.verdicts[0].raw)["shots"] for row in outcome.folder.rows if row.status == "scored"]
 
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_ten_subjects_of_mmlu_with_five_shots_and_smollm2(shared_data: Path, checkout: Path, tmp_path: Path) -> None:
+def test_ten_subjects_of_mmlu_with_five_shots_and_smollm2(shared_data, checkout, tmp_path):
     real_model.gguf()
     pytest.importorskip("transformers")
     config = checkout / "examples" / "multiple_choice" / "mmlu.yaml"
@@ -45,7 +42,7 @@ def test_ten_subjects_of_mmlu_with_five_shots_and_smollm2(shared_data: Path, che
 
 
 @pytest.mark.slow
-def test_a_chat_server_is_held_to_a_letter_by_schema(checkout: Path, tmp_path: Path) -> None:
+def test_a_chat_server_is_held_to_a_letter_by_schema(checkout, tmp_path):
     url = real_model.llama_url()
     spec = RunConfig.model_validate(
         {
@@ -70,7 +67,7 @@ def test_a_chat_server_is_held_to_a_letter_by_schema(checkout: Path, tmp_path: P
     assert all(json.loads(each["reply"]) == {"answer": each["chosen"]} for each in kept)
 
 
-def test_a_gpt2_with_a_short_context_reports_the_shots_that_had_room(checkout: Path, tmp_path: Path) -> None:
+def test_a_gpt2_with_a_short_context_reports_the_shots_that_had_room(checkout, tmp_path):
     """Letters are scored as sequences: this vocabulary has no token for " A"."""
     torch = pytest.importorskip("torch")
     from judgekit_gpt2 import bpe, weights

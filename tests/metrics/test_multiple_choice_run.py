@@ -1,9 +1,6 @@
 """Multiple choice through a whole run: what is refused before any call, what the record holds, what the report says."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +9,9 @@ import pytest
 import judgekit
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
-from judgekit.pipeline.run import Outcome, Run, Settings
+from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
+from tables import each
 
 PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
 
@@ -28,11 +26,11 @@ class Talker(judgekit.Backend):
     options: Options
     asked: ClassVar[list[judgekit.Request]] = []
 
-    def __init__(self, options: Any = None, where: Path = Path()) -> None:
+    def __init__(self, options=None, where=Path()):
         super().__init__(options, where)
         self.capabilities = frozenset({"generate", *self.options.offers})  # type: ignore[misc]
 
-    def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
+    def generate(self, requests):
         Talker.asked += requests
         letter = self.options.says
         if self.options.says == "knows":
@@ -42,7 +40,7 @@ class Talker(judgekit.Backend):
             return [judgekit.Reply(text=json.dumps({"answer": letter}))]
         return [judgekit.Reply(text=letter)]
 
-    def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
+    def loglikelihood(self, requests):
         Talker.asked += requests
         values = [-1.0 if text.strip() == self.options.says else -2.0 for text in requests[0].continuations]
         return [judgekit.Reply(continuations=tuple(judgekit.Continuation(token_logprobs=(v,)) for v in values))]
@@ -50,12 +48,12 @@ class Talker(judgekit.Backend):
 
 class TalkerPlugin:
     @judgekit.hookimpl
-    def judgekit_backends(self) -> Mapping[str, type[judgekit.Backend]]:
+    def judgekit_backends(self):
         return {"talker": Talker}
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     Talker.asked.clear()
     questions = [
         {
@@ -70,7 +68,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(metrics: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
+def config(metrics=None, **changes):
     tree: dict[str, Any] = {
         "name": "exam",
         "data": {"loader": "choices", "path": "questions.json"},
@@ -86,16 +84,16 @@ def config(metrics: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
     return RunConfig.model_validate(tree | changes)
 
 
-def run_of(spec: RunConfig, here: Path) -> Run:
+def run_of(spec, here):
     manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
     return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"))
 
 
-def execute(spec: RunConfig, here: Path) -> Outcome:
+def execute(spec, here):
     return run_of(spec, here).execute()
 
 
-def test_the_record_has_accuracies_baselines_and_what_cannot_be_told_from_them(here: Path) -> None:
+def test_the_record_has_accuracies_baselines_and_what_cannot_be_told_from_them(here):
     record = execute(config(), here).record
     found = {(each.system, each.series): each for each in record.estimates}
     assert found["knowing", "value"].value == 1
@@ -116,7 +114,7 @@ def test_the_record_has_accuracies_baselines_and_what_cannot_be_told_from_them(h
     assert [each.value for each in record.statistics if each.name == "chance"] == [0.25]
 
 
-def test_the_report_says_so_and_shows_letters_and_readings(here: Path) -> None:
+def test_the_report_says_so_and_shows_letters_and_readings(here):
     from judgekit_metrics.letters import sections
 
     outcome = execute(config(), here)
@@ -132,7 +130,7 @@ def test_the_report_says_so_and_shows_letters_and_readings(here: Path) -> None:
     assert ["biased", 0, 120, 0, 0] in [list(row) for row in letters.table.rows]
 
 
-def test_two_metrics_may_ask_the_same_questions_and_the_ledger_serves_them(here: Path) -> None:
+def test_two_metrics_may_ask_the_same_questions_and_the_ledger_serves_them(here):
     data = {"loader": "choices", "path": "questions.json"}
     metrics = {
         "plain": {"type": "multiple_choice", "data": data, "models": ["knowing"]},
@@ -147,24 +145,21 @@ def test_two_metrics_may_ask_the_same_questions_and_the_ledger_serves_them(here:
     assert len(lines) == 120
 
 
-def test_the_dry_run_counts_every_order(here: Path) -> None:
+def test_the_dry_run_counts_every_order(here):
     metrics = {"exam": {"type": "multiple_choice", "order_probe": True, "models": ["knowing", "biased"]}}
     lines = {line.stage: line.calls for line in run_of(config(metrics), here).plan().lines}
     assert lines["measuring exam"] == 120 * 4 * 2
     assert Talker.asked == []
 
 
-@pytest.mark.parametrize(
-    ("metric", "expected"),
-    [
-        ({"mode": "acc"}, "mode acc compares log-likelihoods, which models.knowing has not"),
-        ({"reading": "logprobs"}, "reading logprobs needs log-probabilities of generated tokens, which models.biased"),
-        ({"prompt": "mine.j2"}, "unknown variable 'subjekt'; did you mean 'subject'?"),
-        ({"mode": "acc_norm"}, "mode"),
-        ({"data": {"loader": "choices", "path": "bad.jsonl"}}, r"bad\.jsonl:2: the answer is index 9"),
-    ],
+@each(
+    ({"mode": "acc"}, "mode acc compares log-likelihoods, which models.knowing has not"),
+    ({"reading": "logprobs"}, "reading logprobs needs log-probabilities of generated tokens, which models.biased"),
+    ({"prompt": "mine.j2"}, "unknown variable 'subjekt'; did you mean 'subject'?"),
+    ({"mode": "acc_norm"}, "mode"),
+    ({"data": {"loader": "choices", "path": "bad.jsonl"}}, r"bad\.jsonl:2: the answer is index 9"),
 )
-def test_what_cannot_work_is_refused_before_any_call(here: Path, metric: dict[str, Any], expected: str) -> None:
+def test_what_cannot_work_is_refused_before_any_call(metric, expected, here):
     (here / "mine.j2").write_text("{{ subjekt }} {{ question }}")
     good = {"question": "?", "choices": ["a", "b"], "answer": 0}
     (here / "bad.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(good | {'answer': 9})}\n")
@@ -173,7 +168,7 @@ def test_what_cannot_work_is_refused_before_any_call(here: Path, metric: dict[st
     assert Talker.asked == []
 
 
-def test_a_sample_id_that_stands_for_two_questions_is_still_refused(here: Path) -> None:
+def test_a_sample_id_that_stands_for_two_questions_is_still_refused(here):
     one, other = ({"id": "q", "question": text, "choices": ["a", "b"], "answer": 0} for text in ("?", "!"))
     (here / "one.json").write_text(json.dumps([one]))
     (here / "other.json").write_text(json.dumps([other]))

@@ -1,15 +1,18 @@
-"""The pairwise metric over hand-made studies: both orders, the named rules, soft preferences, labels, all pairs."""
+"""The pairwise metric over hand-made studies, and which items change their outcome."""
 
 import json
-from pathlib import Path
 
 import pytest
+from scipy.stats import binomtest
 
 import judgekit
+from judgekit.statistics.items import ItemTable
+from judgekit_metrics.outcomes import Outcomes, outcomes, position_test, sign_test
 from judgekit_metrics.pairwise import Pairwise, PairwiseOptions
 from judgekit_metrics.preferences import Battle, all_pairs
 from judgekit_metrics.stored_files import LabelOptions
 from pairwise_study import PairwiseStudy, TableJudge
+from tables import each
 
 TWO: dict[str, list[list[str | None]]] = {
     "new": [["long answer"], ["a"], ["tie"]],
@@ -18,12 +21,12 @@ TWO: dict[str, list[list[str | None]]] = {
 FIRST = TableJudge(lambda a, b: 1.0, lambda a, b: 0.0)
 
 
-def measured(answers: dict[str, list[list[str | None]]], judge: TableJudge, **options: object) -> list[judgekit.Row]:
+def measured(answers, judge, **options):
     metric = Pairwise(PairwiseOptions.model_validate(options))
     return list(metric.rows(PairwiseStudy(answers, judge, anchor=list(answers)[-1])))
 
 
-def test_a_preference_is_the_mean_of_both_orders() -> None:
+def test_both_orders_make_a_preference():
     rows = measured(TWO, TableJudge(), against="old")
     assert [row.value for row in rows] == [1, 0, 0.5]
     assert [(row.system, row.opponent) for row in rows] == [("new", "old")] * 3
@@ -33,32 +36,31 @@ def test_a_preference_is_the_mean_of_both_orders() -> None:
     assert [row.value for row in biased] == [0.5] * 3
     assert [(row.series["consistent"], row.series["first"]) for row in biased] == [(0, 1)] * 3
     assert all("consistent_only" not in row.series for row in biased)
-
-
-def test_what_is_true_by_construction_is_no_measurement() -> None:
     rows = measured(TWO, TableJudge(order_free=True), against="old")
     assert [row.value for row in rows] == [1, 0, 0.5]
     assert [set(row.series) for row in rows] == [{"longer"}] * 3
+    rows = measured(TWO, TableJudge(second=lambda a, b: None), against="old")
+    assert [(row.status, row.value, row.series) for row in rows] == [("unparsed", None, {})] * 3
+    assert [len(row.verdicts) for row in rows] == [2, 2, 2]
+    verdict = judgekit.Verdict(status="scored", value=0.25)
+    row = Battle(verdict, label=0.0).row("a", "b", "0", "mean")
+    assert row.value == 0.25
+    assert row.series == {"right": 1.0}
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "mean", "both", "consistent", "shown_first"),
-    [
-        (1.0, 1.0, 1.0, 1.0, 1, 0.5),
-        (0.0, 0.0, 0.0, 0.0, 1, 0.5),
-        (0.5, 0.5, 0.5, 0.5, 1, 0.5),
-        (1.0, 0.0, 0.5, 0.5, 0, 1.0),
-        (0.0, 1.0, 0.5, 0.5, 0, 0.0),
-        (1.0, 0.5, 0.75, 0.5, 0, 0.75),
-        (0.5, 0.0, 0.25, 0.5, 0, 0.75),
-        (0.9, 0.6, 0.75, 1.0, 1, 0.65),
-        (0.4, 0.45, 0.425, 0.0, 1, 0.475),
-        (0.7, 0.2, 0.45, 0.5, 0, 0.75),
-    ],
+@each(
+    (1.0, 1.0, 1.0, 1.0, 1, 0.5),
+    (0.0, 0.0, 0.0, 0.0, 1, 0.5),
+    (0.5, 0.5, 0.5, 0.5, 1, 0.5),
+    (1.0, 0.0, 0.5, 0.5, 0, 1.0),
+    (0.0, 1.0, 0.5, 0.5, 0, 0.0),
+    (1.0, 0.5, 0.75, 0.5, 0, 0.75),
+    (0.5, 0.0, 0.25, 0.5, 0, 0.75),
+    (0.9, 0.6, 0.75, 1.0, 1, 0.65),
+    (0.4, 0.45, 0.425, 0.0, 1, 0.475),
+    (0.7, 0.2, 0.45, 0.5, 0, 0.75),
 )
-def test_every_rule_on_every_kind_of_item(
-    first: float, second: float, mean: float, both: float, consistent: int, shown_first: float
-) -> None:
+def test_every_rule_on_every_kind_of_item(first, second, mean, both, consistent, shown_first):
     judge = TableJudge(lambda a, b: first, lambda a, b: second)
     row = measured(TWO, judge, against="old")[0]
     assert row.value == pytest.approx(mean)
@@ -72,20 +74,11 @@ def test_every_rule_on_every_kind_of_item(
     assert "both_orders" not in strict.series
 
 
-def test_a_missing_order_is_a_missing_row() -> None:
-    rows = measured(TWO, TableJudge(second=lambda a, b: None), against="old")
-    assert [(row.status, row.value, row.series) for row in rows] == [("unparsed", None, {})] * 3
-    assert [len(row.verdicts) for row in rows] == [2, 2, 2]
-
-
-def test_repeats_meet_the_opponents_repeats_in_turn() -> None:
+def test_opponents_meet():
     answers: dict[str, list[list[str | None]]] = {"new": [["aaa", "b", "cc"]] * 3, "old": [["xx"], [None], ["xx"]]}
     rows = measured(answers, TableJudge(), against="old")
     assert [row.value for row in rows[:3]] == [1, 0, 0.5]
     assert [row.status for row in rows[3:6]] == ["error"] * 3
-
-
-def test_without_an_opponent_every_two_systems_meet() -> None:
     answers: dict[str, list[list[str | None]]] = {"a": [["1"]], "b": [["22"]], "c": [["333"]]}
     for options in ({}, {"against": "all"}):
         rows = measured(answers, TableJudge(), **options)
@@ -96,9 +89,7 @@ def test_without_an_opponent_every_two_systems_meet() -> None:
     assert len(all_pairs([*"abcdef"], "d")) == 15
     assert all(system != "d" for system, _ in all_pairs([*"abcdef"], "d")), "others are compared with the anchor"
 
-
-def test_the_opponent_is_checked() -> None:
-    def problems(systems: str, **options: object) -> list[str]:
+    def problems(systems, **options):
         return Pairwise(PairwiseOptions.model_validate(options)).check(dict.fromkeys(systems.split(), frozenset()))
 
     assert problems("new old", against="old") == []
@@ -109,7 +100,7 @@ def test_the_opponent_is_checked() -> None:
     assert "a model has that name" in problems("a all", against="all")[0]
 
 
-def test_labels_say_how_often_the_judge_is_right(tmp_path: Path) -> None:
+def test_labels_are_compared_and_checked(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("id,better\n0,n\n1,n\n2,tie\n")
     options = LabelOptions(path=str(path), field="better", names={"n": "new", "o": "old"})
@@ -118,20 +109,24 @@ def test_labels_say_how_often_the_judge_is_right(tmp_path: Path) -> None:
     split = measured(TWO, FIRST, against="old", labels=options)
     right = [[row.series[name] for name in ("right", "right_first", "right_second", "right_both")] for row in split]
     assert right == [[0.5, 1, 0, 0], [0.5, 1, 0, 0], [0, 0, 0, 0]]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps({"id": one, "better": "new"}) + "\n" for one in ("0", "7", "8")))
+    metric = Pairwise(PairwiseOptions(against="old", labels=LabelOptions(path=str(path), field="better")))
+    samples = [judgekit.Sample(id="0", instruction="x")]
+    (problem,) = metric.check_samples(samples, ["new", "old"], True)
+    assert problem == "2 of 3 labels are for samples that do not exist, such as '7', '8'"
+    assert metric.check_samples(samples, ["new", "old"], False) == [], "a limit left the others out"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("id,better\n0,q\n", "line 2: the winner 'q' is none of 'n', 'old', 'tie'"),
-        ("id,better\n0,n\n0,n\n", "line 3: the sample '0' is labelled twice"),
-        ("id,betr\n0,n\n", "no row has a field 'better'; did you mean 'betr'?"),
-        ("id,better\n0\n", "1 cells under 2 columns"),
-        ("", "is empty"),
-        ("id,better\n", "has no rows"),
-    ],
+@each(
+    ("id,better\n0,q\n", "line 2: the winner 'q' is none of 'n', 'old', 'tie'"),
+    ("id,better\n0,n\n0,n\n", "line 3: the sample '0' is labelled twice"),
+    ("id,betr\n0,n\n", "no row has a field 'better'; did you mean 'betr'?"),
+    ("id,better\n0\n", "1 cells under 2 columns"),
+    ("", "is empty"),
+    ("id,better\n", "has no rows"),
 )
-def test_bad_labels_are_named_by_file_and_line(tmp_path: Path, content: str, said: str) -> None:
+def test_bad_labels_are_named_by_file_and_line(content, said, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(content)
     metric = Pairwise(
@@ -142,18 +137,26 @@ def test_bad_labels_are_named_by_file_and_line(tmp_path: Path, content: str, sai
     assert said in str(error.value)
 
 
-def test_labels_of_samples_that_do_not_exist_are_a_problem(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    path.write_text("".join(json.dumps({"id": one, "better": "new"}) + "\n" for one in ("0", "7", "8")))
-    metric = Pairwise(PairwiseOptions(against="old", labels=LabelOptions(path=str(path), field="better")))
-    samples = [judgekit.Sample(id="0", instruction="x")]
-    (problem,) = metric.check_samples(samples, ["new", "old"], True)
-    assert problem == "2 of 3 labels are for samples that do not exist, such as '7', '8'"
-    assert metric.check_samples(samples, ["new", "old"], False) == [], "a limit left the others out"
+def table(*items):
+    """One tuple of repeats an item."""
+    found = ItemTable()
+    for number, repeats in enumerate(items):
+        for repeat, value in enumerate(repeats):
+            found.add(str(number), repeat, 0, value, "scored" if value is not None else "unparsed")
+    return found
 
 
-def test_one_order_alone_says_nothing_about_positions() -> None:
-    verdict = judgekit.Verdict(status="scored", value=0.25)
-    row = Battle(verdict, label=0.0).row("a", "b", "0", "mean")
-    assert row.value == 0.25
-    assert row.series == {"right": 1.0}
+@each((0, 1), (3, 2), (5, 5), (17, 4), (4, 17), (900, 800), (2, 0))
+def test_the_sign_test_is_the_exact_binomial_one(wins, losses):
+    assert sign_test(wins, losses) == pytest.approx(binomtest(wins, wins + losses).pvalue, rel=1e-9)
+
+
+def test_an_item_changes_once_or_not_at_all():
+    test = position_test(table((0.5,), (0.5,)), table((1,), (1,)))
+    assert (test.changed, test.first, test.p) == (0, 0, None)
+    assert outcomes(table((1, 1, 0), (0.5, 0.5), (0, 1), (0.25, 0.5), (None, 1), (None,))) == Outcomes(2, 2, 1)
+    test = position_test(table((1, 0.5, 1), (0.5, 0), (1, 0), (0.75,)), table((0, 1, 0), (1, 0), (0, 0), (0,)))
+    assert (test.changed, test.first) == (4, 2)
+    assert test.p == 1.0, "the item whose repeats fell to either side says nothing: two against one are left"
+    test = position_test(table((0.6,), (0.7,), (0.8,)), table((1,), (1,), (0,)))
+    assert (test.changed, test.first, test.p) == (1, 1, 1.0)

@@ -10,7 +10,7 @@ from sinks import each_of
 RATE = Scale(label="win rate", low=0, high=1, unit="%")
 
 
-def view(*systems: str) -> RunView:
+def view(*systems):
     """A record of every pair of these systems."""
     pairs = [(a, b) for place, a in enumerate(systems) for b in systems[:place]]
     found: list[Estimate] = [
@@ -31,7 +31,7 @@ def view(*systems: str) -> RunView:
     )
 
 
-def test_three_systems_have_a_matrix_and_strengths() -> None:
+def test_three_systems_have_a_matrix_two_have_none():
     by_name = {section.name: section for section in sections(view("a", "b", "c"))}
     assert list(by_name) == ["matrix-duel", "strengths-duel", "rules-duel", "positions-duel"]
     table = by_name["matrix-duel"].table
@@ -42,9 +42,6 @@ def test_three_systems_have_a_matrix_and_strengths() -> None:
     positions = by_name["positions-duel"].table
     assert positions is not None
     assert list(positions.rows[0][3:]) == [7, 5, "0.453"]
-
-
-def test_two_systems_have_neither() -> None:
     run = view("a", "b")
     two = run.record.model_copy(
         update={"estimates": tuple(e for e in run.record.estimates if e.series != "bradley_terry")}
@@ -53,14 +50,11 @@ def test_two_systems_have_neither() -> None:
     assert names == ["rules-duel", "positions-duel"]
     (words,) = [s.sentence for s in sections(RunView(two, (), (), ())) if s.name == "positions-duel"]
     assert "of 7 items whose verdict changed with the order, the first won 5 (p 0.453)" in words
-
-
-def test_a_run_without_pairs_has_no_section() -> None:
     assert list(sections(sample_run())) == []
 
 
-def test_hostile_names_are_drawn_and_escaped() -> None:
-    def is_escaped(text: str) -> None:
+def test_hostile_names_are_drawn_and_escaped():
+    def is_escaped(text):
         run = view(f"a{text}", f"b{text}", f"c{text}")
         page = report(run, sections(run))["report.html"].decode()
         assert "Bradley–Terry strengths" in page

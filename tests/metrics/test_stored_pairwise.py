@@ -2,20 +2,19 @@
 
 import csv
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from judgekit.cli import execute
 from judgekit.errors import PreflightError
-from judgekit.results import RunRecord
 from pairwise_study import execute as run
+from tables import each
 
 ALPACA = ("alpaca-7b", "falcon-7b-instruct", "gemma-7b-it", "vicuna-7b-v1.5")
 
 
-def record_of(folder: Path, path: Path, models: str = "one two", **options: object) -> RunRecord:
+def record_of(folder, path, models="one two", **options):
     """The record of a run over the file's verdicts alone."""
     tree: dict[str, Any] = {
         "name": "stored",
@@ -29,12 +28,12 @@ def record_of(folder: Path, path: Path, models: str = "one two", **options: obje
     return run(folder, tree).record  # type: ignore[attr-defined, no-any-return]
 
 
-def values(record: RunRecord) -> dict[str, float | None]:
+def values(record):
     return {one.series: one.value for one in record.estimates}
 
 
 @pytest.mark.shared
-def test_llmbars_stored_winners_give_its_published_agreement(shared_data: Path, tmp_path: Path) -> None:
+def test_llmbars_stored_winners_give_its_published_agreement(shared_data, tmp_path):
     record = record_of(
         tmp_path,
         shared_data / "llmbar" / "natural.jsonl",
@@ -62,7 +61,7 @@ def test_llmbars_stored_winners_give_its_published_agreement(shared_data: Path, 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("model", ALPACA)
-def test_alpaca_evals_published_win_rate_and_standard_error(shared_data: Path, tmp_path: Path, model: str) -> None:
+def test_alpaca_evals_published_win_rate_and_standard_error(model, shared_data, tmp_path):
     published = json.loads((shared_data / "alpaca_eval" / "published.json").read_text())[model]
     record = record_of(
         tmp_path,
@@ -85,7 +84,7 @@ def test_alpaca_evals_published_win_rate_and_standard_error(shared_data: Path, t
     assert adjusted.value > value.value, "these models are shorter than the baseline"
 
 
-def battles(path: Path, rows: list[dict[str, object]]) -> Path:
+def battles(path, rows):
     if path.suffix == ".csv":
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
@@ -112,8 +111,8 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["battles.csv", "battles.json", "battles.jsonl"])
-def test_a_file_of_battles_gives_the_full_matrix_and_strengths(tmp_path: Path, name: str) -> None:
+@each("battles.csv", "battles.json", "battles.jsonl")
+def test_a_file_of_battles_gives_the_full_matrix_and_strengths(name, tmp_path):
     record = record_of(tmp_path, battles(tmp_path / name, ARENA), models="z y x", **FIELDS)
     rates = {(one.system, one.opponent): one.value for one in record.estimates if one.series == "value"}
     assert rates == {
@@ -127,24 +126,18 @@ def test_a_file_of_battles_gives_the_full_matrix_and_strengths(tmp_path: Path, n
     assert all(0 < (one.value or 0) < 1 for one in strengths.values())
 
 
-def test_a_turned_row_keeps_which_answer_was_shown_first(tmp_path: Path) -> None:
+def test_rows_say_what_is_turned_missing_or_of_one_order(tmp_path):
     row = {"id": "i", "model_a": "two", "model_b": "one", "winner": "model_a", "swapped": "model_b", "la": 9, "lb": 2}
     rows = [row, {**row, "id": "j"}]
     record = record_of(tmp_path, battles(tmp_path / "b.jsonl", rows), **FIELDS)
     found = values(record)
     assert found["value"] == 0.5
     assert found["first"] == 1.0, "the first one shown won both times, whoever it was"
-
-
-def test_a_verdict_that_is_missing_is_counted(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"id": str(n), "winner": "one" if n else None} for n in range(4)]
     record = record_of(tmp_path, battles(tmp_path / "b.json", rows), verdict="winner")
     (value,) = record.estimates
     assert value.counts == {"unparsed": 1, "scored": 3}
     assert value.bounds == (0.75, 1.0)
-
-
-def test_one_order_alone_has_no_consistency(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"id": str(n), "p": n / 4} for n in range(5)]
     record = record_of(tmp_path, battles(tmp_path / "b.csv", rows), verdict="p", scale=[0, 1])
     assert set(values(record)) == {"value"}
@@ -155,34 +148,29 @@ def test_one_order_alone_has_no_consistency(tmp_path: Path) -> None:
 GOOD: list[dict[str, object]] = [{"id": "a", "winner": "one"}, {"id": "b", "winner": "two"}]
 
 
-@pytest.mark.parametrize(
-    ("rows", "options", "said"),
-    [
-        ([*GOOD, {"id": "c", "winner": "three"}], {}, "item 3: the winner 'three' is none of 'one', 'two', 'tie'"),
-        ([*GOOD, {"id": "a", "winner": "one"}], {}, "item 3: the sample 'a' has its verdict already in item 1"),
-        (GOOD, {"verdict": "winer"}, "no row has a field 'winer'; did you mean 'winner'?"),
-        (GOOD, {"verdict": "verdict"}, "(there are: 'id', 'winner')"),
-        (GOOD, {"scale": [0, 1]}, "item 1: the preference 'one' is no number from 0 to 1"),
-        ([{"id": "a", "winner": 1.5}], {"scale": [0, 1]}, "the preference '1.5' is no number from 0 to 1"),
-        ([{"id": "a", "winner": "nan"}], {"scale": [0, 1]}, "the preference 'nan' is no number"),
-        (GOOD, {"scale": [1, 0]}, "scale: the low end comes first"),
-        (GOOD, {"names": {"A": "nobody"}}, "names: no model is named 'nobody'"),
-        (GOOD, {"against": "nobody"}, "against: no model is named 'nobody'"),
-        (GOOD, {"system": "winner"}, "give both or neither"),
-        (GOOD, {"length": "id"}, "give both or neither"),
-        (GOOD, {"length": "id", "length_opponent": "size"}, "no row has a field 'size'"),
-    ],
+@each(
+    ([*GOOD, {"id": "c", "winner": "three"}], {}, "item 3: the winner 'three' is none of 'one', 'two', 'tie'"),
+    ([*GOOD, {"id": "a", "winner": "one"}], {}, "item 3: the sample 'a' has its verdict already in item 1"),
+    (GOOD, {"verdict": "winer"}, "no row has a field 'winer'; did you mean 'winner'?"),
+    (GOOD, {"verdict": "verdict"}, "(there are: 'id', 'winner')"),
+    (GOOD, {"scale": [0, 1]}, "item 1: the preference 'one' is no number from 0 to 1"),
+    ([{"id": "a", "winner": 1.5}], {"scale": [0, 1]}, "the preference '1.5' is no number from 0 to 1"),
+    ([{"id": "a", "winner": "nan"}], {"scale": [0, 1]}, "the preference 'nan' is no number"),
+    (GOOD, {"scale": [1, 0]}, "scale: the low end comes first"),
+    (GOOD, {"names": {"A": "nobody"}}, "names: no model is named 'nobody'"),
+    (GOOD, {"against": "nobody"}, "against: no model is named 'nobody'"),
+    (GOOD, {"system": "winner"}, "give both or neither"),
+    (GOOD, {"length": "id"}, "give both or neither"),
+    (GOOD, {"length": "id", "length_opponent": "size"}, "no row has a field 'size'"),
 )
-def test_a_bad_file_or_option_is_named_before_anything_runs(
-    tmp_path: Path, rows: list[dict[str, object]], options: dict[str, Any], said: str
-) -> None:
+def test_a_bad_file_or_option_is_named_before_anything_runs(rows, options, said, tmp_path):
     with pytest.raises(PreflightError) as error:
         record_of(tmp_path, battles(tmp_path / "b.json", rows), **{"verdict": "winner", **options})
     assert said in str(error.value)
     assert not (tmp_path / "runs").exists()
 
 
-def test_other_samples_than_the_files_are_a_problem(tmp_path: Path) -> None:
+def test_samples_left_out_and_systems_unseen(tmp_path):
     path = battles(tmp_path / "b.json", GOOD)
     other = battles(tmp_path / "ids.json", [{"id": "a"}, {"id": "z"}])
     tree: dict[str, object] = {
@@ -194,10 +182,6 @@ def test_other_samples_than_the_files_are_a_problem(tmp_path: Path) -> None:
         run(tmp_path, tree)
     assert "1 of 2 verdicts are for samples that do not exist, such as 'b'" in str(error.value)
     assert "has no verdict for 1 sample, such as 'z'" in str(error.value)
-
-
-def test_a_limit_leaves_verdicts_out_quietly(tmp_path: Path) -> None:
-    path = battles(tmp_path / "b.json", GOOD)
     tree: dict[str, object] = {
         "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [], "limit": 1,
         "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
@@ -205,10 +189,6 @@ def test_a_limit_leaves_verdicts_out_quietly(tmp_path: Path) -> None:
     }  # fmt: skip
     record = run(tmp_path, tree).record  # type: ignore[attr-defined]
     assert record.estimates[0].n_items == 1
-
-
-def test_an_unseen_system_is_asked_nothing(tmp_path: Path) -> None:
-    path = battles(tmp_path / "b.json", GOOD)
     tree: dict[str, object] = {
         "name": "stored", "data": {"loader": "ids", "path": str(path)}, "reports": [],
         "models": {"one": {"backend": "unseen"}}, "metrics": {"exact": {"type": "exact_match"}},
@@ -219,9 +199,7 @@ def test_an_unseen_system_is_asked_nothing(tmp_path: Path) -> None:
     assert "knows nothing of 2 of the 2 samples, such as 'a', 'b'" in str(error.value)
 
 
-def test_the_terminal_prints_matrix_strengths_and_counts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_terminal_prints_matrix_strengths_and_counts(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")  # no cell is folded
     path = battles(tmp_path / "b.jsonl", ARENA)
     config = {

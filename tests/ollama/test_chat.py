@@ -1,11 +1,14 @@
-"""The body of /api/chat, and every shape of its answer."""
+"""The body of /api/chat, every shape of its answer, and the log-probabilities in it."""
 
-from __future__ import annotations
+import json
+import math
 
 import pytest
 
-from judgekit import CallError, Message, Request, Sampling, Usage
+from judgekit import CallError, Message, Request, Sampling, Token, Usage
 from judgekit_ollama.chat import OPTION_NAMES, chat_body, check_option_names, read_reply
+from judgekit_ollama.tokens import NoLogprobs, read_tokens
+from tables import each
 
 ASK = Request(messages=(Message(role="user", content="Grade this answer from 0 to 100."),))
 
@@ -50,72 +53,69 @@ def test_the_body_leaves_nothing_to_the_servers_defaults():
     }
 
 
-def test_what_the_request_leaves_open_is_not_sent():
+def test_the_request_has_what_is_wanted():
     sent = body()
     assert sent["options"] == {"num_ctx": 2048}
     assert not {"format", "logprobs", "top_logprobs"} & sent.keys()
+    sent = body(ASK.model_copy(update={"top_logprobs": 20}))
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 20)
+    check_option_names(OPTION_NAMES)
 
 
-@pytest.mark.parametrize(
-    ("seed", "sent"), [(0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None)]
-)
+@each((0, 0), (2**32 - 2, 2**32 - 2), (2**32 - 1, 0), (2**32, 1), (2**63 - 1, 2**31 - 1), (None, None))
 def test_no_seed_is_one_that_llama_cpp_takes_for_none(seed, sent):
     options = body(ASK.model_copy(update={"sampling": Sampling(seed=seed)}))["options"]
     assert options.get("seed") == sent
 
 
-def test_log_probabilities_are_asked_for_with_their_alternatives():
-    sent = body(ASK.model_copy(update={"top_logprobs": 20}))
-    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 20)
-
-
-def test_a_plain_reply():
+def test_replies_and_tokens_are_read():
     reply = read()
     assert (reply.text, reply.status, reply.detail, reply.notes) == ("85", "complete", "", ())
     assert reply.usage == Usage(prompt_tokens=20, completion_tokens=2)
-
-
-def test_thoughts_are_kept_apart():
     assert read_reply(said() | {"message": {"content": "85", "thinking": "so"}}, ASK).reasoning == "so"
-
-
-def test_a_cut_reply():
     reply = read(done_reason="length")
     assert (reply.status, reply.detail) == ("truncated", "cut at the token limit")
-
-
-def test_an_empty_reply_is_empty():
     reply = read("")
     assert (reply.status, reply.text, reply.detail) == ("complete", "", "the reply holds no content")
-
-
-def test_a_reply_of_thoughts_alone_says_so():
     reply = read_reply(said(done_reason="length") | {"message": {"content": "", "thinking": "let me"}}, ASK)
     assert (reply.status, reply.reasoning) == ("truncated", "let me")
     assert reply.detail == "cut at the token limit; the reply holds no content, only thoughts"
+    assert tokens_of([entry("8"), entry("5", -1)]) == (
+        Token(text="8", logprob=-0.5, top=(("8", -0.5), ("other", -3.0))),
+        Token(text="5", logprob=-1.0, top=(("5", -1.0), ("other", -3.0))),
+    )
+    assert tokens_of([entry("8")], request=WEIGHED.model_copy(update={"top_logprobs": 0})) == ()
+    top = [{"token": str(i), "logprob": -float(i)} for i in range(5)]
+    assert [len(token.top) for token in tokens_of([entry("8", top=top)])] == [2]
+    assert tokens_of(None, content="") == ()
+    tokens = tokens_of([entry("85"), entry("", top=[])])
+    assert [(token.text, len(token.top)) for token in tokens] == [("85", 2), ("", 0)]
+    entries = [entry(text) for text in ("85", "?", " no", "\n", " 8", "5")]
+    assert [token.text for token in tokens_of(entries, "85", "85? no")] == [" 8", "5"]
+    assert tokens_of([entry("so"), entry("8")], "85", "so") == ()
+    assert tokens_of([entry("so")], "", "so") == ()
+    [token] = tokens_of([entry("85", 1e-7)])
+    assert (token.logprob, token.top[0]) == (0.0, ("85", 0.0))
 
 
-@pytest.mark.parametrize("count", [None, 0, "many"])
+@each(None, 0, "many")
 def test_a_server_that_does_not_count_is_noted(count):
     reply = read(prompt_eval_count=count)
     assert reply.usage is None
     assert reply.notes == ("the server gave no prompt_eval_count: a cut prompt would go unseen",)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ([], "list where a chat reply was due"),
-        ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
-        (said(done_reason="load"), "done_reason 'load'"),
-        (said(done_reason="unload"), "done_reason 'unload'"),
-        (said(done_reason=None), "done_reason None"),
-        (said(done=False), "half of a chat reply"),
-        ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
-        ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
-        (said(None), "without content"),
-        (said(85), "without content"),
-    ],
+@each(
+    ([], "list where a chat reply was due"),
+    ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
+    (said(done_reason="load"), "done_reason 'load'"),
+    (said(done_reason="unload"), "done_reason 'unload'"),
+    (said(done_reason=None), "done_reason None"),
+    (said(done=False), "half of a chat reply"),
+    ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
+    ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
+    (said(None), "without content"),
+    (said(85), "without content"),
 )
 def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
     with pytest.raises(CallError, match=words):
@@ -125,20 +125,59 @@ def test_an_unknown_shape_is_an_error_and_no_answer(answer, words):
 # --- option names ---
 
 
-def test_every_known_option_passes():
-    check_option_names(OPTION_NAMES)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
-        ("temprature", "did you mean 'temperature'"),
-        ("zzzz", "no option 'zzzz'$"),
-        ("num_ctx", "has a key of its own, beside `options`: num_ctx"),
-        ("num_predict", "beside `options`: max_new_tokens"),
-    ],
+@each(
+    ("num_thred", "no option 'num_thred'; did you mean 'num_thread'"),
+    ("temprature", "did you mean 'temperature'"),
+    ("zzzz", "no option 'zzzz'$"),
+    ("num_ctx", "has a key of its own, beside `options`: num_ctx"),
+    ("num_predict", "beside `options`: max_new_tokens"),
 )
 def test_an_unknown_option_is_refused(name, words):
     with pytest.raises(ValueError, match=words):
         check_option_names([name])
+
+
+WEIGHED = Request(messages=(Message(role="user", content="Grade this."),), top_logprobs=2)
+
+
+def entry(token, logprob=-0.5, top=None):
+    others = top if top is not None else [{"token": token, "logprob": logprob}, {"token": "other", "logprob": -3.0}]
+    return {"token": token, "logprob": logprob, "bytes": [*token.encode()], "top_logprobs": others}
+
+
+def tokens_of(entries, content="85", thinking="", request=WEIGHED):
+    return read_tokens(entries, request, content, thinking)
+
+
+@each(None, [])
+def test_a_server_that_ignores_the_wish_is_found_out(entries):
+    with pytest.raises(NoLogprobs, match="without the log-probabilities"):
+        tokens_of(entries)
+
+
+@each([], None)
+def test_a_server_without_the_alternatives_is_found_out(top):
+    with pytest.raises(NoLogprobs, match="without the alternatives"):
+        tokens_of([{**entry("8"), "top_logprobs": top}])
+
+
+@each(
+    {"content": [entry("8")]},  # OpenAI's shape
+    "85",
+    [None],
+    [{"token": "8"}],
+    [{"logprob": -1.0}],
+    [{**entry("8"), "token": 8}],
+    [{**entry("8"), "logprob": "-1"}],
+    [{**entry("8"), "logprob": True}],
+    [{**entry("8"), "logprob": 0.97}],  # a probability
+    [{**entry("8"), "logprob": 10**400}],
+    [{**entry("8"), "logprob": -(10**400)}],
+    json.loads('[{"token": "8", "logprob": -1e999, "top_logprobs": []}]'),
+    [{**entry("8"), "logprob": math.nan}],
+    [{**entry("8"), "top_logprobs": {"8": -1.0}}],
+    [{**entry("8"), "top_logprobs": [{"token": "8"}]}],
+)
+def test_an_unknown_shape_is_an_error_and_no_number(entries):
+    with pytest.raises(CallError, match="the server sent"):
+        tokens_of(entries)

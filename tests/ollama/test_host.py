@@ -1,10 +1,10 @@
-"""OLLAMA_HOST → address, by the server's own rules."""
-
-from __future__ import annotations
+"""OLLAMA_HOST → address, by the server's own rules; and what a version number says."""
 
 import pytest
 
 from judgekit_ollama.host import parse_host
+from judgekit_ollama.versions import LOGPROBS, TRUNCATE, at_least, counts_cached, numbers
+from tables import each
 
 CASES = [
     # nothing, and the parts of an address alone
@@ -104,10 +104,7 @@ def test_parse_host(value, address):
     assert parse_host(value) == address
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["ftp://example.com", "HTTP://example.com", "a b", "a:b:c", "user@example.com", "[x", "://x", "unix:///tmp/x"],
-)
+@each("ftp://example.com", "HTTP://example.com", "a b", "a:b:c", "user@example.com", "[x", "://x", "unix:///tmp/x")
 def test_what_cannot_be_an_address(value):
     with pytest.raises(ValueError, match="Ollama server"):
         parse_host(value)
@@ -125,3 +122,38 @@ def test_agrees_with_the_official_client_where_it_keeps_to_the_servers_rules():
     ]  # fmt: skip
     known = dict(CASES)
     assert {value: _parse_host(value) for value in agree} == {value: known[value] for value in agree}
+
+
+@each(
+    ("0.12.4", (0, 12, 4)),
+    ("v0.12.4", (0, 12, 4)),
+    ("0.12.4-rc1", (0, 12, 4)),
+    ("0.12.4+cuda", (0, 12, 4)),
+    ("1.0", (1, 0)),
+    ("0.0.0", None),
+    ("", None),
+    ("unknown", None),
+    ("0.12.x", None),
+    ("0.١٢.4", None),
+)
+def test_numbers(version, known):
+    assert numbers(version) == known
+
+
+@each(
+    ("0.12.3", TRUNCATE, False),
+    ("0.12.4", TRUNCATE, True),
+    ("0.9.9", TRUNCATE, False),
+    ("0.12.10", LOGPROBS, False),
+    ("0.12.11", LOGPROBS, True),
+    ("1.0", LOGPROBS, True),
+    ("0.0.0", LOGPROBS, None),
+)
+def test_at_least(version, since, expected):
+    assert at_least(version, since) is expected
+
+
+@each(("0.1.48", False), ("0.2.0", True), ("0.12.3", True), ("0.29.9", True), ("0.30.0", False), ("0.30.9", True),
+ ("0.33.0", True), ("0.0.0", True), ("", True))  # fmt: skip
+def test_versions_that_leave_the_cache_out_of_their_count(version, expected):
+    assert counts_cached(version) is expected

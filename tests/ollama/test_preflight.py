@@ -1,16 +1,13 @@
 """What is found before any call: identity, warnings, `judgekit doctor ollama`."""
 
-from __future__ import annotations
-
 import hashlib
 import re
-
-import pytest
 
 from json_server import Answer
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OllamaEmulation, Script
 from ollama_judge import backend, emulation
+from tables import each
 
 
 def test_identity_has_the_digest_and_is_asked_once():
@@ -44,25 +41,17 @@ def test_servers_on_two_ports_are_two_and_the_default_one_is_as_ledgers_hold_it(
         assert not usual.is_identity(first.identity())
 
 
-@pytest.mark.parametrize(
-    ("asked", "served"),
-    [
-        ("llama3", "llama3:latest"),
-        ("llama3:8b", "llama3:8b"),
-        ("Llama3:8B", "llama3:8b"),
-        ("registry.ollama.ai/library/llama3", "llama3:latest"),
-        ("hf.co/bartowski/Llama-3:Q4_K_M", "hf.co/bartowski/Llama-3:Q4_K_M"),
-        ("hf.co:443/someone/model", "hf.co:443/someone/model:latest"),
-    ],
+@each(
+    ("llama3", "llama3:latest"),
+    ("llama3:8b", "llama3:8b"),
+    ("Llama3:8B", "llama3:8b"),
+    ("registry.ollama.ai/library/llama3", "llama3:latest"),
+    ("hf.co/bartowski/Llama-3:Q4_K_M", "hf.co/bartowski/Llama-3:Q4_K_M"),
+    ("hf.co:443/someone/model", "hf.co:443/someone/model:latest"),
 )
 def test_a_model_is_found_with_and_without_its_tag(asked, served):
     with emulation(models=["other:latest", served]) as server:
         assert backend(server, model=asked).check() == []
-
-
-def test_a_tag_that_is_not_there_is_missing():
-    with emulation(models=["llama3:8b"]) as server:
-        assert backend(server).check() != []
 
 
 def test_doctor_in_one_screen():
@@ -80,7 +69,7 @@ def test_doctor_in_one_screen():
     assert lines[3][2] == "8192 by the model, num_ctx is 4096"
 
 
-def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
+def test_old_servers_and_missing_things_are_told():
     with emulation(version="0.4.9", context_length=2048) as server:
         lines = {name: (good, words) for name, good, words in backend(server).doctor()}
     assert lines["version"][0] is False
@@ -88,23 +77,30 @@ def test_doctor_on_an_old_server_and_a_context_that_is_too_large():
     assert lines["context length"] == (False, "2048 by the model, num_ctx is 4096: lower num_ctx to 2048 or less")
     assert lines["JSON schema"] == (False, "needs Ollama 0.5.0 or later")
     assert lines["log-probabilities"] == (False, "needs Ollama 0.12.11 or later")
-
-
-def test_doctor_does_not_judge_a_build_from_source():
     with emulation(version="0.0.0") as server:
         lines = {name: good for name, good, _ in backend(server, num_ctx=64).doctor()}
     assert lines["version"] is None
     assert lines["JSON schema"] is None
+    with emulation() as server:
+        thinking = {what: (good, words) for what, good, words in backend(server, think=True).doctor()}["thinking"]
+    assert thinking == (False, "llama3 cannot: `think: true` will be left out")
+    with emulation(models=[]) as server:
+        *_, last = backend(server).doctor()
+    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")
+    with emulation(version="0.12.3") as server:
+        [problem] = backend(server).check()
+    assert problem.severity == "warning"
+    assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
+    assert server.chats == []
+    with emulation(models=["llama3:8b"]) as server:
+        assert backend(server).check() != []
 
 
-@pytest.mark.parametrize(
-    ("settings", "good", "words"),
-    [
-        ({}, True, "given with a reply of one token"),
-        ({"drops": ["logprobs"]}, False, "without the log-probabilities that it was asked for"),
-        ({"faults": [Answer({"error": "out of memory"}, 400)]}, None, "a question of one word failed: .*out of memory"),
-        ({"faults": [Answer({"error": "it does not support chat"}, 400)]}, False, "cannot use 'llama3'"),
-    ],
+@each(
+    ({}, True, "given with a reply of one token"),
+    ({"drops": ["logprobs"]}, False, "without the log-probabilities that it was asked for"),
+    ({"faults": [Answer({"error": "out of memory"}, 400)]}, None, "a question of one word failed: .*out of memory"),
+    ({"faults": [Answer({"error": "it does not support chat"}, 400)]}, False, "cannot use 'llama3'"),
 )
 def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settings, good, words):
     with emulation(**settings) as server:
@@ -113,15 +109,7 @@ def test_doctor_finds_log_probabilities_in_a_reply_and_not_in_the_version(settin
     assert re.search(words, finding)
 
 
-def test_an_old_server_is_warned_about_before_any_call():
-    with emulation(version="0.12.3") as server:
-        [problem] = backend(server).check()
-    assert problem.severity == "warning"
-    assert problem.message.startswith("Ollama 0.12.3 cuts long prompts silently")
-    assert server.chats == []
-
-
-@pytest.mark.parametrize(("version", "lacks"), [("0.12.10", True), ("0.12.11", False), ("0.0.0", False)])
+@each(("0.12.10", True), ("0.12.11", False), ("0.0.0", False))
 def test_log_probabilities_that_the_version_does_not_have_are_known_before_any_call(version, lacks):
     with emulation(version=version) as server:
         judge = backend(server)
@@ -141,15 +129,12 @@ def test_a_server_that_tells_nothing_of_the_model_is_no_problem():
     assert lines["context length"] == (None, "not told by the server; num_ctx is 4096")
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "words"),
-    [
-        ("/api/version", {}, "tells no version"),
-        ("/api/version", [], "is not Ollama's"),
-        ("/api/tags", {"models": None}, "has no model 'llama3'"),
-        ("/api/tags", {"models": ["llama3:latest", {"name": None}]}, "has no model 'llama3'"),
-        ("/api/tags", {"models": [{"name": "llama3:latest"}]}, "gives no digest of 'llama3'"),
-    ],
+@each(
+    ("/api/version", {}, "tells no version"),
+    ("/api/version", [], "is not Ollama's"),
+    ("/api/tags", {"models": None}, "has no model 'llama3'"),
+    ("/api/tags", {"models": ["llama3:latest", {"name": None}]}, "has no model 'llama3'"),
+    ("/api/tags", {"models": [{"name": "llama3:latest"}]}, "gives no digest of 'llama3'"),
 )
 def test_a_strange_server_is_found_in_preflight(path, body, words):
     class Strange(OllamaEmulation):
@@ -160,15 +145,3 @@ def test_a_strange_server_is_found_in_preflight(path, body, words):
         [problem] = backend(server).check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert words in problem.message
-
-
-def test_doctor_on_a_model_that_cannot_think():
-    with emulation() as server:
-        thinking = {what: (good, words) for what, good, words in backend(server, think=True).doctor()}["thinking"]
-    assert thinking == (False, "llama3 cannot: `think: true` will be left out")
-
-
-def test_doctor_gives_the_pull_command():
-    with emulation(models=[]) as server:
-        *_, last = backend(server).doctor()
-    assert last == ("model", False, "Ollama has no model 'llama3': get it with `ollama pull llama3`")

@@ -1,7 +1,5 @@
 """Whole runs with a judge on an emulated Ollama server, by the command line."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -85,14 +83,11 @@ def test_the_record_names_the_servers_version_and_the_models_digest(judged):
     assert {chat["top_logprobs"] for chat in emulation.chats} == {20}
 
 
-def test_a_server_too_old_for_log_probabilities_is_an_error_before_any_call(judged):
+def test_log_probabilities_that_do_not_come_end_the_run(judged):
     with OllamaEmulation(Script("Yes"), version="0.12.4") as emulation:
         code, record, _, output = judged(emulation, prompt="score/yes_no")
     assert (code, record, emulation.chats) == (4, {}, [])
     assert "judges.main: the prompt is read by log-probabilities, which Ollama gives from 0.12.11 on" in output
-
-
-def test_a_server_that_ignores_the_wish_for_log_probabilities_ends_the_run_at_its_first_reply(judged):
     with OllamaEmulation(Script("Yes"), drops=["logprobs"]) as emulation:
         code, _, rows, output = judged(emulation, prompt="score/yes_no")
     assert (code, rows, len(emulation.chats)) == (4, [], 1)

@@ -1,7 +1,5 @@
 """The emulation, asked by the official client and by ours, with a script and with a real model behind it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -14,6 +12,7 @@ from judgekit import Message, Request, Sampling
 from judgekit_ollama.backend import OllamaBackend, OllamaOptions
 from ollama_emulation import OPTIONS, Llama, OllamaEmulation, Script, Spoken
 from real_model import llama_url
+from tables import each
 
 MESSAGES = [{"role": "user", "content": "Name a colour."}]
 SCHEMA = {"enum": ["yes", "no"]}
@@ -31,71 +30,23 @@ def real():
         yield server
 
 
-def test_the_official_client_reads_a_chat(scripted):
+def test_the_official_client_reads_chats_streams_and_models(scripted):
     answer = ollama.Client(scripted.url).chat("llama3", MESSAGES, options={"temperature": 0, "num_ctx": 512})
     assert answer.message.content == "85"
     assert (answer.done, answer.done_reason) == (True, "stop")
     assert (answer.prompt_eval_count, answer.eval_count) == (7, 1)
     assert answer.total_duration == 2_000_000
-
-
-def test_the_official_client_reads_a_stream(scripted):
     parts = list(ollama.Client(scripted.url).chat("llama3", MESSAGES, stream=True))
     assert "".join(part.message.content for part in parts) == "85"
     assert [part.done for part in parts] == [False, True]
-
-
-def test_the_official_client_reads_thoughts():
-    with OllamaEmulation(Script(lambda *_: Spoken("85", thinking="so")), thinks=True) as server:
-        answer = ollama.Client(server.url).chat("llama3", MESSAGES, think=True)
-    assert answer.message.thinking == "so"
-
-
-def test_the_official_client_reads_models_and_facts(scripted):
     client = ollama.Client(scripted.url)
     [model] = client.list().models
     assert model.model == "llama3:latest"
     assert model.digest == hashlib.sha256(b"llama3:latest").hexdigest()
     assert client.show("llama3").modelinfo["llama.context_length"] == 8192
     assert client.show("llama3").capabilities == ["completion"]
-
-
-@pytest.mark.parametrize(
-    ("ask", "status", "words"),
-    [
-        (lambda client: client.chat("absent", MESSAGES), 404, "model 'absent' not found"),
-        (lambda client: client.show("absent"), 404, "model 'absent' not found"),
-        (lambda client: client.chat("llama3", MESSAGES, think=True), 400, '"llama3" does not support thinking'),
-    ],
-)
-def test_the_official_client_reads_errors(scripted, ask, status, words):
-    with pytest.raises(ollama.ResponseError) as caught:
-        ask(ollama.Client(scripted.url))
-    assert (caught.value.status_code, caught.value.error) == (status, words)
-
-
-def test_the_official_client_reads_a_busy_server():
-    busy = Answer({"error": "server busy, please try again"}, 503)
-    with OllamaEmulation(Script("85"), faults=[busy]) as server, pytest.raises(ollama.ResponseError) as caught:
-        ollama.Client(server.url).chat("llama3", MESSAGES)
-    assert caught.value.status_code == 503
-
-
-def test_a_chat_without_messages_loads_and_unloads(scripted):
-    client = ollama.Client(scripted.url)
     assert client.chat("llama3", []).done_reason == "load"
     assert client.chat("llama3", [], keep_alive=0).done_reason == "unload"
-
-
-@pytest.mark.parametrize(("version", "read"), [("0.12.3", 64), ("0.29.0", 64), ("0.30.9", 34), ("0.33.0", 34)])
-def test_the_emulation_cuts_as_ollama_does_unless_told_not_to(version, read):
-    long = [{"role": "user", "content": "word " * 100}]
-    with OllamaEmulation(Script("85"), version=version) as server:
-        assert ollama.Client(server.url).chat("llama3", long, options={"num_ctx": 64}).prompt_eval_count == read
-
-
-def test_the_official_client_reads_log_probabilities(scripted):
-    client = ollama.Client(scripted.url)
     answer = client.chat("llama3", MESSAGES, logprobs=True, top_logprobs=3)
     [token] = answer.logprobs
     assert (token.token, round(token.logprob, 4)) == ("85", -0.6931)
@@ -103,17 +54,39 @@ def test_the_official_client_reads_log_probabilities(scripted):
     assert client.chat("llama3", MESSAGES).logprobs is None
     *_, streamed, _ = client.chat("llama3", MESSAGES, logprobs=True, top_logprobs=3, stream=True)
     assert streamed.logprobs == answer.logprobs
-
-
-def test_the_official_client_reads_a_refusal_of_too_many_alternatives(scripted):
     with pytest.raises(ollama.ResponseError, match="between 0 and 20") as caught:
         ollama.Client(scripted.url).chat("llama3", MESSAGES, logprobs=True, top_logprobs=21)
     assert caught.value.status_code == 400
 
 
-def test_the_emulations_options_are_among_the_official_clients_or_newer():
+def test_the_official_client_reads_thoughts_and_a_busy_server():
+    with OllamaEmulation(Script(lambda *_: Spoken("85", thinking="so")), thinks=True) as server:
+        answer = ollama.Client(server.url).chat("llama3", MESSAGES, think=True)
+    assert answer.message.thinking == "so"
+    busy = Answer({"error": "server busy, please try again"}, 503)
+    with OllamaEmulation(Script("85"), faults=[busy]) as server, pytest.raises(ollama.ResponseError) as caught:
+        ollama.Client(server.url).chat("llama3", MESSAGES)
+    assert caught.value.status_code == 503
     newer = {"min_p", "draft_num_predict"}
     assert set(ollama.Options.model_fields) >= OPTIONS - newer
+
+
+@each(
+    (lambda client: client.chat("absent", MESSAGES), 404, "model 'absent' not found"),
+    (lambda client: client.show("absent"), 404, "model 'absent' not found"),
+    (lambda client: client.chat("llama3", MESSAGES, think=True), 400, '"llama3" does not support thinking'),
+)
+def test_the_official_client_reads_errors(ask, status, words, scripted):
+    with pytest.raises(ollama.ResponseError) as caught:
+        ask(ollama.Client(scripted.url))
+    assert (caught.value.status_code, caught.value.error) == (status, words)
+
+
+@each(("0.12.3", 64), ("0.29.0", 64), ("0.30.9", 34), ("0.33.0", 34))
+def test_the_emulation_cuts_as_ollama_does_unless_told_not_to(version, read):
+    long = [{"role": "user", "content": "word " * 100}]
+    with OllamaEmulation(Script("85"), version=version) as server:
+        assert ollama.Client(server.url).chat("llama3", long, options={"num_ctx": 64}).prompt_eval_count == read
 
 
 # --- a real model ---
@@ -137,19 +110,13 @@ def test_the_official_client_and_ours_get_the_same_answer(real):
     assert ours.status == {"length": "truncated", "stop": "complete"}[official.done_reason]
 
 
-def test_a_real_model_keeps_to_the_schema(real):
+def test_a_real_model_keeps_to_schema_and_context(real):
     reply = ask(real, "Is it good?", max_new_tokens=8, json_schema=SCHEMA)
     assert reply.status == "complete"
     assert json.loads(reply.text) in ("yes", "no")
-
-
-def test_a_real_models_tokens_are_at_least_the_words(real):
-    """What cut_prompt rests on: no whole prompt is ever taken for a cut one."""
+    # What cut_prompt rests on: no whole prompt is ever taken for a cut one.
     text = "Grade (0-100), s'il vous plaît:  naïve   sesquipedalian\n\n한국어 문장 하나 東京都 🙂 x=1;y=2 a b c"
     assert ask(real, text, max_new_tokens=1).detail == "cut at the token limit"
-
-
-def test_a_real_prompt_that_is_too_long_is_refused(real):
     reply = ask(real, "word " * 200, num_ctx=128)
     assert (reply.status, reply.text) == ("truncated", "")
 

@@ -1,7 +1,5 @@
 """Which key goes where, what preflight finds, and what the record says of the server."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -15,6 +13,7 @@ from judgekit import ConfigError, Message, Request, build_options
 from judgekit.testing import closed_port
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
+from tables import each
 
 ASK = Request(messages=(Message(role="user", content="hi"),))
 KEY = "sk-canary-0123456789abcdef"
@@ -30,13 +29,10 @@ def backend(base_url=None, **options):
     return OpenAIBackend(OpenAIOptions(**{"model": "m", "base_url": base_url, "retries": 0} | options))
 
 
-def test_openai_without_a_key_is_found_before_any_call():
+def test_a_missing_key_is_found_before_any_call():
     [problem] = backend().check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert "no API key for https://api.openai.com/v1: set the environment variable OPENAI_API_KEY" in problem.message
-
-
-def test_a_named_key_must_be_there():
     [problem] = backend("http://127.0.0.1:1/v1", key_env="JUDGE_KEY").check()
     assert problem.exit_code == 4
     assert "JUDGE_KEY" in problem.message
@@ -46,24 +42,18 @@ def sent(fake):
     return [call.headers.get("authorization") for call in fake.calls]
 
 
-def test_openais_key_stays_at_home(monkeypatch):
+def test_keys_go_to_the_server_they_are_for(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-x")
     with OpenAIFake() as fake:
         backend(fake.base_url).generate([ASK])
     assert sent(fake) == [None]
     assert "openai-organization" not in fake.calls[0].headers
-
-
-def test_the_server_that_the_environment_names_gets_the_environments_key(monkeypatch):
     with OpenAIFake(key=KEY) as fake:
         monkeypatch.setenv("OPENAI_BASE_URL", fake.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         assert backend().generate([ASK])[0].text == "50"
     assert sent(fake) == [f"Bearer {KEY}"]
-
-
-def test_a_named_key_goes_to_the_named_server(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     with OpenAIFake(key=KEY) as fake:
         judge = backend(fake.base_url, key_env="JUDGE_KEY")
@@ -71,16 +61,7 @@ def test_a_named_key_goes_to_the_named_server(monkeypatch):
         assert judge.generate([ASK])[0].text == "50"
 
 
-def test_a_wrong_key_is_found_by_preflight_and_never_shown(monkeypatch):
-    monkeypatch.setenv("JUDGE_KEY", KEY)
-    with OpenAIFake(key="another") as fake:
-        [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
-    assert problem.exit_code == 4
-    assert "JUDGE_KEY" in problem.message
-    assert KEY not in problem.message
-
-
-def test_a_key_without_the_scope_to_list_models_passes():
+def test_preflight_finds_or_passes(monkeypatch):
     class Restricted(OpenAIFake):
         def respond(self, call):
             if call.method == "GET":
@@ -90,28 +71,6 @@ def test_a_key_without_the_scope_to_list_models_passes():
     with Restricted() as fake:
         assert backend(fake.base_url).check() == []
 
-
-def test_a_server_that_is_down_is_found_by_preflight():
-    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
-    assert problem.exit_code == 4
-    assert "is the server running" in problem.message
-
-
-@pytest.mark.parametrize("address", ["localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1"])
-def test_an_address_that_is_none(address):
-    [problem] = backend(address).check()
-    assert problem.exit_code == 2
-
-
-def test_azures_old_addresses_get_a_hint(monkeypatch):
-    monkeypatch.setenv("AZURE_KEY", KEY)
-    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
-    [problem] = backend(old, key_env="AZURE_KEY").check()
-    assert problem.exit_code == 2
-    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
-
-
-def test_a_server_need_not_list_its_models():
     class Silent(OpenAIFake):
         def respond(self, call):
             return Answer("nothing here", 404) if call.method == "GET" else super().respond(call)
@@ -120,14 +79,38 @@ def test_a_server_need_not_list_its_models():
         judge = backend(fake.base_url)
         assert judge.check() == []
         assert [line[:2] for line in judge.doctor()][:3] == [("server", True), ("key", None), ("model", None)]
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with OpenAIFake(key="another") as fake:
+        [problem] = backend(fake.base_url, key_env="JUDGE_KEY").check()
+    assert problem.exit_code == 4
+    assert "JUDGE_KEY" in problem.message
+    assert KEY not in problem.message
+    [problem] = backend(f"http://127.0.0.1:{closed_port()}/v1").check()
+    assert problem.exit_code == 4
+    assert "is the server running" in problem.message
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    old = "https://mine.openai.azure.com/openai/deployments/judge?api-version=2024-06-01"
+    [problem] = backend(old, key_env="AZURE_KEY").check()
+    assert problem.exit_code == 2
+    assert "https://NAME.openai.azure.com/openai/v1, without api-version" in problem.message
 
 
-def test_doctor_says_whether_the_model_is_there():
+@each("localhost:8000", "ftp://x/v1", "https://u:p@x/v1", "https://x/v1?key=1")
+def test_an_address_that_is_none(address):
+    [problem] = backend(address).check()
+    assert problem.exit_code == 2
+
+
+def test_doctor_says_what_the_server_has():
     with OpenAIFake(models=["a", "m"]) as fake:
         *_, (_, good, words) = backend(fake.base_url, model="x").doctor()
         assert fake.bodies == []
     assert good is False
     assert words == "x is not listed; the server has a, m"
+    with OpenAIFake([failure(500, "out of memory")]) as fake:
+        *_, last, _ = backend(fake.base_url).doctor()
+    assert last[:2] == ("answer", False)
+    assert "out of memory" in last[2]
 
 
 LOGPROBS = [{"token": "{", "logprob": -0.1, "bytes": [123], "top_logprobs": [{"token": "{", "logprob": -0.1}]}]
@@ -167,13 +150,6 @@ def test_doctor_says_all_that_the_model_cannot_do():
     assert found["batches"] == (None, "not offered")
 
 
-def test_doctor_says_why_there_is_no_answer():
-    with OpenAIFake([failure(500, "out of memory")]) as fake:
-        *_, last, _ = backend(fake.base_url).doctor()
-    assert last[:2] == ("answer", False)
-    assert "out of memory" in last[2]
-
-
 def test_the_organisation_goes_where_the_environment_says(monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org-x")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-y")
@@ -202,7 +178,7 @@ def test_llama_cpp_without_the_option_for_repeatable_replies_is_a_warning():
     assert found["repeatable"][0] is None
 
 
-def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
+def test_identity_has_no_key_and_unknown_options_are_refused(monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     judge = backend("http://127.0.0.1:4321/v1", key_env="JUDGE_KEY", extra={"reasoning_effort": "low"})
     identity = judge.identity()
@@ -215,17 +191,14 @@ def test_identity_holds_what_can_change_an_answer_and_no_key(monkeypatch):
         "extra": {"reasoning_effort": "low"},
     }
     assert KEY not in json.dumps(identity)
+    with pytest.raises(ValidationError, match="temprature"):
+        OpenAIOptions(model="m", temprature=0)
 
 
-@pytest.mark.parametrize("extra", [{"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True}])
+@each({"messages": []}, {"temperature": 1}, {"stream": True}, {"logprobs": True})
 def test_extra_cannot_replace_what_the_request_sets(extra):
     with pytest.raises(ValidationError, match="cannot stand in `extra`"):
         OpenAIOptions(model="m", extra=extra)
-
-
-def test_unknown_options_are_refused():
-    with pytest.raises(ValidationError, match="temprature"):
-        OpenAIOptions(model="m", temprature=0)
 
 
 def test_the_plugin_modules_load_nothing_heavy():

@@ -1,7 +1,5 @@
 """Many requests by the Batch API: whatever happens to it, each call gets its own reply or a typed failure."""
 
-from __future__ import annotations
-
 import json
 import time
 
@@ -27,6 +25,7 @@ from judgekit_openai import batch_api, batching
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from lone_caller import LoneCaller
 from openai_fake import Answer, OpenAIFake, completion, failure, refuse_parameter
+from tables import each
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}}
 
@@ -63,7 +62,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(batch_api, "_FIRST_PAUSE", 0.01)
 
 
-def test_replies_come_by_name_in_the_order_of_the_requests():
+def test_replies_come_by_name_in_the_order_of_the_requests_and_alike():
     with OpenAIFake(echo) as fake:
         judge = backend(fake)
         assert texts(judge.generate(QUESTIONS)) == ANSWERS
@@ -72,9 +71,6 @@ def test_replies_come_by_name_in_the_order_of_the_requests():
     assert [(line["method"], line["url"]) for line in lines] == [("POST", "/v1/chat/completions")] * 3
     assert len({line["custom_id"] for line in lines}) == 3
     assert fake.bodies == [], "nothing is asked live"
-
-
-def test_a_batch_has_the_bodies_of_live_calls_and_their_identity():
     with OpenAIFake(echo) as fake:
         live = backend(fake, mode="live")
         live.generate(QUESTIONS)
@@ -82,9 +78,6 @@ def test_a_batch_has_the_bodies_of_live_calls_and_their_identity():
         batch.generate(QUESTIONS)
         assert [line["body"] for line in fake.batches.lines[0]] == fake.bodies
         assert batch.identity() == live.identity()
-
-
-def test_equal_requests_are_lines_of_their_own():
     replies = iter("abc")
     with OpenAIFake(lambda body: next(replies)) as fake:
         found = backend(fake).generate([request("same")] * 3)
@@ -139,7 +132,7 @@ def test_a_refused_parameter_is_left_out_and_only_the_refused_lines_are_sent_aga
     assert again[0].notes == (note,), "remembered"
 
 
-def test_a_refused_schema_gives_way_step_by_step():
+def test_refusals_give_way_or_end():
     def only_words(body):
         if "response_format" in body:
             return failure(400, f"response_format {body['response_format']['type']} is not supported")
@@ -150,9 +143,6 @@ def test_a_refused_schema_gives_way_step_by_step():
     assert reply.text == '{"score": 4}'
     assert reply.notes == ("the server refused a JSON schema; asked with response_format none",)
     assert len(fake.batches.created) == 3
-
-
-def test_a_refusal_that_nothing_can_be_done_about_ends():
     with OpenAIFake([refuse_parameter("messages")]) as fake:
         [reply] = backend(fake).generate([request("x")])
     assert (reply.status, len(fake.batches.created)) == ("error", 1)
@@ -174,7 +164,7 @@ def test_log_probabilities_in_a_batch_and_their_absence():
 # --- what can become of a batch ---
 
 
-@pytest.mark.parametrize("fate", ["expired", "cancelled"])
+@each("expired", "cancelled")
 def test_lines_that_were_not_worked_on_are_typed(fate):
     with OpenAIFake(echo) as fake:
         fake.batches.ends_as = fate
@@ -184,7 +174,7 @@ def test_lines_that_were_not_worked_on_are_typed(fate):
     assert (replies[1].status, replies[1].detail) == ("error", f"batch_{fate}: This request was not executed.")
 
 
-@pytest.mark.parametrize("word", ["Canceled", "COMPLETED"])
+@each("Canceled", "COMPLETED")
 def test_other_servers_spell_the_end_in_other_ways(word):
     with OpenAIFake(echo) as fake:
         fake.batches.ends_as = word
@@ -199,13 +189,10 @@ def test_a_line_without_any_result_is_typed():
     assert replies[1].detail == "the batch batch_0000 ended as completed, without a result for this call"
 
 
-@pytest.mark.parametrize(
-    ("code", "error", "words"),
-    [
-        ("token_limit_exceeded", BackendError, "Enough is enough; a smaller batch_size may fit the limit"),
-        ("billing_hard_limit_reached", QuotaError, "Enough is enough"),
-        ("invalid_json_line", BackendError, "batch_0000 was refused: Enough is enough"),
-    ],
+@each(
+    ("token_limit_exceeded", BackendError, "Enough is enough; a smaller batch_size may fit the limit"),
+    ("billing_hard_limit_reached", QuotaError, "Enough is enough"),
+    ("invalid_json_line", BackendError, "batch_0000 was refused: Enough is enough"),
 )
 def test_a_batch_that_is_refused_as_a_whole_says_so_in_the_servers_words(code, error, words):
     with OpenAIFake(echo) as fake:
@@ -216,12 +203,9 @@ def test_a_batch_that_is_refused_as_a_whole_says_so_in_the_servers_words(code, e
     assert len(fake.batches.created) == 1
 
 
-def test_when_every_line_says_that_the_model_is_not_there_that_is_the_error():
+def test_a_server_without_batches_or_models_is_found():
     with OpenAIFake(echo, models=["other"]) as fake, pytest.raises(BackendError, match="no model 'm'"):
         backend(fake).generate(QUESTIONS)
-
-
-def test_a_server_without_batches_is_found_by_preflight_and_by_asking():
     with OpenAIFake(echo) as fake:
         fake.batches = None
         [problem] = backend(fake).check()
@@ -230,9 +214,6 @@ def test_a_server_without_batches_is_found_by_preflight_and_by_asking():
         with pytest.raises(BackendError, match="offers no Batch API"):
             backend(fake).generate(QUESTIONS)
         assert backend(fake, mode="live").check() == []
-
-
-def test_preflight_creates_nothing():
     with OpenAIFake(echo) as fake:
         assert backend(fake).check() == []
         fake.batches.lists = False
@@ -240,8 +221,8 @@ def test_preflight_creates_nothing():
     assert (fake.batches.created, fake.batches.files) == ([], {})
 
 
-@pytest.mark.parametrize(("bound", "most"), [("MOST_LINES", 2), ("MOST_BYTES", 500)])
-def test_what_is_too_much_for_one_file_goes_into_several(monkeypatch, bound, most):
+@each(("MOST_LINES", 2), ("MOST_BYTES", 500))
+def test_what_is_too_much_for_one_file_goes_into_several(bound, most, monkeypatch):
     monkeypatch.setattr(batching, bound, most)
     with OpenAIFake(echo) as fake:
         assert texts(backend(fake).generate([*QUESTIONS, *map(request, ("four", "five"))])) == [
@@ -325,7 +306,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path, monkeypatch):
     assert len(fake.batches.created) == 2
 
 
-@pytest.mark.parametrize("lists", [True, False])
+@each(True, False)
 def test_a_creation_whose_answer_is_lost_is_looked_for_before_it_is_tried_again(lists):
     with OpenAIFake(echo) as fake:
         respond = fake.respond
@@ -349,7 +330,7 @@ def test_a_creation_whose_answer_is_lost_is_looked_for_before_it_is_tried_again(
     assert len(fake.batches.created) == 1, "never twice"
 
 
-def test_a_creation_that_was_turned_away_is_tried_again():
+def test_a_creation_is_tried_again_or_refused():
     with OpenAIFake(echo) as fake:
         respond = fake.respond
         turns = [failure(429, "slow down", code="rate_limit_exceeded"), failure(503, "busy")]
@@ -360,9 +341,6 @@ def test_a_creation_that_was_turned_away_is_tried_again():
         fake.respond = busy
         assert texts(backend(fake).generate(QUESTIONS)) == ANSWERS
     assert len(fake.batches.created) == 1
-
-
-def test_a_creation_that_is_refused_is_the_error():
     with OpenAIFake(echo) as fake:
         respond = fake.respond
         no = failure(400, "The endpoint is not allowed for this project.")
@@ -440,7 +418,7 @@ def test_another_name_is_another_call(tmp_path):
     assert len(fake.batches.created) == 2
 
 
-def test_what_failed_in_a_finished_batch_is_asked_again_by_the_next_start(tmp_path):
+def test_what_failed_is_asked_again_by_the_next_start(tmp_path):
     with OpenAIFake(echo) as fake:
         fake.batches.fate = lambda line: "expired" if line["body"]["messages"][0]["content"] == "two" else ""
         first = backend(fake).carry_out(QUESTIONS, errand(tmp_path))
@@ -449,9 +427,6 @@ def test_what_failed_in_a_finished_batch_is_asked_again_by_the_next_start(tmp_pa
         assert texts(backend(fake).carry_out([QUESTIONS[1]], errand(tmp_path, "b"))) == ["TWO"]
         assert texts(backend(fake).carry_out(QUESTIONS, errand(tmp_path))) == ANSWERS
     assert [len(lines) for lines in fake.batches.lines] == [3, 1]
-
-
-def test_all_lines_of_a_finished_batch_failed_and_it_is_asked_again(tmp_path):
     for folder in (tmp_path, None):
         with OpenAIFake(echo) as fake:
             fake.batches.fate = lambda line: "expired"
@@ -544,7 +519,7 @@ def called(fake, folder, **settings):
         return list(caller.calls("generate", map(Call, QUESTIONS)))
 
 
-def test_limits_are_for_chat_completions_and_not_for_batches(tmp_path):
+def test_limits_and_budgets_count_lines(tmp_path):
     with OpenAIFake(echo) as fake:
         slow = Limits(requests_per_minute=1, tokens_per_minute=1)
         start = time.monotonic()
@@ -552,9 +527,6 @@ def test_limits_are_for_chat_completions_and_not_for_batches(tmp_path):
             assert texts(called(fake, tmp_path, limits=slow, namespace=namespace)) == ANSWERS
         assert time.monotonic() - start < 20
     assert len(fake.batches.created) == 3
-
-
-def test_a_budget_counts_every_line_and_sends_no_batch_that_it_has_no_room_for(tmp_path):
     with OpenAIFake(echo) as fake:
         budget = Budget(BudgetConfig(calls=5))
         assert texts(called(fake, tmp_path, budget=budget)) == ANSWERS

@@ -1,20 +1,16 @@
 """Whole runs by the Batch API: real processes, real signals, one server that counts what was submitted."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import signal
 import sqlite3
 import subprocess
 import time
-from pathlib import Path
-
-import pytest
 
 import scoring
 from judgekit.cli import execute
 from openai_fake import OpenAIFake, refuse_parameter
+from tables import each
 
 CALLS = 30
 
@@ -24,7 +20,7 @@ def grade(body):
     return str(hashlib.sha256(body["messages"][-1]["content"].encode()).digest()[0] % 101)
 
 
-def prepare(folder: Path, fake: OpenAIFake, **options) -> list[str]:
+def prepare(folder, fake, **options):
     folder.mkdir(exist_ok=True)
     command = scoring.prepare(folder, fake.base_url, CALLS, 4)
     given = {"mode": "batch", "poll": 0.2} | options
@@ -34,12 +30,12 @@ def prepare(folder: Path, fake: OpenAIFake, **options) -> list[str]:
     return command
 
 
-def record(folder: Path) -> bytes:
+def record(folder):
     (path,) = folder.glob("runs/*/record.json")
     return path.read_bytes()
 
 
-def started(command: list[str], fake: OpenAIFake, looks: int = 3) -> subprocess.Popen[str]:
+def started(command, fake, looks=3):
     """The run, once it has looked at its batch so many times."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -50,13 +46,13 @@ def started(command: list[str], fake: OpenAIFake, looks: int = 3) -> subprocess.
     return process
 
 
-def run(command: list[str]) -> int:
+def run(command):
     """In this process, which has the libraries loaded: the exit code."""
     return execute(command[command.index("run") :])
 
 
-@pytest.mark.parametrize("notes", ["kept", "lost"])
-def test_killed_while_waiting_the_same_command_goes_on_with_the_same_batch(tmp_path: Path, notes: str) -> None:
+@each("kept", "lost")
+def test_killed_while_waiting_the_same_command_goes_on_with_the_same_batch(notes, tmp_path):
     with OpenAIFake(grade) as fake:
         fake.batches.held = True
         command = prepare(tmp_path / "killed", fake)
@@ -77,7 +73,7 @@ def test_killed_while_waiting_the_same_command_goes_on_with_the_same_batch(tmp_p
     assert json.loads(record(tmp_path / "other"))["status"] == "complete"
 
 
-def test_killed_before_all_replies_were_committed_nothing_is_asked_twice(tmp_path: Path) -> None:
+def test_killed_before_all_replies_were_committed_nothing_is_asked_twice(tmp_path):
     """The death in the middle of the commits is played by taking half of the replies out of the ledger again."""
     with OpenAIFake(grade) as fake:
         command = prepare(tmp_path, fake)
@@ -94,7 +90,7 @@ def test_killed_before_all_replies_were_committed_nothing_is_asked_twice(tmp_pat
         assert len(fake.batches.created) == 2, "a fresh run asks anew"
 
 
-def test_ctrl_c_while_waiting_ends_soon_and_loses_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_while_waiting_ends_soon_and_loses_nothing(tmp_path):
     with OpenAIFake(grade) as fake:
         fake.batches.held = True
         command = [part if part != "none" else "plain" for part in prepare(tmp_path, fake)]
@@ -112,7 +108,7 @@ def test_ctrl_c_while_waiting_ends_soon_and_loses_nothing(tmp_path: Path) -> Non
     assert len(fake.batches.created) == 1
 
 
-def test_what_the_model_refused_is_in_the_record_and_on_the_screen(tmp_path: Path, capsys) -> None:
+def test_what_the_model_refused_is_in_the_record_and_on_the_screen(tmp_path, capsys):
     with OpenAIFake(lambda body: refuse_parameter("seed") if "seed" in body else grade(body)) as fake:
         assert run(prepare(tmp_path, fake)) == 0
     assert json.loads(record(tmp_path))["notes"] == {"judges.main: seed was refused by the server and left out": CALLS}
@@ -122,7 +118,7 @@ def test_what_the_model_refused_is_in_the_record_and_on_the_screen(tmp_path: Pat
     assert [len(lines) for lines in fake.batches.lines] == [CALLS, CALLS]
 
 
-def test_all_that_was_not_understood_is_asked_again_in_one_batch(tmp_path: Path) -> None:
+def test_all_that_was_not_understood_is_asked_again_in_one_batch(tmp_path):
     with OpenAIFake(lambda body: "well" if int(grade(body)) % 2 else grade(body)) as fake:
         command = prepare(tmp_path, fake)
         assert run(command) == 0
@@ -132,7 +128,7 @@ def test_all_that_was_not_understood_is_asked_again_in_one_batch(tmp_path: Path)
     assert 0 < again[0] < CALLS
 
 
-def test_a_judge_with_a_mode_of_its_own_takes_batches_too(tmp_path: Path) -> None:
+def test_a_judge_with_a_mode_of_its_own_takes_batches_too(tmp_path):
     with OpenAIFake(grade) as fake:
         command = prepare(tmp_path, fake, mode="grade", batch="true")
         config = tmp_path / "judgekit.yaml"
@@ -141,14 +137,14 @@ def test_a_judge_with_a_mode_of_its_own_takes_batches_too(tmp_path: Path) -> Non
     assert (len(fake.batches.created), fake.bodies) == (1, [])
 
 
-def test_the_modes_share_the_ledger(tmp_path: Path) -> None:
+def test_the_modes_share_the_ledger(tmp_path):
     with OpenAIFake(grade) as fake:
         assert run(prepare(tmp_path, fake)) == 0
         assert run(prepare(tmp_path, fake, mode="live")) == 0
     assert (len(fake.batches.created), fake.bodies) == (1, [])
 
 
-def test_lines_that_failed_make_the_run_incomplete_and_are_asked_again(tmp_path: Path, capsys) -> None:
+def test_lines_that_failed_make_the_run_incomplete_and_are_asked_again(tmp_path, capsys):
     with OpenAIFake(grade) as fake:
         fake.batches.fate = lambda line: "expired" if int(grade(line["body"])) % 3 == 0 else ""
         command = prepare(tmp_path, fake)
@@ -161,7 +157,7 @@ def test_lines_that_failed_make_the_run_incomplete_and_are_asked_again(tmp_path:
     assert 0 < again < CALLS
 
 
-def test_a_refused_batch_ends_the_run_with_the_servers_words(tmp_path: Path, capsys) -> None:
+def test_a_refused_batch_ends_the_run_with_the_servers_words(tmp_path, capsys):
     with OpenAIFake(grade) as fake:
         fake.batches.refusal = ("token_limit_exceeded", "Enqueued token limit reached for gpt-fake.")
         assert run(prepare(tmp_path, fake)) == 4

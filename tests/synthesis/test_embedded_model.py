@@ -4,8 +4,6 @@ By hand, to see the yields: `python -m pytest tests/synthesis/test_embedded_mode
 idle machine with two cores, and up to an hour on a busy one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -15,7 +13,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -26,12 +23,12 @@ AGAIN = 5  # items that are made once more from nothing, without a kill
 MODEL = ["--backend", "local", "--set", "threads=1", "--set", "temperature=0.6", "--form", "open", "--seed", "1"]
 
 
-def command(work: list[str], home: Path, into: Path, keep: int, *more: str) -> list[str]:
+def command(work, home, into, keep, *more):
     ends = ["--home", str(home), "--into", str(into), "--keep", str(keep), "--progress", "none", *more]
     return [sys.executable, "-m", "judgekit", "data", *work, *ends]
 
 
-def committed(home: Path) -> dict[str, float]:
+def committed(home):
     """When each call in the ledger was committed, by its key."""
     path = home / "ledger.sqlite"
     if not path.is_file():
@@ -45,7 +42,7 @@ def committed(home: Path) -> dict[str, float]:
         db.close()
 
 
-def finish(command: list[str]) -> tuple[str, int]:
+def finish(command):
     """What a start says, and how many calls it made."""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,7 +51,7 @@ def finish(command: list[str]) -> tuple[str, int]:
     return done.stdout, int(calls[1].replace(",", ""))
 
 
-def killed_and_started_again(work: list[str], folder: Path, kill_after: int) -> None:
+def killed_and_started_again(work, folder, kill_after):
     home, into = folder / "home", folder / "made.json"
     process = subprocess.Popen(command(work, home, into, KEEP), start_new_session=True, stdout=subprocess.DEVNULL)
     while len(committed(home)) < kill_after:
@@ -85,7 +82,7 @@ def killed_and_started_again(work: list[str], folder: Path, kill_after: int) -> 
 
 
 @pytest.fixture
-def seeds(checkout: Path) -> str:
+def seeds(checkout):
     gguf()
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
     return str(checkout / "examples" / "synthesis" / "seeds.json")
@@ -93,13 +90,13 @@ def seeds(checkout: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_self_instruct(seeds: str, tmp_path: Path) -> None:
+def test_self_instruct(seeds, tmp_path):
     killed_and_started_again(["self-instruct", "--seeds", seeds, *MODEL, "--batch", "4"], tmp_path, 60)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_evolve(seeds: str, tmp_path: Path) -> None:
+def test_evolve(seeds, tmp_path):
     """The gain of a change by its words: asked, the model calls nearly every pair of tasks the same."""
     work = ["evolve", seeds, *MODEL, "--gain", "words", "--rounds", "8", "--batch", "8"]
     killed_and_started_again(work, tmp_path, 60)

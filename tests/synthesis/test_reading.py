@@ -1,6 +1,5 @@
 """What models write, read without guessing; and the rules, each on a case of its own."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,34 +8,14 @@ import judgekit.data
 from judgekit_synthesis import filters
 from judgekit_synthesis.novelty import Novelty
 from judgekit_synthesis.reading import Instance, added, instances, numbered, opened, yes_or_no
+from tables import each
 
 
-def test_a_numbered_list_is_read_line_by_line() -> None:
+def test_what_models_write_is_read_and_ruled():
     text = "Sure!\n9. Name  a tree.\n10) Rank\n\n Task 11: Plan a day.\nand more\n과제 12. 나무를 설명하세요."
     assert numbered(text) == ["Name a tree.", "Rank", "Plan a day.", "나무를 설명하세요."]
     assert numbered(text, cut=True) == ["Name a tree.", "Rank", "Plan a day."]
     assert numbered("no list") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("Yes.", True),
-        (" no\n\nTask", False),
-        ("**YES**", True),
-        ("예", True),
-        ("아니요.", False),
-        ("", None),
-        ("nothing", None),
-        ("It depends: yes", None),
-        ("yesterday", None),
-    ],
-)
-def test_yes_or_no_is_what_a_reply_begins_with(text: str, found: bool | None) -> None:
-    assert yes_or_no(text) is found
-
-
-def test_examples_in_both_orders() -> None:
     assert instances("Input: a\nOutput: b\nb2\n") == [Instance("a", "b\nb2")]
     assert instances("Task: t\nInput: (none)\nOutput: b\n\nTask: u\nInput: c\nOutput: d") == [Instance("", "b")]
     assert instances("Output: b") == [Instance("", "b")]
@@ -45,9 +24,6 @@ def test_examples_in_both_orders() -> None:
     labelled = instances("Output: good\nInput: a\n\nOutput: bad\nInput: b", labelled=True)
     assert labelled == [Instance("a", "good"), Instance("b", "bad")]
     assert instances("Output: good", labelled=True) == [], "a label without what it is the label of"
-
-
-def test_an_open_turn_is_completed_whether_it_comes_back_or_not() -> None:
     turn = judgekit.Message(role="assistant", content="1. One\n2.")
     request = judgekit.Request(messages=(judgekit.Message(role="user", content="List."), turn))
     for text in (" Two\n3. Three", "1. One\n2. Two\n3. Three", "Two\n3. Three"):
@@ -56,35 +32,6 @@ def test_an_open_turn_is_completed_whether_it_comes_back_or_not() -> None:
         assert added(request, reply).strip() == "Two\n3. Three"
     plain = judgekit.Request(messages=(judgekit.Message(role="user", content="List."),))
     assert opened(plain, judgekit.Reply(text="1. x")) == added(plain, judgekit.Reply(text="1. x")) == "1. x"
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("Name two old trees.", ""),
-        ("Name trees.", "task too short"),
-        ("word " * 21, "task too long"),
-        ("Describe the image of a house.", "task with the word 'image'"),
-        ("Describe the imagery of a poem.", ""),
-        ("Write a program that sorts numbers.", "task asks for a program of any kind"),
-        ("- name two old trees", "task begins with punctuation"),
-        ("늙은 나무 두 그루를 대세요", "task in another script than the seeds"),
-    ],
-)
-def test_every_rule_for_tasks(text: str, fault: str) -> None:
-    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
-    assert filters.task_fault(text, (4, 20), pattern, ascii_only=True) == fault
-
-
-def test_korean_tasks_are_fine_where_the_seeds_are_korean() -> None:
-    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
-    korean = "늙은 나무 두 그루를 대세요"
-    assert not filters.begin_in_ascii([korean, "Name a tree."])
-    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
-    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
-
-
-def test_every_rule_for_examples() -> None:
     assert filters.instance_fault(Instance("a", "b"), "Do.") == ""
     assert filters.instance_fault(Instance("a", " "), "Do.") == "no output"
     assert filters.instance_fault(Instance("A ", "a."), "Do.") == "output equals input"
@@ -93,9 +40,6 @@ def test_every_rule_for_examples() -> None:
     same, other = Instance("a", "b"), Instance("A", "c")
     assert filters.without_conflicts([same, same]) == ([same], 0)
     assert filters.without_conflicts([same, other, Instance("d", "e")]) == ([Instance("d", "e")], 2)
-
-
-def test_the_elimination_rules() -> None:
     assert filters.answer_fault("It is, and of the!") == filters.answer_fault("...") != ""
     assert filters.answer_fault("I am sorry, I cannot.") == "response says sorry"
     assert filters.answer_fault("She said sorry. " + "Then they walked home together. " * 20) == ""
@@ -104,13 +48,48 @@ def test_the_elimination_rules() -> None:
     assert not filters.copied("Describe a prompt reply that was given.")
     assert filters.adds_words("Name a tree.", "Name a tall tree in Spain.")
     assert not filters.adds_words("Name a tree.", "Please name the tree.")
+    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
+    korean = "늙은 나무 두 그루를 대세요"
+    assert not filters.begin_in_ascii([korean, "Name a tree."])
+    assert filters.task_fault(korean, (4, 20), pattern, ascii_only=False) == ""
+    assert "'사진'" in filters.task_fault("나무 사진을 보고 설명해 주세요", (4, 20), pattern, ascii_only=False)
+
+
+@each(
+    ("Yes.", True),
+    (" no\n\nTask", False),
+    ("**YES**", True),
+    ("예", True),
+    ("아니요.", False),
+    ("", None),
+    ("nothing", None),
+    ("It depends: yes", None),
+    ("yesterday", None),
+)
+def test_yes_or_no_is_what_a_reply_begins_with(text, found):
+    assert yes_or_no(text) is found
+
+
+@each(
+    ("Name two old trees.", ""),
+    ("Name trees.", "task too short"),
+    ("word " * 21, "task too long"),
+    ("Describe the image of a house.", "task with the word 'image'"),
+    ("Describe the imagery of a poem.", ""),
+    ("Write a program that sorts numbers.", "task asks for a program of any kind"),
+    ("- name two old trees", "task begins with punctuation"),
+    ("늙은 나무 두 그루를 대세요", "task in another script than the seeds"),
+)
+def test_every_rule_for_tasks(text, fault):
+    pattern = filters.forbidden_pattern(filters.FORBIDDEN)
+    assert filters.task_fault(text, (4, 20), pattern, ascii_only=True) == fault
 
 
 WORDS = st.lists(st.sampled_from("abcdef"), max_size=7).map(" ".join)
 
 
 @given(st.lists(WORDS, max_size=8), WORDS, st.sampled_from([0.3, 0.5, 0.7, 1.0]))
-def test_the_index_finds_what_comparing_with_each_finds(texts: list[str], asked: str, threshold: float) -> None:
+def test_the_index_finds_what_comparing_with_each_finds(texts, asked, threshold):
     known = Novelty(threshold)
     for text in texts:
         known.add(text)

@@ -1,7 +1,5 @@
 """`judgekit data reflect`: pairs from a run's verdicts, and from responses written again; DPO reads them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 import judgekit
 import judgekit.statistics
 from judgekit.cli import execute
-from openai_fake import OpenAIFake
+from tables import each
 
 ITEMS = [
     {"id": f"i{n}", "instruction": f"Say {word}.", "output": word, "first": first, "second": second}
@@ -39,7 +37,7 @@ reports: [json]
 
 
 @pytest.fixture
-def run(here: Path) -> Path:
+def run(here):
     Path("items.json").write_text(json.dumps(ITEMS))
     Path("judgekit.yaml").write_text(RUN)
     assert execute(["run"]) == 0
@@ -47,16 +45,16 @@ def run(here: Path) -> Path:
     return folder
 
 
-def pairs(path: str = "pairs.json") -> list[dict[str, Any]]:
+def pairs(path="pairs.json"):
     found: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
     return found
 
 
-def reflect(source: Path | str, *more: str) -> int:
+def reflect(source, *more):
     return execute(["data", "reflect", str(source), "--into", "pairs.json", *more])
 
 
-def test_the_better_response_of_a_run_is_chosen(run: Path, capsys: Any) -> None:
+def test_the_better_response_of_a_run_is_chosen(run, capsys):
     assert reflect(run, "--metric", "f1") == 0
     found = {pair["id"]: (pair["chosen"], pair["rejected"], pair["chosen_system"]) for pair in pairs()}
     assert found == {"i0": ("red", "blue", "a"), "i1": ("big", "large", "b"), "i4": ("two words", "two", "a")}
@@ -67,18 +65,18 @@ def test_the_better_response_of_a_run_is_chosen(run: Path, capsys: Any) -> None:
     assert "calls made" not in out
 
 
-def test_a_margin_leaves_out_small_differences(run: Path, capsys: Any) -> None:
+def test_a_margin_leaves_out_small_differences(run, capsys):
     assert reflect(run, "--metric", "f1", "--margin", "0.5") == 0
     assert [pair["id"] for pair in pairs()] == ["i0", "i1"]
     assert "1 left out: a difference below the margin" in capsys.readouterr().out
 
 
-def test_dpo_reads_the_pairs(run: Path) -> None:
+def test_dpo_reads_the_pairs(run):
     pytest.importorskip("torch")
     from judgekit_gpt2.preferences import read_pairs
 
     class Bytes:
-        def encode(self, text: str) -> list[int]:
+        def encode(self, text):
             return list(text.encode())
 
     assert reflect(run, "--metric", "f1") == 0
@@ -87,7 +85,7 @@ def test_dpo_reads_the_pairs(run: Path) -> None:
     assert bytes(read[0].chosen.ids[len("Say red.") :]) == b"red"
 
 
-def view(rows: list[judgekit.Row], repeats: dict[str, int], higher: bool = True) -> judgekit.RunView:
+def view(rows, repeats, higher=True):
     """A run by its rows alone."""
     scale = judgekit.Scale(label="s", low=0, high=100, higher_is_better=higher)
     interval = judgekit.statistics.Interval(method="none", low=None, high=None)
@@ -106,21 +104,21 @@ def view(rows: list[judgekit.Row], repeats: dict[str, int], higher: bool = True)
     return judgekit.RunView(record, [judgekit.Sample(id="1", instruction="Do.")], responses, rows)
 
 
-def row(system: str, repeat: int, value: float | None, opponent: str = "", judge_repeat: int = 0) -> judgekit.Row:
+def row(system, repeat, value, opponent="", judge_repeat=0):
     return judgekit.Row(
         metric="m", system=system, sample_id="1", repeat=repeat, judge_repeat=judge_repeat, opponent=opponent,
         status="unparsed" if value is None else "scored", value=value,
     )  # fmt: skip
 
 
-def chosen(view: judgekit.RunView, **given: Any) -> tuple[list[tuple[str, str]], dict[str, int]]:
+def chosen(view, **given):
     from judgekit_synthesis.pairs import pairs_of
 
     tally = pairs_of(view, "m", view.record.systems, given.get("margin", 0.0))
     return [(str(pair["chosen"]), str(pair["rejected"])) for pair in tally.kept], dict(tally.rejected)
 
 
-def test_repeats_are_responses_of_their_own_and_judge_repeats_are_averaged() -> None:
+def test_repeats_and_comparisons_give_pairs():
     rows = [row("a", 0, 10), row("a", 0, 90, judge_repeat=1), row("a", 1, 60), row("b", 0, 55)]
     found = view(rows, {"a": 2, "b": 1})
     assert chosen(found) == ([("a1", "a0")], {})
@@ -129,26 +127,20 @@ def test_repeats_are_responses_of_their_own_and_judge_repeats_are_averaged() -> 
     )  # fmt: skip
     assert chosen(view(rows, {"a": 2, "b": 1}, higher=False)) == ([("a0", "a1")], {})
     assert chosen(view([row("a", 0, 5)], {"a": 1})) == ([], {"a single response": 1})
-
-
-def test_a_comparison_gives_its_winner() -> None:
     rows = [row("a", 0, 0.25, "b"), row("a", 1, 0.5, "b"), row("a", 2, 1.0, "b")]
     found = view(rows, {"a": 3, "b": 2})
     assert chosen(found) == ([("b0", "a0"), ("a2", "b0")], {"a tie": 1})
     assert chosen(found, margin=0.6) == ([("a2", "b0")], {"a tie": 1, "a difference below the margin": 1})
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        ([], "name the metric: --metric (there are: f1, exact)"),
-        (["--metric", "f2"], "no metric is named 'f2'"),
-        (["--metric", "f1", "--system", "c"], "no system is named 'c' (there are: a, b)"),
-        (["--metric", "f1", "--margin", "2"], "no pair is left"),
-        (["--metric", "f1", "--backend", "openai"], "a run has its verdicts"),
-    ],
+@each(
+    ([], "name the metric: --metric (there are: f1, exact)"),
+    (["--metric", "f2"], "no metric is named 'f2'"),
+    (["--metric", "f1", "--system", "c"], "no system is named 'c' (there are: a, b)"),
+    (["--metric", "f1", "--margin", "2"], "no pair is left"),
+    (["--metric", "f1", "--backend", "openai"], "a run has its verdicts"),
 )
-def test_what_is_refused_of_a_run(run: Path, more: list[str], said: str, capsys: Any) -> None:
+def test_what_is_refused_of_a_run(more, said, run, capsys):
     assert reflect(run, *more) == 2
     assert said in capsys.readouterr().err
     assert not Path("pairs.json").exists()
@@ -158,14 +150,12 @@ def test_what_is_refused_of_a_run(run: Path, more: list[str], said: str, capsys:
 
 
 @pytest.fixture
-def judge(server: OpenAIFake) -> list[str]:
+def judge(server):
     return ["--judge", "openai", "--judge-set", "model=m", "--judge-set", f"base_url={server.base_url}",
             "--judge-set", "mode=reason_json"]  # fmt: skip
 
 
-def test_a_response_is_replaced_where_the_judge_finds_the_new_one_better(
-    here: Path, server: OpenAIFake, writer: list[str], judge: list[str], capsys: Any
-) -> None:
+def test_a_response_is_replaced_where_the_judge_finds_the_new_one_better(here, server, writer, judge, capsys):
     assert reflect("seeds.json", *writer, *judge) == 0
     told = json.loads(Path("pairs.report.json").read_text("utf-8"))
     seeds = {seed["id"]: seed for seed in pairs("seeds.json")}
@@ -180,9 +170,7 @@ def test_a_response_is_replaced_where_the_judge_finds_the_new_one_better(
     assert not any("for comparison" in text for text in graded), "the judge is not told which response was there before"
 
 
-def test_a_budget_ends_it_early_and_the_margin_counts(
-    here: Path, server: OpenAIFake, writer: list[str], judge: list[str]
-) -> None:
+def test_a_budget_ends_it_early_and_the_margin_counts(here, server, writer, judge):
     assert reflect("seeds.json", *writer, *judge) == 0
     whole, asked = pairs(), len(server.bodies)
     Path("pairs.json").unlink()
@@ -199,22 +187,19 @@ def test_a_budget_ends_it_early_and_the_margin_counts(
     assert pairs() == [pair for pair in whole if pair["margin"] >= 30]
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--backend", "openai"], "name a --backend that improves and a --judge that scores"),
-        (["--metric", "f1"], "are for the folder of a run"),
-        (
-            ["--backend", "openai", "--set", "model=m", "--judge", "local", "--judge-set", "mode=likelihood_ratio"],
-            "needs",
-        ),
-    ],
+@each(
+    (["--backend", "openai"], "name a --backend that improves and a --judge that scores"),
+    (["--metric", "f1"], "are for the folder of a run"),
+    (
+        ["--backend", "openai", "--set", "model=m", "--judge", "local", "--judge-set", "mode=likelihood_ratio"],
+        "needs",
+    ),
 )
-def test_what_is_refused_of_a_file(here: Path, server: OpenAIFake, more: list[str], said: str, capsys: Any) -> None:
+def test_what_is_refused_of_a_file(more, said, here, server, capsys):
     assert reflect("seeds.json", *more, "--set", f"base_url={server.base_url}") == 2
     assert said in capsys.readouterr().err
 
 
-def test_a_source_that_is_not_there_is_said(here: Path, capsys: Any) -> None:
+def test_a_source_that_is_not_there_is_said(here, capsys):
     assert reflect("runs/none") == 2
     assert "error: runs/none: no such folder of a run, nor file of instructions" in capsys.readouterr().err

@@ -1,7 +1,5 @@
 """`judgekit data self-instruct` against a real server: the yield adds up, nothing is asked twice, and every refusal."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -13,31 +11,30 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from json_server import Answer
 from judgekit.cli import execute
-from openai_fake import OpenAIFake, completion, failure
+from openai_fake import completion, failure
 from scripted_writer import write
+from tables import each
 
 WORK = ["data", "self-instruct", "--seeds", "seeds.json", "--seed", "3", "--near", "0.9"]
 
 
-def make(writer: list[str], into: str = "made.json", *more: str, keep: int = 20) -> int:
+def make(writer, into="made.json", *more, keep=20):
     return execute([*WORK, *writer, "--into", into, "--keep", str(keep), *more])
 
 
-def items(path: str = "made.json") -> list[dict[str, Any]]:
+def items(path="made.json"):
     found: list[dict[str, Any]] = json.loads(Path(path).read_text("utf-8"))
     return found
 
 
-def report(path: str = "made.report.json") -> dict[str, Any]:
+def report(path="made.report.json"):
     found: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
     return found
 
 
-def test_the_yield_adds_up(here: Path, server: OpenAIFake, writer: list[str], capsys: Any) -> None:
+def test_the_yield_adds_up(here, server, writer, capsys):
     assert make(writer) == 0
     made, told = items(), report()
     assert len(made) == told["kept"] == 20
@@ -65,15 +62,7 @@ def test_the_yield_adds_up(here: Path, server: OpenAIFake, writer: list[str], ca
     assert f"{len(server.bodies)} calls made, 0 answered by the ledger" in out
 
 
-def test_the_product_is_read_as_instruction_data(here: Path, writer: list[str]) -> None:
-    from judgekit.data import read_instructions
-
-    assert make(writer, "made.jsonl", keep=5) == 0
-    read = read_instructions(Path("made.jsonl"))
-    assert [item.sample.id for item in read] == [f"self-instruct-{n:05d}" for n in range(1, 6)]
-
-
-def test_kept_tasks_are_shown_in_later_prompts(here: Path, server: OpenAIFake, writer: list[str]) -> None:
+def test_items_are_read_as_data_and_shown_again(here, server, writer):
     assert make(writer) == 0
     asked = [body["messages"][0]["content"] for body in server.bodies if "new tasks" in body["messages"][0]["content"]]
     shown = [re.findall(r"^\d\. (.*)$", text, re.MULTILINE) for text in asked]
@@ -82,9 +71,14 @@ def test_kept_tasks_are_shown_in_later_prompts(here: Path, server: OpenAIFake, w
     assert all(set(tasks) <= seeds for tasks in shown[:8]), "nothing has been kept yet"
     assert all(len(set(tasks) & own) == 2 for tasks in shown[8:])
     assert len(shown) > 8
+    from judgekit.data import read_instructions
+
+    assert make(writer, "made.jsonl", keep=5) == 0
+    read = read_instructions(Path("made.jsonl"))
+    assert [item.sample.id for item in read] == [f"self-instruct-{n:05d}" for n in range(1, 6)]
 
 
-def test_the_number_of_calls_under_way_changes_nothing(here: Path, writer: list[str]) -> None:
+def test_the_number_of_calls_under_way_changes_nothing(here, writer):
     assert make(writer, "one.json", "-j", "1", "--home", "one") == 0
     assert make(writer, "many.json", "-j", "16", "--home", "many") == 0
     assert Path("one.json").read_bytes() == Path("many.json").read_bytes()
@@ -93,7 +87,7 @@ def test_the_number_of_calls_under_way_changes_nothing(here: Path, writer: list[
     assert Path("one.json").read_bytes() != Path("other.json").read_bytes()
 
 
-def test_more_items_go_on_where_fewer_ended(here: Path, server: OpenAIFake, writer: list[str]) -> None:
+def test_more_items_go_on_where_fewer_ended(here, server, writer):
     assert make(writer, keep=7) == 0
     few, asked = items(), len(server.bodies)
     assert make(writer) == 0
@@ -102,14 +96,12 @@ def test_more_items_go_on_where_fewer_ended(here: Path, server: OpenAIFake, writ
     assert len(server.bodies) - asked == 2 * asked_by("made") - asked, "what the first start asked was not asked again"
 
 
-def asked_by(name: str) -> int:
+def asked_by(name):
     calls: dict[str, int] = report(f"{name}.report.json")["calls"]
     return sum(calls.values())
 
 
-def test_killed_at_any_time_the_same_command_goes_on(
-    here: Path, server: OpenAIFake, writer: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_any_time_the_same_command_goes_on(here, server, writer, monkeypatch):
     """kill -9: no committed call is made again, and the bytes are those of an uninterrupted run."""
     assert make(writer, "whole.json", "--home", "whole") == 0
     whole = len(server.bodies)
@@ -138,9 +130,7 @@ def test_killed_at_any_time_the_same_command_goes_on(
     assert server.bodies == []
 
 
-def test_a_budget_ends_it_early_and_the_same_command_goes_on(
-    here: Path, server: OpenAIFake, writer: list[str], capsys: Any
-) -> None:
+def test_a_budget_ends_it_early_and_the_same_command_goes_on(here, server, writer, capsys):
     assert make(writer, "whole.json", "--home", "whole") == 0
     server.calls.clear()
     capsys.readouterr()
@@ -164,7 +154,7 @@ def test_a_budget_ends_it_early_and_the_same_command_goes_on(
     assert Path("made.json").read_bytes() == Path("whole.json").read_bytes()
 
 
-def test_a_budget_in_money_needs_the_price(here: Path, writer: list[str], capsys: Any) -> None:
+def test_a_budget_in_money_needs_the_price(here, writer, capsys):
     assert make(writer, "made.json", "--budget", "usd=1") == 2
     assert "what this costs is not known: add price" in capsys.readouterr().err
     price = ["--set", "price.input=1000", "--set", "price.output=1000"]
@@ -174,10 +164,10 @@ def test_a_budget_in_money_needs_the_price(here: Path, writer: list[str], capsys
     assert "unknown key 'budget.cals'; did you mean 'calls'?" in capsys.readouterr().err
 
 
-def test_a_failed_call_ends_it_or_is_left_out(here: Path, server: OpenAIFake, writer: list[str], capsys: Any) -> None:
+def test_a_failed_call_ends_it_or_is_left_out(here, server, writer, capsys):
     asked: list[str] = []
 
-    def one_in_nine(body: dict[str, Any]) -> Answer | str:
+    def one_in_nine(body):
         asked.append(body["messages"][0]["content"])
         return failure(500, "out of order") if len(asked) % 9 == 0 else write(body)
 
@@ -191,7 +181,7 @@ def test_a_failed_call_ends_it_or_is_left_out(here: Path, server: OpenAIFake, wr
     assert report()["rejected"].keys() & {"tasks: reply missing", "example: reply missing", "kind of task not told"}
 
 
-def test_too_few_in_all_tries(here: Path, server: OpenAIFake, writer: list[str], capsys: Any) -> None:
+def test_too_few_in_all_tries(here, server, writer, capsys):
     server._function = lambda body: "I do not feel like it."
     assert make(writer, "made.json", "--tries", "11") == 3
     out = capsys.readouterr().out
@@ -201,7 +191,7 @@ def test_too_few_in_all_tries(here: Path, server: OpenAIFake, writer: list[str],
     assert items() == []
 
 
-def test_offline_it_is_made_of_the_ledger_alone(here: Path, server: OpenAIFake, writer: list[str], capsys: Any) -> None:
+def test_offline_it_is_made_of_the_ledger_alone(here, server, writer, capsys):
     assert make(writer, "made.json", "--offline") == 3
     assert "offline: no reply" in capsys.readouterr().err
     assert make(writer, keep=5) == 0
@@ -214,48 +204,42 @@ def test_offline_it_is_made_of_the_ledger_alone(here: Path, server: OpenAIFake, 
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "seeds.json: is empty"),
-        ("[]", "has no items"),
-        ('[{"input": "x"}]', "item 1: no 'instruction'"),
-        ('[{"instruction": "Do."}]', "no seed has an output"),
-    ],
+@each(
+    ("", "seeds.json: is empty"),
+    ("[]", "has no items"),
+    ('[{"input": "x"}]', "item 1: no 'instruction'"),
+    ('[{"instruction": "Do."}]', "no seed has an output"),
 )
-def test_bad_seeds(here: Path, writer: list[str], content: str, said: str, capsys: Any) -> None:
+def test_bad_seeds(content, said, here, writer, capsys):
     Path("seeds.json").write_text(content)
     assert make(writer) == 2
     assert said in capsys.readouterr().err
     assert not Path("made.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--keep", "0"], "0 is not in the range x>=1"),
-        (["--backend", "opnai"], "no backend is named 'opnai'; did you mean 'openai'?"),
-        (["--set", "modl=m"], "unknown key '--set.modl'; did you mean 'model'?"),
-        (["--set", "temperature=hot"], "--set.temperature"),
-        (["--set", "model"], "write it as key.path=value"),
-        (["--words", "9", "4"], "no task has at least 9 and at most 4"),
-        (["--into", "made.txt"], "ends in .json or .jsonl"),
-        (["--seeds", "none.json"], "no such file"),
-    ],
+@each(
+    (["--keep", "0"], "0 is not in the range x>=1"),
+    (["--backend", "opnai"], "no backend is named 'opnai'; did you mean 'openai'?"),
+    (["--set", "modl=m"], "unknown key '--set.modl'; did you mean 'model'?"),
+    (["--set", "temperature=hot"], "--set.temperature"),
+    (["--set", "model"], "write it as key.path=value"),
+    (["--words", "9", "4"], "no task has at least 9 and at most 4"),
+    (["--into", "made.txt"], "ends in .json or .jsonl"),
+    (["--seeds", "none.json"], "no such file"),
 )
-def test_bad_options(here: Path, writer: list[str], more: list[str], said: str, capsys: Any) -> None:
+def test_bad_options(more, said, here, writer, capsys):
     assert execute([*WORK, *writer, "--into", "made.json", *more]) == 2
     assert said in capsys.readouterr().err
     assert not Path("made.json").exists()
 
 
-def test_a_server_that_is_down_is_exit_code_4(here: Path, capsys: Any) -> None:
+def test_a_server_that_is_down_is_exit_code_4(here, capsys):
     nobody = ["--backend", "openai", "--set", "model=m", "--set", "base_url=http://127.0.0.1:9/v1"]
     assert make(nobody) == 4
     assert "127.0.0.1:9" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_ours_stays(here: Path, writer: list[str], capsys: Any) -> None:
+def test_a_file_that_is_not_ours_stays(here, writer, capsys):
     Path("made.json").write_text("precious")
     assert make(writer) == 2
     assert "made.json: is there already, and was not made by this command" in capsys.readouterr().err
@@ -268,7 +252,7 @@ def test_a_file_that_is_not_ours_stays(here: Path, writer: list[str], capsys: An
     assert Path("made.json").read_bytes() == was
 
 
-def test_what_an_earlier_start_made_is_not_cut_short(here: Path, writer: list[str], capsys: Any) -> None:
+def test_what_an_earlier_start_made_is_not_cut_short(here, writer, capsys):
     assert make(writer, keep=9) == 0
     was = Path("made.json").read_bytes()
     assert make(writer, "made.json", "--home", "empty", "--budget", "calls=3") == 3
@@ -276,7 +260,7 @@ def test_what_an_earlier_start_made_is_not_cut_short(here: Path, writer: list[st
     assert Path("made.json").read_bytes() == was
 
 
-def test_ctrl_c_keeps_what_there_is(here: Path, server: OpenAIFake, writer: list[str]) -> None:
+def test_ctrl_c_keeps_what_there_is(here, server, writer):
     assert make(writer, "whole.json", "--home", "whole") == 0
     most = sum(report("whole.report.json")["calls"].values()) * 4 // 5  # within the second of two batches
     server.calls.clear()

@@ -1,10 +1,6 @@
 """What is shipped with the ways to make data: seeds, prompts, help and docs."""
 
-from __future__ import annotations
-
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +16,7 @@ PROMPTS = Prompts()
 NAMES = [name for name in PROMPTS.names() if name.startswith("synthesis/")]
 
 
-def test_the_seeds_pass_the_rules_themselves(checkout: Path) -> None:
+def test_the_seeds_pass_the_rules_themselves(checkout):
     items = judgekit.data.read_instructions(checkout / "examples" / "synthesis" / "seeds.json")
     assert len(items) >= 40
     known, pattern = Novelty(0.7), filters.forbidden_pattern(filters.FORBIDDEN)
@@ -38,7 +34,7 @@ def test_the_seeds_pass_the_rules_themselves(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith((".ko", "_open"))])
-def test_a_prompt_in_another_form_takes_and_gives_the_same(name: str) -> None:
+def test_a_prompt_in_another_form_takes_and_gives_the_same(name):
     other, chat = PROMPTS.get(name), PROMPTS.get(name.removesuffix(".ko").removesuffix("_open"))
     assert other.variables.keys() == chat.variables.keys()
     assert other.front.reading == chat.front.reading
@@ -48,7 +44,7 @@ def test_a_prompt_in_another_form_takes_and_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "evolve" in name])
-def test_every_operation_has_words_of_its_own(name: str) -> None:
+def test_every_operation_has_words_of_its_own(name):
     from judgekit_synthesis.evolve import OPERATIONS
 
     said = {PROMPTS.get(name).render(operation=operation, task="Name a tree.") for operation in OPERATIONS}
@@ -56,14 +52,14 @@ def test_every_operation_has_words_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str, capsys: Any) -> None:
+def test_every_command_has_help(name, capsys):
     assert execute(["data", name, "--help"]) == 0
     out = capsys.readouterr().out
     assert f"Usage: judgekit data {name}" in out
     assert "--budget KEY=VALUE" in out
 
 
-def test_the_docs_name_options_that_there_are(checkout: Path) -> None:
+def test_the_docs_name_options_that_there_are(checkout):
     import click
 
     context = click.Context(app)
@@ -81,5 +77,5 @@ def test_the_docs_name_options_that_there_are(checkout: Path) -> None:
         assert f"judgekit data {name}" in text
 
 
-def _options(command: Any) -> list[str]:
+def _options(command):
     return [option for parameter in command.params for option in parameter.opts]

@@ -1,12 +1,8 @@
 """What the tests of the quickstart's example data share: the committed files, and the tables they are made from."""
 
-from __future__ import annotations
-
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,27 +12,27 @@ Item = dict[str, str]
 
 
 @pytest.fixture(scope="session")
-def quickstart() -> Path:
+def quickstart():
     return QUICKSTART
 
 
 @pytest.fixture(scope="session")
-def items() -> list[Item]:
+def items():
     rows: list[Item] = json.loads((QUICKSTART / "data" / "instructions.json").read_text(encoding="utf-8"))
     return rows
 
 
 @pytest.fixture(scope="session")
-def pretrain() -> str:
+def pretrain():
     return (QUICKSTART / "data" / "pretrain.txt").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
-def table() -> Callable[[str], Any]:
+def table():
     return lambda name: json.loads((QUICKSTART / "facts" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def _pattern(template):
     """The template as a regular expression; a slot's second occurrence must repeat its first."""
     seen: set[str] = set()
     out = ""
@@ -49,7 +45,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 @pytest.fixture(scope="session")
-def asked(table: Callable[[str], Any]) -> Callable[[Item, str], list[dict[str, str]]]:
+def asked(table):
     """asked(item, split): the slot values of the item under each wording of its task in that split that fits it."""
     patterns = {
         (task, split): [_pattern(wording) for wording in entry[split]]
@@ -57,7 +53,7 @@ def asked(table: Callable[[str], Any]) -> Callable[[Item, str], list[dict[str, s
         for split in ("train", "validation", "test")
     }
 
-    def find(item: Item, split: str) -> list[dict[str, str]]:
+    def find(item, split):
         said = f"{item['instruction']} | {item['input']}" if item["input"] else item["instruction"]
         task = item["id"].rpartition("-")[0]
         matches = [pattern.fullmatch(said) for pattern in patterns[task, split]]
@@ -67,12 +63,10 @@ def asked(table: Callable[[str], Any]) -> Callable[[Item, str], list[dict[str, s
 
 
 @pytest.fixture(scope="session")
-def of_task(
-    items: list[Item], asked: Callable[[Item, str], list[dict[str, str]]]
-) -> Callable[[str], list[tuple[dict[str, str], str]]]:
+def of_task(items, asked):
     """of_task(name): (what is asked, the given output) of every item of the task; never empty."""
 
-    def collect(name: str) -> list[tuple[dict[str, str], str]]:
+    def collect(name):
         rows = [item for item in items if item["id"].rpartition("-")[0] == name]
         assert rows, f"no item of {name}"
         out = []

@@ -3,8 +3,6 @@
 The keys below were written independently of the tables in `facts/`.
 """
 
-from __future__ import annotations
-
 import calendar
 import re
 from collections.abc import Callable
@@ -57,21 +55,18 @@ OTHER: list[dict[str, float]] = [
 ]
 
 
-def bare(noun: str) -> str:
+def bare(noun):
     """The noun without its article, which must be the right one for its first letter."""
     article, _, rest = noun.partition(" ")
     assert article == ("an" if rest[0] in "aeiou" else "a"), noun
     return rest
 
 
-def test_capitals(of_task: OfTask, table: Table) -> None:
+def test_facts_about_animals_symbols_and_work(of_task, table):
     key = CAPITALS.replace("\n", "").split(";")
     assert sorted(f"{city} {country}" for country, (city, _) in table("capitals").items()) == sorted(key)
     for slots, output in of_task("capital"):
         assert f"{output} {slots['a']}" in key
-
-
-def test_chemical_symbols(of_task: OfTask, table: Table) -> None:
     elements = table("elements")
     for name, (symbol, number) in elements.items():
         assert PERIODIC_TABLE.split()[number - 1] == symbol
@@ -80,38 +75,38 @@ def test_chemical_symbols(of_task: OfTask, table: Table) -> None:
         assert all(letter in known_as for letter in symbol.lower())
     for slots, output in of_task("element"):
         assert elements[slots["a"]][0] == output
-
-
-def test_animal_classes(of_task: OfTask, table: Table) -> None:
     classes = {animal: kind for kind, animals in CLASSES.items() for animal in animals.split()}
     assert {row["name"]: row["class"] for row in table("animals")} == classes
     for slots, output in of_task("animal_class"):
         animal = bare(slots["an_a"]) if "an_a" in slots else slots["a"]
         assert classes[animal] == bare(output)
-
-
-def test_baby_animals(of_task: OfTask, table: Table) -> None:
     young = dict(pair.split() for pair in YOUNG.split(", "))
     assert {row["name"]: row["young"] for row in table("animals") if "young" in row} == young
     for slots, output in of_task("young"):
         assert young[slots["a"]] == bare(output)
-
-
-def test_legs_fit_the_class(table: Table) -> None:
     legs = {"insect": {6}, "arachnid": {8}, "bird": {2}, "mammal": {4}, "amphibian": {4}, "reptile": {4}}
     for row in table("animals"):
         assert "legs" not in row or row["legs"] in legs[row["class"]], row
-
-
-def test_sides_of_shapes(of_task: OfTask, table: Table) -> None:
     sides = {f"{prefix}gon": count for prefix, count in CORNERS.items()}
     sides |= {"triangle": 3, "square": 4, "rectangle": 4, "rhombus": 4, "parallelogram": 4}
     assert table("shapes").items() <= sides.items()
     for slots, output in of_task("sides"):
         assert NUMBERS[sides[bare(slots["an_a"])]] == output
+    occupations = table("occupations")
+    assert len(set(occupations.values())) == len(occupations), "two jobs answer the same description"
+    for slots, output in of_task("occupation"):
+        assert occupations[bare(output)] == slots["b"]
+    categories = table("categories")
+    words = [word for members in categories.values() for word in members]
+    assert len(set(words)) == len(words), "a word in two categories has two answers"
+    for slots, output in of_task("classification"):
+        word = slots["a"] if "a" in slots else re.sub(r"^an? ", "", slots["x"])
+        assert word in categories[bare(output)]
+    assert set(categories["metal"]) <= set(table("elements"))
+    assert not {word for members in categories.values() for word in members} & {row["name"] for row in table("animals")}
 
 
-def test_calendar(of_task: OfTask) -> None:
+def test_calendar_units_and_arithmetic(of_task):
     months, days = list(calendar.month_name)[1:], list(calendar.day_name)
     for slots, output in of_task("next_month"):
         assert output == months[(months.index(slots["a"]) + 1) % 12]
@@ -120,40 +115,12 @@ def test_calendar(of_task: OfTask) -> None:
     for slots, output in of_task("month_days"):
         lengths = {calendar.monthrange(year, months.index(slots["a"]) + 1)[1] for year in (2023, 2024)}
         assert lengths == {int(output)}
-
-
-def test_unit_conversions(of_task: OfTask) -> None:
     systems = [SECONDS, METERS, GRAMS, INCHES, *OTHER]
     for slots, output in of_task("units"):
         amount, unit = output.split()
         assert unit == slots["b"]
         (system,) = [each for each in systems if slots["a"] in each and unit in each]
         assert abs(int(slots["n"]) * system[slots["a"]] - int(amount) * system[unit]) < 1e-9 * int(amount)
-
-
-def test_arithmetic(of_task: OfTask) -> None:
     for slots, output in of_task("arithmetic"):
         n, m, operation = int(slots["n"]), int(slots["m"]), slots["a"]
         assert int(output) == {"plus": n + m, "minus": n - m, "times": n * m}[operation]
-
-
-def test_occupations(of_task: OfTask, table: Table) -> None:
-    occupations = table("occupations")
-    assert len(set(occupations.values())) == len(occupations), "two jobs answer the same description"
-    for slots, output in of_task("occupation"):
-        assert occupations[bare(output)] == slots["b"]
-
-
-def test_classification(of_task: OfTask, table: Table) -> None:
-    categories = table("categories")
-    words = [word for members in categories.values() for word in members]
-    assert len(set(words)) == len(words), "a word in two categories has two answers"
-    for slots, output in of_task("classification"):
-        word = slots["a"] if "a" in slots else re.sub(r"^an? ", "", slots["x"])
-        assert word in categories[bare(output)]
-
-
-def test_categories_agree_with_the_other_tables(table: Table) -> None:
-    categories = table("categories")
-    assert set(categories["metal"]) <= set(table("elements"))
-    assert not {word for members in categories.values() for word in members} & {row["name"] for row in table("animals")}

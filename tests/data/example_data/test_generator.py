@@ -1,17 +1,14 @@
 """The committed data files are what the committed generator makes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 
-def generate(folder: Path, *flags: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
+def generate(folder, *flags, hash_seed="0"):
     return subprocess.run(
         [sys.executable, str(folder / "generate.py"), *flags],
         capture_output=True,
@@ -22,7 +19,7 @@ def generate(folder: Path, *flags: str, hash_seed: str = "0") -> subprocess.Comp
 
 
 @pytest.fixture
-def copy(quickstart: Path, tmp_path: Path) -> Path:
+def copy(quickstart, tmp_path):
     target = tmp_path / "quickstart"
     target.mkdir()
     shutil.copy(quickstart / "generate.py", target)
@@ -31,22 +28,22 @@ def copy(quickstart: Path, tmp_path: Path) -> Path:
     return target
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_check_accepts_the_committed_files(quickstart: Path) -> None:
+def test_check_accepts_the_committed_files(quickstart):
     done = generate(quickstart, "--check")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_files_are_rewritten_byte_for_byte_whatever_the_hash_seed(copy: Path, quickstart: Path) -> None:
+def test_files_are_rewritten_byte_for_byte_whatever_the_hash_seed(copy, quickstart):
     shutil.rmtree(copy / "data")
     assert generate(copy, hash_seed="77").returncode == 0
     assert contents(copy / "data") == contents(quickstart / "data")
 
 
-def test_check_names_a_file_that_differs_is_missing_or_is_too_many(copy: Path) -> None:
+def test_check_names_a_file_that_differs_is_missing_or_is_too_many(copy):
     data = copy / "data"
     (data / "pretrain.txt").write_bytes((data / "pretrain.txt").read_bytes()[:-1])
     (data / "instructions.json").unlink()
@@ -60,7 +57,7 @@ def test_check_names_a_file_that_differs_is_missing_or_is_too_many(copy: Path) -
     ]
 
 
-def test_another_seed_draws_other_items(copy: Path) -> None:
+def test_another_seed_draws_other_items(copy):
     before = contents(copy / "data")
     assert generate(copy, "--seed", "1").returncode == 0
     after = contents(copy / "data")

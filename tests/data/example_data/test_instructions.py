@@ -5,32 +5,28 @@ tasks it asks for facts that training items ask for too, in other words: what is
 understood, not whether the fact is new. In the pattern tasks the sentence to rewrite is new as well.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 Item = dict[str, str]
 SPLITS = ("train", "validation", "test")
 NEAR = 0.8  # Jaccard similarity of the prompts' word sets from which two items are near-duplicates
 
 
-def words(text: str) -> frozenset[str]:
+def words(text):
     return frozenset(re.findall(r"[a-z0-9]+", text.casefold()))
 
 
-def prompt(item: Item) -> str:
+def prompt(item):
     """The item's question, without regard to case, punctuation and spacing."""
     return " ".join(re.findall(r"[a-z0-9]+", f"{item['instruction']} {item['input']}".casefold()))
 
 
-def of(items: list[Item], *splits: str) -> list[Item]:
+def of(items, *splits):
     return [item for item in items if item["split"] in splits]
 
 
-def test_every_item_has_the_books_shape(items: list[Item]) -> None:
+def test_items_are_in_shape_and_split_by_wording(items, asked):
     for item in items:
         assert list(item) == ["id", "category", "split", "instruction", "input", "output"]
         assert all(isinstance(value, str) and value == value.strip() for value in item.values())
@@ -39,9 +35,6 @@ def test_every_item_has_the_books_shape(items: list[Item]) -> None:
         assert item["split"] in SPLITS
         assert re.fullmatch(r"[a-z_]+-\d{3}", item["id"])
         assert all(value.isascii() for value in item.values())
-
-
-def test_there_are_enough_items_of_enough_kinds(items: list[Item]) -> None:
     counts = Counter(item["split"] for item in items)
     assert len(items) >= 900
     assert 60 <= counts["test"] <= 100
@@ -50,39 +43,18 @@ def test_there_are_enough_items_of_enough_kinds(items: list[Item]) -> None:
     assert len(kinds) >= 14
     for split in SPLITS:
         assert {item["category"] for item in of(items, split)} == kinds
-
-
-def test_any_run_of_items_shows_all_kinds(items: list[Item]) -> None:
-    kinds = {item["category"] for item in items}
     for split in SPLITS:
         assert {item["category"] for item in of(items, split)[: len(kinds)]} == kinds
-
-
-def test_ids_and_prompts_are_unique(items: list[Item]) -> None:
     assert len({item["id"] for item in items}) == len(items)
     assert len({prompt(item) for item in items}) == len(items)
-
-
-def test_items_are_short(items: list[Item]) -> None:
     assert max(len(item["instruction"]) + len(item["input"]) + len(item["output"]) for item in items) < 200
-
-
-def test_no_two_items_ask_the_same_and_answer_differently(items: list[Item]) -> None:
     answers: dict[str, set[str]] = {}
     for item in items:
         answers.setdefault(prompt(item), set()).add(item["output"])
     assert all(len(outputs) == 1 for outputs in answers.values())
-
-
-def test_each_item_is_in_a_wording_of_its_own_split_only(
-    items: list[Item], asked: Callable[[Item, str], list[dict[str, str]]]
-) -> None:
     for item in items:
         for split in SPLITS:
             assert len(asked(item, split)) == (split == item["split"]), (item, split)
-
-
-def test_no_test_item_is_a_near_duplicate_of_a_training_or_validation_item(items: list[Item]) -> None:
     seen = [(item["id"], words(prompt(item))) for item in of(items, "train", "validation")]
     for item in of(items, "test"):
         mine = words(prompt(item))
@@ -90,9 +62,7 @@ def test_no_test_item_is_a_near_duplicate_of_a_training_or_validation_item(items
             assert len(mine & theirs) < NEAR * len(mine | theirs), (item["id"], other)
 
 
-def test_pattern_tasks_are_tested_on_inputs_found_nowhere_else(
-    items: list[Item], pretrain: str, table: Callable[[str], Any], asked: Callable[[Item, str], list[dict[str, str]]]
-) -> None:
+def test_pattern_tasks_are_tested_on_inputs_found_nowhere_else(items, pretrain, table, asked):
     tasks = table("tasks")
     others = "\n".join(
         text
@@ -109,10 +79,8 @@ def test_pattern_tasks_are_tested_on_inputs_found_nowhere_else(
     assert checked >= 20
 
 
-def test_recall_tasks_are_tested_on_facts_that_training_asks_for_in_other_words(
-    items: list[Item], table: Callable[[str], Any], asked: Callable[[Item, str], list[dict[str, str]]]
-) -> None:
-    def fact(item: Item) -> tuple[str, ...]:
+def test_recall_tasks_are_tested_on_facts_that_training_asks_for_in_other_words(items, table, asked):
+    def fact(item):
         (slots,) = asked(item, item["split"])
         said = {re.sub(r"^an? ", "", value) for value in slots.values()}
         return (item["id"].rpartition("-")[0], item["output"], *sorted(said))

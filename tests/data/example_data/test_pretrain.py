@@ -1,33 +1,26 @@
 """The pretraining text: its size and form, that it states every fact, and that it holds no test item's prompt."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
-from typing import Any
 
 Item = dict[str, str]
 
 
-def normalised(text: str) -> str:
+def normalised(text):
     return " ".join(re.findall(r"[a-z0-9]+", text.casefold()))
 
 
-def test_size_and_separators(pretrain: str) -> None:
+def test_size_separators_and_repeats(pretrain):
     assert 300_000 <= len(pretrain) <= 800_000
     assert pretrain.isascii()
     assert pretrain.endswith("\n<|endoftext|>\n")
     documents = pretrain.split("\n<|endoftext|>\n")[:-1]
     assert len(documents) >= 1_000
     assert all(document.strip() == document != "" and "<|" not in document for document in documents)
-
-
-def test_documents_do_not_repeat(pretrain: str) -> None:
-    documents = pretrain.split("\n<|endoftext|>\n")[:-1]
     assert len(set(documents)) == len(documents)
+    assert not re.search(r"###|instruction|response|complete the request", pretrain, re.IGNORECASE)
 
 
-def test_no_prompt_of_a_test_item_occurs(pretrain: str, items: list[Item]) -> None:
+def test_no_prompt_of_a_test_item_occurs(pretrain, items):
     text = normalised(pretrain)
     for item in items:
         if item["split"] == "test":
@@ -35,11 +28,7 @@ def test_no_prompt_of_a_test_item_occurs(pretrain: str, items: list[Item]) -> No
             assert normalised(f"{item['instruction']} {item['input']}") not in text, item["id"]
 
 
-def test_it_contains_no_instruction_format(pretrain: str) -> None:
-    assert not re.search(r"###|instruction|response|complete the request", pretrain, re.IGNORECASE)
-
-
-def test_every_fact_is_stated(pretrain: str, table: Callable[[str], Any]) -> None:
+def test_every_fact_is_stated(pretrain, table):
     """Each fact is there somewhere with its two sides at most sixty characters apart."""
     by_word: dict[str, list[str]] = {}
     for document in pretrain.casefold().split("<|endoftext|>"):

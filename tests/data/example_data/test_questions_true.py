@@ -1,12 +1,9 @@
 """The four-option questions: the MMLU layout, balanced letters, one right option each, and that it is right."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,33 +13,39 @@ Table = Callable[[str], Any]
 SUBJECTS = ["arithmetic", "chemistry", "everyday_words", "geography", "nature"]
 
 
-def read(path: Path) -> list[Row]:
+def read(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
 @pytest.fixture(scope="module")
-def mmlu(quickstart: Path) -> Path:
+def mmlu(quickstart):
     return quickstart / "data" / "mmlu"
 
 
-def rows(mmlu: Path, subject: str) -> list[Row]:
+def rows(mmlu, subject):
     return [row for split in ("dev", "test") for row in read(mmlu / split / f"{subject}_{split}.csv")]
 
 
-def answer(row: Row) -> str:
+def answer(row):
     return row[1 + "ABCD".index(row[5])]
 
 
-def test_layout(mmlu: Path) -> None:
+def test_layout_and_places(mmlu):
     files = sorted(str(path.relative_to(mmlu)) for path in mmlu.rglob("*") if path.is_file())
     assert files == [f"{split}/{subject}_{split}.csv" for split in ("dev", "test") for subject in SUBJECTS]
     assert all(len(read(mmlu / "dev" / f"{subject}_dev.csv")) == 5 for subject in SUBJECTS)
     assert sum(len(read(mmlu / "test" / f"{subject}_test.csv")) for subject in SUBJECTS) >= 100
+    # Neither the longest nor the shortest option is right much more often than one time in four.
+    everything = [row for subject in SUBJECTS for row in rows(mmlu, subject)]
+    for pick in (max, min):
+        lengths = [([len(option) for option in row[1:5]], len(answer(row))) for row in everything]
+        hits = sum(right == pick(options) and options.count(right) == 1 for options, right in lengths)
+        assert hits <= 0.3 * len(everything)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_each_row_is_a_question_with_four_different_options_and_a_letter(mmlu: Path, subject: str) -> None:
+def test_each_row_is_a_question_with_four_different_options_and_a_letter(subject, mmlu):
     for row in rows(mmlu, subject):
         assert len(row) == 6
         assert row[5] in list("ABCD")
@@ -51,7 +54,7 @@ def test_each_row_is_a_question_with_four_different_options_and_a_letter(mmlu: P
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_letters_are_balanced_and_no_question_comes_twice(mmlu: Path, subject: str) -> None:
+def test_letters_are_balanced_and_no_question_comes_twice(subject, mmlu):
     test = Counter(row[5] for row in read(mmlu / "test" / f"{subject}_test.csv"))
     assert sorted(test) == list("ABCD")
     assert max(test.values()) - min(test.values()) <= 1
@@ -60,39 +63,21 @@ def test_letters_are_balanced_and_no_question_comes_twice(mmlu: Path, subject: s
     assert len(set(asked)) == len(asked)
 
 
-def test_no_letter_or_place_gives_the_answer_away(mmlu: Path) -> None:
-    """Neither the longest nor the shortest option is right much more often than one time in four."""
-    everything = [row for subject in SUBJECTS for row in rows(mmlu, subject)]
-    for pick in (max, min):
-        lengths = [([len(option) for option in row[1:5]], len(answer(row))) for row in everything]
-        hits = sum(right == pick(options) and options.count(right) == 1 for options, right in lengths)
-        assert hits <= 0.3 * len(everything)
-
-
-def test_arithmetic(mmlu: Path) -> None:
+def test_sciences(mmlu, table):
     for row in rows(mmlu, "arithmetic"):
         match = re.fullmatch(r"What is (\d+) (plus|minus|times) (\d+)\?", row[0])
         assert match, row
         n, m = int(match[1]), int(match[3])
         right = {"plus": n + m, "minus": n - m, "times": n * m}[match[2]]
         assert [int(option) == right for option in row[1:5]] == [letter == row[5] for letter in "ABCD"]
-
-
-def test_chemistry(mmlu: Path, table: Table) -> None:
     for row in rows(mmlu, "chemistry"):
         match = re.fullmatch(r"What is the chemical symbol for (\w+)\?", row[0])
         assert match, row
         assert answer(row) == table("elements")[match[1]][0]
-
-
-def test_geography(mmlu: Path, table: Table) -> None:
     for row in rows(mmlu, "geography"):
         match = re.fullmatch(r"What is the capital of (.+)\?", row[0])
         assert match, row
         assert answer(row) == table("capitals")[match[1]][0]
-
-
-def test_nature(mmlu: Path, table: Table) -> None:
     animals = {row["name"]: row for row in table("animals")}
     for row in rows(mmlu, "nature"):
         baby = re.fullmatch(r"What is a baby (\w+) called\?", row[0])
@@ -105,7 +90,7 @@ def test_nature(mmlu: Path, table: Table) -> None:
             assert [animals[option]["class"] == group[1] for option in row[1:5]] == [row[5] == c for c in "ABCD"]
 
 
-def test_everyday_words(mmlu: Path, table: Table) -> None:
+def test_everyday_words(mmlu, table):
     """Answers are the tables', and no wrong option is right by them; the rest is read off the question."""
     opposites = {a: b for x, y in table("antonyms") for a, b in ((x, y), (y, x))}
     same = {a: b for x, y in table("synonyms") for a, b in ((x, y), (y, x))}

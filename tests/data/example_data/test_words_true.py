@@ -1,13 +1,11 @@
 """Every item about words and sentences is true: undone or recomputed by rules that the generator does not use."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from typing import Any
 
-import pytest
+from tables import each
 
 OfTask = Callable[[str], list[tuple[dict[str, str], str]]]
 Table = Callable[[str], Any]
@@ -43,22 +41,22 @@ Wednesday weird wherever writing yield"""
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
-def key(text: str) -> dict[str, str]:
+def key(text):
     return dict(pair.split() for pair in text.split(","))
 
 
-def plural(noun: str) -> str:
+def plural(noun):
     if re.search(r"(s|x|ch|sh)$", noun):
         return noun + "es"
     return noun[:-1] + "ies" if re.search(r"[^aeiou]y$", noun) else noun + "s"
 
 
-def doubled(word: str) -> str:
+def doubled(word):
     """A one-syllable word that ends in consonant, vowel, consonant takes its last letter twice before a suffix."""
     return word + word[-1] if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", word) else word
 
 
-def with_suffix(word: str, suffix: str) -> str:
+def with_suffix(word, suffix):
     if word.endswith("e"):
         return word + suffix[1:]
     if re.search(r"[^aeiou]y$", word):
@@ -66,7 +64,7 @@ def with_suffix(word: str, suffix: str) -> str:
     return doubled(word) + suffix
 
 
-def changed(before: str, after: str) -> tuple[list[str], list[str]]:
+def changed(before, after):
     """The words of the two sentences that the other does not have in that place."""
     left, right = before.rstrip(".").split(), after.rstrip(".").split()
     old: list[str] = []
@@ -78,12 +76,12 @@ def changed(before: str, after: str) -> tuple[list[str], list[str]]:
     return old, new
 
 
-def lowered(subject: str) -> str:
+def lowered(subject):
     return subject.replace("The ", "the ", 1)
 
 
-@pytest.mark.parametrize(("task", "name"), [("antonym", "antonyms"), ("synonym", "synonyms")])
-def test_word_pairs_have_one_answer(of_task: OfTask, table: Table, task: str, name: str) -> None:
+@each(("antonym", "antonyms"), ("synonym", "synonyms"))
+def test_word_pairs_have_one_answer(task, name, of_task, table):
     words = [word for pair in table(name) for word in pair]
     assert len(set(words)) == len(words), "a word in two pairs has two answers"
     pairs = {frozenset(pair) for pair in table(name)}
@@ -92,35 +90,23 @@ def test_word_pairs_have_one_answer(of_task: OfTask, table: Table, task: str, na
         assert slots["a"] != output
 
 
-def test_no_pair_is_both_opposite_and_the_same(table: Table) -> None:
+def test_words(table, of_task):
     assert not {frozenset(pair) for pair in table("antonyms")} & {frozenset(pair) for pair in table("synonyms")}
-
-
-def test_plurals(of_task: OfTask, table: Table) -> None:
     irregular = key(IRREGULAR_PLURALS)
     for noun, many in [*table("plurals").items(), *((slots["a"], output) for slots, output in of_task("plural"))]:
         assert many == irregular.get(noun, plural(noun))
-
-
-def test_past_tenses(of_task: OfTask, table: Table) -> None:
     irregular = key(IRREGULAR_PASTS)
     for verb, past in [
         *table("past_tenses").items(),
         *((slots["a"], output) for slots, output in of_task("past_tense")),
     ]:
         assert past == irregular.get(verb, verb + "ed" if verb == "open" else with_suffix(verb, "ed"))
-
-
-def test_comparisons(of_task: OfTask, table: Table) -> None:
     irregular = {"good": ["better", "best"], "bad": ["worse", "worst"]}
     for word, forms in table("comparisons").items():
         assert forms == irregular.get(word, [with_suffix(word, "er"), with_suffix(word, "est")])
     for place, task in enumerate(("comparative", "superlative")):
         for slots, output in of_task(task):
             assert output == table("comparisons")[slots["a"]][place]
-
-
-def test_spelling(of_task: OfTask, table: Table) -> None:
     spelling = table("spelling")
     assert sorted(spelling.values(), key=str.casefold) == CORRECT_SPELLINGS.split()
     assert not spelling.keys() & set(spelling.values())
@@ -130,27 +116,17 @@ def test_spelling(of_task: OfTask, table: Table) -> None:
         assert spelling[slots["a"]] == output
 
 
-def test_passive_voice(of_task: OfTask) -> None:
+def test_sentences(of_task):
     for slots, output in of_task("passive"):
         active = re.fullmatch(r"((?:The )?\w+) (\w+) the (\w+)\.", slots["a"])
         assert active, slots
         doer, verb, thing = active.groups()
         assert verb.endswith("ed") or verb in {*PARTICIPLES, "found", "sold"}
         assert output == f"The {thing} was {PARTICIPLES.get(verb, verb)} by {lowered(doer)}."
-
-
-def third_person(verb: str) -> str:
-    return {"go": "goes"}.get(verb, plural(verb))
-
-
-def test_negation(of_task: OfTask) -> None:
     for slots, output in of_task("negation"):
         undone = output.replace(" is not ", " is ").replace(" cannot ", " can ")
         undone = re.sub(r" does not (\w+) ", lambda match: f" {third_person(match[1])} ", undone)
         assert undone == slots["a"] != output
-
-
-def test_questions(of_task: OfTask) -> None:
     for slots, output in of_task("question"):
         asked = re.fullmatch(r"(Is|Can|Does) ((?:the )?\w+) (.+)\?", output)
         assert asked, output
@@ -158,32 +134,15 @@ def test_questions(of_task: OfTask) -> None:
         verb, _, thing = rest.partition(" ")
         said = f"{third_person(verb)} {thing}" if helper == "Does" else f"{helper.lower()} {rest}"
         assert slots["a"] == f"{doer[0].upper()}{doer[1:]} {said}."
-
-
-def is_plural(sentence: str) -> bool:
-    doer = sentence.split()[:2]
-    return doer[0] in ("They", "We") or (doer[0] in ("The", "My") and doer[1].endswith("s"))
-
-
-def test_past_sentences(of_task: OfTask) -> None:
     irregular = key(IRREGULAR_PASTS)
     for slots, output in of_task("past_sentence"):
         (now,), (then,) = changed(slots["a"], output)
         base = now if is_plural(slots["a"]) else next(v for v in VERBS if third_person(v) == now)
         assert then == irregular.get(base, base + "ed" if base == "travel" else with_suffix(base, "ed"))
-
-
-VERBS = ["walk", "run", "go", "drive", "hurry", "come", "travel", "ride", "rush", "return"]
-
-
-def test_subject_and_verb_agree(of_task: OfTask) -> None:
     for slots, output in of_task("agreement"):
         (wrong,), (right,) = changed(slots["a"], output)
         assert {wrong, right} in [{verb, third_person(verb)} for verb in VERBS]
         assert (right in VERBS) == is_plural(output)
-
-
-def test_articles(of_task: OfTask) -> None:
     for slots, output in of_task("article"):
         (wrong,), (right,) = changed(slots["a"], output)
         (noun,) = re.findall(rf"\b{right} (\w+)", output)
@@ -192,27 +151,30 @@ def test_articles(of_task: OfTask) -> None:
         assert not noun.startswith(("uni", "hour", "eu", "one"))
 
 
-def test_uppercase(of_task: OfTask) -> None:
+def third_person(verb):
+    return {"go": "goes"}.get(verb, plural(verb))
+
+
+def is_plural(sentence):
+    doer = sentence.split()[:2]
+    return doer[0] in ("They", "We") or (doer[0] in ("The", "My") and doer[1].endswith("s"))
+
+
+VERBS = ["walk", "run", "go", "drive", "hurry", "come", "travel", "ride", "rush", "return"]
+
+
+def test_orders_and_letters(of_task):
     for slots, output in of_task("uppercase"):
         assert output == slots["a"].upper() != slots["a"]
-
-
-def test_orders(of_task: OfTask) -> None:
     for slots, output in of_task("alphabetical"):
         assert output.split(", ") == sorted(slots["a"].split(", "))
         assert output != slots["a"]
     for slots, output in of_task("numeric_order"):
         numbers = [int(number) for number in slots["a"].split(", ")]
         assert [int(number) for number in output.split(", ")] == sorted(numbers) != numbers
-
-
-def test_letters(of_task: OfTask) -> None:
     for slots, output in of_task("first_letter"):
         assert output == slots["a"][0]
     for slots, output in of_task("last_letter"):
         assert output == slots["a"][-1]
-
-
-def test_word_counts(of_task: OfTask) -> None:
     for slots, output in of_task("word_count"):
         assert output == f"{NUMBERS[len(re.findall(r'[A-Za-z]+', slots['a']))]} words"

@@ -4,8 +4,6 @@ The format is that of `evaluate.py` in github.com/hendrycks/test: its `format_su
 the subject's name, which makes two after "about".
 """
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -13,17 +11,17 @@ HERE = Path(__file__).parent
 DATA = HERE.parents[2] / "examples" / "quickstart" / "data" / "mmlu"
 
 
-def rows(path: Path) -> list[list[str]]:
+def rows(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
 
 
-def example(row: list[str], answered: bool) -> str:
+def example(row, answered):
     lines = [row[0], "A. " + row[1], "B. " + row[2], "C. " + row[3], "D. " + row[4]]
     return "\n".join(lines) + "\nAnswer:" + (" " + row[5] + "\n\n" if answered else "")
 
 
-def published(folder: Path, subject: str, number: int, shots: int) -> str:
+def published(folder, subject, number, shots):
     """The prompt of a test question with so many worked examples."""
     words = "".join(" " + word for word in subject.split("_"))
     head = "The following are multiple choice questions (with answers) about " + words + ".\n\n"
