@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -18,8 +19,8 @@ from judgekit_gpt2.options import (
     FinetuneOptions,
     PretrainOptions,
     RecipeOptions,
+    TokenizerOptions,
     TuneOptions,
-    Vocabulary,
 )
 from judgekit_gpt2.preference_file import read_preferred
 
@@ -66,33 +67,20 @@ class _Trainer(judgekit.Trainer):
         raise NotImplementedError
 
     def _recipe(self, task: Task, members: Team) -> Recipe:
-        from judgekit_gpt2.distributed import gains_from_bfloat16
         from judgekit_gpt2.training import Recipe
 
         options = self.options
         per_epoch = -(-len(task.epoch(0)) // options.accumulate)
         steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
-        fast: Precision = "bfloat16" if gains_from_bfloat16(members.device) else "float32"
-        return Recipe(
-            steps=steps,
-            lr=self._rate(),
-            warmup=round(options.warmup * steps),
-            schedule=options.schedule,
-            weight_decay=options.weight_decay,
-            decay=options.decay,
-            betas=options.betas,
-            clip=options.clip,
-            accumulate=options.accumulate,
-            evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
-            patience=options.patience,
-            save_every=options.save_every,
-            keep_epochs=options.keep_epochs,
-            result=options.result,
-            precision=fast if options.precision == "auto" else options.precision,
-            compile=options.compile,
-            sharding=options.sharding,
-            seed=options.seed,
-        )
+        fast: Precision = "bfloat16" if judgekit.data.gains_from_bfloat16(members.device) else "float32"
+        resolved = {
+            "steps": steps,
+            "lr": self._rate(),
+            "warmup": round(options.warmup * steps),
+            "evaluate_every": options.evaluate_every or max(1, steps // _POINTS),
+            "precision": fast if options.precision == "auto" else options.precision,
+        }
+        return Recipe(**options.model_dump(include={one.name for one in fields(Recipe)}) | resolved)
 
     def _rate(self) -> float:
         return self.options.lr or self.own_rate
@@ -192,7 +180,7 @@ class Pretrain(_Trainer):
         texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered(wanted))
         return bpe.train(texts, wanted.bpe)
 
-    def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
+    def _rendered(self, wanted: TokenizerOptions) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
         if wanted.instructions is not None:
             prompts = judgekit.data.Prompts(where=self.where)
@@ -255,8 +243,7 @@ class _Tuner(_Trainer):
         if self.options.lora is not None:
             from judgekit_gpt2 import lora
 
-            settings = lora.LoRA(**self.options.lora.model_dump())
-            lora.attach(model, settings, drawing(self.options.seed))
+            lora.attach(model, self.options.lora, drawing(self.options.seed))
 
     def _epoch(
         self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion], number: int
@@ -398,7 +385,7 @@ class DPO(_Tuner):
         held = pairs(options.validation) if options.validation else []
         summary = self._counts(learnt, held, context)
         self._adapt(model)
-        objective = preferences.Preference(model, beta=options.beta, smoothing=options.smoothing)
+        objective = preferences.DPOLoss(model, beta=options.beta, smoothing=options.smoothing)
 
         def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
             measures = objective.measure(batches)
