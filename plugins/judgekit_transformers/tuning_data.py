@@ -34,15 +34,17 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 @dataclass(frozen=True)
 class Encoding:
-    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat
-    template, the most tokens that the model reads (None: no limit), and what is done with more."""
+    """The way from items to tokens: the trainer's options, where styles are found, whether a prompt goes into the chat
+    template, and the most tokens that the model reads (None: no limit)."""
 
-    style: str
+    options: TuningOptions
     prompts: judgekit.data.Prompts
     chat: bool
-    mask_prompt: bool
     limit: int | None
-    truncate: bool
+
+    @property
+    def style(self) -> str:
+        return self.options.style
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Encod
             raise item.error(str(error)) from None
         for whole in wholes:
             example, length = _fitted(whole, reading)
-            if example.cut and not reading.truncate:
+            if example.cut and not reading.options.truncate:
                 too_long.append((item, length))
             elif not example.learnt:
                 raise item.error(f"the prompt alone fills the {reading.limit} tokens that are read")
@@ -107,7 +109,7 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> lis
         return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
     text, spans, end = _in_chat(loaded, sample, reading) if reading.chat else _as_text(loaded, sample, reading)
     read = tokens(loaded, text, spans, chat=reading.chat)
-    ids, learnt = read.ids, read.learnt if reading.mask_prompt else [True] * len(read.ids)
+    ids, learnt = read.ids, read.learnt if reading.options.mask_prompt else [True] * len(read.ids)
     targets = [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)]
     if end is not None:
         # Behind the last answer it is read too. Behind the others it is only to be said: no history has it.
@@ -180,14 +182,8 @@ def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Encoding:
         raise judgekit.UsageError("mask_prompt: false, and an encoder's prompt is read, never learnt")
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
-    return Encoding(
-        style=options.style,
-        prompts=judgekit.data.Prompts(where=where),
-        chat=template if options.chat == "auto" else options.chat,
-        mask_prompt=options.mask_prompt,
-        limit=limit_of(loaded, options.max_length),
-        truncate=options.truncate,
-    )
+    chat = template if options.chat == "auto" else options.chat
+    return Encoding(options, judgekit.data.Prompts(where=where), chat, limit_of(loaded, options.max_length))
 
 
 def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -> Tokens:
