@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from gpt2_parts.table import Figure, Missing, show
 
+import judgekit.data
 from judgekit_gpt2.config import PRESETS
-from judgekit_gpt2.distributed import gains_from_bfloat16
 from judgekit_gpt2.inference import multiplies_bytes
 
 PARTS = Path(__file__).parent / "gpt2_parts"
@@ -39,7 +39,8 @@ def main() -> int:
     config, rounds = (SMALL, 1) if arguments.smoke else (FULL, arguments.rounds)
     torch.set_num_threads(arguments.threads)
     print(f"torch {torch.__version__}, {arguments.threads} threads, {rounds} rounds", flush=True)
-    print(f"this CPU has {_arithmetic(gains_from_bfloat16(torch.device('cpu')), multiplies_bytes())}", flush=True)
+    bfloat16 = judgekit.data.gains_from_bfloat16(torch.device("cpu"))
+    print(f"this CPU has {_arithmetic(bfloat16, multiplies_bytes())}", flush=True)
     missed = 0
     for section in arguments.only or SECTIONS:
         print(f"\n{section}", flush=True)

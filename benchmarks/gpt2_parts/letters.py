@@ -19,7 +19,7 @@ import torch
 from gpt2_parts.table import Figure, Missing, copy_of, if_installed, in_turns, pair, ratios, transformers
 from judgekit_gpt2.config import GPT2Config
 from judgekit_gpt2.inference import prepare
-from judgekit_gpt2.loglikelihood import Scorer
+from judgekit_gpt2.loglikelihood import PrefixScorer
 from judgekit_gpt2.tokens import Tokenizer
 
 SUBJECT = "anatomy"
@@ -40,7 +40,7 @@ def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
         questions = [(tokenizer.encode(prompt), letters) for prompt in prompts]
 
         def score(questions: list[Any] = questions[:ours]) -> int:
-            scorer = Scorer(model)  # a new one each time: nothing is kept from the round before
+            scorer = PrefixScorer(model)  # a new one each time: nothing is kept from the round before
             for start in range(0, len(questions), 32):
                 scorer.score(questions[start : start + 32])
             return len(questions)
@@ -54,7 +54,7 @@ def figures(config: GPT2Config, rounds: int) -> Iterator[Figure]:
             continue
         best = [values for name, values in rates.items() if name != "judgekit"]
         yield Figure(f"{shots} shots, over lm-eval's best", ratios(rates["judgekit"], *best), "×", AIMS[shots])
-        mine = Scorer(model).score(questions[:others])
+        mine = PrefixScorer(model).score(questions[:others])
         want = rivals[1](prompts[:others])
         difference = max(abs(m[0] - w) for q, r in zip(mine, want, strict=True) for m, w in zip(q, r, strict=True))
         yield Figure(f"{shots} shots, max |Δ log p| to lm-eval", [difference], at_most=1e-4)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import Field, JsonValue, model_validator
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint
 
 if TYPE_CHECKING:
     from judgekit_gpt2.generation import Generation, Prompt
-    from judgekit_gpt2.loglikelihood import Scorer
+    from judgekit_gpt2.loglikelihood import PrefixScorer
     from judgekit_gpt2.model import GPT2
     from judgekit_gpt2.tokens import Tokenizer
     from judgekit_gpt2.weights import Checkpoint
@@ -80,7 +81,7 @@ class GPT2Backend(judgekit.Backend):
         self._identity: str | None = None
         self._loaded: Checkpoint | None = None
         self._written_by: _Decoder | None = None
-        self._scorer: Scorer | None = None
+        self._scorer: PrefixScorer | None = None
 
     def identity(self) -> dict[str, JsonValue]:
         if self._identity is None:
@@ -115,9 +116,7 @@ class GPT2Backend(judgekit.Backend):
             return False
         import torch
 
-        from judgekit_gpt2.distributed import gains_from_bfloat16
-
-        return not gains_from_bfloat16(torch.device("cpu"))
+        return not judgekit.data.gains_from_bfloat16(torch.device("cpu"))
 
     def generate(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         from judgekit_gpt2.generation import generate
@@ -136,13 +135,13 @@ class GPT2Backend(judgekit.Backend):
 
     def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         """Prompt and continuation are encoded apart: a continuation keeps the space that it begins with."""
-        from judgekit_gpt2.loglikelihood import Question, Scorer
+        from judgekit_gpt2.loglikelihood import Continuations, PrefixScorer
 
         model, tokenizer = self._load()
         if self._scorer is None:
-            self._scorer = Scorer(model)
+            self._scorer = PrefixScorer(model)
         questions = [
-            Question(_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
+            Continuations(_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
             for request in requests
         ]
         lengths = [len(prompt) + max(map(len, texts), default=0) - 1 for prompt, texts in questions]

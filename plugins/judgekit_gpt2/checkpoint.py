@@ -128,7 +128,7 @@ def check(folder: Path) -> GPT2Config:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor of a safetensors file: its type, its shape, and where its bytes begin and end in the file."""
 
     dtype: str
@@ -137,7 +137,7 @@ class Entry:
     end: int
 
 
-def read_header(path: Path) -> dict[str, Entry]:
+def read_header(path: Path) -> dict[str, TensorEntry]:
     """Every tensor of a safetensors file; what the header says of their bytes is held against the file's size.
 
     The format (https://huggingface.co/docs/safetensors): the header's length in 8 bytes, the header as JSON, and the
@@ -175,9 +175,9 @@ def read_header(path: Path) -> dict[str, Entry]:
     return tensors
 
 
-def _entry(values: Any, start: int) -> Entry:
+def _entry(values: Any, start: int) -> TensorEntry:
     begin, end = values["data_offsets"]
-    return Entry(
+    return TensorEntry(
         str(values["dtype"]), tuple(int(size) for size in values["shape"]), start + int(begin), start + int(end)
     )
 

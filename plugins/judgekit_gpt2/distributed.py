@@ -15,8 +15,8 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-import judgekit
-from judgekit_gpt2.model import Block
+import judgekit.data
+from judgekit_gpt2.model import TransformerBlock
 
 Sharding = Literal["none", "full"]
 _IN_ORDER = "gloo_in_order"
@@ -38,7 +38,7 @@ class Team:
         if sharding == "none":
             return DistributedDataParallel(objective)
         for block in objective.modules():
-            if isinstance(block, Block):
+            if isinstance(block, TransformerBlock):
                 fully_shard(block)
         fully_shard(objective)
         return objective
@@ -64,10 +64,7 @@ def team(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Team]:
     Raises UsageError for a GPU where there is none.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise judgekit.UsageError("'device: cuda', but torch sees no GPU here")
-    cuda = device != "cpu" and available
+    cuda = judgekit.data.uses_cuda(device)
     place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if size == 1:
         yield Team(0, 1, place)
@@ -97,16 +94,3 @@ def _start_gloo(store: Any, rank: int, size: int, timeout: timedelta) -> dist.Pr
     options._devices = [dist.ProcessGroupGloo.create_default_device()]
     options._threads, options._timeout = 1, timeout
     return dist.ProcessGroupGloo(store, rank, size, options)
-
-
-def gains_from_bfloat16(device: torch.device) -> bool:
-    """Whether torch has instructions for matrix products in bfloat16; without them it is slower than float32.
-
-    Held to fewer than the processor has (ATEN_CPU_CAPABILITY), torch's attention refuses bfloat16.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if not hasattr(torch.cpu, "get_capabilities") or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
-        return False  # an older torch cannot tell
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -50,7 +50,7 @@ class Prompt:
     alternatives: int = 0
 
 
-class Choice(NamedTuple):
+class TokenChoice(NamedTuple):
     """The log-probability of the token that was written, and the likeliest tokens at its place with theirs."""
 
     logprob: float
@@ -81,7 +81,7 @@ class Generation:
 
     ids: list[int] = field(default_factory=list)
     finish: Finish | None = None
-    choices: list[Choice] = field(default_factory=list)
+    choices: list[TokenChoice] = field(default_factory=list)
 
 
 def generate(
@@ -194,11 +194,11 @@ class _BatchDecoder:
             self.cache.copy_row(len(self.active), at, last.length)
 
 
-def _choice(logits: Tensor, token: int, alternatives: int) -> Choice:
+def _choice(logits: Tensor, token: int, alternatives: int) -> TokenChoice:
     """The log-probability of a token by logits [V], and the likeliest tokens with theirs."""
     table = logits.log_softmax(-1)
     top = table.topk(min(alternatives, len(table)))
-    return Choice(float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
+    return TokenChoice(float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
 
 
 def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from judgekit_gpt2.cache import KVCache
 from judgekit_gpt2.generation import LOGIT_MARGIN
-from judgekit_gpt2.model import GPT2, Block, left_pad
+from judgekit_gpt2.model import GPT2, TransformerBlock, left_pad
 
 LOW_PRECISION_MARGIN = 0.5  # as LOGIT_MARGIN, for bfloat16 and int8
 
@@ -48,7 +48,7 @@ def prepare(
         return PackedLinear(weight, bias) if _has_onednn(weight) and not compiled else PlainLinear(weight, bias)
 
     for block in model.blocks:
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         for parent in (block.attention, block.mlp):
             for name, layer in parent.named_children():
                 assert isinstance(layer, nn.Linear), f"{name} is {type(layer).__name__}: merge adapters first"

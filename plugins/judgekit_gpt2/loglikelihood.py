@@ -14,7 +14,7 @@ from judgekit_gpt2.model import GPT2, PADDING, left_pad
 _ROWS = 64  # of the output layer at a time: 13 MB of logits
 
 
-class Question(NamedTuple):
+class Continuations(NamedTuple):
     """The tokens of a prompt, and those of its continuations."""
 
     prompt: Sequence[int]
@@ -29,7 +29,7 @@ class _Wanted(NamedTuple):
     token: int
 
 
-class Scorer:
+class PrefixScorer:
     """Scores continuations, prompt after prompt, and keeps the prompt that it has read last.
 
     What the next one shares with it from the start is not read again: worked examples that come before many questions
@@ -45,7 +45,7 @@ class Scorer:
         self._kept: list[int] = []  # the tokens in it
 
     @torch.inference_mode()
-    def score(self, questions: Sequence[Question]) -> list[list[list[float]]]:
+    def score(self, questions: Sequence[Continuations]) -> list[list[list[float]]]:
         """The natural log-probability of every token, by question and continuation.
 
         A prompt has at least one token. With a continuation it may have one token more than the context, since
@@ -119,5 +119,5 @@ class Scorer:
 
 
 def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-    """The natural log-probability of every token of each continuation of one prompt: see `Scorer.score`."""
-    return Scorer(model).score([Question(prompt, continuations)])[0]
+    """The natural log-probability of every token of each continuation of one prompt: see `PrefixScorer.score`."""
+    return PrefixScorer(model).score([Continuations(prompt, continuations)])[0]

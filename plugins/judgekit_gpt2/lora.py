@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,38 +14,13 @@ from torch import Tensor, nn
 
 import judgekit
 from judgekit_gpt2.model import GPT2
-
-TARGETS = ("qkv", "out", "up", "down")
-
-
-@dataclass(frozen=True)
-class LoRA:
-    """The adapters' `rank` r, their weight `alpha` / r, the matrices of every block that get one, and the dropout on
-    what goes into A. The defaults are those of "Build a Large Language Model (From Scratch)", appendix E."""
-
-    rank: int = 16
-    alpha: float = 16.0
-    targets: tuple[str, ...] = TARGETS
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ValueError(f"rank should be at least 1, not {self.rank}")
-        if not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha should be above 0, not {self.alpha}")
-        if not self.targets:
-            raise ValueError(f"targets should name at least one of {', '.join(TARGETS)}")
-        for name in self.targets:
-            if name not in TARGETS:
-                raise ValueError(f"no target is named {name!r}; there are {', '.join(TARGETS)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout should be in [0, 1), not {self.dropout}")
+from judgekit_gpt2.options import Adapters
 
 
 class Adapted(nn.Module):
     """A frozen Linear and its adapter. B is zero at first, so that the start is the model as it was."""
 
-    def __init__(self, base: nn.Linear, settings: LoRA, generator: torch.Generator) -> None:
+    def __init__(self, base: nn.Linear, settings: Adapters, generator: torch.Generator) -> None:
         super().__init__()
         outer, inner = base.weight.shape
         self.base = base.requires_grad_(False)
@@ -62,7 +36,7 @@ class Adapted(nn.Module):
         return self.base(x) + F.linear(self.scale * low, self.b)  # type: ignore[no-any-return]
 
 
-def attach(model: GPT2, settings: LoRA, generator: torch.Generator) -> None:
+def attach(model: GPT2, settings: Adapters, generator: torch.Generator) -> None:
     """Freeze every weight of the model and put adapters on the targets: from now on they alone are trained.
 
     Raises UsageError for a model that has adapters already, or whose matrices are no longer plain ones.

@@ -66,7 +66,7 @@ class MLP(nn.Module):
         return F.dropout(x, self.dropout, self.training)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm: each sublayer reads a normalised stream and adds to the stream itself."""
 
     def __init__(self, config: GPT2Config) -> None:
@@ -92,7 +92,7 @@ class GPT2(nn.Module):
         self.config = config
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         self.positions = nn.Embedding(config.context, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.output = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
         self.head: nn.Module | None = None  # the output layer in another form; see inference.py

@@ -55,7 +55,7 @@ class Shape(judgekit.Options):
         return GPT2Config(vocabulary=vocabulary, **self.model_dump())
 
 
-class Vocabulary(judgekit.Options):
+class TokenizerOptions(judgekit.Options):
     """GPT-2's (found by itself, or in `folder`), or with `bpe` a byte-level BPE of so many tokens, learnt from the
     training text, and from the train split of `instructions` as fine-tuning in `style` will render it."""
 
@@ -65,7 +65,7 @@ class Vocabulary(judgekit.Options):
     style: str = "alpaca"
 
     @model_validator(mode="after")
-    def _learnt(self) -> Vocabulary:
+    def _learnt(self) -> TokenizerOptions:
         if self.instructions is not None and self.bpe is None:
             raise ValueError("'instructions' are for learning a vocabulary: give its size as 'bpe'")
         if self.folder is not None and self.bpe is not None:
@@ -147,17 +147,19 @@ class PretrainOptions(RecipeOptions):
     data: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
     model: Annotated[Shape, BeforeValidator(_named_shape, json_schema_input_type=str | Shape)] = Shape()
     tokenizer: Annotated[
-        Vocabulary, BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | Vocabulary)
-    ] = Vocabulary()
+        TokenizerOptions,
+        BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | TokenizerOptions),
+    ] = TokenizerOptions()
     stride: int | None = Field(None, ge=1)
     validation: float | None = Field(None, ge=0, lt=0.5)
 
 
 class Adapters(judgekit.Options):
-    """LoRA: the `rank` r of the adapters, their weight `alpha` / r, and the matrices of every block that get one."""
+    """LoRA: the `rank` r of the adapters, their weight `alpha` / r, the matrices of every block that get one, and the
+    dropout on what goes in. Defaults as in "Build a Large Language Model (From Scratch)", appendix E."""
 
     rank: int = Field(16, ge=1)
-    alpha: float = Field(16.0, gt=0)
+    alpha: float = Field(16.0, gt=0, allow_inf_nan=False)
     targets: tuple[Target, ...] = Field(("qkv", "out", "up", "down"), min_length=1)
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -201,7 +203,7 @@ class DPOOptions(TuneOptions):
     equal responses are an error, or with `skip_equal` left out."""
 
     skip_equal: bool = False
-    beta: float = Field(0.1, gt=0)
+    beta: float = Field(0.1, gt=0, allow_inf_nan=False)
     smoothing: float = Field(0.0, ge=0, lt=0.5)
     dropout: float | None = Field(0.0, ge=0, lt=1)  # noise in what is compared with the reference
     weight_decay: float = Field(0.01, ge=0)

@@ -6,7 +6,6 @@ Letters in shape comments: P pairs, each a chosen and a rejected response to the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,7 +172,7 @@ class Measures(NamedTuple):
     margin: float
 
 
-class Preference(nn.Module):
+class DPOLoss(nn.Module):
     """The DPO loss, in nats, summed over pairs:
 
         −log σ(β · [(log π(chosen) − log ref(chosen)) − (log π(rejected) − log ref(rejected))])
@@ -187,10 +186,6 @@ class Preference(nn.Module):
         self, policy: GPT2, reference: GPT2 | None = None, *, beta: float = 0.1, smoothing: float = 0.0
     ) -> None:
         super().__init__()
-        if not 0 < beta < math.inf:
-            raise ValueError(f"beta should be above 0, not {beta}")
-        if not 0 <= smoothing < 0.5:
-            raise ValueError(f"smoothing should be in [0, 0.5), not {smoothing}")
         self.policy, self.reference, self.beta, self.smoothing = policy, reference, beta, smoothing
         if reference is not None:
             trained = {parameter.data_ptr() for parameter in policy.parameters() if parameter.requires_grad}

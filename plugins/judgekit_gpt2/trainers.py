@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import JsonValue
 
@@ -18,8 +19,8 @@ from judgekit_gpt2.options import (
     FinetuneOptions,
     PretrainOptions,
     RecipeOptions,
+    TokenizerOptions,
     TuneOptions,
-    Vocabulary,
 )
 from judgekit_gpt2.preference_file import read_preferred
 
@@ -66,33 +67,20 @@ class _Trainer(judgekit.Trainer):
         raise NotImplementedError
 
     def _recipe(self, task: Task, members: Team) -> Recipe:
-        from judgekit_gpt2.distributed import gains_from_bfloat16
         from judgekit_gpt2.training import Recipe
 
         options = self.options
         per_epoch = -(-len(task.epoch(0)) // options.accumulate)
         steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
-        fast: Precision = "bfloat16" if gains_from_bfloat16(members.device) else "float32"
-        return Recipe(
-            steps=steps,
-            lr=self._rate(),
-            warmup=round(options.warmup * steps),
-            schedule=options.schedule,
-            weight_decay=options.weight_decay,
-            decay=options.decay,
-            betas=options.betas,
-            clip=options.clip,
-            accumulate=options.accumulate,
-            evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
-            patience=options.patience,
-            save_every=options.save_every,
-            keep_epochs=options.keep_epochs,
-            result=options.result,
-            precision=fast if options.precision == "auto" else options.precision,
-            compile=options.compile,
-            sharding=options.sharding,
-            seed=options.seed,
-        )
+        fast: Precision = "bfloat16" if judgekit.data.gains_from_bfloat16(members.device) else "float32"
+        resolved = {
+            "steps": steps,
+            "lr": self._rate(),
+            "warmup": round(options.warmup * steps),
+            "evaluate_every": options.evaluate_every or max(1, steps // _POINTS),
+            "precision": fast if options.precision == "auto" else options.precision,
+        }
+        return Recipe(**options.model_dump(include={one.name for one in fields(Recipe)}) | resolved)
 
     def _rate(self) -> float:
         return self.options.lr or self.own_rate
@@ -192,7 +180,7 @@ class Pretrain(_Trainer):
         texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered(wanted))
         return bpe.train(texts, wanted.bpe)
 
-    def _rendered(self, wanted: Vocabulary) -> Iterator[str]:
+    def _rendered(self, wanted: TokenizerOptions) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
         if wanted.instructions is not None:
             prompts = judgekit.data.Prompts(where=self.where)
@@ -224,9 +212,11 @@ class _Tuner(_Trainer):
             self._check_items(self.options.validation)
 
     def learnt(self) -> list[judgekit.Sample]:
-        options = self.options
-        path, format = self.path(options.data), options.format
-        items = judgekit.data.read_items(path, format, split=options.split, mapping=self._mapping(), empty=True)
+        return self._samples(self.options.split)
+
+    def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
+        path, format = self.path(self.options.data), self.options.format
+        items = judgekit.data.read_items(path, format, split=split, mapping=self._mapping(), empty=True)
         return [item.sample for item in items]
 
     def _mapping(self) -> Mapping[str, str]:
@@ -235,6 +225,44 @@ class _Tuner(_Trainer):
 
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         """Read what is to be learnt, without tokens. Raises DataError."""
+        raise NotImplementedError
+
+    def _task(self, into: Path, members: Team) -> Task:
+        from judgekit_gpt2.training import Task
+
+        options = self.options
+        model, tokenizer = self._start()
+        learnt = self._examples(options.split, model, tokenizer)
+        held = self._examples(options.validation, model, tokenizer) if options.validation else []
+        summary = self._counts(learnt, held, model.config.context)
+        if options.lora is not None:
+            from judgekit_gpt2 import lora
+
+            lora.attach(model, options.lora, drawing(options.seed))
+
+        def collate(examples: Sequence[Any]) -> Portion:
+            return self._batch(examples, tokenizer.end_of_text, model.config.context)
+
+        return Task(
+            notes=self.notes,
+            summary=summary,
+            model=model,
+            tokenizer=tokenizer,
+            epoch=lambda number: self._epoch(learnt, collate, number),
+            validation=self._held_out(held, collate),
+            respond=self._answers(tokenizer),
+            **self._objective(model),
+        )
+
+    def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
+        """What is learnt of a split, as the model is before this training."""
+        raise NotImplementedError
+
+    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
+        raise NotImplementedError
+
+    def _objective(self, model: GPT2) -> dict[str, Any]:
+        """The `objective` of the task, and how to `measure` it where it is more than a loss."""
         raise NotImplementedError
 
     def _start(self) -> Checkpoint:
@@ -249,14 +277,6 @@ class _Tuner(_Trainer):
     def _rate(self) -> float:
         """Adapters begin at nothing and take ten times the rate of whole matrices."""
         return self.options.lr or self.own_rate * (1 if self.options.lora is None else 10)
-
-    def _adapt(self, model: GPT2) -> None:
-        """Give the model its LoRA adapters, if it is to have some."""
-        if self.options.lora is not None:
-            from judgekit_gpt2 import lora
-
-            settings = lora.LoRA(**self.options.lora.model_dump())
-            lora.attach(model, settings, drawing(self.options.seed))
 
     def _epoch(
         self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion], number: int
@@ -289,14 +309,7 @@ class _Tuner(_Trainer):
     def _answers(self, tokenizer: Tokenizer) -> Respond:
         """Answers to the first held-out items (or, if none are held out, to the first that are learnt)."""
         options = self.options
-        items = judgekit.data.read_items(
-            self.path(options.data),
-            options.format,
-            split=options.validation or options.split,
-            mapping=getattr(options, "mapping", None),
-            empty=True,
-        )
-        samples = [item.sample for item in items[: options.samples]]
+        samples = self._samples(options.validation or options.split)[: options.samples]
         prompts = judgekit.data.Prompts(where=self.where)
         asked = [judgekit.data.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
@@ -318,44 +331,32 @@ class Finetune(_Tuner):
         options = self.options
         judgekit.data.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
 
-    def _task(self, into: Path, members: Team) -> Task:
+    def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         from judgekit_gpt2 import data
-        from judgekit_gpt2.training import NextToken, Task
 
         options = self.options
-        model, tokenizer = self._start()
-
-        def examples(split: judgekit.data.Split | None) -> list[data.Example]:
-            return data.instruction_examples(
-                self.path(options.data),
-                split,
-                tokenizer,
-                style=options.style,
-                mask_prompt=options.mask_prompt,
-                context=model.config.context,
-                truncate=options.truncate,
-                format=options.format,
-                prompts=judgekit.data.Prompts(where=self.where),
-                mapping=options.mapping,
-            )
-
-        def collate(batch: Sequence[data.Example]) -> data.Batch:
-            return data.collate(batch, tokenizer.end_of_text, limit=model.config.context)
-
-        learnt = examples(options.split)
-        held = examples(options.validation) if options.validation else []
-        summary = self._counts(learnt, held, model.config.context)
-        self._adapt(model)
-        return Task(
-            notes=self.notes,
-            summary=summary,
-            model=model,
-            tokenizer=tokenizer,
-            objective=NextToken(model),
-            epoch=lambda number: self._epoch(learnt, collate, number),
-            validation=self._held_out(held, collate),
-            respond=self._answers(tokenizer),
+        return data.instruction_examples(
+            self.path(options.data),
+            split,
+            tokenizer,
+            style=options.style,
+            mask_prompt=options.mask_prompt,
+            context=model.config.context,
+            truncate=options.truncate,
+            format=options.format,
+            prompts=judgekit.data.Prompts(where=self.where),
+            mapping=options.mapping,
         )
+
+    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
+        from judgekit_gpt2 import data
+
+        return data.collate(examples, end_of_text, limit=context)
+
+    def _objective(self, model: GPT2) -> dict[str, Any]:
+        from judgekit_gpt2.training import NextToken
+
+        return {"objective": NextToken(model)}
 
 
 class DPO(_Tuner):
@@ -368,50 +369,36 @@ class DPO(_Tuner):
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         read_preferred(self.path(self.options.data), split, self.options.format)
 
-    def _task(self, into: Path, members: Team) -> Task:
+    def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
+        """The pairs of a split, weighed by the model as it is now, which is the reference."""
         from judgekit_gpt2 import preferences
-        from judgekit_gpt2.training import Task
 
-        options = self.options
-        model, tokenizer = self._start()
-        context, end = model.config.context, tokenizer.end_of_text
+        options, context = self.options, model.config.context
+        pairs = preferences.read_pairs(
+            self.path(options.data),
+            split,
+            tokenizer,
+            style=options.style,
+            context=context,
+            truncate=options.truncate,
+            skip_equal=options.skip_equal,
+            format=options.format,
+            prompts=judgekit.data.Prompts(where=self.where),
+        )
+        return preferences.with_reference(pairs, model, tokenizer.end_of_text, limit=context, size=options.batch)
 
-        def pairs(split: judgekit.data.Split | None) -> list[preferences.Pair]:
-            """The pairs of a split, weighed by the model as it is now, which is the reference."""
-            unweighed = preferences.read_pairs(
-                self.path(options.data),
-                split,
-                tokenizer,
-                style=options.style,
-                context=context,
-                truncate=options.truncate,
-                skip_equal=options.skip_equal,
-                format=options.format,
-                prompts=judgekit.data.Prompts(where=self.where),
-            )
-            return preferences.with_reference(unweighed, model, end, limit=context, size=options.batch)
+    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
+        from judgekit_gpt2 import preferences
 
-        def collate(batch: Sequence[preferences.Pair]) -> preferences.PairBatch:
-            return preferences.collate(batch, end, limit=context)
+        return preferences.collate(examples, end_of_text, limit=context)
 
-        learnt = pairs(options.split)
-        held = pairs(options.validation) if options.validation else []
-        summary = self._counts(learnt, held, context)
-        self._adapt(model)
-        objective = preferences.Preference(model, beta=options.beta, smoothing=options.smoothing)
+    def _objective(self, model: GPT2) -> dict[str, Any]:
+        from judgekit_gpt2 import preferences
+
+        objective = preferences.DPOLoss(model, beta=self.options.beta, smoothing=self.options.smoothing)
 
         def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
             measures = objective.measure(batches)
             return {"accuracy": measures.accuracy, "margin": measures.margin}
 
-        return Task(
-            notes=self.notes,
-            summary=summary,
-            model=model,
-            tokenizer=tokenizer,
-            objective=objective,
-            epoch=lambda number: self._epoch(learnt, collate, number),
-            validation=self._held_out(held, collate),
-            measure=measure,
-            respond=self._answers(tokenizer),
-        )
+        return {"objective": objective, "measure": measure}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import judgekit
 import judgekit.statistics
@@ -15,25 +14,12 @@ POINTS = ("bias", "mae", "mean")
 SHARE = judgekit.Scale(label="share", low=0, high=1, unit="%")
 
 
-@dataclass(frozen=True)
-class AgreementBlock:
-    """One agreement: the two sides, its figures, the corrected means, and the notes needed to read them."""
-
-    title: str
-    facts: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    corrected_columns: Sequence[str]
-    corrected: Sequence[Sequence[str]]
-    notes: Sequence[str]
-    section: judgekit.Section | None
-
-
-def blocks(record: judgekit.RunRecord) -> list[AgreementBlock]:
+def blocks(record: judgekit.RunRecord) -> list[SimpleNamespace]:
+    """Every agreement: the two sides, its figures, the corrected means, and the notes needed to read them."""
     return [_block(agreement) for agreement in record.agreements]
 
 
-def _block(agreement: judgekit.statistics.Agreement) -> AgreementBlock:
+def _block(agreement: judgekit.statistics.Agreement) -> SimpleNamespace:
     between = {figure.name: figure for figure in agreement.ceiling}
     interval = f"{numbers.percent(agreement.confidence)} interval"
     columns = ["Figure", "Value", interval, *(["Between labellers", interval] if between else []), "Note"]
@@ -45,7 +31,7 @@ def _block(agreement: judgekit.statistics.Agreement) -> AgreementBlock:
         rows.append([*row, _note(figure, agreement)])
     people = f"{agreement.n_pairs} labels by {agreement.labellers} labellers" if agreement.labellers > 1 else ""
     items = judgekit.counted(agreement.n_items, "item")
-    return AgreementBlock(
+    return SimpleNamespace(
         title=f"{agreement.metric}: {agreement.first} and {agreement.second}",
         facts=f"{people or judgekit.counted(agreement.n_pairs, 'response')} on {items}; "
         "items were resampled for the intervals",

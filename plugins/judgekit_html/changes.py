@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import judgekit
@@ -24,37 +25,18 @@ class ItemLink(NamedTuple):
 Link = Callable[[str], ItemLink | None]  # by an item's id; None where the run does not have it
 
 
-@dataclass(frozen=True)
-class RuleLine:
-    """One rule of the gate, formatted."""
-
-    what: str
-    asked: str
-    outcome: str
-    tone: str
-    before: str
-    now: str
-    change: str
-    interval: str
-    method: str
-    p: str
-    detectable: str
-    items: str
-    moved: str
-    reasons: Sequence[str]
-
-
-def rules(record: judgekit.RunRecord) -> list[RuleLine]:
+def rules(record: judgekit.RunRecord) -> list[SimpleNamespace]:
+    """The rules of the gate, formatted."""
     return [_rule(claim) for claim in record.gate.claims] if record.gate else []
 
 
-def _rule(claim: judgekit.statistics.GateClaim) -> RuleLine:
+def _rule(claim: judgekit.statistics.GateClaim) -> SimpleNamespace:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
     asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"
     clusters = "" if claim.n_clusters is None else f" in {judgekit.counted(claim.n_clusters, 'cluster')}"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
-    return RuleLine(
+    return SimpleNamespace(
         what=findings.claimed(claim),
         asked=asked,
         outcome=claim.outcome,
@@ -73,26 +55,12 @@ def _rule(claim: judgekit.statistics.GateClaim) -> RuleLine:
 
 
 @dataclass(frozen=True)
-class MovedItem:
-    """An item that moved: its place in the report, and its score on both sides."""
-
-    id: str
-    number: str
-    href: str
-    title: str
-    change: str
-    tone: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
 class Movement:
     """One comparison item by item. `names` are those of the two sides."""
 
     section: judgekit.Section
     names: tuple[str, str]
-    movers: Sequence[MovedItem]
+    movers: Sequence[SimpleNamespace]  # each an item that moved
 
 
 def movements(record: judgekit.RunRecord, columns: Iterable[Column], link: Link) -> list[Movement]:
@@ -122,9 +90,10 @@ def _furthest(column: Column, moved: Mapping[str, float]) -> list[str]:
     return [*worse, *better]
 
 
-def _mover(column: Column, sample_id: str, change: float, link: Link) -> MovedItem:
+def _mover(column: Column, sample_id: str, change: float, link: Link) -> SimpleNamespace:
+    """An item that moved: its place in the report, and its score on both sides."""
     number, href, title = link(sample_id) or ItemLink("", "", "")
-    return MovedItem(
+    return SimpleNamespace(
         id=sample_id,
         number=number,
         href=href,

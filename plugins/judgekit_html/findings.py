@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Literal
 
 import judgekit
@@ -25,15 +26,6 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """One headline number of a metric."""
-
-    system: str
-    figure: str
-    interval: str
-
-
-@dataclass(frozen=True)
 class Contrast:
     """A claim on two systems, or on a win rate: its figures and the conclusion."""
 
@@ -43,15 +35,6 @@ class Contrast:
     interval: str
     conclusion: str
     tone: Tone
-
-
-@dataclass(frozen=True)
-class MetricSummary:
-    metric: str
-    label: str
-    direction: str
-    scores: tuple[Headline, ...]
-    contrasts: tuple[Contrast, ...]
 
 
 def headlines(record: judgekit.RunRecord, metric: str) -> list[judgekit.statistics.Estimate]:
@@ -72,11 +55,12 @@ def metrics(record: judgekit.RunRecord) -> list[str]:
     return list(dict.fromkeys(estimate.metric for estimate in (*record.estimates, *record.differences)))
 
 
-def summaries(record: judgekit.RunRecord) -> list[MetricSummary]:
+def summaries(record: judgekit.RunRecord) -> list[SimpleNamespace]:
+    """Each metric's headline numbers, or its contrasts."""
     return [_summary(record, metric) for metric in metrics(record)]
 
 
-def _summary(record: judgekit.RunRecord, metric: str) -> MetricSummary:
+def _summary(record: judgekit.RunRecord, metric: str) -> SimpleNamespace:
     estimates = headlines(record, metric)
     differences = [d for d in record.differences if d.metric == metric and is_headline(d)]
     scale = (estimates or differences)[0].scale if estimates or differences else None
@@ -86,11 +70,11 @@ def _summary(record: judgekit.RunRecord, metric: str) -> MetricSummary:
         # Of three or more systems the strengths say it all in a few lines; every pair is among the results.
         shown = sorted(strengths(record, metric), key=lambda e: -(e.value or 0)) or estimates
         contrasts = [preference(estimate, opponent(record, estimate) or "") for estimate in shown]
-    return MetricSummary(
+    return SimpleNamespace(
         metric=metric,
         label=scale.label if scale else "",
         direction="" if scale is None or scale.higher_is_better else "lower is better",
-        scores=() if pairwise else tuple(_headline(estimate) for estimate in estimates),
+        scores=() if pairwise else tuple(map(_headline, estimates)),
         contrasts=tuple(contrasts),
     )
 
@@ -128,8 +112,9 @@ def interval_text(estimate: judgekit.statistics.Estimate) -> str:
     return text or f"no interval: {interval.note or 'no reason recorded'}"
 
 
-def _headline(estimate: judgekit.statistics.Estimate) -> Headline:
-    return Headline(estimate.system, numbers.amount(estimate.value, estimate.scale), interval_text(estimate))
+def _headline(estimate: judgekit.statistics.Estimate) -> SimpleNamespace:
+    figure = numbers.amount(estimate.value, estimate.scale)
+    return SimpleNamespace(system=estimate.system, figure=figure, interval=interval_text(estimate))
 
 
 def _difference(estimate: judgekit.statistics.Estimate) -> Contrast:

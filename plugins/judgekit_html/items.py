@@ -57,7 +57,7 @@ class SystemAnswer:
     measures: list[Measure] = field(default_factory=list)
 
 
-class Choice(NamedTuple):
+class LetteredChoice(NamedTuple):
     letter: str
     text: str
     is_answer: bool
@@ -91,12 +91,12 @@ class ReportItem:
         return list(by_system.values())
 
     @property
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[LetteredChoice]:
         """The options of a multiple-choice question."""
         if self.sample is None:
             return []
         return [
-            Choice(LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
+            LetteredChoice(LETTERS[i] if i < len(LETTERS) else str(i + 1), text, i == self.sample.answer)
             for i, text in enumerate(self.sample.choices)
         ]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import judgekit
 import judgekit.statistics
@@ -30,41 +30,11 @@ METHODS = {
 }
 
 
-@dataclass(frozen=True)
-class IntervalText:
-    """An interval as text, or a note on why there is none."""
-
-    text: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One estimate, formatted. `rerun` is the interval of the same value for a rerun on these items."""
-
-    system: str
-    against: str | None
-    opponent: str | None
-    series: str
-    value: str
-    interval: IntervalText
-    method: str
-    bootstrap: IntervalText
-    rerun: IntervalText
-    se: str
-    items: str
-    repeats: str
-    bounds: str
-    counts: str
-    conclusion: str = ""
-    tone: str = "plain"
-
-
 def method_name(method: str) -> str:
     return METHODS.get(method, method)
 
 
-def lines(estimates: Sequence[judgekit.statistics.Estimate]) -> list[Line]:
+def lines(estimates: Sequence[judgekit.statistics.Estimate]) -> list[SimpleNamespace]:
     """One line for each estimate for new items, its rerun interval beside it; a rerun alone gets a line too."""
     fresh = {_key(estimate) for estimate in estimates if estimate.estimand == NEW}
     reruns = {_key(estimate): estimate for estimate in estimates if estimate.estimand != NEW}
@@ -79,11 +49,11 @@ def _key(estimate: judgekit.statistics.Estimate) -> tuple[str, str, str, str | N
     return estimate.metric, estimate.system, estimate.series, estimate.against, estimate.opponent
 
 
-def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Estimate | None) -> Line:
+def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Estimate | None) -> SimpleNamespace:
     scale, differ = estimate.scale, estimate.against is not None
     conclusion, tone = conclude(estimate) if differ else ("", "plain")
     clusters = "" if estimate.n_clusters is None else f" in {judgekit.counted(estimate.n_clusters, 'cluster')}"
-    return Line(
+    return SimpleNamespace(
         system=estimate.system,
         against=estimate.against,
         opponent=estimate.opponent,
@@ -103,11 +73,12 @@ def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Est
     )
 
 
-def _range(interval: judgekit.statistics.Interval | None, estimate: judgekit.statistics.Estimate) -> IntervalText:
+def _range(interval: judgekit.statistics.Interval | None, estimate: judgekit.statistics.Estimate) -> SimpleNamespace:
     if interval is None:
-        return IntervalText(numbers.NONE)
+        return SimpleNamespace(text=numbers.NONE, note="")
     text = numbers.span(interval.low, interval.high, estimate.scale, difference=estimate.against is not None)
-    return IntervalText(text) if text else IntervalText("none", interval.note or "no reason recorded")
+    note = "" if text else interval.note or "no reason recorded"
+    return SimpleNamespace(text=text or "none", note=note)
 
 
 def _error(estimate: judgekit.statistics.Estimate) -> str:
@@ -130,22 +101,11 @@ def counts(by_status: Mapping[Any, int]) -> str:
     return ", ".join(f"{numbers.whole(count)} {status}" for status, count in by_status.items() if count)
 
 
-@dataclass(frozen=True)
-class CheckLine:
-    label: str
-    value: str
-    interval: str
-    expected: str
-    passed: bool | None
-    note: str
-    items: str
-    counts: str
-
-
-def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
+def checks(card: judgekit.statistics.JudgeCard) -> list[SimpleNamespace]:
+    """A line a check of the card, formatted."""
     written = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
     return [
-        CheckLine(
+        SimpleNamespace(
             label=check.label,
             value=value,
             interval="" if numbers.NONE in (low, high) else f"[{low}, {high}]",
@@ -159,14 +119,7 @@ def checks(card: judgekit.statistics.JudgeCard) -> list[CheckLine]:
     ]
 
 
-STATUSES: tuple[judgekit.statistics.VerdictStatus, ...] = (
-    "scored",
-    "unparsed",
-    "refused",
-    "truncated",
-    "error",
-    "skipped",
-)
+STATUSES: tuple[judgekit.statistics.VerdictStatus, ...] = get_args(judgekit.statistics.VerdictStatus)
 
 
 def statuses(record: judgekit.RunRecord) -> judgekit.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import judgekit
@@ -14,16 +14,7 @@ from judgekit_html.board import Board
 COLUMNS = ("Metric", "Before", "After", "Difference", "Interval", "Items", "So")
 
 
-@dataclass(frozen=True)
-class Gain:
-    """One system beside one that it was trained from."""
-
-    title: str
-    sentence: str
-    rows: list[tuple[str, ...]]
-
-
-def gains(record: judgekit.RunRecord, board: Board) -> list[Gain]:
+def gains(record: judgekit.RunRecord, board: Board) -> list[SimpleNamespace]:
     """The gains of each trained system: from its last training, and from all of them together."""
     made = []
     trained = judgekit.data.provenances(record.spec)
@@ -32,7 +23,8 @@ def gains(record: judgekit.RunRecord, board: Board) -> list[Gain]:
             claims = [*_differences(record, board, descent.system, before), *_wins(record, descent.system, before)]
             if claims:
                 title = f"{descent.system}, trained from {before}"
-                made.append(Gain(title, _sentence(record, descent, before, claims), [claim.row for claim in claims]))
+                sentence, rows = _sentence(record, descent, before, claims), [claim.row for claim in claims]
+                made.append(SimpleNamespace(title=title, sentence=sentence, rows=rows))
     return made
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -48,29 +49,11 @@ def mix(sources: tuple[str, ...], into: Path, **given: Any) -> None:
     named = _sources(sources)
     record = into.with_name(f"{into.name}.mix.json")
     check_free([into, record], given["force"])
-    mixture = mixed(named, MixOptions(**{key: given[key] for key in MixOptions.__dataclass_fields__}), given)
+    mixture = mixed(named, SimpleNamespace(**given))
     write(into, mixture.items, given["format"] or mixture.format)
     judgekit.write_atomically(record, (json.dumps(mixture.record, indent=1) + "\n").encode())
     judgekit.print_table(*mixture.table)
     click.echo(f"wrote {into} ({judgekit.counted(len(mixture.items), 'item')}) and {record}")
-
-
-@dataclass(frozen=True)
-class MixOptions:
-    """The options of the command."""
-
-    examples_proportional: bool = False
-    task_proportional: bool = False
-    task_field: str = "category"
-    temperature: float | None = None
-    cap: int | None = None
-    limits: tuple[str, ...] = ()
-    cot_share: float | None = None
-    cot_files: tuple[str, ...] = ()
-    cot_field: str | None = None
-    total: int | None = None
-    repeat: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,13 +67,13 @@ class Mixture:
     table: tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def mixed(named: Mapping[str, float | None], options: MixOptions, given: Mapping[str, Any]) -> Mixture:
-    """Read the sources and mix them. Raises UsageError and DataError."""
+def mixed(named: Mapping[str, float | None], options: SimpleNamespace) -> Mixture:
+    """Read the sources and mix them; `options` are those of the command. Raises UsageError and DataError."""
     how = _manner(named, options)
     items: list[judgekit.data.Item] = []
     source_of: list[str] = []
     for name in named:
-        more = read(Path(name), given)
+        more = read(Path(name), vars(options))
         items += more
         source_of += [name] * len(more)
     pools = _pools(named, options, items, source_of)
@@ -134,7 +117,7 @@ def _sources(arguments: Sequence[str]) -> dict[str, float | None]:
     return named
 
 
-def _manner(named: Mapping[str, float | None], options: MixOptions) -> str:
+def _manner(named: Mapping[str, float | None], options: SimpleNamespace) -> str:
     """The way in which shares are chosen, in words. Raises UsageError for two ways at once, or none."""
     weighted = [name for name, weight in named.items() if weight is not None]
     by_size = options.temperature is not None or options.examples_proportional
@@ -168,7 +151,7 @@ def _manner(named: Mapping[str, float | None], options: MixOptions) -> str:
 
 def _pools(
     named: Mapping[str, float | None],
-    options: MixOptions,
+    options: SimpleNamespace,
     items: Sequence[judgekit.data.Item],
     source_of: Sequence[str],
 ) -> list[Pool]:
@@ -197,7 +180,7 @@ def _pools(
     return mixing.with_thoughts(pools, options.cot_share)
 
 
-def _limited(named: Mapping[str, float | None], options: MixOptions, source_of: Sequence[str]) -> list[int]:
+def _limited(named: Mapping[str, float | None], options: SimpleNamespace, source_of: Sequence[str]) -> list[int]:
     """The places of the items that may be used: at most so many of each source, chosen by the seed."""
     most: dict[str, int] = {}
     for text in options.limits:
@@ -222,7 +205,7 @@ def _check_source(name: str, named: Mapping[str, float | None], option: str) -> 
 
 def _thinking(
     named: Mapping[str, float | None],
-    options: MixOptions,
+    options: SimpleNamespace,
     items: Sequence[judgekit.data.Item],
     source_of: Sequence[str],
 ) -> list[bool]:

@@ -18,7 +18,7 @@ def choose(logits: Any, sampling: Sampling, generator: Any, margin: float) -> tu
     if sampling.temperature:
         scaled = logits / sampling.temperature
         noise = torch.empty_like(logits).exponential_(1, generator=generator)
-        allowed = (scaled >= _floor(scaled, sampling, 0.0)) if _cuts(sampling) else None
+        allowed = (scaled >= _boundary(scaled, sampling, 0.0)[0]) if _cuts(sampling) else None
         kept = scaled if allowed is None else scaled.masked_fill(~allowed, float("-inf"))
         race = kept.softmax(-1) / noise  # the first to arrive: torch.multinomial's own way to draw one
         if not bool(race.isnan().any()):
@@ -34,14 +34,9 @@ def _cuts(sampling: Sampling) -> bool:
     return bool(sampling.top_k) or (sampling.top_p is not None and sampling.top_p < 1)
 
 
-def _floor(scaled: Any, sampling: Sampling, spare: float) -> float:
-    """The least of the logits [V] that may be drawn: of the `top_k` likeliest tokens the fewest that have together
-    the share `top_p` of their probability, give or take `spare` of it."""
-    return _boundary(scaled, sampling, spare)[0]
-
-
 def _boundary(scaled: Any, sampling: Sampling, spare: float) -> tuple[float, float]:
-    """The least logit that may be drawn and the greatest that may not; -inf where all may be."""
+    """The least of the logits [V] that may be drawn, and the greatest that may not (-inf where all may be): of the
+    `top_k` likeliest tokens the fewest that have the share `top_p` of their probability, give or take `spare`."""
     ordered = scaled.sort(descending=True).values
     count = min(sampling.top_k or len(ordered), len(ordered))
     if sampling.top_p is not None and sampling.top_p < 1:
@@ -57,7 +52,7 @@ def _sure_draw(scaled: Any, sampling: Sampling, noise: Any, token: int, margin: 
     """
     race = scaled - noise.log()
     if _cuts(sampling):
-        race = race.masked_fill(scaled < _floor(scaled, sampling, margin) - margin, float("-inf"))
+        race = race.masked_fill(scaled < _boundary(scaled, sampling, margin)[0] - margin, float("-inf"))
         if float(scaled[token]) <= _boundary(scaled, sampling, -margin)[1] + margin:
             return False
     two = race.topk(min(2, len(race)))

@@ -4,6 +4,7 @@ instruction data. The Hugging Face Trainer does the loop."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,7 +18,7 @@ from judgekit_transformers.tuning_options import TuningOptions
 
 if TYPE_CHECKING:
     from judgekit_transformers.loading import Loaded
-    from judgekit_transformers.tuning_data import Reading
+    from judgekit_transformers.tuning_data import Encoding
     from judgekit_transformers.tuning_loop import Respond, TuningRecipe
 
 _POINTS = 20  # on a curve, if the config does not say how often to evaluate
@@ -50,7 +51,7 @@ class SupervisedTuning(judgekit.Trainer):
     def check(self) -> None:
         """Raises DataError for items without an answer, PromptError for an unknown style."""
         judgekit.data.style_named(self.options.style, judgekit.data.Prompts(where=self.where))
-        self._learnt()
+        self._items(self.options.split)
         self._held()
 
     def learnt(self) -> list[judgekit.Sample]:
@@ -63,12 +64,12 @@ class SupervisedTuning(judgekit.Trainer):
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
         from judgekit_transformers.loading import load_apart
         from judgekit_transformers.tuning_data import examples, reading_of
-        from judgekit_transformers.tuning_loop import TuningTask, device_of, fit
+        from judgekit_transformers.tuning_loop import TuningTask, fit
 
         options, start = self.options, self._start()
-        loaded = load_apart(start, "float32", device_of(options.device))
+        loaded = load_apart(start, "float32", "cuda:0" if judgekit.data.uses_cuda(options.device) else "cpu")
         reading = reading_of(loaded, options, self.where)
-        learnt_items, held_items = self._learnt(), self._held()
+        learnt_items, held_items = self._items(options.split), self._held()
         learnt = examples(learnt_items, loaded, reading)
         held = examples(held_items, loaded, reading)
         recipe = self._recipe(loaded, len(learnt))
@@ -79,9 +80,6 @@ class SupervisedTuning(judgekit.Trainer):
         task = TuningTask(loaded, start, learnt, held, respond, summary, lost)
         settings = f"{self.version} {recipe.precision} {options.model_dump_json()}"
         fit(task, recipe, judgekit.data.TrainingState.of(into, settings, self.inputs()), progress)
-
-    def _learnt(self) -> list[judgekit.data.Item]:
-        return self._items(self.options.split)
 
     def _held(self) -> list[judgekit.data.Item]:
         return self._items(self.options.validation) if self.options.validation else []
@@ -96,29 +94,23 @@ class SupervisedTuning(judgekit.Trainer):
         return located(self.options.start, self.path(self.options.start), self.options.revision)
 
     def _recipe(self, loaded: Loaded, items: int) -> TuningRecipe:
-        from judgekit_transformers.tuning_loop import Precision, TuningRecipe, gains_from_bfloat16
+        from judgekit_transformers.tuning_loop import Precision, TuningRecipe
 
         options, device = self.options, loaded.model.device
         per_epoch = -(-items // (options.batch * options.accumulate))
         steps = options.steps or max(1, round((options.epochs or 1) * per_epoch))
-        fast: Precision = "bfloat16" if gains_from_bfloat16(device) else "float32"
-        return TuningRecipe(
-            steps=steps,
-            per_epoch=per_epoch,
-            batch=options.batch,
-            accumulate=options.accumulate,
-            lr=options.lr or _RATES[loaded.kind],
-            warmup=round(options.warmup * steps),
-            schedule=options.schedule,
-            weight_decay=options.weight_decay,
-            clip=options.clip,
-            precision=fast if options.precision == "auto" else options.precision,
-            evaluate_every=options.evaluate_every or max(1, steps // _POINTS),
-            save_every=options.save_every,
-            seed=options.seed,
-        )
+        fast: Precision = "bfloat16" if judgekit.data.gains_from_bfloat16(device) else "float32"
+        resolved = {
+            "steps": steps,
+            "per_epoch": per_epoch,
+            "lr": options.lr or _RATES[loaded.kind],
+            "warmup": round(options.warmup * steps),
+            "precision": fast if options.precision == "auto" else options.precision,
+            "evaluate_every": options.evaluate_every or max(1, steps // _POINTS),
+        }
+        return TuningRecipe(**options.model_dump(include={one.name for one in fields(TuningRecipe)}) | resolved)
 
-    def _respond(self, loaded: Loaded, reading: Reading, items: Sequence[judgekit.data.Item]) -> Respond:
+    def _respond(self, loaded: Loaded, reading: Encoding, items: Sequence[judgekit.data.Item]) -> Respond:
         """A function that lets the model in training answer the first of these items."""
         options, style = self.options, judgekit.data.style_named(self.options.style, reading.prompts)
         samples = [item.sample for item in items[: options.samples]]

@@ -33,16 +33,18 @@ Stretch = tuple[int, int]  # characters of a text, the last one not included
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The way from items to tokens: the prompt's style and where styles are found, whether it goes into the chat
-    template, the most tokens that the model reads (None: no limit), and what is done with more."""
+class Encoding:
+    """The way from items to tokens: the trainer's options, where styles are found, whether a prompt goes into the chat
+    template, and the most tokens that the model reads (None: no limit)."""
 
-    style: str
+    options: TuningOptions
     prompts: judgekit.data.Prompts
     chat: bool
-    mask_prompt: bool
     limit: int | None
-    truncate: bool
+
+    @property
+    def style(self) -> str:
+        return self.options.style
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class TuningExample:
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Reading) -> list[TuningExample]:
+def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Encoding) -> list[TuningExample]:
     """Items of one turn or several as the model reads them.
 
     Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
@@ -88,7 +90,7 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Readi
             raise item.error(str(error)) from None
         for whole in wholes:
             example, length = _fitted(whole, reading)
-            if example.cut and not reading.truncate:
+            if example.cut and not reading.options.truncate:
                 too_long.append((item, length))
             elif not example.learnt:
                 raise item.error(f"the prompt alone fills the {reading.limit} tokens that are read")
@@ -101,13 +103,13 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Readi
     return made
 
 
-def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list[TuningExample]:
+def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> list[TuningExample]:
     """One for a causal model, and for a decoder one for each answer."""
     if loaded.kind == "seq2seq":
         return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
     text, spans, end = _in_chat(loaded, sample, reading) if reading.chat else _as_text(loaded, sample, reading)
     read = tokens(loaded, text, spans, chat=reading.chat)
-    ids, learnt = read.ids, read.learnt if reading.mask_prompt else [True] * len(read.ids)
+    ids, learnt = read.ids, read.learnt if reading.options.mask_prompt else [True] * len(read.ids)
     targets = [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)]
     if end is not None:
         # Behind the last answer it is read too. Behind the others it is only to be said: no history has it.
@@ -117,7 +119,7 @@ def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> list
     return [TuningExample(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
 
 
-def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Reading) -> TuningExample:
+def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Encoding) -> TuningExample:
     """The text before an answer for the encoder, and the answer for the decoder."""
     said = [text or "" for text in sample.references]
     asked = judgekit.data.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=reading.chat)
@@ -129,7 +131,7 @@ def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Rea
     return TuningExample(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
 
 
-def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> tuple[str, list[Stretch], int | None]:
     """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
     ends an answer if the style has no text for that."""
     text, spans = "", []
@@ -141,7 +143,7 @@ def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     return text[: spans[-1][1]], spans, end
 
 
-def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple[str, list[Stretch], int | None]:
+def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> tuple[str, list[Stretch], int | None]:
     """The same by the chat template: what it shows before each answer is what it shows when that is asked for."""
     said = [text or "" for text in sample.references]
     end, shown = end_of_answer(loaded, True)
@@ -159,7 +161,7 @@ def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Reading) -> tuple
     return text, spans, None if shown else end
 
 
-def _fitted(example: TuningExample, reading: Reading) -> tuple[TuningExample, int]:
+def _fitted(example: TuningExample, reading: Encoding) -> tuple[TuningExample, int]:
     """The example cut to what is read, and how long its longer side was."""
     limit, length = reading.limit, max(len(example.ids), len(example.answer))
     if limit is None or length <= limit:
@@ -168,7 +170,7 @@ def _fitted(example: TuningExample, reading: Reading) -> tuple[TuningExample, in
     return TuningExample(example.ids[:limit], targets, answer, example.name, cut=True), length
 
 
-def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
+def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Encoding:
     """`where`: the config's folder. `chat` auto: by whether the tokenizer has a template.
 
     Raises UsageError for what this model cannot do.
@@ -180,14 +182,8 @@ def reading_of(loaded: Loaded, options: TuningOptions, where: Path) -> Reading:
         raise judgekit.UsageError("mask_prompt: false, and an encoder's prompt is read, never learnt")
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise judgekit.UsageError("its tokenizer does not tell which characters a token stands for (no tokenizer.json)")
-    return Reading(
-        style=options.style,
-        prompts=judgekit.data.Prompts(where=where),
-        chat=template if options.chat == "auto" else options.chat,
-        mask_prompt=options.mask_prompt,
-        limit=limit_of(loaded, options.max_length),
-        truncate=options.truncate,
-    )
+    chat = template if options.chat == "auto" else options.chat
+    return Encoding(options, judgekit.data.Prompts(where=where), chat, limit_of(loaded, options.max_length))
 
 
 def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -> Tokens:

@@ -291,24 +291,3 @@ def _quiet(task: TuningTask, state: judgekit.data.TrainingState) -> Iterator[Non
         random.setstate(python)
         np.random.set_state(numpy)
         task.loaded.model.config.use_cache = cached
-
-
-def device_of(wanted: Literal["auto", "cpu", "cuda"]) -> str:
-    """Raises UsageError for a GPU where there is none."""
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise judgekit.UsageError("'device: cuda', but torch sees no GPU here")
-    return "cuda:0" if available and wanted != "cpu" else "cpu"
-
-
-def gains_from_bfloat16(device: torch.device) -> bool:
-    """Whether torch has instructions for matrix products in bfloat16; without them it is slower than float32.
-
-    Held to fewer than the processor has (ATEN_CPU_CAPABILITY), torch's attention refuses bfloat16.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if not hasattr(torch.cpu, "get_capabilities") or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
-        return False  # an older torch cannot tell
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))

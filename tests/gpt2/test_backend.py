@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import judgekit
-from judgekit_gpt2 import checkpoint, distributed, weights
+import judgekit.data
+from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 
 
@@ -176,7 +177,7 @@ def test_without_torch_the_line_that_installs_it_is_named(backend, monkeypatch):
 
 @pytest.mark.parametrize("gains", [True, False])
 def test_a_form_that_only_slows_this_cpu_down_is_warned_of(reference_folder, monkeypatch, gains):
-    monkeypatch.setattr(distributed, "gains_from_bfloat16", lambda device: gains)
+    monkeypatch.setattr(judgekit.data, "gains_from_bfloat16", lambda device: gains)
     checks = [
         GPT2Backend(GPT2Options(checkpoint=str(reference_folder), **options)).check()
         for options in ({"dtype": "bfloat16"}, {}, {"dtype": "bfloat16", "quantise": "int8"})

@@ -9,7 +9,7 @@ from judgekit_gpt2 import inference, weights
 from judgekit_gpt2.config import PRESETS, GPT2Config
 from judgekit_gpt2.generation import LOGIT_MARGIN, Drawing, Prompt, generate
 from judgekit_gpt2.inference import Int8Linear, PackedLinear, PlainLinear, independent, margin, prepare
-from judgekit_gpt2.loglikelihood import Scorer
+from judgekit_gpt2.loglikelihood import PrefixScorer
 from judgekit_gpt2.model import GPT2
 
 FORMS = {
@@ -87,9 +87,9 @@ def test_scores_are_the_same_whatever_was_read_before(ready, form):
         ([*shared[:33], 8, 9], [[4, 5, 6], [7], []]),
         ([*shared, 7, 8, 9], [[4], [250]]),
     ]
-    alone = [Scorer(prepared).score([question])[0] for question in questions]
-    together = Scorer(prepared).score(questions)
-    scorer = Scorer(prepared)
+    alone = [PrefixScorer(prepared).score([question])[0] for question in questions]
+    together = PrefixScorer(prepared).score(questions)
+    scorer = PrefixScorer(prepared)
     in_turn = [scorer.score([question])[0] for question in questions[::-1]][::-1]
     if independent(prepared):
         assert together == in_turn == alone
