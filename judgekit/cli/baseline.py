@@ -9,7 +9,7 @@ import click
 from judgekit.cli.console import printable
 from judgekit.cli.tables import number, print_table
 from judgekit.regression.baseline import Baseline, Scores, Sheet, open_run, read_scores, write_baseline
-from judgekit.regression.compare import other_samples, unlike
+from judgekit.regression.paired_scores import other_samples, unlike
 from judgekit.secrets import shortened
 from judgekit.text import counted
 

@@ -20,7 +20,7 @@ from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
 from judgekit.errors import ConfigError, UsageError
 from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of
-from judgekit.regression.compare import SAME, Paired, Vector, moved, paired
+from judgekit.regression.paired_scores import SAME, Paired, Vector, moved, paired
 from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
 from judgekit.regression.thresholds import Limit
 from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop

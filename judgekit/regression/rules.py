@@ -12,7 +12,7 @@ from judgekit.errors import ConfigError
 from judgekit.files import sha256_of
 from judgekit.records import Scale
 from judgekit.regression.baseline import Baseline, Sheet, read_baseline
-from judgekit.regression.compare import other_samples, unlike
+from judgekit.regression.paired_scores import other_samples, unlike
 from judgekit.results import RunRecord
 from judgekit.text import did_you_mean, one_of
 

@@ -12,8 +12,8 @@ from judgekit.errors import ConfigError, UsageError
 from judgekit.files import write_atomically
 from judgekit.records import NOT_JUDGED, Row, Sample, Scale, Verdict
 from judgekit.regression.baseline import Baseline, Scores, Sheet, dataset_hash, instrument, scores_of, system_key
-from judgekit.regression.compare import paired
 from judgekit.regression.gate import ANOTHER, evaluate, in_random_order, look_at
+from judgekit.regression.paired_scores import paired
 from judgekit.regression.rules import Reference, Target, mismatches, targets_of
 from judgekit.results import RunRecord, RunView
 from judgekit.run_folder import BASELINE, RunFolder

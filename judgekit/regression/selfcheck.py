@@ -17,7 +17,7 @@ from judgekit.data.groups import clusters_of
 from judgekit.errors import ConfigError, DataError
 from judgekit.records import Scale, ScoreKey
 from judgekit.regression.baseline import scores_of, system_key
-from judgekit.regression.compare import SAME, Vector, paired
+from judgekit.regression.paired_scores import SAME, Vector, paired
 from judgekit.regression.rules import Reference, unknown
 from judgekit.results import RunView
 from judgekit.statistics.bootstrap import generator

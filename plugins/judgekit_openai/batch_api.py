@@ -155,9 +155,9 @@ class BatchApi:
     def offered(self) -> bool:
         """True if the server has a Batch API, as far as can be seen without making a batch."""
         # The second is for a server that has batches and does not list them.
-        for ask in (lambda: self.once.get("batches?limit=1"), lambda: self.once.post("batches", {})):
+        for listed in (True, False):
             try:
-                ask()
+                self.once.get("batches?limit=1") if listed else self.once.post("batches", {})
             except CallError as error:
                 if isinstance(error, HttpStatusError) and error.status in _NOT_OFFERED:
                     continue

@@ -34,6 +34,7 @@ TESTED_IN = {
     "pipeline/record": "pipeline/test_run",
     "prompting/requests": "pipeline/test_generate",
     "statistics/aggregate": "metrics/test_aggregate",
+    "regression/paired_scores": "regression/test_compare",
     "statistics/methods": "statistics/test_estimates",
     "statistics/refit": "metrics/test_bradley_terry",
 }
