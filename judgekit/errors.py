@@ -50,6 +50,9 @@ class PreflightError(JudgekitError):
         self.exit_code = exit_code
         super().__init__("\n".join(f"{where}: {message}" if where else message for where, message in problems))
 
+    def __reduce__(self) -> tuple[type[PreflightError], tuple[object, ...]]:
+        return type(self), (self.problems, self.exit_code, self.unchecked)
+
 
 class UsageError(JudgekitError):
     exit_code = 2

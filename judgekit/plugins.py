@@ -112,9 +112,13 @@ class Catalogue:
 
     def executor(self, name: str, jobs: int) -> Executor:
         """The executor of that name. Raises PluginError where there is none, or it cannot be made."""
+        from judgekit.contracts import Executor
+
         factory = self.get("executors", name)
         with _blaming(self._offers["executors"][name].owner, f"the executor {name!r}"):
-            executor: Executor = factory(jobs)
+            executor = factory(jobs)
+            if not isinstance(executor, Executor):
+                raise TypeError(f"it is {type(executor).__name__}, where a judgekit.Executor was due")
         return executor
 
     def prompt_folders(self) -> dict[str, Traversable]:

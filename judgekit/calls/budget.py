@@ -165,7 +165,7 @@ class Budget:
 
 
 class Reservation:
-    """What was set aside for one batch. The transport tells it of attempts; see limits.Account."""
+    """What was set aside for one batch. The transport tells it of attempts; see pacing.Account."""
 
     def __init__(self, budget: Budget, price: Price | None, reserved: Cost, each: Cost, requests: int) -> None:
         self._budget = budget

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -13,7 +14,7 @@ from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.calls.policies import Live, Policy
-from judgekit.calls.work import Closing
+from judgekit.calls.work import Closing, broken, name_of
 from judgekit.config.blocks import Price, SampledPart
 from judgekit.contracts import Backend, Executor
 
@@ -78,6 +79,13 @@ class Session(Closing):
 
     def close(self) -> None:
         """End the callers; calls under way get a grace period to be committed."""
-        for caller in reversed(self.callers):
-            caller.close()
-        self.executor.close()
+        with ExitStack() as stack:
+            stack.callback(self._close_executor)
+            for caller in self.callers:
+                stack.callback(caller.close)
+
+    def _close_executor(self) -> None:
+        try:
+            self.executor.close()
+        except Exception as error:
+            raise broken(f"the executor {name_of(self.executor)}", error) from error

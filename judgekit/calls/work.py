@@ -13,7 +13,7 @@ from judgekit.contracts import Backend, Errand, Options
 from judgekit.errors import JudgekitError, PluginError
 from judgekit.plugins import exit_of, plugin_of
 from judgekit.records import Reply, Request
-from judgekit.secrets import one_line
+from judgekit.secrets import know_environment, one_line
 from judgekit.text import counted
 
 Report = Callable[[str, int, int, str], None]  # of work that takes long: what, done, total, note
@@ -60,6 +60,7 @@ class Work:
 
     def build(self) -> Backend:
         """The backend, from its class and options; in another process it is built once and kept."""
+        know_environment()  # keys must not stand in what this process reports either
         return self.backend(self.options, self.where)
 
     def carry_out(self, backend: Backend, report: Report = _quiet) -> list[Answer]:

@@ -354,8 +354,20 @@ def aggregated(metric: Metric, tables: Tables, terms: AggregateTerms, kind: str)
             raise PluginError(
                 f"{name}: aggregate returned a number of the metric {one.metric!r}; its own is terms.metric"
             )
+    seen = set()
     for estimate in aggregate.estimates:
-        _check_scale(f"{name}: aggregate: {estimate.series} of {estimate.system}", estimate)
+        what = f"{name}: aggregate: {estimate.series} of {estimate.system}"
+        _check_scale(what, estimate)
+        pair, scale = (estimate.system, estimate.opponent or ""), terms.series.get(estimate.series, estimate.scale)
+        if (estimate.scale.low, estimate.scale.high) != (scale.low, scale.high):
+            raise PluginError(f"{what} is on another scale than the series, [{scale.low}, {scale.high}]")
+        if estimate.confidence != terms.confidence:
+            raise PluginError(f"{what} has the confidence {estimate.confidence}; the run's is terms.confidence")
+        if estimate.series == "value" and pair not in tables.get("value", {}):
+            raise PluginError(f"{what}: there are no rows of {' against '.join(filter(None, pair))}")
+        if (key := (*pair, estimate.series, estimate.estimand)) in seen:
+            raise PluginError(f"{what} is there twice")
+        seen.add(key)
     for statistic in aggregate.statistics:
         if statistic.value is not None and not math.isfinite(statistic.value):
             raise PluginError(f"{name}: aggregate: {statistic.name} of {statistic.system} is {statistic.value}")

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -143,7 +144,7 @@ class Run:
             session = stack.enter_context(
                 Session(
                     ledger,
-                    self._executor(),
+                    self._executor,
                     dry,
                     jobs=DRY_JOBS,
                     retry_failed=self.settings.retry_failed,
@@ -161,6 +162,7 @@ class Run:
         with self._timed("preparation"):
             prepared = prepare(self.config, self.where, self.manager, checkpoints, self.stored, offline=offline)
         stack.callback(prepared.close)
+        _ = self._executor  # one that cannot be made is found before anything is trained
         return prepared
 
     def _train(self, prepared: Prepared) -> list[Training]:
@@ -190,7 +192,7 @@ class Run:
         self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
         session = Session(
             ledger,
-            self._executor(),
+            self._executor,
             policy,
             Budget(self.config.budget) if self.config.budget is not None else None,
             jobs=self.settings.jobs,
@@ -259,7 +261,8 @@ class Run:
         for planned in opened.prepared.metrics:
             with tally.rehearsing(f"measuring {planned.name}"):
                 deque(self._rows(opened, [planned], Measurements(self.config)), maxlen=0)
-        self._cards(opened)
+        with tally.rehearsing("controlling the judges"):
+            self._cards(opened)
 
     def _record(self, opened: Opened, **measured: Any) -> RunRecord:
         """The record, with how far judges and labels agree and what the gate says, written."""
@@ -293,6 +296,7 @@ class Run:
 
     # --- parts of the steps ------------------------------------------------------------------------------------------
 
+    @cached_property
     def _executor(self) -> Executor:
         return Catalogue(self.manager).executor(self.config.executor, self.settings.jobs)
 

@@ -9,6 +9,7 @@ import pytest
 import judgekit
 from executors import ExecutorPlugin, Odd
 from judgekit.calls.ledger import Ledger
+from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
 from judgekit.pipeline.run import Run, Settings
@@ -136,3 +137,26 @@ def test_an_executor_that_breaks_its_contract_is_named(tmp_path, way, said, kept
         with LoneCaller(Pairs(), ledger, concurrency=1) as caller:
             assert len(list(caller.calls("generate", map(ask, range(2))))) == 2
         assert caller.counts.from_ledger == kept
+
+
+class Unclosable(Odd):
+    way = ""
+
+    def close(self):
+        raise RuntimeError("the pool is gone")
+
+
+def test_an_executor_that_cannot_be_made_or_closed_is_named(tmp_path):
+    class Plugin:
+        @judgekit.hookimpl
+        def judgekit_executors(self):
+            return {"odd": lambda jobs: object()}
+
+    catalogue = Catalogue(build_manager(only=(), extra=[Plugin()]))
+    with pytest.raises(judgekit.PluginError, match=r"where a judgekit\.Executor was due"):
+        catalogue.executor("odd", 1)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        session = Session(ledger, Unclosable(1), jobs=1)
+        session.caller("models.a", Pairs())
+        with pytest.raises(judgekit.PluginError, match=r"executors\.Unclosable raised RuntimeError: the pool is gone"):
+            session.close()

@@ -25,6 +25,7 @@ TESTED_IN = {
     "cli/progress": "kernel/test_hookspecs",
     "cli/results": "cli/test_repeats",
     "cli/selfcheck": "regression/test_selfcheck",
+    "data/devices": "gpt2/test_backend",
     "data/downloads": "instructions/test_fetch",
     "judging/controls": "judging/test_own_reading",
     "kernel/api": "pytest/test_plugin",

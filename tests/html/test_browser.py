@@ -40,7 +40,7 @@ def test_the_policy_holds(browser, file):
             "document.body.insertAdjacentHTML('beforeend', '<p style=\"color:red\" onclick=\"x()\">x</p>')"
         )
         found.page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
-        until(found.page, "window.violations.length >= 3")
+        until(found.page, "window.violations.length >= 2")  # newer browsers tell of an event handler when it is called
         assert {violation.split()[0] for violation in found.violations} >= {"style-src-attr", "img-src"}
 
 

@@ -303,6 +303,10 @@ def statistic(**changes):
     (lambda: judgekit.Aggregate([estimate(metric="other")]), "number of the metric 'other'"),
     (lambda: judgekit.Aggregate([], [statistic(metric="other")]), "number of the metric 'other'"),
     (lambda: judgekit.Aggregate([], [statistic(value=float("inf"))]), "n of a is inf"),
+    (lambda: judgekit.Aggregate([estimate(confidence=0.5)]), "has the confidence 0.5"),
+    (lambda: judgekit.Aggregate([estimate(scale=LENGTH.model_copy(update={"high": 1e6}))]), "on another scale"),
+    (lambda: judgekit.Aggregate([estimate(system="ghost")]), "there are no rows of ghost"),
+    (lambda: judgekit.Aggregate([estimate(), estimate()]), "is there twice"),
     (lambda: judgekit.Aggregate([1.0]), "returned float among"),  # type: ignore[list-item]
 )
 def test_nonsense_is_an_error_that_names_the_metric(made, why):
