@@ -16,8 +16,8 @@ import pluggy
 from judgekit import hookspecs
 from judgekit.doors import new_name_of
 from judgekit.errors import PluginError
-from judgekit.secrets import know_environment
-from judgekit.text import did_you_mean, one_of
+from judgekit.secrets import know_environment, one_line
+from judgekit.text import DISTRIBUTION, did_you_mean, one_of
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -174,12 +174,23 @@ def without_exits() -> Iterator[None]:
 
 def exit_of(error: BaseException) -> PluginError:
     """What is to be said of an exception that is no Exception, such as SystemExit: whose it is, by its traceback."""
-    what = f"raised {type(error).__name__}: {error}"
+    what = one_line(f"raised {type(error).__name__}: {error}")
     found = plugin_of(error)
     if found is None:
         return PluginError(f"code that judgekit was given {what}, which would end the process")
     name, place = found
     return PluginError(f"plugin {name!r} {what} ({place}). {_way_out(name)}")
+
+
+def fault_of(error: BaseException) -> PluginError | None:
+    """The error as that of the plugin whose code raised it; None where that is ours."""
+    found = plugin_of(error)
+    return None if found is None or _is_built_in(found[0]) else exit_of(error)
+
+
+def _is_built_in(name: str) -> bool:
+    points = importlib.metadata.entry_points(group=GROUP, name=name)
+    return any(point.dist is not None and point.dist.name == DISTRIBUTION for point in points)
 
 
 def plugin_of(error: BaseException) -> tuple[str, str] | None:
@@ -222,7 +233,7 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
             if name in offers:
                 raise PluginError(
                     f"plugins {offers[name].owner!r} and {owner!r} both offer the {SINGULAR[kind]} {name!r}; "
-                    f"leave one out with JUDGEKIT_BLOCK_PLUGINS={owner}"
+                    f"leave one out with JUDGEKIT_BLOCK_PLUGINS={offers[name].owner if _is_built_in(owner) else owner}"
                 )
             offers[name] = Offer(value, owner)
     return offers

@@ -97,7 +97,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def execute(args: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Our own errors are one line, others show their traceback."""
+    """Run one command; returns its exit code. Our own errors and those of plugins are one line, others show their
+    traceback."""
     try:
         outcome: Any = app.main(
             args=list(args) if args is not None else None, prog_name="judgekit", standalone_mode=False
@@ -117,11 +118,15 @@ def execute(args: Sequence[str] | None = None) -> int:
         # The reader of our output went away (for example `| head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
         import traceback
 
+        from judgekit.plugins import fault_of
         from judgekit.secrets import scrub
 
+        if (fault := fault_of(error)) is not None:
+            complain(str(fault))
+            return fault.exit_code
         sys.stderr.write(scrub(traceback.format_exc()))
         complain("internal error: please report the lines above; nothing that was committed is lost")
         return 70

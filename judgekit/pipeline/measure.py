@@ -26,6 +26,7 @@ from judgekit.records import Call, Message, Reply, Request, Response, Row, Sampl
 from judgekit.regression.run_gate import Looking
 from judgekit.results import Breakdown, Estimate, Group, Statistic, VarianceBudget
 from judgekit.run_folder import RunFolder
+from judgekit.secrets import one_line
 
 if TYPE_CHECKING:
     from judgekit.statistics.aggregate import Aggregate, AggregateTerms, Pair, Tables
@@ -338,13 +339,14 @@ def aggregated(metric: Metric, tables: Tables, terms: AggregateTerms, kind: str)
     """What the metric makes of the tables. Raises PluginError naming it where that cannot be."""
     from judgekit.statistics.aggregate import Aggregate
 
-    name = f"metric {terms.metric!r} (type {kind!r})"
+    name = f"metric {terms.metric!r} (type {kind!r}, of {type(metric).__module__})"
     try:
         aggregate = metric.aggregate(tables, terms)
     except (Exception, SystemExit) as error:
         if isinstance(error, JudgekitError):
             raise
-        raise PluginError(f"{name} failed in aggregate: {type(error).__name__}: {error}") from error
+        said = one_line(f"{type(error).__name__}: {error}")
+        raise PluginError(f"{name} failed in aggregate: {said}") from error
     if not isinstance(aggregate, Aggregate):
         raise PluginError(f"{name}: aggregate returned {type(aggregate).__name__}, where a judgekit.Aggregate was due")
     for one in (*aggregate.estimates, *aggregate.statistics):
@@ -368,6 +370,9 @@ def aggregated(metric: Metric, tables: Tables, terms: AggregateTerms, kind: str)
         if (key := (*pair, estimate.series, estimate.estimand)) in seen:
             raise PluginError(f"{what} is there twice")
         seen.add(key)
+    headlines = {(one.system, one.opponent or "") for one in aggregate.estimates if one.series == "value"}
+    if headlines and (missing := tables.get("value", {}).keys() - headlines):
+        raise PluginError(f"{name}: aggregate returned no value of {' against '.join(filter(None, min(missing)))}")
     for statistic in aggregate.statistics:
         if statistic.value is not None and not math.isfinite(statistic.value):
             raise PluginError(f"{name}: aggregate: {statistic.name} of {statistic.system} is {statistic.value}")

@@ -190,6 +190,15 @@ def run(plugin, tmp_path, monkeypatch):
     return start
 
 
+@pytest.mark.parametrize("at", ["check", "series", "rows", "reporter", "judgekit_report_sections"])
+def test_a_plugin_that_raises_is_named_in_one_line(at, run, capsys):
+    assert run(at, "raise ValueError('one\\ntwo')") == 2
+    err = capsys.readouterr().err
+    assert "'parts'" in err
+    assert "ValueError: one two" in err
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("at", PLACES)
 def test_a_plugin_that_exits_is_named(at, run, capsys):
     assert run(at, "sys.exit(0)") == 2

@@ -316,7 +316,7 @@ def test_nonsense_is_an_error_that_names_the_metric(made, why):
 
     with pytest.raises(PluginError, match=why) as caught:
         aggregated(Wrong(), {"value": {("a", ""): table()}}, terms(), "wrong")
-    assert str(caught.value).startswith("metric 'size' (type 'wrong')")
+    assert str(caught.value).startswith("metric 'size' (type 'wrong', of ")
 
 
 def test_wrong_aggregates_pass_our_errors_or_are_refused():
