@@ -208,7 +208,9 @@ def _turns(source: str, place: str) -> Iterator[tuple[Role, str]]:
 
 
 _COMMENT = re.compile(r"\A\{#-?(.*?)-?#\}", re.DOTALL)
-_FIELD = re.compile(r"\s*(for|idea|reading|scale|tokens|needs|rubric|steps|lead|end|between):\s*(.*?)\s*")
+_FIELDS = ("for", "idea", "reading", "scale", "tokens", "needs", "rubric", "steps", "lead", "end", "between")
+_FIELD = re.compile(rf"\s*({'|'.join(_FIELDS)}):\s*(.*?)\s*")
+_LIKE_A_FIELD = re.compile(r"\s*([a-z_]+):\s.*")
 _LEVEL = re.compile(r"(-?[0-9]+):\s*(.*)")
 _SCALE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 
@@ -260,6 +262,8 @@ def _fields(source: str, place: str) -> dict[str, str]:
             if last in fields:
                 raise PromptError(f"'{last}' twice in the comment on top", path=place, line=number)
             fields[last] = match[2]
+        elif (like := _LIKE_A_FIELD.fullmatch(line)) and (hint := did_you_mean(like[1], _FIELDS)):
+            raise PromptError(f"unknown key '{like[1]}' in the comment on top{hint}", path=place, line=number)
         elif last and line.strip():
             fields[last] += f"\n{line.strip()}" if last == "rubric" else f" {line.strip()}"
     return fields

@@ -47,6 +47,7 @@ def test_the_comment_on_top_is_read_and_may_run_over_several_lines():
         ("tokens: 0", "tokens"),
         ("needs: luck", "reference"),
         ("for: a\nfor: b", "twice"),
+        ("for: a\ntokns: 16", "did you mean .tokens"),
     ],
 )
 def test_a_bad_comment_is_refused(comment, said):
