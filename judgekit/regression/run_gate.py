@@ -11,7 +11,16 @@ from judgekit.config.blocks import GateConfig
 from judgekit.errors import ConfigError, UsageError
 from judgekit.files import write_atomically
 from judgekit.records import NOT_JUDGED, Row, Sample, Scale, Verdict
-from judgekit.regression.baseline import Baseline, Scores, Sheet, dataset_hash, instrument, scores_of, system_key
+from judgekit.regression.baseline import (
+    Baseline,
+    Scores,
+    Sheet,
+    baseline_of,
+    dataset_hash,
+    instrument,
+    scores_of,
+    system_key,
+)
 from judgekit.regression.gate import ANOTHER, evaluate, in_random_order, look_at
 from judgekit.regression.paired_scores import paired
 from judgekit.regression.rules import Reference, Target, mismatches, targets_of
@@ -60,10 +69,12 @@ class GatePlan:
 
     def judged(self, record: RunRecord, folder: RunFolder) -> RunRecord:
         """The record with its gate's verdict, or the reason why there is none."""
-        if self.absent:
-            return record.model_copy(update={"gate_trouble": self.absent})
         view = RunView(record, folder.samples, (), folder.rows)
         try:
+            if self.absent:  # what no baseline could mend comes first
+                own = baseline_of(view)
+                targets_of(self.config, record.spec.get("against"), own, Reference(own))
+                return record.model_copy(update={"gate_trouble": self.absent})
             gate = evaluate(view, self.config, self.reference)
         except UsageError as error:
             return record.model_copy(update={"gate_trouble": str(error)})

@@ -209,6 +209,11 @@ def test_other_metrics_of_the_run_are_compared(here, capsys):
     assert {one.metric for one in selfcheck(view, SelfcheckOptions(simulations=50))} == {"exact"}
 
 
+def test_a_margin_on_it_is_refused_before_a_baseline_is_asked_for(here):
+    record = execute(here, "median", gate={"baseline": "none.json", "size": 5}).record
+    assert "give it a min or a max" in record.gate_trouble
+
+
 def gate(view, **rule):
     from judgekit.config.blocks import GateConfig
     from judgekit.regression.rules import Reference
