@@ -44,6 +44,13 @@ class Configured:
         return self.where / Path(value).expanduser()
 
 
+def code_of(made: type) -> dict[str, JsonValue]:
+    """The class by name, and the sha256 of the file that it is written in: an edited plugin is another one."""
+    source = inspect.getsourcefile(made)
+    code = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+    return {"class": f"{made.__module__}.{made.__qualname__}", "code": code}
+
+
 # chat: several messages are the turns of a conversation; a backend without it is given the turns as one text.
 # logprobs: of generated tokens. stored: answers are looked up, by the sample's id.
 CAPABILITIES = frozenset({"generate", "chat", "loglikelihood", "logprobs", "schema", "seed", "stored"})
@@ -111,10 +118,7 @@ class Backend(Configured, ABC):
 
         By default the class, its options and a hash of the file that it is written in: an edited plugin asks anew.
         """
-        source = inspect.getsourcefile(type(self))
-        code = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
-        name = f"{type(self).__module__}.{type(self).__qualname__}"
-        return {"class": name, "code": code, **self.options.model_dump(mode="json")}
+        return code_of(type(self)) | self.options.model_dump(mode="json")
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         """Offline, where `identity` raises BackendError: whether `known`, of replies in the ledger, was this backend's.

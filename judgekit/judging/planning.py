@@ -64,9 +64,9 @@ class PlannedJudge:
 
     @property
     def own_keys(self) -> dict[str, JsonValue]:
-        """The own keys of its readings, such as `stars.sign`: like an identity, they say how it grades."""
-        own = {reading.name: reading.options.model_dump(mode="json") for reading in self.readings.values()}
-        return {f"{name}.{key}": value for name, keys in own.items() for key, value in keys.items()}
+        """The identities of its readings, such as `stars.sign` and `stars.code`: they say how it grades."""
+        readings = self.readings.values()
+        return {f"{one.name}.{key}": value for one in readings for key, value in one.identity().items()}
 
     def reading(self, task: Task) -> Reading:
         return self.readings[task]

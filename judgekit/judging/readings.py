@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 from pydantic import JsonValue
 
 from judgekit.config.blocks import GRADING, JudgeConfig
-from judgekit.contracts import Options
+from judgekit.contracts import Options, code_of
 from judgekit.errors import ConfigError, JudgekitError, PromptError
 from judgekit.judging.controls import ARMS, CHECKS, ControlArm
 from judgekit.judging.questions import VARIABLES, Question, Setting, Task, context, grading_context, mark
@@ -90,6 +90,11 @@ class Reading(ABC):
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         """What to send; nothing, where the question cannot be asked."""
         return self.prompts(question, attempt)
+
+    def identity(self) -> dict[str, JsonValue]:
+        """All that can change what it makes of the same reply: its own options, and by default its code."""
+        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return code_of(type(self)) | own
 
     def check(self) -> Iterable[str]:
         """What is wrong with the setting, in words: said before any call."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from judgekit import Continuation, Reply, Request, Verdict
 from judgekit.judging import VARIABLES, Kind, Planned, Question, Reading, ScaleEnds, Task, passed_on
 
@@ -26,6 +28,11 @@ class LikelihoodRatio(Reading):
     order_free: ClassVar[bool] = True
     measured: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Nothing besides its options: judgekit's own readings change with its version."""
+        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return own
 
     @property
     def variables(self) -> frozenset[str]:

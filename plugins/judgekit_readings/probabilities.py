@@ -12,6 +12,8 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from judgekit import Reply, Request, Scale, Verdict
 from judgekit.judging import (
     FRAME,
@@ -46,6 +48,11 @@ class Probed(Reading):
     measured: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
     least: ClassVar[float]
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Nothing besides its options: judgekit's own readings change with its version."""
+        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return own
 
     @property
     @abstractmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from pydantic import JsonValue
+
 from judgekit import Reply, Request, Scale, Verdict
 from judgekit.judging import Question, Reading, Task
 from judgekit_readings.parsing import SCORE_SCHEMA, WINNER_SCHEMA, Asked, criteria_schema, read
@@ -14,6 +16,11 @@ class Written(Reading):
     """A verdict in writing. `form` is one of the FORMS."""
 
     form: ClassVar[str]
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Nothing besides its options: judgekit's own readings change with its version."""
+        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return own
 
     @property
     def json_schema(self) -> Mapping[str, Any] | None:

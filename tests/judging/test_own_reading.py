@@ -141,6 +141,15 @@ def test_its_own_key_is_shown_read_and_part_of_the_run(stars, here):
     assert measured == ["~", "★"], "a baseline of the one is none of the other"
 
 
+def test_another_code_of_it_is_another_instrument(stars, here, monkeypatch):
+    record = run(stars, config({"mode": "stars"}), here).record
+    monkeypatch.setattr("judgekit.judging.readings.code_of", lambda made: {"class": "Stars", "code": "edited"})
+    edited = run(stars, config({"mode": "stars"}), here)
+    assert edited.asked == 0, "the stored replies are read anew"
+    codes = [instrument(one, "quality")["judge's stars.code"] for one in (record, edited.record)]
+    assert codes[0] != codes[1] == "edited"
+
+
 def test_single_answers_are_put_to_it(stars, here):
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), stars])
     with judgekit.Client(home=here / "home", manager=manager) as asker:
