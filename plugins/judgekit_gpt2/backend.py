@@ -100,7 +100,7 @@ class GPT2Backend(judgekit.Backend):
         try:
             checkpoint.require_torch()
             if self.options.compile:
-                checkpoint.require_compiler()
+                checkpoint.require_compiler(self.options.quantise)
             checkpoint.check(self._folder)
         except judgekit.UsageError as error:
             return [judgekit.Problem(severity="error", where="gpt2", message=str(error), exit_code=error.exit_code)]

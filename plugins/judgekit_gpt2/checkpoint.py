@@ -48,14 +48,26 @@ def require_torch() -> None:
         raise judgekit.UsageError(f"{missing[0]} is not installed; `{judgekit.install_hint('gpt2')}` brings it")
 
 
-def require_compiler() -> None:
-    """Raises UsageError where torch's compiler would not find a C++ compiler, or no Python headers."""
+def require_compiler(quantise: str | None = None) -> None:
+    """Raises UsageError where torch's compiler would not find a C++ compiler, or no Python headers, or where its code
+    for this processor gives wrong logits."""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")  # as torch has it
     if shutil.which(compiler) is None:
         raise judgekit.UsageError(f"compile: true needs a C++ compiler; {compiler} is not there (CXX names another)")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.is_file():
         raise judgekit.UsageError(f"compile: true needs Python's headers (Debian: python3-dev); {header} is not there")
+    if quantise is not None and held_below_avx512():
+        raise judgekit.UsageError(
+            "compile: true with quantise needs AVX-512 (torch's code for AVX2 gives wrong logits)"
+        )
+
+
+def held_below_avx512() -> bool:
+    """True if torch computes with AVX2 or less, by the processor or by ATEN_CPU_CAPABILITY."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
 def read_config(folder: Path) -> GPT2Config:
