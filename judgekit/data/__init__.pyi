@@ -1,4 +1,5 @@
 from judgekit.data.devices import gains_from_bfloat16 as gains_from_bfloat16
+from judgekit.data.devices import held_below_avx512 as held_below_avx512
 from judgekit.data.devices import uses_cuda as uses_cuda
 from judgekit.data.downloads import RemoteFile as RemoteFile
 from judgekit.data.downloads import download as download

@@ -29,7 +29,14 @@ def gains_from_bfloat16(device: torch.device) -> bool:
 
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    if not hasattr(torch.cpu, "get_capabilities") or torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+    if not hasattr(torch.cpu, "get_capabilities") or held_below_avx512():
         return False  # an older torch cannot tell
     known = torch.cpu.get_capabilities()
     return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def held_below_avx512() -> bool:
+    """Whether torch computes with AVX2 or less, by the processor or by ATEN_CPU_CAPABILITY."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")

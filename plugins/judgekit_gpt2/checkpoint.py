@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2.config import OUTPUT_LAYER, GPT2Config, from_hub, tensor_shapes
 
 CONFIG = "config.json"
@@ -57,17 +58,10 @@ def require_compiler(quantise: str | None = None) -> None:
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.is_file():
         raise judgekit.UsageError(f"compile: true needs Python's headers (Debian: python3-dev); {header} is not there")
-    if quantise is not None and held_below_avx512():
+    if quantise is not None and judgekit.data.held_below_avx512():
         raise judgekit.UsageError(
             "compile: true with quantise needs AVX-512 (torch's code for AVX2 gives wrong logits)"
         )
-
-
-def held_below_avx512() -> bool:
-    """True if torch computes with AVX2 or less, by the processor or by ATEN_CPU_CAPABILITY."""
-    import torch
-
-    return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
 def read_config(folder: Path) -> GPT2Config:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import judgekit
+import judgekit.data
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.backend import GPT2Backend, GPT2Options
 from judgekit_gpt2.cache import KVCache
@@ -19,7 +20,7 @@ from judgekit_gpt2.inference import prepare
 from judgekit_gpt2.model import left_pad
 
 slow = pytest.mark.slow  # each form is compiled anew
-exact = pytest.mark.skipif(checkpoint.held_below_avx512(), reason="refused: torch's int8 code for AVX2 is wrong")
+exact = pytest.mark.skipif(judgekit.data.held_below_avx512(), reason="refused: torch's int8 code for AVX2 is wrong")
 FORMS = [
     pytest.param({"quantise": "int8"}, 2e-3, id="int8", marks=exact),
     pytest.param({}, 1e-4, id="float32", marks=slow),
@@ -90,7 +91,7 @@ def test_a_reply_does_not_depend_on_the_other_requests(backend):
 
 
 def test_int8_is_refused_where_torchs_code_for_it_is_wrong(reference_folder, monkeypatch):
-    monkeypatch.setattr(checkpoint, "held_below_avx512", lambda: True)
+    monkeypatch.setattr(judgekit.data, "held_below_avx512", lambda: True)
     with pytest.raises(judgekit.UsageError, match="AVX-512"):
         checkpoint.require_compiler("int8")
     checkpoint.require_compiler(None)
