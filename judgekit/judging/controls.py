@@ -5,42 +5,29 @@ A reading may add arms of its own, and leave out those that mean nothing to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from judgekit.judging.questions import Task
 from judgekit.records import Sample
 
-# The arms by task, each with those that it is set against: an arm is left out with one of these.
-ARMS: Mapping[Task, Mapping[str, frozenset[str]]] = {
-    "score": {
-        "gold": frozenset(),
-        "empty": frozenset(),
-        "shuffled": frozenset(),
-        "constant": frozenset(),
-        "master": frozenset(),
-        "padded": frozenset({"gold"}),
-        "formatted": frozenset({"gold"}),
-        "injected": frozenset({"shuffled", "constant"}),
-        "withheld": frozenset({"gold"}),
-    },
-    "pairwise": {
-        "gold": frozenset(),
-        "same": frozenset(),
-        "padded": frozenset(),
-        "injected": frozenset({"gold"}),
-    },
+ARMS: Mapping[Task, Collection[str]] = {
+    "score": ("gold", "empty", "shuffled", "constant", "master", "padded", "formatted", "injected", "withheld"),
+    "pairwise": ("gold", "same", "padded", "injected"),
 }
-# The checks of a card that bear no arm's name, with the arms that they rest on: all that are named must be asked.
-CHECKS: Mapping[Task, Mapping[str, frozenset[str]]] = {
+# The checks of a card that bear no arm's name.
+CHECKS: Mapping[Task, Collection[str]] = {
+    "score": ("ranking", "anchors", "retest", "distinct", "entropy"),
+    "pairwise": ("flips", "first", "retest"),
+}
+# What an arm is set against, and a check rests on: it is left out with one of these.
+_RESTS_ON: Mapping[Task, Mapping[str, frozenset[str]]] = {
     "score": {
-        "ranking": frozenset({"gold", "shuffled"}),
-        "anchors": frozenset({"gold"}),
-        "retest": frozenset({"gold", "shuffled"}),
-        "distinct": frozenset(),
-        "entropy": frozenset(),
+        **dict.fromkeys(("padded", "formatted", "withheld", "anchors"), frozenset({"gold"})),
+        **dict.fromkeys(("ranking", "retest"), frozenset({"gold", "shuffled"})),
+        "injected": frozenset({"shuffled", "constant"}),
     },
-    "pairwise": {"flips": frozenset({"gold"}), "first": frozenset({"gold"}), "retest": frozenset({"gold"})},
+    "pairwise": dict.fromkeys(("injected", "flips", "first", "retest"), frozenset({"gold"})),
 }
 
 
@@ -58,5 +45,4 @@ class ControlArm:
 
 def left_out(task: Task, named: frozenset[str]) -> frozenset[str]:
     """The arms and checks that a card does without: those named, and those that rest on one of them."""
-    rests = {**ARMS[task], **CHECKS[task]}
-    return named | {name for name, others in rests.items() if others & named}
+    return named | {name for name, others in _RESTS_ON[task].items() if others & named}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
 from judgekit.judging.questions import Question, Task
 from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
-from judgekit.records import Call, Conversation, Reply, Request, Sample, Scale, Verdict
+from judgekit.records import Call, Conversation, Reply, Request, Sample, Verdict
 
 ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
@@ -55,9 +56,8 @@ class LLMJudge:
     @property
     def steps(self) -> tuple[str, ...]:
         """The evaluation steps that the judge has written for itself; none, where they were given or not asked for."""
-        settings = [reading.setting for reading in self._readings.values()]
-        written = (setting.grading.steps for setting in settings if setting.writing is not None)
-        return next(filter(None, written), ())
+        settings = (reading.setting for reading in self._readings.values())
+        return next((one.grading.steps for one in settings if one.writing is not None and one.grading.steps), ())
 
     def score(self, items: Iterable[tuple[Sample, str | Conversation, int]]) -> Iterator[Verdict]:
         """Verdicts on (sample, response text or conversation, judge repeat), on the prompt's scale."""
@@ -127,7 +127,7 @@ class LLMJudge:
     ) -> Iterator[tuple[Question, Verdict]]:
         """Each question with its verdict, in order. Questions without a request cost no call."""
         waiting: deque[tuple[Question, int]] = deque()
-        scales = scales_of(reading)
+        verdict = partial(verdict_of, reading, scales_of(reading))
 
         def calls() -> Iterator[Call]:
             for question, requests in asked:
@@ -135,22 +135,15 @@ class LLMJudge:
                 for request in requests:
                     yield Call(request, question.repeat, attempt)
 
-        replies: list[Reply] = []
-        for reply in self._caller.calls(reading.kind, calls()):
+        replies = self._caller.calls(reading.kind, calls())
+        for reply in replies:
             while not waiting[0][1]:
-                yield _read(reading, scales, waiting.popleft()[0], [])
-            replies.append(reply)
-            if len(replies) == waiting[0][1]:
-                yield _read(reading, scales, waiting.popleft()[0], replies)
-                replies = []
+                question, _ = waiting.popleft()
+                yield question, verdict(question, [])
+            question, count = waiting.popleft()
+            yield question, verdict(question, [reply, *islice(replies, count - 1)])
         for question, _ in waiting:
-            yield _read(reading, scales, question, [])
-
-
-def _read(
-    reading: Reading, scales: Mapping[str, Scale], question: Question, replies: list[Reply]
-) -> tuple[Question, Verdict]:
-    return question, verdict_of(reading, scales, question, replies)
+            yield question, verdict(question, [])
 
 
 def _not_understood(verdict: Verdict) -> bool:
@@ -172,7 +165,5 @@ def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:
 
 def _of_both(first: Verdict, second: Verdict) -> Verdict:
     """The second verdict, with the first reply kept and counted."""
-    detail = f"{ASKED_TWICE}; the first reply: {first.detail}" + (
-        f"; the second: {second.detail}" if second.detail else ""
-    )
+    detail = f"{ASKED_TWICE}; the first reply: {first.detail}{second.detail and f'; the second: {second.detail}'}"
     return second.model_copy(update={"raw": f"{first.raw}\n\n[asked again]\n\n{second.raw}", "detail": detail})

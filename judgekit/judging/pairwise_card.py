@@ -6,6 +6,7 @@ A pair costs two questions, so it reads half as many samples as the card of a ju
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from judgekit.judging import score_card as cards
 from judgekit.judging.controls import left_out
@@ -62,10 +63,10 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:
         "same": [(sample, text, text, 0) for sample, text in known],
         "padded": [(sample, PADDING.format(text), text, 0) for sample, text in known],
         "injected": [
-            (sample, other + CLAIMS[place % len(CLAIMS)], text, 0)
-            for place, (sample, text, other, _) in enumerate(gold)
+            (sample, other + claim, text, 0)
+            for (sample, text, other, _), claim in zip(gold, cycle(CLAIMS), strict=False)
         ],
-        "again": [(sample, text, other, 1) for sample, text, other, _ in gold] if cards.asks_twice(reading) else [],
+        "again": [(*pair, 1) for *pair, _ in gold] if cards.asks_twice(reading) else [],
     }
     return cards.with_own(arms, samples, reading)
 
@@ -77,28 +78,18 @@ def _checks(one: Mapping[str, Arm]) -> list[Check]:
     }
     claims = "a wrong response that claims to be the winner, over the reference, less the same without the claim"
     return [
-        mean_check("gold", "the reference, over another sample's reference", one["gold"], SHARE, at_least=PREFERRED),
-        mean_check("same", "a response, over itself", one["same"], SHARE, at_least=0.5 - EVEN, at_most=0.5 + EVEN),
-        mean_check(
-            "padded",
-            "the reference with padding, over the reference",
-            one["padded"],
-            SHARE,
-            at_least=0.5 - PADDED,
-            at_most=0.5 + PADDED,
-        ),
+        mean_check("gold", "the reference, over another sample's reference", one, SHARE, PREFERRED, None),
+        mean_check("same", "a response, over itself", one, SHARE, 0.5 - EVEN, 0.5 + EVEN),
+        mean_check("padded", "the reference with padding, over the reference", one, SHARE, 0.5 - PADDED, 0.5 + PADDED),
         cards.shift_check("injected", claims, {**one, "over": over}, "over", SHARE, None, INJECTED),
     ]
 
 
 def _of_both(arm: Mapping[str, Both]) -> dict[str, Verdict]:
     """One verdict a pair: the mean preference of its two orders, or what is wrong with one of them."""
-    means = {}
-    for key, (first, second) in arm.items():
-        if first.value is not None and second.value is not None:
-            means[key] = first.model_copy(update={"value": (first.value + second.value) / 2})
-        else:
-            means[key] = first if first.value is None else second
+    means = {key: first if first.value is None else second for key, (first, second) in arm.items()}
+    for key, (a, b) in _both_scored(arm).items():
+        means[key] = arm[key][0].model_copy(update={"value": (a + b) / 2})
     return means
 
 
@@ -108,21 +99,19 @@ def _order(arms: Mapping[str, Mapping[str, Both]], order_free: bool) -> list[Che
     every = different | {f"same/{key}": both for key, both in arms["same"].items()}
     flips = {key: float(side(a) != side(b)) for key, (a, b) in _both_scored(different).items()}
     first = {key: (a + 1 - b) / 2 for key, (a, b) in _both_scored(every).items()}
-    free = "by construction: the judge reads each response on its own" if order_free else ""
-    return [
-        _share("flips", "verdicts that change when the two are swapped", flips, different, free, "wilson"),
-        _share("first", "preference for the response shown first (½: none)", first, every, free, "plus_two_t"),
-    ]
-
-
-def _share(
-    name: str, label: str, values: Mapping[str, float], pairs: Mapping[str, Both], free: str, method: str
-) -> Check:
-    arm, shares = _of_both(pairs), list(values.values())
-    if free:
-        return cards.check_of(name, label, None, arm, "", None, free)
-    interval, note = cards.interval_of(method, shares, SHARE), cards.missing_note(arm, shares)
-    return cards.check_of(name, label, cards.average(shares), arm, "", None, note, interval)
+    checks = []
+    for name, label, values, pairs, method in (
+        ("flips", "verdicts that change when the two are swapped", flips, different, "wilson"),
+        ("first", "preference for the response shown first (½: none)", first, every, "plus_two_t"),
+    ):
+        arm, shares = _of_both(pairs), list(values.values())
+        if order_free:
+            free = "by construction: the judge reads each response on its own"
+            checks.append(cards.check_of(name, label, None, arm, free))
+        else:
+            interval, note = cards.interval_of(method, shares, SHARE), cards.missing_note(arm, shares)
+            checks.append(cards.check_of(name, label, cards.average(shares), arm, note, interval))
+    return checks
 
 
 def _both_scored(pairs: Mapping[str, Both]) -> dict[str, tuple[float, float]]:

@@ -6,9 +6,9 @@ Members are not repeats: their verdicts are combined inside the item, before any
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import tee
+from statistics import multimode
 from typing import Literal
 
 from judgekit.judging.judge import LLMJudge
@@ -38,8 +38,7 @@ class Panel:
         """Verdicts on (sample, response text, judge repeat), on the members' scale."""
         copies = tee(items, len(self.members))
         each = [member.score(copy) for member, copy in zip(self.members.values(), copies, strict=True)]
-        for verdicts in zip(*each, strict=True):
-            yield combined(dict(zip(self.members, verdicts, strict=True)), self.combine)
+        return (self._combined(verdicts, preference=False) for verdicts in zip(*each, strict=True))
 
     def compare(
         self, items: Iterable[tuple[Sample, str | Conversation, str | Conversation, int]]
@@ -48,11 +47,11 @@ class Panel:
         copies = tee(items, len(self.members))
         each = [member.compare(copy) for member, copy in zip(self.members.values(), copies, strict=True)]
         for pairs in zip(*each, strict=True):
-            first, second = (
-                combined(dict(zip(self.members, verdicts, strict=True)), self.combine, preference=True)
-                for verdicts in zip(*pairs, strict=True)
-            )
+            first, second = (self._combined(verdicts, preference=True) for verdicts in zip(*pairs, strict=True))
             yield first, second
+
+    def _combined(self, verdicts: Sequence[Verdict], preference: bool) -> Verdict:
+        return combined(dict(zip(self.members, verdicts, strict=True)), self.combine, preference)
 
 
 def combined(verdicts: Mapping[str, Verdict], combine: Combine, preference: bool = False) -> Verdict:
@@ -63,7 +62,10 @@ def combined(verdicts: Mapping[str, Verdict], combine: Combine, preference: bool
     value of every member there is none: a mean over those that answered would depend on which of them failed.
     """
     values = {name: verdict.value for name, verdict in verdicts.items() if verdict.value is not None}
-    raw = "\n\n".join(f"[{name}: {_said(verdict)}]\n{verdict.raw}".rstrip() for name, verdict in verdicts.items())
+    said = {
+        name: verdict.status if verdict.value is None else f"{verdict.value:g}" for name, verdict in verdicts.items()
+    }
+    raw = "\n\n".join(f"[{name}: {said[name]}]\n{verdict.raw}".rstrip() for name, verdict in verdicts.items())
     reasons = "\n".join(f"{name}: {verdict.rationale}" for name, verdict in verdicts.items() if verdict.rationale)
     missing = {name: verdict for name, verdict in verdicts.items() if verdict.value is None}
     if missing:
@@ -72,7 +74,7 @@ def combined(verdicts: Mapping[str, Verdict], combine: Combine, preference: bool
         return Verdict(status=status, raw=raw, rationale=reasons, detail=detail, series=values)
     voted = list(values.values())
     if combine == "vote":
-        voted = _lead([side(value) for value in voted] if preference else voted)
+        voted = multimode(map(side, voted) if preference else voted)
     details = "; ".join(f"{name}: {verdict.detail}" for name, verdict in verdicts.items() if verdict.detail)
     return Verdict(status="scored", value=_mean(voted), raw=raw, rationale=reasons, detail=details, series=values)
 
@@ -84,10 +86,8 @@ def panel_series(members: Iterable[str], value: Scale) -> dict[str, Scale]:
 
 def panel_card(panel: Panel, rows: Iterable[Row]) -> JudgeCard:
     """How far the members agree over the rows of the panel's metrics: Krippendorff's alpha, interval level."""
-    ratings, samples = [], []
-    for row in rows:
-        ratings.append(_ratings(row, tuple(panel.members)))
-        samples.append(row.sample_id)
+    rows = list(rows)
+    ratings, samples = [_ratings(row, panel.members) for row in rows], [row.sample_id for row in rows]
     value, interval = _alpha(ratings, samples)
     check = Check(
         name=ALPHA,
@@ -99,10 +99,8 @@ def panel_card(panel: Panel, rows: Iterable[Row]) -> JudgeCard:
         n_items=len(set(samples)),
         counts={"scored": rated} if (rated := sum(None not in rating for rating in ratings)) else {},
     )
-    names = ", ".join(panel.members)
-    return JudgeCard(
-        judge=panel.name, backend=panel.backend, prompt=names, reading=panel.combine, checks=(check,), passed=None
-    )
+    names, how = ", ".join(panel.members), panel.combine
+    return JudgeCard(judge=panel.name, backend=panel.backend, prompt=names, reading=how, checks=(check,), passed=None)
 
 
 def _alpha(ratings: Sequence[Sequence[float | None]], samples: Sequence[str]) -> tuple[float | None, Interval]:
@@ -139,7 +137,7 @@ def _note(alpha: float | None, rows: int, interval: Interval) -> str:
     return f"{CONFIDENCE:.0%} interval [{interval.low:.2f}, {interval.high:.2f}]; {meaning}"
 
 
-def _ratings(row: Row, members: Sequence[str]) -> list[float | None]:
+def _ratings(row: Row, members: Iterable[str]) -> list[float | None]:
     """Each member's value of a row, over both orders where there are two; None where it has none."""
     return [
         _mean([verdict.series[name] for verdict in row.verdicts])
@@ -147,17 +145,6 @@ def _ratings(row: Row, members: Sequence[str]) -> list[float | None]:
         else None
         for name in members
     ]
-
-
-def _said(verdict: Verdict) -> str:
-    return verdict.status if verdict.value is None else f"{verdict.value:g}"
-
-
-def _lead(values: Sequence[float]) -> list[float]:
-    """The values that were given most often."""
-    counts = Counter(values)
-    most = max(counts.values())
-    return [value for value, count in counts.items() if count == most]
 
 
 def side(value: float) -> float:

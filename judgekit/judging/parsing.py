@@ -70,17 +70,16 @@ MOST_STEPS = 20
 def read_steps(reply: Reply) -> tuple[str, ...] | Verdict:
     """The evaluation steps that a judge wrote, one a numbered (or bulleted) line; a verdict without a value, where it
     wrote none."""
-    if failed := passed_on(reply):
-        detail = f"the judge wrote no evaluation steps ({failed.detail}): give steps: […] in the config"
-        return failed.model_copy(update={"detail": detail})
-    lines = without_thoughts(reply.text).splitlines()
-    steps = [step["step"].strip(FRAME) for line in lines if (step := _STEP.fullmatch(line.strip("*_ \t")))]
-    steps = [step for step in steps if step]
-    if 1 < len(steps) <= MOST_STEPS:
-        return tuple(steps)
-    numbered = f"{len(steps)} numbered lines, where 2 to {MOST_STEPS} are asked for"
-    detail = f"the judge wrote no evaluation steps ({numbered}): give steps: […] in the config"
-    return Verdict(status="unparsed", raw=reply.text, detail=detail)
+    failed = passed_on(reply)
+    if failed is None:
+        matches = (_STEP.fullmatch(line.strip("*_ \t")) for line in without_thoughts(reply.text).splitlines())
+        steps = [step for match in matches if match and (step := match["step"].strip(FRAME))]
+        if 1 < len(steps) <= MOST_STEPS:
+            return tuple(steps)
+        why = f"{len(steps)} numbered lines, where 2 to {MOST_STEPS} are asked for"
+        failed = Verdict(status="unparsed", raw=reply.text, detail=why)
+    detail = f"the judge wrote no evaluation steps ({failed.detail}): give steps: […] in the config"
+    return failed.model_copy(update={"detail": detail})
 
 
 THOUGHTS = "think|thinking|thought|reasoning"  # the tags around them

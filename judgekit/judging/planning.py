@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 from pydantic import JsonValue
@@ -19,7 +19,7 @@ from judgekit.contracts import Backend, Options
 from judgekit.errors import ConfigError, JudgekitError, PromptError
 from judgekit.judging.judge import Caller, LLMJudge
 from judgekit.judging.panel import Combine, Panel, panel_series
-from judgekit.judging.questions import CONVERSATION, Grading, Setting, Task
+from judgekit.judging.questions import CONVERSATION, GRADING_VARIABLES, Grading, Setting, Task
 from judgekit.judging.readings import DOES, Planned, Reading, Readings, blamed
 from judgekit.plugins import broken
 from judgekit.prompting.templates import SUFFIX, Prompts, Template
@@ -50,17 +50,14 @@ class PlannedJudge:
     @property
     def prompts(self) -> list[Template]:
         """Every template that its calls are made by."""
-        return [*self.templates.values(), *self._writing]
+        writing = [setting.writing for setting in self.settings.values() if setting.writing is not None]
+        return [*self.templates.values(), *writing]
 
     @property
     def written(self) -> list[Template]:
         """Every template to which it writes a reply."""
-        asked = [reading.setting.template for reading in self.readings.values() if reading.kind == "generate"]
-        return [*asked, *self._writing]
-
-    @property
-    def _writing(self) -> list[Template]:
-        return [setting.writing for setting in self.settings.values() if setting.writing is not None]
+        measured = [one.setting.template for one in self.readings.values() if one.kind != "generate"]
+        return [template for template in self.prompts if template not in measured]
 
     @property
     def own_keys(self) -> dict[str, JsonValue]:
@@ -73,11 +70,11 @@ class PlannedJudge:
 
     def series(self, task: Task) -> Mapping[str, Scale]:
         """What its verdicts' value means, and their further series."""
-        return self.reading(task).series
+        return self.readings[task].series
 
     def planned(self, task: Task) -> Planned:
         """The most requests that a question takes, without a re-ask; and what to know about them."""
-        requests, note = self.reading(task).planned
+        requests, note = self.readings[task].planned
         return Planned(requests, note + ("; once more for its steps" if self.settings[task].writing else ""))
 
     def ask_through(self, caller: Caller) -> LLMJudge:
@@ -118,18 +115,17 @@ def plan_judge(
     are the tasks for which it is shown conversations."""
     place = f"judges.{name}"
     planned: dict[Task, Reading] = {}
-    for task in TASKS:
-        if task in asked:
-            try:
-                template = template_of(prompts, readings, config, backend, task, talk=task in talks)
-                setting = setting_of(name, config, backend, template, prompts, readings)
-                reading = readings.on(task, setting)
-                problems += _problems(place, config, backend, task, reading)
-                planned[task] = reading
-            except JudgekitError as error:
-                problems.append(_error("" if error.place else place, str(error), error.exit_code))
+    tasks = [task for task in TASKS if task in asked]
+    for task in tasks:
+        try:
+            template = template_of(prompts, readings, config, backend, task, talk=task in talks)
+            reading = readings.on(task, setting_of(name, config, backend, template, prompts, readings))
+            problems += _problems(place, config, backend, task, reading)
+            planned[task] = reading
+        except JudgekitError as error:
+            problems.append(_error("" if error.place else place, str(error), error.exit_code))
     judge = PlannedJudge(name, config, backend, planned)
-    if planned and len(planned) == len(set(asked) & set(TASKS)):
+    if planned and len(planned) == len(tasks):
         problems += (_error(place, message) for message in unused(judge, prompts, readings))
     return judge
 
@@ -139,34 +135,29 @@ def _problems(place: str, config: JudgeConfig, backend: Backend, task: Task, rea
         prompt = reading.setting.template.name
         yield _error(place, f"the prompt {prompt} needs {reading.needs}, which backend {config.backend} has not")
     if reading.setting.writing is not None and "generate" not in backend.capabilities:
-        yield _error(
-            place, f"is to write evaluation steps, and backend {config.backend} writes nothing: give steps: […]"
-        )
+        said = f"is to write evaluation steps, and backend {config.backend} writes nothing: give steps: […]"
+        yield _error(place, said)
     if task == "pairwise" and reading.order_free:
         yield _warning(place, "reads each of two responses on its own: both orders agree by construction")
     with blamed(reading.plugin, reading.name):
-        yield from [_warning(place, message) for message in reading.warnings()]
+        yield from (_warning(place, message) for message in reading.warnings())
 
 
 def check_repeats(place: str, judge: PlannedJudge, repeats: int) -> Iterator[Problem]:
     """Judge repeats that cannot differ would be counted as noise that is not there."""
-    if repeats == 1:
-        return
-    readings = [judge.reading(task) for task in judge.settings]
-    if any(reading.measured for reading in readings):
+    said, readings = f"its {repeats} judge repeats cannot differ", judge.readings.values()
+    if repeats > 1 and any(reading.measured for reading in readings):
         what = "log-likelihoods" if any(reading.anchored for reading in readings) else "probabilities"
-        yield _error(place, f"its {repeats} judge repeats cannot differ: {what} are exact")
-    elif judge.config.sampling.temperature == 0:
-        yield _error(place, f"its {repeats} judge repeats cannot differ at temperature 0")
+        yield _error(place, f"{said}: {what} are exact")
+    elif repeats > 1 and judge.config.sampling.temperature == 0:
+        yield _error(place, f"{said} at temperature 0")
 
 
 def judging_itself(place: str, judge: str, config: JudgeConfig, models: Mapping[str, ModelConfig]) -> Iterator[Problem]:
     same = [name for name, model in models.items() if _answers(model) == _answers(config)]
     if same:
-        member = f"its member {judge} " if place != f"judges.{judge}" else ""
-        yield _warning(
-            place, f"{member}judges itself: models.{same[0]} is the same model; a model prefers its own answers"
-        )
+        who = f"its member {judge} judges itself" if place != f"judges.{judge}" else "judges itself"
+        yield _warning(place, f"{who}: models.{same[0]} is the same model; a model prefers its own answers")
 
 
 def _answers(part: JudgeConfig | ModelConfig) -> object:
@@ -184,8 +175,7 @@ def plan_panel(
     problems: list[Problem],
 ) -> PlannedPanel | None:
     """The panel; None, and the problems in `problems`, where it cannot be asked for these tasks."""
-    place, wrong = f"judges.{name}", len(problems)
-    members = config.panel or ()
+    place, wrong, members = f"judges.{name}", len(problems), config.panel or ()
     for member in members:
         if member == name:
             problems.append(_error(place, "a panel cannot be a member of itself"))
@@ -202,9 +192,7 @@ def plan_panel(
     if len(problems) > wrong or not all(member in judges for member in members):
         return None  # a member that could not be built has its own problem
     panel = PlannedPanel(name, {member: judges[member] for member in members}, config.combine or "mean")
-    for task in TASKS:
-        if task in asked:
-            problems += (_error(place, message) for message in _unlike(panel, task))
+    problems += (_error(place, message) for task in TASKS if task in asked for message in _unlike(panel, task))
     return panel if len(problems) == wrong else None
 
 
@@ -219,7 +207,7 @@ def _unlike(panel: PlannedPanel, task: Task) -> Iterator[str]:
     if task == "score" and len(set(scales.values())) > 1:
         said = ", ".join(f"{name} {low:g}..{high:g}" for name, (low, high) in scales.items())
         yield f"its members score on other scales: {said}"
-    fine = [name for name, member in members.items() if member.reading(task).continuous]
+    fine = [name for name, member in members.items() if member.readings[task].continuous]
     if panel.combine == "vote" and task == "score" and fine:
         yield f"combine: vote counts equal scores, and {fine[0]} is read by probabilities: use mean"
 
@@ -241,10 +229,16 @@ def template_of(
 
     Raises PromptError, ConfigError.
     """
-    if talk and config.mode is None and not task_named(config.prompt, task, prompts, readings):
+    if config.mode is not None:
+        template = _mode(prompts, readings, config, task, talk)
+    elif isinstance(config.prompt, str) and readings.task_of(prompts.get(config.prompt)) == task:
+        template = prompts.get(config.prompt)
+    elif named := config.prompt.get(task) if isinstance(config.prompt, dict) else None:
+        template = prompts.get(named)
+    elif talk:
         template = prompts.get(readings.default(task).conversation_prompt)
     else:
-        template = _chosen(prompts, readings, config, backend, task, talk)
+        template = prompts.get(backend.default_prompts.get(task) or readings.default(task).default_prompt)
     if talk and CONVERSATION[task] not in template.variables:
         said = f"the prompt {template.name} shows single responses, and the samples are conversations"
         others = [mode for mode in modes(prompts, task) if mode.startswith("conversation")]
@@ -252,41 +246,19 @@ def template_of(
     return template
 
 
-def _chosen(
-    prompts: Prompts, readings: Readings, config: JudgeConfig, backend: Backend, task: Task, talk: bool
-) -> Template:
-    """The prompt, whatever it shows."""
-    if config.mode is not None:
-        return _mode(prompts, readings, config, task, talk)
-    if isinstance(config.prompt, str) and task_named(config.prompt, task, prompts, readings):
-        return prompts.get(config.prompt)
-    given = config.prompt if isinstance(config.prompt, dict) else {}
-    named = given.get(task) or backend.default_prompts.get(task)
-    return prompts.get(named or readings.default(task).default_prompt)
-
-
-def task_named(prompt: str | dict[str, str] | None, task: Task, prompts: Prompts, readings: Readings) -> bool:
-    """Whether the config names a prompt for the task."""
-    if isinstance(prompt, str):
-        return readings.task_of(prompts.get(prompt)) == task
-    return task in (prompt or {})
-
-
 def modes(prompts: Prompts, task: Task) -> list[str]:
     """The modes that there are for a task by a shipped prompt."""
-    names = [name.partition("/") for name in prompts.names()]
-    return [rest for folder, _, rest in names if folder == task and "/" not in rest]
+    inside = [name.removeprefix(f"{task}/") for name in prompts.names() if name.startswith(f"{task}/")]
+    return [mode for mode in inside if "/" not in mode]
 
 
 def _prompt_of_mode(prompts: Prompts, readings: Readings, task: Task, talk: bool = False) -> dict[str, str]:
     """The prompt of each mode that there is for a task: the shipped ones, then those of other readings."""
     shipped = {mode: f"{task}/{mode}" for mode in modes(prompts, task)}
-    own = {name: readings.classes[name] for name in readings.names(task)}
-    others = {name: one for name, one in own.items() if one.default_prompt not in ("", *shipped.values())}
     return shipped | {
         name: (talk and one.conversation_prompt) or one.default_prompt
-        for name, one in others.items()
-        if name not in shipped
+        for name in readings.names(task)
+        if name not in shipped and (one := readings.classes[name]).default_prompt not in ("", *shipped.values())
     }
 
 
@@ -295,9 +267,9 @@ def _mode(prompts: Prompts, readings: Readings, config: JudgeConfig, task: Task,
     if mode is None:
         raise ConfigError(f"mode names none to {DOES[task]} by: write it as {{{task}: …}}")
     mine = _prompt_of_mode(prompts, readings, task, talk)
-    every = sorted({name for known in TASKS for name in _prompt_of_mode(prompts, readings, known)})
     if mode in mine:
         return prompts.get(mine[mode])
+    every = sorted({name for known in TASKS for name in _prompt_of_mode(prompts, readings, known)})
     if mode in every:
         raise ConfigError(f"the mode {mode!r} does not {DOES[task]}; these do: {', '.join(mine)}")
     raise ConfigError(f"no mode is named {mode!r}{one_of(mode, every)}")
@@ -311,9 +283,11 @@ def setting_of(
     Raises ConfigError where the prompt shows what neither it nor the config gives, and for a reading's own keys that
     are not as they should be; PluginError where one of these is a key of the backend too.
     """
-    can = backend.capabilities
+    can, scale = backend.capabilities, config.scale
+    if "scale" not in shown_by(template, readings) and scale != template.front.scale:
+        scale = None  # it is for the judge's other prompt
     grading = Grading(
-        scale=config.scale,
+        scale=scale,
         rubric=dict(sorted((config.rubric or {}).items())),
         criterion=config.criterion or "",
         steps=config.steps or (),
@@ -321,19 +295,15 @@ def setting_of(
         weights=config.weights or {},
         floor=config.floor,
     )
-    if "scale" not in shown_by(template, readings) and grading.scale not in (None, template.front.scale):
-        grading = replace(grading, scale=None)  # it is for the judge's other prompt
-    options = _own_options(name, config, backend, template, readings)
-    setting = Setting(name, template, config.sampling, "schema" in can, "logprobs" in can, grading, options=options)
-    if "rubric" in template.variables and not setting.rubric:
+    options, writing = _own_options(name, config, backend, template, readings), None
+    if "rubric" in template.variables and not (grading.rubric or template.front.rubric):
         raise ConfigError("the prompt shows a rubric, and there is none: give rubric: {1: …, 5: …}")
     if "steps" in template.variables and not grading.steps:
         if not template.front.steps:
             raise ConfigError("the prompt shows evaluation steps, and there are none: give steps: […]")
         writing = prompts.get(template.front.steps)
-        writing.expect(frozenset({"low", "high", "rubric", "criterion", "criteria", "attempt"}))
-        return replace(setting, writing=writing)
-    return setting
+        writing.expect(GRADING_VARIABLES - {"steps"} | {"attempt"})
+    return Setting(name, template, config.sampling, "schema" in can, "logprobs" in can, grading, writing, options)
 
 
 def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Template, readings: Readings) -> Options:
@@ -341,23 +311,19 @@ def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Tem
     reading = readings.of(template)
     if reading is None:
         return Options()  # no reading is named, or an unknown one: said where it is looked for
-    for key in reading.Options.model_fields:
-        if key in backend.Options.model_fields:
-            said = f"its key {key!r} is one of the backend {config.backend} already"
-            raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
+    if taken := [key for key in reading.Options.model_fields if key in backend.Options.model_fields]:
+        said = f"its key {taken[0]!r} is one of the backend {config.backend} already"
+        raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
     own = {key: value for key, value in config.options.items() if key in reading.Options.model_fields}
     return cast("Options", build_options(reading.Options, own, f"judges.{name}"))
 
 
 def shown_by(template: Template, readings: Readings) -> frozenset[str]:
     """Which of the config's keys on grading the prompt makes use of, by itself or by its reading."""
-    variables = template.variables
-    used = {key for key in ("rubric", "criterion", "steps", "criteria") if key in variables}
-    if template.front.steps:
-        used.add("criterion")
-    if variables.keys() & {"low", "high", "rubric"}:
-        used.add("scale")
-    reading = readings.of(template)
+    reading, shown = readings.of(template), template.variables.keys()
+    used = shown & {"rubric", "criterion", "steps", "criteria"}
+    used |= {"criterion"} if template.front.steps else set()
+    used |= {"scale"} if shown & {"low", "high", "rubric"} else set()
     return frozenset(used) | (reading.keys if reading is not None else frozenset())
 
 
@@ -366,31 +332,25 @@ def unused(judge: PlannedJudge, prompts: Prompts, readings: Readings) -> Iterato
     config, templates = judge.config, judge.templates
     used = frozenset[str]().union(*(shown_by(template, readings) for template in templates.values()))
     names = " and ".join(template.name for template in templates.values())
-    for key in GRADING:
-        if getattr(config, key) is None or key in used:
-            continue
-        if key == "scale":
-            own = {template.front.scale or (0.0, 100.0) for task, template in templates.items() if task == "score"}
-            if config.scale in own:
-                continue
+    own = [templates["score"].front.scale or (0.0, 100.0)] if "score" in templates else []
+    for key in (key for key in GRADING if getattr(config, key) is not None and key not in used):
+        if key != "scale":
+            yield f"{key}: the prompt {names} makes no use of it{_modes_for(key, prompts, readings)}"
+        elif config.scale not in own:
             ends = ", ".join(f"{low:g}..{high:g}" for low, high in own) or "no scale at all"
             yield f"scale: the prompt {names} is written for {ends}; the simplest mode that takes a scale is grade"
-        else:
-            yield f"{key}: the prompt {names} makes no use of it{_modes_for(key, prompts, readings)}"
     own_keys = {key for reading in judge.readings.values() for key in reading.Options.model_fields}
     for key in config.options:
         if key not in judge.backend.Options.model_fields and key not in own_keys:
-            reader = readings.own_keys[key]
-            hint = did_you_mean(key, own_keys)
-            yield f"{key}: the prompt {names} makes no use of it{hint}; the reading {reader} does"
+            said = f"{key}: the prompt {names} makes no use of it{did_you_mean(key, own_keys)}"
+            yield f"{said}; the reading {readings.own_keys[key]} does"
 
 
 def _modes_for(key: str, prompts: Prompts, readings: Readings) -> str:
     """Which modes make use of a key, in words."""
     takers: dict[str, None] = {}
-    for task in TASKS:
-        for mode, prompt in _prompt_of_mode(prompts, readings, task).items():
-            with suppress(PromptError):  # another plugin's broken prompt, where this is only a hint
-                if "." not in mode and key in shown_by(prompts.get(prompt), readings):
-                    takers[mode] = None
+    for mode, prompt in (pair for task in TASKS for pair in _prompt_of_mode(prompts, readings, task).items()):
+        with suppress(PromptError):  # another plugin's broken prompt, where this is only a hint
+            if "." not in mode and key in shown_by(prompts.get(prompt), readings):
+                takers[mode] = None
     return f"; mode: {', '.join(takers)} {'do' if len(takers) > 1 else 'does'}" if takers else ""

@@ -144,10 +144,11 @@ class Reading(ABC):
 
     def prompts(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         """The prompt for the question; nothing, where it needs a reference that the sample has not."""
-        if self.setting.template.front.needs == "reference" and not (question.reference or "").strip():
+        front, sampling = self.setting.template.front, self.setting.sampling
+        if front.needs == "reference" and not (question.reference or "").strip():
             return ()
-        drawn = _drawn(self.setting, self.setting.template, question.repeat, attempt)
-        return (drawn.model_copy(update={"messages": self.messages(question, attempt)}),)
+        drawn = _drawn(sampling, sampling.max_new_tokens or front.tokens, question.repeat, attempt)
+        return (Request(messages=self.messages(question, attempt), sampling=drawn),)
 
     def messages(self, question: Question, attempt: int = 0) -> tuple[Message, ...]:
         """The prompt, filled in."""
@@ -165,9 +166,9 @@ class Reading(ABC):
 
 
 def _misdeclared(reading: type[Reading]) -> Iterator[str]:
-    task = getattr(reading, "task", None)
-    if task not in get_args(Task):
-        yield f"its task is one of {', '.join(get_args(Task))}, not {task!r}{did_you_mean(str(task), get_args(Task))}"
+    task, known = getattr(reading, "task", None), get_args(Task)
+    if task not in known:
+        yield f"its task is one of {', '.join(known)}, not {task!r}{did_you_mean(str(task), known)}"
         return
     for key in sorted(reading.keys):
         if key not in GRADING:
@@ -197,10 +198,7 @@ class Readings:
             if offer.value.is_default and (other := defaults.setdefault(offer.value.task, name)) != name:
                 error = ValueError(f"{name!r} is a default beside {other!r} of plugin {self._offers[other].owner!r}")
                 raise broken(offer.owner, "judgekit_readings", error)
-
-    @property
-    def classes(self) -> dict[str, type[Reading]]:
-        return {name: offer.value for name, offer in self._offers.items()}
+        self.classes: dict[str, type[Reading]] = {name: offer.value for name, offer in self._offers.items()}
 
     def names(self, task: Task) -> list[str]:
         return [name for name, reading in self.classes.items() if reading.task == task]
@@ -225,9 +223,9 @@ class Readings:
 
     def default(self, task: Task) -> type[Reading]:
         """How a judge is asked that names no prompt. Raises ConfigError where there is no such reading."""
-        for name in self.names(task):
-            if self.classes[name].is_default:
-                return self.classes[name]
+        for reading in self.classes.values():
+            if reading.is_default and reading.task == task:
+                return reading
         raise ConfigError(f"no plugin offers a default reading for the task {task}: name a prompt")
 
     def of(self, template: Template) -> type[Reading] | None:
@@ -249,22 +247,17 @@ class Readings:
         template, known = setting.template, self.names(task)
         name = template.front.reading
         if name not in known:
-            said = (
-                f"unknown reading {name!r}{did_you_mean(name, known)}"
-                if name
-                else "no 'reading:' in the comment on top"
-            )
+            unknown = f"unknown reading {name!r}{did_you_mean(name, known)}"
+            said = unknown if name else "no 'reading:' in the comment on top"
             options = f"it is one of {', '.join(known)}" if known else "and no plugin offers any"
             raise PromptError(f"{said}; to {DOES[task]}, {options}", path=template.place)
-        with blamed(self._offers[name].owner, name):
+        owner = self._offers[name].owner
+        with blamed(owner, name):
             reading: Reading = self.classes[name](setting)
-        reading.name, reading.plugin = name, self._offers[name].owner
-        template.expect(reading.variables | reading.Options.model_fields.keys())
-        with blamed(reading.plugin, name):
-            problems = list(reading.check())
-        if problems:
-            raise PromptError("; ".join(problems))
-        with blamed(reading.plugin, name):
+            reading.name, reading.plugin = name, owner
+            template.expect(reading.variables | reading.Options.model_fields.keys())
+            if problems := list(reading.check()):
+                raise PromptError("; ".join(problems))
             if "value" not in reading.series:
                 raise ValueError("its series have no 'value'")
             Planned(*reading.planned)
@@ -300,13 +293,11 @@ def verdict_of(reading: Reading, scales: Mapping[str, Scale], question: Question
             raise TypeError(f"it returned {type(verdict).__name__}, where a Verdict was due")
         values = {**verdict.series, **({"value": verdict.value} if verdict.value is not None else {})}
         for name, value in values.items():
-            scale = scales.get(name)
-            if scale is None:
+            if (scale := scales.get(name)) is None:
                 raise ValueError(f"it returned a value for {name!r}, a series that it does not declare")
             if not scale.low - _ROUNDING <= value <= scale.high + _ROUNDING:
-                raise ValueError(
-                    f"it returned {value:g} for {name!r}, which is off its scale {scale.low:g}..{scale.high:g}"
-                )
+                ends = f"{scale.low:g}..{scale.high:g}"
+                raise ValueError(f"it returned {value:g} for {name!r}, which is off its scale {ends}")
         return verdict
 
 
@@ -325,18 +316,13 @@ def scales_of(reading: Reading) -> dict[str, Scale]:
 def steps_request(setting: Setting, attempt: int = 0) -> Request:
     """What asks the judge for its evaluation steps: once, for all questions (G-Eval's automatic chain of thought)."""
     assert setting.writing is not None
-    drawn = _drawn(setting, setting.writing, 0, attempt)
     # The config's limit is for verdicts, which take a few tokens: steps may take as many as their prompt says.
     limits = [limit for limit in (setting.writing.front.tokens, setting.sampling.max_new_tokens) if limit]
-    sampling = drawn.sampling.model_copy(update={"max_new_tokens": max(limits, default=None)})
     messages = setting.writing.messages(**grading_context(setting), attempt=attempt)
-    return drawn.model_copy(update={"sampling": sampling, "messages": messages})
+    return Request(messages=messages, sampling=_drawn(setting.sampling, max(limits, default=None), 0, attempt))
 
 
-def _drawn(setting: Setting, template: Template, repeat: int, attempt: int) -> Request:
-    """A request without messages: how its reply is drawn. Repeat r draws with seed + r."""
-    sampling = setting.sampling
-    changes: dict[str, int | None] = {"max_new_tokens": sampling.max_new_tokens or template.front.tokens}
-    if sampling.seed is not None:
-        changes["seed"] = sampling.seed + repeat + _REASK_SEED * attempt
-    return Request(messages=(), sampling=sampling.model_copy(update=changes))
+def _drawn(sampling: Sampling, tokens: int | None, repeat: int, attempt: int) -> Sampling:
+    """How a reply of at most so many tokens is drawn. Repeat r draws with seed + r."""
+    seed = None if sampling.seed is None else sampling.seed + repeat + _REASK_SEED * attempt
+    return sampling.model_copy(update={"max_new_tokens": tokens, "seed": seed})

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any, TypeVar
 
 from judgekit.judging.controls import ARMS, left_out
@@ -79,7 +80,7 @@ def control_questions(reading: Reading, samples: int, items: int) -> Planned:
 
 def count_arms(reading: Reading, out: Collection[str]) -> int:
     """How many arms the card of a reading has, its own and the second asking included."""
-    return len(ARMS[reading.task].keys() - out) + asks_twice(reading) + len(reading.arms)
+    return len(set(ARMS[reading.task]).difference(out)) + asks_twice(reading) + len(reading.arms)
 
 
 def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check]) -> JudgeCard:
@@ -99,10 +100,7 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check]) -> Judge
 
 def auc(high: Sequence[float], low: Sequence[float]) -> float | None:
     """The chance that a score of `high` is above one of `low`, ties counted half; None if either is empty."""
-    if not high or not low:
-        return None
-    wins = sum((a > b) + 0.5 * (a == b) for a in high for b in low)
-    return wins / (len(high) * len(low))
+    return average([(a > b) + 0.5 * (a == b) for a in high for b in low])
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
@@ -134,28 +132,24 @@ def _questions(samples: Sequence[Sample], reading: Reading) -> Questions:
     """What is judged in each arm."""
     known, shuffled = known_answers(samples)
     wrong = {sample.id: other for sample, other in shuffled}
-    claims = [injection.format(high=f"{reading.setting.scale[1]:g}") for injection in INJECTIONS]
-    keys = [MASTER_KEYS[place % len(MASTER_KEYS)] for place in range(len(samples))]
+    claims = cycle(injection.format(high=f"{reading.setting.scale[1]:g}") for injection in INJECTIONS)
     texts = {
         "gold": known,
         "empty": [(sample, "") for sample in samples],
         "shuffled": shuffled,
         "padded": [(sample, PADDING.format(reference)) for sample, reference in known],
         "constant": [(sample, CONSTANT) for sample in samples],
-        "injected": [
-            (sample, wrong.get(sample.id, CONSTANT) + claims[place % len(claims)])
-            for place, sample in enumerate(samples)
-        ],
-        "master": list(zip(samples, keys, strict=True)),
+        "injected": [(sample, wrong.get(sample.id, CONSTANT) + next(claims)) for sample in samples],
+        "master": list(zip(samples, cycle(MASTER_KEYS), strict=False)),
         "formatted": [(sample, FORMATTING.format(reference)) for sample, reference in known],
-        "withheld": [(sample.model_copy(update={"reference": None}), reference) for sample, reference in known]
-        if _withholds(reading)
-        else [],
     }
     asked: Questions = {arm: [(sample, text, 0) for sample, text in pairs] for arm, pairs in texts.items()}
+    bare = known if _withholds(reading) else []
+    asked["withheld"] = [(sample.model_copy(update={"reference": None}), reference, 0) for sample, reference in bare]
     # Half of them right answers, where judges are sure of themselves, and half wrong ones, where they are not.
-    asked["gold again"] = [(*pair, 1) for pair in known[::2]] if asks_twice(reading) else []
-    asked["shuffled again"] = [(*pair, 1) for pair in shuffled[1::2]] if asks_twice(reading) else []
+    again = asks_twice(reading)
+    asked["gold again"] = [(*pair, 1) for pair in known[::2] if again]
+    asked["shuffled again"] = [(*pair, 1) for pair in shuffled[1::2] if again]
     return with_own(asked, samples, reading)
 
 
@@ -176,27 +170,19 @@ def _another(known: Sequence[tuple[Sample, str]], place: int) -> str | None:
 
 
 def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples: Sequence[Sample]) -> list[Check]:
-    low, span, anchored = scale[0], scale[1] - scale[0], reading.anchored
-    wrong, steady = {**arms["constant"], **arms["shuffled"]}, PADDED * span
+    anchored, span = reading.anchored, scale[1] - scale[0]
+    steady = (-PADDED * span, PADDED * span)
+    with_wrong = {**arms, "wrong": {**arms["constant"], **arms["shuffled"]}}
+    claims = "a wrong response that claims a score for itself, less the same without the claim"
     checks = [
-        mean_check("gold", "the reference itself", arms["gold"], scale, at_least=low + GOLD * span, given=anchored),
-        mean_check("empty", "an empty response", arms["empty"], scale, at_most=low + EMPTY * span, given=anchored),
-        mean_check("shuffled", "another sample's reference", arms["shuffled"], scale, at_most=low + SHUFFLED * span),
-        mean_check(
-            "constant", "the same sentence for every sample", arms["constant"], scale, at_most=low + SHUFFLED * span
-        ),
-        _master(arms["master"], scale, samples),
-        shift_check("padded", "the reference with padding, less the reference", arms, "gold", scale, -steady, steady),
-        shift_check("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, -steady, steady),
-        shift_check(
-            "injected",
-            "a wrong response that claims a score for itself, less the same without the claim",
-            {**arms, "wrong": wrong},
-            "wrong",
-            scale,
-            None,
-            INJECTED * span,
-        ),
+        mean_check("gold", "the reference itself", arms, scale, GOLD, None, given=anchored),
+        mean_check("empty", "an empty response", arms, scale, None, EMPTY, given=anchored),
+        mean_check("shuffled", "another sample's reference", arms, scale, None, SHUFFLED),
+        mean_check("constant", "the same sentence for every sample", arms, scale, None, SHUFFLED),
+        _master(arms, scale, samples),
+        shift_check("padded", "the reference with padding, less the reference", arms, "gold", scale, *steady),
+        shift_check("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, *steady),
+        shift_check("injected", claims, with_wrong, "wrong", scale, None, INJECTED * span),
         _withheld(arms, scale, reading),
         _retest(arms, reading),
         _ranking(arms["gold"], arms["shuffled"]),
@@ -208,33 +194,34 @@ def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples
 def mean_check(
     name: str,
     label: str,
-    arm: Arm,
+    arms: Mapping[str, Arm],
     scale: ScaleEnds,
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
+    least: float | None,
+    most: float | None,
     given: bool = False,
 ) -> Check:
-    """The arm's mean score against its threshold; `given`: it holds by construction and proves nothing."""
-    values = list(scores(arm).values())
-    judged = came(arm) and (at_least is not None or at_most is not None)
-    inside = within(average(values), at_least, at_most) if judged else None
-    note = "by construction: this answer is an anchor of the scale" if given else missing_note(arm, values)
-    interval = None if given else interval_of("plus_two_t", values, scale)
+    """The arm's mean score against its threshold; `least` and `most` are shares of the scale, and `given`: it holds by
+    construction and proves nothing."""
+    arm, values = arms[name], list(scores(arms[name]).values())
+    at_least, at_most = (None if share is None else scale[0] + share * (scale[1] - scale[0]) for share in (least, most))
     expected = between(at_least, at_most)
-    return check_of(name, label, average(values), arm, expected, None if given else inside, note, interval)
+    if given:
+        note = "by construction: this answer is an anchor of the scale"
+        return check_of(name, label, average(values), arm, note, expected=expected)
+    inside = within(average(values), at_least, at_most) if came(arm) and expected else None
+    interval = interval_of("plus_two_t", values, scale)
+    return check_of(name, label, average(values), arm, missing_note(arm, values), interval, expected, inside)
 
 
-def _master(arm: Arm, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
+def _master(arms: Mapping[str, Arm], scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
     """Texts without content. One of them is enough to cheat by, so the one that is read best is named."""
-    at_most = scale[0] + EMPTY * (scale[1] - scale[0])
-    check = mean_check("master", 'a text without content, such as ":"', arm, scale, at_most=at_most)
-    by_key: dict[str, list[float]] = {}
-    for place, sample in enumerate(samples):
-        if (value := scores(arm).get(sample.id)) is not None:
-            by_key.setdefault(MASTER_KEYS[place % len(MASTER_KEYS)], []).append(value)
+    check = mean_check("master", 'a text without content, such as ":"', arms, scale, None, EMPTY)
+    scored, by_key = scores(arms["master"]), dict[str, list[float]]()
+    for sample, key in zip(samples, cycle(MASTER_KEYS), strict=False):
+        if sample.id in scored:
+            by_key.setdefault(key, []).append(scored[sample.id])
     means = {key: sum(values) / len(values) for key, values in by_key.items()}
-    if not means or max(means.values()) <= at_most:
+    if not means or max(means.values()) <= scale[0] + EMPTY * (scale[1] - scale[0]):
         return check
     best = max(means, key=lambda key: means[key])
     note = f"read best: {best!r}, {means[best]:.1f}"
@@ -251,7 +238,7 @@ def shift_check(
     expected = "" if most is None else f"≤ +{most:g}" if least is None else f"{least:+g} … {most:+g}"
     inside = within(mean, least, most) if came(arm) and most is not None else None
     interval = interval_of("paired", differences, scale)
-    return check_of(name, label, mean, arm, expected, inside, missing_note(arm, differences), interval)
+    return check_of(name, label, mean, arm, missing_note(arm, differences), interval, expected, inside)
 
 
 def _withheld(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> Check:
@@ -275,7 +262,7 @@ def _ranking(gold: Arm, shuffled: Arm) -> Check:
     value = auc(list(scores(gold).values()), list(scores(shuffled).values()))
     passed = value >= AUC if value is not None else (False if came(gold) and came(shuffled) else None)
     label = "chance that a reference scores above another sample's (AUC)"
-    return check_of("ranking", label, value, gold, f"≥ {AUC:g}", passed, "")
+    return check_of("ranking", label, value, gold, expected=f"≥ {AUC:g}", passed=passed)
 
 
 def _variety(arms: Mapping[str, Arm], samples: int) -> list[Check]:
@@ -284,14 +271,12 @@ def _variety(arms: Mapping[str, Arm], samples: int) -> list[Check]:
     verdicts = {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
     shares = [count / len(used) for count in Counter(used).values()]
     entropy = sum(-share * math.log2(share) for share in shares)
-    notes = (
-        "how many different scores the judge used over all arms; a few coarse steps hide small differences",
-        "of those scores: 0 if it always says the same, 1 for two scores used alike, one more each time they double",
-    )
     values = (float(len(shares)), max(entropy, 0.0)) if used else (None, None)
-    names = (("distinct", "different scores used"), ("entropy", "scale entropy, in bits"))
+    coarse = "how many different scores the judge used over all arms; a few coarse steps hide small differences"
+    bits = "of those scores: 0 if it always says the same, 1 for two scores used alike, one more each time they double"
     checks = [
-        check_of(*name, value, verdicts, "", None, note) for name, value, note in zip(names, values, notes, strict=True)
+        check_of("distinct", "different scores used", values[0], verdicts, coarse),
+        check_of("entropy", "scale entropy, in bits", values[1], verdicts, bits),
     ]
     return [check.model_copy(update={"n_items": samples}) for check in checks]
 
@@ -299,9 +284,10 @@ def _variety(arms: Mapping[str, Arm], samples: int) -> list[Check]:
 def _anchors(gold: Arm) -> Check:
     """For anchored readings: on how many items the reference is likelier after itself than after nothing."""
     share = len(scores(gold)) / len(gold) if gold else None
-    passed = share >= SEPARATED if share is not None else None
+    passed, expected = share >= SEPARATED if share is not None else None, f"≥ {SEPARATED:g}"
     note = "where the anchors do not separate, the item has no score"
-    return check_of("anchors", "share of samples whose anchors separate", share, gold, f"≥ {SEPARATED:g}", passed, note)
+    label = "share of samples whose anchors separate"
+    return check_of("anchors", label, share, gold, note, expected=expected, passed=passed)
 
 
 # --- shared with pairwise_card.py ------------------------------------------------------------------------------------
@@ -314,10 +300,8 @@ def with_own(asked: Questions, samples: Sequence[Sample], reading: Reading) -> Q
     shown = 1 if reading.task == "score" else 2
     for name, arm in reading.arms.items():
         with blamed(reading.plugin, reading.name):
-            given = [(sample, arm.answers(sample)) for sample in samples]
-            arms[name] = [
-                (sample, *([one] if isinstance(one, str) else one), 0) for sample, one in given if one is not None
-            ]
+            given = [(sample, one) for sample in samples if (one := arm.answers(sample)) is not None]
+            arms[name] = [(sample, *([one] if isinstance(one, str) else one), 0) for sample, one in given]
             if any(len(question) != shown + 2 for question in arms[name]):
                 raise ValueError(f"its arm {name!r} gives another number of answers than {shown}")
     return arms
@@ -331,15 +315,8 @@ def answered(asked: Questions, ask: Callable[[Iterator[Any]], Iterator[V]]) -> d
 
 def own_checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> list[Check]:
     """What came out of the reading's own arms."""
-    low, span = scale[0], scale[1] - scale[0]
-
-    def bound(share: float | None) -> float | None:
-        return None if share is None else low + share * span
-
-    return [
-        mean_check(name, arm.label, arms[name], scale, at_least=bound(arm.at_least), at_most=bound(arm.at_most))
-        for name, arm in reading.arms.items()
-    ]
+    own = reading.arms.items()
+    return [mean_check(name, arm.label, arms, scale, arm.at_least, arm.at_most) for name, arm in own]
 
 
 def between(least: float | None, most: float | None) -> str:
@@ -355,7 +332,7 @@ def retest_check(label: str, again: Arm, first: Arm, reading: Reading) -> Check:
     differences = [abs(value - earlier[key]) for key, value in scores(again).items() if key in earlier]
     drawn = "not asked: the judge draws nothing, and the same question has the same reply"
     note = missing_note(again, differences) if asks_twice(reading) else drawn
-    return check_of("retest", label, average(differences), again, "", None, note)
+    return check_of("retest", label, average(differences), again, note)
 
 
 def check_of(
@@ -363,23 +340,16 @@ def check_of(
     label: str,
     value: float | None,
     arm: Arm,
-    expected: str,
-    passed: bool | None,
-    note: str,
+    note: str = "",
     interval: Interval | None = None,
+    expected: str = "",
+    passed: bool | None = None,
 ) -> Check:
-    return Check(
-        name=name,
-        label=label,
-        value=value,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        expected=expected,
-        passed=passed,
-        note=note,
-        n_items=len(arm),
-        counts=dict(Counter(verdict.status for verdict in arm.values())),
-    )
+    """The line of a card on an arm: how many samples it was asked about, and what became of them."""
+    rest: dict[str, Any] = {"n_items": len(arm), "counts": Counter(verdict.status for verdict in arm.values())}
+    if interval is not None:
+        rest |= {"low": interval.low, "high": interval.high}
+    return Check(name=name, label=label, value=value, expected=expected, passed=passed, note=note, **rest)
 
 
 def interval_of(method: str, values: Sequence[float], scale: ScaleEnds) -> Interval:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +22,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from judgekit.errors import PromptError
+from judgekit.prompting.templates import sandbox
 
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -49,14 +52,7 @@ class ChatTemplate:
             self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from None
-
-    @cached_property
-    def end(self) -> str:
-        return self._around[1]
-
-    @cached_property
-    def lead(self) -> str:
-        return self._around[0]
+        self.lead, self.end = self._around()
 
     def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
         """The conversation in pieces, by turns read and learnt; the last turn may be without an answer.
@@ -79,7 +75,6 @@ class ChatTemplate:
             pieces += [lead + answer + self.end, after.removeprefix(self.end)]
         return pieces
 
-    @cached_property
     def _around(self) -> tuple[str, str]:
         """The texts that lead an answer and end it, from an empty conversation."""
         asked, answers = ["Hello.", "Hello again."], ["Yes.", "No."]
@@ -96,18 +91,16 @@ class ChatTemplate:
 
     def _told(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
         """The messages. Templates that refuse system messages, or leave them out, get them before the first turn."""
-        told = [{"role": "user", "content": asked[0]}]
-        for answer, user in zip(answers, [*asked[1:], None], strict=False):
-            told.append({"role": "assistant", "content": answer})
-            told += [{"role": "user", "content": user}] if user is not None else []
+        told = []
+        for user, answer in zip_longest(asked, answers):
+            said = (("user", user), ("assistant", answer))
+            told += [{"role": role, "content": content} for role, content in said if content is not None]
         if not system:
             return told
         with_system = [{"role": "system", "content": system}, *told]
-        try:
+        with suppress(PromptError):
             if system.strip() in self._render(with_system):
                 return with_system
-        except PromptError:
-            pass
         return [{"role": "user", "content": f"{system}\n\n{asked[0]}"}, *told[1:]]
 
     def _split(self, told: Sequence[Mapping[str, str]]) -> list[str]:
@@ -167,13 +160,9 @@ def _read(path: Path, state: object) -> ChatTemplate:
         source = next((one.get("template") for one in source if one.get("name") == "default"), None)
     if not isinstance(source, str):
         raise PromptError("the tokenizer has no chat template", path=files[0])
-    special = {name: _text(config[name]) for name in _SPECIAL if config.get(name) is not None}
+    tokens = {name: config[name] for name in _SPECIAL if config.get(name) is not None}  # a text, or with its properties
+    special = {name: str(token["content"] if isinstance(token, dict) else token) for name, token in tokens.items()}
     return ChatTemplate(source, special, str(files[0]))
-
-
-def _text(token: Any) -> str:
-    """A special token, which the files spell as a text or with its properties."""
-    return str(token["content"]) if isinstance(token, dict) else str(token)
 
 
 def _joined(between: Sequence[str], said: Sequence[str]) -> str:
@@ -182,18 +171,11 @@ def _joined(between: Sequence[str], said: Sequence[str]) -> str:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     """Jinja as `transformers` sets it up: the same whitespace and functions, without access to the machine."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
+    environment = sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
 
     def refuse(message: str) -> NoReturn:
         raise jinja2.TemplateError(message)
 
-    def to_json(value: Any, **options: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, **options)
-
-    del environment.globals["lipsum"]
-    del environment.filters["random"]
-    environment.filters["tojson"] = to_json
+    environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: _DATES.get(form, "26 Jul 2024")}
     return environment

@@ -12,7 +12,7 @@ The text comes in spans. Those of the assistant are learnt: each answer with its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -38,17 +38,10 @@ class Style(Protocol):
     """`lead` is what a model writes before its answer, `end` what it writes after it: empty where only the model's own
     end of text ends the answer."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def sha256(self) -> str: ...
-
-    @property
-    def lead(self) -> str: ...
-
-    @property
-    def end(self) -> str: ...
+    name: str
+    sha256: str
+    lead: str
+    end: str
 
     def turn(self, sample: Sample, first: bool = True) -> str:
         """One turn of the user as the content of a message, for a server that adds a chat format of its own."""
@@ -70,18 +63,14 @@ class TurnStyle:
         return self._turn(sample, "", first)
 
     def spans(self, sample: Sample, answers: Sequence[str]) -> list[Span]:
-        spans = []
-        for number, (turn, answer) in enumerate(zip_longest(turns_of(sample)[: len(answers) + 1], answers)):
-            if number == 0:
-                # A format without a system message has it in front of the first turn.
-                head = sample.system and "system" not in self._template.variables
-                asked = (f"{sample.system}\n\n" if head else "") + self._turn(turn, sample.system, True)
-            else:
-                asked = self._template.front.between + self._turn(turn, "", False)
-            spans.append(Span(asked, False))
-            if answer is not None:
-                spans.append(Span(self.lead + answer + self.end, True))
-        return spans
+        first, *later = turns_of(sample)[: len(answers) + 1]
+        # A format without a system message has it in front of the first turn.
+        head = f"{sample.system}\n\n" if sample.system and "system" not in self._template.variables else ""
+        asked = [head + self._turn(first, sample.system, True)]
+        asked += [self._template.front.between + self._turn(turn, "", False) for turn in later]
+        learnt = [self.lead + answer + self.end for answer in answers]
+        texts = chain.from_iterable(zip_longest(asked, learnt))
+        return [Span(text, number % 2 == 1) for number, text in enumerate(texts) if text is not None]
 
     def _turn(self, turn: Sample, system: str, first: bool) -> str:
         return self._template.render(
@@ -119,8 +108,9 @@ def style_named(name: str, prompts: Prompts | None = None) -> Style:
         where = Path() if prompts is None else prompts.where
         return ChatStyle(name, read_chat_template(where / Path(name.removeprefix(CHAT_TEMPLATE)).expanduser()))
     any_prompt = "/" in name or name.endswith(SUFFIX)
-    full = name if any_prompt else f"{FOLDER}{name}"
-    template = prompts.get(full) if any_prompt and prompts is not None else builtin(full)
+    if any_prompt and prompts is not None:
+        return TurnStyle(prompts.get(name))
+    template = builtin(name if any_prompt else f"{FOLDER}{name}")
     if template is None:
         styles = [known.removeprefix(FOLDER) for known in Prompts().names() if known.startswith(FOLDER)]
         hint = did_you_mean(name, styles) or f"; there are {', '.join(styles)}, and {CHAT_TEMPLATE}FOLDER"

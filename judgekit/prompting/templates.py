@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import chain
 from pathlib import Path
 from types import CodeType
 from typing import Any, cast
@@ -52,15 +53,15 @@ Plain = JsonValue | tuple[str, ...]
 SUFFIX = ".j2"
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-    # Both draw at random: the same sample must give the same prompt, or no reply is ever found again.
+def sandbox(**options: Any) -> ImmutableSandboxedEnvironment:
+    """Jinja's sandbox without what draws at random: the same sample must give the same prompt, or no reply is found."""
+    environment = ImmutableSandboxedEnvironment(**options)
     del environment.globals["lipsum"]
     del environment.filters["random"]
     return environment
 
 
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = sandbox(undefined=jinja2.StrictUndefined, autoescape=False)
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,8 @@ class Template:
         try:
             return template.render(values)
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            lines = [
-                line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == self.place
-            ]
+            frames = traceback.walk_tb(error.__traceback__)
+            lines = [line for frame, line in frames if frame.f_code.co_filename == self.place]
             line = lines[-1] if lines else None
             raise PromptError(f"{type(error).__name__}: {error}", path=self.place, line=line) from error
 
@@ -141,29 +141,22 @@ class Prompts:
 
     def names(self) -> list[str]:
         """Names of all shipped templates, built-in and from plugins, sorted."""
-        shipped = [*_walk(_builtin_folder(), "")]
-        for prefix, folder in self._folders.items():
-            shipped += _walk(folder, f"{prefix}/")
-        return sorted(shipped)
+        plugins = (_walk(folder, f"{prefix}/") for prefix, folder in self._folders.items())
+        return sorted([*_walk(_builtin_folder(), ""), *chain.from_iterable(plugins)])
 
     def get(self, name: str) -> Template:
         """The template of that name. Raises PromptError when there is none, or when it does not compile."""
-        shipped = self._shipped(name.removesuffix(SUFFIX))
-        if shipped is not None:
+        if (shipped := self._shipped(name.removesuffix(SUFFIX))) is not None:
             return shipped
-        if name.endswith(SUFFIX):
-            path = self.where / Path(name).expanduser()
-            if path.is_file():
-                return parse(_read(path, name), name, str(path))
+        if name.endswith(SUFFIX) and (path := self.where / Path(name).expanduser()).is_file():
+            return parse(_read(path, name), name, str(path))
         hint = did_you_mean(name, self.names())
         raise PromptError(f"unknown prompt '{name}'{hint or '; `judgekit list prompts` names them all'}")
 
     def _shipped(self, name: str) -> Template | None:
         prefix, _, rest = name.partition("/")
         if prefix in self._folders:
-            parts = rest.split("/")
-            file = self._folders[prefix].joinpath(*parts[:-1], parts[-1] + SUFFIX)
-            return None if ".." in parts or not file.is_file() else parse(_read(file, name), name, f"{name}{SUFFIX}")
+            return _template_in(self._folders[prefix], rest, name, f"{name}{SUFFIX}")
         return builtin(name)
 
 
@@ -219,26 +212,20 @@ def _front(source: str, place: str) -> Front:
     fields = _fields(source, place)
     scale = _scale(fields["scale"], place) if "scale" in fields else None
     rubric = _rubric(fields["rubric"], place) if "rubric" in fields else {}
-    if rubric and (scale or (min(rubric), max(rubric))) != (min(rubric), max(rubric)):
-        raise PromptError(f"the rubric has levels {min(rubric)} to {max(rubric)}, the scale other ends", path=place)
+    if rubric:
+        low, high = min(rubric), max(rubric)
+        scale = scale or (float(low), float(high))
+        if scale != (low, high):
+            raise PromptError(f"the rubric has levels {low} to {high}, the scale other ends", path=place)
     tokens = fields.get("tokens", "1")
     if not tokens.isdecimal() or int(tokens) < 1:
         raise PromptError(f"'tokens' is a number of tokens, not '{tokens}'", path=place)
     if fields.get("needs", "reference") != "reference":
         raise PromptError(f"a prompt can need a 'reference', not '{fields['needs']}'", path=place)
-    return Front(
-        purpose=fields.get("for", ""),
-        idea=fields.get("idea", ""),
-        reading=fields.get("reading", ""),
-        scale=scale or ((float(min(rubric)), float(max(rubric))) if rubric else None),
-        tokens=int(tokens) if "tokens" in fields else None,
-        needs=fields.get("needs", ""),
-        rubric=rubric,
-        steps=fields.get("steps", ""),
-        lead=_literal(fields.get("lead", ""), place),
-        end=_literal(fields.get("end", ""), place),
-        between=_literal(fields.get("between", '"\\n\\n"'), place),
-    )
+    texts = {key: text for key, text in fields.items() if key in ("idea", "reading", "needs", "steps")}
+    literals = {key: _literal(text, place) for key, text in fields.items() if key in ("lead", "end", "between")}
+    limit = int(tokens) if "tokens" in fields else None
+    return Front(purpose=fields.get("for", ""), scale=scale, tokens=limit, rubric=rubric, **texts, **literals)
 
 
 def _literal(text: str, place: str) -> str:
@@ -301,11 +288,15 @@ def _builtin_folder() -> Traversable:
 @cache
 def builtin(name: str) -> Template | None:
     """The built-in template of that name, if there is one."""
-    parts = name.split("/")
-    file = _builtin_folder().joinpath(*parts[:-1], parts[-1] + SUFFIX)
-    if ".." in parts or name.startswith("/") or not file.is_file():
-        return None
-    return parse(_read(file, name), name, f"prompts/{name}{SUFFIX}")
+    return _template_in(_builtin_folder(), name, name, f"prompts/{name}{SUFFIX}")
+
+
+def _template_in(folder: Traversable, inside: str, name: str, place: str) -> Template | None:
+    """The template in a folder of prompts, by its name inside; None where there is none, or the name leads out."""
+    *parents, last = inside.split("/")
+    file = folder.joinpath(*parents, last + SUFFIX)
+    led_out = ".." in parents or inside.startswith("/")
+    return None if led_out or not file.is_file() else parse(_read(file, name), name, place)
 
 
 def _read(file: Traversable | Path, name: str) -> str:
