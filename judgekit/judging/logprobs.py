@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from judgekit.judging.parsing import FRAME, Unreadable
 from judgekit.records import Continuation, Token
@@ -51,11 +52,12 @@ def spread_of_tokens(
     """
     known = {fold(answer): answer for answer in answers}
     spread, share, said = Spread(), 1.0, ""
-    for position in range(_beginning(tokens, begin), len(tokens)):
+    starts = accumulate((len(token.text) for token in tokens), initial=0)
+    for position in range(sum(start < begin for start in starts), len(tokens)):
         token, choices = tokens[position], _choices(tokens[position])
         for choice, chance in choices.items():
-            if choice != token.text:
-                _beside(spread, known, said, fold(choice), share * chance, set(map(fold, choices)))
+            if choice != token.text and (answer := _beside(known, said, fold(choice), set(map(fold, choices)))):
+                spread.add(known[answer], share * chance)
         share *= choices[token.text]
         if not said and not token.text.strip(_AROUND):
             continue  # white space or a mark before the answer
@@ -65,7 +67,7 @@ def spread_of_tokens(
         said += piece
         answer = said.rstrip(_AROUND + ".")
         if answer in known:
-            _ended(spread, known, answer, share, tokens[position + 1 :], said, fold)
+            spread.add(known[answer], share * _ending(known, answer, said, tokens[position + 1 :], fold))
         if answer != said or not any(other.startswith(said) and other != said for other in known):
             break
     return spread
@@ -82,15 +84,6 @@ def spread_of_continuations(continuations: Sequence[Continuation], answers: Sequ
     if math.fsum(spread.shares.values()) > _SUM:
         raise Unreadable("the probabilities of the answers add up to more than 1")
     return spread
-
-
-def _beginning(tokens: Sequence[Token], characters: int) -> int:
-    """The first token after so many characters."""
-    place = 0
-    while place < len(tokens) and characters > 0:
-        characters -= len(tokens[place].text)
-        place += 1
-    return place
 
 
 def _choices(token: Token) -> dict[str, float]:
@@ -117,19 +110,14 @@ def _probability(logprob: float) -> float:
     return math.exp(min(logprob, 0.0))
 
 
-def _beside(
-    spread: Spread, known: Mapping[str, str], said: str, choice: str, share: float, neighbours: Collection[str]
-) -> None:
-    """An alternative that was not taken: an answer by itself, or nothing that can be said."""
+def _beside(known: Collection[str], said: str, choice: str, neighbours: Collection[str]) -> str:
+    """The answer that an alternative beside the way is by itself; empty where that cannot be said."""
     if said and not choice[:1].isalnum():
-        return  # it ends what was said: counted there
+        return ""  # it ends what was said: counted there
     answer = (said + (choice if said else choice.lstrip(_AROUND))).rstrip(_AROUND + ".")
-    if answer not in known:
-        return
     longer = {other for other in known if other.startswith(answer) and other != answer}
     whole = {said + (other if said else other.lstrip(_AROUND)) for other in neighbours}
-    if not longer or longer & whole:
-        spread.add(known[answer], share)
+    return answer if answer in known and (not longer or longer & whole) else ""
 
 
 _GOES_ON = re.compile(r"\s*[.,][0-9]|\s*[/–-]\s*[0-9]|\s*%")  # a number: 4.5, 4/10, 4-5, 4%
@@ -137,25 +125,14 @@ _OUT_OF = re.compile(r"\s+out of\s+([0-9]+)")
 _BESIDE = re.compile(r"\s*(?:[/–-]|\b(?:or|and|to)\b)\s*(\w+)", re.IGNORECASE)  # A or B
 
 
-def _ended(
-    spread: Spread,
-    known: Mapping[str, str],
-    answer: str,
-    share: float,
-    rest: Sequence[Token],
-    said: str,
-    fold: Callable[[str], str],
-) -> None:
-    """The answer on the way, if it ends here: what goes on as a word or a number is another one."""
+def _ending(known: Collection[str], answer: str, said: str, rest: Sequence[Token], fold: Callable[[str], str]) -> float:
+    """How likely the answer on the way ends here: what goes on as a word or a number is another one."""
     following = said[len(answer) :] + "".join(token.text for token in rest)
-    number, top, other = answer[-1].isdigit(), _OUT_OF.match(following), _BESIDE.match(fold(following))
-    if (
-        (number and _GOES_ON.match(following))
-        or (number and top and top[1] not in known)
-        or (other and other[1] in known)
-    ):
+    top, other = _OUT_OF.match(following), _BESIDE.match(fold(following))
+    goes_on = answer[-1].isdigit() and (_GOES_ON.match(following) or (top and top[1] not in known))
+    if goes_on or (other and other[1] in known):
         raise Unreadable(f"not one of the answers asked for: {shortened(answer + following, 40)}")
     # Servers do not list the end of the reply among the alternatives: a reply that ends here counts whole.
     choices = _choices(rest[0]) if rest and answer == said else {}
     going = {choice: chance for choice, chance in choices.items() if fold(choice)[:1].isalnum()}
-    spread.add(known[answer], share * max(0.0, 1.0 - math.fsum(going.values())))
+    return max(0.0, 1.0 - math.fsum(going.values()))

@@ -106,8 +106,8 @@ def _order(arms: Mapping[str, Mapping[str, Both]], order_free: bool) -> list[Che
     ):
         arm, shares = _of_both(pairs), list(values.values())
         if order_free:
-            free = "by construction: the judge reads each response on its own"
-            checks.append(cards.check_of(name, label, None, arm, free))
+            note = "by construction: the judge reads each response on its own"
+            checks.append(cards.check_of(name, label, None, arm, note))
         else:
             interval, note = cards.interval_of(method, shares, SHARE), cards.missing_note(arm, shares)
             checks.append(cards.check_of(name, label, cards.average(shares), arm, note, interval))

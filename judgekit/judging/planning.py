@@ -45,7 +45,7 @@ class PlannedJudge:
 
     @property
     def templates(self) -> dict[Task, Template]:
-        return {task: setting.template for task, setting in self.settings.items()}
+        return {task: reading.setting.template for task, reading in self.readings.items()}
 
     @property
     def prompts(self) -> list[Template]:
@@ -309,8 +309,6 @@ def setting_of(
 def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Template, readings: Readings) -> Options:
     """The own keys of the prompt's reading, checked."""
     reading = readings.of(template)
-    if reading is None:
-        return Options()  # no reading is named, or an unknown one: said where it is looked for
     if taken := [key for key in reading.Options.model_fields if key in backend.Options.model_fields]:
         said = f"its key {taken[0]!r} is one of the backend {config.backend} already"
         raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
@@ -320,11 +318,11 @@ def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Tem
 
 def shown_by(template: Template, readings: Readings) -> frozenset[str]:
     """Which of the config's keys on grading the prompt makes use of, by itself or by its reading."""
-    reading, shown = readings.of(template), template.variables.keys()
+    shown = template.variables.keys()
     used = shown & {"rubric", "criterion", "steps", "criteria"}
     used |= {"criterion"} if template.front.steps else set()
     used |= {"scale"} if shown & {"low", "high", "rubric"} else set()
-    return frozenset(used) | (reading.keys if reading is not None else frozenset())
+    return readings.of(template).keys | used
 
 
 def unused(judge: PlannedJudge, prompts: Prompts, readings: Readings) -> Iterator[str]:

@@ -151,11 +151,11 @@ def context(setting: Setting, question: Question) -> dict[str, Plain]:
         "nonce": mark("nonce", setting, question),
         **grading_context(setting),
     }
-    names = ("response",) if len(question.shown) == 1 else ("response_a", "response_b")
-    for name, shown in zip(names, question.shown, strict=True):
-        values |= {name: harmless(shown), f"verbatim_{name}": shown}
-    talks = ("conversation",) if len(question.shown) == 1 else ("conversation_a", "conversation_b")
-    return values | {name: _turns(question, place) for place, name in enumerate(talks)}
+    sides = ("",) if len(question.shown) == 1 else ("_a", "_b")
+    for place, (side, shown) in enumerate(zip(sides, question.shown, strict=True)):
+        values |= {f"response{side}": harmless(shown), f"verbatim_response{side}": shown}
+        values[f"conversation{side}"] = _turns(question, place)
+    return values
 
 
 def _turns(question: Question, place: int) -> Plain:

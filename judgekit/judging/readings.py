@@ -214,7 +214,7 @@ class Readings:
         Raises ConfigError for a key that neither has and that is nearly one of a reading's.
         """
         offer = self._catalogue.offers("backends").get(config.backend)
-        theirs = offer.value.Options.model_fields if offer is not None else config.options
+        theirs = offer.value.Options.model_fields if offer else config.options
         for key in config.options:
             hint = did_you_mean(key, self.own_keys)
             if hint and key not in theirs and key not in self.own_keys and not did_you_mean(key, theirs):
@@ -228,9 +228,9 @@ class Readings:
                 return reading
         raise ConfigError(f"no plugin offers a default reading for the task {task}: name a prompt")
 
-    def of(self, template: Template) -> type[Reading] | None:
-        """The reading that a prompt names."""
-        return self.classes.get(template.front.reading)
+    def of(self, template: Template) -> type[Reading]:
+        """The reading that a prompt names; the bare class where it names none that is known, as `on` will say."""
+        return self.classes.get(template.front.reading) or Reading
 
     def owner(self, template: Template) -> str:
         """The plugin of the reading that a prompt names."""
@@ -238,8 +238,7 @@ class Readings:
 
     def task_of(self, template: Template) -> Task:
         """The task that a prompt's reading belongs to; scoring, if it names none that is known."""
-        reading = self.of(template)
-        return reading.task if reading is not None else "score"
+        return getattr(self.of(template), "task", "score")
 
     def on(self, task: Task, setting: Setting) -> Reading:
         """The reading that the setting's prompt names. Raises PromptError with the file: no reading, an unknown one,
