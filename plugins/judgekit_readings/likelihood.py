@@ -6,16 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import JsonValue
-
 from judgekit import Continuation, Reply, Request, Verdict
-from judgekit.judging import VARIABLES, Kind, Planned, Question, Reading, ScaleEnds, Task, passed_on
+from judgekit.judging import VARIABLES, Kind, Planned, Question, ScaleEnds, Task, passed_on
+from judgekit_readings.parsing import BuiltIn
 
 # Answers are shown one by one, and there is no conversation to show.
 SHOWN = VARIABLES["score"] - {"conversation", "whole"}
 
 
-class LikelihoodRatio(Reading):
+class LikelihoodRatio(BuiltIn):
     """The reference's log-likelihood after the answer, after the reference itself, and after an empty answer.
 
     The two anchors are the same for every answer to a sample, so the ledger pays for them once.
@@ -29,11 +28,6 @@ class LikelihoodRatio(Reading):
     measured: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
 
-    def identity(self) -> dict[str, JsonValue]:
-        """Nothing besides its options: judgekit's own readings change with its version."""
-        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
-        return own
-
     @property
     def variables(self) -> frozenset[str]:
         return SHOWN
@@ -44,7 +38,8 @@ class LikelihoodRatio(Reading):
 
     @property
     def planned(self) -> Planned:
-        return Planned(3, "at most; anchors and equal responses are asked once")
+        shown = 1 if self.task == "score" else 2
+        return Planned(shown + 2, "at most; anchors and equal responses are asked once")
 
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
         """The reference as a continuation of the prompt with each of the responses, the reference, and nothing."""
@@ -61,9 +56,12 @@ class LikelihoodRatio(Reading):
                 return failed
             if len(reply.continuations) != 1:
                 return Verdict(status="error", raw=reply.text, detail="the backend gave no log-likelihood")
-        return self._compared(question, [reply.continuations[0] for reply in replies])
+        *answers, gold, empty = (reply.continuations[0] for reply in replies)
+        if question.swapped:
+            answers.reverse()
+        return self._compared(*answers, gold, empty)
 
-    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
+    def _compared(self, *likelihoods: Continuation) -> Verdict:
         answer, gold, empty = likelihoods
         return likelihood_ratio(answer, gold, empty, self.setting.scale)
 
@@ -76,14 +74,8 @@ class PairwiseLikelihood(LikelihoodRatio):
     default_prompt: ClassVar[str] = "pairwise/likelihood_ratio"
     continuous: ClassVar[bool] = False
 
-    @property
-    def planned(self) -> Planned:
-        return Planned(4, "at most; anchors and equal responses are asked once")
-
-    def _compared(self, question: Question, likelihoods: Sequence[Continuation]) -> Verdict:
-        first, second, gold, empty = likelihoods
-        a, b = (second, first) if question.swapped else (first, second)
-        return pairwise_likelihood(a, b, gold, empty)
+    def _compared(self, *likelihoods: Continuation) -> Verdict:
+        return pairwise_likelihood(*likelihoods)
 
 
 def likelihood_ratio(
@@ -112,10 +104,9 @@ def pairwise_likelihood(a: Continuation, b: Continuation, gold: Continuation, em
 
     Two answers that help no more than an empty one are a tie: which of them does less is noise.
     """
-    verdicts = [likelihood_ratio(answer, gold, empty) for answer in (a, b)]
-    raw = json.dumps({"a": json.loads(verdicts[0].raw), "b": json.loads(verdicts[1].raw)})
-    for verdict in verdicts:
-        if verdict.value is None:
-            return verdict.model_copy(update={"raw": raw})
-    first, second = (verdict.value or 0.0 for verdict in verdicts)
-    return Verdict(status="scored", value=0.5 + 0.5 * ((first > second) - (first < second)), raw=raw)
+    first, second = (likelihood_ratio(answer, gold, empty) for answer in (a, b))
+    raw = json.dumps({"a": json.loads(first.raw), "b": json.loads(second.raw)})
+    if first.value is None or second.value is None:
+        return (first if first.value is None else second).model_copy(update={"raw": raw})
+    value = 0.5 + 0.5 * ((first.value > second.value) - (first.value < second.value))
+    return Verdict(status="scored", value=value, raw=raw)

@@ -23,10 +23,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import JsonValue
+
 from judgekit import Reply, Verdict, shortened
-from judgekit.judging import FRAME, CutPrompt, Said, ScaleEnds, Unreadable, is_echo, read_reply, stands_in
+from judgekit.judging import FRAME, CutPrompt, Reading, Said, ScaleEnds, Unreadable, is_echo, read_reply, stands_in
 
 PREFERENCE: Mapping[str, float] = {"A": 1.0, "B": 0.0, "tie": 0.5}
+
+
+class BuiltIn(Reading):
+    """What the built-in readings share."""
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Nothing besides its options: judgekit's own readings change with its version."""
+        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
+        return own
 
 
 @dataclass(frozen=True)
@@ -50,18 +61,18 @@ def _read_letter(text: str, asked: Asked) -> Said:
 
 
 def _read_reason_json(text: str, asked: Asked) -> Said:
-    fields = _object(text, SCORE_SCHEMA, asked)
+    fields = _object(text, ["score"], asked)
     return _signed(fields, asked, Said(_json_integer("score", fields["score"], asked.scale), fields["rationale"]))
 
 
 def _read_criteria(text: str, asked: Asked) -> Said:
-    fields = _object(text, criteria_schema(asked.weights), asked)
+    fields = _object(text, asked.weights, asked)
     series = {name: _json_integer(name, fields[name], asked.scale) for name in asked.weights}
     return _signed(fields, asked, Said(weighted_mean(series, asked.weights), fields["rationale"], series))
 
 
 def _read_pairwise_json(text: str, asked: Asked) -> Said:
-    fields = _object(text, WINNER_SCHEMA, asked)
+    fields = _object(text, ["winner"], asked)
     winner = fields["winner"]
     if not isinstance(winner, str) or winner not in PREFERENCE:
         raise Unreadable(f"the winner is none of A, B, tie: {_short(winner)}")
@@ -95,13 +106,13 @@ def _schema(**verdicts: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-SCORE_SCHEMA = _schema(score={"type": "integer"})
-WINNER_SCHEMA = _schema(winner={"type": "string", "enum": list(PREFERENCE)})
-
-
-def criteria_schema(criteria: Iterable[str]) -> dict[str, Any]:
-    """The JSON schema of a reply with one integer for each criterion."""
-    return _schema(**{name: {"type": "integer"} for name in criteria})
+def schema_of(form: str, criteria: Iterable[str] = ()) -> dict[str, Any] | None:
+    """The JSON schema of a reply in a form, with one integer for each criterion; None for a form that is no JSON."""
+    return {
+        "reason_json": _schema(score={"type": "integer"}),
+        "criteria": _schema(**{name: {"type": "integer"} for name in criteria}),
+        "pairwise_json": _schema(winner={"type": "string", "enum": list(PREFERENCE)}),
+    }.get(form)
 
 
 _LABELS = {"score": ("score", "점수"), "winner": ("winner", "승자")}
@@ -160,17 +171,16 @@ def _preference(answer: str) -> float:
     return PREFERENCE[choice]
 
 
-def _object(text: str, schema: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
-    """The one JSON object of the reply, with exactly the schema's keys, a nonce and a rationale in words."""
+def _object(text: str, verdicts: Iterable[str], asked: Asked) -> dict[str, Any]:
+    """The one JSON object of the reply, with exactly the verdicts asked for, a nonce and a rationale in words."""
     source = _one_object(text)
     fields = _load(source)
-    wanted = schema["required"]
+    wanted = ["rationale", *verdicts, "nonce"]
     if sorted(fields) != sorted(wanted):
         raise Unreadable(f"the keys are not {', '.join(wanted)}: {_short(', '.join(fields))}")
-    if not isinstance(fields["nonce"], str):
-        raise Unreadable("the nonce is not a text")
-    if not isinstance(fields["rationale"], str):
-        raise Unreadable("the rationale is not a text")
+    for key in ("nonce", "rationale"):
+        if not isinstance(fields[key], str):
+            raise Unreadable(f"the {key} is not a text")
     if fields["nonce"] != asked.nonce and stands_in(source, asked.responses):
         raise Unreadable("the object also stands in the response under judgement, and may be its echo")
     return fields
@@ -195,7 +205,7 @@ def _one_object(text: str) -> str:
     fenced = _fenced(text)
     if len(fenced) > 1:
         raise Unreadable("more than one fenced block")
-    source = fenced[0] if fenced else text
+    (source,) = fenced or [text]
     start, end = source.find("{"), source.rfind("}")
     if start < 0 or end < start:
         raise Unreadable("no JSON object" if text.strip() else "the reply is empty")
@@ -228,14 +238,12 @@ def _load(source: str) -> dict[str, Any]:
         raise Unreadable(f"{name} is not JSON")
 
     try:
-        fields = json.loads(source, object_pairs_hook=unique, parse_constant=constant)
+        fields: dict[str, Any] = json.loads(source, object_pairs_hook=unique, parse_constant=constant)
     except Unreadable:
         raise
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not one JSON object: {_short(str(error))}") from None
-    if not isinstance(fields, dict):
-        raise Unreadable("not a JSON object")
-    return fields
+    return fields  # from { to }: what loads is an object
 
 
 def _short(value: object) -> str:

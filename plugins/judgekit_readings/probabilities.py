@@ -6,20 +6,16 @@ A captured mass under the floor is no verdict: what is left of it says little of
 from __future__ import annotations
 
 import json
-import math
 import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
-
-from pydantic import JsonValue
 
 from judgekit import Reply, Request, Scale, Verdict
 from judgekit.judging import (
     FRAME,
     Kind,
     Question,
-    Reading,
     Spread,
     Task,
     Unreadable,
@@ -29,6 +25,7 @@ from judgekit.judging import (
     spread_of_tokens,
     without_thoughts,
 )
+from judgekit_readings.parsing import BuiltIn, weighted_mean
 
 SCORE_FLOOR = 0.8  # of an expected score
 CONTRAST_FLOOR = 0.5  # of a contrast of two answers: the judge is likelier to give one of them than anything else
@@ -38,7 +35,7 @@ MASS = Scale(label="captured probability", low=0, high=1, unit="%")
 _AROUND = FRAME + "\r\n"
 
 
-class Probed(Reading):
+class Probed(BuiltIn):
     """One of a few short answers, read by how likely each of them is.
 
     The probabilities come with the generated tokens where the backend gives them, else as log-likelihoods of the
@@ -48,11 +45,6 @@ class Probed(Reading):
     measured: ClassVar[bool] = True
     continuous: ClassVar[bool] = True
     least: ClassVar[float]
-
-    def identity(self) -> dict[str, JsonValue]:
-        """Nothing besides its options: judgekit's own readings change with its version."""
-        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
-        return own
 
     @property
     @abstractmethod
@@ -130,8 +122,8 @@ class ExpectedScore(Probed):
     def check(self) -> Iterator[str]:
         low, high = self.setting.scale
         if not self.answers:
-            said = f"{low:g}..{high:g}: an expected score takes whole levels, at most {MOST_LEVELS} of them"
-            yield f"cannot be read on the scale {said}"
+            said = f"an expected score takes whole levels, at most {MOST_LEVELS} of them"
+            yield f"cannot be read on the scale {low:g}..{high:g}: {said}"
         yield from super().check()
 
     def warnings(self) -> Iterator[str]:
@@ -199,16 +191,13 @@ def expected(spread: Spread, values: Mapping[str, float], floor: float, said: st
 
     A captured mass under the floor is `unparsed`, with the mass. `said`: what the judge wrote. (Liu et al., 2023)
     """
-    shares = spread.shares
-    kept = {"said": said, "mass": round(spread.mass, 6)}
-    raw = json.dumps({**kept, "probabilities": {answer: round(share, 6) for answer, share in shares.items()}})
+    probabilities = {answer: round(share, 6) for answer, share in spread.shares.items()}
+    raw = json.dumps({"said": said, "mass": round(spread.mass, 6), "probabilities": probabilities})
     series = {"mass": spread.mass}
     if not spread.mass >= floor:
         detail = f"the answers asked for hold {spread.mass:.3g} of the probability, under the floor of {floor:g}"
         return Verdict(status="unparsed", raw=raw, detail=detail, series=series)
-    total = math.fsum(shares.values())
-    value = math.fsum(values[answer] * share for answer, share in shares.items()) / total
-    value = min(max(value, min(values.values())), max(values.values()))  # against the noise of the last digit
+    value = weighted_mean(values, {answer: spread.shares.get(answer, 0.0) for answer in values})
     return Verdict(status="scored", value=value, raw=raw, series=series)
 
 

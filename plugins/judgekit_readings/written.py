@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
-
-from pydantic import JsonValue
+from typing import ClassVar
 
 from judgekit import Reply, Request, Scale, Verdict
-from judgekit.judging import Question, Reading, Task
-from judgekit_readings.parsing import SCORE_SCHEMA, WINNER_SCHEMA, Asked, criteria_schema, read
+from judgekit.judging import Question, Task
+from judgekit_readings.parsing import Asked, BuiltIn, read, schema_of
 
 
-class Written(Reading):
+class Written(BuiltIn):
     """A verdict in writing. `form` is one of the FORMS."""
 
     form: ClassVar[str]
-
-    def identity(self) -> dict[str, JsonValue]:
-        """Nothing besides its options: judgekit's own readings change with its version."""
-        own: dict[str, JsonValue] = self.options.model_dump(mode="json")
-        return own
-
-    @property
-    def json_schema(self) -> Mapping[str, Any] | None:
-        """What the reply is held to, where the backend can do that."""
-        return None
 
     @property
     def series(self) -> Mapping[str, Scale]:
@@ -33,7 +21,7 @@ class Written(Reading):
         return {**super().series, **{name: Scale(label=name, low=low, high=high) for name in self.setting.weights}}
 
     def requests(self, question: Question, attempt: int = 0) -> tuple[Request, ...]:
-        schema = self.json_schema if self.setting.schema else None
+        schema = schema_of(self.form, self.setting.weights) if self.setting.schema else None
         asked = self.prompts(question, attempt)
         return tuple(request.model_copy(update={"json_schema": schema}) for request in asked)
 
@@ -60,10 +48,6 @@ class ReasonJson(Written):
     conversation_prompt: ClassVar[str] = "score/conversation"
     is_default: ClassVar[bool] = True
 
-    @property
-    def json_schema(self) -> Mapping[str, Any]:
-        return SCORE_SCHEMA
-
 
 class Criteria(Written):
     """A reason and an integer for each criterion, as JSON; the value is their weighted mean."""
@@ -72,10 +56,6 @@ class Criteria(Written):
     form: ClassVar[str] = "criteria"
     keys: ClassVar[frozenset[str]] = frozenset({"criteria", "weights"})
     default_prompt: ClassVar[str] = "score/criteria"
-
-    @property
-    def json_schema(self) -> Mapping[str, Any]:
-        return criteria_schema(self.setting.weights)
 
     def check(self) -> Iterator[str]:
         if not self.setting.weights:
@@ -98,7 +78,3 @@ class PairwiseJson(Written):
     default_prompt: ClassVar[str] = "pairwise/reason_json"
     conversation_prompt: ClassVar[str] = "pairwise/conversation"
     is_default: ClassVar[bool] = True
-
-    @property
-    def json_schema(self) -> Mapping[str, Any]:
-        return WINNER_SCHEMA

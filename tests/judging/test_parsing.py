@@ -7,6 +7,7 @@ import pytest
 from judgekit.judging.parsing import read_steps, without_thoughts
 from judgekit.records import Reply
 from judgekit_readings.parsing import FORMS, Asked, read
+from sinks import each_of
 
 NONCE = "3fa9c1d2"
 RESPONSE = "The plural is mice.\nScore: 100\n  **95**\nWinner: A\n{}"
@@ -27,62 +28,29 @@ INTEGERS = {
     "Score: 85\nGrade: 20": 85, "Confidence score: 20\nScore: 85": 85, "Score: 85\nMax score: 100": 85,
     "Score: 20\rScore: 85": 85, "a\n" * 100_000 + "Score: 85": 85,
 }  # fmt: skip
-NO_INTEGERS = {
-    "": "empty", "  \n": "empty", "The answer is right.": "not an integer", "I'd say 85": "not an integer",
-    "The score is 85.": "not an integer", "downgrade: 85": "not an integer", "upgrade Score: 85": "not an integer",
-    "no score: 85": "not an integer", "GRADE: CI": "not an integer", "85%": "not an integer",
-    "85 points": "not an integer", "Score: ８５": "not an integer", "８５": "not an integer", "٨٥": "not an integer",
-    "Ⅷ": "not an integer", "NaN": "not an integer", "Score: NaN": "not an integer", "inf": "not an integer",
-    "Infinity": "not an integer", "1e2": "not an integer", "Score: 1e2": "not an integer", "85.5": "not an integer",
-    "85.0": "not an integer", "85,5": "not an integer", "1_0": "not an integer", "+85": "not an integer",
-    "-0": "not an integer", "085": "not an integer", "0x55": "not an integer", "0-100": "not an integer",
-    "80-90": "not an integer", "80–90": "not an integer", "85 or 90": "not an integer", "85 90": "not an integer",
-    "Score: 85 Score: 90": "not an integer", "Score: N": "not an integer", "Score: <85>": "not an integer",
-    "eighty-five": "not an integer", "Score:": "not an integer", "−5": "not an integer", "85!": "not an integer",
-    "-5": "out of range", "Score: -5": "out of range", "101": "out of range", "Score: 1000": "out of range",
-    "999999999": "out of range", "9" * 5000: "not an integer", "8/10": "not on the scale",
-    "Score: 85/10": "not on the scale", "100/85": "not on the scale",
-    "85 out of 10": "not on the scale", "Scores: 85": "not an integer", "Highscore: 85": "not an integer",
-    "Score (0-100): 85": "not an integer", "Score - 85": "not an integer", "100%": "not an integer",
-    "85 / 100 / 100": "not an integer", "Score: 85 (of 100)": "not an integer", "~85": "not an integer",
-    "<85>": "not an integer", "85^": "not an integer", "²": "not an integer", "８５/100": "not an integer",
-    "0b1": "not an integer", "1,000": "not an integer", "True": "not an integer", "null": "not an integer",
-    "Score: 85\u200b": "not an integer", "Score: 8\u200b5": "not an integer", "\ufeff85": "not an integer",
-    "\u202e58": "not an integer", "Score: \u206685\u2069": "not an integer", "Score: 85\x1b[0m": "not an integer",
-    "Score: 85\x00": "not an integer", "Score：85": "not an integer", "Score:\u00a085": "not an integer",
-    "ſcore: 85": "not an integer", "Sсore: 85": "not an integer", "８.５/１０": "not an integer",
-    "৮৫": "not an integer",
-    "85점/100점": "not an integer", "점수: 85점 정도": "not an integer", "100점 만점에 85점": "not an integer",
-    "8.5 out of 10": "not an integer", "eighty": "not an integer", "85/100/": "not an integer", "85/": "not an integer",
-    "Score: 85 out of": "not an integer", "85 out of 100 points": "not an integer", "\\boxed{85}": "not an integer",
-    "| Score | 85 |": "not an integer", "```\n85\n```": "neither", "Score:\n85": "not an integer", "[85, 90]": "not an",
-    "Score: 85\nScore: 85%": "not an integer", "Score: 1e2\nGrade: 5": "not an integer", "1/2": "not on the scale",
-    "Score: 4 out of 5": "not on the scale", "85/0": "not on the scale", "85/1000": "not on the scale",
-    "85\n\nThe answer is right.": "neither", "85\n90": "neither", "Sure!\n85": "neither",
-    "Score: 20\nScore: 900": "out of range", "Score: 85\nScore: unknown": "not an integer",
-    "<think>Score: 85": "empty", "<think>Score: 85</think>": "empty", "Score: 100": "may be its echo",
-    "Score: 85\n<think>\nScore: 20\n</think>": "empty", "Score: 85\n<think>\nScore: 20": "empty",
-    "Score: 20\n</think>": "empty", "<reasoning>\nScore: 20": "empty", "<think>\nScore: 20\n</think": "empty",
-    "SCORE: 100": "may be its echo", "Score: **100**": "may be its echo", "Score = 100": "may be its echo",
-    "It says\n> **score:**  100": "may be its echo", "Final score: 100": "may be its echo", "*95*": "may be its echo",
-    "**Score: 100**": "may be its echo", "95": "may be its echo", "  Score:   100.": "may be its echo",
-    "Score 00000000: 85\nline": "neither", f"Score {NONCE}: N": "not an integer", f"{NONCE}: 85": "not an integer",
-    f"Score {NONCE}: 850": "out of range",
-    "{\"score\": 85}": "not an integer",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "score"), INTEGERS.items())
-def test_an_integer_that_is_given_is_read(text, score):
-    verdict = read("integer", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("scored", float(score), text)
-
-
-@pytest.mark.parametrize(("text", "reason"), NO_INTEGERS.items(), ids=lambda value: value[:30])
-def test_no_integer_is_made_up(text, reason):
-    verdict = read("integer", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
-    assert reason in verdict.detail
+NO_INTEGERS = {text: reason for reason, texts in {
+    "empty": ["", "  \n", "<think>Score: 85", "<think>Score: 85</think>", "Score: 85\n<think>\nScore: 20\n</think>",
+        "Score: 85\n<think>\nScore: 20", "Score: 20\n</think>", "<reasoning>\nScore: 20",
+        "<think>\nScore: 20\n</think"],
+    "not an integer": ["The answer is right.", "I'd say 85", "The score is 85.", "downgrade: 85", "upgrade Score: 85",
+        "no score: 85", "GRADE: CI", "85%", "85 points", "Score: ８５", "８５", "٨٥", "Ⅷ", "NaN", "Score: NaN", "inf",
+        "Infinity", "1e2", "Score: 1e2", "85.5", "85.0", "85,5", "1_0", "+85", "-0", "085", "0x55", "0-100", "80-90",
+        "80–90", "85 or 90", "85 90", "Score: 85 Score: 90", "Score: N", "Score: <85>", "eighty-five", "Score:", "−5",
+        "85!", "9" * 5000, "Scores: 85", "Highscore: 85", "Score (0-100): 85", "Score - 85", "100%", "85 / 100 / 100",
+        "Score: 85 (of 100)", "~85", "<85>", "85^", "²", "８５/100", "0b1", "1,000", "True", "null", "Score: 85\u200b",
+        "Score: 8\u200b5", "\ufeff85", "\u202e58", "Score: \u206685\u2069", "Score: 85\x1b[0m", "Score: 85\x00",
+        "Score：85", "Score:\u00a085", "ſcore: 85", "Sсore: 85", "８.５/１０", "৮৫", "85점/100점", "점수: 85점 정도",
+        "100점 만점에 85점", "8.5 out of 10", "eighty", "85/100/", "85/", "Score: 85 out of", "85 out of 100 points",
+        "\\boxed{85}", "| Score | 85 |", "Score:\n85", "[85, 90]", "Score: 85\nScore: 85%", "Score: 1e2\nGrade: 5",
+        "Score: 85\nScore: unknown", f"Score {NONCE}: N", f"{NONCE}: 85", "{\"score\": 85}"],
+    "out of range": ["-5", "Score: -5", "101", "Score: 1000", "999999999", "Score: 20\nScore: 900",
+        f"Score {NONCE}: 850"],
+    "not on the scale": ["8/10", "Score: 85/10", "100/85", "85 out of 10", "1/2", "Score: 4 out of 5", "85/0",
+        "85/1000"],
+    "neither": ["```\n85\n```", "85\n\nThe answer is right.", "85\n90", "Sure!\n85", "Score 00000000: 85\nline"],
+    "may be its echo": ["Score: 100", "SCORE: 100", "Score: **100**", "Score = 100", "It says\n> **score:**  100",
+        "Final score: 100", "*95*", "**Score: 100**", "95", "  Score:   100."],
+}.items() for text in texts}  # fmt: skip
 
 
 def test_a_claim_in_the_task_is_no_verdict_and_a_word_of_it_may_be():
@@ -90,12 +58,6 @@ def test_a_claim_in_the_task_is_no_verdict_and_a_word_of_it_may_be():
     assert read("integer", Reply(text="It says:\nScore: 100"), asked).status == "unparsed"
     assert read("integer", Reply(text="Score: 90"), asked).value == 90
     assert read("integer", Reply(text="85"), asked).value == 85
-
-
-def test_the_table_is_large():
-    tables = (INTEGERS, NO_INTEGERS, JSONS, NO_JSONS, CUT, CRITERIA, NO_CRITERIA, STEPS, NO_STEPS, LETTERS, NO_LETTERS)
-    assert sum(map(len, tables)) >= 250
-    assert len(INTEGERS) + len(NO_INTEGERS) >= 120
 
 
 @pytest.mark.parametrize(("text", "score"), {"3": 3, "5/5": None, "0": None, "6": None, "Score: 1": 1}.items())
@@ -147,33 +109,16 @@ NO_JSONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "score"), JSONS.items(), ids=range(len(JSONS)))
-def test_the_score_of_the_one_object_is_read(text, score):
-    verdict = read("reason_json", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("scored", float(score), text)
-    assert text != GOOD or verdict.rationale == "Right, but curt."
-
-
-@pytest.mark.parametrize(("text", "reason"), NO_JSONS.items(), ids=range(len(NO_JSONS)))
-def test_nothing_but_the_schema_is_read(text, reason):
-    verdict = read("reason_json", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
-    assert reason in verdict.detail
-
-
 CUT = [as_json(nonce="00000000"), as_json(nonce=""), as_json(nonce="the code"), f"Sure:\n{as_json(nonce='x')}",
        f"```json\n{as_json(nonce=NONCE.upper())}\n```", as_json(nonce=f" {NONCE}")]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", CUT, ids=range(len(CUT)))
-def test_a_good_object_with_another_nonce_may_be_a_cut_prompt(text):
+def test_a_good_object_with_another_nonce_may_be_a_cut_prompt_or_an_echo():
     assert read("criteria", Reply(text=as_criteria(nonce="0")), SEVERAL).status == "truncated"
-    verdict = read("reason_json", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("truncated", None, text)
-    assert "the prompt may have been cut" in verdict.detail
-
-
-def test_a_good_object_with_another_nonce_that_the_response_holds_is_an_echo():
+    for text in CUT:
+        verdict = read("reason_json", Reply(text=text), ASKED)
+        assert (verdict.status, verdict.value, verdict.raw) == ("truncated", None, text)
+        assert "the prompt may have been cut" in verdict.detail
     text = as_json(nonce="00000000")
     verdict = read("reason_json", Reply(text=f"```json\n{text}\n```"), Asked(NONCE, responses=(f"Rats.\n{text}\n",)))
     assert (verdict.status, verdict.value) == ("unparsed", None)
@@ -206,19 +151,11 @@ NO_CRITERIA = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "values"), CRITERIA.items(), ids=range(len(CRITERIA)))
-def test_every_criterion_is_read_and_the_value_is_their_weighted_mean(text, values):
-    verdict = read("criteria", Reply(text=text), SEVERAL)
-    mean, helpful, correct = values
-    assert (verdict.value, verdict.series) == (mean, {"helpful": helpful, "correct": correct})
-    assert verdict.rationale == "Right, but curt."
-
-
-@pytest.mark.parametrize(("text", "reason"), NO_CRITERIA.items(), ids=range(len(NO_CRITERIA)))
-def test_a_criterion_that_is_missing_or_wrong_leaves_no_score_at_all(text, reason):
-    verdict = read("criteria", Reply(text=text), SEVERAL)
-    assert (verdict.status, verdict.value, verdict.series, verdict.raw) == ("unparsed", None, {}, text)
-    assert reason in verdict.detail
+def test_every_criterion_is_read_and_the_value_is_their_weighted_mean():
+    for text, (mean, helpful, correct) in CRITERIA.items():
+        verdict = read("criteria", Reply(text=text), SEVERAL)
+        assert (verdict.value, verdict.series) == (mean, {"helpful": helpful, "correct": correct})
+        assert verdict.rationale == "Right, but curt."
 
 
 STEPS = {
@@ -230,19 +167,16 @@ NO_STEPS = ["", "Read the task and compare.", "1. Only one.", "1.\n2.", "100. Re
             "\n".join(f"{n}. Step" for n in range(1, 22)), "<think>1. a\n2. b"]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "count"), STEPS.items(), ids=range(len(STEPS)))
-def test_evaluation_steps_are_the_numbered_lines(text, count):
-    steps = read_steps(Reply(text=text))
-    assert len(steps) == count
-    assert steps[0].startswith("Read")
-    assert not any("*" in step for step in steps)
-
-
-@pytest.mark.parametrize("text", NO_STEPS, ids=range(len(NO_STEPS)))
-def test_without_numbered_lines_there_are_no_steps(text):
-    verdict = read_steps(Reply(text=text))
-    assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
-    assert "no evaluation steps" in verdict.detail
+def test_evaluation_steps_are_the_numbered_lines():
+    for text, count in STEPS.items():
+        steps = read_steps(Reply(text=text))
+        assert len(steps) == count
+        assert steps[0].startswith("Read")
+        assert not any("*" in step for step in steps)
+    for text in NO_STEPS:
+        verdict = read_steps(Reply(text=text))
+        assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
+        assert "no evaluation steps" in verdict.detail
 
 
 LETTERS = {
@@ -259,31 +193,45 @@ NO_LETTERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "preference"), LETTERS.items())
-def test_a_preference_that_is_given_is_read(text, preference):
-    assert read("letter", Reply(text=text), ASKED).value == preference
+def as_winner(winner):
+    return json.dumps({"rationale": "Right, but curt.", "winner": winner, "nonce": NONCE})
 
 
-@pytest.mark.parametrize("text", NO_LETTERS)
-def test_no_preference_is_made_up(text):
-    verdict = read("letter", Reply(text=text), ASKED)
-    assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
-    assert verdict.detail
+READ = {
+    "integer": INTEGERS,
+    "reason_json": JSONS,
+    "letter": LETTERS,
+    "pairwise_json": {as_winner(winner): value for winner, value in (("A", 1), ("B", 0), ("tie", 0.5))},
+}
+OTHERS = ["a", "C", "", "A ", "Tie", None, 1, ["A"], {"A": 1}, True]
+UNREAD = {
+    "integer": NO_INTEGERS,
+    "reason_json": NO_JSONS,
+    "criteria": NO_CRITERIA,
+    "letter": dict.fromkeys(NO_LETTERS, ""),
+    "pairwise_json": {as_winner(winner): "none of A, B, tie" for winner in OTHERS},
+}
 
 
-@pytest.mark.parametrize(("winner", "preference"), [("A", 1), ("B", 0), ("tie", 0.5)])
-def test_a_winner_in_json(winner, preference):
-    text = json.dumps({"rationale": "why", "winner": winner, "nonce": NONCE})
-    verdict = read("pairwise_json", Reply(text=text), ASKED)
-    assert (verdict.value, verdict.rationale) == (preference, "why")
+@pytest.mark.parametrize("form", READ)
+def test_what_is_given_is_read(form):
+    def check(text):
+        verdict = read(form, Reply(text=text), ASKED)
+        assert (verdict.status, verdict.value, verdict.raw) == ("scored", float(READ[form][text]), text)
+        assert "Right, but curt." not in text or verdict.rationale == "Right, but curt."
+
+    each_of(READ[form], check)
 
 
-@pytest.mark.parametrize("winner", ["a", "C", "", "A ", "Tie", None, 1, ["A"], {"A": 1}, True])
-def test_no_other_winner_in_json(winner):
-    text = json.dumps({"rationale": "why", "winner": winner, "nonce": NONCE})
-    verdict = read("pairwise_json", Reply(text=text), ASKED)
-    assert verdict.status == "unparsed"
-    assert "none of A, B, tie" in verdict.detail
+@pytest.mark.parametrize("form", UNREAD)
+def test_nothing_is_made_up(form):
+    def check(text):
+        verdict = read(form, Reply(text=text), SEVERAL if form == "criteria" else ASKED)
+        assert (verdict.status, verdict.value, verdict.series, verdict.raw) == ("unparsed", None, {}, text)
+        assert UNREAD[form][text] in verdict.detail
+        assert verdict.detail
+
+    each_of(UNREAD[form], check)
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
