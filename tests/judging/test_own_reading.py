@@ -10,21 +10,19 @@ from typing import ClassVar
 import pytest
 
 import judgekit
+import mode_runs
 from judgekit.cli.schema import build_schema
-from judgekit.config.blocks import RunConfig
 from judgekit.errors import ConfigError, PluginError, PreflightError
 from judgekit.judging import ControlArm, Reading
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.run import Run, Settings
-from judgekit.plugins import Catalogue, build_manager
-from judgekit.records import Reply, Sample, Verdict
+from judgekit.plugins import build_manager
+from judgekit.records import Sample, Verdict
 from judgekit.regression.baseline import instrument
 from judgekit.testing import Parrot, ParrotPlugin
 
-PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
-ITEMS = [{"instruction": f"Say number {n}.", "output": f"word number {n} of all"} for n in range(6)]
 # The parrot says the first that fits: a reply that is none, then stars; all else is worth three.
-ANSWERS = {"Nothing but": "★★★★", "Say number 4": "Five of five!", "": "★★★"}
+ANSWERS = {"Nothing but": "★★★★", "number 4": "Five of five!", "": "★★★"}
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +42,22 @@ def stars(tmp_path_factory, checkout):
 
 
 @pytest.fixture
-def here(tmp_path):
-    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    (tmp_path / "answers.json").write_text(json.dumps([item | {"answer": f"{item['output']}!"} for item in ITEMS]))
-    (tmp_path / "others.json").write_text(json.dumps([item | {"answer": "no idea"} for item in ITEMS]))
+def here(here):
     Parrot.reset()
-    return tmp_path
+    return here
 
 
 def config(judge, kind="score", **changes):
-    tree = {
-        "name": "stars",
-        "data": {"path": "items.json"},
-        "models": {
-            "new": {"backend": "responses", "path": "answers.json", "field": "answer"},
-            "old": {"backend": "responses", "path": "others.json", "field": "answer"},
-        },
-        "judges": {"main": {"backend": "parrot", "answers": ANSWERS, "control_items": 3} | judge},
-        "metrics": {"quality": {"type": kind, "judge": "main"} | ({"against": "old"} if kind == "pairwise" else {})},
-        "reports": ["json"],
-        "statistics": {"resamples": 99},
-    }
-    return RunConfig.model_validate(tree | changes)
+    main = {"backend": "parrot", "answers": ANSWERS, "control_items": 3}
+    return mode_runs.config({"main": main | judge}, kind, **changes)
+
+
+def manager(*plugins):
+    return build_manager(only=mode_runs.PLUGINS, extra=[ParrotPlugin(), *plugins])
 
 
 def run_of(plugin, spec, here):
-    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin])
-    return Run(spec, here, manager, Settings(output=here / "runs", home=here / "home"))
+    return Run(spec, here, manager(plugin), Settings(output=here / "runs", home=here / "home"))
 
 
 def run(plugin, spec, here):
@@ -79,7 +66,7 @@ def run(plugin, spec, here):
 
 def refused(plugin, spec, here):
     with pytest.raises((PreflightError, PluginError, ConfigError)) as caught:
-        prepare(spec, here, build_manager(only=PLUGINS, extra=[ParrotPlugin(), plugin]), here / "checkpoints")
+        prepare(spec, here, manager(plugin), here / "checkpoints")
     assert not Parrot.history, "nothing is asked before all is well"
     return str(caught.value)
 
@@ -93,15 +80,13 @@ def test_it_is_run_recorded_controlled_and_asked_again(stars, here):
     assert record.status == "complete"
     assert {row.status for row in rows} == {"scored"}
     assert {(row.sample_id, row.value) for row in rows if row.value == 4} == {(rows[4].sample_id, 4.0)}
-    (value,) = [one for one in record.estimates if one.system == "new" and one.estimand == "new items"]
-    assert (value.value, value.scale.low, value.scale.high) == (pytest.approx(19 / 6), 1, 5)
+    value = mode_runs.estimates(record)["value"]
+    assert (value.value, value.scale.low, value.scale.high) == (pytest.approx(25 / 8), 1, 5)
     again = [row for row in rows if row.verdicts[0].detail.startswith("asked twice")]
     assert {row.sample_id for row in again} == {rows[4].sample_id}
     assert "not 1 to 5 times ★: Five of five!" in again[0].verdicts[0].detail
-    assert [(one.system, one.value) for one in record.statistics if one.name == "asked_twice"] == [
-        ("new", 1),
-        ("old", 1),
-    ]
+    twice = {one.system: one.value for one in record.statistics if one.name == "asked_twice"}
+    assert twice == {"new": 1, "old": 1}
     assert "stars/plain" in record.prompts
     (card,) = record.cards
     checks = {check.name: check for check in card.checks}
@@ -117,7 +102,7 @@ def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here
     plan = run_of(stars, spec, here).plan()
     assert not Parrot.history
     lines = {line.stage: line for line in plan.lines}
-    assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 12
+    assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 16
     # gold, empty, shuffled, constant, master, padded, injected, again (half of two arms) and the reading's own
     assert lines["controlling main"].note.startswith("9 arms × 3; ")
     assert not plan.total.unbounded, "the prompt says how long a reply may get"
@@ -151,8 +136,7 @@ def test_another_code_of_it_is_another_instrument(stars, here, monkeypatch):
 
 
 def test_single_answers_are_put_to_it(stars, here):
-    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), stars])
-    with judgekit.Client(home=here / "home", manager=manager) as asker:
+    with judgekit.Client(home=here / "home", manager=manager(stars)) as asker:
         judge = asker.judge({"backend": "parrot", "mode": "stars", "sign": "~", "answers": {"": "~~~"}})
         (verdict,) = judge.score([(Sample(id="s", instruction="Say it."), "it", 0)])
     assert (verdict.value, asker.asked) == (3.0, 1)
@@ -171,11 +155,6 @@ def test_single_answers_are_put_to_it(stars, here):
 )
 def test_keys_that_nothing_makes_use_of_are_refused(stars, here, judge, said):
     assert said in refused(stars, config(judge), here)
-
-
-def test_plugins_and_lists_show_it(stars):
-    offers = Catalogue(build_manager(only=("readings",), extra=[stars])).offers("readings")
-    assert (offers["stars"].owner, offers["integer"].owner) == ("stars", "readings")
 
 
 def test_editors_know_its_key(stars, monkeypatch):
@@ -221,8 +200,8 @@ def test_a_reading_that_compares_has_both_orders_and_a_card_of_its_own(here):
     rows = list(outcome.folder.view().rows)
     assert {row.value for row in rows} == {1.0}, "in both orders the better one"
     (card,) = outcome.record.cards
-    assert [check.name for check in card.checks] == ["same", "padded", "echo"]
-    assert {check.name: check.value for check in card.checks}["echo"] == 0.5
+    checks = {check.name: check.value for check in card.checks}
+    assert ([*checks], checks["echo"]) == (["same", "padded", "echo"], 0.5)
     lines = {line.stage: line for line in run_of(plugin(halves=Halves), config(judge, "pairwise"), here).plan().lines}
     assert lines["controlling main as it compares"].note.startswith("3 arms × 2 × 2 orders")
 
@@ -267,9 +246,7 @@ def test_a_declaration_that_cannot_be_meant_names_its_plugin_before_any_call(her
 def test_what_is_no_reading_and_a_name_that_is_taken_are_told_with_their_plugins(here):
     assert "plugin 'other' failed in judgekit_readings" in refused(plugin(odd="x"), config(prompt(here, "odd")), here)
     message = refused(plugin(integer=Fine), config({"mode": "integer"}), here)
-    assert "plugins 'other' and 'readings' both offer the reading 'integer'" in message or (
-        "plugins 'readings' and 'other' both offer the reading 'integer'" in message
-    )
+    assert re.search(r"plugins '(other' and 'readings|readings' and 'other)' both offer the reading 'integer'", message)
 
 
 def test_a_key_of_the_backend_is_no_key_of_a_reading(here):
@@ -305,6 +282,8 @@ def test_what_a_reading_finds_wrong_or_doubtful_is_said_before_any_call(here):
             "it returned a value for 'joy', a series that it does not declare",
         ),
         ({"requests": lambda self, question, attempt=0: [1 / 0]}, "ZeroDivisionError"),
+        ({"arms": {"own": ControlArm("an arm", lambda sample: 1 / 0)}}, "ZeroDivisionError"),
+        ({"arms": {"own": ControlArm("an arm", lambda sample: ("a", "b"))}}, "another number of answers than 1"),
     ],
 )
 def test_a_reading_that_fails_ends_the_run_with_its_plugins_name(here, declared, said):
@@ -313,16 +292,6 @@ def test_a_reading_that_fails_ends_the_run_with_its_plugins_name(here, declared,
         run(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
     assert "plugin 'other' failed in its reading 'wrong'" in str(caught.value)
     assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("answers", "said"),
-    [(lambda sample: 1 / 0, "ZeroDivisionError"), (lambda sample: ("a", "b"), "another number of answers than 1")],
-)
-def test_an_arm_that_fails_is_told_with_its_plugin(here, answers, said):
-    wrong = type("Wrong", (Fine,), {"arms": {"own": ControlArm("an arm", answers)}})
-    with pytest.raises(PluginError, match=rf"plugin 'other' failed in its reading 'wrong'.*{said}"):
-        run(plugin(wrong=wrong), config(prompt(here, "wrong")), here)
 
 
 def test_conversations_have_the_readings_own_prompt(here):
@@ -340,10 +309,10 @@ def test_conversations_have_the_readings_own_prompt(here):
 
 
 def test_without_the_plugin_of_readings_there_is_none(here):
-    manager = build_manager(only=[name for name in PLUGINS if name != "readings"], extra=[ParrotPlugin()])
+    without = build_manager(only={*mode_runs.PLUGINS} - {"readings"}, extra=[ParrotPlugin()])
     for judge, said in (({"mode": "integer"}, "no plugin offers any"), ({}, "no plugin offers a default reading")):
         with pytest.raises(PreflightError, match=said):
-            prepare(config(judge), here, manager, here / "checkpoints")
+            prepare(config(judge), here, without, here / "checkpoints")
 
 
 def test_a_question_without_a_request_is_skipped(here):
@@ -351,16 +320,3 @@ def test_a_question_without_a_request_is_skipped(here):
     outcome = run(plugin(silent=silent), config(prompt(here, "silent") | {"control_items": 0}), here)
     assert {row.status for row in outcome.folder.view().rows} == {"skipped"}
     assert not Parrot.history
-
-
-def test_replies_are_passed_on_and_read_without_thoughts():
-    from judgekit.judging import Said, Unreadable, read_reply
-
-    def read(text):
-        if text != "ok":
-            raise Unreadable("not ok")
-        return Said(1.0)
-
-    assert read_reply(Reply(text="<think>hm</think>ok"), read).value == 1.0
-    assert read_reply(Reply(text="no"), read).status == "unparsed"
-    assert read_reply(Reply(text="ok", status="refused"), read).status == "refused"
