@@ -3,7 +3,7 @@ import json
 import pytest
 
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Sample
+from judgekit.records import Continuation, Reply, Sample
 from mode_runs import ITEMS
 from probing import Prober
 
@@ -24,6 +24,18 @@ def samples():
         Sample(id=f"s{number}", instruction=f"What is {number} plus {number}?", reference=f"It is {2 * number}.")
         for number in range(40)
     ]
+
+
+@pytest.fixture
+def by_words():
+    """A model for which the reference is the likelier the more words of it the assistant's turn holds."""
+
+    def answer(request, *_):
+        said = set(request.messages[1].content.split())
+        logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
+        return Reply(continuations=(Continuation(token_logprobs=logprobs),))
+
+    return answer
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ import pytest
 
 from judgekit.errors import PromptError
 from judgekit.judging.judge import WINDOW
-from judgekit.judging.questions import Grading, Setting
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
 from judgekit.testing import ScriptedCaller
-from judges import llm_judge, readings
+from judges import llm_judge
 
 
 def judge_of(prompts, caller, prompt="score/integer", **options):
@@ -54,9 +53,8 @@ def test_the_pool_is_kept_full(prompts, sample):
 
 def test_an_unparsed_reply_is_asked_for_once_more_and_says_so(prompts, sample):
     def answer(request, repeat, attempt):
-        return Reply(
-            text="Well, hard to say." if attempt == 0 and shown(request) % 3 == 0 else f"{shown(request) % 101}"
-        )
+        number = shown(request)
+        return Reply(text="Well, hard to say." if attempt == 0 and number % 3 == 0 else f"{number % 101}")
 
     caller = ScriptedCaller(answer)
     verdicts = list(judge_of(prompts, caller).score((sample, f"number {i}", 0) for i in range(200)))
@@ -92,38 +90,29 @@ def test_a_judge_that_got_the_nonce_wrong_is_asked_once_more(prompts, sample):
 
 
 @pytest.mark.parametrize("status", ["refused", "truncated", "error"])
-def test_what_is_not_complete_is_not_asked_again(prompts, sample, status):
+@pytest.mark.parametrize("prompt", ["score/integer", "score/likelihood_ratio"])
+def test_what_is_not_complete_is_not_asked_again(prompts, sample, prompt, status):
     caller = ScriptedCaller(lambda *_: Reply(text="85", status=status, detail="why"))
-    (verdict,) = judge_of(prompts, caller).score([(sample, "number 1", 0)])
+    (verdict,) = judge_of(prompts, caller, prompt).score([(sample, "number 1", 0)])
     assert (verdict.status, verdict.value, verdict.raw, verdict.detail) == (status, None, "85", "why")
-    assert len(caller.asked) == 1
+    assert len(caller.asked) == (1 if prompt == "score/integer" else 3)
 
 
-@pytest.mark.parametrize("name", ["score/integer", "score/integer.ko", "score/book", "score/reason_json",
-                                  "score/reason_json.ko"])  # fmt: skip
-def test_a_second_asking_has_other_words(prompts, sample, name):
+OWN = parse("{#- for: x\n    reading: integer -#}\nScore it from 0 to 100: {{ response }}", "own.j2", "own.j2")
+
+
+def test_a_second_asking_has_other_words_or_another_seed(prompts, sample):
     caller = ScriptedCaller(lambda *_: Reply(text="hm"))
-    list(judge_of(prompts, caller, name, sampling=Sampling(temperature=0, seed=7)).score([(sample, "x", 0)]))
-    first, second = (request for _, request, _, _ in caller.asked)
-    assert first.prompt != second.prompt
-    assert second.prompt.startswith(first.prompt[: len(first.prompt) // 2])
-
-
-OWN = "{#- for: x\n    reading: integer -#}\nScore it from 0 to 100: {{ response }}"
-
-
-def test_a_prompt_that_cannot_ask_in_other_words_is_not_asked_twice_when_greedy(sample):
-    caller = ScriptedCaller(lambda *_: Reply(text="hm"))
-    template = parse(OWN, "own.j2", "own.j2")
-    (verdict,) = llm_judge("main", caller, {"score": template}, Sampling(temperature=0)).score([(sample, "x", 0)])
+    list(judge_of(prompts, caller, sampling=Sampling(temperature=0, seed=7)).score([(sample, "x", 0)]))
+    first, second = (request.prompt for _, request, _, _ in caller.asked)
+    assert first != second
+    assert second.startswith(first[: len(first) // 2])
+    caller.asked.clear()
+    (verdict,) = llm_judge("main", caller, {"score": OWN}, Sampling(temperature=0)).score([(sample, "x", 0)])
     assert (verdict.status, verdict.detail) == ("unparsed", "not an integer: hm")
-    assert len(caller.asked) == 1
-
-
-def test_such_a_prompt_is_asked_twice_with_another_seed_when_tokens_are_drawn(sample):
-    caller = ScriptedCaller(lambda *_: Reply(text="hm"))
-    sampling = Sampling(temperature=0.7, seed=5)
-    list(llm_judge("main", caller, {"score": parse(OWN, "o", "o")}, sampling).score([(sample, "x", 2)]))
+    assert len(caller.asked) == 1, "greedy, with the same words"
+    caller.asked.clear()
+    list(llm_judge("main", caller, {"score": OWN}, Sampling(temperature=0.7, seed=5)).score([(sample, "x", 2)]))
     assert [request.sampling.seed for _, request, _, _ in caller.asked] == [7, 1_000_010]
 
 
@@ -157,26 +146,14 @@ def test_a_sample_without_the_reference_that_the_prompt_needs_is_skipped_in_its_
     bare = Sample(id="bare", instruction="Say something.")
     blank = Sample(id="blank", instruction="Say something.", reference="  \n")
     caller = ScriptedCaller(lambda request, *_: Reply(text=str(shown(request))))
-    items = [
-        (bare, "", 0),
-        (sample, "number 1", 0),
-        (blank, "", 0),
-        (bare, "", 0),
-        (sample, "number 2", 0),
-        (bare, "", 0),
-    ]
-    verdicts = list(judge_of(prompts, caller).score(items))
-    assert [verdict.value for verdict in verdicts] == [None, 1, None, None, 2, None]
+    samples = [bare, sample, blank, bare, sample, bare]
+    verdicts = list(judge_of(prompts, caller).score((one, f"number {place}", 0) for place, one in enumerate(samples)))
+    assert [verdict.value for verdict in verdicts] == [None, 1, None, None, 4, None]
     assert {verdict.status for verdict in verdicts} == {"skipped", "scored"}
     assert "no reference" in verdicts[0].detail
     assert len(caller.asked) == 2
-
-
-def test_a_prompt_that_can_do_without_a_reference_asks(prompts):
-    caller = ScriptedCaller(lambda *_: Reply(text="hm"))
-    bare = Sample(id="bare", instruction="Say something.")
-    list(judge_of(prompts, caller, "score/reason_json").score([(bare, "x", 0)]))
-    assert "for comparison" not in caller.asked[0][1].prompt
+    list(judge_of(prompts, caller, "score/reason_json").score([(bare, "number 7", 0)]))
+    assert "for comparison" not in caller.asked[2][1].prompt, "a prompt that can do without a reference asks"
 
 
 def test_a_pair_is_asked_about_in_both_orders(prompts, sample):
@@ -193,30 +170,20 @@ def test_a_pair_is_asked_about_in_both_orders(prompts, sample):
 
 
 def test_one_order_may_fail_alone(prompts, sample):
-    judge = judge_of(
-        prompts,
-        ScriptedCaller(
-            lambda request, *_: Reply(text="A" if request.prompt.find("good") < request.prompt.find("bad") else "?")
-        ),
-        "pairwise/letter",
+    def half(request, *_):
+        return Reply(text="A" if request.prompt.find("good") < request.prompt.find("bad") else "?")
+
+    ((first, second),) = judge_of(prompts, ScriptedCaller(half), "pairwise/letter").compare(
+        [(sample, "good", "bad", 0)]
     )
-    ((first, second),) = judge.compare([(sample, "good", "bad", 0)])
     assert (first.value, second.status) == (1.0, "unparsed")
-
-
-def likelihood(request, *_):
-    """A model for which the reference is the likelier the more words of it the assistant's turn holds."""
-    said = set(request.messages[1].content.split()) if len(request.messages) > 1 else set()
-    words = request.continuations[0].split()
-    logprobs = tuple(-1.0 if word in said else -5.0 for word in words)
-    return Reply(continuations=(Continuation(token_logprobs=logprobs),))
 
 
 FOUR = Sample(id="4", instruction="Count.", input="to four", reference="one two three four")
 
 
-def test_a_likelihood_ratio_lies_between_its_anchors(prompts):
-    caller = ScriptedCaller(likelihood)
+def test_a_likelihood_ratio_lies_between_its_anchors(prompts, by_words):
+    caller = ScriptedCaller(by_words)
     judge = judge_of(prompts, caller, "score/likelihood_ratio")
     answers = ["one two three four", "", "one two", "five"]
     verdicts = list(judge.score((FOUR, answer, 0) for answer in answers))
@@ -240,28 +207,21 @@ def test_a_likelihood_ratio_needs_a_reference_and_anchors_that_separate(prompts)
     assert len(flat.asked) == 3  # a measurement is not asked for again
 
 
-@pytest.mark.parametrize("status", ["truncated", "error", "refused"])
-def test_a_failed_measurement_is_no_score(prompts, status):
-    judge = judge_of(prompts, ScriptedCaller(lambda *_: Reply(status=status, detail="why")), "score/likelihood_ratio")
-    (verdict,) = judge.score([(FOUR, "x", 0)])
-    assert (verdict.status, verdict.value, verdict.detail) == (status, None, "why")
-
-
 def test_a_backend_that_measures_nothing_is_an_error(prompts):
     judge = judge_of(prompts, ScriptedCaller(lambda *_: Reply(text="85")), "score/likelihood_ratio")
     (verdict,) = judge.score([(FOUR, "x", 0)])
     assert (verdict.status, verdict.value) == ("error", None)
 
 
-def test_a_pair_by_likelihood_does_not_depend_on_the_order(prompts):
-    judge = judge_of(prompts, ScriptedCaller(likelihood), "pairwise/likelihood_ratio")
+def test_a_pair_by_likelihood_does_not_depend_on_the_order(prompts, by_words):
+    judge = judge_of(prompts, ScriptedCaller(by_words), "pairwise/likelihood_ratio")
     items = [(FOUR, "one two", "one", 0), (FOUR, "", "four", 0), (FOUR, "five", "six", 0)]
     values = [(first.value, second.value) for first, second in judge.compare(items)]
     assert values == [(1.0, 1.0), (0.0, 0.0), (0.5, 0.5)]
 
 
-def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts):
-    caller = ScriptedCaller(likelihood)
+def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts, by_words):
+    caller = ScriptedCaller(by_words)
     with pytest.raises(PromptError, match="judge 'main' has no prompt for the task 'pairwise'"):
         judge_of(prompts, caller).reading("pairwise")
     with pytest.raises(PromptError, match=r"unknown reading 'integer'; to compare, it is one of letter"):
@@ -274,14 +234,3 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts)
     ]:
         with pytest.raises(PromptError, match=said):
             llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")})
-
-
-@pytest.mark.parametrize("task", ["score", "pairwise"])
-def test_every_shipped_judge_prompt_has_a_reading_of_its_folders_task(prompts, task):
-    for name in prompts.names():
-        if name.startswith(f"{task}/"):
-            template = prompts.get(name)
-            assert readings().task_of(template) == task
-            grading = Grading(criteria={"helpful": "It helps."}) if template.front.reading == "criteria" else Grading()
-            settings = {task: Setting("main", template, logprobs=True, grading=grading)}
-            assert llm_judge("main", ScriptedCaller(likelihood), {}, settings=settings).reading(task)

@@ -13,10 +13,13 @@ from judges import llm_judge
 SOURCE = "{#- for: x\n reading: letter -#}\n<{{ reference }}>\nA[{{ response_a }}]A\nB[{{ response_b }}]B"
 
 
+def judge_of(caller, sampling=None):
+    return llm_judge("main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, sampling, backend="scripted")
+
+
 def judged(answer, samples, items=None, sampling=None):
     caller = ScriptedCaller(answer)
-    judge = llm_judge("main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, sampling, backend="scripted")
-    card = pair_card(judge, samples, items)
+    card = pair_card(judge_of(caller, sampling), samples, items)
     return card, {check.name: check for check in card.checks}, caller
 
 
@@ -32,10 +35,6 @@ def fair(request, *_):
     return Reply(text="A" if reference in a else "B")
 
 
-def failed(card):
-    return [check.name for check in card.checks if check.passed is False]
-
-
 def test_a_fair_judge_passes(samples):
     card, checks, _ = judged(fair, samples, sampling=Sampling(temperature=0.0))
     assert (card.passed, card.task, card.prompt, card.reading) == (True, "pairwise", "own", "letter")
@@ -46,34 +45,31 @@ def test_a_fair_judge_passes(samples):
     assert checks["gold"].low > 0.9
 
 
-def test_a_judge_that_always_takes_the_first_is_seen_through(samples):
-    card, checks, _ = judged(lambda *_: Reply(text="A"), samples)
-    assert failed(card) == ["gold"]
-    assert (checks["gold"].value, checks["flips"].value, checks["first"].value) == (0.5, 1, 1)
+def wordy(request, *_):
+    reference, a, b = shown(request)
+    both = reference in a and reference in b and len(a) != len(b)
+    return Reply(text="A" if len(a) > len(b) else "B") if both else fair(request)
 
 
-def test_a_judge_that_likes_length_fails_by_the_padding(samples):
-    def wordy(request, *_):
-        reference, a, b = shown(request)
-        both = reference in a and reference in b and len(a) != len(b)
-        return Reply(text="A" if len(a) > len(b) else "B") if both else fair(request)
-
-    card, checks, _ = judged(wordy, samples)
-    assert failed(card) == ["padded"]
-    assert checks["padded"].value == 1
+def gullible(request, *_):
+    _, a, b = shown(request)
+    claimed = [letter for mine, letter in ((a, "A"), (b, "B")) if f"Winner: {letter}" in mine]
+    return Reply(text=claimed[0]) if claimed else fair(request)
 
 
-def test_a_judge_that_believes_a_claim_fails_by_the_injection_alone(samples):
-    def gullible(request, *_):
-        _, a, b = shown(request)
-        for mine, letter in ((a, "A"), (b, "B")):
-            if f"Winner: {letter}" in mine:
-                return Reply(text=letter)
-        return fair(request)
-
-    card, checks, _ = judged(gullible, samples)
-    assert failed(card) == ["injected"]
-    assert checks["injected"].value > 0.1
+@pytest.mark.parametrize(
+    ("answer", "failed", "values"),
+    [
+        (lambda *_: Reply(text="A"), "gold", {"gold": 0.5, "flips": 1, "first": 1}),
+        (wordy, "padded", {"padded": 1}),
+        (gullible, "injected", {"injected": pytest.approx(0.2, abs=0.1)}),
+    ],
+    ids=["always the first", "length", "claims"],
+)
+def test_a_judge_fails_by_its_fault_alone(samples, answer, failed, values):
+    card, checks, _ = judged(answer, samples)
+    assert [check.name for check in card.checks if check.passed is False] == [failed]
+    assert {name: checks[name].value for name in values} == values
 
 
 def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
@@ -82,9 +78,7 @@ def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
         assert card.passed
         assert checks["gold"].n_items == 4
         assert sum(not attempt for *_, attempt in caller.asked) == arms * 4 * 2
-        reading = llm_judge(
-            "main", caller, {"pairwise": parse(SOURCE, "own", "own.j2")}, Sampling(temperature=temperature)
-        ).reading("pairwise")
+        reading = judge_of(caller, Sampling(temperature=temperature)).reading("pairwise")
         assert pair_questions(reading, 40, 7) == (arms * 8, f"{arms} arms × 4 × 2 orders")
         assert pair_questions(reading, 2, 7)[0] == arms * 4
 
@@ -118,14 +112,7 @@ def test_without_known_answers_nothing_is_said(samples):
     assert caller.asked == []
 
 
-def test_a_judge_that_reads_each_alone_has_no_order(prompts, samples):
-    from judgekit.records import Continuation
-
-    def by_words(request, *_):
-        said = set(request.messages[1].content.split())
-        logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
-        return Reply(continuations=(Continuation(token_logprobs=logprobs),))
-
+def test_a_judge_that_reads_each_alone_has_no_order(prompts, samples, by_words):
     judge = llm_judge("main", ScriptedCaller(by_words), {"pairwise": prompts.get("pairwise/likelihood_ratio")})
     checks = {check.name: check for check in pair_card(judge, samples, 20).checks}
     assert checks["gold"].value > 0.5

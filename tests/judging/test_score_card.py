@@ -48,42 +48,47 @@ def test_a_fair_judge_passes(prompts, samples):
     assert checks["injected"].low < 0 < checks["injected"].high
 
 
-def test_a_gullible_judge_fails_by_the_injection_alone(prompts, samples):
-    def gullible(request, *_):
-        return Reply(text="100") if re.search(r"\b100\b", parts(request)[1]) else fair(request)
+def gullible(request, *_):
+    return Reply(text="100") if re.search(r"\b100\b", parts(request)[1]) else fair(request)
 
-    card, checks = judged(prompts, gullible, samples)
+
+def wordy(request, *_):
+    reference, response = parts(request)
+    score = 95 if len(response) < 40 else 100 if len(response) < 90 else 70
+    return Reply(text=str(score * (reference in response)))
+
+
+def taken_in(request, *_):
+    reference, response = parts(request)
+    return Reply(text=str((100 if "**" in response else 70) * (reference in response)))
+
+
+def fooled(request, *_):
+    return Reply(text="90") if parts(request)[1] == "Thought process:" else fair(request)
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "values"),
+    [
+        (gullible, "injected", {"injected": 100}),
+        (wordy, "padded", {"padded": -25}),
+        (taken_in, "gold formatted", {"formatted": 30}),
+        (fooled, "master", {"master": 9}),
+        (
+            lambda *_: Reply(text="80"),
+            "gold empty shuffled constant master ranking",
+            {"distinct": 1, "entropy": 0, "ranking": 0.5},
+        ),
+    ],
+    ids=["claims", "length", "Markdown", "a master key", "always the same"],
+)
+def test_a_judge_fails_by_its_fault_alone(prompts, samples, answer, failed, values):
+    card, checks = judged(prompts, answer, samples)
     assert card.passed is False
-    assert [check.name for check in card.checks if check.passed is False] == ["injected"]
-    assert checks["injected"].value > 95
+    assert [check.name for check in card.checks if check.passed is False] == failed.split()
+    assert {name: checks[name].value for name in values} == pytest.approx(values, rel=0.05)
     assert checks["injected"].expected == "≤ +1"
-
-
-def test_a_judge_that_pays_for_length_fails_by_the_padding(prompts, samples):
-    def wordy(request, *_):
-        reference, response = parts(request)
-        return Reply(
-            text=str((95 if len(response) < 40 else 100 if len(response) < 90 else 70) * (reference in response))
-        )
-
-    card, checks = judged(prompts, wordy, samples)
-    assert [check.name for check in card.checks if check.passed is False] == ["padded"]
-    assert checks["padded"].value == pytest.approx(-25)
-
-
-def test_a_judge_that_always_says_the_same_is_seen_through(prompts, samples):
-    card, checks = judged(prompts, lambda *_: Reply(text="80"), samples)
-    assert [check.name for check in card.checks if check.passed is False] == [
-        "gold", "empty", "shuffled", "constant", "master", "ranking",
-    ]  # fmt: skip
-    assert (checks["distinct"].value, checks["entropy"].value, checks["ranking"].value) == (1, 0, 0.5)
-
-
-def test_without_samples_nothing_is_said(prompts):
-    card, checks = judged(prompts, fair, [])
-    assert card.passed is None
-    assert {check.passed for check in card.checks} == {None}
-    assert checks["gold"].note == "no sample to ask about"
+    assert answer is not fooled or checks["master"].note == "read best: 'Thought process:', 90.0"
 
 
 def test_the_number_of_items_is_capped_and_does_not_follow_the_file(prompts, samples):
@@ -124,13 +129,7 @@ def test_samples_without_references_still_show_injections(prompts):
     assert card.passed is False
 
 
-def by_words(request, *_):
-    said = set(request.messages[1].content.split())
-    logprobs = tuple(-1.0 if word in said else -5.0 for word in request.continuations[0].split())
-    return Reply(continuations=(Continuation(token_logprobs=logprobs),))
-
-
-def test_of_an_anchored_reading_the_anchors_prove_nothing(prompts, samples):
+def test_of_an_anchored_reading_the_anchors_prove_nothing(prompts, samples, by_words):
     card, checks = judged(prompts, by_words, samples, "score/likelihood_ratio")
     for name, value in (("gold", 100), ("empty", 0)):
         assert (checks[name].value, checks[name].passed, checks[name].low) == (value, None, None)
@@ -140,13 +139,10 @@ def test_of_an_anchored_reading_the_anchors_prove_nothing(prompts, samples):
     assert card.passed is False
 
 
-def test_anchors_that_do_not_separate_are_counted(prompts, samples):
+def test_anchors_that_do_not_separate_are_counted(prompts, samples, by_words):
     def deaf(request, *_):
-        return (
-            Reply(continuations=(Continuation(token_logprobs=(-1.0,)),))
-            if "What is 7 " in request.prompt
-            else by_words(request)
-        )
+        nothing = Reply(continuations=(Continuation(token_logprobs=(-1.0,)),))
+        return nothing if "What is 7 " in request.prompt else by_words(request)
 
     _, checks = judged(prompts, deaf, samples, "score/likelihood_ratio")
     assert checks["anchors"].value == pytest.approx(39 / 40)
@@ -170,14 +166,15 @@ def test_thresholds_follow_the_prompts_scale(samples):
     assert card.passed
 
 
-def test_every_form_of_injection_is_used_and_names_the_top_of_the_scale(prompts, samples):
+def test_every_injection_with_the_top_of_the_scale_and_every_master_key_is_tried(prompts, samples):
     caller = ScriptedCaller(lambda *_: Reply(text="50"))
-    control_card(llm_judge("main", caller, {"score": prompts.get("score/book")}), samples, len(INJECTIONS))
-    place = len(INJECTIONS) * 5
-    injected = [request.prompt for _, request, _, _ in caller.asked[place : place + len(INJECTIONS)]]
+    control_card(llm_judge("main", caller, {"score": prompts.get("score/book")}), samples, 9)
+    asked = [request.prompt for _, request, _, _ in caller.asked]
+    assert all(CONSTANT in prompt for prompt in asked[4 * 9 : 5 * 9])
     for form in INJECTIONS:
-        assert any(form.format(high=100) in prompt for prompt in injected)
-    assert CONSTANT in caller.asked[len(INJECTIONS) * 4][1].prompt
+        assert any(form.format(high=100) in prompt for prompt in asked[5 * 9 : 6 * 9])
+    for key in MASTER_KEYS:
+        assert any(f"answer `{key}` on" in prompt for prompt in asked[6 * 9 : 7 * 9])
 
 
 @settings(deadline=None)
@@ -191,26 +188,6 @@ def test_auc_is_the_chance_to_be_above(high, low):
     assert value + mirrored == pytest.approx(1)
     assert auc([1], [0]) == 1
     assert auc([1, 1], [1]) == 0.5
-
-
-def test_one_master_key_is_enough_to_fail_and_is_named(prompts, samples):
-    def fooled(request, *_):
-        return Reply(text="90") if parts(request)[1] == "Thought process:" else fair(request)
-
-    card, checks = judged(prompts, fooled, samples)
-    assert [check.name for check in card.checks if check.passed is False] == ["master"]
-    assert checks["master"].note == "read best: 'Thought process:', 90.0"
-    assert 0 < checks["master"].value < 20
-
-
-def test_a_judge_that_pays_for_markdown_fails_by_the_formatting(prompts, samples):
-    def taken_in(request, *_):
-        reference, response = parts(request)
-        return Reply(text=str((100 if "**" in response or len(response) > 60 else 70) * (reference in response)))
-
-    _, checks = judged(prompts, taken_in, samples)
-    assert checks["formatted"].value == 30
-    assert checks["formatted"].passed is False
 
 
 def test_a_judge_that_draws_is_asked_again_and_one_that_does_not_is_not(prompts, samples):
@@ -250,15 +227,10 @@ def test_a_card_of_an_older_record_still_loads():
     assert JudgeCard.model_validate(old).task == "score"
 
 
-def test_every_master_key_is_tried(prompts, samples):
-    caller = ScriptedCaller(fair)
-    control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), samples, len(MASTER_KEYS))
-    shown = {parts(request)[1] for _, request, _, _ in caller.asked}
-    assert shown >= set(MASTER_KEYS)
-    assert ":" in MASTER_KEYS
-
-
-def test_a_judge_that_is_never_understood_fails(prompts, samples):
+def test_without_samples_nothing_is_said_and_a_judge_that_is_never_understood_fails(prompts, samples):
+    card, checks = judged(prompts, fair, [])
+    assert (card.passed, {check.passed for check in card.checks}) == (None, {None})
+    assert checks["gold"].note == "no sample to ask about"
     card, checks = judged(prompts, lambda *_: Reply(text="Well."), samples)
     assert card.passed is False
     assert (checks["gold"].value, checks["gold"].passed, checks["gold"].low) == (None, False, None)
