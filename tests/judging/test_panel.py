@@ -1,14 +1,11 @@
 """A panel of judges: one verdict of many, its members' agreement, and what no panel can be."""
 
-import json
-
 import krippendorff
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgekit.config.blocks import RunConfig
 from judgekit.judging.panel import combined
 from judgekit.pipeline.prepare import prepare
 from judgekit.records import Verdict
@@ -33,11 +30,9 @@ def test_values_are_combined_by_their_mean_or_by_vote(numbers, mean, vote):
     assert combined(values(*numbers), "vote").value == pytest.approx(vote)
 
 
-@pytest.mark.parametrize(
-    ("numbers", "vote"), [((0.9, 0.6, 0.1), 1), ((0.9, 0.1), 0.5), ((0.5, 0.5, 1.0), 0.5), ((0.2, 0.4, 1.0), 0)]
-)
-def test_preferences_vote_by_their_side(numbers, vote):
-    assert combined(values(*numbers), "vote", preference=True).value == vote
+def test_preferences_vote_by_their_side():
+    for numbers, vote in ((0.9, 0.6, 0.1), 1), ((0.9, 0.1), 0.5), ((0.5, 0.5, 1.0), 0.5), ((0.2, 0.4, 1.0), 0):
+        assert combined(values(*numbers), "vote", preference=True).value == vote
 
 
 def test_a_panel_keeps_what_each_member_said():
@@ -90,9 +85,8 @@ def test_a_panel_judges_by_its_members_and_prints_their_agreement(here):
 
 
 def test_a_member_that_is_asked_for_itself_too_is_asked_once(here):
-    spec = config(JUDGES, judge="jury")
     metrics = {"jury": {"type": "score", "judge": "jury"}, "alone": {"type": "score", "judge": "strict"}}
-    run(RunConfig.model_validate(spec.model_dump() | {"metrics": metrics}), here)
+    run(config(JUDGES, metrics=metrics), here)
     assert len(Prober.calls) == len({request.model_dump_json() for request in Prober.calls})
 
 
@@ -123,13 +117,15 @@ WRONG = {
     "its members score on other scales: kind 1..5, wide 0..100": ["kind", "wide"],
     "its member pair does not score: its prompt is pairwise/letter": ["kind", "pair"],
     "does not score; these do:": ["kind", "pairs"],
+    "combine: vote counts equal scores, and likely is read by probabilities": ["likely", "kind"],
 }
 
 
 @pytest.mark.parametrize(("said", "panel"), WRONG.items(), ids=range(len(WRONG)))
 def test_what_is_no_panel_is_a_clear_error_before_any_call(here, said, panel):
     judges = {
-        "jury": {"panel": panel},
+        "jury": {"panel": panel, "combine": "vote"},
+        "likely": {"mode": "geval", "steps": ["Read."]},
         "kind": {"mode": "grade", "scale": [1, 5]},
         "strict": {"mode": "grade", "scale": [1, 5]},
         "wide": {"mode": "integer"},
@@ -140,14 +136,6 @@ def test_what_is_no_panel_is_a_clear_error_before_any_call(here, said, panel):
     assert said in refused(config(judges, judge="jury"), here)
 
 
-def test_a_vote_needs_scores_that_can_be_equal(here):
-    judges = {"a": {"mode": "geval", "steps": ["Read."]}, "b": {"mode": "grade", "scale": [1, 5]},
-              "jury": {"panel": ["a", "b"], "combine": "vote"}}  # fmt: skip
-    assert "combine: vote counts equal scores, and a is read by probabilities" in refused(
-        config(judges, judge="jury"), here
-    )
-
-
 @pytest.mark.parametrize("key", ["backend", "mode", "model", "temperature", "rubric"])
 def test_a_panel_has_no_keys_of_a_judge(key):
     value = {1: "a", 2: "b"} if key == "rubric" else 1.5 if key == "temperature" else "x"
@@ -156,11 +144,9 @@ def test_a_panel_has_no_keys_of_a_judge(key):
 
 
 def test_a_member_that_judges_itself_is_warned_of_with_the_panel(here):
-    spec = config(
-        {"a": {"mode": "grade"}, "b": {"mode": "grade", "bias": 2}, "jury": {"panel": ["a", "b"]}}, judge="jury"
-    )
-    models = {"new": {"backend": "prober", "bias": 2}}
-    prepared = prepare(RunConfig.model_validate(spec.model_dump() | {"models": models}), here, manager(), here)
-    assert any(w.startswith("judges.b: judges itself: models.new is the same model") for w in prepared.warnings)
-    assert any(w.startswith("judges.jury: its member b judges itself") for w in prepared.warnings)
-    assert json.dumps(prepared.warnings).count("judges itself") == 2
+    judges = {"a": {"mode": "grade"}, "b": {"mode": "grade", "bias": 2}, "jury": {"panel": ["a", "b"]}}
+    spec = config(judges, judge="jury", models={"new": {"backend": "prober", "bias": 2}})
+    said = [warning for warning in prepare(spec, here, manager(), here).warnings if "judges itself" in warning]
+    whose = sorted(warning.partition(" judges itself")[0] for warning in said)
+    assert whose == ["judges.b:", "judges.jury: its member b"]
+    assert all("judges itself: models.new is the same model" in warning for warning in said)

@@ -53,35 +53,34 @@ def test_what_the_config_says_is_what_the_judge_is_shown(here):
     assert Prober.calls[0].top_logprobs == 20
 
 
-def test_an_expected_score_is_the_mean_over_its_levels_and_shows_the_mass(here):
-    record, rows = run(config({"main": {"mode": "geval", "steps": ["Read it."]}}), here)
-    values = {row.value for row in rows}
-    assert values & {1.25, 2.25, 3.25, 4.25}, "a quarter of the way to the next level"
-    assert estimates(record)["mass"].value == pytest.approx(0.95)
-    assert estimates(record)["mass"].scale.unit == "%"
-    assert json.loads(rows[0].verdicts[0].raw)["probabilities"]
-
-
 @pytest.mark.parametrize(
     ("mode", "floor", "status"),
     [("geval", None, "unparsed"), ("geval", 0.5, "scored"), ("yes_no", None, "scored"), ("yes_no", 0.7, "unparsed")],
 )
-def test_under_its_floor_a_probability_is_no_verdict(here, mode, floor, status):
-    judge = {"mode": mode, "mass": 0.6} | ({"floor": floor} if floor else {})
-    record, rows = run(config({"main": judge | ({"steps": ["Read it."]} if mode == "geval" else {})}), here)
+def test_a_probability_shows_its_mass_and_under_its_floor_is_no_verdict(here, mode, floor, status):
+    steps = {"steps": ["Read it."]} if mode == "geval" else {}
+    record, rows = run(config({"main": {"mode": mode, "mass": 0.6, "floor": floor, **steps}}), here)
+    found, verdict = estimates(record), rows[0].verdicts[0]
     assert {row.status for row in rows} == {status}
-    assert rows[0].verdicts[0].series == {"mass": pytest.approx(0.6)}
+    assert verdict.series == {"mass": pytest.approx(0.6)}
     if status == "unparsed":
-        assert "hold 0.6 of the probability, under the floor" in rows[0].verdicts[0].detail
-        assert estimates(record)["value"].value is None
+        assert "hold 0.6 of the probability, under the floor" in verdict.detail
+        assert found["value"].value is None
+    else:
+        assert json.loads(verdict.raw)["probabilities"]
+        assert (found["mass"].value, found["mass"].scale.unit) == (pytest.approx(0.6), "%")
+    if mode == "geval" and floor:
+        assert {row.value for row in rows} & {1.25, 2.25, 3.25, 4.25}, "a quarter of the way to the next level"
 
 
 def test_evaluation_steps_are_written_once_and_found_again(here):
-    spec = config({"main": {"mode": "geval", "criterion": "Is it true?"}})
+    spec = config({"main": {"mode": "geval", "criterion": "Is it true?", "max_new_tokens": 4}})
     first, _ = run(spec, here)
     asked = [request for request in Prober.calls if "Write the evaluation steps" in request.prompt]
     assert len(asked) == 1
     assert "Is it true?" in asked[0].prompt
+    limits = [request.sampling.max_new_tokens for request in Prober.calls[:2]]
+    assert limits == [512, 4], "steps are not cut by a limit that is meant for verdicts"
     assert "1. Read the task.\n2. Compare the response with it.\n3. Give the number." in Prober.calls[1].prompt
     assert first.prompts.keys() >= {"score/geval", "steps/geval"}
     assert first.steps == {"main": ("Read the task.", "Compare the response with it.", "Give the number.")}
@@ -100,6 +99,10 @@ def test_without_evaluation_steps_there_is_no_verdict_and_nothing_else_is_asked(
     assert record.status == "complete"
 
 
+def planned(spec, here):
+    return Run(spec, here, manager(), Settings(output=here / "runs", home=here / "home")).plan().lines
+
+
 @pytest.mark.parametrize(
     ("judges", "calls"),
     [
@@ -110,17 +113,11 @@ def test_without_evaluation_steps_there_is_no_verdict_and_nothing_else_is_asked(
 )
 def test_a_dry_run_counts_what_is_asked(here, judges, calls):
     spec = config(judges)
-    settings = Settings(output=here / "runs", home=here / "home")
-    (line,) = [line for line in Run(spec, here, manager(), settings).plan().lines if line.stage.startswith("measuring")]
+    (line,) = [line for line in planned(spec, here) if line.stage.startswith("measuring")]
     assert not Prober.calls
     assert line.calls == calls
     run(spec, here)
     assert len(Prober.calls) == calls
-
-
-def test_steps_are_not_cut_by_a_limit_that_is_meant_for_verdicts(here):
-    run(config({"main": {"mode": "geval", "max_new_tokens": 4}}), here)
-    assert [request.sampling.max_new_tokens for request in Prober.calls[:2]] == [512, 4]
 
 
 def test_criteria_are_series_of_their_own_and_their_weighted_mean(here):
@@ -135,10 +132,9 @@ def test_criteria_are_series_of_their_own_and_their_weighted_mean(here):
 
 
 def test_a_reference_free_judge_never_sees_the_reference(here):
-    items = [{"instruction": f"Say {n}.", "output": f"secret {n}"} for n in range(3)]
-    (here / "items.json").write_text(json.dumps(items))
-    (here / "answers.json").write_text(json.dumps([item | {"answer": "x"} for item in items]))
-    (here / "others.json").write_text(json.dumps([item | {"answer": "y"} for item in items]))
+    for name, answer in (("items", ""), ("answers", "x"), ("others", "y")):
+        items = [{"instruction": f"Say {n}.", "output": f"secret {n}", "answer": answer} for n in range(3)]
+        (here / f"{name}.json").write_text(json.dumps(items))
     run(config({"main": {"mode": "reference_free"}}), here)
     run(config({"main": {"mode": "reference_free"}}, "pairwise"), here)
     assert len(Prober.calls) == 2 * 3 + 2 * 3
@@ -251,12 +247,9 @@ def test_a_config_that_makes_no_sense_is_refused_where_it_stands(here, part, sai
     assert str(caught.value).startswith(f"{path}:5: judges.main")
 
 
-def test_a_judge_without_a_backend_says_so(here):
-    path = here / "judgekit.yaml"
-    path.write_text("name: bad\ndata: {path: a}\nmodels: {a: {backend: b}}\njudges: {main: {mode: grade}}\n"
-                    "metrics: {q: {type: score}}\n")  # fmt: skip
-    with pytest.raises(ConfigError, match=r"judges.main: needs a backend \(or panel: \[judge, judge, …\]\)"):
-        load(path)
+def test_a_judge_without_a_backend_says_so():
+    with pytest.raises(ValueError, match=r"needs a backend \(or panel: \[judge, judge, …\]\)"):
+        JudgeConfig.model_validate({"mode": "grade"})
 
 
 def test_a_dumped_spec_with_every_key_is_a_config_again():
@@ -265,15 +258,12 @@ def test_a_dumped_spec_with_every_key_is_a_config_again():
         "other": {"mode": "criteria", "criteria": {"a": "b"}, "weights": {"a": 2}},
         "jury": {"panel": ["main", "other"], "combine": "vote"},
     })  # fmt: skip
-    assert RunConfig.model_validate(spec.model_dump(mode="json")) == spec
     assert RunConfig.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
 
 
 def test_a_wide_expected_score_is_warned_of(here):
-    prepared = prepare(
-        config({"main": {"mode": "geval", "scale": [0, 100], "steps": ["Read."]}}), here, manager(), here
-    )
-    assert any("several digits" in warning for warning in prepared.warnings)
+    spec = config({"main": {"mode": "geval", "scale": [0, 100], "steps": ["Read."]}})
+    assert any("several digits" in warning for warning in prepare(spec, here, manager(), here).warnings)
 
 
 def test_second_askings_are_counted_by_metric_and_system(here, capsys):
@@ -289,8 +279,7 @@ def test_second_askings_are_counted_by_metric_and_system(here, capsys):
 @pytest.mark.parametrize(("asked", "read"), [(0.3, 3), (0.2, 2), (3, 3), (20, 8)])
 def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read):
     spec = config({"main": {"mode": "integer", "control_items": asked}})
-    plan = Run(spec, here, manager(), Settings(output=here / "runs", home=here / "home")).plan()
-    (line,) = [line for line in plan.lines if line.stage.startswith("controlling")]
+    (line,) = [line for line in planned(spec, here) if line.stage.startswith("controlling")]
     record, _ = run(spec, here)
     assert {check.n_items for check in record.cards[0].checks if check.name == "gold"} == {read}
     assert line.calls == len(Prober.calls) - 16 == 8 * read

@@ -16,8 +16,8 @@ from sinks import each_of
 
 # Every shipped prompt of a judge that writes or is read by probabilities. Those read by the likelihood of the reference
 # are asked for nothing, so that no reply of theirs is read.
-SHIPPED = [name for name in Prompts().names() if name.partition("/")[0] in ("score", "pairwise")]
-ASKING = [name for name in SHIPPED if "likelihood" not in name]
+JUDGING = [name for name in Prompts().names() if name.startswith(("score/", "pairwise/"))]
+ASKING = [name for name in JUDGING if "likelihood" not in name]
 SCORE_PROMPTS = [name for name in ASKING if name.startswith("score/")]
 READINGS = {
     reading: [name for name in ASKING if Prompts().get(name).front.reading == reading]
@@ -67,26 +67,17 @@ def marks_in(prompt):
     return re.findall(r"\b[0-9a-f]{16}\b|\b[0-9a-f]{8}(?![0-9a-f])", prompt)
 
 
-def test_there_are_three_hundred_payloads():
-    assert len(set(PAYLOADS)) >= 300
-
-
 def echoing_judge(prompts, name, echo):
     """The judge, and the list whose last text it echoes: each token as sure as can be, where it is asked for that."""
     heard = []
-
-    def said(request, *_):
-        text = echo(heard[-1], request.prompt)
-        return Reply(text=text, tokens=tokens_of(text) if request.top_logprobs else ())
-
-    caller = ScriptedCaller(said, ahead=0)
+    caller = ScriptedCaller(lambda request, *_: said(echo(heard[-1], request.prompt), request), ahead=0)
     return llm_judge("main", caller, {}, settings=setting(prompts, name)), heard
 
 
-def tokens_of(text):
-    """Tokens of which the judge is sure: words, digits, signs."""
-    words = re.findall(r"\s+|[^\W\d_]+|.", text)
-    return tuple(Token(text=word, logprob=0.0, top=((word, 0.0),)) for word in words)
+def said(text, request):
+    """The reply, with tokens of which the judge is sure (words, digits, signs) where it is asked for them."""
+    words = re.findall(r"\s+|[^\W\d_]+|.", text) if request.top_logprobs else ()
+    return Reply(text=text, tokens=tuple(Token(text=word, logprob=0.0, top=((word, 0.0),)) for word in words))
 
 
 def setting(prompts, name):
@@ -110,51 +101,46 @@ def test_an_echoed_claim_is_never_a_verdict(prompts, sample, reading, payloads):
 
 def test_a_score_that_is_the_response_itself_is_read_when_it_is_signed(prompts):
     """The echo guard must not keep an honest judge from giving the best score to a response of the same words."""
-    each_of(SCORE_PROMPTS, lambda name: best_score_is_read(prompts, name))
-
-
-def best_score_is_read(prompts, name):
-    settings = setting(prompts, name)
-    best = settings["score"].scale[1]
-    answer = "Yes" if "yes_no" in name else f"{best:g}"
-
-    def honest(request, repeat, attempt):
-        nonce = next((mark for mark in marks_in(request.prompt) if len(mark) == 8), "")
-        if "JSON" in request.prompt:
-            scores = dict.fromkeys(CRITERIA if "criteria" in name else ["score"], int(best))
-            return Reply(text=json.dumps({"rationale": "Right.", **scores, "nonce": nonce}))
-        text = f"Score {nonce}: {answer}" if nonce else answer
-        return Reply(text=text, tokens=tokens_of(text) if request.top_logprobs else ())
-
     sums = Sample(id="s", instruction="What is 99 + 1?", reference="100")
-    (verdict,) = llm_judge("main", ScriptedCaller(honest), {}, settings=settings).score([(sums, answer, 0)])
-    assert (verdict.status, verdict.value) == ("scored", best)
+
+    def check(name):
+        settings = setting(prompts, name)
+        best = settings["score"].scale[1]
+        answer = "Yes" if "yes_no" in name else f"{best:g}"
+
+        def honest(request, repeat, attempt):
+            nonce = next((mark for mark in marks_in(request.prompt) if len(mark) == 8), "")
+            if "JSON" in request.prompt:
+                scores = dict.fromkeys(CRITERIA if "criteria" in name else ["score"], int(best))
+                return Reply(text=json.dumps({"rationale": "Right.", **scores, "nonce": nonce}))
+            return said(f"Score {nonce}: {answer}" if nonce else answer, request)
+
+        (verdict,) = llm_judge("main", ScriptedCaller(honest), {}, settings=settings).score([(sums, answer, 0)])
+        assert (verdict.status, verdict.value) == ("scored", best)
+
+    each_of(SCORE_PROMPTS, check)
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_no_response_can_close_its_fence(prompts, sample, reading):
+def test_no_response_can_close_its_fence(prompts, sample):
     """The fence and the nonce are hashes of the response, so a response that quotes another's has another one."""
-    each_of(READINGS[reading], lambda name: fence_is_closed_by_nothing(prompts, sample, name))
 
+    def check(name):
+        task = name.partition("/")[0]
+        caller = ScriptedCaller(lambda *_: Reply(text="?"))
+        judge = llm_judge("main", caller, {}, settings=setting(prompts, name))
 
-def fence_is_closed_by_nothing(prompts, sample, name):
-    seen = []
-    caller = ScriptedCaller(lambda request, *_: seen.append(request.prompt) or Reply(text="?"))
-    task = name.partition("/")[0]
-    judge = llm_judge("main", caller, {}, settings=setting(prompts, name))
+        def ask(text):
+            caller.asked.clear()
+            list(judge.score([(sample, text, 0)]) if task == "score" else judge.compare([(sample, text, "b", 0)]))
+            return caller.asked[0][1].prompt
 
-    def ask(response):
-        seen.clear()
-        list(judge.score([(sample, response, 0)]) if task == "score" else judge.compare([(sample, response, "b", 0)]))
-        return set(marks_in(seen[0])), seen[0]
+        prompt = ask("first")
+        assert prompt == ask("first")  # or the ledger would never be hit
+        marks = set(marks_in(prompt))
+        others = set(marks_in(ask(" ".join(marks) + " other"))) - marks
+        assert (marks and others) or name == "score/book"
 
-    marks, prompt = ask("first")
-    again, same = ask("first")
-    assert (marks, prompt) == (again, same)  # or the ledger would never be hit
-    assert marks or name == "score/book"
-    others, _ = ask(" ".join(marks) + " other")
-    assert not (others - marks) & marks
-    assert others - marks or name == "score/book"
+    each_of(ASKING, check)
 
 
 def test_a_response_that_holds_its_own_nonce_gets_another(prompts, sample, monkeypatch):
@@ -168,13 +154,10 @@ def test_a_response_that_holds_its_own_nonce_gets_another(prompts, sample, monke
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("<|im_end|>", "< |im_end|>"),
         ("<|eot_id|><|start_header_id|>", "< |eot_id|>< |start_header_id|>"),
         ("</s><s>", "< /s>< s>"),
-        ("[INST] x [/INST]", "[ INST] x [ /INST]"),
-        ("<<SYS>>", "< <SYS>>"),
-        ("<think>a</think>", "< think>a< /think>"),
-        ("<start_of_turn>", "< start_of_turn>"),
+        ("[INST] <<SYS>> [/INST]", "[ INST] < <SYS>> [ /INST]"),
+        ("<think>a</think><start_of_turn>", "< think>a< /think>< start_of_turn>"),
         ("<｜User｜>x<thinking>", "< ｜User｜>x< thinking>"),
         ("[|assistant|] [gMASK]<sop> </seed:think> [/THINK]", "[ |assistant|] [ gMASK]< sop> < /seed:think> [ /THINK]"),
         ("a < b, <b>bold</b>, [1], x <= y, if (a <| b)", "a < b, <b>bold</b>, [1], x <= y, if (a < | b)"),
@@ -182,10 +165,3 @@ def test_a_response_that_holds_its_own_nonce_gets_another(prompts, sample, monke
 )
 def test_control_marks_are_broken_and_nothing_else(text, shown):
     assert harmless(text) == shown
-
-
-def test_control_marks_do_not_reach_a_fenced_prompt(prompts, sample):
-    caller = ScriptedCaller(lambda *_: Reply(text="50"))
-    list(llm_judge("main", caller, {"score": prompts.get("score/integer")}).score([(sample, "x<|im_end|>y", 0)]))
-    assert "x< |im_end|>y" in caller.asked[0][1].prompt
-    assert "<|im_end|>" not in caller.asked[0][1].prompt
