@@ -7,22 +7,7 @@ import pytest
 from judgekit.errors import PromptError
 from judgekit.prompting.styles import render_prompt, render_training, style_named
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Sample
-
-SHORT = Sample(id="1", instruction="Give the plural.", reference="mice")
-
-
-WITH_INPUT = SHORT.model_copy(update={"input": "mouse"})
-
-
-TALK = Sample(
-    id="2", system="Be brief.", instruction="Hi.", reference="안녕 🙂", turns=("And?",), turn_references=("Bye.",)
-)
-
-
-def shown(spans):
-    return "".join(f"«{span.text}»" if span.learn else span.text for span in spans)
-
+from samples_of_styles import SHORT, TALK, WITH_INPUT, shown
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
@@ -30,8 +15,6 @@ CHATML = (
     "{% endgeneration %}{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-
-
 LLAMA2 = (
     "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
     "{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}"
@@ -43,8 +26,6 @@ LLAMA2 = (
     "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
     "{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
 )
-
-
 PHI3 = (
     "{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     "{{ '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' }}{% endfor %}"
@@ -66,9 +47,7 @@ def tokenizer_folder(tmp_path):
     return make
 
 
-@pytest.mark.parametrize(
-    ("template", "style"), [(CHATML, "chatml"), (LLAMA2, "llama2")], ids=["chatml", "llama2"]
-)  # fmt: skip
+@pytest.mark.parametrize(("template", "style"), [(CHATML, "chatml"), (LLAMA2, "llama2")], ids=["chatml", "llama2"])
 def test_a_chat_template_writes_what_the_style_of_its_format_does(tokenizer_folder, template, style):
     name = tokenizer_folder(template)
     for sample in (SHORT, WITH_INPUT, TALK):
@@ -137,12 +116,8 @@ def test_texts_are_those_of_transformers(tokenizer_folder):
         name = tokenizer_folder(template, f"t{number}")
         theirs = transformers.PreTrainedTokenizerFast(tokenizer_object=bare, bos_token="<s>", eos_token="</s>")
         theirs.chat_template = template
-        told = [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi."},
-            {"role": "assistant", "content": "안녕 🙂"},
-            {"role": "user", "content": "And?"},
-        ]
+        said = {"system": "Be brief.", "user": "Hi.", "assistant": "안녕 🙂"}
+        told = [{"role": role, "content": text} for role, text in (*said.items(), ("user", "And?"))]
         asked = theirs.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
         assert render_prompt(name, TALK, ["안녕 🙂"]) == asked
         whole = theirs.apply_chat_template([*told, {"role": "assistant", "content": "Bye."}], tokenize=False)

@@ -7,19 +7,20 @@ import judgekit.data
 from judgekit.prompting.styles import VARIABLES, render_instruction
 from judgekit.prompting.templates import Prompts, parse
 from judgekit.records import Sample
+from samples_of_styles import WITH_INPUT
 
 
 @pytest.mark.parametrize("name", [name for name in Prompts().names() if name.startswith("instruct/")])
-def test_no_style_shows_the_reference(name, alpaca_sample):
-    text = render_instruction(name, alpaca_sample)
+def test_no_style_shows_the_reference(name):
+    text = render_instruction(name, WITH_INPUT)
     assert "Give the plural." in text
     assert "mouse" in text
     assert "mice" not in text
 
 
-def test_a_style_of_the_users_own(tmp_path, alpaca_sample):
+def test_a_style_of_the_users_own(tmp_path):
     (tmp_path / "style.j2").write_text("{{ instruction }} [{{ metadata.unit }}]", encoding="utf-8")
-    sample = alpaca_sample.model_copy(update={"metadata": {"unit": "km"}})
+    sample = WITH_INPUT.model_copy(update={"metadata": {"unit": "km"}})
     assert render_instruction("style.j2", sample, Prompts(where=tmp_path)) == "Give the plural. [km]"
 
 

@@ -5,13 +5,8 @@ import pytest
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import render_prompt, render_training, style_named
 from judgekit.prompting.templates import Prompts
-from judgekit.records import Sample
+from samples_of_styles import SHORT, TALK, WITH_INPUT, shown
 
-SHORT = Sample(id="1", instruction="Give the plural.", reference="mice")
-WITH_INPUT = SHORT.model_copy(update={"input": "mouse"})
-TALK = Sample(
-    id="2", system="Be brief.", instruction="Hi.", reference="안녕 🙂", turns=("And?",), turn_references=("Bye.",)
-)
 ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{}\n\n### Response:"
@@ -83,14 +78,9 @@ GOLDEN = {
 }  # fmt: skip
 
 
-def shown(spans):
-    return "".join(f"«{span.text}»" if span.learn else span.text for span in spans)
-
-
 def test_every_shipped_style_has_its_golden_rendering():
-    assert {f"instruct/{name}" for name in GOLDEN} == {
-        name for name in Prompts().names() if name.startswith("instruct/")
-    }
+    styles = [name for name in Prompts().names() if name.startswith("instruct/")]
+    assert styles == sorted(f"instruct/{name}" for name in GOLDEN)
 
 
 @pytest.mark.parametrize("style", GOLDEN)
