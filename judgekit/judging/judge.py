@@ -108,10 +108,8 @@ class LLMJudge:
         setting = reading.setting
         if setting.writing is None or setting.grading.steps or task in self._stepless:
             return self._stepless.get(task)
-        first = steps_request(setting)
-        for attempt, request in enumerate([first, steps_request(setting, 1)]):
-            if attempt and _greedy_again([first], [request]):
-                break
+        first, again = steps_request(setting), steps_request(setting, 1)
+        for attempt, request in enumerate([first] if _greedy_again([first], [again]) else [first, again]):
             (reply,) = self._caller.calls("generate", [Call(request, 0, attempt)])
             steps = read_steps(reply)
             if not isinstance(steps, Verdict):

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 from judgekit.judging import score_card as cards
-from judgekit.judging.controls import left_out
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import side
 from judgekit.judging.readings import Planned, Reading
@@ -35,22 +34,17 @@ Both = tuple[Verdict, Verdict]
 def pair_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = None) -> JudgeCard:
     """Ask the judge to compare on (half of at most `items` of) the samples, each pair in both orders."""
     reading = judge.reading("pairwise")
-    drawn = cards.spread(samples, None if items is None else _half(items))
+    drawn = cards.spread(samples, None if items is None else (items + 1) // 2)
     arms = cards.answered(_pairs(drawn, reading), judge.compare)
     one = {name: _of_both(arm) for name, arm in arms.items()}
     again = cards.retest_check("the same pair asked twice, mean difference", one["again"], one["gold"], reading)
-    checks = [*_checks(one), *_order(arms, judge.order_free), again]
-    return cards.card_of(judge, reading, [*checks, *cards.own_checks(one, SHARE, reading)])
+    return cards.card_of(judge, reading, [*_checks(one), *_order(arms, judge.order_free), again], one, SHARE)
 
 
 def pair_questions(reading: Reading, samples: int, items: int) -> Planned:
     """The most questions that the card of a judge that compares asks, and how they come about."""
-    arms, drawn = cards.count_arms(reading, left_out("pairwise", reading.without_arms)), min(samples, _half(items))
+    arms, drawn = cards.count_arms(reading), min(samples, (items + 1) // 2)
     return Planned(arms * drawn * 2, f"{arms} arms × {drawn} × 2 orders")
-
-
-def _half(items: int) -> int:
-    return (items + 1) // 2
 
 
 def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:

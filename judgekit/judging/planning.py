@@ -283,18 +283,11 @@ def setting_of(
     Raises ConfigError where the prompt shows what neither it nor the config gives, and for a reading's own keys that
     are not as they should be; PluginError where one of these is a key of the backend too.
     """
-    can, scale = backend.capabilities, config.scale
-    if "scale" not in shown_by(template, readings) and scale != template.front.scale:
-        scale = None  # it is for the judge's other prompt
-    grading = Grading(
-        scale=scale,
-        rubric=dict(sorted((config.rubric or {}).items())),
-        criterion=config.criterion or "",
-        steps=config.steps or (),
-        criteria=config.criteria or {},
-        weights=config.weights or {},
-        floor=config.floor,
-    )
+    can, given = backend.capabilities, {key: getattr(config, key) for key in GRADING}
+    if "scale" not in shown_by(template, readings) and config.scale != template.front.scale:
+        given["scale"] = None  # it is for the judge's other prompt
+    given["rubric"] = dict(sorted((config.rubric or {}).items()))
+    grading = Grading(**{key: value for key, value in given.items() if value is not None})
     options, writing = _own_options(name, config, backend, template, readings), None
     if "rubric" in template.variables and not (grading.rubric or template.front.rubric):
         raise ConfigError("the prompt shows a rubric, and there is none: give rubric: {1: …, 5: …}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, TypeVar
 
@@ -56,6 +56,8 @@ AUC, SEPARATED = 0.95, 0.90
 
 
 Arm = Mapping[str, Verdict]  # the verdicts of one control by sample id
+Arms = Mapping[str, Arm]
+Bound = float | None  # the least or the most that a value may be, where there is one
 Questions = dict[str, list[tuple[Any, ...]]]  # by arm: the sample, one answer or two, and the judge repeat
 
 
@@ -68,24 +70,26 @@ def control_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None =
     scale = reading.setting.scale
     drawn = spread(samples, items)
     arms = answered(_questions(drawn, reading), judge.score)
-    return card_of(judge, reading, [*_checks(arms, scale, reading, drawn), *own_checks(arms, scale, reading)])
+    return card_of(judge, reading, _checks(arms, scale, reading, drawn), arms, scale)
 
 
 def control_questions(reading: Reading, samples: int, items: int) -> Planned:
     """The most questions that the card of a judge that scores asks, and how they come about."""
-    out = left_out("score", reading.without_arms) | (set() if _withholds(reading) else {"withheld"})
-    arms, drawn = count_arms(reading, out), min(samples, items)
+    arms, drawn = count_arms(reading), min(samples, items)
     return Planned(arms * drawn, f"{arms} arms × {drawn}")
 
 
-def count_arms(reading: Reading, out: Collection[str]) -> int:
+def count_arms(reading: Reading) -> int:
     """How many arms the card of a reading has, its own and the second asking included."""
-    return len(set(ARMS[reading.task]).difference(out)) + asks_twice(reading) + len(reading.arms)
+    out = left_out(reading.task, reading.without_arms) | (set() if _withholds(reading) else {"withheld"})
+    return len(set(ARMS[reading.task]) - out) + asks_twice(reading) + len(reading.arms)
 
 
-def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check]) -> JudgeCard:
-    out = left_out(reading.task, reading.without_arms)
+def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check], arms: Arms, scale: ScaleEnds) -> JudgeCard:
+    """The card with these checks, but for those that the reading leaves out, and with those of its own arms."""
+    out, own = left_out(reading.task, reading.without_arms), reading.arms.items()
     checks = [check for check in checks if check.name not in out]
+    checks += [mean_check(name, arm.label, arms, scale, arm.at_least, arm.at_most) for name, arm in own]
     decided = [check.passed for check in checks if check.passed is not None]
     return JudgeCard(
         judge=judge.name,
@@ -169,7 +173,7 @@ def _another(known: Sequence[tuple[Sample, str]], place: int) -> str | None:
 # --- what came out ---------------------------------------------------------------------------------------------------
 
 
-def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples: Sequence[Sample]) -> list[Check]:
+def _checks(arms: Arms, scale: ScaleEnds, reading: Reading, samples: Sequence[Sample]) -> list[Check]:
     anchored, span = reading.anchored, scale[1] - scale[0]
     steady = (-PADDED * span, PADDED * span)
     with_wrong = {**arms, "wrong": {**arms["constant"], **arms["shuffled"]}}
@@ -192,13 +196,7 @@ def _checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading, samples
 
 
 def mean_check(
-    name: str,
-    label: str,
-    arms: Mapping[str, Arm],
-    scale: ScaleEnds,
-    least: float | None,
-    most: float | None,
-    given: bool = False,
+    name: str, label: str, arms: Arms, scale: ScaleEnds, least: Bound, most: Bound, given: bool = False
 ) -> Check:
     """The arm's mean score against its threshold; `least` and `most` are shares of the scale, and `given`: it holds by
     construction and proves nothing."""
@@ -213,7 +211,7 @@ def mean_check(
     return check_of(name, label, average(values), arm, missing_note(arm, values), interval, expected, inside)
 
 
-def _master(arms: Mapping[str, Arm], scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
+def _master(arms: Arms, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
     """Texts without content. One of them is enough to cheat by, so the one that is read best is named."""
     check = mean_check("master", 'a text without content, such as ":"', arms, scale, None, EMPTY)
     scored, by_key = scores(arms["master"]), dict[str, list[float]]()
@@ -228,20 +226,17 @@ def _master(arms: Mapping[str, Arm], scale: ScaleEnds, samples: Sequence[Sample]
     return check.model_copy(update={"note": f"{check.note}; {note}" if check.note else note})
 
 
-def shift_check(
-    name: str, label: str, arms: Mapping[str, Arm], base: str, scale: ScaleEnds, least: float | None, most: float | None
-) -> Check:
+def shift_check(name: str, label: str, arms: Arms, base: str, scale: ScaleEnds, least: Bound, most: Bound) -> Check:
     """The mean difference of two arms on the same samples; without bounds it is told and not judged."""
     arm, mine, others = arms[name], scores(arms[name]), scores(arms[base])
     differences = [score - others[key] for key, score in mine.items() if key in others]
     mean = average(differences)
-    expected = "" if most is None else f"≤ +{most:g}" if least is None else f"{least:+g} … {most:+g}"
-    inside = within(mean, least, most) if came(arm) and most is not None else None
-    interval = interval_of("paired", differences, scale)
+    expected, interval = between(least, most, "+"), interval_of("paired", differences, scale)
+    inside = within(mean, least, most) if came(arm) and expected else None
     return check_of(name, label, mean, arm, missing_note(arm, differences), interval, expected, inside)
 
 
-def _withheld(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> Check:
+def _withheld(arms: Arms, scale: ScaleEnds, reading: Reading) -> Check:
     label = "the reference as an answer, with no reference shown, less the same with it"
     check = shift_check("withheld", label, arms, "gold", scale, None, None)
     if _withholds(reading):
@@ -251,7 +246,7 @@ def _withheld(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> Ch
     return check.model_copy(update={"note": f"not asked: {why}"})
 
 
-def _retest(arms: Mapping[str, Arm], reading: Reading) -> Check:
+def _retest(arms: Arms, reading: Reading) -> Check:
     kinds = ("gold", "shuffled")
     again = {f"{kind}/{key}": verdict for kind in kinds for key, verdict in arms[f"{kind} again"].items()}
     first = {f"{kind}/{key}": verdict for kind in kinds for key, verdict in arms[kind].items()}
@@ -265,7 +260,7 @@ def _ranking(gold: Arm, shuffled: Arm) -> Check:
     return check_of("ranking", label, value, gold, expected=f"≥ {AUC:g}", passed=passed)
 
 
-def _variety(arms: Mapping[str, Arm], samples: int) -> list[Check]:
+def _variety(arms: Arms, samples: int) -> list[Check]:
     """How much of the scale the judge uses: different scores, and their entropy."""
     used = [round(score, 6) for arm in arms.values() for score in scores(arm).values()]
     verdicts = {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
@@ -313,17 +308,10 @@ def answered(asked: Questions, ask: Callable[[Iterator[Any]], Iterator[V]]) -> d
     return {arm: {sample.id: next(verdicts) for sample, *_ in questions} for arm, questions in asked.items()}
 
 
-def own_checks(arms: Mapping[str, Arm], scale: ScaleEnds, reading: Reading) -> list[Check]:
-    """What came out of the reading's own arms."""
-    own = reading.arms.items()
-    return [mean_check(name, arm.label, arms, scale, arm.at_least, arm.at_most) for name, arm in own]
-
-
-def between(least: float | None, most: float | None) -> str:
+def between(least: Bound, most: Bound, sign: str = "") -> str:
     """The bounds, as a card prints them."""
-    if least is not None and most is not None:
-        return f"{least:g} … {most:g}"
-    return f"≥ {least:g}" if least is not None else f"≤ {most:g}" if most is not None else ""
+    low, high = ("" if bound is None else f"{bound:{sign}g}" for bound in (least, most))
+    return f"{low} … {high}" if low and high else f"≥ {low}" if low else high and f"≤ {high}"
 
 
 def retest_check(label: str, again: Arm, first: Arm, reading: Reading) -> Check:
@@ -375,7 +363,7 @@ def came(arm: Arm) -> bool:
     return any(verdict.status != "error" for verdict in arm.values())
 
 
-def within(value: float | None, least: float | None, most: float | None) -> bool:
+def within(value: float | None, least: Bound, most: Bound) -> bool:
     """Whether the value is there and within its bounds: a judge that was asked and never understood fails."""
     return value is not None and (least is None or value >= least) and (most is None or value <= most)
 
