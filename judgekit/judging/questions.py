@@ -163,34 +163,26 @@ def _turns(question: Question, place: int) -> Plain:
     sample = question.sample
     said = ["\n\n".join(filter(None, (sample.instruction, sample.input))), *sample.turns][: question.turns]
     answers = (*(question.earlier[place] if question.earlier else ()), question.shown[place])
-    references = sample.references[: question.turns]
+    turns = zip(said, answers, sample.references[: question.turns], strict=True)
     return [
-        {
-            "number": number,
-            "user": harmless(user),
-            "assistant": harmless(answer),
-            "reference": harmless(reference or ""),
-        }
-        for number, (user, answer, reference) in enumerate(zip(said, answers, references, strict=True), start=1)
+        {"number": number, "user": harmless(user), "assistant": harmless(answer), "reference": harmless(known or "")}
+        for number, (user, answer, known) in enumerate(turns, start=1)
     ]
 
 
 def grading_context(setting: Setting) -> dict[str, Plain]:
     """The variables that say how to grade: the same for every question."""
-    grading, (low, high) = setting.grading, setting.scale
+    grading = setting.grading
+    low, high = (int(end) if end.is_integer() else end for end in setting.scale)
     return {
-        "low": _number(low),
-        "high": _number(high),
+        "low": low,
+        "high": high,
         "rubric": [{"level": level, "text": text} for level, text in sorted(setting.rubric.items())],
         "criterion": grading.criterion,
         "steps": list(grading.steps),
         "criteria": [{"name": name, "text": text} for name, text in grading.criteria.items()],
         **setting.options.model_dump(mode="json"),
     }
-
-
-def _number(value: float) -> int | float:
-    return int(value) if value.is_integer() else value
 
 
 def mark(purpose: Literal["fence", "nonce"], setting: Setting, question: Question) -> str:

@@ -170,16 +170,14 @@ def _misdeclared(reading: type[Reading]) -> Iterator[str]:
     if task not in known:
         yield f"its task is one of {', '.join(known)}, not {task!r}{did_you_mean(str(task), known)}"
         return
-    for key in sorted(reading.keys):
-        if key not in GRADING:
-            yield f"no key on grading is named {key!r}{one_of(key, GRADING)}; keys of its own belong into its Options"
+    for key in sorted(reading.keys.difference(GRADING)):
+        yield f"no key on grading is named {key!r}{one_of(key, GRADING)}; keys of its own belong into its Options"
     taken = {*JudgeConfig.model_fields, *Sampling.model_fields, "preset", *VARIABLES["score"], *VARIABLES["pairwise"]}
     for key in reading.Options.model_fields:
         if key in taken:
             yield f"its key {key!r} has another meaning already, in a judge's config or in a prompt"
-    for arm in sorted(reading.without_arms):
-        if arm not in ARMS[reading.task]:
-            yield f"its card has no arm {arm!r} to leave out{one_of(arm, ARMS[reading.task])}"
+    for arm in sorted(reading.without_arms.difference(ARMS[reading.task])):
+        yield f"its card has no arm {arm!r} to leave out{one_of(arm, ARMS[reading.task])}"
     for arm in reading.arms:
         if arm in ARMS[reading.task] or arm in CHECKS[reading.task]:
             yield f"its card has {arm!r} already"

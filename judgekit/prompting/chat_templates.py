@@ -129,10 +129,9 @@ class ChatTemplate:
 def read_chat_template(path: Path) -> ChatTemplate:
     """The chat template of a tokenizer's folder, or in a file. Raises PromptError where there is none."""
     try:
-        state = tuple((file.name, file.stat().st_mtime_ns) for file in chat_template_files(path))
+        return _read(path, *((file, file.stat().st_mtime_ns) for file in chat_template_files(path)))
     except OSError as error:
         raise PromptError(f"cannot be read: {error.strerror}", path=path) from None
-    return _read(path, state)
 
 
 def chat_template_files(path: Path) -> list[Path]:
@@ -146,23 +145,21 @@ def chat_template_files(path: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=32)
-def _read(path: Path, state: object) -> ChatTemplate:
-    """The template of these files, cached by their `state`."""
-    files = chat_template_files(path)
-    config: dict[str, Any] = {}
+def _read(path: Path, *dated: tuple[Path, int]) -> ChatTemplate:
+    """The template of these files, cached by when they were changed."""
+    first, last = dated[0][0], dated[-1][0]
     try:
-        if files[-1].name == CONFIG:
-            config = json.loads(files[-1].read_text("utf-8"))
-        source = files[0].read_text("utf-8") if files[0].name != CONFIG else config.get("chat_template")
+        config: dict[str, Any] = json.loads(last.read_text("utf-8")) if last.name == CONFIG else {}
+        source = first.read_text("utf-8") if first.name != CONFIG else config.get("chat_template")
     except (OSError, ValueError) as error:
         raise PromptError(f"cannot be read: {error}", path=path) from None
     if isinstance(source, list):  # several, by name
         source = next((one.get("template") for one in source if one.get("name") == "default"), None)
     if not isinstance(source, str):
-        raise PromptError("the tokenizer has no chat template", path=files[0])
+        raise PromptError("the tokenizer has no chat template", path=first)
     tokens = {name: config[name] for name in _SPECIAL if config.get(name) is not None}  # a text, or with its properties
     special = {name: str(token["content"] if isinstance(token, dict) else token) for name, token in tokens.items()}
-    return ChatTemplate(source, special, str(files[0]))
+    return ChatTemplate(source, special, str(first))
 
 
 def _joined(between: Sequence[str], said: Sequence[str]) -> str:
