@@ -94,7 +94,7 @@ class LLMJudge:
             again = {
                 place: requests
                 for place, (question, verdict) in enumerate(window)
-                if _not_understood(verdict) and (requests := _another_way(reading, question))
+                if (requests := _another_way(reading, question, verdict))
             }
             asked = ((window[place][0], requests) for place, requests in again.items())
             second = dict(zip(again, self._ask(reading, asked, attempt=1), strict=True))
@@ -144,13 +144,11 @@ class LLMJudge:
             yield question, verdict(question, [])
 
 
-def _not_understood(verdict: Verdict) -> bool:
-    """Whether another asking may help: also where the nonce alone is wrong, which a careless judge can mend."""
-    return verdict.status == "unparsed" or (verdict.status == "truncated" and verdict.detail == CUT_PROMPT)
-
-
-def _another_way(reading: Reading, question: Question) -> tuple[Request, ...]:
-    """The requests of a second asking, or none where it could only bring the same reply (greedy, same words)."""
+def _another_way(reading: Reading, question: Question, verdict: Verdict) -> tuple[Request, ...]:
+    """The requests of a second asking; none where the first was understood, or the reply could only be the same."""
+    careless = (verdict.status, verdict.detail) == ("truncated", CUT_PROMPT)  # the nonce alone is wrong
+    if verdict.status != "unparsed" and not careless:
+        return ()
     requests = requests_of(reading, question, 1)
     return () if _greedy_again(requests_of(reading, question), requests) else requests
 

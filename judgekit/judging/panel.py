@@ -139,12 +139,9 @@ def _note(alpha: float | None, rows: int, interval: Interval) -> str:
 
 def _ratings(row: Row, members: Iterable[str]) -> list[float | None]:
     """Each member's value of a row, over both orders where there are two; None where it has none."""
-    return [
-        _mean([verdict.series[name] for verdict in row.verdicts])
-        if row.verdicts and all(name in verdict.series for verdict in row.verdicts)
-        else None
-        for name in members
-    ]
+    said = [verdict.series for verdict in row.verdicts]
+    values = {name: [one[name] for one in said if name in one] for name in members}
+    return [_mean(each) if said and len(each) == len(said) else None for each in values.values()]
 
 
 def side(value: float) -> float:

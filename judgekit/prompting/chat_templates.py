@@ -61,10 +61,9 @@ class ChatTemplate:
         """
         told = self._told(system, asked, answers)
         whole, between = self._render(told), self._split(told)
-        said: Sequence[str] = answers
-        if _joined(between, said) != whole:
-            said = [answer.strip() for answer in answers]  # many templates trim
-        if _joined(between, said) != whole:
+        trimmed = [answer.strip() for answer in answers]  # as many templates do
+        said = next((each for each in (answers, trimmed) if _joined(between, each) == whole), None)
+        if said is None:
             raise PromptError(_NO_MARK, path=self.place)
         pieces = [between[0]]
         for answer, after in zip(said, between[1:], strict=True):

@@ -52,14 +52,6 @@ class Asked:
     task: tuple[str, ...] = ()
 
 
-def _read_integer(text: str, asked: Asked) -> Said:
-    return Said(_integer(_answer(text, "score", asked), asked.scale))
-
-
-def _read_letter(text: str, asked: Asked) -> Said:
-    return Said(_preference(_answer(text, "winner", asked)))
-
-
 def _read_reason_json(text: str, asked: Asked) -> Said:
     fields = _object(text, ["score"], asked)
     return _signed(fields, asked, Said(_json_integer("score", fields["score"], asked.scale), fields["rationale"]))
@@ -80,10 +72,10 @@ def _read_pairwise_json(text: str, asked: Asked) -> Said:
 
 
 FORMS: Mapping[str, Callable[[str, Asked], Said]] = {
-    "integer": _read_integer,
+    "integer": lambda text, asked: Said(_integer(_answer(text, "score", asked), asked.scale)),
     "reason_json": _read_reason_json,
     "criteria": _read_criteria,
-    "letter": _read_letter,
+    "letter": lambda text, asked: Said(_preference(_answer(text, "winner", asked))),
     "pairwise_json": _read_pairwise_json,
 }
 
