@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 from judgekit.judging import score_card as cards
 from judgekit.judging.judge import LLMJudge
@@ -51,15 +52,13 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:
     """What is compared in each arm: the sample, two answers, and the judge repeat."""
     known, shuffled = cards.known_answers(samples)
     reference = {sample.id: text for sample, text in known}
-    gold = [(sample, reference[sample.id], other, 0) for sample, other in shuffled]
+    gold: list[tuple[Any, ...]] = [(sample, reference[sample.id], other, 0) for sample, other in shuffled]
+    claims = cycle(CLAIMS)
     arms: Questions = {
-        "gold": [*gold],
+        "gold": gold,
         "same": [(sample, text, text, 0) for sample, text in known],
         "padded": [(sample, PADDING.format(text), text, 0) for sample, text in known],
-        "injected": [
-            (sample, other + claim, text, 0)
-            for (sample, text, other, _), claim in zip(gold, cycle(CLAIMS), strict=False)
-        ],
+        "injected": [(sample, other + next(claims), text, 0) for sample, text, other, _ in gold],
         "again": [(*pair, 1) for *pair, _ in gold] if cards.asks_twice(reading) else [],
     }
     return cards.with_own(arms, samples, reading)
@@ -91,17 +90,16 @@ def _order(arms: Mapping[str, Mapping[str, Both]], order_free: bool) -> list[Che
     """Position swap: how often the order decides, and which place it favours."""
     different = {f"{name}/{key}": both for name in ("gold", "padded", "injected") for key, both in arms[name].items()}
     every = different | {f"same/{key}": both for key, both in arms["same"].items()}
-    flips = {key: float(side(a) != side(b)) for key, (a, b) in _both_scored(different).items()}
-    first = {key: (a + 1 - b) / 2 for key, (a, b) in _both_scored(every).items()}
+    flips = [float(side(a) != side(b)) for a, b in _both_scored(different).values()]
+    first = [(a + 1 - b) / 2 for a, b in _both_scored(every).values()]
     checks = []
-    for name, label, values, pairs, method in (
+    for name, label, shares, pairs, method in (
         ("flips", "verdicts that change when the two are swapped", flips, different, "wilson"),
         ("first", "preference for the response shown first (½: none)", first, every, "plus_two_t"),
     ):
-        arm, shares = _of_both(pairs), list(values.values())
+        arm, free = _of_both(pairs), "by construction: the judge reads each response on its own"
         if order_free:
-            note = "by construction: the judge reads each response on its own"
-            checks.append(cards.check_of(name, label, None, arm, note))
+            checks.append(cards.check_of(name, label, None, arm, free))
         else:
             interval, note = cards.interval_of(method, shares, SHARE), cards.missing_note(arm, shares)
             checks.append(cards.check_of(name, label, cards.average(shares), arm, note, interval))
