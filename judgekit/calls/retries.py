@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 
-from judgekit.calls.rate_limits import LONGEST_WAIT, POLL
+from judgekit.calls.rate_limits import LONGEST_WAIT, POLL, positive
 from judgekit.errors import Interrupted
 
 TURNED_AWAY = frozenset({429, 503, 529})  # the server has more to do than it likes
@@ -37,12 +37,10 @@ class Tries:
         asked = retry_after(headers)
         if not _may_retry(status, headers) or (asked is not None and asked > LONGEST_WAIT):
             return None
-        if patient and asked is not None and status in TURNED_AWAY and self._sent_back < _PATIENCE:
+        sent_back = busy and status == 429 if asked is None else patient and status in TURNED_AWAY
+        if sent_back and self._sent_back < _PATIENCE:
             self._sent_back += 1
-            return asked
-        if busy and asked is None and status == 429 and self._sent_back < _PATIENCE:
-            self._sent_back += 1
-            return backoff(self._sent_back - 1)
+            return backoff(self._sent_back - 1) if asked is None else asked
         return self._failed(asked)
 
     def _failed(self, asked: float | None) -> float | None:
@@ -66,21 +64,14 @@ def backoff(attempt: int) -> float:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by `retry-after-ms`, else `retry-after` (seconds or an HTTP date); None where it says nothing."""
-    seconds = _number(headers.get("retry-after-ms")) / 1000
-    if not seconds > 0:
-        seconds = _number(headers.get("retry-after"))
-    if not seconds > 0:
+    if milliseconds := positive(headers.get("retry-after-ms")):
+        return milliseconds / 1000
+    seconds = positive(headers.get("retry-after"))
+    if seconds is None:
         with contextlib.suppress(ValueError, TypeError):
             moment = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-            seconds = moment.timestamp() - time.time()
-    return seconds if seconds > 0 else None
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
+            seconds = max(0.0, moment.timestamp() - time.time())
+    return seconds or None
 
 
 _stopping: ContextVar[Callable[[], bool]] = ContextVar("judgekit_stopping", default=lambda: False)
