@@ -204,9 +204,6 @@ def dollars(usd: float) -> str:
     return f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.2g}"
 
 
-# --- what a run took --------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class PartUse:
     """One model or judge in this start of the run; the field names are those of timing.json. Tokens are those that the

@@ -18,7 +18,6 @@ from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
-from judgekit.calls.retries import stoppable
 from judgekit.calls.work import Answer, Work, broken, name_of, named
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor
@@ -179,8 +178,6 @@ class Caller(Closing):
             thread.join(self._grace_left())
         self._threads.clear()
 
-    # --- the consumer's side ---
-
     def _look_up(self, run: _Stream, block: list[Call]) -> Iterator[tuple[_Pending, bool]]:
         """The calls, each with whether it is new: not in the ledger, and not in flight."""
         keyed = [call_key(self.identity, run.kind, *call, self.session.namespace) for call in block]
@@ -273,27 +270,24 @@ class Caller(Closing):
             raise self._failure
         raise Interrupted("stopped; every reply so far is in the ledger: the same command goes on from there")
 
-    # --- the workers' side ---
-
     def _work(self) -> None:
-        with stoppable(self._halted):
-            while (job := self._queue.get()) is not None:
-                run, batch = job
-                try:
-                    if not run.abandoned and not self._halted():
-                        self._ask(run, batch)
-                except Interrupted:
-                    pass
-                except KeyboardInterrupt:
-                    self._failure = self._failure or Interrupted("interrupted")
-                except JudgekitError as error:
-                    self._failure = self._failure or error
-                except BaseException as error:  # such as a reply that is no JSON; the consumer must not wait for ever
-                    self._failure = self._failure or broken(f"the backend {self.name}", error)
-                finally:
-                    for pending in batch:
-                        run.in_flight.pop(pending.key, None)
-                        pending.done.set()
+        while (job := self._queue.get()) is not None:
+            run, batch = job
+            try:
+                if not run.abandoned and not self._halted():
+                    self._ask(run, batch)
+            except Interrupted:
+                pass
+            except KeyboardInterrupt:
+                self._failure = self._failure or Interrupted("interrupted")
+            except JudgekitError as error:
+                self._failure = self._failure or error
+            except BaseException as error:  # such as a reply that is no JSON; the consumer must not wait for ever
+                self._failure = self._failure or broken(f"the backend {self.name}", error)
+            finally:
+                for pending in batch:
+                    run.in_flight.pop(pending.key, None)
+                    pending.done.set()
 
     def _ask(self, run: _Stream, batch: list[_Pending]) -> None:
         """Put one batch to the backend and commit its replies."""
@@ -304,9 +298,7 @@ class Caller(Closing):
                 pending.sent = not isinstance(error, NotSent)
                 self._fail(pending, str(error))
             return
-        by_name: dict[str, Reply] = {}
-        for answer in answers:
-            by_name.setdefault(answer.name, answer.reply)
+        by_name = {answer.name: answer.reply for answer in reversed(answers)}  # the first of each name
         for pending in batch:  # what came is committed, even where something else is wrong
             if (reply := by_name.get(pending.name)) is None:
                 continue

@@ -36,9 +36,9 @@ from judgekit.calls.http_bodies import (
     parse_body,
     strict_json,
 )
-from judgekit.calls.pacing import current_turn
+from judgekit.calls.pacing import current_turn, wait
 from judgekit.calls.rate_limits import LONGEST_WAIT
-from judgekit.calls.retries import Tries, retry_after, wait
+from judgekit.calls.retries import Tries, retry_after
 from judgekit.errors import (
     AuthError,
     BackendError,

@@ -61,9 +61,6 @@ class LedgerStats:
     by_identity: dict[str, int]
 
 
-# --- the canonical form ----------------------------------------------------------------------------------------------
-
-
 def _fields(value: object) -> dict[str, Any]:
     """A noun as JSON: the fields that differ from their default, so that a new field leaves old keys as they are."""
     if not isinstance(value, Noun):
@@ -88,9 +85,6 @@ def call_key(
     """
     question = canonical([kind, request, repeat, attempt, namespace])
     return hashlib.sha256(f"{canonical(identity)}\n{question}".encode("ascii")).hexdigest(), question
-
-
-# --- the store -------------------------------------------------------------------------------------------------------
 
 
 class Ledger(Closing):
@@ -195,8 +189,6 @@ class Ledger(Closing):
         self._writer.join()
         while self._readers:
             self._readers.pop().close()
-
-    # --- SQLite ---
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)

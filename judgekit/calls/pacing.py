@@ -14,8 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from judgekit.calls.rate_limits import Pace
+from judgekit.calls.rate_limits import POLL, Pace
 from judgekit.calls.retries import TURNED_AWAY, retry_after
+from judgekit.errors import Interrupted
 
 if TYPE_CHECKING:
     from judgekit.calls.budget import Reservation
@@ -147,3 +148,12 @@ def _rough(requests: Sequence[Request]) -> float:
 
 # The turn that this thread's calls belong to; None outside a run.
 current_turn: ContextVar[Turn | None] = ContextVar("judgekit_turn", default=None)
+
+
+def wait(seconds: float) -> None:
+    """The pause between two attempts: raises Interrupted soon after this thread's turn is to stop."""
+    turn, end = current_turn.get(), time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if turn is not None and turn.stopping():
+            raise Interrupted("stopped while waiting to ask again")
+        time.sleep(min(left, POLL))

@@ -97,9 +97,6 @@ class Offline(Policy):
         raise NotInLedger(said, path=caller.session.ledger.path)
 
 
-# --- dry runs ---------------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class Asked:
     """What a stage asks at most. `calls` are first questions, `again` re-asks; `in_ledger` of both are in the ledger

@@ -86,8 +86,7 @@ class Pace:
         self._crowd = 0  # calls that were turned away since then, and had begun before
         self._episode = 0.0  # calls that began before this and are turned away after it are of one crowd
         self.engaged = False
-        if limits is not None:
-            self.tighten(width, limits)
+        self.tighten(width, limits)
 
     def tighten(self, width: int, limits: Limits | None) -> None:
         """Another part of the config asks this server too: the strictest limits hold for all of them."""

@@ -1,4 +1,4 @@
-"""Whether a call is tried again, and after how long; and the wait until then, which ends soon after a stop."""
+"""Whether a call is tried again, and after how long."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import contextlib
 import email.utils
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 
-from judgekit.calls.rate_limits import LONGEST_WAIT, POLL, positive
-from judgekit.errors import Interrupted
+from judgekit.calls.rate_limits import LONGEST_WAIT, positive
 
 TURNED_AWAY = frozenset({429, 503, 529})  # the server has more to do than it likes
 _RETRIED = frozenset({408, 409, 429})  # and everything from 500 on
@@ -72,25 +70,3 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             moment = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
             seconds = max(0.0, moment.timestamp() - time.time())
     return seconds or None
-
-
-_stopping: ContextVar[Callable[[], bool]] = ContextVar("judgekit_stopping", default=lambda: False)
-
-
-@contextlib.contextmanager
-def stoppable(stopping: Callable[[], bool]) -> Iterator[None]:
-    """In this thread, a wait between two attempts ends with Interrupted soon after `stopping()` turns true."""
-    token = _stopping.set(stopping)
-    try:
-        yield
-    finally:
-        _stopping.reset(token)
-
-
-def wait(seconds: float) -> None:
-    stopping = _stopping.get()
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if stopping():
-            raise Interrupted("stopped while waiting to ask again")
-        time.sleep(min(left, POLL))
