@@ -209,7 +209,8 @@ class Http(Closing):
             end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
             seconds = max(0.01, min(self.deadline, end - time.monotonic()))
             try:
-                status, headers, raw = self._attempt(target, data, content_type, into, seconds, closed)
+                request = self._request(target, data, content_type)
+                status, headers, raw = self._attempt(request, into, seconds, closed)
             except CallError:  # an answer that cannot be taken
                 if turn is not None:
                     turn.may_be_billed()
@@ -238,24 +239,22 @@ class Http(Closing):
                 turn.leave()  # the wait leaves room for others
             wait(pause)
 
+    def _request(self, target: bytes, data: Sequence[bytes | Path] | None, content_type: str) -> httpcore.Request:
+        import httpcore
+
+        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
+        if data is None:
+            return httpcore.Request(b"GET", url, headers=self._headers)
+        length = b"%d" % sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in data)
+        headers = [*self._headers, (b"Content-Type", content_type.encode("ascii")), (b"Content-Length", length)]
+        return httpcore.Request(b"POST", url, headers=headers, content=chunks(data))
+
     def _attempt(
-        self,
-        target: bytes,
-        data: Sequence[bytes | Path] | None,
-        content_type: str,
-        into: BinaryIO | None,
-        seconds: float,
-        closed: int,
+        self, request: httpcore.Request, into: BinaryIO | None, seconds: float, closed: int
     ) -> tuple[int, dict[str, str], bytes]:
         """One request and its whole response: (status, headers, body). `closed`: as it was when the call began."""
         import httpcore
 
-        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
-        request = httpcore.Request(b"GET", url, headers=self._headers)
-        if data is not None:
-            length = b"%d" % sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in data)
-            headers = [*self._headers, (b"Content-Type", content_type.encode("ascii")), (b"Content-Length", length)]
-            request = httpcore.Request(b"POST", url, headers=headers, content=chunks(data))
         channel = self._idle.pop() if self._idle else self._channel()
         channel.clock.start(seconds)
         self._busy.add(channel)
@@ -289,8 +288,8 @@ class Http(Closing):
                 self._close_idle()
 
     def _body(self, response: httpcore.Response, headers: Mapping[str, str], into: BinaryIO | None) -> bytes:
-        encoding = headers.get("content-encoding", "identity")
-        if encoding.lower() not in {"identity", ""}:
+        encoding = headers.get("content-encoding", "")
+        if encoding.lower() not in ("identity", ""):
             raise CallError(one_line(f"{self.base_url}: a {encoding} body, although none was asked for; refused"))
         body = io.BytesIO() if into is None else into
         body.seek(0)

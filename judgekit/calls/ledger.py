@@ -113,12 +113,9 @@ class Ledger(Closing):
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
         self._writer.start()
 
-    def get(self, key: str, request_json: str) -> Reply | None:
-        """The committed reply to a call, or None. The stored request must be the one asked for."""
-        return self.find({key: request_json}).get(key)
-
     def find(self, calls: Mapping[str, str]) -> dict[str, Reply]:
-        """The committed replies among many calls (key → canonical request JSON), by key, in one read."""
+        """The committed replies among many calls (key → canonical request JSON), by key, in one read. The stored
+        request must be the one asked for."""
         sql = "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))"
         rows = self._read(sql, (json.dumps(list(calls)),))
         for key, request_json, _ in rows:

@@ -62,15 +62,9 @@ class Session(Closing):
         """
         if identity is None:
             identity = self.policy.identities({label: backend}, self.ledger)[label]
-        caller = Caller(
-            self,
-            label,
-            backend,
-            identity=identity,
-            limits=config.limits if config is not None else None,
-            price=price if price is not None or config is None else config.price,
-            budget=self.budget if budgeted else None,
-        )
+        limits, own = (config.limits, config.price) if config is not None else (None, None)
+        budget = self.budget if budgeted else None
+        caller = Caller(self, label, backend, identity=identity, limits=limits, price=price or own, budget=budget)
         self.callers.append(caller)
         return caller
 
