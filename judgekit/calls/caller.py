@@ -18,7 +18,7 @@ from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
-from judgekit.calls.work import Answer, Work, broken, name_of, named
+from judgekit.calls.work import Answer, Work, name_of, named
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
@@ -274,17 +274,16 @@ class Caller(Closing):
         while (job := self._queue.get()) is not None:
             run, batch = job
             try:
-                if not run.abandoned and not self._halted():
-                    self._ask(run, batch)
+                with named(f"the backend {self.name}"):  # such as a reply that is no JSON
+                    if not run.abandoned and not self._halted():
+                        self._ask(run, batch)
             except Interrupted:
                 pass
             except KeyboardInterrupt:
                 self._failure = self._failure or Interrupted("interrupted")
             except JudgekitError as error:
                 self._failure = self._failure or error
-            except BaseException as error:  # such as a reply that is no JSON; the consumer must not wait for ever
-                self._failure = self._failure or broken(f"the backend {self.name}", error)
-            finally:
+            finally:  # the consumer must not wait for ever
                 for pending in batch:
                     run.in_flight.pop(pending.key, None)
                     pending.done.set()

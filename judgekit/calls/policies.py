@@ -1,12 +1,4 @@
-"""Policies of a session: whether a call that the ledger cannot answer is sent, and what becomes of it where it is not.
-
-`Live` sends it. `Offline` asks nobody: the first such call ends the session. `DryRun` counts what a run would ask, what
-the ledger has of that, and the most that it can take. The steps are the run's own, so whatever asks is counted:
-metrics, panels, control arms, re-asks. A reply that is in the ledger is the reply; another is stood in for by a text
-that nothing can be read from, so that every re-ask is counted. A system's response that does not exist yet is taken to
-have four characters a token, and a judge's prompt with it in is bounded by its bytes like any other: that is four
-tokens of the judge for each that the system may write.
-"""
+"""Policies of a session: whether a call that the ledger cannot answer is sent, and what becomes of it if not."""
 
 from __future__ import annotations
 
@@ -66,7 +58,8 @@ class Live(Policy):
 
 
 class Offline(Policy):
-    """Nobody is asked. What only a server can tell of a backend's identity is taken from its latest reply.
+    """Nobody is asked: the first call that the ledger cannot answer ends the session. What only a server can tell of a
+    backend's identity is taken from its latest reply.
 
     Stored responses are looked up in their files as ever: to look an answer up is no call.
     """
@@ -165,8 +158,15 @@ class Tally:
 
 
 class DryRun(Policy):
-    """The policy of a dry run: no call is made. `untrained`: the parts on checkpoints that are still to be trained,
-    which have no identity yet."""
+    """No call is made: what a run would ask is counted, what the ledger has of that, and the most that it can take.
+
+    The steps are the run's own, so whatever asks is counted: metrics, panels, control arms, re-asks. A reply that is in
+    the ledger is the reply; another is stood in for by a text that nothing can be read from, so that every re-ask is
+    counted. A system's response that does not exist yet is taken to have four characters a token: as a judge's prompt
+    is bounded by its bytes, that is four tokens of the judge for each that the system may write.
+
+    `untrained`: the parts on checkpoints that are still to be trained, which have no identity yet.
+    """
 
     def __init__(self, tally: Tally, untrained: Collection[str] = ()) -> None:
         self.tally = tally

@@ -33,7 +33,9 @@ class Tries:
         """`patient`: an answer that says when to come back is no failure yet; nor is a 429 that does not say it, where
         the server is `busy` with others: it lets calls in, and this one came at a bad moment."""
         asked = retry_after(headers)
-        if not _may_retry(status, headers) or (asked is not None and asked > LONGEST_WAIT):
+        wish = headers.get("x-should-retry", "").lower()
+        wanted = wish == "true" if wish in ("true", "false") else status in _RETRIED or status >= 500
+        if not wanted or (asked is not None and asked > LONGEST_WAIT):
             return None
         sent_back = busy and status == 429 if asked is None else patient and status in TURNED_AWAY
         if sent_back and self._sent_back < _PATIENCE:
@@ -46,13 +48,6 @@ class Tries:
         if self._failures > self._retries:
             return None
         return backoff(self._failures - 1) if asked is None else asked
-
-
-def _may_retry(status: int, headers: Mapping[str, str]) -> bool:
-    wish = headers.get("x-should-retry", "").lower()
-    if wish in ("true", "false"):
-        return wish == "true"
-    return status in _RETRIED or status >= 500
 
 
 def backoff(attempt: int) -> float:

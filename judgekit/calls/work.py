@@ -80,21 +80,14 @@ def name_of(part: object) -> str:
 
 @contextmanager
 def named(who: str) -> Iterator[None]:
-    """In the block, what a plugin should not have raised becomes a PluginError with its name."""
+    """In the block, what a plugin should not have raised becomes a PluginError with its name and the place."""
     try:
         yield
     except (JudgekitError, KeyboardInterrupt):
         raise
     except BaseException as error:  # sys.exit, too
-        raise broken(who, error) from error
-
-
-def broken(who: str, error: BaseException) -> PluginError:
-    """What an error says that a plugin should not have raised, with the place in its code."""
-    if not isinstance(error, Exception) and plugin_of(error):
-        return exit_of(error)
-    places = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""
-    said = PluginError(f"{who} raised {type(error).__name__}: {one_line(str(error))}{place}")
-    said.__cause__ = error
-    return said
+        if not isinstance(error, Exception) and plugin_of(error):
+            raise exit_of(error) from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise PluginError(f"{who} raised {type(error).__name__}: {one_line(str(error))} ({where})") from error

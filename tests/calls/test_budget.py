@@ -99,18 +99,15 @@ def test_a_stop_ends_the_wait_for_room(ledger):
         assert time.monotonic() - start < 1.5
 
 
-class Chat(judgekit.Backend):
-    def __init__(self, url, retries):
-        super().__init__()
-        self.http = judgekit.Http(url, retries=retries)
+def chat(url, retries):
+    client = judgekit.Http(url, retries=retries)
 
-    def generate(self, requests):
-        return [self.read(self.http.post("chat", {"q": request.prompt}).body) for request in requests]
-
-    def read(self, body):
-        if "error" in body:
+    def answer(prompt):
+        if "error" in client.post("chat", {"q": prompt}).body:
             raise CallError("an error under 200")
-        return Reply(text="1", usage=Usage(prompt_tokens=10, completion_tokens=2))
+        return Reply(text="1", usage=TOLD)
+
+    return Answering(answer)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +128,14 @@ def test_every_attempt_is_a_call_and_what_may_be_billed_counts(ledger, faults, c
 
     budget = Budget(BudgetConfig(calls=100, tokens=100_000))
     with FaultServer(handler) as server:
-        run(Chat(server.url, retries=4), ledger, budget, count=1)
+        run(chat(server.url, retries=4), ledger, budget, count=1)
         assert len(server.requests) == calls
     assert (budget.spent.calls, budget.spent.tokens) == (calls, tokens)
 
 
 def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger):
     with FaultServer(lambda connection, *_: connection.sendall(http(500, "{}", retry_after_ms="5"))) as server:
-        (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
+        (reply,) = run(chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
         assert len(server.requests) == 3
     assert reply.detail == "not sent again: the budget has no room for another attempt"
 
@@ -182,25 +179,19 @@ def test_money_in_words():
     assert {usd: dollars(usd) for usd in amounts} == amounts
 
 
-class Erratic(judgekit.Backend):
-    """Takes any of what it may, at any speed, and fails now and then; keeps what it really took."""
+def erratic(draw, taken):
+    """Takes any of what it may, at any speed, and fails now and then; `taken`: what it really took."""
 
-    def __init__(self, draw):
-        super().__init__()
-        self.draw, self.lock = draw, threading.Lock()
-        self.calls = self.tokens = 0
-
-    def generate(self, requests):
-        with self.lock:
-            self.calls += 1
-            fate, part, share = self.draw.random(), self.draw.random(), self.draw.random()
+    def answer(prompt):
+        fate, part, share = (draw.random() for _ in range(3))
         time.sleep(part / 500)
         if fate < 0.1:
             raise CallError("lost on the way")
         usage = Usage(prompt_tokens=int(share * 148), completion_tokens=int(share * 10))
-        with self.lock:
-            self.tokens += usage.prompt_tokens + usage.completion_tokens
-        return [Reply(text="1", usage=None if fate < 0.2 else usage)]
+        taken.append(usage.prompt_tokens + usage.completion_tokens)
+        return Reply(text="1", usage=None if fate < 0.2 else usage)
+
+    return Answering(answer)
 
 
 @settings(max_examples=25, deadline=None)
@@ -213,18 +204,19 @@ class Erratic(judgekit.Backend):
 )
 def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(tmp_path_factory, seed, jobs, calls, tokens, usd):
     spec = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
-    budget, backend = Budget(spec), Erratic(random.Random(seed))
+    budget, taken = Budget(spec), []
+    backend = erratic(random.Random(seed), taken)
     with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:
         replies = run(backend, ledger, budget, count=40, jobs=jobs)
     assert len(replies) == 40
     spent = budget.spent
-    assert spent.calls == backend.calls
+    assert spent.calls == len(backend.asked)
     if tokens is not None or usd is not None:
-        assert spent.tokens >= backend.tokens, "what was not told counts at its most"
+        assert spent.tokens >= sum(taken), "what was not told counts at its most"
     assert calls is None or spent.calls <= calls
     assert tokens is None or spent.tokens <= tokens
     assert usd is None or spent.usd <= usd
     assert (budget._reserved, budget._open) == (Cost(), 0)
     assert all("not sent" in reply.detail or "lost" in reply.detail for reply in replies if reply.status == "error")
     if calls is None and tokens is None and usd is None:
-        assert backend.calls == 40
+        assert len(backend.asked) == 40

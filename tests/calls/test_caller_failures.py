@@ -230,10 +230,6 @@ def test_callers_of_one_run_share_the_grace_period(ledger):
 
 
 def test_a_stop_during_a_wait_for_a_retry_ends_at_once(ledger):
-    class Over(judgekit.Backend):
-        def generate(self, requests):
-            return [Reply(text=client.post("chat", {}).body)]
-
     stop = threading.Event()
 
     def handler(connection, request, before):
@@ -241,7 +237,8 @@ def test_a_stop_during_a_wait_for_a_retry_ends_at_once(ledger):
         threading.Timer(0.1, stop.set).start()
 
     with FaultServer(handler) as server, judgekit.Http(server.url) as client:
-        with LoneCaller(Over(), ledger, concurrency=1, stop=stop) as caller:
+        over = Answering(lambda _: Reply(text=client.post("chat", {}).body))
+        with LoneCaller(over, ledger, concurrency=1, stop=stop) as caller:
             start = time.monotonic()
             with pytest.raises(Interrupted):
                 list(caller.calls("generate", items(range(3))))

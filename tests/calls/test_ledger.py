@@ -44,12 +44,6 @@ def test_neither_an_error_nor_nan_is_stored_as_an_answer(ledger):
     assert (ledger.stats().entries, ledger.stats().errors) == (0, 2)
 
 
-def test_another_request_under_the_same_key_is_an_error(ledger):
-    ledger.put("k", "[1]", IDENTITY, Reply(text="85"))
-    with pytest.raises(StorageError, match="another request"):
-        ledger.find({"k": "[2]"})
-
-
 def test_the_first_reply_stays_and_only_an_incomplete_one_gives_way_when_told(ledger):
     cut, whole = Reply(text="cu", status="truncated"), Reply(text="whole")
     for reply, replace, kept in ((cut, False, cut), (whole, False, cut), (whole, True, whole), (cut, True, whole)):

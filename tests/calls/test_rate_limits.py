@@ -26,17 +26,14 @@ def mice(count, start=0):
     return items((f"mouse {number}" for number in range(start, start + count)), max_new_tokens=4)
 
 
-class Chat(judgekit.Backend):
-    def __init__(self, url, key=None, **options):
-        super().__init__()
-        self.http = judgekit.Http(url, key=key, **options)
+def chat(url, key=None, **options):
+    client = judgekit.Http(url, key=key, **options)
 
-    def generate(self, requests):
-        bodies = [{"model": "m", "messages": [{"role": "user", "content": one.prompt}]} for one in requests]
-        return [Reply(text=str(self.http.post("chat/completions", body).body)) for body in bodies]
+    def answer(prompt):
+        body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+        return Reply(text=str(client.post("chat/completions", body).body))
 
-    def close(self):
-        self.http.close()
+    return Answering(answer)
 
 
 def run(backend, ledger, count, **options):
@@ -89,7 +86,7 @@ def test_parts_that_ask_one_server_with_one_key_share_the_strictest_limits(ledge
     with FaultServer(handler) as server, contextlib.ExitStack() as stack:
         callers = []
         for limits in (Limits(requests_per_minute=1200), Limits(requests_per_minute=600), None):
-            backend = Chat(server.url, KEY)
+            backend = chat(server.url, KEY)
             caller = LoneCaller(backend, ledger, concurrency=4, identity=len(callers), limits=limits, paces=paces)
             callers.append(stack.enter_context(caller))
         for caller in callers:  # each has met the server
@@ -116,7 +113,7 @@ def test_a_retry_after_holds_back_everyone(ledger):
             connection.sendall(http(200, "1"))
 
     with FaultServer(handler) as server:
-        replies = run(Chat(server.url), ledger, 60)
+        replies = run(chat(server.url), ledger, 60)
     assert {reply.status for reply in replies} == {"complete"}
     assert len(arrivals) == 61
     early = [moment - said[0] for moment in arrivals if 0.5 < moment - said[0] < 0.99]
@@ -131,7 +128,7 @@ def test_a_long_pause_is_told(ledger):
         connection.sendall(http(429, "{}", retry_after="4") if before == 0 else http(200, "1"))
 
     with FaultServer(handler) as server:
-        run(Chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
+        run(chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
     assert told[0] == "waiting: the server asks to be left alone for 4 s"
     assert told[1:] in ([], ["waiting: going on"])
 
@@ -144,7 +141,7 @@ def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledge
             connection.sendall(http(429, "{}", retry_after_ms="5") if before < away else http(200, "1"))
 
         with FaultServer(handler) as server:
-            backend = Chat(server.url, retries=1)
+            backend = chat(server.url, retries=1)
             (reply,) = run(backend, ledger, 1, identity=away)
             assert (reply.status, len(server.requests)) == (status, requests)
     assert "answered 429" in reply.detail
@@ -153,7 +150,7 @@ def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledge
 def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger):
     with FaultServer(lambda connection, *_: connection.sendall(http(429, "{}", retry_after="3600"))) as server:
         start = time.monotonic()
-        with LoneCaller(Chat(server.url), ledger, concurrency=4) as caller:
+        with LoneCaller(chat(server.url), ledger, concurrency=4) as caller:
             replies = list(caller.calls("generate", mice(100)))
             assert caller.counts.unsent >= 96
             assert caller.counts.asked <= 4
@@ -168,7 +165,7 @@ def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger):
 def test_calls_under_way_back_off_and_come_back(ledger):
     """A server for four at once: it is found out, most of its room is used, and no call fails."""
     with RoughServer(slots=4, delay=0.05, after="none") as server:
-        with LoneCaller(Chat(server.url), ledger, concurrency=16) as caller:
+        with LoneCaller(chat(server.url), ledger, concurrency=16) as caller:
             replies = list(caller.calls("generate", mice(200)))
             assert caller._lane.pace._width < 16
         account = server.account()

@@ -116,11 +116,9 @@ def test_a_storm_of_429_loses_nothing_sends_nothing_early_and_uses_four_fifths_o
 
 PERMANENT = [
     (401, {"error": {"message": "Incorrect API key"}}, "was refused"),
-    (403, {"error": {"message": "not your project"}}, "was refused"),
     (404, {"error": {"message": "The model `loopback` does not exist", "code": "model_not_found"}}, "has no model"),
     (404, {"detail": "Not Found"}, "offers no chat completions"),
     (429, {"error": {"message": "You exceeded", "type": "insufficient_quota"}}, "out of credit"),
-    (402, {"error": {"message": "Insufficient Balance"}}, "out of credit"),
 ]
 
 
