@@ -129,8 +129,8 @@ def test_a_long_pause_is_told(ledger):
 
     with FaultServer(handler) as server:
         run(chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
-    assert told[0] == "waiting: the server asks to be left alone for 4 s"
-    assert told[1:] in ([], ["waiting: going on"])
+    assert told[0] == "models.lone, waiting: the server asks to be left alone for 4 s"
+    assert told[1:] in ([], ["models.lone, waiting: going on"])
 
 
 def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledger):
