@@ -24,7 +24,7 @@ from judgekit.records import Reply, Request, Sampling, Usage
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.calls.caller import Caller
+    from judgekit.calls.caller import Caller, Used
     from judgekit.config.blocks import BudgetConfig, Price, RunConfig
 
 _PER_PROMPT, _PER_MESSAGE = 128, 16  # tokens: a system prompt of the template's own, the marks around each turn
@@ -49,9 +49,6 @@ class Cost:
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.calls - other.calls, self.tokens - other.tokens, self.pico - other.pico)
 
-    def __mul__(self, times: int) -> Cost:
-        return Cost(self.calls * times, self.tokens * times, self.pico * times)
-
 
 def most_tokens(request: Request) -> Usage | None:
     """The most tokens that a request can take; None where nothing bounds the reply."""
@@ -70,7 +67,7 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def cost_of(usage: Usage, price: Price | None) -> Cost:
+def cost_of(usage: Usage | Used, price: Price | None) -> Cost:
     """The tokens, and the money if the price is known."""
     pico = 0
     if price is not None:  # USD a million tokens are microdollars a token
@@ -89,10 +86,6 @@ class Budget:
         self._reserved = Cost()
         self._open = 0  # reservations that are not settled yet
         self._changed = threading.Condition()
-
-    @property
-    def bounds_tokens(self) -> bool:
-        return self.config.tokens is not None or self.config.usd is not None
 
     def reserve(self, requests: Sequence[Request], price: Price | None, stopping: Callable[[], bool]) -> Reservation:
         """Set aside the most that the requests can cost, waiting for others to be settled where that may help.
@@ -141,7 +134,7 @@ class Budget:
         return [words for cap, words in caps if cap is not None]
 
     def _most(self, request: Request, price: Price | None) -> Cost:
-        if not self.bounds_tokens:
+        if self.config.tokens is None and self.config.usd is None:
             return Cost(calls=1)
         usage = most_tokens(request)
         if usage is None and self.config.tokens is None and price is not None and price.output == 0:
@@ -164,20 +157,20 @@ class Budget:
         return None
 
 
+@dataclass
 class Reservation:
-    """What was set aside for one batch. The transport tells it of attempts; see pacing.Account."""
+    """What was set aside for one batch of so many requests, the dearest of which can cost `each`."""
 
-    def __init__(self, budget: Budget, price: Price | None, reserved: Cost, each: Cost, requests: int) -> None:
-        self._budget = budget
-        self._price = price
-        self._reserved = reserved
-        self._each = each  # the dearest request of the batch
-        self._requests = requests
-        self._sent = 0
-        self._billed = 0  # attempts that the server may have worked on
+    _budget: Budget
+    _price: Price | None
+    _reserved: Cost
+    _each: Cost
+    _requests: int
+    _sent: int = 0
+    _billed: int = 0
 
     def send(self) -> None:
-        """Raises NotSent where another attempt is not in the budget."""
+        """Called before every attempt. Raises NotSent where an attempt more is not in the budget."""
         if self._sent >= self._requests:
             extra = self._each if self._billed >= self._requests else Cost(calls=1)
             if not self._budget.more(extra):
@@ -186,22 +179,22 @@ class Reservation:
         self._sent += 1
 
     def may_be_billed(self) -> None:
+        """Called after an attempt that the server may have worked on, whether an answer came or not."""
         self._billed += 1
 
     def settle(self, replies: Sequence[Reply]) -> None:
         """End with the replies that came, those with status `error` included; with none, where none came."""
         answered = [reply for reply in replies if reply.status != "error"]
-        untold = sum(reply.usage is None for reply in answered) + self._in_vain(len(answered))
-        spent = sum((cost_of(reply.usage, self._price) for reply in answered if reply.usage is not None), Cost())
-        spent += Cost(0, self._each.tokens, self._each.pico) * untold
-        self._budget.settle(self._reserved, spent + Cost(calls=max(self._sent, self._requests)))
-
-    def _in_vain(self, answered: int) -> int:
-        """Requests that may have been billed without an answer to show for it."""
-        failed = self._requests - answered
+        told = [cost_of(reply.usage, self._price) for reply in answered if reply.usage is not None]
+        in_vain = 0  # requests that may have been billed without an answer to show for it
         if self._requests == 1 and self._sent:
-            return max(0, self._billed - answered)
-        return failed if self._billed or not self._sent else 0  # without the transport, nobody knows
+            in_vain = max(0, self._billed - len(answered))
+        elif self._billed or not self._sent:  # without the transport, nobody knows
+            in_vain = self._requests - len(answered)
+        untold = len(answered) - len(told) + in_vain
+        attempts = max(self._sent, self._requests)
+        most = Cost(attempts, self._each.tokens * untold, self._each.pico * untold)
+        self._budget.settle(self._reserved, sum(told, most))
 
 
 def dollars(usd: float) -> str:
@@ -209,9 +202,6 @@ def dollars(usd: float) -> str:
     if usd >= 1 or usd == 0:
         return f"${usd:,.2f}"
     return f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.2g}"
-
-
-# --- what a run took --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -233,12 +223,12 @@ class PartUse:
 @dataclass(frozen=True)
 class RunUse:
     """The parts by their place in the config; and what the budget says of them: `stopped` is why it ended the run, ""
-    where it did not."""
+    where it did not; `said` is what was spent of each cap, in words."""
 
     parts: Mapping[str, PartUse]
     stopped: str = ""
     spent: dict[str, JsonValue] = field(default_factory=dict)
-    said: tuple[str, ...] = ()  # spent of each cap, in words
+    said: Sequence[str] = ()
 
     @property
     def unsent(self) -> int:
@@ -261,22 +251,21 @@ def run_use(config: RunConfig, callers: Mapping[str, Caller], budget: Budget | N
         "caps": caps.model_dump(exclude_none=True),
         "spent": {"calls": spent.calls, "tokens": spent.tokens, **money},
     }
-    return RunUse(parts, budget.stopped, tree, tuple(budget.described()))
+    return RunUse(parts, budget.stopped, tree, budget.described())
 
 
 def _part_use(config: RunConfig, label: str, caller: Caller) -> PartUse:
     kind, _, name = label.partition(".")
     part = config.models[name] if kind == "models" else config.judges[name]
     used, counts = caller.used, caller.counts
-    taken = Usage(prompt_tokens=used.prompt_tokens, completion_tokens=used.completion_tokens)
     return PartUse(
-        backend=part.backend,
-        model=str(part.options.get("model") or part.backend),
-        calls=counts.asked,
-        from_ledger=counts.from_ledger,
-        not_sent=counts.unsent,
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        replies_without_usage=used.untold,
-        usd=cost_of(taken, caller.price).usd if caller.price is not None else None,
+        part.backend,
+        str(part.options.get("model") or part.backend),
+        counts.asked,
+        counts.from_ledger,
+        counts.unsent,
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.untold,
+        cost_of(used, caller.price).usd if caller.price is not None else None,
     )

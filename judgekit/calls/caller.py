@@ -8,17 +8,17 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
 from judgekit.calls.ledger import Kind, call_key, canonical
 from judgekit.calls.pacing import Lane
-from judgekit.calls.retries import stoppable
-from judgekit.calls.work import Answer, Closing, Work, broken, name_of
+from judgekit.calls.work import Answer, Work, name_of, named
 from judgekit.config.blocks import Limits, Price
 from judgekit.contracts import Backend, Executor
 from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, PluginError
@@ -58,41 +58,37 @@ class Used:
     untold: int = 0
 
     def count(self, usage: Usage | None) -> None:
-        if usage is None:
-            self.untold += 1
-            return
-        self.prompt_tokens += usage.prompt_tokens
-        self.completion_tokens += usage.completion_tokens
+        self.untold += usage is None
+        self.prompt_tokens += usage.prompt_tokens if usage else 0
+        self.completion_tokens += usage.completion_tokens if usage else 0
 
 
+@dataclass(slots=True, eq=False)
 class _Pending:
-    """One call on its way. `done` is released when `reply` is there, or when none will come.
+    """One call on its way. `done` is set when `reply` is there, or when none will come.
 
     `name` tells the call from all others: its key, or, where a stored reply is to be replaced, a hash of both.
     """
 
-    __slots__ = ("call", "done", "key", "name", "replace", "reply", "request_json", "sent")
-
-    def __init__(self, call: Call, key: str, request_json: str, reply: Reply | None, replace: bool) -> None:
-        self.call = call
-        self.key = self.name = key
-        self.request_json = request_json
-        self.reply = reply
-        self.replace = replace
-        self.sent = False
-        self.done = threading.Lock()
-        self.done.acquire()
+    call: Call
+    key: str
+    request_json: str
+    name: str
+    reply: Reply | None = None
+    sent: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(eq=False)
 class _Stream:
     """One pass of `calls`: what it sends, and whether anyone still wants it."""
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.in_flight: dict[str, _Pending] = {}
-        self.abandoned = False
+    kind: Kind
+    in_flight: dict[str, _Pending] = field(default_factory=dict)
+    abandoned: bool = False
 
 
+@dataclass(eq=False, repr=False)
 class Caller(Closing):
     """What puts a session's requests to one backend, at most its `jobs` at a time (fewer if the backend says so).
 
@@ -109,34 +105,27 @@ class Caller(Closing):
 
     grace = 4.0  # seconds that calls in flight get after an interrupt, so that all is over within 5
 
-    def __init__(
-        self,
-        session: Session,
-        label: str,
-        backend: Backend,
-        *,
-        identity: JsonValue,
-        limits: Limits | None = None,
-        price: Price | None = None,
-        budget: Budget | None = None,
-    ) -> None:
-        self.session = session
-        self.label = label
-        self.backend = backend
-        self.price = price
-        self.budget = budget
+    session: Session
+    label: str
+    backend: Backend
+    _: KW_ONLY
+    identity: JsonValue
+    limits: Limits | None = None
+    price: Price | None = None
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
         self.counts = Counts()
         self.used = Used()
-        self.name = name_of(backend)
-        self.identity = identity
-        most = [session.jobs, backend.max_concurrency, limits.concurrency if limits is not None else None]
+        self.name = name_of(self.backend)
+        most = [self.session.jobs, self.backend.max_concurrency, self.limits.concurrency if self.limits else None]
         self._width = max(1, min(width for width in most if width is not None))
-        self._lane = Lane(session.paces, self._width, limits if backend.limited else None)
-        self._sends = session.policy.sends(backend)
-        self.batch = self._batch = backend.max_batch
-        if self._batch < 1:
-            raise PluginError(f"the backend {self.name} has a max_batch of {self._batch}")
-        self._block = self._width * self._batch  # items looked up in one read of the ledger
+        self._lane = Lane(self.session.paces, self._width, self.limits if self.backend.limited else None)
+        self._sends = self.session.policy.sends(self.backend)
+        self.batch = self.backend.max_batch
+        if self.batch < 1:
+            raise PluginError(f"the backend {self.name} has a max_batch of {self.batch}")
+        self._block = self._width * self.batch  # items looked up in one read of the ledger
         self._window = max(self._block, min(8 * self._block, _LOOK_AHEAD))  # bounds the memory
         self._retried: set[str] = set()
         self._failure: JudgekitError | None = None  # the circuit is open: no call can succeed
@@ -167,17 +156,14 @@ class Caller(Closing):
                         waiting.append((pending, new))
                         if new:
                             batch.append(pending)
-                        if len(batch) == self._batch:
+                        if len(batch) == self.batch:
                             self._send(run, batch)
                             batch = []
-                if exhausted and batch:
+                if batch and (exhausted or waiting[0][0] is batch[0]):  # or the window is full: it will not fill up
                     self._send(run, batch)
                     batch = []
                 if not waiting:
                     return
-                if batch and waiting[0][0] is batch[0]:  # the window is full: this batch will not fill up
-                    self._send(run, batch)
-                    batch = []
                 pending, new = waiting.popleft()
                 yield self._hand_out(run, pending, new)
         finally:
@@ -192,8 +178,6 @@ class Caller(Closing):
             thread.join(self._grace_left())
         self._threads.clear()
 
-    # --- the consumer's side ---
-
     def _look_up(self, run: _Stream, block: list[Call]) -> Iterator[tuple[_Pending, bool]]:
         """The calls, each with whether it is new: not in the ledger, and not in flight."""
         keyed = [call_key(self.identity, run.kind, *call, self.session.namespace) for call in block]
@@ -204,27 +188,26 @@ class Caller(Closing):
             if key in known:
                 yield known[key], False
                 continue
-            reply = stored.get(key)
-            again = reply is not None and reply.status != "complete" and self.session.retry_failed
-            again = again and key not in self._retried
-            pending = known[key] = _Pending(call, key, request_json, None if again else reply, again)
-            if again:
+            reply, name = stored.get(key), key
+            retried = self.session.retry_failed and key not in self._retried
+            if retried and reply is not None and reply.status != "complete":
                 self._retried.add(key)
-                pending.name = hashlib.sha256(f"{key}{canonical(reply)}".encode("ascii")).hexdigest()
+                name = hashlib.sha256(f"{key}{canonical(reply)}".encode("ascii")).hexdigest()
                 reply = None
+            pending = known[key] = _Pending(call, key, request_json, name, reply)
             if reply is None:
                 run.in_flight[key] = pending
             else:
-                pending.done.release()
+                pending.done.set()
             yield pending, reply is None
 
     def _send(self, run: _Stream, batch: list[_Pending]) -> None:
         if not self._sends:
             return  # the policy answers, as each reply is handed out
         if len(self._threads) < self._width:
-            thread = threading.Thread(target=self._work, name=f"judgekit-call-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            name = f"judgekit-call-{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
         for pending in batch:
             pending.sent = True
         self._queue.put((run, batch))
@@ -233,11 +216,10 @@ class Caller(Closing):
         """Wait for the call's reply and count it."""
         if not self._sends:
             self._settle_by_policy(run, pending)
-        while not self._halted() and not pending.done.acquire(timeout=_POLL):
+        while not self._halted() and not pending.done.wait(_POLL):
             self._tell_of_a_pause()
         if self._halted() or pending.reply is None:
             self._give_up(run)
-        pending.done.release()  # the same call may be waited for once more
         assert pending.reply is not None
         failed = pending.reply.status == "error"
         self.counts.asked += new and pending.sent
@@ -250,11 +232,9 @@ class Caller(Closing):
         return pending.reply
 
     def _settle_by_policy(self, run: _Stream, pending: _Pending) -> None:
-        policy, stored = self.session.policy, pending.reply
-        pending.reply = policy.answer(self, run.kind, pending.call, pending.key, stored)
-        if stored is None:
-            run.in_flight.pop(pending.key, None)
-            pending.done.release()
+        pending.reply = self.session.policy.answer(self, run.kind, pending.call, pending.key, pending.reply)
+        run.in_flight.pop(pending.key, None)
+        pending.done.set()
 
     def _tell_of_a_pause(self) -> None:
         """Nothing moves for a while, and the user may wonder."""
@@ -273,47 +253,40 @@ class Caller(Closing):
 
     def _grace_left(self) -> float:
         """Seconds; the clock starts with the first question by any caller of the run."""
-        if self.session.paces.grace_end is None:
-            self.session.paces.grace_end = time.monotonic() + self.grace
-        return max(0.0, self.session.paces.grace_end - time.monotonic())
-
-    def _settled(self, pending: _Pending) -> bool:
-        """Wait for the call's end; after a stop, only for what is left of the grace period."""
-        while not pending.done.acquire(timeout=_POLL):
-            if self.session.stop.is_set() and self._grace_left() == 0:
-                return False
-        return True
+        paces = self.session.paces
+        if paces.grace_end is None:
+            paces.grace_end = time.monotonic() + self.grace
+        return max(0.0, paces.grace_end - time.monotonic())
 
     def _give_up(self, run: _Stream) -> None:
-        """Let the calls in flight be committed, then raise what stopped us."""
+        """Let the calls in flight be committed (after a stop, in what is left of the grace period); then raise what
+        stopped us."""
         run.abandoned = True  # what no worker has begun is dropped
         sent = [pending for pending in list(run.in_flight.values()) if pending.sent]  # a copy: workers take calls out
-        all(self._settled(pending) for pending in sent)  # ends at the first for which there is no time left
+        while sent and not (self.session.stop.is_set() and self._grace_left() == 0):
+            if sent[-1].done.wait(_POLL):
+                sent.pop()
         if self._failure is not None:
             raise self._failure
         raise Interrupted("stopped; every reply so far is in the ledger: the same command goes on from there")
 
-    # --- the workers' side ---
-
     def _work(self) -> None:
-        with stoppable(self._halted):
-            while (job := self._queue.get()) is not None:
-                run, batch = job
-                try:
+        while (job := self._queue.get()) is not None:
+            run, batch = job
+            try:
+                with named(f"the backend {self.name}"):  # such as a reply that is no JSON
                     if not run.abandoned and not self._halted():
                         self._ask(run, batch)
-                except Interrupted:
-                    pass
-                except KeyboardInterrupt:
-                    self._failure = self._failure or Interrupted("interrupted")
-                except JudgekitError as error:
-                    self._failure = self._failure or error
-                except BaseException as error:  # such as a reply that is no JSON; the consumer must not wait for ever
-                    self._failure = self._failure or broken(f"the backend {self.name}", error)
-                finally:
-                    for pending in batch:
-                        run.in_flight.pop(pending.key, None)
-                        pending.done.release()
+            except Interrupted:
+                pass
+            except KeyboardInterrupt:
+                self._failure = self._failure or Interrupted("interrupted")
+            except JudgekitError as error:
+                self._failure = self._failure or error
+            finally:  # the consumer must not wait for ever
+                for pending in batch:
+                    run.in_flight.pop(pending.key, None)
+                    pending.done.set()
 
     def _ask(self, run: _Stream, batch: list[_Pending]) -> None:
         """Put one batch to the backend and commit its replies."""
@@ -324,18 +297,15 @@ class Caller(Closing):
                 pending.sent = not isinstance(error, NotSent)
                 self._fail(pending, str(error))
             return
-        by_name: dict[str, Reply] = {}
-        for answer in answers:
-            by_name.setdefault(answer.name, answer.reply)
+        by_name = {answer.name: answer.reply for answer in reversed(answers)}  # the first of each name
         for pending in batch:  # what came is committed, even where something else is wrong
             if (reply := by_name.get(pending.name)) is None:
                 continue
             if reply.status == "error":
                 self._fail(pending, reply.detail)
             else:
-                pending.reply = self.session.ledger.put(
-                    pending.key, pending.request_json, self.identity, reply, replace=pending.replace
-                )
+                put, replace = self.session.ledger.put, pending.name != pending.key
+                pending.reply = put(pending.key, pending.request_json, self.identity, reply, replace=replace)
         if wrong := _mixed_up([pending.name for pending in batch], [answer.name for answer in answers]):
             raise PluginError(f"the executor {name_of(self.session.executor)} {wrong}")
 
@@ -356,12 +326,8 @@ class Caller(Closing):
         answers: list[Answer] = []
         try:
             with self._lane.turn(requests, account, self._halted) as turn:
-                try:
+                with named(f"the executor {name_of(executor)}"):
                     answers = _checked(executor, executor.carry_out(work, backend, self._report))
-                except (JudgekitError, KeyboardInterrupt):
-                    raise
-                except BaseException as error:  # whatever it is, the consumer must not wait for ever
-                    raise broken(f"the executor {name_of(executor)}", error) from error
                 turn.used([answer.reply for answer in answers])
         finally:
             if account is not None:
@@ -372,24 +338,20 @@ class Caller(Closing):
 
 def _checked(executor: Executor, answers: object) -> list[Answer]:
     """The answers, if each is a reply with the name of its call."""
-    if not isinstance(answers, list | tuple) or not all(
-        isinstance(answer, Answer) and isinstance(answer.reply, Reply) for answer in answers
-    ):
-        got = one_line(repr(answers), 80)
-        raise PluginError(f"the executor {name_of(executor)} must return the answers to its work, not {got}")
-    return list(answers)
+    if isinstance(answers, list | tuple) and all(isinstance(a, Answer) and isinstance(a.reply, Reply) for a in answers):
+        return list(answers)
+    got = one_line(repr(answers), 80)
+    raise PluginError(f"the executor {name_of(executor)} must return the answers to its work, not {got}")
 
 
 def _mixed_up(asked: list[str], answered: list[str]) -> str:
     """What is wrong with the names of the answers, in words; "" where each call has its one answer, in order."""
     if answered == asked:
         return ""
-    lost = sum((Counter(asked) - Counter(answered)).values())
-    twice = len(answered) - len(set(answered))
-    others = len(set(answered) - set(asked))
     calls = counted(len(asked), "call")
-    if lost:
+    if lost := len(set(asked) - set(answered)):
         return f"lost the answers to {lost} of {calls}"
-    if twice:
+    if twice := len(answered) - len(set(answered)):
         return f"answered {twice} of {calls} twice"
+    others = len(set(answered) - set(asked))
     return f"answered {counted(others, 'call')} that it was not given" if others else "answered out of order"

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class Clock:
         return min(self.connect_timeout, self.left())
 
 
+@dataclass(frozen=True)
 class Network:
     """An httpcore.NetworkBackend by shape: connections whose every operation gets only the time that is left."""
 
-    def __init__(self, inner: httpcore.NetworkBackend, clock: Clock) -> None:
-        self.inner = inner
-        self.clock = clock
+    inner: httpcore.NetworkBackend
+    clock: Clock
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Stream:
         return Stream(self.inner.connect_tcp(host, port, timeout=self.clock.connecting(), **options), self.clock)

@@ -8,6 +8,7 @@ Each call in flight has a connection of its own; sharing one pool between thread
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import json
 import logging
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from judgekit.calls import Closing
 from judgekit.calls.deadlines import Clock, Network, OutOfTime
 from judgekit.calls.http_bodies import (
     BAD_KEY,
@@ -34,9 +36,9 @@ from judgekit.calls.http_bodies import (
     parse_body,
     strict_json,
 )
-from judgekit.calls.pacing import Turn, current_turn
+from judgekit.calls.pacing import current_turn, wait
 from judgekit.calls.rate_limits import LONGEST_WAIT
-from judgekit.calls.retries import TURNED_AWAY, Tries, retry_after, wait
+from judgekit.calls.retries import Tries, retry_after
 from judgekit.errors import (
     AuthError,
     BackendError,
@@ -74,23 +76,13 @@ class _Lost(Exception):
         self.timed_out = timed_out
 
 
-def _tell(turn: Turn, status: int, headers: Mapping[str, str], *, counts: bool) -> None:
-    """What an answer says about the server's business, and whether the attempt may be billed."""
-    if status in TURNED_AWAY:
-        turn.turned_away(retry_after(headers))
-    elif status < 500:
-        turn.answered(headers)
-    if counts and 200 <= status < 300:
-        turn.may_be_billed()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Channel:
     pool: httpcore.ConnectionPool
     clock: Clock
 
 
-class Http:
+class Http(Closing):
     """A JSON-over-HTTP client for one server, used from any number of threads.
 
     `deadline` bounds one attempt in seconds, from connecting to the last byte, and `total` the whole call with its
@@ -168,20 +160,20 @@ class Http:
 
     def get(self, path: str) -> HttpResult:
         """GET base_url + path."""
-        return self._ask(b"GET", path, None)
+        return self._ask(path)
 
     def post(self, path: str, body: JsonValue) -> HttpResult:
         """POST the body as JSON (ASCII-escaped, so that any text survives; NaN is refused) to base_url + path."""
         data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
-        return self._ask(b"POST", path, [data])
+        return self._ask(path, [data])
 
     def upload(self, path: str, parts: Sequence[bytes | Path], content_type: str) -> HttpResult:
         """POST a body of another kind than JSON, such as a form; files are read from the disk as they are sent."""
-        return self._ask(b"POST", path, parts, content_type)
+        return self._ask(path, parts, content_type)
 
     def download(self, path: str, into: BinaryIO) -> None:
         """GET a body of any kind into a file, emptied first; `max_bytes` bounds it."""
-        self._ask(b"GET", path, None, into=into)
+        self._ask(path, into=into)
 
     def pause(self, seconds: float) -> None:
         """Wait as between two attempts: raises Interrupted soon after the run was stopped."""
@@ -198,39 +190,33 @@ class Http:
         while self._idle:
             self._idle.pop().pool.close()
 
-    def __enter__(self) -> Http:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _ask(
         self,
-        method: bytes,
         path: str,
-        data: Sequence[bytes | Path] | None,
+        data: Sequence[bytes | Path] | None = None,
         content_type: str = "application/json",
         into: BinaryIO | None = None,
     ) -> HttpResult:
-        """Attempts until one is final. The only retry layer there is."""
+        """Attempts until one is final: POST where there is data, else GET. The only retry layer there is."""
         url = f"{self.base_url}/{path.lstrip('/')}"
         target = urllib.parse.quote(f"{self._root}/{path.lstrip('/')}", safe="/?&=%:@!$'()*+,;~#[]").encode("ascii")
-        turn = current_turn() if self.paced else None
-        tries, counts, closed = Tries(self.retries), data is not None, self._closed
+        turn = current_turn.get() if self.paced else None
+        tries, closed = Tries(self.retries), self._closed
         end: float | None = None
         while True:
             if turn is not None:
-                turn.attempt(self._place, counts=counts)
+                turn.attempt(self._place, counts=data is not None)
             end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
             seconds = max(0.01, min(self.deadline, end - time.monotonic()))
             try:
-                status, headers, raw = self._attempt(method, target, data, content_type, into, seconds, closed)
+                request = self._request(target, data, content_type)
+                status, headers, raw = self._attempt(request, into, seconds, closed)
             except CallError:  # an answer that cannot be taken
-                if turn is not None and counts:
+                if turn is not None:
                     turn.may_be_billed()
                 raise
             except _Lost as lost:
-                if turn is not None and counts and not lost.refused:
+                if turn is not None and not lost.refused:
                     turn.may_be_billed()
                 if closed != self._closed:
                     raise Interrupted(f"{url}: closed while a call was under way") from lost
@@ -240,38 +226,35 @@ class Http:
                 pause = tries.after_loss(timed_out=lost.timed_out)
             else:
                 if turn is not None:
-                    _tell(turn, status, headers, counts=counts)
+                    turn.answered(status, headers)
                 if 200 <= status < 300:
                     return HttpResult(status, headers, strict_json(raw, url) if into is None else None)
                 failure = self._failure(status, raw, url, headers)
-                permanent = isinstance(failure, BackendError)
-                patient, busy = turn is not None, turn is not None and turn.others_get_in()
-                pause = None if permanent else tries.after_status(status, headers, patient=patient, busy=busy)
+                busy = turn is not None and turn.lane.pace.lively
+                pause = tries.after_status(status, headers, patient=turn is not None, busy=busy)
+                pause = None if isinstance(failure, BackendError) else pause
             if pause is None or time.monotonic() + pause > end:
                 raise failure
             if turn is not None:
                 turn.leave()  # the wait leaves room for others
             wait(pause)
 
+    def _request(self, target: bytes, data: Sequence[bytes | Path] | None, content_type: str) -> httpcore.Request:
+        import httpcore
+
+        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
+        if data is None:
+            return httpcore.Request(b"GET", url, headers=self._headers)
+        length = b"%d" % sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in data)
+        headers = [*self._headers, (b"Content-Type", content_type.encode("ascii")), (b"Content-Length", length)]
+        return httpcore.Request(b"POST", url, headers=headers, content=chunks(data))
+
     def _attempt(
-        self,
-        method: bytes,
-        target: bytes,
-        data: Sequence[bytes | Path] | None,
-        content_type: str,
-        into: BinaryIO | None,
-        seconds: float,
-        closed: int,
+        self, request: httpcore.Request, into: BinaryIO | None, seconds: float, closed: int
     ) -> tuple[int, dict[str, str], bytes]:
         """One request and its whole response: (status, headers, body). `closed`: as it was when the call began."""
         import httpcore
 
-        headers = self._headers
-        if data is not None:
-            length = b"%d" % sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in data)
-            headers = [*headers, (b"Content-Type", content_type.encode("ascii")), (b"Content-Length", length)]
-        content = None if data is None else chunks(data)
-        url = httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
         channel = self._idle.pop() if self._idle else self._channel()
         channel.clock.start(seconds)
         self._busy.add(channel)
@@ -279,11 +262,10 @@ class Http:
             if closed != self._closed:  # looked at after the clock's start, which would undo an earlier stop
                 raise _Lost("closed", refused=True)
             earlier = channel.clock.stream
-            response = channel.pool.handle_request(httpcore.Request(method, url, headers=headers, content=content))
+            response = channel.pool.handle_request(request)
             try:
                 fields = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-                kept = into if 200 <= response.status < 300 else None
-                body = self._body(response, fields, kept)
+                body = self._body(response, fields, into if 200 <= response.status < 300 else None)
             finally:
                 response.close()
                 if unread := _unread(response):  # the next call would take them for its answer
@@ -306,30 +288,26 @@ class Http:
                 self._close_idle()
 
     def _body(self, response: httpcore.Response, headers: Mapping[str, str], into: BinaryIO | None) -> bytes:
-        encoding = headers.get("content-encoding", "identity")
-        if encoding.lower() not in {"identity", ""}:
+        encoding = headers.get("content-encoding", "")
+        if encoding.lower() not in ("identity", ""):
             raise CallError(one_line(f"{self.base_url}: a {encoding} body, although none was asked for; refused"))
-        chunks, size = [], 0
-        if into is not None:
-            into.seek(0)
-            into.truncate()
+        body = io.BytesIO() if into is None else into
+        body.seek(0)
+        body.truncate()
+        size = 0
         for chunk in cast("Iterator[bytes]", response.stream):
-            size += len(chunk)
+            size += body.write(chunk)
             if size > self.max_bytes:
                 raise CallError(f"{self.base_url}: a reply of over {self.max_bytes} bytes; refused")
-            if into is None:
-                chunks.append(chunk)
-            else:
-                into.write(chunk)
-        return b"".join(chunks)
+        return body.getvalue() if isinstance(body, io.BytesIO) else b""
 
     def _failure(self, status: int, raw: bytes, url: str, headers: Mapping[str, str]) -> BackendError | HttpStatusError:
-        asked = retry_after(headers)
         try:
             body = clean(json.loads(raw))
         except (ValueError, RecursionError):
             body = scrub(raw.decode("utf-8", "replace"))
-        long = asked if asked is not None and asked > LONGEST_WAIT else None
+        asked = retry_after(headers) or 0.0
+        long = asked if asked > LONGEST_WAIT else None
         error = HttpStatusError(status, body, url, long, moved_to=headers.get("location", ""))
         if status == 402 or (status in (400, 403, 429) and NO_CREDIT.search(raw)):
             return QuotaError(f"out of credit: {error.message}")
@@ -350,11 +328,10 @@ class Http:
         clock = Clock(self.connect_timeout)
         network = cast("httpcore.NetworkBackend", Network(httpcore.SyncBackend(), clock))
         settings: dict[str, Any] = {"ssl_context": self._tls, "network_backend": network, "keepalive_expiry": 15.0}
+        settings["max_connections"] = 1
         proxy = _proxy(self._scheme.decode(), self._host.decode())
-        if proxy is None:
-            return _Channel(httpcore.ConnectionPool(max_connections=1, **settings), clock)
-        origin, login = proxy
-        return _Channel(httpcore.HTTPProxy(origin, login, max_connections=1, **settings), clock)
+        pool = httpcore.HTTPProxy(*proxy, **settings) if proxy else httpcore.ConnectionPool(**settings)
+        return _Channel(pool, clock)
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -102,9 +102,6 @@ def _one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_one_meaning)
 
 
-# --- errors -----------------------------------------------------------------------------------------------------------
-
-
 class HttpStatusError(CallError):
     """The server answered with another status than 2xx, after the retries that the status allows.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import json
 import os
@@ -18,12 +17,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
+from judgekit.calls import Closing
 from judgekit.errors import StorageError, UsageError
 from judgekit.records import Noun, Reply, Request
 from judgekit.secrets import scrub
@@ -33,6 +34,7 @@ Kind = Literal["generate", "loglikelihood"]
 _APPLICATION = 0x6A6B6974  # "jkit", in the file's header: tells a ledger from other SQLite files
 _BUSY = 60.0  # seconds to wait for another process's commit
 _GROUP = 256  # replies a commit, at most
+_BY_IDENTITY = "FROM replies r JOIN identities i ON i.id = r.identity GROUP BY i.id"
 
 # Entry n brings a file from schema version n to n + 1.
 _MIGRATIONS = (
@@ -59,20 +61,12 @@ class LedgerStats:
     by_identity: dict[str, int]
 
 
-# --- the canonical form ----------------------------------------------------------------------------------------------
-
-
 def _fields(value: object) -> dict[str, Any]:
     """A noun as JSON: the fields that differ from their default, so that a new field leaves old keys as they are."""
     if not isinstance(value, Noun):
         raise TypeError(f"{type(value).__name__} is not JSON")
-    defaults = _defaults(type(value))
-    return {k: v for k, v in value.__dict__.items() if isinstance(v, Noun) or v != defaults[k]}
-
-
-@functools.cache
-def _defaults(noun: type[Noun]) -> dict[str, Any]:
-    return {name: field.default for name, field in noun.model_fields.items()}
+    fields = type(value).model_fields
+    return {k: v for k, v in value.__dict__.items() if isinstance(v, Noun) or v != fields[k].default}
 
 
 # ASCII-escaped: lone surrogates, which models do write, survive hashing and storage.
@@ -93,23 +87,7 @@ def call_key(
     return hashlib.sha256(f"{canonical(identity)}\n{question}".encode("ascii")).hexdigest(), question
 
 
-# --- the store -------------------------------------------------------------------------------------------------------
-
-
-class _Job:
-    """Work for the writer. `done` is released when it is committed, or when `error` says why it is not."""
-
-    __slots__ = ("done", "error", "result", "work")
-
-    def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
-        self.work = work
-        self.result: Any = None
-        self.error: Exception | None = None
-        self.done = threading.Lock()
-        self.done.acquire()
-
-
-class Ledger:
+class Ledger(Closing):
     """The store at `path`, created on first use. Safe for many threads and many processes.
 
     Every method raises StorageError when the disk is full or the file damaged, foreign or newer than this judgekit.
@@ -117,7 +95,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], Any], Future[Any]] | None]
+        self._jobs = queue.SimpleQueue()  # work for the writer; the future is done when it is committed
+        self._putting = threading.Lock()  # nothing is put after the end
         self._readers: list[sqlite3.Connection] = []  # idle ones; append and pop are atomic
         self._identities: dict[str, str] = {}  # canonical JSON → id, for those known to be in the file
         self._closed = False
@@ -133,16 +113,11 @@ class Ledger:
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
         self._writer.start()
 
-    def get(self, key: str, request_json: str) -> Reply | None:
-        """The committed reply to a call, or None. The stored request must be the one asked for."""
-        return self.find({key: request_json}).get(key)
-
     def find(self, calls: Mapping[str, str]) -> dict[str, Reply]:
-        """The committed replies among many calls (key → canonical request JSON), by key, in one read."""
-        rows = self._read(
-            "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(calls)),),
-        )
+        """The committed replies among many calls (key → canonical request JSON), by key, in one read. The stored
+        request must be the one asked for."""
+        sql = "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))"
+        rows = self._read(sql, (json.dumps(list(calls)),))
         for key, request_json, _ in rows:
             if request_json != calls[key]:
                 raise StorageError(f"entry {key[:12]} holds another request than its key says; damaged", path=self.path)
@@ -167,38 +142,22 @@ class Ledger:
         """Note that a call brought no reply. Such notes are counted, and never served."""
         row = (key, scrub(detail), time.time())
         backend = canonical(identity)
-
-        def work(db: sqlite3.Connection) -> None:
-            sql = "INSERT INTO errors (key, identity, detail, created_at) VALUES (?1, ?4, ?2, ?3)"
-            db.execute(sql, (*row, self._identity(db, backend)))
-
-        self._commit(work)
+        sql = "INSERT INTO errors (key, detail, created_at, identity) VALUES (?, ?, ?, ?)"
+        self._commit(lambda db: db.execute(sql, (*row, self._identity(db, backend))))
 
     def identities(self) -> list[JsonValue]:
         """The identity of every backend with a reply here, that of the latest reply first."""
-        rows = self._read(
-            "SELECT i.identity FROM replies r JOIN identities i ON i.id = r.identity"
-            " GROUP BY i.id ORDER BY max(r.created_at) DESC, i.identity"
-        )
+        rows = self._read(f"SELECT i.identity {_BY_IDENTITY} ORDER BY max(r.created_at) DESC, i.identity")
         return [json.loads(text) for (text,) in rows]
 
     def stats(self) -> LedgerStats:
         """Counts by status and by backend identity, and the size on disk."""
         by_status = dict(self._read("SELECT status, count(*) FROM replies GROUP BY status ORDER BY status"))
-        by_identity = dict(
-            self._read(
-                "SELECT i.identity, count(*) FROM replies r JOIN identities i ON i.id = r.identity"
-                " GROUP BY i.id ORDER BY count(*) DESC, i.identity"
-            )
-        )
+        by_identity = dict(self._read(f"SELECT i.identity, count(*) {_BY_IDENTITY} ORDER BY count(*) DESC, i.identity"))
+        errors = self._read("SELECT count(*) FROM errors")[0][0]
         files = [self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal")]
-        return LedgerStats(
-            entries=sum(by_status.values()),
-            errors=self._read("SELECT count(*) FROM errors")[0][0],
-            bytes=sum(file.stat().st_size for file in files if file.exists()),
-            by_status=by_status,
-            by_identity=by_identity,
-        )
+        size = sum(file.stat().st_size for file in files if file.exists())
+        return LedgerStats(sum(by_status.values()), errors, size, by_status, by_identity)
 
     def prune(self, *, older_than: float | None = None, identity: str | None = None) -> int:
         """Delete replies older than so many days, and of backends whose identity's JSON contains the text.
@@ -209,12 +168,9 @@ class Ledger:
             raise UsageError("say what to prune: an age in days, or a part of a backend's identity")
         before = time.time() - older_than * 86400 if older_than is not None else float("inf")
         chosen = "created_at < ? AND identity IN (SELECT id FROM identities WHERE instr(identity, ?))"
-
-        def work(db: sqlite3.Connection) -> int:
-            db.execute(f"DELETE FROM errors WHERE {chosen}", (before, identity or "{"))
-            return db.execute(f"DELETE FROM replies WHERE {chosen}", (before, identity or "{")).rowcount
-
-        deleted: int = self._commit(work)
+        values = before, identity or "{"
+        self._commit(lambda db: db.execute(f"DELETE FROM errors WHERE {chosen}", values))
+        deleted: int = self._commit(lambda db: db.execute(f"DELETE FROM replies WHERE {chosen}", values).rowcount)
         with self._storage_errors(), contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA incremental_vacuum").fetchall()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -222,20 +178,14 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what is waiting and close the file. Further calls raise StorageError."""
-        if not self._closed:
+        with self._putting:
+            if self._closed:
+                return
             self._closed = True
             self._jobs.put(None)
-            self._writer.join()
-            while self._readers:
-                self._readers.pop().close()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # --- SQLite ---
+        self._writer.join()
+        while self._readers:
+            self._readers.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
@@ -255,15 +205,13 @@ class Ledger:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise StorageError(
-                "this file system cannot hold a ledger (no shared memory): use a local disk", path=self.path
-            )
+            said = "this file system cannot hold a ledger (no shared memory): use a local disk"
+            raise StorageError(said, path=self.path)
         for number in range(version, len(_MIGRATIONS)):
             db.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        if self._closed:
-            raise StorageError("the ledger is closed", path=self.path)
+        self._check_open()
         with self._storage_errors():
             reader = self._readers.pop() if self._readers else self._connect()
             try:
@@ -271,19 +219,18 @@ class Ledger:
             finally:
                 self._readers.append(reader)
 
-    def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        """Have the writer do the work in its next transaction; return its result once that is committed."""
+    def _check_open(self) -> None:
         if self._closed:
             raise StorageError("the ledger is closed", path=self.path)
-        job = _Job(work)
-        self._jobs.put(job)
-        while not job.done.acquire(timeout=5.0):
-            if not self._writer.is_alive():
-                raise StorageError("the ledger is closed", path=self.path)
-        if job.error is not None:
-            with self._storage_errors():
-                raise job.error
-        return job.result
+
+    def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Have the writer do the work in its next transaction; return its result once that is committed."""
+        committed: Future[Any] = Future()
+        with self._putting:
+            self._check_open()
+            self._jobs.put((work, committed))
+        with self._storage_errors():
+            return committed.result()
 
     def _write(self, db: sqlite3.Connection) -> None:
         """The writer: take what is waiting, do it in one transaction, tell everyone."""
@@ -297,17 +244,17 @@ class Ledger:
             jobs = [job for job in waiting if job is not None]
             try:
                 db.execute("BEGIN IMMEDIATE")
-                for job in jobs:
-                    job.result = job.work(db)
+                results = [work(db) for work, _ in jobs]
                 db.execute("COMMIT")
             except Exception as error:
                 self._identities.clear()
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-                for job in jobs:
-                    job.error = error
-            for job in jobs:
-                job.done.release()
+                for _, committed in jobs:
+                    committed.set_exception(error)
+            else:
+                for (_, committed), result in zip(jobs, results, strict=True):
+                    committed.set_result(result)
         with contextlib.suppress(sqlite3.Error):  # the checkpoint on closing can wait for the next opening
             db.close()
 

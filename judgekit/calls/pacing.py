@@ -8,15 +8,18 @@ calls of a backend without the transport are paced as a whole, and those of one 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from judgekit.calls.rate_limits import Pace
+from judgekit.calls.rate_limits import POLL, Pace
+from judgekit.calls.retries import TURNED_AWAY, retry_after
+from judgekit.errors import Interrupted
 
 if TYPE_CHECKING:
+    from judgekit.calls.budget import Reservation
     from judgekit.config.blocks import Limits
     from judgekit.records import Reply, Request
 
@@ -31,36 +34,21 @@ class Paces:
 
     def __init__(self) -> None:
         self.grace_end: float | None = None
-        self._lock = threading.Lock()
         self._by_place: dict[Place, Pace] = {}
 
     def at(self, place: Place, lane: Lane) -> Pace:
-        pace = self._by_place.get(place)
-        if pace is lane.pace:
-            return pace
-        with self._lock:
-            pace = self._by_place.setdefault(place, lane.pace)
-            if pace is not lane.pace:
-                pace.tighten(lane.width, lane.limits)
-                lane.pace = pace
+        pace = self._by_place.setdefault(place, lane.pace)  # atomic
+        if pace is not lane.pace:
+            pace.tighten(lane.width, lane.limits)
+            lane.pace = pace
         return pace
-
-
-class Account(Protocol):
-    """What a call may cost; see budget.py."""
-
-    def send(self) -> None:
-        """Called before every attempt. Raises NotSent where an attempt more is not in the budget."""
-
-    def may_be_billed(self) -> None:
-        """Called after an attempt that the server may have worked on, whether an answer came or not."""
 
 
 class Lane:
     """What one part of the config sends: its limits, and the pace that it shares with others once the server is known.
 
     `width`: the most calls that it has under way. Tokens are foreseen as a quarter of the prompt's bytes and the most
-    that a reply may have, times how that turned out so far.
+    that a reply may have, times how that turned out so far (`ratio`).
     """
 
     def __init__(self, paces: Paces, width: int, limits: Limits | None = None) -> None:
@@ -68,56 +56,36 @@ class Lane:
         self.limits = limits
         self.width = width
         self.pace = Pace(width, limits)
-        self._ratio = 1.0
+        self.ratio = 1.0
 
     @contextlib.contextmanager
     def turn(
-        self, requests: Sequence[Request], account: Account | None, stopping: Callable[[], bool]
+        self, requests: Sequence[Request], account: Reservation | None, stopping: Callable[[], bool]
     ) -> Iterator[Turn]:
         """In the block, the calls of this thread go at this lane's pace. Raises as Pace.enter does."""
         turn = Turn(self, requests, account, stopping)
-        token = _turn.set(turn)
+        token = current_turn.set(turn)
         try:
             turn.enter(self.pace)
             yield turn
         finally:
-            _turn.reset(token)
+            current_turn.reset(token)
             turn.leave()
 
-    def foreseen(self, requests: Sequence[Request]) -> float:
-        """Tokens; a batch of several counts as one request, whose tokens are not paced."""
-        return self._ratio * _rough(requests) if len(requests) == 1 else 0.0
 
-    def used(self, requests: Sequence[Request], tokens: int, foreseen: float) -> None:
-        """What the calls took in the end."""
-        self.pace.correct(tokens - foreseen)
-        if rough := _rough(requests):
-            self._ratio += 0.2 * (min(max(tokens / rough, 0.05), 4.0) - self._ratio)
-
-
-def _rough(requests: Sequence[Request]) -> float:
-    return float(
-        sum(
-            sum(len(message.content) for message in request.messages) / 4 + (request.sampling.max_new_tokens or 256)
-            for request in requests
-        )
-    )
-
-
+@dataclass(eq=False)
 class Turn:
     """One batch on its way. The transport tells it of every attempt; a backend without the transport needs nothing."""
 
-    def __init__(
-        self, lane: Lane, requests: Sequence[Request], account: Account | None, stopping: Callable[[], bool]
-    ) -> None:
-        self.lane = lane
-        self.requests = requests
-        self.account = account
-        self.stopping = stopping
-        self._pace: Pace | None = None  # entered, and not left
-        self._fresh = True  # the turn that the caller waited for is still to be used
-        self._foreseen = 0.0
-        self._began = 0.0
+    lane: Lane
+    requests: Sequence[Request]
+    account: Reservation | None
+    stopping: Callable[[], bool]
+    _pace: Pace | None = None  # entered, and not left
+    _fresh: bool = True  # the turn that the caller waited for is still to be used
+    _counts: bool = False
+    _foreseen: float = 0.0
+    _began: float = 0.0
 
     def enter(self, pace: Pace) -> None:
         pace.enter(id(self), self._tokens, self.stopping)
@@ -137,24 +105,23 @@ class Turn:
         if not self._fresh or (self._pace is not pace and pace.engaged):
             self.leave()
             self.enter(pace)
-        self._fresh = False
+        self._fresh, self._counts = False, counts
         if counts and self.account is not None:
             self.account.send()
         self._began = time.monotonic()
 
-    def answered(self, headers: Mapping[str, str]) -> None:
-        self.lane.pace.answered(headers, self._tokens)
-
-    def turned_away(self, pause: float | None) -> None:
-        self.lane.pace.turned_away(id(self), self._began, pause)
-        self.leave()
-
-    def others_get_in(self) -> bool:
-        """Whether the server has answered anyone lately."""
-        return self.lane.pace.lively
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """What an answer says about the server's business, and whether the attempt may be billed."""
+        if status in TURNED_AWAY:
+            self.lane.pace.turned_away(id(self), self._began, retry_after(headers))
+            self.leave()
+        elif status < 500:
+            self.lane.pace.answered(headers, self._tokens)
+        if 200 <= status < 300:
+            self.may_be_billed()
 
     def may_be_billed(self) -> None:
-        if self.account is not None:
+        if self._counts and self.account is not None:
             self.account.may_be_billed()
 
     def used(self, replies: Sequence[Reply]) -> None:
@@ -162,16 +129,31 @@ class Turn:
         usages = [reply.usage for reply in replies if reply.usage is not None]
         if usages and self._foreseen:
             tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in usages)
-            self.lane.used(self.requests, tokens, self._foreseen)
+            self.lane.pace.correct(tokens - self._foreseen)
+            share = tokens / _rough(self.requests)
+            self.lane.ratio += 0.2 * (min(max(share, 0.05), 4.0) - self.lane.ratio)
 
     def _tokens(self) -> float:
-        self._foreseen = self.lane.foreseen(self.requests)
+        self._foreseen = self.lane.ratio * _rough(self.requests)
         return self._foreseen
 
 
-_turn: ContextVar[Turn | None] = ContextVar("judgekit_turn", default=None)
+def _rough(requests: Sequence[Request]) -> float:
+    """Tokens; a batch of several counts as one request, whose tokens are not paced."""
+    if len(requests) != 1:
+        return 0.0
+    characters = sum(len(message.content) for message in requests[0].messages)
+    return characters / 4 + (requests[0].sampling.max_new_tokens or 256)
 
 
-def current_turn() -> Turn | None:
-    """The turn that this thread's calls belong to; None outside a run."""
-    return _turn.get()
+# The turn that this thread's calls belong to; None outside a run.
+current_turn: ContextVar[Turn | None] = ContextVar("judgekit_turn", default=None)
+
+
+def wait(seconds: float) -> None:
+    """The pause between two attempts: raises Interrupted soon after this thread's turn is to stop."""
+    turn, end = current_turn.get(), time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if turn is not None and turn.stopping():
+            raise Interrupted("stopped while waiting to ask again")
+        time.sleep(min(left, POLL))

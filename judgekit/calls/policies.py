@@ -1,25 +1,17 @@
-"""Policies of a session: whether a call that the ledger cannot answer is sent, and what becomes of it where it is not.
-
-`Live` sends it. `Offline` asks nobody: the first such call ends the session. `DryRun` counts what a run would ask, what
-the ledger has of that, and the most that it can take. The steps are the run's own, so whatever asks is counted:
-metrics, panels, control arms, re-asks. A reply that is in the ledger is the reply; another is stood in for by a text
-that nothing can be read from, so that every re-ask is counted. A system's response that does not exist yet is taken to
-have four characters a token, and a judge's prompt with it in is bounded by its bytes like any other: that is four
-tokens of the judge for each that the system may write.
-"""
+"""Policies of a session: whether a call that the ledger cannot answer is sent, and what becomes of it if not."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from judgekit.calls.budget import Cost, cost_of, most_tokens
 from judgekit.calls.ledger import Kind, Ledger, canonical
-from judgekit.calls.work import broken, name_of
+from judgekit.calls.work import name_of, named
 from judgekit.contracts import Backend
 from judgekit.errors import BackendError, Interrupted, JudgekitError, NotInLedger
 from judgekit.hookspecs import hookimpl
@@ -29,51 +21,45 @@ from judgekit.secrets import one_line
 if TYPE_CHECKING:
     from judgekit.calls.caller import Caller
 
-ADVICE = "ask for what is missing once, online and with the same ledger"
+_ADVICE = "ask for what is missing once, online and with the same ledger"
 _CHARACTERS = 4  # of a token that has not been written yet
 _LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 
 
 def identity_of(backend: Backend) -> JsonValue:
     """The backend's identity. Raises what `identity` raises on purpose; PluginError where it is broken or no JSON."""
-    try:
+    with named(f"the backend {name_of(backend)}"):
         identity = backend.identity()
         canonical(identity)
-    except JudgekitError:
-        raise
-    except Exception as error:
-        raise broken(f"the backend {name_of(backend)}", error) from error
     return identity
 
 
-class Policy(Protocol):
+class Policy:
     """What a session does with its calls besides looking them up in the ledger."""
 
     def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
         """The identity of each backend, by the place of its part in the config."""
+        return {label: identity_of(backend) for label, backend in backends.items()}
 
     def sends(self, backend: Backend) -> bool:
         """Whether the backend is asked what the ledger cannot answer."""
+        return False
 
     def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
         """The reply to a call of a backend that is not asked; `stored` is what the ledger holds of it."""
+        raise NotImplementedError
 
 
-class Live:
+class Live(Policy):
     """Backends are asked what the ledger cannot answer."""
-
-    def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
-        return {label: identity_of(backend) for label, backend in backends.items()}
 
     def sends(self, backend: Backend) -> bool:
         return True
 
-    def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
-        raise AssertionError("every call that the ledger cannot answer is sent")
 
-
-class Offline:
-    """Nobody is asked. What only a server can tell of a backend's identity is taken from its latest reply.
+class Offline(Policy):
+    """Nobody is asked: the first call that the ledger cannot answer ends the session. What only a server can tell of a
+    backend's identity is taken from its latest reply.
 
     Stored responses are looked up in their files as ever: to look an answer up is no call.
     """
@@ -88,24 +74,20 @@ class Offline:
             except BackendError as error:
                 recalled = next((one for one in known if isinstance(one, dict) and backend.is_identity(one)), None)
                 if recalled is None:
-                    raise NotInLedger(f"offline: no reply of {label}: {ADVICE} ({error})", path=ledger.path) from error
+                    raise NotInLedger(f"offline: no reply of {label}: {_ADVICE} ({error})", path=ledger.path) from error
                 identities[label] = recalled
         return identities
 
     def sends(self, backend: Backend) -> bool:
-        return "stored" in backend.capabilities
+        return _looks_up(backend)
 
     def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
         """Raises NotInLedger where there is no stored reply."""
         if stored is not None:
             return stored
-        messages = call.request.messages
-        asked = one_line(messages[-1].content if messages else "", 80)
-        where = caller.session.ledger.path
-        raise NotInLedger(f"offline: no reply to {asked!r} ({caller.name}): {ADVICE}", path=where)
-
-
-# --- dry runs ---------------------------------------------------------------------------------------------------------
+        asked = one_line("".join(message.content for message in call.request.messages[-1:]), 80)
+        said = f"offline: no reply to {asked!r} ({caller.name}): {_ADVICE}"
+        raise NotInLedger(said, path=caller.session.ledger.path)
 
 
 @dataclass
@@ -175,9 +157,16 @@ class Tally:
             self.budgeted += asked.cost
 
 
-class DryRun:
-    """The policy of a dry run: no call is made. `untrained`: the parts on checkpoints that are still to be trained,
-    which have no identity yet."""
+class DryRun(Policy):
+    """No call is made: what a run would ask is counted, what the ledger has of that, and the most that it can take.
+
+    The steps are the run's own, so whatever asks is counted: metrics, panels, control arms, re-asks. A reply that is in
+    the ledger is the reply; another is stood in for by a text that nothing can be read from, so that every re-ask is
+    counted. A system's response that does not exist yet is taken to have four characters a token: as a judge's prompt
+    is bounded by its bytes, that is four tokens of the judge for each that the system may write.
+
+    `untrained`: the parts on checkpoints that are still to be trained, which have no identity yet.
+    """
 
     def __init__(self, tally: Tally, untrained: Collection[str] = ()) -> None:
         self.tally = tally
@@ -188,9 +177,6 @@ class DryRun:
         return {
             label: label if label in self._untrained else identity_of(backend) for label, backend in backends.items()
         }
-
-    def sends(self, backend: Backend) -> bool:
-        return False
 
     def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
         known = stored is not None or (caller.label, key) in self._met

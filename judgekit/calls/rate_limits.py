@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from judgekit.calls.congestion import SLACK, Admission, AtOnce
@@ -36,31 +37,26 @@ _BACK_OFF = 0.9  # of what the server was busy with when it turned a call away
 _COSTLY = 0.1  # share of the time that goes into pauses, from which the rate gives way
 
 
-class _Even:
-    """So many units a minute, evenly spread: the next call may start when the ones before are paid off."""
+@dataclass
+class _Quota:
+    """Requests or tokens. By the config's limit each takes so many `seconds`, evenly spread: the next call may start
+    when the ones before are paid off. A server said that so many are `left` until its reset."""
 
-    def __init__(self, per_minute: float) -> None:
-        self.seconds = 60.0 / per_minute
-        self.free_at = 0.0
+    seconds: float = 0.0
+    free_at: float = 0.0
+    left: float = math.inf
+    until: float = 0.0
 
-    def take(self, units: float, now: float) -> None:
-        self.free_at = max(self.free_at, now - SLACK) + units * self.seconds
-
-
-class _Window:
-    """What a server said is left until its reset; nothing is known after that."""
-
-    def __init__(self) -> None:
-        self.left, self.until = math.inf, 0.0
+    def tighten(self, per_minute: int | None) -> None:
+        if per_minute is not None:
+            self.seconds = max(self.seconds, 60.0 / per_minute)
 
     def wait(self, units: float, now: float) -> float:
-        return self.until - now if units > self.left else 0.0
+        return max(self.free_at, self.until if units > self.left else 0.0) - now
 
-    def take(self, units: float) -> None:
+    def take(self, units: float, now: float) -> None:
         self.left -= units
-
-    def heard(self, remaining: float, reset: float, now: float) -> None:
-        self.left, self.until = remaining, now + reset
+        self.free_at = max(self.free_at, now - SLACK) + units * self.seconds
 
 
 class Pace:
@@ -71,15 +67,13 @@ class Pace:
         self, width: int, limits: Limits | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._line: deque[threading.Event] = deque()
         self._flying: dict[int, int] = {}  # tickets of the calls under way, and how many others were then; atomic
         self._ceiling = width
         self._width = float(width)
         self._hold = 0.0
-        self._requests: _Even | None = None
-        self._tokens: _Even | None = None
-        self._windows = {"requests": _Window(), "tokens": _Window()}
+        self._requests, self._tokens = _Quota(), _Quota()
         self._learned: Admission | None = None
         self._at_once = AtOnce()
         self._answers = 0
@@ -92,8 +86,7 @@ class Pace:
         self._crowd = 0  # calls that were turned away since then, and had begun before
         self._episode = 0.0  # calls that began before this and are turned away after it are of one crowd
         self.engaged = False
-        if limits is not None:
-            self.tighten(width, limits)
+        self.tighten(width, limits)
 
     def tighten(self, width: int, limits: Limits | None) -> None:
         """Another part of the config asks this server too: the strictest limits hold for all of them."""
@@ -106,8 +99,8 @@ class Pace:
             if limits.concurrency is not None:
                 self._ceiling = min(self._ceiling, limits.concurrency)
                 self._width = min(self._width, float(self._ceiling))
-            self._requests = _stricter(self._requests, limits.requests_per_minute)
-            self._tokens = _stricter(self._tokens, limits.tokens_per_minute)
+            self._requests.tighten(limits.requests_per_minute)
+            self._tokens.tighten(limits.tokens_per_minute)
 
     def enter(self, ticket: int, tokens: Callable[[], float], stopping: Callable[[], bool]) -> None:
         """Wait until the call may start. Raises Interrupted, or NotSent where the server wants too long a pause."""
@@ -121,7 +114,7 @@ class Pace:
             while True:
                 with self._lock:
                     turn.clear()
-                    wait = self._try(ticket, cost) if self._line[0] is turn else math.inf
+                    wait = self.try_once(ticket, cost) if self._line[0] is turn else math.inf
                 if wait <= 0:
                     return
                 if stopping():
@@ -141,7 +134,7 @@ class Pace:
 
     def correct(self, tokens: float) -> None:
         """So many tokens more (or fewer) were used than was thought when the call started."""
-        if self._tokens is not None:
+        if self._tokens.seconds:
             with self._lock:
                 # No minute's limit holds anyone back for longer than a minute, whatever a server says of its tokens.
                 free_at = self._tokens.free_at + tokens * self._tokens.seconds
@@ -162,13 +155,14 @@ class Pace:
             self._at_once.answered(len(self._flying))
             if not (self._at_once.settled(now) or (self._learned is not None and self._learned.settled(now))):
                 self._width = min(float(self._ceiling), self._width + 1.0 / self._width)
-            for name, units in (("requests", 1.0), ("tokens", tokens())) if told else ():
-                remaining = _positive(headers.get(f"x-ratelimit-remaining-{name}"))
+            quotas = (("requests", self._requests, 1.0), ("tokens", self._tokens, tokens())) if told else ()
+            for name, quota, units in quotas:
+                remaining = positive(headers.get(f"x-ratelimit-remaining-{name}"))
                 reset = _seconds(headers.get(f"x-ratelimit-reset-{name}"))
                 if remaining is not None and reset is not None and reset <= LONGEST_WAIT:
                     # Of the calls under way nobody knows which the server has counted: the careful reading.
-                    under_way = max(0, len(self._flying) - 1) * units
-                    self._windows[name].heard(remaining - under_way, reset, now)
+                    quota.left = remaining - max(0, len(self._flying) - 1) * units
+                    quota.until = now + reset
                     self.engaged = True
             self._wake()
 
@@ -273,13 +267,10 @@ class Pace:
     def try_once(self, ticket: int, tokens: float) -> float:
         """For callers that keep their own line and clock: 0 if the call may start, else seconds as `_wait` has them."""
         with self._lock:
-            return self._try(ticket, tokens)
-
-    def _try(self, ticket: int, tokens: float) -> float:
-        wait = max(0.0, self._wait(tokens)) if self.engaged else 0.0
-        if not wait:
-            self._take(ticket, tokens)
-        return wait
+            wait = max(0.0, self._wait(tokens)) if self.engaged else 0.0
+            if not wait:
+                self._take(ticket, tokens)
+            return wait
 
     def _wait(self, tokens: float) -> float:
         """Seconds until the first in line may start, as far as that is known; infinite while it hangs on others."""
@@ -295,20 +286,14 @@ class Pace:
             self._learned = None
         if len(self._flying) >= max(1, int(self._width)):
             return math.inf
-        waits = [held, self._windows["requests"].wait(1.0, now), self._windows["tokens"].wait(tokens, now)]
-        learned = None if self._at_once.holds else self._learned
-        waits += [even.free_at - now for even in (self._requests, self._tokens, learned) if even is not None]
-        return max(waits)
+        learned = 0.0 if self._at_once.holds or self._learned is None else self._learned.free_at - now
+        return max(held, self._requests.wait(1.0, now), self._tokens.wait(tokens, now), learned)
 
     def _take(self, ticket: int, tokens: float) -> None:
         now = self._clock()
         self._flying[ticket] = len(self._flying)
-        self._windows["requests"].take(1.0)
-        self._windows["tokens"].take(tokens)
-        if self._requests is not None:
-            self._requests.take(1.0, now)
-        if self._tokens is not None:
-            self._tokens.take(tokens, now)
+        self._requests.take(1.0, now)
+        self._tokens.take(tokens, now)
         if self._learned is not None:
             self._learned.ceiling = 3 * self._lately(now)
             self._learned.take(now, self._answers + len(self._flying) - 1)
@@ -318,18 +303,12 @@ class Pace:
             self._line[0].set()
 
 
-def _stricter(even: _Even | None, per_minute: int | None) -> _Even | None:
-    if per_minute is None or (even is not None and even.seconds >= 60.0 / per_minute):
-        return even
-    return _Even(per_minute)
-
-
 _SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 
 
 def _seconds(text: str | None) -> float | None:
     """Seconds of "1s", "6m0s", "17ms", "1h2m3.5s" or "0.5"; None for what is none, or not above zero."""
-    plain = _positive(text)
+    plain = positive(text)
     span = _SPAN.fullmatch(text.strip()) if text and plain is None else None
     if span is None:
         return plain
@@ -337,7 +316,7 @@ def _seconds(text: str | None) -> float | None:
     return seconds if seconds > 0 else None
 
 
-def _positive(text: str | None) -> float | None:
+def positive(text: str | None) -> float | None:
     """A number above zero; None for anything else: Azure sends -1 or 0 where it says nothing."""
     try:
         value = float(text or "")

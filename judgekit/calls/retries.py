@@ -1,4 +1,4 @@
-"""Whether a call is tried again, and after how long; and the wait until then, which ends soon after a stop."""
+"""Whether a call is tried again, and after how long."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import contextlib
 import email.utils
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 
-from judgekit.calls.rate_limits import LONGEST_WAIT, POLL
-from judgekit.errors import Interrupted
+from judgekit.calls.rate_limits import LONGEST_WAIT, positive
 
 TURNED_AWAY = frozenset({429, 503, 529})  # the server has more to do than it likes
 _RETRIED = frozenset({408, 409, 429})  # and everything from 500 on
@@ -35,14 +33,14 @@ class Tries:
         """`patient`: an answer that says when to come back is no failure yet; nor is a 429 that does not say it, where
         the server is `busy` with others: it lets calls in, and this one came at a bad moment."""
         asked = retry_after(headers)
-        if not _may_retry(status, headers) or (asked is not None and asked > LONGEST_WAIT):
+        wish = headers.get("x-should-retry", "").lower()
+        wanted = wish == "true" if wish in ("true", "false") else status in _RETRIED or status >= 500
+        if not wanted or (asked is not None and asked > LONGEST_WAIT):
             return None
-        if patient and asked is not None and status in TURNED_AWAY and self._sent_back < _PATIENCE:
+        sent_back = busy and status == 429 if asked is None else patient and status in TURNED_AWAY
+        if sent_back and self._sent_back < _PATIENCE:
             self._sent_back += 1
-            return asked
-        if busy and asked is None and status == 429 and self._sent_back < _PATIENCE:
-            self._sent_back += 1
-            return backoff(self._sent_back - 1)
+            return backoff(self._sent_back - 1) if asked is None else asked
         return self._failed(asked)
 
     def _failed(self, asked: float | None) -> float | None:
@@ -52,13 +50,6 @@ class Tries:
         return backoff(self._failures - 1) if asked is None else asked
 
 
-def _may_retry(status: int, headers: Mapping[str, str]) -> bool:
-    wish = headers.get("x-should-retry", "").lower()
-    if wish in ("true", "false"):
-        return wish == "true"
-    return status in _RETRIED or status >= 500
-
-
 def backoff(attempt: int) -> float:
     """Seconds before attempt + 1, where the server does not say."""
     return float(min(0.5 * 2.0**attempt, 8.0) * (1 - 0.25 * random.random()))
@@ -66,40 +57,11 @@ def backoff(attempt: int) -> float:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by `retry-after-ms`, else `retry-after` (seconds or an HTTP date); None where it says nothing."""
-    seconds = _number(headers.get("retry-after-ms")) / 1000
-    if not seconds > 0:
-        seconds = _number(headers.get("retry-after"))
-    if not seconds > 0:
+    if milliseconds := positive(headers.get("retry-after-ms")):
+        return milliseconds / 1000
+    seconds = positive(headers.get("retry-after"))
+    if seconds is None:
         with contextlib.suppress(ValueError, TypeError):
             moment = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-            seconds = moment.timestamp() - time.time()
-    return seconds if seconds > 0 else None
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
-
-
-_stopping: ContextVar[Callable[[], bool]] = ContextVar("judgekit_stopping", default=lambda: False)
-
-
-@contextlib.contextmanager
-def stoppable(stopping: Callable[[], bool]) -> Iterator[None]:
-    """In this thread, a wait between two attempts ends with Interrupted soon after `stopping()` turns true."""
-    token = _stopping.set(stopping)
-    try:
-        yield
-    finally:
-        _stopping.reset(token)
-
-
-def wait(seconds: float) -> None:
-    stopping = _stopping.get()
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if stopping():
-            raise Interrupted("stopped while waiting to ask again")
-        time.sleep(min(left, POLL))
+            seconds = max(0.0, moment.timestamp() - time.time())
+    return seconds or None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.pacing import Paces
 from judgekit.calls.policies import Live, Policy
-from judgekit.calls.work import Closing, broken, name_of
+from judgekit.calls.work import Report, name_of, named
 from judgekit.config.blocks import Price, SampledPart
 from judgekit.contracts import Backend, Executor
 
@@ -43,10 +42,8 @@ class Session(Closing):
     namespace: str = ""
     retry_failed: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
-    progress: Callable[[str, int, int, str], None] = quiet
-
-    def __post_init__(self) -> None:
-        self.callers: list[Caller] = []
+    progress: Report = quiet
+    callers: list[Caller] = field(default_factory=list, init=False)
 
     def caller(
         self,
@@ -65,27 +62,17 @@ class Session(Closing):
         """
         if identity is None:
             identity = self.policy.identities({label: backend}, self.ledger)[label]
-        caller = Caller(
-            self,
-            label,
-            backend,
-            identity=identity,
-            limits=config.limits if config is not None else None,
-            price=price if price is not None or config is None else config.price,
-            budget=self.budget if budgeted else None,
-        )
+        limits, own = (config.limits, config.price) if config is not None else (None, None)
+        budget = self.budget if budgeted else None
+        caller = Caller(self, label, backend, identity=identity, limits=limits, price=price or own, budget=budget)
         self.callers.append(caller)
         return caller
 
     def close(self) -> None:
         """End the callers; calls under way get a grace period to be committed."""
-        with ExitStack() as stack:
-            stack.callback(self._close_executor)
-            for caller in self.callers:
-                stack.callback(caller.close)
-
-    def _close_executor(self) -> None:
         try:
-            self.executor.close()
-        except Exception as error:
-            raise broken(f"the executor {name_of(self.executor)}", error) from error
+            for caller in self.callers:
+                caller.close()
+        finally:
+            with named(f"the executor {name_of(self.executor)}"):
+                self.executor.close()

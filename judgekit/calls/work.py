@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from judgekit.calls.ledger import Kind
 from judgekit.contracts import Backend, Errand, Options
@@ -19,28 +20,11 @@ from judgekit.text import counted
 Report = Callable[[str, int, int, str], None]  # of work that takes long: what, done, total, note
 
 
-class Closing:
-    """What is closed when its `with` block ends."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 class Answer(NamedTuple):
     """A reply, and the name of the call that it is for."""
 
     name: str
     reply: Reply
-
-
-def _quiet(what: str, done: int, total: int, note: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -63,18 +47,14 @@ class Work:
         know_environment()  # keys must not stand in what this process reports either
         return self.backend(self.options, self.where)
 
-    def carry_out(self, backend: Backend, report: Report = _quiet) -> list[Answer]:
+    def carry_out(self, backend: Backend, report: Report = Errand.report) -> list[Answer]:
         """One answer a request, in order. Raises what the backend raises; PluginError where it breaks its contract."""
         requests = list(self.requests)
-        try:
+        with named(f"the backend {name_of(backend)}"):
             if self.kind == "generate":
                 replies = backend.carry_out(requests, Errand(list(self.names), self.folder, report))
             else:
                 replies = backend.loglikelihood(requests)
-        except (JudgekitError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # sys.exit, too
-            raise broken(f"the backend {name_of(backend)}", error) from error
         return [Answer(*pair) for pair in zip(self.names, self._checked(backend, replies), strict=True)]
 
     def _checked(self, backend: Backend, replies: object) -> Sequence[Reply]:
@@ -84,15 +64,12 @@ class Work:
             got = one_line(repr(replies), 80)
             raise PluginError(f"the backend {name} must return a list of replies from {kind}(), not {got}")
         if len(replies) != len(self.requests):
-            raise PluginError(
-                f"the backend {name} returned {counted(len(replies), 'reply', 'replies')} to "
-                f"{counted(len(self.requests), 'request')} from {kind}()"
-            )
+            few, asked = counted(len(replies), "reply", "replies"), counted(len(self.requests), "request")
+            raise PluginError(f"the backend {name} returned {few} to {asked} from {kind}()")
         for request, reply in zip(self.requests, replies, strict=True):
-            wanted = len(request.continuations) if kind == "loglikelihood" and reply.status == "complete" else None
-            if wanted is not None and len(reply.continuations) != wanted:
-                few = f"{len(reply.continuations)} log-likelihoods of {wanted} continuations"
-                raise PluginError(f"the backend {name} returned {few}")
+            read, wanted = len(reply.continuations), len(request.continuations)
+            if kind == "loglikelihood" and reply.status == "complete" and read != wanted:
+                raise PluginError(f"the backend {name} returned {read} log-likelihoods of {wanted} continuations")
         return replies
 
 
@@ -101,12 +78,16 @@ def name_of(part: object) -> str:
     return f"{type(part).__module__}.{type(part).__qualname__}"
 
 
-def broken(who: str, error: BaseException) -> PluginError:
-    """What an error says that a plugin should not have raised, with the place in its code."""
-    if not isinstance(error, Exception) and plugin_of(error):
-        return exit_of(error)
-    places = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(places[-1].filename).name}:{places[-1].lineno})" if places else ""
-    said = PluginError(f"{who} raised {type(error).__name__}: {one_line(str(error))}{place}")
-    said.__cause__ = error
-    return said
+@contextmanager
+def named(who: str) -> Iterator[None]:
+    """In the block, what a plugin should not have raised becomes a PluginError with its name and the place."""
+    try:
+        yield
+    except (JudgekitError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # sys.exit, too
+        if not isinstance(error, Exception) and plugin_of(error):
+            raise exit_of(error) from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise PluginError(f"{who} raised {type(error).__name__}: {one_line(str(error))} ({where})") from error

@@ -23,12 +23,12 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
 from judgekit.calls.policies import Live, Offline
 from judgekit.calls.session import Session, quiet
-from judgekit.calls.work import Closing
 from judgekit.config.blocks import THREADS, BudgetConfig, JudgeConfig, ModelConfig, Price, SampledPart
 from judgekit.config.load import build_options, explain_problem
 from judgekit.contracts import Backend

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import judgekit
+from answering import Answering, ask, items
 from judgekit.calls.budget import Budget, Cost, dollars, most_tokens
 from judgekit.calls.ledger import Ledger
 from judgekit.config.blocks import BudgetConfig, Price
 from judgekit.errors import CallError, Interrupted
-from judgekit.records import Call, Message, Reply, Request, Sampling, Usage
+from judgekit.records import Reply, Sampling, Usage
 from judgekit.testing import FaultServer, http, reset
 from lone_caller import LoneCaller
 
@@ -22,38 +23,25 @@ PRICE = Price(input=1.0, output=2.0)
 TOLD = Usage(prompt_tokens=10, completion_tokens=2)
 
 
-def ask(number, tokens=10):
-    message = Message(role="user", content=f"{number:04}")
-    return Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=tokens)))
+def numbered(count):
+    return items((f"{number:04}" for number in range(count)), max_new_tokens=10)
 
 
-def items(count):
-    return (ask(number) for number in range(count))
-
-
-class Metered(judgekit.Backend):
-    def __init__(self, usage, batch=1, work=lambda: None):
-        super().__init__()
-        self.usage, self.max_batch, self.work = usage, batch, work
-        self.asked = 0
-
-    def generate(self, requests):
-        self.asked += len(requests)
-        self.work()
-        return [Reply(text="1", usage=self.usage) for _ in requests]
+def metered(usage, batch=1, work=lambda: None):
+    return Answering(lambda _: work() or Reply(text="1", usage=usage), batch)
 
 
 def run(backend, ledger, budget, count=100, jobs=8):
     with LoneCaller(backend, ledger, concurrency=jobs, price=PRICE, budget=budget) as caller:
-        return list(caller.calls("generate", items(count)))
+        return list(caller.calls("generate", numbered(count)))
 
 
 @pytest.mark.parametrize("jobs", [1, 8])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_no_call_more_than_the_budget_has(ledger, jobs, batch):
-    backend, budget = Metered(None, batch), Budget(BudgetConfig(calls=20))
+    backend, budget = metered(None, batch), Budget(BudgetConfig(calls=20))
     replies = run(backend, ledger, budget, jobs=jobs)
-    assert backend.asked == 20
+    assert len(backend.asked) == 20
     assert [reply.status for reply in replies].count("complete") == 20
     assert {reply.detail for reply in replies if reply.status == "error"} == {
         "not sent: the budget of 20 calls does not allow another call"
@@ -64,13 +52,10 @@ def test_no_call_more_than_the_budget_has(ledger, jobs, batch):
 
 
 def test_started_again_it_goes_on_from_the_ledger_whose_replies_cost_nothing(ledger):
-    backends = [Metered(None) for _ in range(3)]
-    budgets = [
-        Budget(BudgetConfig(**caps)) for caps in ({"calls": 20}, {"calls": 80}, {"calls": 0, "tokens": 0, "usd": 0})
-    ]
-    for backend, budget in zip(backends, budgets, strict=True):
+    for caps, asked in (({"calls": 20}, 20), ({"calls": 80}, 80), ({"calls": 0, "tokens": 0, "usd": 0}, 0)):
+        backend, budget = metered(None), Budget(BudgetConfig(**caps))
         replies = run(backend, ledger, budget)
-    assert [backend.asked for backend in backends] == [20, 80, 0]
+        assert len(backend.asked) == asked
     assert {reply.status for reply in replies} == {"complete"}
     assert not budget.stopped
 
@@ -86,7 +71,7 @@ def test_started_again_it_goes_on_from_the_ledger_whose_replies_cost_nothing(led
 def test_a_call_is_settled_by_what_its_reply_tells_or_at_its_most(ledger, usage, unit, cap, each, most, words):
     """A call can take 158 tokens and takes 12: nearly all of the budget is spent, and never more."""
     budget = Budget(BudgetConfig(**{unit: cap}))
-    replies = run(Metered(usage), ledger, budget, count=300)
+    replies = run(metered(usage), ledger, budget, count=300)
     spent = getattr(budget.spent, unit)
     assert spent == pytest.approx([reply.status for reply in replies].count("complete") * each, rel=1e-12)
     assert cap - most < spent <= cap
@@ -95,47 +80,34 @@ def test_a_call_is_settled_by_what_its_reply_tells_or_at_its_most(ledger, usage,
 
 def test_the_reservations_of_calls_under_way_count(ledger):
     """Room for two at their most: never three at once, although each takes little in the end."""
-    lock, most, now = threading.Lock(), 0, 0
-
-    def work():
-        nonlocal most, now
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.02)
-        with lock:
-            now -= 1
-
     budget = Budget(BudgetConfig(tokens=2 * (MOST + 10) + 20))
-    replies = run(Metered(Usage(prompt_tokens=1, completion_tokens=1), work=work), ledger, budget, count=10)
-    assert most == 2
+    backend = metered(Usage(prompt_tokens=1, completion_tokens=1), work=lambda: time.sleep(0.02))
+    replies = run(backend, ledger, budget, count=10)
+    assert backend.most_active == 2
     assert {reply.status for reply in replies} == {"complete"}, "a call waits for others to be settled"
 
 
 def test_a_stop_ends_the_wait_for_room(ledger):
     stop = threading.Event()
     budget = Budget(BudgetConfig(tokens=MOST + 10))
-    backend = Metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
+    backend = metered(None, work=lambda: stop.wait(5) and time.sleep(0.1))
     threading.Timer(0.2, stop.set).start()
     with LoneCaller(backend, ledger, concurrency=4, budget=budget, stop=stop) as caller:
         start = time.monotonic()
         with pytest.raises(Interrupted):
-            list(caller.calls("generate", items(10)))
+            list(caller.calls("generate", numbered(10)))
         assert time.monotonic() - start < 1.5
 
 
-class Chat(judgekit.Backend):
-    def __init__(self, url, retries):
-        super().__init__()
-        self.http = judgekit.Http(url, retries=retries)
+def chat(url, retries):
+    client = judgekit.Http(url, retries=retries)
 
-    def generate(self, requests):
-        return [self.read(self.http.post("chat", {"q": request.prompt}).body) for request in requests]
-
-    def read(self, body):
-        if "error" in body:
+    def answer(prompt):
+        if "error" in client.post("chat", {"q": prompt}).body:
             raise CallError("an error under 200")
-        return Reply(text="1", usage=Usage(prompt_tokens=10, completion_tokens=2))
+        return Reply(text="1", usage=TOLD)
+
+    return Answering(answer)
 
 
 @pytest.mark.parametrize(
@@ -156,14 +128,14 @@ def test_every_attempt_is_a_call_and_what_may_be_billed_counts(ledger, faults, c
 
     budget = Budget(BudgetConfig(calls=100, tokens=100_000))
     with FaultServer(handler) as server:
-        run(Chat(server.url, retries=4), ledger, budget, count=1)
+        run(chat(server.url, retries=4), ledger, budget, count=1)
         assert len(server.requests) == calls
     assert (budget.spent.calls, budget.spent.tokens) == (calls, tokens)
 
 
 def test_a_retry_that_the_budget_has_no_room_for_is_not_sent(ledger):
     with FaultServer(lambda connection, *_: connection.sendall(http(500, "{}", retry_after_ms="5"))) as server:
-        (reply,) = run(Chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
+        (reply,) = run(chat(server.url, retries=10), ledger, Budget(BudgetConfig(calls=3)), count=1)
         assert len(server.requests) == 3
     assert reply.detail == "not sent again: the budget has no room for another attempt"
 
@@ -174,11 +146,11 @@ def test_without_a_bound_or_a_price_nothing_is_sent(ledger):
         (BudgetConfig(usd=1), None, "the price must be known"),
         (BudgetConfig(usd=1), Price(input=1, output=0), ""),  # replies are free, and need no bound
     ):
-        backend = Metered(None)
+        backend = metered(None)
         with LoneCaller(backend, ledger, concurrency=1, price=price, budget=Budget(spec)) as caller:
-            (reply,) = caller.calls("generate", [ask(1, None if price else 10)])
+            (reply,) = caller.calls("generate", items([1], max_new_tokens=None if price else 10))
         assert detail in reply.detail
-        assert backend.asked == (not detail)
+        assert len(backend.asked) == (not detail)
 
 
 def test_a_prompt_is_never_more_tokens_than_its_bound():
@@ -187,16 +159,14 @@ def test_a_prompt_is_never_more_tokens_than_its_bound():
     every_byte = {bytes([value]): value for value in range(256)}
     worst = tiktoken.Encoding("bytes", pat_str=r"(?s).", mergeable_ranks=every_byte, special_tokens={})
     for text in ("plain words of English prose", "한국어 문장입니다", "🜚🜛 ⸎", "x = [[0]*9]", "\n\t  \n" * 9, ""):
-        bound = most_tokens(
-            Request(messages=(Message(role="user", content=text),), sampling=Sampling(max_new_tokens=7))
-        )
+        bound = most_tokens(ask(text, max_new_tokens=7))
         assert bound.completion_tokens == 7
         assert len(worst.encode(text)) <= len(text.encode()) < bound.prompt_tokens, text
 
 
 def test_a_schema_and_given_texts_are_part_of_the_bound():
     def bound(**changes):
-        return most_tokens(Request(messages=(Message(role="user", content="q"),), **changes)).prompt_tokens
+        return most_tokens(ask("q").model_copy(update=changes)).prompt_tokens
 
     plain = bound(sampling=Sampling(max_new_tokens=1))
     schema = bound(sampling=Sampling(max_new_tokens=1), json_schema={"type": "object"})
@@ -209,25 +179,19 @@ def test_money_in_words():
     assert {usd: dollars(usd) for usd in amounts} == amounts
 
 
-class Erratic(judgekit.Backend):
-    """Takes any of what it may, at any speed, and fails now and then; keeps what it really took."""
+def erratic(draw, taken):
+    """Takes any of what it may, at any speed, and fails now and then; `taken`: what it really took."""
 
-    def __init__(self, draw):
-        super().__init__()
-        self.draw, self.lock = draw, threading.Lock()
-        self.calls = self.tokens = 0
-
-    def generate(self, requests):
-        with self.lock:
-            self.calls += 1
-            fate, part, share = self.draw.random(), self.draw.random(), self.draw.random()
+    def answer(prompt):
+        fate, part, share = (draw.random() for _ in range(3))
         time.sleep(part / 500)
         if fate < 0.1:
             raise CallError("lost on the way")
         usage = Usage(prompt_tokens=int(share * 148), completion_tokens=int(share * 10))
-        with self.lock:
-            self.tokens += usage.prompt_tokens + usage.completion_tokens
-        return [Reply(text="1", usage=None if fate < 0.2 else usage)]
+        taken.append(usage.prompt_tokens + usage.completion_tokens)
+        return Reply(text="1", usage=None if fate < 0.2 else usage)
+
+    return Answering(answer)
 
 
 @settings(max_examples=25, deadline=None)
@@ -240,18 +204,19 @@ class Erratic(judgekit.Backend):
 )
 def test_whatever_happens_at_once_no_cap_is_passed_and_all_is_settled(tmp_path_factory, seed, jobs, calls, tokens, usd):
     spec = BudgetConfig(calls=calls, tokens=tokens, usd=usd)
-    budget, backend = Budget(spec), Erratic(random.Random(seed))
+    budget, taken = Budget(spec), []
+    backend = erratic(random.Random(seed), taken)
     with Ledger(tmp_path_factory.mktemp("budget") / "ledger.sqlite") as ledger:
         replies = run(backend, ledger, budget, count=40, jobs=jobs)
     assert len(replies) == 40
     spent = budget.spent
-    assert spent.calls == backend.calls
-    if budget.bounds_tokens:
-        assert spent.tokens >= backend.tokens, "what was not told counts at its most"
+    assert spent.calls == len(backend.asked)
+    if tokens is not None or usd is not None:
+        assert spent.tokens >= sum(taken), "what was not told counts at its most"
     assert calls is None or spent.calls <= calls
     assert tokens is None or spent.tokens <= tokens
     assert usd is None or spent.usd <= usd
     assert (budget._reserved, budget._open) == (Cost(), 0)
     assert all("not sent" in reply.detail or "lost" in reply.detail for reply in replies if reply.status == "error")
     if calls is None and tokens is None and usd is None:
-        assert backend.calls == 40
+        assert len(backend.asked) == 40

@@ -5,47 +5,14 @@ import time
 
 import pytest
 
-import judgekit
+from answering import Answering, ask, items
 from judgekit.calls.caller import Counts
 from judgekit.calls.ledger import Ledger
-from judgekit.records import Call, Continuation, Message, Reply, Request, Sampling
+from judgekit.records import Call, Continuation, Message, Reply, Request
 from lone_caller import LoneCaller
 
 
-def ask(text, **sampling):
-    return Request(messages=(Message(role="user", content=str(text)),), sampling=Sampling(**sampling))
-
-
-def items(texts):
-    return (Call(ask(text)) for text in texts)
-
-
-class Echo(judgekit.Backend):
-    """Answers with the prompt; keeps the batches and how many calls ran at once."""
-
-    def __init__(self, batch=1, most=None, work=None):
-        super().__init__()
-        self.max_batch, self.max_concurrency, self.work = batch, most, work
-        self.batches = []
-        self.active = self.most_active = 0
-        self.lock = threading.Lock()
-
-    @property
-    def asked(self):
-        return [text for batch in self.batches for text in batch]
-
-    def generate(self, requests):
-        with self.lock:
-            self.batches.append([request.prompt for request in requests])
-            self.active += 1
-            self.most_active = max(self.active, self.most_active)
-        for request in requests:
-            if self.work is not None:
-                self.work(request.prompt)
-        with self.lock:
-            self.active -= 1
-        return [Reply(text=f"re: {request.prompt}") for request in requests]
-
+class Echo(Answering):
     def loglikelihood(self, requests):
         return [
             Reply(continuations=tuple(Continuation(token_logprobs=(-float(len(c)),)) for c in request.continuations))
@@ -58,7 +25,7 @@ def texts(caller, prompts):
 
 
 def test_replies_come_in_the_order_of_the_requests(ledger):
-    backend = Echo(work=lambda text: time.sleep(0.001 * (int(text) % 7)))
+    backend = Echo(lambda text: time.sleep(0.001 * (int(text) % 7)))
     with LoneCaller(backend, ledger, concurrency=8) as caller:
         assert texts(caller, range(100)) == [f"re: {i}" for i in range(100)]
     assert sorted(map(int, backend.asked)) == list(range(100))
@@ -128,7 +95,7 @@ def test_batches_depend_on_the_ledger_alone(ledger, tmp_path):
         with Ledger(tmp_path / f"{trial}.sqlite") as ledger:
             with LoneCaller(Echo(), ledger, concurrency=1) as caller:
                 texts(caller, (i for i in range(400) if i % 3 or i > 380 or i < 20))
-            backend = Echo(batch=4, most=2, work=lambda text: time.sleep(0.002 * (int(text) % 2)))
+            backend = Echo(lambda text: time.sleep(0.002 * (int(text) % 2)), batch=4, most=2)
             with LoneCaller(backend, ledger, concurrency=2) as caller:
                 assert len(texts(caller, range(400))) == 400
         seen.append(sorted(map(tuple, backend.batches)))
@@ -148,7 +115,7 @@ def test_a_batch_that_cannot_fill_up_goes_out(ledger):
 
 
 def test_the_same_question_in_flight_is_asked_once(ledger):
-    backend = Echo(work=lambda text: time.sleep(0.02))
+    backend = Echo(lambda text: time.sleep(0.02))
     with LoneCaller(backend, ledger, concurrency=8) as caller:
         assert texts(caller, ["a", "b", "a", "a", "b"] * 4) == ["re: a", "re: b", "re: a", "re: a", "re: b"] * 4
         assert caller.counts == Counts(asked=2, from_ledger=18)
@@ -168,10 +135,6 @@ def test_the_same_question_twice_is_asked_once_even_when_answered_in_between(led
     ledger.put = watched
     backend = Echo()
 
-    def stream():
-        yield Call(ask("a"))
-        yield Call(ask("a"))
-
     with LoneCaller(backend, ledger, concurrency=8) as caller:
         send = caller._send
 
@@ -181,7 +144,7 @@ def test_the_same_question_twice_is_asked_once_even_when_answered_in_between(led
             time.sleep(0.05)  # the worker takes the call out of the table of those in flight
 
         caller._send = slow
-        assert [reply.text for reply in caller.calls("generate", stream())] == ["re: a", "re: a"]
+        assert [reply.text for reply in caller.calls("generate", items("aa"))] == ["re: a", "re: a"]
     assert backend.asked == ["a"]
 
 
@@ -192,10 +155,10 @@ def test_the_input_is_pulled_as_replies_are_taken(ledger):
         nonlocal pulled
         while True:
             pulled += 1
-            yield Call(ask(pulled))
+            yield pulled
 
     with LoneCaller(Echo(), ledger, concurrency=2) as caller:
-        stream = caller.calls("generate", endless())
+        stream = caller.calls("generate", items(endless()))
         for taken in range(1, 200):
             next(stream)
             assert pulled <= taken + 16
@@ -204,14 +167,14 @@ def test_the_input_is_pulled_as_replies_are_taken(ledger):
 
 @pytest.mark.parametrize(("concurrency", "most", "expected"), [(4, None, 4), (64, 3, 3), (2, 8, 2), (5, 1, 1)])
 def test_no_more_at_once_than_allowed(ledger, concurrency, most, expected):
-    backend = Echo(most=most, work=lambda text: time.sleep(0.005))
+    backend = Echo(lambda text: time.sleep(0.005), most=most)
     with LoneCaller(backend, ledger, concurrency=concurrency) as caller:
         texts(caller, range(40))
     assert backend.most_active == expected
 
 
 def test_two_streams_of_one_caller_share_its_threads(ledger):
-    backend = Echo(most=2, work=lambda text: time.sleep(0.002))
+    backend = Echo(lambda text: time.sleep(0.002), most=2)
     with LoneCaller(backend, ledger, concurrency=8) as caller:
         pairs = list(zip(*(caller.calls("generate", items(range(n, n + 30))) for n in (0, 100)), strict=True))
     assert [(a.text, b.text) for a, b in pairs] == [(f"re: {i}", f"re: {100 + i}") for i in range(30)]
@@ -220,7 +183,7 @@ def test_two_streams_of_one_caller_share_its_threads(ledger):
 
 def test_an_abandoned_stream_stops_asking_and_frees_its_threads(ledger):
     before = threading.active_count()
-    backend = Echo(work=lambda text: time.sleep(0.01))
+    backend = Echo(lambda text: time.sleep(0.01))
     with LoneCaller(backend, ledger, concurrency=4) as caller:
         stream = caller.calls("generate", items(range(1000)))
         next(stream)

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -114,14 +113,6 @@ def test_a_body_over_the_cap_is_refused():
         assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_not_json_is_a_failed_call():
-    bodies = ("<html>login</html>", '{"text": "cut', "", '{"logprob": NaN}', "[" * 100_000, b'"\xff"', "{} {}")
-    for raw in (*map(partial(http, 200), bodies), b'HTTP/1.1 200 OK\r\n\r\n{"choices": [{"mess'):
-        with replies(raw) as server, pytest.raises(CallError, match="not JSON, or cut"):
-            Http(server.url).post("chat", {})
-        assert len(server.requests) == 1, raw[:99]
-
-
 def test_no_error_and_no_log_shows_the_key(caplog):
     key = Secret("sk-fault-canary-31337", "FAULT_KEY")
     caplog.set_level(logging.DEBUG)
@@ -143,63 +134,45 @@ def test_no_error_and_no_log_shows_the_key(caplog):
 
 
 @pytest.fixture
-def certificate(tmp_path):
+def secure(tmp_path, monkeypatch):
+    """What wraps a server's socket; its certificate is trusted."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the openssl command to make a certificate")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:judge.example"]
     subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    return cert, key
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return partial(context.wrap_socket, server_side=True)
 
 
 @pytest.fixture
-def tls_server(certificate):
-    context = server_context(certificate)
-
-    def serve(listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            try:
-                with context.wrap_socket(connection, server_side=True) as secure:
-                    secure.recv(65536)
-                    secure.sendall(OK)
-            except OSError:
-                connection.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def test_an_untrusted_certificate_is_refused_at_once(tls_server, monkeypatch):
-    waits = []
-    monkeypatch.setattr(transport, "wait", waits.append)
-    with pytest.raises(Unreachable, match=r"no secure connection: .*certificate verify failed"):
-        Http(tls_server).get("x")
-    assert waits == [], "it is not retried"
-
-
-def test_a_trusted_certificate_is_accepted(tls_server, certificate, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    assert Http(tls_server).get("x").body == {"ok": True}
-
-
-def test_close_ends_a_call_under_way_over_tls(certificate, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    context = server_context(certificate)
+def called():
+    """A listener, a client of it, and a call under way from another thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
         client = Http(f"https://127.0.0.1:{listener.getsockname()[1]}")
-        call = pool.submit(client.get, "x")
-        with context.wrap_socket(listener.accept()[0], server_side=True) as secure:
-            assert secure.recv(65536).startswith(b"GET /x ")
-            client.close()
-            with pytest.raises(Interrupted):
-                call.result(5)
+        yield listener, client, pool.submit(lambda: client.get("x"))
+
+
+def test_an_untrusted_certificate_is_refused_at_once(secure, monkeypatch, called):
+    listener, _, call = called
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setattr(transport, "wait", lambda seconds: pytest.fail("it is not retried"))
+    with pytest.raises(ssl.SSLError):
+        secure(listener.accept()[0])
+    with pytest.raises(Unreachable, match=r"no secure connection: .*certificate verify failed"):
+        call.result(5)
+
+
+def test_close_ends_a_call_under_way_over_tls(secure, called):
+    listener, client, call = called
+    with secure(listener.accept()[0]) as connection:
+        assert connection.recv(65536).startswith(b"GET /x ")
+        client.close()
+        with pytest.raises(Interrupted):
+            call.result(5)
 
 
 def test_a_server_that_never_shakes_hands_is_unreachable_within_the_connect_timeout():
@@ -210,19 +183,16 @@ def test_a_server_that_never_shakes_hands_is_unreachable_within_the_connect_time
         assert 0.35 < time.monotonic() - start < 5
 
 
-def test_a_secure_server_is_reached_through_the_proxys_tunnel(certificate, monkeypatch):
-    context = server_context(certificate)
-
+def test_a_secure_server_is_reached_through_the_proxys_tunnel(secure, monkeypatch):
     def handler(connection, request, before):
         connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-        with context.wrap_socket(connection, server_side=True) as secure:
-            inner.append(read_request(secure))
-            secure.sendall(OK)
+        with secure(connection) as tunnel:
+            inner.append(read_request(tunnel))
+            tunnel.sendall(OK)
 
     inner = []
     with FaultServer(handler) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         key = Secret("sk-tunnel-canary-5", "TUNNEL_KEY")
@@ -239,14 +209,16 @@ STRANGE = [
     ('{"message": {"content": "5"}, "done": false}\n{"error": "out of memory"}\n', "with an error: out of memory"),
     ('data: {"choices": []}\n\ndata: {"error": {"message": "overloaded"}}\n', "with an error: overloaded"),
     ('{"message": {"content": "5"}, "done": false}\n{"message": {"content": "9"}}\n', "not JSON, or cut"),
+    *((body, "not JSON, or cut") for body in ("<p>login", '{"text": "cut', "", "[" * 100_000, b'"\xff"', "{} {}")),
 ]
 
 
 @pytest.mark.parametrize(("body", "words"), STRANGE)
-def test_an_answer_of_two_meanings_is_none_and_says_why(body, words):
+def test_an_answer_that_is_no_json_or_of_two_meanings_is_a_failed_call_and_says_why(body, words):
     with replies(http(200, body)) as server, pytest.raises(CallError) as caught:
         Http(server.url).post("chat", {})
     assert words in str(caught.value)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -337,9 +309,3 @@ def test_whose_answer_a_kept_connection_holds_must_be_known():
         with pytest.raises(CallError, match="more than one response"):
             client.post("chat", {})
         assert client.post("chat", {}).body == 1
-
-
-def server_context(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    return context

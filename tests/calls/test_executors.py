@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import judgekit
+from answering import ask, items
 from executors import ExecutorPlugin, Odd
-from judgekit.calls.ledger import Ledger
 from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.errors import PreflightError
 from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import Catalogue, build_manager
-from judgekit.records import Call, Message, Reply, Request
+from judgekit.records import Reply
 from judgekit.testing import ParrotPlugin
 from judgekit_openai.backend import OpenAIBackend, OpenAIOptions
 from lone_caller import LoneCaller
@@ -73,10 +73,6 @@ def test_two_plugins_with_one_executor_are_both_named():
         Catalogue(manager)
 
 
-def ask(number):
-    return Call(Request(messages=(Message(role="user", content=str(number)),)))
-
-
 class Pairs(judgekit.Backend):
     max_batch = 2
 
@@ -94,21 +90,20 @@ class Keeping(Odd):
         return pickle.loads(pickle.dumps(self.kept[-1].carry_out(self.kept[-1].build())))
 
 
-def test_what_crosses_to_an_executor_can_be_pickled(tmp_path):
+def test_what_crosses_to_an_executor_can_be_pickled(ledger):
     executor = Keeping(1)
     executor.kept = []
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        with LoneCaller(Pairs(), ledger, concurrency=1, executor=executor) as caller:
-            replies = list(caller.calls("generate", map(ask, range(4))))
-        assert [reply.text for reply in replies] == [f"re: {number}" for number in range(4)]
-        assert [len(work.requests) for work in executor.kept] == [2, 2]
-        assert ledger.stats().entries == 4
+    with LoneCaller(Pairs(), ledger, concurrency=1, executor=executor) as caller:
+        replies = list(caller.calls("generate", items(range(4))))
+    assert [reply.text for reply in replies] == [f"re: {number}" for number in range(4)]
+    assert [len(work.requests) for work in executor.kept] == [2, 2]
+    assert ledger.stats().entries == 4
 
 
 def test_a_real_backends_options_can_be_pickled(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a-key-that-is-a-secret")
     options = OpenAIOptions(model="m", base_url="http://127.0.0.1:9/v1")
-    work = judgekit.Work("generate", [ask(1).request], ["name"], tmp_path, OpenAIBackend, options, Path("here"))
+    work = judgekit.Work("generate", [ask(1)], ["name"], tmp_path, OpenAIBackend, options, Path("here"))
     crossed = pickle.dumps(work)
     assert b"sk-a-key" not in crossed
     assert pickle.loads(crossed).build().identity() == work.build().identity()
@@ -125,18 +120,17 @@ def test_a_real_backends_options_can_be_pickled(tmp_path, monkeypatch):
         ("no answers", "must return the answers to its work", 0),
     ],
 )
-def test_an_executor_that_breaks_its_contract_is_named(tmp_path, way, said, kept):
+def test_an_executor_that_breaks_its_contract_is_named(ledger, way, said, kept):
     """What it did answer is in the ledger: the next start does not pay for it again."""
     executor = Odd(1)
     executor.way = way
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        odd = LoneCaller(Pairs(), ledger, concurrency=1, executor=executor)
-        with odd, pytest.raises(judgekit.PluginError, match=rf"executors\.Odd {said}"):
-            list(odd.calls("generate", map(ask, range(2))))
-        assert ledger.stats().entries == kept
-        with LoneCaller(Pairs(), ledger, concurrency=1) as caller:
-            assert len(list(caller.calls("generate", map(ask, range(2))))) == 2
-        assert caller.counts.from_ledger == kept
+    odd = LoneCaller(Pairs(), ledger, concurrency=1, executor=executor)
+    with odd, pytest.raises(judgekit.PluginError, match=rf"executors\.Odd {said}"):
+        list(odd.calls("generate", items(range(2))))
+    assert ledger.stats().entries == kept
+    with LoneCaller(Pairs(), ledger, concurrency=1) as caller:
+        assert len(list(caller.calls("generate", items(range(2))))) == 2
+    assert caller.counts.from_ledger == kept
 
 
 class Unclosable(Odd):
@@ -146,7 +140,7 @@ class Unclosable(Odd):
         raise RuntimeError("the pool is gone")
 
 
-def test_an_executor_that_cannot_be_made_or_closed_is_named(tmp_path):
+def test_an_executor_that_cannot_be_made_or_closed_is_named(ledger):
     class Plugin:
         @judgekit.hookimpl
         def judgekit_executors(self):
@@ -155,8 +149,7 @@ def test_an_executor_that_cannot_be_made_or_closed_is_named(tmp_path):
     catalogue = Catalogue(build_manager(only=(), extra=[Plugin()]))
     with pytest.raises(judgekit.PluginError, match=r"where a judgekit\.Executor was due"):
         catalogue.executor("odd", 1)
-    with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        session = Session(ledger, Unclosable(1), jobs=1)
-        session.caller("models.a", Pairs())
-        with pytest.raises(judgekit.PluginError, match=r"executors\.Unclosable raised RuntimeError: the pool is gone"):
-            session.close()
+    session = Session(ledger, Unclosable(1), jobs=1)
+    session.caller("models.a", Pairs())
+    with pytest.raises(judgekit.PluginError, match=r"Unclosable raised RuntimeError: the pool is gone"):
+        session.close()

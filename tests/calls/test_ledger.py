@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from functools import partial
 
 import pytest
 
@@ -26,11 +27,11 @@ REPLIES = [
 @pytest.mark.parametrize("reply", REPLIES)
 def test_a_reply_comes_back_whole_also_after_reopening(ledger, reply):
     assert ledger.put("k", "[1]", IDENTITY, reply) is reply
-    assert ledger.get("k", "[1]") == reply
-    assert ledger.get("l", "[1]") is None
+    assert ledger.find({"k": "[1]"}).get("k") == reply
+    assert ledger.find({"l": "[1]"}).get("l") is None
     ledger.close()
     with Ledger(ledger.path) as again:
-        assert again.get("k", "[1]") == reply
+        assert again.find({"k": "[1]"}).get("k") == reply
 
 
 def test_neither_an_error_nor_nan_is_stored_as_an_answer(ledger):
@@ -39,20 +40,14 @@ def test_neither_an_error_nor_nan_is_stored_as_an_answer(ledger):
         with pytest.raises(ValueError, match=said):
             ledger.put("k", "[1]", IDENTITY, reply)
         ledger.log_error("k", IDENTITY, "connection lost")
-        assert ledger.get("k", "[1]") is None
+        assert ledger.find({"k": "[1]"}).get("k") is None
     assert (ledger.stats().entries, ledger.stats().errors) == (0, 2)
-
-
-def test_another_request_under_the_same_key_is_an_error(ledger):
-    ledger.put("k", "[1]", IDENTITY, Reply(text="85"))
-    with pytest.raises(StorageError, match="another request"):
-        ledger.get("k", "[2]")
 
 
 def test_the_first_reply_stays_and_only_an_incomplete_one_gives_way_when_told(ledger):
     cut, whole = Reply(text="cu", status="truncated"), Reply(text="whole")
     for reply, replace, kept in ((cut, False, cut), (whole, False, cut), (whole, True, whole), (cut, True, whole)):
-        assert ledger.put("k", "[1]", IDENTITY, reply, replace=replace) == kept == ledger.get("k", "[1]")
+        assert ledger.put("k", "[1]", IDENTITY, reply, replace=replace) == kept == ledger.find({"k": "[1]"}).get("k")
     assert ledger.put("k", "[1]", IDENTITY, Reply(text="second"), replace=True) == whole
     assert ledger.stats().by_status == {"complete": 1}
 
@@ -60,7 +55,7 @@ def test_the_first_reply_stays_and_only_an_incomplete_one_gives_way_when_told(le
 def test_a_secret_is_scrubbed_and_everyone_sees_the_same(ledger):
     Secret("sk-ledger-canary-1")
     returned = ledger.put("k", "[1]", IDENTITY, Reply(text="key: sk-ledger-canary-1", detail="sk-ledger-canary-1"))
-    assert returned == Reply(text="key: [secret]", detail="[secret]") == ledger.get("k", "[1]")
+    assert returned == Reply(text="key: [secret]", detail="[secret]") == ledger.find({"k": "[1]"}).get("k")
     ledger.log_error("k", IDENTITY, "echo sk-ledger-canary-1")
     ledger.close()
     for file in ledger.path.parent.iterdir():
@@ -95,7 +90,7 @@ def test_prune_by_age_and_by_backend(ledger):
     with pytest.raises(UsageError, match="say what to prune"):
         ledger.prune()
     assert ledger.prune(older_than=30, identity="plugin.Backend") == 1
-    assert [ledger.get(key, "[1]") is None for key in "abc"] == [True, False, False]
+    assert [ledger.find({key: "[1]"}).get(key) is None for key in "abc"] == [True, False, False]
     assert ledger.prune(older_than=30) == 1
     assert ledger.prune(older_than=30) == 0
     assert ledger.stats().errors == 1
@@ -104,14 +99,15 @@ def test_prune_by_age_and_by_backend(ledger):
     assert (ledger.stats().entries, ledger.stats().errors) == (0, 0)
     assert ledger.stats().bytes < before
     ledger.put("b", "[1]", IDENTITY, Reply(text="again"))
-    assert ledger.get("b", "[1]") == Reply(text="again")
+    assert ledger.find({"b": "[1]"}).get("b") == Reply(text="again")
 
 
 def test_a_closed_ledger_says_so_and_leaves_one_file(ledger):
     ledger.put("k", "[1]", IDENTITY, Reply(text="85"))
     ledger.close()
     ledger.close()
-    for call in (lambda: ledger.get("k", "[1]"), lambda: ledger.put("k", "[1]", IDENTITY, Reply()), ledger.stats):
+    put = partial(ledger.put, "k", "[1]", IDENTITY, Reply())
+    for call in (partial(ledger.find, {"k": "[1]"}), put, ledger.stats):
         with pytest.raises(StorageError, match="closed"):
             call()
     assert [file.name for file in ledger.path.parent.iterdir()] == ["ledger.sqlite"]

@@ -54,7 +54,7 @@ def test_what_is_no_ledger_is_one_line_and_left_alone(tmp_path, said):
     DAMAGE[said](path)
     before = path.read_bytes() if path.is_file() else b""
     with pytest.raises(StorageError, match=said) as caught, Ledger(path) as ledger:
-        [ledger.get(f"key-{i}", "[1]") for i in range(300)]
+        ledger.find({f"key-{i}": "[1]" for i in range(300)})
     assert caught.value.exit_code == 6
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
@@ -68,7 +68,7 @@ def test_a_damaged_reply(tmp_path):
             db.execute("UPDATE replies SET reply = ? WHERE key = 'key-1'", (text,))
         db.close()
         with Ledger(path) as ledger, pytest.raises(StorageError, match="entry key-1 holds no reply"):
-            ledger.get("key-1", "[1]")
+            ledger.find({"key-1": "[1]"})
 
 
 FULL = """
@@ -98,7 +98,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     committed = done.stdout.split()
     assert len(committed) > 20
     with Ledger(path) as ledger:
-        assert all(ledger.get(key, "[1]") is not None for key in committed)
+        assert set(ledger.find(dict.fromkeys(committed, "[1]"))) == set(committed)
         ledger.put("room again", "[1]", {}, Reply(text="85"))
         assert ledger.stats().entries in (len(committed) + 1, len(committed) + 2)  # one may have been in flight
 
@@ -124,9 +124,8 @@ def test_kill_9_loses_nothing_committed(tmp_path):
     path = tmp_path / "ledger.sqlite"
     committed = set()
     for kill in range(4):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(kill)], stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-c", WRITER, str(path), str(kill)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         committed.add(child.stdout.readline().strip())
         time.sleep(random.uniform(0, 0.15))
         child.send_signal(signal.SIGKILL)
@@ -134,7 +133,7 @@ def test_kill_9_loses_nothing_committed(tmp_path):
         committed.update(lines[:-1])  # the last line may be cut
     assert len(committed) > 20
     with Ledger(path) as ledger:
-        assert all(ledger.get(key, "[1]") == Reply(text="x" * 500) for key in committed)
+        assert ledger.find(dict.fromkeys(committed, "[1]")) == dict.fromkeys(committed, Reply(text="x" * 500))
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
@@ -169,22 +168,14 @@ for round in range(rounds):
         children.append(child)
     failed = sum(os.waitpid(child, 0)[1] != 0 for child in children)
     with Ledger(path) as ledger:
-        found = sum(ledger.get(f"{p}-{i}", "[1]") == Reply(text=str(p)) for p in range(processes) for i in range(each))
-        print(failed, found, ledger.stats().entries)
+        written = {f"{p}-{i}": Reply(text=str(p)) for p in range(processes) for i in range(each)}
+        print(failed, ledger.find(dict.fromkeys(written, "[1]")) == written, ledger.stats().entries)
 """
 
 
-def _cold_starts(folder, rounds):
-    command = [sys.executable, "-c", COLD_START, str(folder), str(rounds), "8", "5"]
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_eight_processes_start_cold_on_one_ledger(tmp_path, rounds):
+    command = [sys.executable, "-c", COLD_START, str(tmp_path), str(rounds), "8", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["0 40 45"] * rounds, done.stderr
-
-
-def test_eight_processes_start_cold_on_one_ledger(tmp_path):
-    _cold_starts(tmp_path, 4)
-
-
-@pytest.mark.slow
-def test_eight_processes_start_cold_fifty_times(tmp_path):
-    _cold_starts(tmp_path, 50)
+    assert done.stdout.splitlines() == ["0 True 45"] * rounds, done.stderr

@@ -3,69 +3,46 @@
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import judgekit
+from answering import Answering, items
 from judgekit.calls.pacing import Lane, Paces
 from judgekit.calls.rate_limits import Pace, _seconds
 from judgekit.config.blocks import Limits
 from judgekit.errors import Interrupted
-from judgekit.records import Call, Message, Reply, Request, Sampling, Usage
+from judgekit.records import Reply, Usage
 from judgekit.testing import FaultServer, http
 from lone_caller import LoneCaller
 from rough_server import RoughServer
 
+FREE = (lambda: 0.0, lambda: False)  # no tokens, and never stopped
 KEY = judgekit.Secret("sk-limits-canary-81", "LIMITS_KEY")
 
 
-def items(count, start=0):
-    for number in range(start, start + count):
-        message = Message(role="user", content=f"mouse {number}")
-        yield Call(Request(messages=(message,), sampling=Sampling(max_new_tokens=4)))
+def mice(count, start=0):
+    return items((f"mouse {number}" for number in range(start, start + count)), max_new_tokens=4)
 
 
-class Timed(judgekit.Backend):
-    """Answers at once, without HTTP; keeps when it was asked."""
+def chat(url, key=None, **options):
+    client = judgekit.Http(url, key=key, **options)
 
-    def __init__(self, usage=None, work=0.0):
-        super().__init__()
-        self.usage, self.work = usage, work
-        self.times = []
-        self.under_way = self.most = 0
+    def answer(prompt):
+        body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+        return Reply(text=str(client.post("chat/completions", body).body))
 
-    def generate(self, requests):
-        self.times.append(time.monotonic())
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        time.sleep(self.work)
-        self.under_way -= 1
-        return [Reply(text="1", usage=self.usage) for _ in requests]
-
-
-class Chat(judgekit.Backend):
-    def __init__(self, url, key=None, **options):
-        super().__init__()
-        self.http = judgekit.Http(url, key=key, **options)
-
-    def generate(self, requests):
-        return [Reply(text=str(self.ask(request))) for request in requests]
-
-    def ask(self, request):
-        messages = [{"role": "user", "content": request.prompt}]
-        return self.http.post("chat/completions", {"model": "m", "messages": messages}).body
-
-    def close(self):
-        self.http.close()
+    return Answering(answer)
 
 
 def run(backend, ledger, count, **options):
     with LoneCaller(backend, ledger, **{"concurrency": 8, **options}) as caller:
-        return list(caller.calls("generate", items(count)))
+        return list(caller.calls("generate", mice(count)))
 
 
 def test_requests_a_minute_are_evenly_spread(ledger):
-    backend = Timed()
+    backend = Answering()
     run(backend, ledger, 16, limits=Limits(requests_per_minute=600))
     assert backend.times[-1] - backend.times[0] >= 15 * 0.1 - 0.06
     assert backend.times[-1] - backend.times[0] < 15
@@ -73,7 +50,8 @@ def test_requests_a_minute_are_evenly_spread(ledger):
 
 def test_tokens_a_minute_are_held_to_by_what_calls_take_in_the_end(ledger):
     """600 tokens a second; the calls take 60 each, ten times what their words foretell."""
-    backend = Timed(Usage(prompt_tokens=50, completion_tokens=10))
+    used = Usage(prompt_tokens=50, completion_tokens=10)
+    backend = Answering(lambda _: Reply(text="1", usage=used))
     run(backend, ledger, 30, limits=Limits(tokens_per_minute=36_000), concurrency=2)
     assert backend.times[-1] - backend.times[0] >= 29 * 60 / 600 - 0.5
     assert backend.times[-1] - backend.times[0] < 15
@@ -92,9 +70,9 @@ def test_a_nonsensical_number_of_tokens_holds_nobody_back_for_ever():
 
 @pytest.mark.parametrize("most", [1, 3])
 def test_no_more_at_once_than_the_limit(ledger, most):
-    backend = Timed(work=0.02)
+    backend = Answering(lambda _: time.sleep(0.02))
     run(backend, ledger, 20, limits=Limits(concurrency=most))
-    assert backend.most == most
+    assert backend.most_active == most
 
 
 def test_parts_that_ask_one_server_with_one_key_share_the_strictest_limits(ledger):
@@ -108,19 +86,14 @@ def test_parts_that_ask_one_server_with_one_key_share_the_strictest_limits(ledge
     with FaultServer(handler) as server, contextlib.ExitStack() as stack:
         callers = []
         for limits in (Limits(requests_per_minute=1200), Limits(requests_per_minute=600), None):
-            backend = Chat(server.url, KEY)
+            backend = chat(server.url, KEY)
             caller = LoneCaller(backend, ledger, concurrency=4, identity=len(callers), limits=limits, paces=paces)
             callers.append(stack.enter_context(caller))
         for caller in callers:  # each has met the server
-            list(caller.calls("generate", items(1)))
+            list(caller.calls("generate", mice(1)))
         start = len(times)
-        threads = [
-            threading.Thread(target=lambda one=one: list(one.calls("generate", items(6, start=1)))) for one in callers
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda caller: list(caller.calls("generate", mice(6, start=1))), callers))
     assert len(times) - start == 18
     assert max(times) - times[start] >= 17 * 0.1 - 0.4, "10 a second for all three together"
 
@@ -140,7 +113,7 @@ def test_a_retry_after_holds_back_everyone(ledger):
             connection.sendall(http(200, "1"))
 
     with FaultServer(handler) as server:
-        replies = run(Chat(server.url), ledger, 60)
+        replies = run(chat(server.url), ledger, 60)
     assert {reply.status for reply in replies} == {"complete"}
     assert len(arrivals) == 61
     early = [moment - said[0] for moment in arrivals if 0.5 < moment - said[0] < 0.99]
@@ -155,9 +128,9 @@ def test_a_long_pause_is_told(ledger):
         connection.sendall(http(429, "{}", retry_after="4") if before == 0 else http(200, "1"))
 
     with FaultServer(handler) as server:
-        run(Chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
-    assert told[0] == "waiting: the server asks to be left alone for 4 s"
-    assert told[1:] in ([], ["waiting: going on"])
+        run(chat(server.url), ledger, 3, concurrency=1, progress=lambda *words: told.append(f"{words[0]}: {words[3]}"))
+    assert told[0] == "models.lone, waiting: the server asks to be left alone for 4 s"
+    assert told[1:] in ([], ["models.lone, waiting: going on"])
 
 
 def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledger):
@@ -168,7 +141,7 @@ def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledge
             connection.sendall(http(429, "{}", retry_after_ms="5") if before < away else http(200, "1"))
 
         with FaultServer(handler) as server:
-            backend = Chat(server.url, retries=1)
+            backend = chat(server.url, retries=1)
             (reply,) = run(backend, ledger, 1, identity=away)
             assert (reply.status, len(server.requests)) == (status, requests)
     assert "answered 429" in reply.detail
@@ -177,8 +150,8 @@ def test_a_call_that_is_told_when_to_come_back_is_patient_but_not_for_ever(ledge
 def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger):
     with FaultServer(lambda connection, *_: connection.sendall(http(429, "{}", retry_after="3600"))) as server:
         start = time.monotonic()
-        with LoneCaller(Chat(server.url), ledger, concurrency=4) as caller:
-            replies = list(caller.calls("generate", items(100)))
+        with LoneCaller(chat(server.url), ledger, concurrency=4) as caller:
+            replies = list(caller.calls("generate", mice(100)))
             assert caller.counts.unsent >= 96
             assert caller.counts.asked <= 4
         assert time.monotonic() - start < 60
@@ -192,8 +165,8 @@ def test_a_server_that_wants_an_hour_is_asked_nothing_more(ledger):
 def test_calls_under_way_back_off_and_come_back(ledger):
     """A server for four at once: it is found out, most of its room is used, and no call fails."""
     with RoughServer(slots=4, delay=0.05, after="none") as server:
-        with LoneCaller(Chat(server.url), ledger, concurrency=16) as caller:
-            replies = list(caller.calls("generate", items(200)))
+        with LoneCaller(chat(server.url), ledger, concurrency=16) as caller:
+            replies = list(caller.calls("generate", mice(200)))
             assert caller._lane.pace._width < 16
         account = server.account()
     assert {reply.status for reply in replies} == {"complete"}
@@ -204,7 +177,7 @@ def test_calls_under_way_back_off_and_come_back(ledger):
 def test_the_width_grows_by_one_a_round(ledger):
     pace = Pace(8)
     for ticket in range(8):
-        pace.enter(ticket, lambda: 0.0, lambda: False)
+        pace.enter(ticket, *FREE)
     for ticket in range(8):
         pace.turned_away(ticket, 0.0, None)
     assert pace._width == 1.0
@@ -237,13 +210,13 @@ def test_what_the_headers_say_is_left_is_used_and_no_more(told, at_once, pause):
     for what, (remaining, reset) in told.items():
         headers |= {f"x-ratelimit-remaining-{what}": remaining, f"x-ratelimit-reset-{what}": reset}
     pace = Pace(8)
-    pace.enter(100, lambda: 5.0, lambda: False)
+    pace.enter(100, lambda: 5.0, FREE[1])
     pace.answered(headers, lambda: 5.0)
     pace.leave(100)
     start = time.monotonic()
     entered = []
     for ticket in range(at_once + (pause > 0)):
-        pace.enter(ticket, lambda: 5.0, lambda: False)
+        pace.enter(ticket, lambda: 5.0, FREE[1])
         entered.append(time.monotonic() - start)
     assert all(moment < 0.8 for moment in entered[:at_once])
     if pause:
@@ -258,55 +231,49 @@ def test_how_a_reset_is_written():
 
 def test_first_come_first_served():
     pace, order = Pace(1, Limits(concurrency=1)), []
-    pace.enter(0, lambda: 0.0, lambda: False)
+    pace.enter(0, *FREE)
 
     def wait(ticket):
-        pace.enter(ticket, lambda: 0.0, lambda: False)
+        pace.enter(ticket, *FREE)
         order.append(ticket)
         pace.leave(ticket)
 
-    threads = []
-    for ticket in range(1, 9):
-        threads.append(threading.Thread(target=wait, args=(ticket,)))
-        threads[-1].start()
-        while len(pace._line) < ticket:  # it stands in line
-            time.sleep(0.001)
-    pace.leave(0)
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        for ticket in range(1, 9):
+            pool.submit(wait, ticket)
+            while len(pace._line) < ticket:  # it stands in line
+                time.sleep(0.001)
+        pace.leave(0)
     assert order == list(range(1, 9))
 
 
 def test_a_stop_ends_the_wait_for_a_turn(ledger):
     stop = threading.Event()
-    backend = Timed()
+    backend = Answering()
     threading.Timer(0.3, stop.set).start()
     with LoneCaller(backend, ledger, concurrency=8, limits=Limits(requests_per_minute=1), stop=stop) as caller:
         start = time.monotonic()
         with pytest.raises(Interrupted):
-            list(caller.calls("generate", items(20)))
+            list(caller.calls("generate", mice(20)))
         assert time.monotonic() - start < 30
     assert len(backend.times) == 1
 
 
 def test_waiting_costs_no_time_of_the_processor():
     pace = Pace(1, Limits(requests_per_minute=1))
-    pace.enter(0, lambda: 0.0, lambda: False)
+    pace.enter(0, *FREE)
     stop = threading.Event()
 
     def wait(ticket):
         with contextlib.suppress(Interrupted):
             pace.enter(ticket, lambda: 0.0, stop.is_set)
 
-    threads = [threading.Thread(target=wait, args=(ticket,)) for ticket in range(1, 33)]
     before = time.process_time()
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    spent = time.process_time() - before
-    stop.set()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(32) as pool:
+        pool.map(wait, range(1, 33))
+        time.sleep(1)
+        spent = time.process_time() - before
+        stop.set()
     assert spent < 0.3
 
 

@@ -9,14 +9,9 @@ import time
 from pathlib import Path
 
 from judgekit.testing import ChatServer
-from scoring import in_process, prepare
+from scoring import in_process, prepare, record
 
 CALLS, JOBS = 60, 4
-
-
-def record(folder: Path) -> bytes:
-    (path,) = folder.glob("runs/*/record.json")
-    return path.read_bytes()
 
 
 def undisturbed(folder: Path, server: ChatServer) -> bytes:
@@ -26,10 +21,10 @@ def undisturbed(folder: Path, server: ChatServer) -> bytes:
     return record(folder)
 
 
-def start_and_wait_for_calls(command: list[str], server: ChatServer) -> subprocess.Popen[str]:
+def start_and_wait_for_calls(command: list[str], server: ChatServer, calls: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while server.counts().total() < 2 * JOBS:
+    while server.counts().total() < calls:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -39,7 +34,7 @@ def start_and_wait_for_calls(command: list[str], server: ChatServer) -> subproce
 def test_ctrl_c_once_keeps_what_was_answered_and_says_how_to_go_on(tmp_path: Path) -> None:
     with ChatServer(delay=0.2) as server:
         command = prepare(tmp_path, server.url, CALLS, JOBS)
-        process = start_and_wait_for_calls(command, server)
+        process = start_and_wait_for_calls(command, server, 2 * JOBS)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130
@@ -56,10 +51,7 @@ def test_ctrl_c_once_keeps_what_was_answered_and_says_how_to_go_on(tmp_path: Pat
 def test_ctrl_c_twice_ends_at_once(tmp_path: Path) -> None:
     with ChatServer(delay=30) as server:
         command = prepare(tmp_path, server.url, CALLS, JOBS)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
-        while server.counts().total() < JOBS and time.monotonic() < deadline:
-            time.sleep(0.05)
+        process = start_and_wait_for_calls(command, server, JOBS)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         while "stopping" not in process.stderr.readline():

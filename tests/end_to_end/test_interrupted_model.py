@@ -87,17 +87,10 @@ def test_ctrl_c_once_ends_the_call_and_says_how_to_go_on(busy: subprocess.Popen[
     assert seconds < GRACE + 2, "a busy machine takes a little longer to end a process"
 
 
-def test_ctrl_c_twice_ends_at_once(busy: subprocess.Popen[str]) -> None:
+@pytest.mark.parametrize("later", [0, pytest.param(GRACE + 0.2, marks=pytest.mark.slow, id="as-the-model-is-stopped")])
+def test_ctrl_c_twice_ends_at_once(busy: subprocess.Popen[str], later: float) -> None:
     busy.send_signal(signal.SIGINT)
     read_until(busy, "stopping")
+    time.sleep(later)
     busy.send_signal(signal.SIGINT)
     assert busy.wait(timeout=2) == 130, "the grace for calls under way is longer than this"
-
-
-@pytest.mark.slow
-def test_ctrl_c_again_while_the_model_is_stopped_ends_at_once(busy: subprocess.Popen[str]) -> None:
-    busy.send_signal(signal.SIGINT)
-    read_until(busy, "stopping")
-    time.sleep(GRACE + 0.2)
-    busy.send_signal(signal.SIGINT)
-    assert busy.wait(timeout=2) == 130

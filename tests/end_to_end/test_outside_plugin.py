@@ -62,7 +62,6 @@ def test_a_plugin_in_a_fresh_environment(checkout: Path, tmp_path: Path) -> None
     write_plugin(checkout, source)
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", str(checkout), str(source)], check=True, timeout=600
-    )
+    install = [str(python), "-m", "pip", "install", "--quiet", str(checkout), str(source)]
+    subprocess.run(install, check=True, timeout=600)
     use_plugin(python, tmp_path, dict(os.environ))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from judgekit.cli import execute
+from scoring import record
 
 COLOURS = {"grass": "green", "snow": "white", "coal": "black", "blood": "red", "sky": "blue", "sun": "yellow"}
 CONFIG = """\
@@ -39,14 +40,8 @@ def folder(tmp_path: Path) -> Path:
     documents = [f"{thing} is {colour}. A thing is {colour}." for thing, colour in COLOURS.items()] * 40
     (tmp_path / "text.txt").write_text("\n<|endoftext|>\n".join(documents))
     items = [
-        {
-            "id": f"{thing} {split}",
-            "instruction": f"Name the colour of {thing}.",
-            "output": colour,
-            "chosen": colour,
-            "rejected": "no idea",
-            "split": split,
-        }
+        {"id": f"{thing} {split}", "instruction": f"Name the colour of {thing}.", "output": colour, "split": split}
+        | {"chosen": colour, "rejected": "no idea"}
         for thing, colour in COLOURS.items()
         for split in ("train", "validation", "test")
     ]
@@ -55,20 +50,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _execute(folder: Path) -> int:
+    return execute(["run", str(folder / "judgekit.yaml"), "-o", str(folder / "runs"), "--home", str(folder / "home")])
+
+
 def _run(folder: Path) -> dict[str, object]:
-    arguments = ["-o", str(folder / "runs"), "--home", str(folder / "home")]
-    assert execute(["run", str(folder / "judgekit.yaml"), *arguments]) == 0
-    (record,) = folder.glob("runs/*/record.json")
-    return json.loads(record.read_text())
+    assert _execute(folder) == 0
+    return json.loads(record(folder))
 
 
 def test_every_checkpoint_is_a_system_with_its_interval(folder: Path) -> None:
-    record = _run(folder)
-    found = {e["system"]: e for e in record["estimates"] if e["metric"] == "likelihood" and e["series"] == "value"}
+    ran = _run(folder)
+    found = {e["system"]: e for e in ran["estimates"] if e["metric"] == "likelihood" and e["series"] == "value"}
     assert list(found) == ["base", "epoch-1", "epoch-3", "dpo"]
     assert all(e["interval"]["low"] <= e["value"] <= e["interval"]["high"] for e in found.values())
     assert found["base"]["value"] < found["epoch-1"]["value"] < found["epoch-3"]["value"]
-    trainings = {training["name"]: training for training in record["trainings"]}
+    trainings = {training["name"]: training for training in ran["trainings"]}
     assert [sample["step"] for sample in trainings["sft"]["samples"]] == [2, 4, 6]
     held = [point for point in trainings["dpo"]["curve"] if point["split"] == "validation"]
     assert held[0]["measures"]["margin"] == pytest.approx(0, abs=1e-4)
@@ -90,8 +87,7 @@ def test_a_run_from_nothing_again_gives_the_same_bytes(folder: Path) -> None:
 
 def test_a_checkpoint_that_no_training_keeps_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "judgekit.yaml").write_text(CONFIG.replace("sft/epoch-3", "sft/epoch-9"))
-    arguments = ["-o", str(folder / "runs"), "--home", str(folder / "home")]
-    assert execute(["run", str(folder / "judgekit.yaml"), *arguments]) == 2
+    assert _execute(folder) == 2
     errors = capsys.readouterr().err
     assert "models.epoch-3" in errors
     assert "epoch-9: no such checkpoint folder" in errors
@@ -100,30 +96,14 @@ def test_a_checkpoint_that_no_training_keeps_is_named(folder: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("said", "instead", "problem"),
     [
-        ("style: plain, epochs", "style: palin, epochs", "train.sft: unknown instruction style 'palin'; did you mean"),
-        (
-            "style: plain, epochs",
-            "style: xyz, epochs",
-            "train.sft: unknown instruction style 'xyz'; there are alpaca, ",
-        ),
-        ("style: plain, steps", "style: xyz, steps", "train.dpo: unknown instruction style 'xyz'; there are alpaca, "),
+        ("plain, epochs", "palin, epochs", "train.sft: unknown instruction style 'palin'; did you mean"),
+        ("plain, epochs", "xyz, epochs", "train.sft: unknown instruction style 'xyz'; there are alpaca, "),
+        ("plain, steps", "xyz, steps", "train.dpo: unknown instruction style 'xyz'; there are alpaca, "),
         ("from: train:base", "from: nowhere", "nowhere: no such checkpoint folder"),
-        (
-            "data: items.json, style: plain, epochs",
-            "data: gone.json, style: plain, epochs",
-            "gone.json: cannot be read",
-        ),
-        ("data: items.json, style: plain, epochs", "data: text.txt, style: plain, epochs", "text.txt:1: not JSON"),
-        (
-            "data: items.json, style: plain, epochs",
-            "data: bad.json, style: plain, epochs",
-            "bad.json:7: item 2: no output to learn from",
-        ),
-        (
-            "data: items.json, style: plain, steps",
-            "data: bad.json, style: plain, steps",
-            "bad.json:2: item 1: no 'chosen'",
-        ),
+        ("sft", "gone.json, style: plain, epochs", "gone.json: cannot be read"),
+        ("sft", "text.txt, style: plain, epochs", "text.txt:1: not JSON"),
+        ("sft", "bad.json, style: plain, epochs", "bad.json:7: item 2: no output to learn from"),
+        ("dpo", "bad.json, style: plain, steps", "bad.json:2: item 1: no 'chosen'"),
         ("{bpe: 300}", "{bpe: 300, instructions: items.json, style: xyz}", "train.base: unknown instruction style"),
         ("{bpe: 300}", "{bpe: 300, instructions: text.txt}", "text.txt:1: not JSON"),
     ],
@@ -133,11 +113,11 @@ def test_what_would_end_a_training_is_found_before_anything_is_trained(
 ) -> None:
     items = [{"instruction": "Sit.", "output": "Yes.", "split": "train"}, {"instruction": "Sit!", "split": "train"}]
     (folder / "bad.json").write_text(json.dumps([*items, {**items[0], "split": "validation"}], indent=0))
-    path = folder / "judgekit.yaml"
+    said = {"sft": "items.json, style: plain, epochs", "dpo": "items.json, style: plain, steps"}.get(said, said)
     assert CONFIG.count(said) == 1
-    path.write_text(CONFIG.replace(said, instead))
-    assert execute(["validate", str(path)]) == 2
+    (folder / "judgekit.yaml").write_text(CONFIG.replace(said, instead))
+    assert execute(["validate", str(folder / "judgekit.yaml")]) == 2
     assert problem in capsys.readouterr().err
-    assert execute(["run", str(path), "-o", str(folder / "runs"), "--home", str(folder / "home")]) == 2
+    assert _execute(folder) == 2
     assert problem in capsys.readouterr().err
     assert not list((folder / "home").glob("checkpoints/*"))

@@ -44,6 +44,12 @@ def prepare(folder: Path, url: str, calls: int, jobs: int) -> list[str]:
     return [*command, "--progress", "none", "-o", str(folder / "runs"), "--home", str(folder / "home")]
 
 
+def record(folder: Path) -> bytes:
+    """The record of the folder's only run."""
+    (path,) = folder.glob("runs/*/record.json")
+    return path.read_bytes()
+
+
 def in_process(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command of `prepare`'s in this process, which has imported everything; what it wrote and its exit code."""
     out, err = io.StringIO(), io.StringIO()
