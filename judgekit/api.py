@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from judgekit.calls.caller import Caller
 from judgekit.config.blocks import GateConfig, JudgeConfig, RunConfig
-from judgekit.config.load import explain_problem, load
+from judgekit.config.load import build_options, load
 from judgekit.contracts import Backend
-from judgekit.errors import CallError, ConfigError, NotScored, UsageError
+from judgekit.errors import CallError, NotScored, UsageError
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import Panel
 from judgekit.judging.planning import PlannedJudge, check_repeats
@@ -66,12 +66,7 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
     Raises ConfigError for rules that are none, DataError for a baseline that is none, UsageError where run and baseline
     cannot be compared.
     """
-    try:
-        loaded = GateConfig.model_validate(dict(rules))
-    except ValidationError as error:
-        raise ConfigError(
-            "; ".join(explain_problem(problem, GateConfig, "gate") for problem in error.errors())
-        ) from None
+    loaded = build_options(GateConfig, rules, "gate")
     reference = Reference.read(where / Path(loaded.baseline).expanduser()) if loaded.baseline is not None else None
     return evaluate_gate(run, loaded, reference)
 

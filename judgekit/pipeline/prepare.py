@@ -103,17 +103,15 @@ def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], la
 
     "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
     """
-    return {key: _product(value, products, f"{label}.{key}") for key, value in options.items()}
-
-
-def _product(value: JsonValue, products: Mapping[str, str], where: str) -> JsonValue:
-    named = named_product(value)
-    if named is None:
-        return value
-    name, inner = named
-    if name not in products:
-        raise UsageError(f"{where}: the config trains nothing named {name!r}{did_you_mean(name, products)}")
-    return f"{products[name]}{inner}"
+    made = dict(options)
+    for key, value in options.items():
+        if (named := named_product(value)) is not None:
+            name, inner = named
+            if name not in products:
+                hint = did_you_mean(name, products)
+                raise UsageError(f"{label}.{key}: the config trains nothing named {name!r}{hint}")
+            made[key] = f"{products[name]}{inner}"
+    return made
 
 
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]
@@ -218,25 +216,21 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
     prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge, tuple(templates)))
 
 
-def _judge_of(
-    config: RunConfig, metric_spec: MetricConfig, metric: Metric, label: str, problems: Problems
-) -> str | None:
+def _judge_of(config: RunConfig, part: MetricConfig, metric: Metric, label: str, problems: Problems) -> str | None:
     """The metric's judge: the one it names, or the only one there is."""
+    judge = part.judge
     if not metric.needs & set(TASKS):
-        if metric_spec.judge is not None:
-            problems.add(f"{label}.judge", f"a metric of type {metric_spec.type!r} asks no judge")
+        if judge is not None:
+            problems.add(f"{label}.judge", f"a metric of type {part.type!r} asks no judge")
         return None
-    if metric_spec.judge is None and len(config.judges) == 1:
+    if judge is None and len(config.judges) == 1:
         return next(iter(config.judges))
-    if metric_spec.judge is None:
+    if judge is None:
         advice = f"name one of {', '.join(config.judges)}" if config.judges else "add a judges: block"
         problems.add(label, f"needs a judge: {advice}")
-    elif metric_spec.judge not in config.judges:
-        known = config.judges
-        problems.add(
-            f"{label}.judge", f"no judge is named {metric_spec.judge!r}{did_you_mean(metric_spec.judge, known)}"
-        )
-    return metric_spec.judge
+    elif judge not in config.judges:
+        problems.add(f"{label}.judge", f"no judge is named {judge!r}{did_you_mean(judge, config.judges)}")
+    return judge
 
 
 def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
@@ -278,9 +272,11 @@ def _with_series(prepared: Prepared, problems: Problems) -> list[PlannedMetric]:
     for planned in prepared.metrics:
         judge = prepared.judges[planned.judge] if planned.judge else None
         tasks = [task for task in TASKS if task in planned.metric.needs]
-        metrics.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
-        if "value" not in metrics[-1].series:
+        judged = judge.series(tasks[0]) if judge and tasks else {}
+        series = planned.metric.series_on(judged, planned.data.samples)
+        if "value" not in series:
             problems.add(f"metrics.{planned.name}", "its series have no 'value', which is the headline")
+        metrics.append(replace(planned, series=series))
     return metrics
 
 
@@ -291,7 +287,7 @@ def _plan_gate(prepared: Prepared, problems: Problems) -> None:
         return
     measured = {}
     for planned in prepared.metrics:
-        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        pairs = planned.metric.pairs(planned.systems, prepared.config.anchor(planned.systems))
         own = planned.data.name != MAIN
         measured[planned.name] = (planned.series["value"], planned.data.samples, own, planned.systems, tuple(pairs))
     with problems.collecting("gate"):
@@ -316,7 +312,7 @@ def _read_labels(prepared: Prepared, problems: Problems) -> None:
         planned = judged[labels.metric or next(iter(judged))]
         prepared.labels = read_labels(prepared.where / Path(labels.path).expanduser())
         repeats = {system: prepared.repeats(system) for system in planned.systems}
-        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        pairs = planned.metric.pairs(planned.systems, prepared.config.anchor(planned.systems))
         ids = [sample.id for sample in planned.data.samples]
         verdicts = expected(planned.name, planned.series["value"], ids, repeats, pairs)
         check_labels(verdicts, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))

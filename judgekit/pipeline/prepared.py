@@ -48,11 +48,7 @@ class PlannedMetric:
     systems: tuple[str, ...]
     judge: str | None
     templates: tuple[Template, ...] = ()
-    judged: Mapping[str, Scale] = field(default_factory=dict)  # what the values of its judge's verdicts mean
-
-    @cached_property
-    def series(self) -> Mapping[str, Scale]:
-        return self.metric.series_on(self.judged, self.data.samples)
+    series: Mapping[str, Scale] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,15 +80,6 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)  # checks that did not run, and why
 
-    def anchor(self, systems: Sequence[str]) -> str:
-        """The system that others of these are compared with: the config's `against`, or the first."""
-        return anchor_of(self.config, systems)
-
-    @property
-    def metric_judges(self) -> dict[str, str]:
-        """The judge of each metric that asks one."""
-        return {planned.name: planned.judge for planned in self.metrics if planned.judge is not None}
-
     def repeats(self, system: str) -> int:
         return self.config.models[system].repeats or self.config.repeats.generation
 
@@ -111,11 +98,6 @@ class Prepared:
         """Every backend by the place of its part in the config."""
         models = {f"models.{name}": backend for name, backend in self.models.items()}
         return models | {f"judges.{name}": judge.backend for name, judge in self.judges.single.items()}
-
-
-def anchor_of(config: RunConfig, systems: Sequence[str]) -> str:
-    """The system that others of these are compared with: the config's `against`, or the first."""
-    return config.against if config.against is not None and config.against in systems else systems[0]
 
 
 class Problems:
