@@ -18,7 +18,6 @@ from judgekit.agreement.labels import read_labels
 from judgekit.config.blocks import DataConfig, JudgeConfig, MetricConfig, RunConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
-from judgekit.data.lineage import named_product
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
 from judgekit.judging.planning import TASKS, check_repeats, judging_itself
@@ -27,7 +26,7 @@ from judgekit.judging.readings import Readings
 from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
 from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
-from judgekit.pipeline.train import plan_trainings, trained_by
+from judgekit.pipeline.train import plan_trainings, products_of, substitute, trained_by
 from judgekit.plugins import Catalogue
 from judgekit.prompting.styles import style_named
 from judgekit.prompting.templates import Prompts, Template
@@ -52,7 +51,7 @@ def prepare(
     prompts, readings = Prompts(catalogue.prompt_folders(), where), Readings(catalogue)
     prepared = Prepared(config, where, prompts, readings, stored=stored)
     prepared.trainings = plan_trainings(config.train, catalogue, where, checkpoints, problems)
-    products = {training.name: str(training.folder) for training in prepared.trainings}
+    products = products_of(prepared.trainings)
     failed = set(config.train) - set(products)  # said already: what starts from these is passed over
 
     def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
@@ -96,22 +95,6 @@ def prepare(
     prepared.unchecked = problems.unchecked
     prepared.warnings = problems.warnings
     return prepared
-
-
-def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], label: str) -> dict[str, JsonValue]:
-    """Options with every "train:NAME" replaced by that training's checkpoint folder.
-
-    "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
-    """
-    made = dict(options)
-    for key, value in options.items():
-        if (named := named_product(value)) is not None:
-            name, inner = named
-            if name not in products:
-                hint = did_you_mean(name, products)
-                raise UsageError(f"{label}.{key}: the config trains nothing named {name!r}{hint}")
-            made[key] = f"{products[name]}{inner}"
-    return made
 
 
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]

@@ -297,7 +297,8 @@ class Run:
         templates += [template for planned in prepared.metrics for template in planned.templates]
         asked = [name for name in prepared.models if self.stored is None and is_instructed(prepared, name)]
         styles = [style_named(style_of(prepared, name), prepared.prompts) for name in asked]
-        return dict(sorted((one.name, one.sha256) for one in (*templates, *styles)))
+        hashes = {template.name: template.sha256 for template in templates}
+        return dict(sorted((hashes | {style.name: style.sha256 for style in styles}).items()))
 
     def _namespace(self, folder: RunFolder) -> str:
         """The part of every ledger key that tells a fresh run's calls from all others; "" for an ordinary run."""
