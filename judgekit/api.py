@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, total_ordering
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -73,6 +73,7 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
 # --- single answers ---------------------------------------------------------------------------------------------------
 
 
+@total_ordering
 @dataclass(frozen=True, eq=False)
 class Score:
     """What a judge made of one answer. It compares as the number `value`, where there is one, and is no key of a dict.
@@ -110,15 +111,6 @@ class Score:
 
     def __lt__(self, other: float) -> bool:
         return float(self) < float(other)
-
-    def __le__(self, other: float) -> bool:
-        return float(self) <= float(other)
-
-    def __gt__(self, other: float) -> bool:
-        return float(self) > float(other)
-
-    def __ge__(self, other: float) -> bool:
-        return float(self) >= float(other)
 
     def __eq__(self, other: object) -> bool:
         return float(self) == float(other) if isinstance(other, int | float | Score) else NotImplemented

@@ -34,10 +34,7 @@ def load(path: Path, overrides: Iterable[str] = (), flags: Mapping[str, JsonValu
     tree, lines = _read(path)
     for key, value in chain(map(parse_override, overrides), (flags or {}).items()):
         _assign(tree, key, value)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise _explain(error, path, lines) from None
+    return _checked(RunConfig, tree, path, lines)
 
 
 def load_judges(path: Path) -> dict[str, JudgeConfig]:
@@ -45,10 +42,7 @@ def load_judges(path: Path) -> dict[str, JudgeConfig]:
     tree, lines = _read(path)
     if not tree.get("judges"):
         raise ConfigError("has no judges: block", path=path)
-    try:
-        return _Judges.model_validate({"judges": tree["judges"]}).judges
-    except ValidationError as error:
-        raise _explain(error, path, lines) from None
+    return _checked(_Judges, {"judges": tree["judges"]}, path, lines).judges
 
 
 def parse_override(override: str, option: str = "--set") -> tuple[str, JsonValue]:
@@ -140,11 +134,15 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     tree[last] = value
 
 
-def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
-    """All problems in the author's words, those that stand on a line of the file first."""
-    problems = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
+def _checked(model: type[M], tree: Mapping[str, Any], path: Path, lines: Lines) -> M:
+    """The tree as this model. Raises ConfigError with all problems in the author's words, those that stand on a line
+    of the file first."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        problems = [(_line(problem["loc"], lines), explain_problem(problem, model)) for problem in error.errors()]
     problems.sort(key=lambda item: (item[0] is None, item[0] or 0))
-    return ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
+    raise ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
 
 
 def _line(loc: Iterable[Any], lines: Lines) -> int | None:

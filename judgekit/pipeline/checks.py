@@ -59,17 +59,14 @@ def check_stored(prepared: Prepared, problems: Problems) -> None:
                 if "responses" in planned.metric.needs and system in planned.systems
                 for sample in planned.data.samples
             }
-            missing = [sample_id for sample_id in samples if sample_id not in known]
-            if missing:
-                problems.add(f"models.{system}", _other_ids(missing, len(samples), sorted(set(known) - set(samples))))
-
-
-def _other_ids(missing: Sequence[str], samples: int, others: Sequence[str]) -> str:
-    having = f"; it has others, such as {_some(others)}" if others else ""
-    return (
-        f"knows nothing of {len(missing)} of the {samples} samples, such as {_some(missing)}{having}. "
-        "Responses are matched by id (or by instruction and input), never by position"
-    )
+            if missing := [sample_id for sample_id in samples if sample_id not in known]:
+                others = sorted(set(known) - set(samples))
+                having = f"; it has others, such as {_some(others)}" if others else ""
+                problems.add(
+                    f"models.{system}",
+                    f"knows nothing of {len(missing)} of the {len(samples)} samples, such as {_some(missing)}{having}. "
+                    "Responses are matched by id (or by instruction and input), never by position",
+                )
 
 
 def _some(ids: Sequence[str]) -> str:
