@@ -39,7 +39,7 @@ def check_fields(prepared: Prepared, problems: Problems) -> None:
     measured = {planned.data.name: planned.data.samples for planned in prepared.metrics}
     named = {data_label(name): samples for name, samples in measured.items()}
     for samples in measured.values() if settings.cluster is not None else ():
-        problems.attempt("statistics.cluster", lambda samples=samples: clusters(samples, settings.cluster or ""))  # type: ignore[misc]
+        problems.attempt("statistics.cluster", clusters, samples, settings.cluster or "")
     for field_name in settings.by if measured else ():
         with problems.collecting("statistics.by"):
             for wrong, message in check_groups(named, field_name):

@@ -55,14 +55,11 @@ def prepare(
     failed = set(config.train) - set(products)  # said already: what starts from these is passed over
 
     def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
-        if trained_by(options) & failed:
-            return None
-
-        def make() -> Any:
-            factory = catalogue.get(kind, name)
-            return factory(build_options(factory.Options, substitute(options, products, label), label), where)
-
-        return problems.attempt(label, make)
+        if not trained_by(options) & failed:
+            with problems.collecting(label):
+                factory = catalogue.get(kind, name)
+                return factory(build_options(factory.Options, substitute(options, products, label), label), where)
+        return None
 
     if stored is not None:
         prepared.datasets, prepared.models = dict(stored.datasets), dict(stored.models)
@@ -77,9 +74,9 @@ def prepare(
         problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
     check_stored(prepared, problems)
     check_fields(prepared, problems)
-    problems.attempt("executor", lambda: catalogue.get("executors", config.executor))
+    problems.attempt("executor", catalogue.get, "executors", config.executor)
     for report in config.reports:
-        problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
+        problems.attempt("reports", catalogue.get, "reporters", report)
     _ask_plugins(prepared, manager, problems)
     check_budget(prepared, problems)
     left = [name for name in ("labels", "gate") if getattr(config, name) is not None]
@@ -109,7 +106,7 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
         loader = build("datasets", data.loader, data.options, label)
         if loader is None:
             continue
-        samples = problems.attempt(label, lambda loader=loader: _read(loader, prepared.config.limit))  # type: ignore[misc]
+        samples = problems.attempt(label, _read, loader, prepared.config.limit)
         if samples is None:
             continue
         prepared.datasets[name] = DataSet(name, loader, samples)
@@ -136,7 +133,7 @@ def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
             prepared.models[name] = backend
             check_model_repeats(label, model, backend, prepared.repeats(name), problems)
         if (style := model.style) is not None:
-            problems.attempt(f"{label}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
+            problems.attempt(f"{label}.style", style_named, style, prepared.prompts)
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
@@ -228,7 +225,7 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
             talks[planned.judge].update(given if planned.data.talks else ())
 
     def build_backend(config: JudgeConfig, label: str) -> Backend | None:
-        options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
+        options = problems.attempt(label, prepared.readings.backend_options, config)
         return None if options is None else build("backends", config.backend, options, label)
 
     planning = Problems()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from judgekit.agreement.labels import LabelFile
 from judgekit.config.blocks import JudgeConfig, ModelConfig, RunConfig
@@ -22,6 +22,7 @@ from judgekit.regression.run_gate import GatePlan
 from judgekit.results import Problem
 from judgekit.run_folder import RunFolder
 
+P = ParamSpec("P")
 T = TypeVar("T")
 MAIN = ""  # the name of the run's own data set; a metric's own one bears the metric's name
 
@@ -122,10 +123,10 @@ class Problems:
             # A message that names its own place (a file, a dotted key) needs no other.
             self.add("" if error.place or str(error).startswith(where) else where, str(error), error.exit_code)
 
-    def attempt(self, where: str, action: Callable[[], T]) -> T | None:
+    def attempt(self, where: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The action's result; a problem, and None, when it raises one of our errors."""
         with self.collecting(where):
-            return action()
+            return action(*args, **kwargs)
         return None
 
     @property

@@ -99,8 +99,22 @@ class Opened:
     identities: dict[str, JsonValue]
     prompts: dict[str, str]
     session: Session
-    callers: dict[str, Caller]  # by the place of their part in the config
-    judges: AskedJudges
+
+    @cached_property
+    def callers(self) -> dict[str, Caller]:
+        """A caller for every part, by its place in the config."""
+        parts, identities = self.prepared.parts, self.identities
+        return {
+            label: self.session.caller(
+                label, backend, parts[label], identity=identities[label], budgeted=not backend.free
+            )
+            for label, backend in self.prepared.backends.items()
+        }
+
+    @cached_property
+    def judges(self) -> AskedJudges:
+        planned = self.prepared.judges
+        return planned.ask_through({name: self.callers[f"judges.{name}"] for name in planned.single})
 
 
 @dataclass
@@ -145,7 +159,7 @@ class Run:
             quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
             identities = dry.identities(prepared.backends, ledger)
             session = self._session(stack, ledger, dry, jobs=DRY_JOBS)
-            quiet._rehearse(_opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
+            quiet._rehearse(Opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
             return plan(prepared, tally)
 
     # --- steps -------------------------------------------------------------------------------------------------------
@@ -189,7 +203,7 @@ class Run:
         budget = Budget(self.config.budget) if self.config.budget is not None else None
         more: dict[str, Any] = {"budget": budget, "namespace": self._namespace(folder), "progress": self._tell}
         session = self._session(stack, ledger, policy, jobs=self.settings.jobs, **more)
-        return _opened(prepared, folder, identities, prompts, session)
+        return Opened(prepared, folder, identities, prompts, session)
 
     def _generate(self, opened: Opened) -> dict[str, str]:
         """The responses of every system; the sha256 of each file."""
@@ -369,24 +383,6 @@ class Run:
             content |= {SPEEDS: self.speeds} if self.speeds else {}
             write_atomically(timing, json.dumps(content, indent=1).encode() + b"\n")
         return Outcome(record, folder, reports, asked, from_ledger, self.seconds, use)
-
-
-def _opened(
-    prepared: Prepared,
-    folder: RunFolder,
-    identities: dict[str, JsonValue],
-    prompts: dict[str, str],
-    session: Session,
-) -> Opened:
-    """The run with a caller for every part, and its judges asked through theirs."""
-    callers = {
-        label: session.caller(
-            label, backend, prepared.parts[label], identity=identities[label], budgeted=not backend.free
-        )
-        for label, backend in prepared.backends.items()
-    }
-    judges = prepared.judges.ask_through({name: callers[f"judges.{name}"] for name in prepared.judges.single})
-    return Opened(prepared, folder, identities, prompts, session, callers, judges)
 
 
 def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:

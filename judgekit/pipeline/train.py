@@ -57,9 +57,7 @@ def plan_trainings(
     for name in _in_order(specs, problems):
         if trained_by(specs[name].options) & (set(specs) - set(planned)):
             continue  # what it starts from could not be planned, and that has been said
-        training = problems.attempt(
-            f"train.{name}", lambda name=name: _plan(name, specs[name], planned, catalogue, where, checkpoints)
-        )
+        training = problems.attempt(f"train.{name}", _plan, name, specs[name], planned, catalogue, where, checkpoints)
         if training is not None:
             planned[name] = training
             problems.attempt(f"train.{name}", training.trainer.check)
