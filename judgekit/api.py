@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, total_ordering
 from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from judgekit.calls.caller import Caller
 from judgekit.config.blocks import GateConfig, JudgeConfig, RunConfig
-from judgekit.config.load import explain_problem, load
+from judgekit.config.load import build_options, load
 from judgekit.contracts import Backend
-from judgekit.errors import CallError, ConfigError, NotScored, UsageError
+from judgekit.errors import CallError, NotScored, UsageError
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import Panel
-from judgekit.judging.planning import PlannedJudge, check_repeats
+from judgekit.judging.planning import PlannedJudge, PlannedPanel, check_repeats
 from judgekit.pipeline.ask import HOME, Client
 from judgekit.pipeline.judges import plan_judges
-from judgekit.pipeline.prepare import substitute
 from judgekit.pipeline.prepared import Problems, check_backend
 from judgekit.pipeline.run import Run, Settings
-from judgekit.pipeline.train import plan_trainings
+from judgekit.pipeline.train import plan_trainings, products_of, substitute
 from judgekit.plugins import blocked_by_environment, build_manager, without_exits
 from judgekit.records import Sample, Scale, Verdict
 from judgekit.regression.baseline import open_run
@@ -66,12 +65,7 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
     Raises ConfigError for rules that are none, DataError for a baseline that is none, UsageError where run and baseline
     cannot be compared.
     """
-    try:
-        loaded = GateConfig.model_validate(dict(rules))
-    except ValidationError as error:
-        raise ConfigError(
-            "; ".join(explain_problem(problem, GateConfig, "gate") for problem in error.errors())
-        ) from None
+    loaded = build_options(GateConfig, rules, "gate")
     reference = Reference.read(where / Path(loaded.baseline).expanduser()) if loaded.baseline is not None else None
     return evaluate_gate(run, loaded, reference)
 
@@ -79,6 +73,7 @@ def decide(run: RunView, rules: Mapping[str, JsonValue], where: Path = Path()) -
 # --- single answers ---------------------------------------------------------------------------------------------------
 
 
+@total_ordering
 @dataclass(frozen=True, eq=False)
 class Score:
     """What a judge made of one answer. It compares as the number `value`, where there is one, and is no key of a dict.
@@ -117,15 +112,6 @@ class Score:
     def __lt__(self, other: float) -> bool:
         return float(self) < float(other)
 
-    def __le__(self, other: float) -> bool:
-        return float(self) <= float(other)
-
-    def __gt__(self, other: float) -> bool:
-        return float(self) > float(other)
-
-    def __ge__(self, other: float) -> bool:
-        return float(self) >= float(other)
-
     def __eq__(self, other: object) -> bool:
         return float(self) == float(other) if isinstance(other, int | float | Score) else NotImplemented
 
@@ -158,8 +144,7 @@ class Scorer:
             budget=self.config.budget.model_dump() if self.config.budget is not None else None,
             manager=manager,
         )
-        self._judges: dict[str, tuple[LLMJudge | Panel, Scale]] = {}
-        self._single: dict[str, PlannedJudge] = {}
+        self._judges: dict[str, tuple[LLMJudge | Panel, PlannedJudge | PlannedPanel]] = {}
         self._backends: dict[str, Backend] = {}  # by the place of their judge in the config
         self._callers: dict[str, Caller] = {}
 
@@ -177,11 +162,13 @@ class Scorer:
         """The judge's verdict on one answer; `judge`: None is the config's only one. Raises CallError where the judge
         could not be asked, and the errors of errors.py."""
         name = self._name(judge)
-        asked, scale = self._judge(name)
+        asked, planned = self._judge(name)
+        scale = planned.series("score")["value"]
         if repeats < 1:
             raise UsageError(f"an answer is judged once at least, not {repeats} times")
-        for problem in check_repeats(f"judges.{name}", self._single[name], repeats) if name in self._single else ():
-            raise UsageError(f"{problem.where}: {problem.message}")
+        if isinstance(planned, PlannedJudge):
+            for problem in check_repeats(f"judges.{name}", planned, repeats):
+                raise UsageError(f"{problem.where}: {problem.message}")
         sample = Sample(id="answer", instruction=instruction, input=input, reference=reference)
         verdicts = tuple(asked.score((sample, text, repeat) for repeat in range(repeats)))
         for verdict in verdicts:
@@ -207,26 +194,19 @@ class Scorer:
             raise UsageError(f"no judge is named {judge!r}{one_of(judge, known)}")
         return judge
 
-    def _judge(self, name: str) -> tuple[LLMJudge | Panel, Scale]:
+    def _judge(self, name: str) -> tuple[LLMJudge | Panel, PlannedJudge | PlannedPanel]:
         if name not in self._judges:
             configs, problems, client = self.config.judges, Problems(), self._client
-            judges = plan_judges(
-                configs,
-                {name: ["score"]},
-                partial(self._build, problems),
-                client.prompts,
-                client.readings,
-                problems,
-            )
-            if not self._client.offline:
-                for member, planned in judges.single.items():
-                    if member not in self._callers:
-                        check_backend(f"judges.{member}", planned.backend, problems)
+            build = partial(self._build, problems)
+            judges = plan_judges(configs, {name: ["score"]}, build, client.prompts, client.readings, problems)
+            new = {member: planned for member, planned in judges.single.items() if member not in self._callers}
+            for member, planned in new.items() if not client.offline else ():
+                check_backend(f"judges.{member}", planned.backend, problems)
             problems.raise_errors()
-            callers = {member: self._caller(member, planned) for member, planned in judges.single.items()}
-            asked = self._client.ask_through(judges, callers)
-            self._single |= judges.single
-            self._judges[name] = asked[name], judges[name].series("score")["value"]
+            for member, planned in new.items():
+                label = f"judges.{member}"
+                self._callers[member] = client.caller(label, planned.backend, planned.config, count_free=False)
+            self._judges[name] = client.ask_through(judges, self._callers)[name], judges[name]
         return self._judges[name]
 
     def _build(self, problems: Problems, config: JudgeConfig, label: str) -> Backend | None:
@@ -235,16 +215,10 @@ class Scorer:
             with problems.collecting(label):
                 catalogue, checkpoints = self._client.catalogue, self._settings.checkpoints
                 trainings = plan_trainings(self.config.train, catalogue, self._client.where, checkpoints, problems)
-                products = {training.name: str(training.folder) for training in trainings}
-                options = substitute(self._client.readings.backend_options(config), products, label)
+                own = self._client.readings.backend_options(config)
+                options = substitute(own, products_of(trainings), label)
                 self._backends[label] = self._client.build(config, label, options)
         return self._backends.get(label)
-
-    def _caller(self, name: str, planned: PlannedJudge) -> Caller:
-        if name not in self._callers:
-            label = f"judges.{name}"
-            self._callers[name] = self._client.caller(label, planned.backend, planned.config, count_free=False)
-        return self._callers[name]
 
     def _rerun(self, verdicts: Sequence[Verdict], scale: Scale) -> Interval:
         """t over the judge's repeats of this one answer."""

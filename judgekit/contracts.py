@@ -357,9 +357,8 @@ class Metric(Configured, ABC):
     prompt_variables: ClassVar[frozenset[str]] = frozenset()  # what `rows` gives its templates; others are refused
     # Series that are shares of single judgements, a tie being a half: `interval: auto` is Wilson's for them.
     shares: ClassVar[frozenset[str]] = frozenset()
-    unscaled: ClassVar[
-        tuple[str, ...]
-    ] = ()  # series of its rows without a scale: `aggregate` gets them, no report does
+    # Series of its rows without a scale: `aggregate` gets them, no report does.
+    unscaled: ClassVar[tuple[str, ...]] = ()
     by: ClassVar[tuple[str, ...]] = ()  # fields of the samples by which its results are always broken down
     conversations: ClassVar[bool] = False  # whether `rows` reads all turns of a Sample that has several
 

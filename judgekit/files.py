@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from judgekit.errors import DataError, StorageError
 from judgekit.records import Noun, to_json
 
 N = TypeVar("N", bound=Noun)
+T = TypeVar("T")
 
 
 @contextmanager
@@ -63,6 +64,16 @@ def damage(error: ValueError | RecursionError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where, what = ".".join(map(str, first["loc"])), str(first["msg"])
     return f"damaged: {f'{where}: ' if where else ''}{what[:1].lower()}{what[1:]}"
+
+
+@dataclass(frozen=True)
+class Anew(Generic[T]):
+    """Values that are made again each time they are iterated over."""
+
+    make: Callable[[], Iterator[T]]
+
+    def __iter__(self) -> Iterator[T]:
+        return self.make()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from judgekit.results import PluginInfo
 
 GROUP = "judgekit"
-KINDS = ("datasets", "backends", "readings", "trainers", "metrics", "reporters", "prompts", "executors")
 NEEDED = frozenset({"threads"})  # plugins without which no run goes: loaded whatever `only` names, unless blocked
 SINGULAR = {
     "datasets": "loader",
@@ -40,6 +39,7 @@ SINGULAR = {
     "prompts": "prompt prefix",
     "executors": "executor",
 }
+KINDS = tuple(SINGULAR)
 
 
 def blocked_by_environment() -> frozenset[str]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError, StorageError
-from judgekit.files import JsonLines, _sha256, damage, write_atomically
+from judgekit.files import Anew, JsonLines, _sha256, damage, write_atomically
 from judgekit.records import Response, Row, Sample
 from judgekit.results import RunRecord, RunView
 from judgekit.text import counted
@@ -86,11 +86,13 @@ class RunFolder:
         record = self.record()
         _check(self.samples, record.files.get("samples.jsonl"))
         _check(self.rows, record.files.get("rows.jsonl"))
+        files = []
         for system in record.systems:
             responses, written = self.responses(system), record.files.get(f"responses/{system}.jsonl")
             if written is not None or responses.path.exists():
                 _check(responses, written)
-        return RunView(record, self.samples, _Responses(self, record.systems), self.rows)
+                files.append(responses)
+        return RunView(record, self.samples, Anew(lambda: chain.from_iterable(files)), self.rows)
 
     def record(self) -> RunRecord:
         """The record alone. Raises DataError where it is missing, damaged or of a newer judgekit."""
@@ -109,19 +111,6 @@ class RunFolder:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(damage(error), path=path) from None
-
-
-@dataclass(frozen=True)
-class _Responses:
-    """All systems' responses, one system after the other."""
-
-    folder: RunFolder
-    systems: tuple[str, ...]
-
-    def __iter__(self) -> Iterator[Response]:
-        for system in self.systems:
-            if self.folder.responses(system).path.is_file():
-                yield from self.folder.responses(system)
 
 
 def timed(folder: RunFolder) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +25,20 @@ from judgekit.text import did_you_mean
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
 THREADS = "threads"  # the executor by default
 FieldName = Annotated[str, Field(min_length=1)]  # of a sample: category, metadata.difficulty, …
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+# Names of which one may stand alone: several, or at least one.
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+OneOrMore = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)]
+
+
+def _check_scale(scale: tuple[float, float] | None) -> None:
+    if scale is not None and not scale[0] < scale[1]:
+        raise ValueError(f"a scale goes from its low end to its high end, not [{scale[0]:g}, {scale[1]:g}]")
 
 
 class Block(BaseModel):
@@ -179,9 +194,7 @@ class JudgeConfig(SampledPart):
     def _gradable(self) -> JudgeConfig:
         if self.mode is not None and self.prompt is not None:
             raise ValueError("mode and prompt both name the prompt; give one of them")
-        if self.scale is not None and not self.scale[0] < self.scale[1]:
-            low, high = self.scale
-            raise ValueError(f"a scale goes from its low end to its high end, not [{low:g}, {high:g}]")
+        _check_scale(self.scale)
         if self.rubric is not None and len(self.rubric) < 2:
             raise ValueError("a rubric has two levels at least: their descriptions, by number")
         if self.rubric is not None and not all(text.strip() for text in self.rubric.values()):
@@ -192,15 +205,15 @@ class JudgeConfig(SampledPart):
             raise ValueError(f"the rubric has levels {ends[0]} to {ends[1]}, and the scale is [{low:g}, {high:g}]")
         if self.steps is not None and not all(step.strip() for step in self.steps):
             raise ValueError("a step without words")
-        for name, text in (self.criteria or {}).items():
+        known = self.criteria or {}
+        for name, text in known.items():
             if not (name.isascii() and name.isidentifier()) or name in RESERVED:
                 reserved = f"; {', '.join(sorted(RESERVED))} are taken" if name in RESERVED else ""
                 raise ValueError(f"a criterion is named by letters, digits and _, not {name!r}{reserved}")
             if not text.strip():
                 raise ValueError(f"the criterion {name!r} has no description")
         for name in self.weights or {}:
-            if name not in (self.criteria or {}):
-                known = self.criteria or {}
+            if name not in known:
                 raise ValueError(f"weights: no criterion is named {name!r}{did_you_mean(name, known)}")
         return self
 
@@ -245,13 +258,8 @@ class StatisticsConfig(Block):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     interval: Method = "auto"
     cluster: FieldName | None = None
-    by: tuple[FieldName, ...] = ()
+    by: Annotated[tuple[FieldName, ...], BeforeValidator(_several)] = ()
     resamples: int = Field(9999, ge=99)
-
-    @field_validator("by", mode="before")
-    @classmethod
-    def _one_alone(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
     @field_validator("by")
     @classmethod
@@ -281,9 +289,7 @@ class LabelsConfig(Block):
 
     @model_validator(mode="after")
     def _upright(self) -> LabelsConfig:
-        if self.scale is not None and not self.scale[0] < self.scale[1]:
-            low, high = self.scale
-            raise ValueError(f"a scale goes from its low end to its high end, not [{low:g}, {high:g}]")
+        _check_scale(self.scale)
         return self
 
 
@@ -298,7 +304,7 @@ class GateRule(Block):
     margin: float | None = Field(None, gt=0)
     min: float | None = None
     max: float | None = None
-    system: tuple[str, ...] | None = Field(None, min_length=1)
+    system: OneOrMore | None = None
     sequential: bool | None = None
 
     @model_validator(mode="before")
@@ -306,8 +312,6 @@ class GateRule(Block):
     def _margin_alone(cls, value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return {"margin": value}
-        if isinstance(value, dict) and isinstance(value.get("system"), str):
-            return {**value, "system": (value["system"],)}
         if not isinstance(value, dict | GateRule):
             raise ValueError(
                 "a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
@@ -337,19 +341,9 @@ class GateConfig(Block):
     __pydantic_extra__: dict[str, GateRule]
 
     baseline: str | None = None
-    waive: tuple[str, ...] = ()
-    system: tuple[str, ...] | None = Field(None, min_length=1)
+    waive: Several = ()
+    system: OneOrMore | None = None
     sequential: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_alone(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {
-                key: (item,) if key in ("waive", "system") and isinstance(item, str) else item
-                for key, item in value.items()
-            }
-        return value
 
     @property
     def rules(self) -> dict[str, GateRule]:
@@ -386,6 +380,10 @@ class RunConfig(Block):
     budget: BudgetConfig | None = None
     labels: LabelsConfig | None = None
     gate: GateConfig | None = None
+
+    def anchor(self, systems: Sequence[str]) -> str:
+        """The system that others of these are compared with: `against`, or the first."""
+        return self.against if self.against is not None and self.against in systems else systems[0]
 
     def work(self) -> dict[str, JsonValue]:
         """The part of the config that decides the results: all but `budget`, `executor` and each `limits`, `price`."""

@@ -7,21 +7,19 @@ Options model checks them when the part is built.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    JsonValue,
-    ValidationError,
-)
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from judgekit.config.blocks import Block, GateConfig, GateRule, JudgeConfig, Name, RunConfig
 from judgekit.errors import ConfigError
 from judgekit.text import did_you_mean
 
 MAX_BYTES = 1 << 20
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Judges(Block):
@@ -34,15 +32,9 @@ def load(path: Path, overrides: Iterable[str] = (), flags: Mapping[str, JsonValu
     Raises ConfigError with file and line: missing, too large, not YAML, duplicate or unknown keys, wrong types.
     """
     tree, lines = _read(path)
-    for override in overrides:
-        key, value = parse_override(override)
-        _assign(tree, key.split("."), value)
-    for key, value in (flags or {}).items():
-        _assign(tree, key.split("."), value)
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise _explain(error, path, lines) from None
+    for key, value in chain(map(parse_override, overrides), (flags or {}).items()):
+        _assign(tree, key, value)
+    return _checked(RunConfig, tree, path, lines)
 
 
 def load_judges(path: Path) -> dict[str, JudgeConfig]:
@@ -50,10 +42,7 @@ def load_judges(path: Path) -> dict[str, JudgeConfig]:
     tree, lines = _read(path)
     if not tree.get("judges"):
         raise ConfigError("has no judges: block", path=path)
-    try:
-        return _Judges.model_validate({"judges": tree["judges"]}).judges
-    except ValidationError as error:
-        raise _explain(error, path, lines) from None
+    return _checked(_Judges, {"judges": tree["judges"]}, path, lines).judges
 
 
 def parse_override(override: str, option: str = "--set") -> tuple[str, JsonValue]:
@@ -68,8 +57,7 @@ def read_overrides(overrides: Iterable[str], option: str = "--set") -> dict[str,
     """All "dotted.key=YAML value" of a command line as one tree. Raises ConfigError."""
     tree: dict[str, JsonValue] = {}
     for override in overrides:
-        key, value = parse_override(override, option)
-        _assign(tree, key.split("."), value)
+        _assign(tree, *parse_override(override, option))
     return tree
 
 
@@ -106,10 +94,10 @@ def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
         loaded = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        twice = isinstance(error, DuplicateKeyError) and str(error.problem).split(" with value")[0].replace(
-            "found ", ""
-        )
-        raise ConfigError(twice or f"not YAML: {error.problem or error.context}", path=path, line=line) from None
+        said = f"not YAML: {error.problem or error.context}"
+        if isinstance(error, DuplicateKeyError):
+            said = str(error.problem).split(" with value")[0].replace("found ", "")
+        raise ConfigError(said, path=path, line=line) from None
     except RecursionError:
         raise ConfigError("not YAML: nested too deeply", path=path) from None
     except YAMLError as error:
@@ -137,20 +125,24 @@ def _plain(node: Any, at: tuple[str, ...], lines: Lines, path: Path) -> Any:
     raise ConfigError(f"{'.'.join(at)}: a {type(node).__name__} has no place here", path=path, line=lines.get(at))
 
 
-def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        branch = tree.setdefault(key, {})
-        if not isinstance(branch, dict):
-            raise ConfigError(f"--set {'.'.join(keys)}: {key!r} is a value, not a mapping")
-        tree = branch
-    tree[keys[-1]] = value
+def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *keys, last = dotted.split(".")
+    for key in keys:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {dotted}: {key!r} is a value, not a mapping")
+    tree[last] = value
 
 
-def _explain(error: ValidationError, path: Path, lines: Lines) -> ConfigError:
-    """All problems in the author's words, those that stand on a line of the file first."""
-    problems = [(_line(problem["loc"], lines), explain_problem(problem, RunConfig)) for problem in error.errors()]
+def _checked(model: type[M], tree: Mapping[str, Any], path: Path, lines: Lines) -> M:
+    """The tree as this model. Raises ConfigError with all problems in the author's words, those that stand on a line
+    of the file first."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        problems = [(_line(problem["loc"], lines), explain_problem(problem, model)) for problem in error.errors()]
     problems.sort(key=lambda item: (item[0] is None, item[0] or 0))
-    return ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
+    raise ConfigError("; ".join(text for _, text in problems), path=path, line=problems[0][0])
 
 
 def _line(loc: Iterable[Any], lines: Lines) -> int | None:
@@ -163,8 +155,8 @@ def _line(loc: Iterable[Any], lines: Lines) -> int | None:
 
 def explain_problem(problem: Any, model: type[BaseModel], prefix: str = "") -> str:
     """One pydantic problem as "key: fault"."""
-    loc = [str(key) for key in problem["loc"] if key not in ("sampling", "options")]
-    where = ".".join([*([prefix] if prefix else []), *loc])
+    loc = (str(key) for key in problem["loc"] if key not in ("sampling", "options"))
+    where = ".".join(filter(None, (prefix, *loc)))
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, problem["loc"][:-1])
         return f"unknown key {where!r}{did_you_mean(str(problem['loc'][-1]), known)}"
@@ -193,8 +185,9 @@ def _fields_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     return []
 
 
-def build_options(model: type[BaseModel], options: Mapping[str, JsonValue], where: str) -> BaseModel:
-    """A plugin's options, checked. Raises ConfigError naming the key under `where` (for example "judges.main")."""
+def build_options(model: type[M], options: Mapping[str, JsonValue], where: str) -> M:
+    """A plugin's options, or a block of the config, checked. Raises ConfigError naming the key under `where` (for
+    example "judges.main")."""
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -306,7 +305,7 @@ def _own_options(name: str, config: JudgeConfig, backend: Backend, template: Tem
         said = f"its key {taken[0]!r} is one of the backend {config.backend} already"
         raise broken(readings.owner(template), f"its reading {template.front.reading!r}", ValueError(said))
     own = {key: value for key, value in config.options.items() if key in reading.Options.model_fields}
-    return cast("Options", build_options(reading.Options, own, f"judges.{name}"))
+    return build_options(reading.Options, own, f"judges.{name}")
 
 
 def shown_by(template: Template, readings: Readings) -> frozenset[str]:

@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from judgekit.calls import Closing
 from judgekit.calls.budget import Budget
@@ -30,7 +30,7 @@ from judgekit.calls.ledger import Ledger
 from judgekit.calls.policies import Live, Offline
 from judgekit.calls.session import Session, quiet
 from judgekit.config.blocks import THREADS, BudgetConfig, JudgeConfig, ModelConfig, Price, SampledPart
-from judgekit.config.load import build_options, explain_problem
+from judgekit.config.load import build_options
 from judgekit.contracts import Backend
 from judgekit.errors import ConfigError
 from judgekit.judging.judge import LLMJudge
@@ -43,7 +43,6 @@ from judgekit.prompting.templates import Prompts, Template
 from judgekit.records import Call, Reply, Request, Sampling
 
 HOME = Path(".judgekit")
-M = TypeVar("M", bound=BaseModel)
 
 
 class Client(Closing):
@@ -71,7 +70,7 @@ class Client(Closing):
         manager: pluggy.PluginManager | None = None,
     ) -> None:
         self.home, self.where, self.offline = home, where, offline
-        self.budget = Budget(_checked(BudgetConfig, budget, "budget")) if budget is not None else None
+        self.budget = Budget(build_options(BudgetConfig, budget, "budget")) if budget is not None else None
         self.progress = progress
         self._jobs = jobs
         self._executor = executor
@@ -88,7 +87,7 @@ class Client(Closing):
 
         Raises ConfigError and PluginError for a part that is none, PreflightError where it cannot be asked.
         """
-        config = _checked(ModelConfig, part, name)
+        config = build_options(ModelConfig, part, name)
         backend = self.build(config, name)
         self._preflight(name, config, backend)
         return ModelClient(self, config, backend, self.caller(name, backend, config))
@@ -100,7 +99,7 @@ class Client(Closing):
 
         `known`: of what a prompt may need (a `reference`), what the samples will have; one that needs more is refused.
         """
-        config = _checked(JudgeConfig, part, name)
+        config = build_options(JudgeConfig, part, name)
         if config.panel is not None:
             raise ConfigError(f"{name}: a panel's members are not here; name one judge")
         backend = self.build(config, name, self.readings.backend_options(config))
@@ -243,11 +242,3 @@ class ModelClient:
         if repeats is None:
             return self.caller.calls("generate", map(Call, requests))
         return self.caller.calls("generate", (Call(*pair) for pair in zip(requests, repeats, strict=True)))
-
-
-def _checked(model: type[M], values: Mapping[str, JsonValue] | None, place: str) -> M:
-    """The values as this model. Raises ConfigError, each problem under `place`."""
-    try:
-        return model.model_validate(dict(values or {}))
-    except ValidationError as error:
-        raise ConfigError("; ".join(explain_problem(problem, model, place) for problem in error.errors())) from None

@@ -39,7 +39,7 @@ def check_fields(prepared: Prepared, problems: Problems) -> None:
     measured = {planned.data.name: planned.data.samples for planned in prepared.metrics}
     named = {data_label(name): samples for name, samples in measured.items()}
     for samples in measured.values() if settings.cluster is not None else ():
-        problems.attempt("statistics.cluster", lambda samples=samples: clusters(samples, settings.cluster or ""))  # type: ignore[misc]
+        problems.attempt("statistics.cluster", clusters, samples, settings.cluster or "")
     for field_name in settings.by if measured else ():
         with problems.collecting("statistics.by"):
             for wrong, message in check_groups(named, field_name):
@@ -59,17 +59,14 @@ def check_stored(prepared: Prepared, problems: Problems) -> None:
                 if "responses" in planned.metric.needs and system in planned.systems
                 for sample in planned.data.samples
             }
-            missing = [sample_id for sample_id in samples if sample_id not in known]
-            if missing:
-                problems.add(f"models.{system}", _other_ids(missing, len(samples), sorted(set(known) - set(samples))))
-
-
-def _other_ids(missing: Sequence[str], samples: int, others: Sequence[str]) -> str:
-    having = f"; it has others, such as {_some(others)}" if others else ""
-    return (
-        f"knows nothing of {len(missing)} of the {samples} samples, such as {_some(missing)}{having}. "
-        "Responses are matched by id (or by instruction and input), never by position"
-    )
+            if missing := [sample_id for sample_id in samples if sample_id not in known]:
+                others = sorted(set(known) - set(samples))
+                having = f"; it has others, such as {_some(others)}" if others else ""
+                problems.add(
+                    f"models.{system}",
+                    f"knows nothing of {len(missing)} of the {len(samples)} samples, such as {_some(missing)}{having}. "
+                    "Responses are matched by id (or by instruction and input), never by position",
+                )
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from judgekit.calls.caller import Caller
 from judgekit.contracts import Backend
 from judgekit.pipeline.prepared import Prepared
 from judgekit.prompting.requests import RequestMaker
-from judgekit.prompting.styles import Style, style_named
 from judgekit.records import Reply, Response, Sample, Sampling
 
 DEFAULT_MAX_NEW_TOKENS = 256
@@ -35,12 +34,8 @@ def is_instructed(prepared: Prepared, system: str) -> bool:
 
 
 def style_of(prepared: Prepared, system: str) -> str:
-    return prepared.config.models[system].style or prepared.models[system].default_style
-
-
-def asked_in(prepared: Prepared, system: str) -> Style:
     """How a sample is put to this system: its config's style, or its backend's own."""
-    return style_named(style_of(prepared, system), prepared.prompts)
+    return prepared.config.models[system].style or prepared.models[system].default_style
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from judgekit.calls.caller import Caller
 from judgekit.config.blocks import JudgeConfig
@@ -19,34 +19,32 @@ from judgekit.prompting.templates import Prompts
 if TYPE_CHECKING:
     from judgekit.pipeline.prepared import Problems
 
+J = TypeVar("J")
+P = TypeVar("P")
 BuildBackend = Callable[[JudgeConfig, str], Backend | None]  # None: it could not be built, and the problem is noted
 
 
-@dataclass
-class Judges:
-    """The judges that were planned, and the panels of them."""
+@dataclass(frozen=True)
+class JudgeSet(Generic[J, P]):
+    """Judges, and the panels of them."""
 
-    single: dict[str, PlannedJudge] = field(default_factory=dict)
-    panels: dict[str, PlannedPanel] = field(default_factory=dict)
+    single: dict[str, J] = field(default_factory=dict)
+    panels: dict[str, P] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> PlannedJudge | PlannedPanel:
+    def __getitem__(self, name: str) -> J | P:
         return self.panels[name] if name in self.panels else self.single[name]
+
+
+AskedJudges = JudgeSet[LLMJudge, Panel]
+
+
+class Judges(JudgeSet[PlannedJudge, PlannedPanel]):
+    """Those that were planned."""
 
     def ask_through(self, callers: Mapping[str, Caller]) -> AskedJudges:
         """The judges, asked through the callers (by the judges' names)."""
         single = {name: judge.ask_through(callers[name]) for name, judge in self.single.items()}
         return AskedJudges(single, {name: panel.of(single) for name, panel in self.panels.items()})
-
-
-@dataclass(frozen=True)
-class AskedJudges:
-    """Judges and panels that can be asked."""
-
-    single: Mapping[str, LLMJudge]
-    panels: Mapping[str, Panel]
-
-    def __getitem__(self, name: str) -> LLMJudge | Panel:
-        return self.panels[name] if name in self.panels else self.single[name]
 
 
 def plan_judges(

@@ -18,7 +18,7 @@ from judgekit.data.lineage import provenances
 from judgekit.errors import JudgekitError, PluginError
 from judgekit.judging.judge import ASKED_TWICE
 from judgekit.pipeline.generate import takes_turns
-from judgekit.pipeline.prepared import DataSet, PlannedMetric, anchor_of
+from judgekit.pipeline.prepared import DataSet, PlannedMetric
 from judgekit.prompting.messages import prompt_messages
 from judgekit.prompting.styles import render_instruction
 from judgekit.prompting.templates import Prompts
@@ -196,7 +196,7 @@ class Measurements:
             series=planned.series,
             samples=samples,
             systems=planned.systems,
-            anchor=anchor_of(self.config, planned.systems),
+            anchor=self.config.anchor(planned.systems),
             shares=planned.metric.shares,
             clusters=self._clusters(planned) if part is None or part.clustered else None,
             group=None if part is None else part.label,
@@ -207,16 +207,10 @@ class Measurements:
     ) -> Iterator[Estimate]:
         """Systems are compared with the run's `against` system, and trained ones with those that they were trained
         from; each with a headline that is the mean of its items."""
-        from judgekit.statistics.estimates import Subject, difference, is_item_mean
+        from judgekit.statistics.estimates import Subject, difference
 
         compared = self._compared()
-        means = {
-            (one.system, one.opponent or "")
-            for one in estimates
-            if (one.series, one.estimand) == ("value", "new items")
-            and (table := tables.get((one.system, one.opponent or ""))) is not None
-            and is_item_mean(one, table)
-        }
+        means = {(one.system, one.opponent or "") for one, _ in item_means(estimates, tables)}
         for system, opponent in tables:
             for against in compared[system]:
                 if {(system, opponent), (against, opponent)} <= means:
@@ -261,15 +255,13 @@ class Measurements:
 
     def variance_budgets(self, estimates: Iterable[Estimate]) -> list[VarianceBudget]:
         """What the standard errors of the headline means are made of, in the order of the estimates."""
-        from judgekit.statistics.estimates import is_item_mean
         from judgekit.statistics.variance import variance_budget
 
-        budgets = []
-        for whole in estimates:
-            if (whole.series, whole.estimand) == ("value", "new items"):
-                table = self.tables[whole.metric].get("value", {}).get((whole.system, whole.opponent or ""))
-                if table is not None and is_item_mean(whole, table):
-                    budgets.append(variance_budget(table, whole))
+        budgets = [
+            variance_budget(table, whole)
+            for estimate in estimates
+            for whole, table in item_means([estimate], self.tables[estimate.metric].get("value", {}))
+        ]
         return [budget for budget in budgets if budget is not None]
 
     def breakdowns(self, metrics: Sequence[PlannedMetric]) -> list[Breakdown]:
@@ -278,7 +270,7 @@ class Measurements:
         A metric none of whose samples has the field is left out. Within a group of the field that also makes the
         clusters there is one cluster alone: its items are taken for independent.
         """
-        return [self._breakdown(field_name, mine) for field_name, mine in self._by(metrics)]
+        return [self._breakdown(field_name, mine) for field_name, mine in self._by(metrics).items()]
 
     def _breakdown(self, field_name: str, metrics: Sequence[PlannedMetric]) -> Breakdown:
         ids = {
@@ -316,20 +308,24 @@ class Measurements:
             if metric in self.tables
         }
 
-    def _by(self, metrics: Sequence[PlannedMetric]) -> list[tuple[str, Sequence[PlannedMetric]]]:
+    def _by(self, metrics: Sequence[PlannedMetric]) -> dict[str, list[PlannedMetric]]:
         """The fields that results are broken down by, each with its metrics."""
         named = self.config.statistics.by
-        by: list[tuple[str, Sequence[PlannedMetric]]] = [(field_name, metrics) for field_name in named]
-        own = dict.fromkeys(field_name for planned in metrics for field_name in planned.metric.by)
-        for field_name in own:
-            several = [
-                planned
-                for planned in metrics
-                if field_name in planned.metric.by and len(groups(planned.data.samples, field_name)) > 1
-            ]
-            if several and field_name not in named:
-                by.append((field_name, several))
-        return by
+        by = {field_name: list(metrics) for field_name in named}
+        for field_name in (own for planned in metrics for own in planned.metric.by if own not in named):
+            mine = [planned for planned in metrics if field_name in planned.metric.by]
+            by[field_name] = [planned for planned in mine if len(groups(planned.data.samples, field_name)) > 1]
+        return {field_name: mine for field_name, mine in by.items() if mine}
+
+
+def item_means(estimates: Iterable[Estimate], tables: Mapping[Pair, ItemTable]) -> Iterator[tuple[Estimate, ItemTable]]:
+    """The headlines that are means of their items, each with the table of these."""
+    from judgekit.statistics.estimates import is_item_mean
+
+    for one in estimates:
+        table = tables.get((one.system, one.opponent or ""))
+        if (one.series, one.estimand) == ("value", "new items") and table is not None and is_item_mean(one, table):
+            yield one, table
 
 
 # --- a metric's own numbers, checked ----------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def _measuring(prepared: Prepared, planned: PlannedMetric) -> PlanLine:
         requests, note = prepared.judges[planned.judge or ""].planned("score")
         return PlanLine(stage, questions * requests, None, note)
     if "pairwise" in needs:
-        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        pairs = planned.metric.pairs(planned.systems, prepared.config.anchor(planned.systems))
         compared = sum(len(planned.data.samples) * prepared.repeats(system) for system, _ in pairs) or responses
         requests, note = prepared.judges[planned.judge or ""].planned("pairwise")
         calls = compared * prepared.config.repeats.judge * 2 * requests

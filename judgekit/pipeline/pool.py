@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain, groupby, pairwise, zip_longest
 from pathlib import Path
 from typing import Any
@@ -51,17 +50,6 @@ class Member:
         return self.view.record
 
 
-@dataclass(frozen=True)
-class _PooledMetric(PlannedMetric):
-    """A metric whose series are those of the runs' estimates: the judge that could tell them is not asked for."""
-
-    scales: Mapping[str, Scale] = field(default_factory=dict)
-
-    @cached_property
-    def series(self) -> Mapping[str, Scale]:
-        return self.scales
-
-
 def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager) -> RunFolder:
     """A run's folder below `into` that holds these runs as repeats; the same for any order of them.
 
@@ -81,9 +69,8 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
         if members[0].folder.responses(system).path.is_file():
             kept = members[:1] if system in same else members
             files[f"responses/{system}.jsonl"] = folder.responses(system).write(_responses(kept, system))
-    config = _in_first_order(members[0])
-    catalogue = Catalogue(manager)
-    metrics = _metrics(members, config, catalogue)
+    config = members[0].config
+    metrics = _metrics(members, config, Catalogue(manager))
     measurements = Measurements(config)
     by_name = {planned.name: planned for planned in metrics}
     files["rows.jsonl"] = folder.rows.write(
@@ -253,19 +240,8 @@ def _side_by_side(members: Sequence[Member], blocks: Sequence[Iterator[tuple[Any
 # --- what is said of them ---------------------------------------------------------------------------------------------
 
 
-def _in_first_order(member: Member) -> RunConfig:
-    """The config with systems and metrics in the config's order: a record's keys are sorted."""
-    record, config = member.record, member.config
-    names = dict.fromkeys([*(estimate.metric for estimate in record.estimates), *config.metrics])
-    return config.model_copy(
-        update={
-            "models": {name: config.models[name] for name in record.systems},
-            "metrics": {name: config.metrics[name] for name in names if name in config.metrics},
-        }
-    )
-
-
 def _metrics(members: Sequence[Member], config: RunConfig, catalogue: Catalogue) -> list[PlannedMetric]:
+    """The metrics, each with the series of the runs' estimates: the judge that could tell them is not asked for."""
     series = {name: {"value"} for name in config.metrics}  # of their rows: others are numbers made of these
     for row in chain.from_iterable(member.view.rows for member in members):
         series.setdefault(row.metric, set()).update((*row.series, *row.missing))
@@ -283,7 +259,7 @@ def _metrics(members: Sequence[Member], config: RunConfig, catalogue: Catalogue)
         chosen = samples_of(members[0].record, name, samples, used[name])
         data = DataSet(name if part.data is not None else MAIN, StoredSamples([], chosen), tuple(chosen))
         systems = tuple(part.models or config.models)
-        planned.append(_PooledMetric(name, metric, data, systems, part.judge, scales=scales[name]))
+        planned.append(PlannedMetric(name, metric, data, systems, part.judge, series=scales[name]))
     return planned
 
 
@@ -317,7 +293,4 @@ def _warnings(members: Sequence[Member], copies: set[ScoreKey]) -> Iterator[str]
 
 
 def _sum(counted: Iterator[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for counts in counted:
-        total.update(counts)
-    return dict(sorted(total.items()))
+    return dict(sorted(sum(map(Counter, counted), Counter[str]()).items()))

@@ -18,7 +18,6 @@ from judgekit.agreement.labels import read_labels
 from judgekit.config.blocks import DataConfig, JudgeConfig, MetricConfig, RunConfig
 from judgekit.config.load import build_options
 from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
-from judgekit.data.lineage import named_product
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
 from judgekit.judging.planning import TASKS, check_repeats, judging_itself
@@ -27,7 +26,7 @@ from judgekit.judging.readings import Readings
 from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
 from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
-from judgekit.pipeline.train import plan_trainings, trained_by
+from judgekit.pipeline.train import plan_trainings, products_of, substitute, trained_by
 from judgekit.plugins import Catalogue
 from judgekit.prompting.styles import style_named
 from judgekit.prompting.templates import Prompts, Template
@@ -52,18 +51,15 @@ def prepare(
     prompts, readings = Prompts(catalogue.prompt_folders(), where), Readings(catalogue)
     prepared = Prepared(config, where, prompts, readings, stored=stored)
     prepared.trainings = plan_trainings(config.train, catalogue, where, checkpoints, problems)
-    products = {training.name: str(training.folder) for training in prepared.trainings}
+    products = products_of(prepared.trainings)
     failed = set(config.train) - set(products)  # said already: what starts from these is passed over
 
     def build(kind: str, name: str, options: Mapping[str, JsonValue], label: str) -> Any:
-        if trained_by(options) & failed:
-            return None
-
-        def make() -> Any:
-            factory = catalogue.get(kind, name)
-            return factory(build_options(factory.Options, substitute(options, products, label), label), where)
-
-        return problems.attempt(label, make)
+        if not trained_by(options) & failed:
+            with problems.collecting(label):
+                factory = catalogue.get(kind, name)
+                return factory(build_options(factory.Options, substitute(options, products, label), label), where)
+        return None
 
     if stored is not None:
         prepared.datasets, prepared.models = dict(stored.datasets), dict(stored.models)
@@ -78,9 +74,9 @@ def prepare(
         problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
     check_stored(prepared, problems)
     check_fields(prepared, problems)
-    problems.attempt("executor", lambda: catalogue.get("executors", config.executor))
+    problems.attempt("executor", catalogue.get, "executors", config.executor)
     for report in config.reports:
-        problems.attempt("reports", lambda report=report: catalogue.get("reporters", report))  # type: ignore[misc]
+        problems.attempt("reports", catalogue.get, "reporters", report)
     _ask_plugins(prepared, manager, problems)
     check_budget(prepared, problems)
     left = [name for name in ("labels", "gate") if getattr(config, name) is not None]
@@ -98,24 +94,6 @@ def prepare(
     return prepared
 
 
-def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], label: str) -> dict[str, JsonValue]:
-    """Options with every "train:NAME" replaced by that training's checkpoint folder.
-
-    "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
-    """
-    return {key: _product(value, products, f"{label}.{key}") for key, value in options.items()}
-
-
-def _product(value: JsonValue, products: Mapping[str, str], where: str) -> JsonValue:
-    named = named_product(value)
-    if named is None:
-        return value
-    name, inner = named
-    if name not in products:
-        raise UsageError(f"{where}: the config trains nothing named {name!r}{did_you_mean(name, products)}")
-    return f"{products[name]}{inner}"
-
-
 Build = Callable[[str, str, Mapping[str, JsonValue], str], Any]
 
 
@@ -128,7 +106,7 @@ def _build_data(prepared: Prepared, build: Build, problems: Problems) -> None:
         loader = build("datasets", data.loader, data.options, label)
         if loader is None:
             continue
-        samples = problems.attempt(label, lambda loader=loader: _read(loader, prepared.config.limit))  # type: ignore[misc]
+        samples = problems.attempt(label, _read, loader, prepared.config.limit)
         if samples is None:
             continue
         prepared.datasets[name] = DataSet(name, loader, samples)
@@ -155,7 +133,7 @@ def _build_models(prepared: Prepared, build: Build, problems: Problems) -> None:
             prepared.models[name] = backend
             check_model_repeats(label, model, backend, prepared.repeats(name), problems)
         if (style := model.style) is not None:
-            problems.attempt(f"{label}.style", lambda style=style: style_named(style, prepared.prompts))  # type: ignore[misc]
+            problems.attempt(f"{label}.style", style_named, style, prepared.prompts)
 
 
 def _read(loader: DataLoader, limit: int | None) -> tuple[Sample, ...]:
@@ -218,25 +196,21 @@ def _plan_metric(prepared: Prepared, name: str, config: MetricConfig, metric: Me
     prepared.metrics.append(PlannedMetric(name, metric, data, systems, judge, tuple(templates)))
 
 
-def _judge_of(
-    config: RunConfig, metric_spec: MetricConfig, metric: Metric, label: str, problems: Problems
-) -> str | None:
+def _judge_of(config: RunConfig, part: MetricConfig, metric: Metric, label: str, problems: Problems) -> str | None:
     """The metric's judge: the one it names, or the only one there is."""
+    judge = part.judge
     if not metric.needs & set(TASKS):
-        if metric_spec.judge is not None:
-            problems.add(f"{label}.judge", f"a metric of type {metric_spec.type!r} asks no judge")
+        if judge is not None:
+            problems.add(f"{label}.judge", f"a metric of type {part.type!r} asks no judge")
         return None
-    if metric_spec.judge is None and len(config.judges) == 1:
+    if judge is None and len(config.judges) == 1:
         return next(iter(config.judges))
-    if metric_spec.judge is None:
+    if judge is None:
         advice = f"name one of {', '.join(config.judges)}" if config.judges else "add a judges: block"
         problems.add(label, f"needs a judge: {advice}")
-    elif metric_spec.judge not in config.judges:
-        known = config.judges
-        problems.add(
-            f"{label}.judge", f"no judge is named {metric_spec.judge!r}{did_you_mean(metric_spec.judge, known)}"
-        )
-    return metric_spec.judge
+    elif judge not in config.judges:
+        problems.add(f"{label}.judge", f"no judge is named {judge!r}{did_you_mean(judge, config.judges)}")
+    return judge
 
 
 def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
@@ -251,7 +225,7 @@ def _plan_judges(prepared: Prepared, build: Build, problems: Problems) -> None:
             talks[planned.judge].update(given if planned.data.talks else ())
 
     def build_backend(config: JudgeConfig, label: str) -> Backend | None:
-        options = problems.attempt(label, lambda: prepared.readings.backend_options(config))
+        options = problems.attempt(label, prepared.readings.backend_options, config)
         return None if options is None else build("backends", config.backend, options, label)
 
     planning = Problems()
@@ -278,9 +252,11 @@ def _with_series(prepared: Prepared, problems: Problems) -> list[PlannedMetric]:
     for planned in prepared.metrics:
         judge = prepared.judges[planned.judge] if planned.judge else None
         tasks = [task for task in TASKS if task in planned.metric.needs]
-        metrics.append(replace(planned, judged=judge.series(tasks[0])) if judge and tasks else planned)
-        if "value" not in metrics[-1].series:
+        judged = judge.series(tasks[0]) if judge and tasks else {}
+        series = planned.metric.series_on(judged, planned.data.samples)
+        if "value" not in series:
             problems.add(f"metrics.{planned.name}", "its series have no 'value', which is the headline")
+        metrics.append(replace(planned, series=series))
     return metrics
 
 
@@ -291,7 +267,7 @@ def _plan_gate(prepared: Prepared, problems: Problems) -> None:
         return
     measured = {}
     for planned in prepared.metrics:
-        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        pairs = planned.metric.pairs(planned.systems, prepared.config.anchor(planned.systems))
         own = planned.data.name != MAIN
         measured[planned.name] = (planned.series["value"], planned.data.samples, own, planned.systems, tuple(pairs))
     with problems.collecting("gate"):
@@ -316,7 +292,7 @@ def _read_labels(prepared: Prepared, problems: Problems) -> None:
         planned = judged[labels.metric or next(iter(judged))]
         prepared.labels = read_labels(prepared.where / Path(labels.path).expanduser())
         repeats = {system: prepared.repeats(system) for system in planned.systems}
-        pairs = planned.metric.pairs(planned.systems, prepared.anchor(planned.systems))
+        pairs = planned.metric.pairs(planned.systems, prepared.config.anchor(planned.systems))
         ids = [sample.id for sample in planned.data.samples]
         verdicts = expected(planned.name, planned.series["value"], ids, repeats, pairs)
         check_labels(verdicts, prepared.labels, Terms(threshold=labels.threshold, label_scale=labels.scale))

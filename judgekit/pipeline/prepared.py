@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from judgekit.agreement.labels import LabelFile
 from judgekit.config.blocks import JudgeConfig, ModelConfig, RunConfig
@@ -22,6 +22,7 @@ from judgekit.regression.run_gate import GatePlan
 from judgekit.results import Problem
 from judgekit.run_folder import RunFolder
 
+P = ParamSpec("P")
 T = TypeVar("T")
 MAIN = ""  # the name of the run's own data set; a metric's own one bears the metric's name
 
@@ -48,11 +49,7 @@ class PlannedMetric:
     systems: tuple[str, ...]
     judge: str | None
     templates: tuple[Template, ...] = ()
-    judged: Mapping[str, Scale] = field(default_factory=dict)  # what the values of its judge's verdicts mean
-
-    @cached_property
-    def series(self) -> Mapping[str, Scale]:
-        return self.metric.series_on(self.judged, self.data.samples)
+    series: Mapping[str, Scale] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,15 +81,6 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)  # checks that did not run, and why
 
-    def anchor(self, systems: Sequence[str]) -> str:
-        """The system that others of these are compared with: the config's `against`, or the first."""
-        return anchor_of(self.config, systems)
-
-    @property
-    def metric_judges(self) -> dict[str, str]:
-        """The judge of each metric that asks one."""
-        return {planned.name: planned.judge for planned in self.metrics if planned.judge is not None}
-
     def repeats(self, system: str) -> int:
         return self.config.models[system].repeats or self.config.repeats.generation
 
@@ -111,11 +99,6 @@ class Prepared:
         """Every backend by the place of its part in the config."""
         models = {f"models.{name}": backend for name, backend in self.models.items()}
         return models | {f"judges.{name}": judge.backend for name, judge in self.judges.single.items()}
-
-
-def anchor_of(config: RunConfig, systems: Sequence[str]) -> str:
-    """The system that others of these are compared with: the config's `against`, or the first."""
-    return config.against if config.against is not None and config.against in systems else systems[0]
 
 
 class Problems:
@@ -140,10 +123,10 @@ class Problems:
             # A message that names its own place (a file, a dotted key) needs no other.
             self.add("" if error.place or str(error).startswith(where) else where, str(error), error.exit_code)
 
-    def attempt(self, where: str, action: Callable[[], T]) -> T | None:
+    def attempt(self, where: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The action's result; a problem, and None, when it raises one of our errors."""
         with self.collecting(where):
-            return action()
+            return action(*args, **kwargs)
         return None
 
     @property

@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import JsonValue
-
 from judgekit import __version__
 from judgekit.calls.caller import Caller
-from judgekit.config.blocks import RunConfig
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.pipeline.prepared import Prepared
 from judgekit.records import NO_RESPONSE
@@ -18,42 +15,22 @@ from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
 
 
-def unmeasured(prepared: Prepared, identities: dict[str, JsonValue], prompts: dict[str, str]) -> RunRecord:
-    """What the record will say of how the run measures, before it has measured anything."""
-    return RunRecord(
-        run_id="",
-        status="incomplete",
-        plugins=(),
-        n_samples=0,
-        estimates=(),
-        **_basis(prepared.config, prepared),
-        identities=identities,
-        prompts=prompts,
-    )
-
-
 def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> RunRecord:
     """The record of a run that was gone through; `errors` are the calls that were planned and not answered."""
     return RunRecord(
+        name=prepared.config.name,
+        judgekit_version=__version__,
         status="incomplete" if errors else "complete",
-        errors=errors,
-        warnings=tuple(prepared.warnings),
+        spec=prepared.config.work(),
+        inputs=prepared.inputs,
+        systems=tuple(prepared.config.models),
+        metric_prompts=_metric_prompts(prepared),
+        metric_judges={planned.name: planned.judge for planned in prepared.metrics if planned.judge is not None},
         rescored=prepared.stored.run.path.name if prepared.stored else None,
-        **_basis(prepared.config, prepared),
+        warnings=tuple(prepared.warnings),
+        errors=errors,
         **measured,
     )
-
-
-def _basis(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
-    return {
-        "name": config.name,
-        "judgekit_version": __version__,
-        "spec": config.work(),
-        "inputs": prepared.inputs,
-        "metric_prompts": _metric_prompts(prepared),
-        "metric_judges": prepared.metric_judges,
-        "systems": tuple(config.models),
-    }
 
 
 def errors_of(prepared: Prepared, folder: RunFolder, cards: Iterable[JudgeCard]) -> dict[str, int]:

@@ -7,10 +7,11 @@ set, a system, a judge or a server wrote, error messages and replies included.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from judgekit.files import Anew
 from judgekit.records import Noun, Response, Row, Sample, Verdict
 from judgekit.results import RunRecord, RunView, TrainingSample
 
@@ -18,25 +19,14 @@ LEFT_OUT = "[left out]"
 N = TypeVar("N", bound=Noun)
 
 
-@dataclass(frozen=True)
-class _Without(Generic[N]):
-    """The nouns of a file without their texts, read anew each time."""
-
-    nouns: Iterable[N]
-    redact: Callable[[N], N]
-
-    def __iter__(self) -> Iterator[N]:
-        return map(self.redact, self.nouns)
-
-
 def redacted(view: RunView) -> RunView:
     """The run with LEFT_OUT in place of every text that is not empty; what was empty or missing stays so."""
     return replace(
         view,
         record=_record(view.record),
-        samples=_Without(view.samples, _sample),
-        responses=_Without(view.responses, _bare),
-        rows=_Without(view.rows, _row),
+        samples=Anew(lambda: map(_sample, view.samples)),
+        responses=Anew(lambda: map(_bare, view.responses)),
+        rows=Anew(lambda: map(_row, view.rows)),
         redacted=True,
     )
 

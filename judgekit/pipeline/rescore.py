@@ -10,7 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from judgekit.config.blocks import JudgeConfig, RunConfig
 from judgekit.contracts import Backend, DataLoader
-from judgekit.errors import BackendError, ConfigError, DataError, UsageError
+from judgekit.errors import BackendError, DataError, UsageError
 from judgekit.judging.planning import TASKS
 from judgekit.pipeline.prepared import MAIN, DataSet, Stored
 from judgekit.plugins import Catalogue
@@ -64,31 +64,36 @@ def rescored(
     known = config.judges if judges is None else judges
     if judge not in known:
         raise UsageError(f"no judge is named {judge!r}{one_of(judge, known)}")
-    # A record's keys are sorted; what was first in the config still is first in the results.
-    order = dict.fromkeys([*(estimate.metric for estimate in record.estimates), *config.metrics])
     metrics = {
         name: metric.model_copy(update={"judge": judge})
-        for name, metric in ((name, config.metrics[name]) for name in order if name in config.metrics)
+        for name, metric in config.metrics.items()
         if catalogue.get("metrics", metric.type).needs & set(TASKS)
     }
     if not metrics:
         raise UsageError(f"{record.run_id} has no metric that asks a judge")
     asked = {name: known[name] for name in (*(known[judge].panel or ()), judge) if name in known}
-    models = {name: config.models[name] for name in record.systems}
-    changes = {"models": models, "judges": asked, "metrics": metrics, "train": {}, "labels": None, "gate": None}
+    changes = {"judges": asked, "metrics": metrics, "train": {}, "labels": None, "gate": None}
     return config.model_copy(update=changes), _stored(record, folder, list(metrics))
 
 
 def spec_of(record: RunRecord, folder: RunFolder) -> RunConfig:
-    """The config that a record keeps. Raises DataError where it is not understood any more."""
+    """The config that a record keeps, systems and metrics in the config's order (a record's keys are sorted).
+
+    Raises DataError where it is not understood any more.
+    """
     try:
-        return RunConfig.model_validate(record.spec)
+        config = RunConfig.model_validate(record.spec)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise DataError(f"its config is not understood any more: {where}: {problem['msg']}", path=folder.path) from None
-    except ConfigError as error:
-        raise DataError(f"its config is not understood any more: {error}", path=folder.path) from None
+    metrics = dict.fromkeys([*(estimate.metric for estimate in record.estimates), *config.metrics])
+    return config.model_copy(
+        update={
+            "models": {name: config.models[name] for name in record.systems},
+            "metrics": {name: config.metrics[name] for name in metrics if name in config.metrics},
+        }
+    )
 
 
 def _stored(record: RunRecord, folder: RunFolder, metrics: Sequence[str]) -> Stored:

@@ -32,17 +32,18 @@ from judgekit.files import write_atomically
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
-from judgekit.pipeline.generate import answered_samples, asked_in, generate, is_instructed, style_of
+from judgekit.pipeline.generate import answered_samples, generate, is_instructed, style_of
 from judgekit.pipeline.judges import AskedJudges
 from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
-from judgekit.pipeline.record import errors_of, notes_of, record_of, unmeasured
+from judgekit.pipeline.record import errors_of, notes_of, record_of
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
-from judgekit.records import Row, Sample
+from judgekit.prompting.styles import style_named
+from judgekit.records import Row
 from judgekit.results import JudgeCard, RunRecord, Training
 from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
 
@@ -98,8 +99,22 @@ class Opened:
     identities: dict[str, JsonValue]
     prompts: dict[str, str]
     session: Session
-    callers: dict[str, Caller]  # by the place of their part in the config
-    judges: AskedJudges
+
+    @cached_property
+    def callers(self) -> dict[str, Caller]:
+        """A caller for every part, by its place in the config."""
+        parts, identities = self.prepared.parts, self.identities
+        return {
+            label: self.session.caller(
+                label, backend, parts[label], identity=identities[label], budgeted=not backend.free
+            )
+            for label, backend in self.prepared.backends.items()
+        }
+
+    @cached_property
+    def judges(self) -> AskedJudges:
+        planned = self.prepared.judges
+        return planned.ask_through({name: self.callers[f"judges.{name}"] for name in planned.single})
 
 
 @dataclass
@@ -121,7 +136,8 @@ class Run:
             prepared = self._prepare(stack)
             trainings = self._train(prepared)
             opened = self._open(prepared, stack)
-            files = {"samples.jsonl": opened.folder.samples.write(_all_samples(prepared))}
+            samples = {sample.id: sample for data in prepared.datasets.values() for sample in data.samples}
+            files = {"samples.jsonl": opened.folder.samples.write(samples.values())}
             files |= self._generate(opened)
             measurements = Measurements(self.config)
             files["rows.jsonl"], cards = self._judge(opened, measurements)
@@ -141,18 +157,9 @@ class Run:
             tally = Tally()
             dry = DryRun(tally, {label for label, backend in prepared.backends.items() if untrained(prepared, backend)})
             quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
-            session = stack.enter_context(
-                Session(
-                    ledger,
-                    self._executor,
-                    dry,
-                    jobs=DRY_JOBS,
-                    retry_failed=self.settings.retry_failed,
-                    stop=self.stop,
-                )
-            )
             identities = dry.identities(prepared.backends, ledger)
-            quiet._rehearse(_opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
+            session = self._session(stack, ledger, dry, jobs=DRY_JOBS)
+            quiet._rehearse(Opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
             return plan(prepared, tally)
 
     # --- steps -------------------------------------------------------------------------------------------------------
@@ -182,26 +189,21 @@ class Run:
         """The run's folder, by who is asked and how; and its session, with a caller for every part."""
         policy: Policy = Offline() if self.settings.offline else Live()
         ledger = stack.enter_context(Ledger(self.settings.ledger))
-        identities = _own_keys(prepared) | policy.identities(prepared.backends, ledger)
+        # The config keys of each judge's reading, where it has own ones, are part of who judges.
+        own = {f"readings.{name}": keys for name, judge in prepared.judges.single.items() if (keys := judge.own_keys)}
+        identities = own | policy.identities(prepared.backends, ledger)
         prompts = self._prompt_hashes(prepared)
         if prepared.gate is not None:
-            prepared.gate.check(unmeasured(prepared, identities, prompts))
+            none: dict[str, Any] = {"run_id": "", "plugins": (), "n_samples": 0, "estimates": ()}
+            prepared.gate.check(record_of(prepared, {}, identities=identities, prompts=prompts, **none))
         folder = RunFolder(self.settings.output / run_id(self.config, prepared.inputs, identities, prompts))
         if self.stored is not None and folder.path.resolve() == self.stored.run.path.resolve():
             raise UsageError(f"{self.stored.run.path} is these responses by this judge already")
         self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
-        session = Session(
-            ledger,
-            self._executor,
-            policy,
-            Budget(self.config.budget) if self.config.budget is not None else None,
-            jobs=self.settings.jobs,
-            namespace=self._namespace(folder),
-            retry_failed=self.settings.retry_failed,
-            stop=self.stop,
-            progress=self._tell,
-        )
-        return _opened(prepared, folder, identities, prompts, stack.enter_context(session))
+        budget = Budget(self.config.budget) if self.config.budget is not None else None
+        more: dict[str, Any] = {"budget": budget, "namespace": self._namespace(folder), "progress": self._tell}
+        session = self._session(stack, ledger, policy, jobs=self.settings.jobs, **more)
+        return Opened(prepared, folder, identities, prompts, session)
 
     def _generate(self, opened: Opened) -> dict[str, str]:
         """The responses of every system; the sha256 of each file."""
@@ -231,7 +233,7 @@ class Run:
             study = RunStudy(
                 data=planned.data,
                 systems=planned.systems,
-                anchor=prepared.anchor(planned.systems),
+                anchor=prepared.config.anchor(planned.systems),
                 judge=opened.judges[planned.judge] if planned.judge else None,
                 judge_repeats=self.config.repeats.judge,
                 folder=opened.folder,
@@ -300,13 +302,17 @@ class Run:
     def _executor(self) -> Executor:
         return Catalogue(self.manager).executor(self.config.executor, self.settings.jobs)
 
+    def _session(self, stack: ExitStack, ledger: Ledger, policy: Policy, **more: Any) -> Session:
+        retry, stop = self.settings.retry_failed, self.stop
+        return stack.enter_context(Session(ledger, self._executor, policy, retry_failed=retry, stop=stop, **more))
+
     def _prompt_hashes(self, prepared: Prepared) -> dict[str, str]:
         templates = [template for judge in prepared.judges.single.values() for template in judge.prompts]
         templates += [template for planned in prepared.metrics for template in planned.templates]
         asked = [name for name in prepared.models if self.stored is None and is_instructed(prepared, name)]
+        styles = [style_named(style_of(prepared, name), prepared.prompts) for name in asked]
         hashes = {template.name: template.sha256 for template in templates}
-        hashes |= {style.name: style.sha256 for style in (asked_in(prepared, name) for name in asked)}
-        return dict(sorted(hashes.items()))
+        return dict(sorted((hashes | {style.name: style.sha256 for style in styles}).items()))
 
     def _namespace(self, folder: RunFolder) -> str:
         """The part of every ledger key that tells a fresh run's calls from all others; "" for an ordinary run."""
@@ -335,7 +341,7 @@ class Run:
         def progress(done: int, total: int, note: str) -> None:
             if self.stop.is_set():
                 raise Interrupted(f"interrupted while {stage}")
-            self.manager.hook.judgekit_progress(stage=stage, done=done, total=total, note=note)
+            self._tell(stage, done, total, note)
 
         return progress
 
@@ -379,24 +385,6 @@ class Run:
         return Outcome(record, folder, reports, asked, from_ledger, self.seconds, use)
 
 
-def _opened(
-    prepared: Prepared,
-    folder: RunFolder,
-    identities: dict[str, JsonValue],
-    prompts: dict[str, str],
-    session: Session,
-) -> Opened:
-    """The run with a caller for every part, and its judges asked through theirs."""
-    callers = {
-        label: session.caller(
-            label, backend, prepared.parts[label], identity=identities[label], budgeted=not backend.free
-        )
-        for label, backend in prepared.backends.items()
-    }
-    judges = prepared.judges.ask_through({name: callers[f"judges.{name}"] for name in prepared.judges.single})
-    return Opened(prepared, folder, identities, prompts, session, callers, judges)
-
-
 def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:
     """The run's name and a hash of all that decides its record: equal work has an equal id. What it may cost and how
     fast it goes (budget, limits, price) decide nothing: a run goes on with a larger budget."""
@@ -413,16 +401,3 @@ def _panel_cards(opened: Opened) -> list[JudgeCard]:
         for name, panel in panels.items()
         if asked[name]
     ]
-
-
-def _own_keys(prepared: Prepared) -> dict[str, JsonValue]:
-    """The config keys of each judge's reading, where it has own ones: they are part of who judges."""
-    judges = prepared.judges.single
-    return {f"readings.{name}": keys for name, judge in judges.items() if (keys := judge.own_keys)}
-
-
-def _all_samples(prepared: Prepared) -> Iterator[Sample]:
-    yield from {sample.id: sample for data in prepared.datasets.values() for sample in data.samples}.values()
-
-
-__all__ = ["Outcome", "Plan", "Run", "Settings", "run_id"]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,13 @@ from judgekit.errors import CheckpointError, UsageError
 from judgekit.files import sha256_of, storage_errors, write_atomically
 from judgekit.records import Noun
 from judgekit.results import CurvePoint, Training, TrainingSample
+from judgekit.text import did_you_mean
 
 if TYPE_CHECKING:
     from judgekit.plugins import Catalogue
 
 N = TypeVar("N", bound=Noun)
+T = TypeVar("T")
 Progress = Callable[[int, int, str], None]
 
 
@@ -55,9 +57,7 @@ def plan_trainings(
     for name in _in_order(specs, problems):
         if trained_by(specs[name].options) & (set(specs) - set(planned)):
             continue  # what it starts from could not be planned, and that has been said
-        training = problems.attempt(
-            f"train.{name}", lambda name=name: _plan(name, specs[name], planned, catalogue, where, checkpoints)
-        )
+        training = problems.attempt(f"train.{name}", _plan, name, specs[name], planned, catalogue, where, checkpoints)
         if training is not None:
             planned[name] = training
             problems.attempt(f"train.{name}", training.trainer.check)
@@ -82,6 +82,27 @@ def trained_by(options: Mapping[str, JsonValue]) -> set[str]:
     return {named[0] for value in options.values() if (named := named_product(value))}
 
 
+def products_of(trainings: Iterable[PlannedTraining]) -> dict[str, str]:
+    """The checkpoint folder of each training, by its name."""
+    return {training.name: str(training.folder) for training in trainings}
+
+
+def substitute(options: Mapping[str, JsonValue], products: Mapping[str, str], label: str) -> dict[str, JsonValue]:
+    """Options with every "train:NAME" replaced by that training's checkpoint folder.
+
+    "train:NAME/best" is a folder within it: trainers may keep more than one checkpoint.
+    """
+    made = dict(options)
+    for key, value in options.items():
+        if (named := named_product(value)) is not None:
+            name, inner = named
+            if name not in products:
+                hint = did_you_mean(name, products)
+                raise UsageError(f"{label}.{key}: the config trains nothing named {name!r}{hint}")
+            made[key] = f"{products[name]}{inner}"
+    return made
+
+
 def _plan(
     name: str,
     config: TrainConfig,
@@ -94,16 +115,11 @@ def _plan(
         if parent not in planned:
             raise UsageError(f"train.{name}: the config trains nothing named {parent!r}")
     factory = catalogue.get("trainers", config.trainer)
-    options = {key: _folder_of(value, planned) for key, value in config.options.items()}
+    options = substitute(config.options, products_of(planned.values()), f"train.{name}")
     trainer: Trainer = factory(build_options(factory.Options, options, f"train.{name}"), where)
     inputs = tuple(path for path in trainer.inputs() if not path.resolve().is_relative_to(checkpoints.resolve()))
     key = _key(name, config, trainer, inputs, planned)
     return PlannedTraining(name, config.trainer, key, checkpoints / f"{name}-{key[:16]}", trainer, inputs)
-
-
-def _folder_of(value: JsonValue, planned: Mapping[str, PlannedTraining]) -> JsonValue:
-    named = named_product(value)
-    return f"{planned[named[0]].folder}{named[1]}" if named else value
 
 
 def _key(
@@ -153,9 +169,9 @@ def train(planned: PlannedTraining, progress: Progress) -> Training:
         trainer=planned.kind,
         checkpoint=planned.folder.name,
         identity=planned.key,
-        curve=_lines(planned.folder / CURVE, CurvePoint),
-        samples=_lines(planned.folder / SAMPLES, TrainingSample),
-        summary=_summary(planned.folder / SUMMARY),
+        curve=_read(planned.folder / CURVE, lambda text: _lines(text, CurvePoint)) or (),
+        samples=_read(planned.folder / SAMPLES, lambda text: _lines(text, TrainingSample)) or (),
+        summary=_read(planned.folder / SUMMARY, TypeAdapter(dict[str, JsonValue]).validate_json) or {},
     )
 
 
@@ -199,19 +215,13 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lines(path: Path, noun: type[N]) -> tuple[N, ...]:
-    if not path.is_file():
-        return ()
-    try:
-        return tuple(noun.model_validate_json(line) for line in path.read_text("utf-8").split("\n") if line)
-    except ValueError as error:
-        raise CheckpointError(f"damaged: {error}", path=path) from None
+def _lines(text: str, noun: type[N]) -> tuple[N, ...]:
+    return tuple(noun.model_validate_json(line) for line in text.split("\n") if line)
 
 
-def _summary(path: Path) -> dict[str, JsonValue]:
-    if not path.is_file():
-        return {}
+def _read(path: Path, parse: Callable[[str], T]) -> T | None:
+    """What a trainer left in a file, if it did."""
     try:
-        return TypeAdapter(dict[str, JsonValue]).validate_json(path.read_bytes())
+        return parse(path.read_text("utf-8")) if path.is_file() else None
     except ValueError as error:
         raise CheckpointError(f"damaged: {error}", path=path) from None

@@ -28,10 +28,3 @@ def test_a_plugins_options_are_gathered_and_written_flat_again():
 def test_what_makes_no_sense_is_refused(block, tree):
     with pytest.raises(ValidationError):
         block.model_validate(tree)
-
-
-def test_the_work_is_the_config_without_what_changes_no_answer():
-    plain = RunConfig.model_validate(RUN)
-    hurried = RunConfig.model_validate(RUN | {"budget": {"calls": 5}})
-    assert plain.work() == hurried.work()
-    assert plain.work() != RunConfig.model_validate(RUN | {"seed": 7}).work()

@@ -7,7 +7,9 @@ the packages (the kernel).
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.util
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -79,36 +81,17 @@ def _imports(module: str, path: Path) -> Iterator[Import]:
         yield from (Import(module, name, id(node) in inside) for name in dict.fromkeys(names) if name != module)
 
 
-def rings() -> list[list[str]]:
-    """Modules that import one another in a circle (strongly connected, by Tarjan's algorithm)."""
-    after: dict[str, list[str]] = {module: [] for module in modules()}
+def ring() -> list[str]:
+    """Modules that import one another in a circle, the first also at the end; none if there is no such circle."""
+    before: dict[str, set[str]] = {module: set() for module in modules()}
     for one in imports():
         if one.of != "judgekit":  # the root resolves its names on first use
-            after[one.by].append(one.of)
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[list[str]] = []
-
-    def visit(module: str) -> None:
-        index[module] = low[module] = len(index)
-        stack.append(module)
-        for other in after[module]:
-            if other not in index:
-                visit(other)
-                low[module] = min(low[module], low[other])
-            elif other in stack:
-                low[module] = min(low[module], index[other])
-        if low[module] == index[module]:
-            ring = stack[stack.index(module) :]
-            del stack[stack.index(module) :]
-            if len(ring) > 1:
-                found.append(sorted(ring))
-
-    for module in after:
-        if module not in index:
-            visit(module)
-    return found
+            before[one.by].add(one.of)
+    try:
+        graphlib.TopologicalSorter(before).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def to_read(module: str) -> int:
@@ -134,11 +117,7 @@ def top_level() -> int:
 
 def fullest() -> dict[str, int]:
     """Modules by package."""
-    sizes: dict[str, int] = {}
-    for module, path in modules().items():
-        package = str(path.parent.relative_to(core()))
-        sizes[package] = sizes.get(package, 0) + (module.rpartition(".")[2] != "")
-    return sizes
+    return Counter(str(path.parent.relative_to(core())) for path in modules().values())
 
 
 def functions() -> Iterator[tuple[str, int, int]]:
@@ -175,7 +154,7 @@ def main() -> None:
         ("widest signature", f"{widest[2]} {widest[0]}"),
         ("lines to read for cli.run", to_read("judgekit.cli.run")),
         ("own imports inside functions", sum(one.inside for one in imports())),
-        ("rings", rings()),
+        ("ring of imports", ring()),
         ("names at the root", len(names_of("judgekit"))),
     ]
     for name, value in table:

@@ -2,18 +2,15 @@
 
 import pytest
 
-import judgekit
+from judgekit import counted
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, ("items", "replies")), (1, ("item", "reply")), (2, ("items", "replies"))]
+    ("count", "items", "replies"), [(0, "0 items", "0 replies"), (1, "1 item", "1 reply"), (2, "2 items", "2 replies")]
 )
-def test_one_is_one_and_all_else_is_many(count, words):
-    assert (judgekit.counted(count, "item"), judgekit.counted(count, "reply", "replies")) == (
-        f"{count} {words[0]}",
-        f"{count} {words[1]}",
-    )
+def test_one_is_one_and_all_else_is_many(count, items, replies):
+    assert (counted(count, "item"), counted(count, "reply", "replies")) == (items, replies)
 
 
 def test_thousands_are_set_apart():
-    assert judgekit.counted(12_345, "sample") == "12,345 samples"
+    assert counted(12_345, "sample") == "12,345 samples"

@@ -20,13 +20,18 @@ def here(tmp_path):
 
 
 @pytest.fixture
-def execute(here):
+def run_of(here):
     def run(spec=None, **settings):
         manager = build_manager(only=PLUGINS, extra=[TalkerPlugin()])
         places = Settings(output=here / "runs", home=here / "home", **settings)
-        return Run(spec or config(), here, manager, places).execute()
+        return Run(spec or config(), here, manager, places)
 
     return run
+
+
+@pytest.fixture
+def execute(run_of):
+    return lambda *spec, **settings: run_of(*spec, **settings).execute()
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ def server():
 
 
 @pytest.fixture
+def client(tmp_path):
+    with Client(home=tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
 def part(server):
     return {"backend": "openai", "model": "m", "base_url": server.base_url, "retries": 0}
 
@@ -49,25 +55,23 @@ def test_a_reply_is_asked_for_once(tmp_path, server, part):
     assert len(server.bodies) == 3
 
 
-def test_equal_requests_are_one_call_unless_they_are_numbered(tmp_path, server, part):
-    with Client(home=tmp_path) as client:
-        model = client.model(part)
-        same = [model.request("synthesis/answer", CONTEXT)] * 3
-        assert len(list(model.ask(same))) == 3
-        assert len(server.bodies) == 1
-        assert len(list(model.ask(same, [0, 1, 2]))) == 3
-        assert len(server.bodies) == 3
+def test_equal_requests_are_one_call_unless_they_are_numbered(client, server, part):
+    model = client.model(part)
+    same = [model.request("synthesis/answer", CONTEXT)] * 3
+    assert len(list(model.ask(same))) == 3
+    assert len(server.bodies) == 1
+    assert len(list(model.ask(same, [0, 1, 2]))) == 3
+    assert len(server.bodies) == 3
 
 
-def test_what_decides_how_tokens_are_drawn(tmp_path, part):
-    with Client(home=tmp_path) as client:
-        plain = client.model(part).request("synthesis/kind", {"instruction": "Do."})
-        assert (plain.sampling.temperature, plain.sampling.max_new_tokens, plain.sampling.seed) == (0.0, 16, None)
-        own = client.model({**part, "temperature": 0.7, "max_new_tokens": 99, "seed": 5})
-        drawn = own.request("synthesis/kind", {"instruction": "Do."}, stop=("\n",)).sampling
-        assert (drawn.temperature, drawn.max_new_tokens, drawn.seed, drawn.stop) == (0.7, 99, 5, ("\n",))
-        greedy = own.request("synthesis/kind", {"instruction": "Do."}, seed=8, temperature=0.0).sampling
-        assert (greedy.temperature, greedy.seed) == (0.0, 8)
+def test_what_decides_how_tokens_are_drawn(client, part):
+    plain = client.model(part).request("synthesis/kind", {"instruction": "Do."})
+    assert (plain.sampling.temperature, plain.sampling.max_new_tokens, plain.sampling.seed) == (0.0, 16, None)
+    own = client.model({**part, "temperature": 0.7, "max_new_tokens": 99, "seed": 5})
+    drawn = own.request("synthesis/kind", {"instruction": "Do."}, stop=("\n",)).sampling
+    assert (drawn.temperature, drawn.max_new_tokens, drawn.seed, drawn.stop) == (0.7, 99, 5, ("\n",))
+    greedy = own.request("synthesis/kind", {"instruction": "Do."}, seed=8, temperature=0.0).sampling
+    assert (greedy.temperature, greedy.seed) == (0.0, 8)
 
 
 def test_offline_nobody_is_asked(tmp_path, server, part):
@@ -120,19 +124,18 @@ def test_a_budget_is_for_a_free_backend_too(tmp_path):
             assert [reply.status for reply in model.ask([request, request], [0, 1])] == statuses
 
 
-def test_a_judge(tmp_path, server, part):
+def test_a_judge(client, server, part):
     server._function = lambda body: "Score: 70" if "response" in body["messages"][0]["content"] else "?"
     sample = Sample(id="1", instruction="Do.")
-    with Client(home=tmp_path) as client:
-        judge = client.judge({**part, "mode": "grade", "scale": [0, 100]})
-        (verdict,) = judge.score([(sample, "Done.", 0)])
-        assert verdict.status in ("scored", "unparsed")
-        assert list(client.prompts_used) == ["score/grade"]
-        with pytest.raises(PreflightError, match=r"judge: .*score/book needs a reference"):
-            client.judge({**part, "mode": "book"})
-        assert client.judge({**part, "mode": "book"}, known=["reference"])
-        with pytest.raises(ConfigError, match="name one judge"):
-            client.judge({"panel": ["a", "b"]})
+    judge = client.judge({**part, "mode": "grade", "scale": [0, 100]})
+    (verdict,) = judge.score([(sample, "Done.", 0)])
+    assert verdict.status in ("scored", "unparsed")
+    assert list(client.prompts_used) == ["score/grade"]
+    with pytest.raises(PreflightError, match=r"judge: .*score/book needs a reference"):
+        client.judge({**part, "mode": "book"})
+    assert client.judge({**part, "mode": "book"}, known=["reference"])
+    with pytest.raises(ConfigError, match="name one judge"):
+        client.judge({"panel": ["a", "b"]})
 
 
 @pytest.mark.parametrize(
@@ -146,18 +149,17 @@ def test_a_judge(tmp_path, server, part):
         ({"base_url": "http://127.0.0.1:9/v1"}, PreflightError, "127.0.0.1:9"),
     ],
 )
-def test_a_part_that_is_none(tmp_path, part, changes, error, said):
-    with Client(home=tmp_path) as client, pytest.raises(error, match=said):
+def test_a_part_that_is_none(client, part, changes, error, said):
+    with pytest.raises(error, match=said):
         client.model({**part, **changes})
 
 
-def test_a_prompt_that_is_none(tmp_path, part):
-    with Client(home=tmp_path) as client:
-        model = client.model(part)
-        with pytest.raises(PromptError, match="unknown prompt 'synthesis/anser'; did you mean"):
-            model.request("synthesis/anser", CONTEXT)
-        with pytest.raises(PromptError, match="unknown variable 'task'"):
-            model.request("synthesis/answer", {"tsk": "x"})
+def test_a_prompt_that_is_none(client, part):
+    model = client.model(part)
+    with pytest.raises(PromptError, match="unknown prompt 'synthesis/anser'; did you mean"):
+        model.request("synthesis/anser", CONTEXT)
+    with pytest.raises(PromptError, match="unknown variable 'task'"):
+        model.request("synthesis/answer", {"tsk": "x"})
 
 
 def test_a_stop_ends_it_with_every_reply_kept(tmp_path, server, part):

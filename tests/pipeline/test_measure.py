@@ -21,6 +21,7 @@ SHOWING = [name for name in Prompts().names() if "/conversation" in name]
 
 def test_both_judges_each_answer_and_the_whole(execute):
     outcome = execute()
+    assert "score/conversation" in outcome.record.prompts, "chosen where the config names none"
     row = rows(outcome)["talk-2"]
     assert row.value == 90
     assert row.series == {"turn_1": 10, "turn_2": 20, "turn_3": 30, "turns": 20}
@@ -30,13 +31,8 @@ def test_both_judges_each_answer_and_the_whole(execute):
     assert [one.n_items for one in found.values()] == [6, 6, 6, 4, 2]
     assert found["value"].scale.label == "judge score, whole conversation"
     assert found["turn_3"].value == 30
-
-
-def test_a_conversation_of_one_turn_is_asked_once(execute):
-    row = rows(execute())["talk-0"]
-    assert row.value == 10
-    assert row.series == {"turn_1": 10, "turns": 10}
-    assert len(row.verdicts) == 1
+    single = rows(outcome)["talk-0"]
+    assert (single.value, single.series, len(single.verdicts)) == (10, {"turn_1": 10, "turns": 10}, 1)
 
 
 def test_each_is_the_mean_over_turns(execute):
@@ -91,10 +87,6 @@ def test_pairs_of_conversations_are_compared_as_a_whole(execute):
     assert outcome.record.prompts.keys() >= {"pairwise/conversation"}
 
 
-def test_the_prompt_for_conversations_is_chosen_where_the_config_names_none(execute):
-    assert "score/conversation" in execute().record.prompts
-
-
 def test_a_prompt_for_single_responses_is_refused_before_any_call(refused):
     message = refused(config(judges={"main": {"backend": "grader", "mode": "grade"}}))
     assert "judges.main: the prompt score/grade shows single responses, and the samples are conversations" in message
@@ -118,14 +110,8 @@ def test_the_judge_card_reads_first_turns(execute):
     assert {check.counts.get("scored", 0) for check in card.checks if check.name in ("gold", "empty")} == {3}
 
 
-def test_a_dry_run_counts_turns(here):
-    from judgekit.pipeline.run import Run, Settings
-    from judgekit.plugins import build_manager
-    from talkers import TalkerPlugin
-
-    manager = build_manager(only=("datasets", "json", "metrics", "readings", "responses"), extra=[TalkerPlugin()])
-    plan = Run(config(), here, manager, Settings(output=here / "runs", home=here / "home")).plan()
-    calls = {line.stage: line.calls for line in plan.lines}
+def test_a_dry_run_counts_turns(run_of):
+    calls = {line.stage: line.calls for line in run_of().plan().lines}
     assert calls["generating one"] == calls["generating two"] == 12
     assert not Grader.asked
 
@@ -169,7 +155,7 @@ def test_conversations_of_different_length_are_not_compared():
 
 
 def prompt_of(name, *judged):
-    (caller,) = [ScriptedCaller(lambda request, repeat, attempt: Reply(text="?"))]
+    caller = ScriptedCaller(lambda request, repeat, attempt: Reply(text="?"))
     task = name.partition("/")[0]
     judge = llm_judge("main", caller, {task: Prompts().get(name)})
     list(judge.score([(TALK, *judged, 0)]) if task == "score" else judge.compare([(TALK, *judged, 0)]))

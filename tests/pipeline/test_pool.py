@@ -5,51 +5,25 @@ import json
 import pytest
 
 from gate_folders import as_if_written
-from judgekit.config.blocks import RunConfig
 from judgekit.errors import DataError, StorageError, UsageError
 from judgekit.pipeline.pool import pool
 from judgekit.pipeline.report import write_reports
-from judgekit.pipeline.run import Run, Settings
-from judgekit.plugins import build_manager
-from judgekit.testing import Parrot, ParrotPlugin
+from parrot_runs import ITEMS, JUDGE, execute, manager, nest
+from parrot_runs import config as parrots
 
-PLUGINS = ("datasets", "html", "json", "metrics", "readings", "responses")
-ITEMS = [
-    {"instruction": f"Say the word number {n}.", "output": f"word {n}", "category": f"kind {n % 3}"} for n in range(12)
-]
+MODELS = {
+    "good": {"backend": "parrot", "temperature": 1.0},
+    "bad": {"backend": "parrot", "answers": {"number": "nothing"}, "temperature": 0, "repeats": 1},
+}
 
 
 @pytest.fixture
 def here(tmp_path):
-    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.reset()
-    return tmp_path
-
-
-def config(**changes):
-    tree = {
-        "name": "parrots",
-        "data": {"path": "items.json"},
-        "models": {
-            "good": {"backend": "parrot", "temperature": 1.0},
-            "bad": {"backend": "parrot", "answers": {"number": "nothing"}, "temperature": 0, "repeats": 1},
-        },
-        "judges": {"main": {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 4}},
-        "metrics": {"quality": {"type": "score", "judge": "main"}, "exact": {"type": "exact_match"}},
-        "against": "bad",
-        "reports": ["json"],
-        "statistics": {"resamples": 199},
-    }
-    return RunConfig.model_validate(tree | changes)
-
-
-def manager():
-    return build_manager(only=PLUGINS, extra=[ParrotPlugin()])
+    return nest(tmp_path)
 
 
 def run(here, **changes):
-    places = Settings(output=here / "runs", home=here / "home")
-    return Run(config(**changes), here, manager(), places).execute().folder
+    return execute(parrots(**{"models": MODELS, "against": "bad", **changes}), here).folder
 
 
 def pooled(folders, here):
@@ -99,7 +73,7 @@ def test_what_no_seed_changes_is_counted_once_and_said(here):
 
 def test_other_verdicts_on_the_same_answers_are_repeats_of_the_judge(here):
     """A fresh judge that draws anew: its rows differ while every answer is the same."""
-    runs = [run(here, seed=seed, models={"bad": config().models["bad"]}, against=None) for seed in range(2)]
+    runs = [run(here, seed=seed, models={"bad": MODELS["bad"]}, against=None) for seed in range(2)]
     rows = list(runs[1].rows)
     runs[1].rows.write(
         row if row.metric == "exact" else row.model_copy(update={"value": 100 - (row.value or 0)}) for row in rows
@@ -130,14 +104,8 @@ def test_a_draw_that_two_runs_share_counts_once(here):
         ({"limit": 11}, "limit is not set and 11"),
         ({"repeats": {"judge": 2}}, "repeats.judge is 1 and 2"),
         ({"statistics": {"interval": "bca", "resamples": 199}}, 'statistics.interval is "auto" and "bca"'),
-        (
-            {"judges": {"main": {"backend": "parrot", "prompt": "score/integer", "seed": 7, "control_items": 4}}},
-            "judges.main.seed",
-        ),
-        (
-            {"judges": {"main": {"backend": "parrot", "prompt": "score/reason_json", "control_items": 4}}},
-            "judges.main.prompt",
-        ),
+        ({"judges": {"main": JUDGE | {"seed": 7}}}, "judges.main.seed"),
+        ({"judges": {"main": JUDGE | {"prompt": "score/reason_json"}}}, "judges.main.prompt"),
         ({"metrics": {"exact": {"type": "exact_match"}}}, "metrics.quality"),
     ],
 )

@@ -5,47 +5,36 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import judgekit
 import judgekit.data
 from judgekit.pipeline.redact import redacted
-from judgekit_html import page
-from report_pages import Reader
+from report_pages import report_of
 from rich_run import rich_run
 from sample_run import sample_run
 
+N = TypeVar("N", bound=judgekit.data.TrainingSample | judgekit.Sample | judgekit.Response | judgekit.Row)
 SECRET = re.compile("canary", re.IGNORECASE)
-
-
-def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
-    return dict(page.ReportPages(view, [], many).files())
 
 
 def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
     """The run with `text` in the place of everything that a data set, a model, a judge or a server wrote."""
-    verdict = {"raw": text, "rationale": text, "detail": text}
-    samples = [
-        sample.model_copy(
-            update={
-                "instruction": text, "input": text, "system": text, "reference": text, "metadata": {"note": text},
-                "turns": tuple(text for _ in sample.turns), "turn_references": tuple(text for _ in sample.turns),
-                "choices": tuple(text for _ in sample.choices),
-            }
-        )
-        for sample in view.samples
-    ]  # fmt: skip
-    responses = [
-        one.model_copy(update={"text": text, "detail": text, "turns": tuple(text for _ in one.turns)})
-        for one in view.responses
-    ]
-    rows = [
-        row.model_copy(update={"verdicts": tuple(one.model_copy(update=verdict) for one in row.verdicts)})
-        for row in view.rows
-    ]
+
+    def put(noun: N, fields: str, **more: Any) -> N:
+        texts = {
+            name: tuple(text for _ in value) if isinstance(value := getattr(noun, name), tuple) else text
+            for name in fields.split()
+        }
+        return noun.model_copy(update=texts | more)
+
+    texts = "instruction input system reference turns turn_references choices"
+    samples = [put(one, texts, metadata={"note": text}) for one in view.samples]
+    responses = [put(one, "text detail turns") for one in view.responses]
+    rows = [put(row, "", verdicts=tuple(put(one, "raw rationale detail") for one in row.verdicts)) for row in view.rows]
     record = view.record
-    written = {"prompt": text, "text": text, "reference": text}
     trainings = [
-        one.model_copy(update={"samples": tuple(sample.model_copy(update=written) for sample in one.samples)})
+        put(one, "", samples=tuple(put(sample, "prompt text reference") for sample in one.samples))
         for one in record.trainings
     ]
     changes = {
@@ -57,7 +46,7 @@ def with_texts(view: judgekit.RunView, text: str) -> judgekit.RunView:
 
 def test_a_redacted_report_has_no_text_in_it_and_every_number() -> None:
     view = with_texts(rich_run(), "Canary <b>text</b>")
-    plain, without = (Reader(files(one)["report.html"]) for one in (view, redacted(view)))
+    plain, without = (report_of(one) for one in (view, redacted(view)))
     assert SECRET.search(plain.text)
     assert not SECRET.search(" ".join([without.text, *(value for _, _, value in without.attributes)]))
     assert "texts left out" in without.text

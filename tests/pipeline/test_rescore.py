@@ -5,45 +5,27 @@ import shutil
 
 import pytest
 
-from judgekit.config.blocks import RunConfig
 from judgekit.config.load import load_judges
 from judgekit.errors import ConfigError, DataError, PreflightError, StorageError, UsageError
 from judgekit.pipeline.rescore import rescored
-from judgekit.pipeline.run import Run, Settings
-from judgekit.plugins import Catalogue, build_manager
+from judgekit.plugins import Catalogue
 from judgekit.run_folder import RunFolder
-from judgekit.testing import Parrot, ParrotPlugin
+from judgekit.testing import Parrot
+from parrot_runs import ITEMS, execute, manager, nest, run_of
+from parrot_runs import config as parrots
 
-PLUGINS = ("datasets", "json", "html", "metrics", "readings", "responses")
-ITEMS = [{"id": f"i{n}", "instruction": f"Say the word number {n}.", "output": f"word {n}"} for n in range(12)]
 JUDGE = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 2}
 
 
 @pytest.fixture
 def here(tmp_path):
-    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.reset()
-    return tmp_path
+    return nest(tmp_path)
 
 
 def config(**changes):
-    tree = {
-        "name": "parrots", "data": {"path": "items.json"},
-        "models": {"good": {"backend": "parrot", "answers": {"number": "a word"}, "temperature": 1.0, "repeats": 2}},
-        "judges": {"main": JUDGE, "other": {**JUDGE, "answers": {"word": "50"}}},
-        "metrics": {"exact": {"type": "exact_match"}, "quality": {"type": "score", "judge": "main"}},
-        "reports": ["json"], "statistics": {"resamples": 199},
-    }  # fmt: skip
-    return RunConfig.model_validate(tree | changes)
-
-
-def manager():
-    return build_manager(only=PLUGINS, extra=[ParrotPlugin()])
-
-
-def execute(spec, here, stored=None, **settings):
-    places = Settings(output=here / "runs", home=here / "home", **settings)
-    return Run(spec, here, manager(), places, stored=stored).execute()
+    models = {"good": {"backend": "parrot", "answers": {"number": "a word"}, "temperature": 1.0, "repeats": 2}}
+    judges = {"main": JUDGE, "other": {**JUDGE, "answers": {"word": "50"}}}
+    return parrots(**{"models": models, "judges": judges, **changes})
 
 
 def again(run, judge, here, judges=None):
@@ -210,7 +192,7 @@ def test_judges_of_a_file_are_read_without_the_rest_of_it(tmp_path):
 def test_the_dry_run_counts_the_judge_alone(here):
     first = execute(config(), here)
     spec, stored = rescored(RunFolder(first.folder.path), "other", None, Catalogue(manager()))
-    plan = Run(spec, here, manager(), Settings(output=here / "runs", home=here / "home"), stored=stored).plan()
+    plan = run_of(spec, here, stored=stored).plan()
     lines = {line.stage: line for line in plan.lines}
     assert lines["generating good"].calls == 0
     assert first.record.run_id in lines["generating good"].note

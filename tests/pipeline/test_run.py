@@ -7,53 +7,22 @@ import pytest
 
 import judgekit
 import judgekit.data
-from judgekit.config.blocks import RunConfig
 from judgekit.errors import Interrupted, PreflightError, Unreachable
-from judgekit.pipeline.run import Run, Settings
-from judgekit.plugins import build_manager
 from judgekit.run_folder import RunFolder
-from judgekit.testing import CopyTrainer, Parrot, ParrotPlugin
+from judgekit.testing import CopyTrainer, Parrot
+from parrot_runs import ITEMS, JUDGE, config, execute, nest, run_of
 
-PLUGINS = ("datasets", "json", "metrics", "readings", "responses")
-ITEMS = [
-    {"instruction": f"Say the word number {number}.", "output": f"word {number}", "category": f"kind {number % 3}"}
-    for number in range(12)
-]
+EXACT = {"metrics": {"exact": {"type": "exact_match"}}, "judges": {}}
+COPY = {"trainer": "copy", "data": "items.json"}
 
 
 @pytest.fixture
 def here(tmp_path):
-    (tmp_path / "items.json").write_text(json.dumps(ITEMS))
-    Parrot.reset()
-    CopyTrainer.runs = 0
-    return tmp_path
-
-
-def config(**changes):
-    tree = {
-        "name": "parrots",
-        "data": {"path": "items.json"},
-        "models": {
-            "good": {"backend": "parrot", "answers": {"number 1.": "word 1", "number 2.": "word 2"}},
-            "bad": {"backend": "parrot", "answers": {"number": "nothing"}},
-        },
-        "judges": {"main": {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "control_items": 4}},
-        "metrics": {"exact": {"type": "exact_match"}, "quality": {"type": "score", "judge": "main"}},
-        "against": "bad",
-        "reports": ["json"],
-        "statistics": {"resamples": 199},
-    }
-    return RunConfig.model_validate(tree | changes)
-
-
-def execute(spec, here, stop=None, **settings):
-    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
-    places = Settings(output=here / "runs", home=here / "home", **settings)
-    return Run(spec, here, manager, places, stop or threading.Event()).execute()
+    return nest(tmp_path)
 
 
 def test_a_run_has_every_row_and_number(here):
-    outcome = execute(config(), here)
+    outcome = execute(config(against="bad"), here)
     record = outcome.record
     assert record.status == "complete"
     assert record.n_samples == 12
@@ -76,28 +45,23 @@ def test_a_run_has_every_row_and_number(here):
 
 
 def test_a_second_run_calls_nothing_and_changes_no_byte(here):
-    first = execute(config(), here)
-    before = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
-    }
-    asked = len(Parrot.history)
+    def files():
+        return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in here.glob("runs/**/*.*")}
+
+    execute(config(), here)
+    before, asked = files(), len(Parrot.history)
     second = execute(config(), here)
     assert len(Parrot.history) == asked
     assert second.asked == 0
     assert second.from_ledger > 0
-    after = {
-        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.folder.path.rglob("*") if path.is_file()
-    }
-    assert after == before
+    assert files() == before
 
 
 def test_threads_do_not_change_the_record(here):
     one = execute(config(), here, jobs=1)
     record = (one.folder.path / "record.json").read_bytes()
-    other = here / "elsewhere"
-    other.mkdir()
-    (other / "items.json").write_text(json.dumps(ITEMS))
-    many = execute(config(), other, jobs=16)
+    (here / "elsewhere").mkdir()
+    many = execute(config(), nest(here / "elsewhere"), jobs=16)
     assert (many.folder.path / "record.json").read_bytes() == record
 
 
@@ -111,27 +75,20 @@ def test_fresh_asks_again_under_the_same_id(here):
 
 
 def test_a_killed_fresh_run_goes_on_in_its_namespace(here):
-    stop = threading.Event()
-    manager = build_manager(only=PLUGINS, extra=[ParrotPlugin()])
-    spec, settings = config(), Settings(output=here / "runs", home=here / "home", fresh=True, jobs=1)
-    run = Run(spec, here, manager, settings, stop)
-    watcher_calls = 0
+    run, rows = run_of(config(), here, fresh=True, jobs=1), []
 
     class StopSoon:
-        from judgekit.hookspecs import hookimpl
-
-        @hookimpl
+        @judgekit.hookimpl
         def judgekit_row_done(self, row):
-            nonlocal watcher_calls
-            watcher_calls += 1
-            if watcher_calls == 30:
-                stop.set()
+            rows.append(row)
+            if len(rows) == 30:
+                run.stop.set()
 
-    manager.register(StopSoon())
+    run.manager.register(StopSoon())
     with pytest.raises(Interrupted):
         run.execute()
     half = len(Parrot.history)
-    outcome = execute(spec, here, fresh=True, jobs=1)
+    outcome = execute(config(), here, fresh=True, jobs=1)
     whole = len(Parrot.history)
     assert 0 < half < whole
     assert outcome.from_ledger >= half - 1
@@ -139,8 +96,7 @@ def test_a_killed_fresh_run_goes_on_in_its_namespace(here):
 
 
 def test_failed_calls_make_the_run_incomplete_and_are_asked_again(here):
-    models = {"good": {"backend": "parrot", "fail_on": "number 3."}}
-    spec = config(models=models, against="good", metrics={"exact": {"type": "exact_match"}}, judges={})
+    spec = config(models={"good": {"backend": "parrot", "fail_on": "number 3."}}, **EXACT)
     outcome = execute(spec, here)
     assert outcome.record.status == "incomplete"
     assert outcome.record.errors == {"generating good: the parrot choked": 1}
@@ -163,10 +119,7 @@ def test_a_dead_backend_stops_the_run_and_keeps_what_was_answered(here):
 
 
 def test_training_is_done_once_and_found_again(here):
-    train = {
-        "first": {"trainer": "copy", "data": "items.json"},
-        "second": {"trainer": "copy", "data": "items.json", "start": "train:first"},
-    }
+    train = {"first": COPY, "second": COPY | {"start": "train:first"}}
     outcome = execute(config(train=train), here)
     assert CopyTrainer.runs == 2
     assert [training.name for training in outcome.record.trainings] == ["first", "second"]
@@ -208,26 +161,17 @@ def test_every_problem_is_found_at_once(here):
 def test_repeats_that_cannot_differ_are_refused(here):
     with pytest.raises(PreflightError, match="3 generation repeats cannot differ"):
         execute(config(repeats={"generation": 3}), here)
-    judged = config(judges={"main": {"backend": "parrot", "prompt": "score/integer"}}, repeats={"judge": 2})
+    judged = config(judges={"main": JUDGE | {"temperature": 0}}, repeats={"judge": 2})
     with pytest.raises(PreflightError, match="2 judge repeats cannot differ"):
         execute(judged, here)
     old = {"backend": "responses", "path": "items.json", "field": "output", "temperature": 1, "repeats": 3}
     with pytest.raises(PreflightError, match="cannot differ"):
-        execute(config(models={"old": old}, against="old", judges={}, metrics={"exact": {"type": "exact_match"}}), here)
+        execute(config(models={"old": old}, **EXACT), here)
 
 
 def test_repeats_draw_with_seed_plus_repeat(here):
     models = {"good": {"backend": "parrot", "temperature": 1, "seed": 7}}
-    outcome = execute(
-        config(
-            models=models,
-            against="good",
-            repeats={"generation": 3},
-            metrics={"exact": {"type": "exact_match"}},
-            judges={},
-        ),
-        here,
-    )
+    outcome = execute(config(models=models, repeats={"generation": 3}, **EXACT), here)
     assert {call.sampling.seed for call in Parrot.history} == {7, 8, 9}
     estimands = [row.estimand for row in outcome.record.estimates]
     assert estimands == ["new items", "rerun on these items"]
@@ -263,9 +207,7 @@ def test_a_metrics_own_prompt_is_part_of_the_run(here):
 def test_inputs_of_one_name_in_two_folders_both_count(here):
     for folder in ("a", "b", "config"):
         (here / folder).mkdir()
-        (here / folder / "i.json").write_text(
-            json.dumps([item | {"id": f"{folder}{n}"} for n, item in enumerate(ITEMS)])
-        )
+        (here / folder / "i.json").write_text(json.dumps([item | {"id": folder + item["id"]} for item in ITEMS]))
     metrics = {"one": {"type": "exact_match"}, "two": {"type": "exact_match", "data": {"path": str(here / "b/i.json")}}}
     spec = config(data={"path": str(here / "a" / "i.json")}, metrics=metrics, judges={})
     before = execute(spec, here / "config")
@@ -275,7 +217,7 @@ def test_inputs_of_one_name_in_two_folders_both_count(here):
 
 
 def test_failed_control_calls_make_the_run_incomplete(here):
-    judge = {"backend": "parrot", "prompt": "score/integer", "temperature": 1.0, "fail_on": "I am not sure about this"}
+    judge = JUDGE | {"fail_on": "I am not sure about this"}
     record = execute(config(judges={"main": judge}), here).record
     assert record.status == "incomplete"
     assert any(reason.startswith("controlling main") for reason in record.errors)
@@ -284,8 +226,7 @@ def test_failed_control_calls_make_the_run_incomplete(here):
 
 
 def test_two_processes_that_want_one_checkpoint_train_it_once(here):
-    train = {"first": {"trainer": "copy", "data": "items.json"}}
-    threads = [threading.Thread(target=execute, args=(config(train=train), here)) for _ in range(2)]
+    threads = [threading.Thread(target=execute, args=(config(train={"first": COPY}), here)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -307,7 +248,7 @@ def test_what_a_failed_training_left_is_for_trainers_that_resume(here, monkeypat
 
     monkeypatch.setattr(CopyTrainer, "train", failing)
     monkeypatch.setattr(CopyTrainer, "resumes", resumes)
-    spec = config(train={"first": {"trainer": "copy", "data": "items.json"}})
+    spec = config(train={"first": COPY})
     with pytest.raises(judgekit.UsageError, match="became nan"):
         execute(spec, here)
     execute(spec, here)
@@ -325,30 +266,24 @@ def test_what_a_model_wrote_in_training_is_in_the_record(here, monkeypatch):
         (into / "epoch-1").mkdir()
 
     monkeypatch.setattr(CopyTrainer, "train", writing)
-    outcome = execute(config(train={"first": {"trainer": "copy", "data": "items.json"}}), here)
+    outcome = execute(config(train={"first": COPY}), here)
     assert outcome.record.trainings[0].samples == (sample,)
 
 
 def test_a_folder_within_a_checkpoint_is_a_checkpoint_too(here):
-    train = {
-        "first": {"trainer": "copy", "data": "items.json"},
-        "second": {"trainer": "copy", "data": "items.json", "start": "train:first/best"},
-    }
+    train = {"first": COPY, "second": COPY | {"start": "train:first/best"}}
     outcome = execute(config(train=train), here)
     first, second = outcome.record.trainings
     (folder,) = here.rglob(second.checkpoint)
     start = json.loads((folder / "model.json").read_text())["start"]
     assert start.endswith(f"{first.checkpoint}/best")
-    other = execute(config(train=train | {"second": {**train["second"], "start": "train:first/epoch-1"}}), here)
+    other = execute(config(train=train | {"second": COPY | {"start": "train:first/epoch-1"}}), here)
     assert other.record.trainings[1].identity != second.identity
 
 
 def test_a_mistake_in_a_training_is_said_once(here):
     """Not again by what starts from it."""
-    train = {
-        "first": {"trainer": "copy", "dat": "items.json"},
-        "second": {"trainer": "copy", "data": "items.json", "start": "train:first"},
-    }
+    train = {"first": {"trainer": "copy", "dat": "items.json"}, "second": COPY | {"start": "train:first"}}
     with pytest.raises(PreflightError) as caught:
         execute(config(train=train), here)
     assert "trains nothing named" not in str(caught.value)

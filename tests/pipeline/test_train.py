@@ -10,13 +10,8 @@ from pathlib import Path
 import judgekit
 import judgekit.data
 from judgekit.pipeline.train import PlannedTraining, speed, train
-from judgekit_html import page
-from report_pages import Reader
+from report_pages import report_of
 from sample_run import sample_run
-
-
-def files(view: judgekit.RunView, many: int = page.MANY) -> dict[str, bytes]:
-    return dict(page.ReportPages(view, [], many).files())
 
 
 class _Slow(judgekit.Trainer):
@@ -44,6 +39,5 @@ def test_a_trainings_speed_is_timed_beside_its_checkpoint_and_shown(tmp_path: Pa
     assert [path.name for path in planned.folder.iterdir()] == ["training.jsonl"], "equal trainings, equal folders"
     assert speed(planned, train(planned, lambda done, total, note: None)) == measured, "it is not timed when found"
     view = replace(sample_run(4, trainings=(made,)), speeds={"sft": 12345.6})
-    text = Reader(files(view)["report.html"]).text
-    assert "tokens/s 12,346, evaluations included" in text
-    assert "tokens/s" not in Reader(files(replace(view, speeds=None))["report.html"]).text
+    assert "tokens/s 12,346, evaluations included" in report_of(view).text
+    assert "tokens/s" not in report_of(replace(view, speeds=None)).text

@@ -10,8 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from judgekit_html.page import MANY, ReportPages
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+    from judgekit import RunView
 
 # Reports violations of the policy to the console's own list, before anything on the page can run.
 WATCH = """
@@ -50,6 +54,11 @@ class Reader(HTMLParser):
     @property
     def text(self) -> str:
         return re.sub(r"[ \n\t]+", " ", " ".join(self.words))
+
+
+def report_of(view: RunView) -> Reader:
+    """The report of a run, as its first page."""
+    return Reader(dict(ReportPages(view, [], MANY).files())["report.html"])
 
 
 @dataclass

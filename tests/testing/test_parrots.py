@@ -6,7 +6,7 @@ import pytest
 
 from judgekit.errors import CallError, Unreachable
 from judgekit.records import Message, Reply, Request, Sampling
-from judgekit.testing import CopyTrainer, Parrot, ParrotPlugin
+from judgekit.testing import CopyTrainer, Parrot
 from judgekit.testing.parrots import CopyOptions, ParrotOptions
 
 
@@ -62,8 +62,3 @@ def test_the_trainer_copies_its_options_and_writes_a_curve(tmp_path) -> None:
     assert json.loads((tmp_path / "model.json").read_text())["data"] == "items.json"
     assert len((tmp_path / "training.jsonl").read_text().splitlines()) == len(steps) == 3
     assert CopyTrainer.runs == before + 1
-
-
-def test_the_plugin_offers_both() -> None:
-    assert ParrotPlugin().judgekit_backends() == {"parrot": Parrot}
-    assert ParrotPlugin().judgekit_trainers() == {"copy": CopyTrainer}
