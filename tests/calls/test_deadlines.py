@@ -149,6 +149,13 @@ def secure(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def untrusted(secure, monkeypatch):
+    """The same where the certificate is not trusted: from before the client is made."""
+    monkeypatch.delenv("SSL_CERT_FILE")
+    return secure
+
+
+@pytest.fixture
 def called():
     """A listener, a client of it, and a call under way from another thread."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
@@ -156,12 +163,11 @@ def called():
         yield listener, client, pool.submit(lambda: client.get("x"))
 
 
-def test_an_untrusted_certificate_is_refused_at_once(secure, monkeypatch, called):
+def test_an_untrusted_certificate_is_refused_at_once(untrusted, called, monkeypatch):
     listener, _, call = called
-    monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.setattr(transport, "wait", lambda seconds: pytest.fail("it is not retried"))
     with pytest.raises(ssl.SSLError):
-        secure(listener.accept()[0])
+        untrusted(listener.accept()[0])
     with pytest.raises(Unreachable, match=r"no secure connection: .*certificate verify failed"):
         call.result(5)
 
