@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from judgekit.statistics.gating import LEVEL, Design, bounds, fails, holm, p_worse, passes
 from judgekit.statistics.power import POWER, detection, items_needed, minimum_detectable
@@ -63,7 +64,7 @@ def rates(
         half = 1.96 * (baseline.std(axis=1, ddof=1) + candidate.std(axis=1, ddof=1)) / np.sqrt(design.n)
         counts["mean dropped"] += int(np.sum(mean < 0))
         counts["disjoint"] += int(np.sum(mean < -half))
-        counts["paired 5 %"] += int(np.sum(high < 0))
+        counts["paired 5 %"] += int(np.sum(mean / sd * np.sqrt(design.n) < stdtrit(design.n - 1, LEVEL)))
         passed, failed = passes(low, margin), fails(low, high, margin)
         counts["pass"] += int(passed.sum())
         counts["fail"] += int(failed.sum())

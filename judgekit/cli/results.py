@@ -108,7 +108,7 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
         system_key(estimate.system, estimate.opponent if with_opponent else None),
         number(estimate.value, estimate.scale),
         interval(estimate.interval, estimate.scale),
-        estimate.interval.method,
+        "" if estimate.interval.method == "none" else estimate.interval.method,
         f"{estimate.n_items} × {estimate.repeats}",
         _missing(estimate),
         _bootstrap(estimate),
@@ -120,7 +120,8 @@ def _bootstrap(estimate: Estimate) -> str:
     bootstrap = estimate.bootstrap
     if bootstrap is None or bootstrap == estimate.interval:
         return "" if bootstrap is None else "the same"
-    return interval(bootstrap, estimate.scale)
+    drawn = interval(bootstrap, estimate.scale)
+    return f"{drawn} {bootstrap.note}" if bootstrap.note and bootstrap.low is not None else drawn
 
 
 def _missing(estimate: Estimate) -> str:
@@ -139,7 +140,7 @@ def _difference_row(estimate: Estimate) -> tuple[str, ...]:
         f"{estimate.system} − {estimate.against}",
         number(estimate.value, estimate.scale, signed=True),
         interval(estimate.interval, estimate.scale, signed=True),
-        estimate.interval.method,
+        "" if estimate.interval.method == "none" else estimate.interval.method,
         str(estimate.n_items),
         _direction(estimate),
     )

@@ -15,7 +15,9 @@ from judgekit.statistics.betting import betting
 from judgekit.statistics.bootstrap import Kind, bootstrap, generator
 from judgekit.statistics.clusters import cluster_t, cluster_values, labels_of, too_few_clusters
 from judgekit.statistics.intervals import (
+    CARRIERS,
     Range,
+    carriers,
     choose,
     clopper_pearson,
     no_interval,
@@ -32,6 +34,8 @@ from judgekit.statistics.refit import REFITTED, Refit, RefitTerms, refitted
 from judgekit.statistics.repeats import rerun_interval
 
 _NOISE = 1e-9  # of the scale's range
+NOTHING = no_interval("none", "no scored item")
+NOT_TO_BE_USED = "not to be used: a few items carry the whole spread"
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,14 @@ class _Maker:
         rng = generator(self.terms.seed, *self.names)
         return bootstrap(sample.units, self.terms.confidence, self.scale, rng, kind, self.terms.resamples)
 
+    def beside(self, sample: _Sample) -> Interval:
+        """The bootstrap that is printed beside another headline, with a note where it means nothing."""
+        if not len(sample.units):
+            return NOTHING
+        drawn = self.bootstrap(sample)
+        few = drawn.low is not None and carriers(sample.units, self.scale) < CARRIERS
+        return drawn.model_copy(update={"note": NOT_TO_BE_USED}) if few else drawn
+
     def clusters(self, sample: _Sample, method: Method) -> Interval:
         if method in ("bootstrap", "bca", "percentile"):
             return self.bootstrap(sample, method)
@@ -126,19 +138,16 @@ class _Maker:
         return cluster_t(sample.units, self.terms.confidence, self.scale)
 
     def items(self, sample: _Sample, rows: Floats, repeats: int, share: bool = False) -> Interval:
-        """The interval over independent items whose means came from the values `rows`.
-
-        A `share` is one of two judgements a row, whatever values lie between: its `auto` is Wilson's.
-        """
+        """The interval over independent items whose means came from the values `rows`; a `share` is one of two
+        judgements a row, whatever values lie between."""
         x, method, confidence = sample.means, self.terms.method, self.terms.confidence
-        if share and method == "auto":
-            return wilson(x, confidence, self.scale, 2 * repeats)
         if method == "auto":
-            method = choose(x, rows, self.scale)
+            method = choose(x, rows, self.scale, share)
         if method in ("bootstrap", "bca", "percentile"):
             return self.bootstrap(sample, method)
         if method == "wilson":
-            return wilson(x, confidence, self.scale, trials(rows, repeats, self.scale) or 1)
+            at_most = 2 * repeats if share else trials(rows, repeats, self.scale) or 1
+            return wilson(x, confidence, self.scale, at_most)
         if method == "betting":
             return betting(x, confidence, self.scale, generator(self.terms.seed, *self.names))
         closed = {"t": t_interval, "plus_two_t": plus_two_t, "clopper_pearson": clopper_pearson}
@@ -158,13 +167,18 @@ def estimate(table: ItemTable, of: Subject, terms: IntervalTerms | None = None) 
     sample = _Sample.of(table, *table.means())
     make = _Maker(scale, terms, (of.metric, of.system, of.series, *of.names))
     clustered = table.clusters is not None
-    interval = make.clusters(sample, terms.method) if clustered else make.items(sample, rows, table.repeats, of.share)
+    if not len(sample.means):
+        interval = NOTHING
+    else:
+        interval = (
+            make.clusters(sample, terms.method) if clustered else make.items(sample, rows, table.repeats, of.share)
+        )
     new_items = of.estimate(
         _mean(sample.means, scale),
         interval,
         se=sample.error,
         confidence=terms.confidence,
-        bootstrap=interval if interval.method == "bootstrap" else make.bootstrap(sample),
+        bootstrap=interval if interval.method == "bootstrap" else make.beside(sample),
         bounds=_bounds(table, scale),
         n_items=len(sample.means),
         n_clusters=sample.clusters,
@@ -208,7 +222,7 @@ def difference(
         se=sample.error,
         confidence=terms.confidence,
         interval=make.clusters(sample, "auto") if clustered else paired_interval(sample.means, terms.confidence, scale),
-        bootstrap=make.bootstrap(sample),
+        bootstrap=make.beside(sample),
         bounds=paired.bounds,
         n_items=len(paired.difference),
         n_clusters=sample.clusters,

@@ -18,7 +18,6 @@ from scipy.special import stdtr, stdtrit
 from judgekit.statistics.clusters import FEWEST
 from judgekit.statistics.intervals import SAME
 from judgekit.statistics.items import Floats
-from judgekit.statistics.paired import ENOUGH
 
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 LEVEL = 0.05  # of each one-sided bound
@@ -43,8 +42,8 @@ class Design:
 
     @property
     def both(self) -> bool:
-        """Whether plus-two has to agree with t (statistics.paired: under a hundred independent items)."""
-        return self.n < ENOUGH and not self.clustered
+        """Whether plus-two has to agree with t (statistics.paired): where items are independent."""
+        return not self.clustered
 
 
 def too_few_units(n: int, clustered: bool = False) -> str:
@@ -57,8 +56,8 @@ def too_few_units(n: int, clustered: bool = False) -> str:
 def bounds(mean: ArrayLike, sd: ArrayLike, design: Design) -> tuple[Floats, Floats]:
     """(L, U) of mean differences with standard deviations `sd` (ddof 1).
 
-    Under a hundred items these are the ends of `paired_interval` at confidence 1 − 2·level; from a hundred on, the
-    paired t's. Without spread, plus-two alone. Clusters: t with G − 1 degrees of freedom.
+    These are the ends of `paired_interval` at confidence 1 − 2·level: the outer ones of t and plus-two; without
+    spread, plus-two alone. Clusters: t with G − 1 degrees of freedom.
     """
     mean, sd = np.asarray(mean, dtype=np.float64), np.asarray(sd, dtype=np.float64)
     levels = design.level, design.level if design.fail_level is None else design.fail_level

@@ -10,8 +10,6 @@ from judgekit.results import Interval
 from judgekit.statistics.intervals import Range, plus_two_bounds, t_interval, too_few
 from judgekit.statistics.items import Floats, Indices, ItemTable
 
-ENOUGH = 100  # items from which the paired t-interval stands alone
-
 
 @dataclass(frozen=True)
 class Pairs:
@@ -46,18 +44,17 @@ def _extreme(a: ItemTable, b: ItemTable, every: list[str], fill_a: float, fill_b
 
 
 def paired_interval(difference: Floats, confidence: float, scale: Range) -> Interval:
-    """The paired t-interval from a hundred items; below that, or without spread, the plus-two interval counts too.
+    """The hull of the paired t-interval and the plus-two interval; without spread, plus-two alone.
 
-    Plus-two adds two pseudo-differences, ± half the score's range. A claim then needs both intervals, so what is
-    reported is their hull. `scale` is the scores', not the differences'.
+    Plus-two adds two pseudo-differences, ± half the score's range. A claim needs both: over 250 weak real pairs of
+    systems, t alone misses on one side in 7.6 % at n ≥ 100 (23.8 at worst), both in 6.0 (9.3). `scale` is the
+    scores', not the differences'.
     """
-    n, whole = len(difference), Range(-scale.range, scale.range)
-    missing = too_few("paired_t", n)
+    whole = Range(-scale.range, scale.range)
+    missing = too_few("paired_t", len(difference))
     if missing:
         return missing
     student = t_interval(difference, confidence, whole)
-    if n >= ENOUGH and student.low is not None:
-        return student.model_copy(update={"method": "paired_t"})
     padded = plus_two_bounds(difference, confidence, -scale.range / 2, scale.range / 2)
     if student.low is None or student.high is None:
         return whole.interval("paired_plus_two", *padded)

@@ -12,8 +12,9 @@ from judgekit.statistics.intervals import Range, no_interval, t_interval, t_quan
 from judgekit.statistics.items import Floats
 from judgekit.text import counted
 
-FEWEST = 3  # labels: the interval has n − 2 degrees of freedom
-FEW_BINARY = 50  # labels under which an interval on yes/no labels covers too little
+FEWEST = 3  # labels: λ and its spread have n − 2 degrees of freedom
+FEWEST_COVERED = 10  # labels; with five graded ones a 95 % interval covers 81 %, however it is made
+FEW = 50  # labels under which an interval may cover less than it says
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,21 @@ def ppi_plus_plus(human: Floats, judge: Floats, unlabelled: Floats) -> Ppi:
 def corrected(
     system: str, human: Floats, judge: Floats, unlabelled: Floats, scale: Range, confidence: float = 0.95
 ) -> Corrected:
-    """The PPI++ estimate with its t-interval of n − 2 degrees of freedom, clipped to the scale, beside the judge's
-    and the labels' own means. Where it cannot be made, the note says why."""
+    """The PPI++ estimate with its interval, clipped to the scale, beside the judge's and the labels' own means. Where
+    it cannot be made, the note says why."""
     every = np.concatenate((judge, unlabelled))
     n, others = len(human), len(unlabelled)
     value, weight, note = None, None, ""
-    if n < FEWEST:
-        interval = no_interval("ppi++", f"{counted(n, 'label')}: it takes {FEWEST} at least")
+    if n < FEWEST_COVERED:
+        interval = no_interval("ppi++", f"{counted(n, 'label')}: it takes {FEWEST_COVERED} at least")
     elif others < 2:
         interval = no_interval("ppi++", "every item has a label: the labels' own mean needs no correction")
     else:
-        corrected = ppi_plus_plus(human, judge, unlabelled)
-        value, weight = min(max(corrected.value, scale.low), scale.high), corrected.weight
-        interval = _interval(corrected, n, confidence, scale)
-        if len(np.unique(human)) <= 2 and n < FEW_BINARY:
-            note = f"{n} yes/no labels: under {FEW_BINARY}, the interval covers less than it says"
+        made = ppi_plus_plus(human, judge, unlabelled)
+        value, weight = min(max(made.value, scale.low), scale.high), made.weight
+        interval = _interval(made, human, judge, unlabelled, confidence, scale)
+        if n < FEW:
+            note = f"{n} labels: under {FEW}, the interval may cover less than it says"
     return Corrected(
         system=system,
         value=value,
@@ -77,8 +78,28 @@ def corrected(
     )
 
 
-def _interval(corrected: Ppi, n: int, confidence: float, scale: Range) -> Interval:
-    if corrected.se <= 1e-9 * scale.range:
+def _interval(made: Ppi, human: Floats, judge: Floats, unlabelled: Floats, confidence: float, scale: Range) -> Interval:
+    """The hull of t with n − 2 degrees of freedom and Johnson's (1978) t for skewed data, on the errors of the labelled
+    items, each with the λ of the others. With 10, 20 and 50 of the book's graded labels it covers 93, 97 and 95 %,
+    where t on errors with one λ for all covers 90, 92 and 93."""
+    if made.se <= 1e-9 * scale.range:
         return no_interval("ppi++", "all labels differ from the judge by the same: there is no spread to estimate from")
-    half = t_quantile(confidence, n - 2) * corrected.se
-    return scale.interval("ppi++", corrected.value - half, corrected.value + half)
+    n = len(human)
+    errors = human - _weights_of_others(human, judge, unlabelled) * (judge - np.mean(np.append(judge, unlabelled)))
+    spread = float(np.std(errors, ddof=1))
+    se = math.sqrt(spread**2 / n + made.weight**2 * float(np.var(unlabelled, ddof=1)) / len(unlabelled))
+    skew = float(np.mean((errors - errors.mean()) ** 3)) / spread**3 if spread > 1e-9 * scale.range else 0.0
+    t = t_quantile(confidence, n - 2)
+    shift = skew / (6 * math.sqrt(n)) * (1 + 2 * t * t)
+    return scale.interval("ppi++", made.value + se * (min(shift, 0) - t), made.value + se * (max(shift, 0) + t))
+
+
+def _weights_of_others(human: Floats, judge: Floats, unlabelled: Floats) -> Floats:
+    """For each labelled item the λ of `ppi_plus_plus` without it, from the sums that its absence changes."""
+    n, every = len(human), np.append(judge, unlabelled)
+    own = (human - human.mean()) * (judge - judge.mean())
+    together = (own.sum() - n / (n - 1) * own) / (n - 2)
+    apart, size = (judge - every.mean()) ** 2, len(every)
+    spread = (np.sum((every - every.mean()) ** 2) - size / (size - 1) * apart) / (size - 2)
+    weights = np.divide(together, (1 + (n - 1) / len(unlabelled)) * spread, out=np.zeros(n), where=spread > 0)
+    return np.clip(weights, 0.0, 1.0)

@@ -78,7 +78,7 @@ def methods(record: judgekit.RunRecord) -> list[tuple[str, str]]:
     used: dict[str, None] = {}
     for estimate in (*record.estimates, *record.differences):
         for interval in (estimate.interval, estimate.bootstrap):
-            if interval is not None:
+            if interval is not None and interval.method != "none":
                 used[interval.method] = None
     return [(method_name(method), EXPLAINED.get(method, "as named")) for method in used]
 

@@ -60,7 +60,9 @@ def _line(estimate: judgekit.statistics.Estimate, rerun: judgekit.statistics.Est
         series=scale.label if estimate.series == "value" else f"{scale.label} ({estimate.series})",
         value=numbers.amount(estimate.value, scale, difference=differ),
         interval=_range(estimate.interval, estimate),
-        method=f"{numbers.percent(estimate.confidence)}, {method_name(estimate.interval.method)}",
+        method=numbers.NONE
+        if estimate.interval.method == "none"
+        else f"{numbers.percent(estimate.confidence)}, {method_name(estimate.interval.method)}",
         bootstrap=_range(estimate.bootstrap, estimate),
         rerun=_range(rerun.interval if rerun else None, estimate),
         se=_error(estimate),
@@ -77,7 +79,7 @@ def _range(interval: judgekit.statistics.Interval | None, estimate: judgekit.sta
     if interval is None:
         return SimpleNamespace(text=numbers.NONE, note="")
     text = numbers.span(interval.low, interval.high, estimate.scale, difference=estimate.against is not None)
-    note = "" if text else interval.note or "no reason recorded"
+    note = interval.note if text else interval.note or "no reason recorded"
     return SimpleNamespace(text=text or "none", note=note)
 
 

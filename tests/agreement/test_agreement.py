@@ -116,7 +116,7 @@ def test_yes_and_no_need_a_threshold_on_a_scale_of_scores(found, labels):
         [(a >= 60) == (b >= 60) for a, b in zip(JUDGE, HUMAN, strict=True)]
     )
     corrected = compared(found(JUDGE), labels, "id,label\ns0,1\ns1,1\ns2,0\ns3,0\n", threshold=50.0, correct=True)
-    assert any("4 yes/no labels are few: under 50" in note for note in corrected.notes)
+    assert any("4 labels: under 50" in note for note in corrected.notes)
     with pytest.raises(UsageError, match="threshold 600 is off the scale"):
         compared(found(JUDGE), labels, "id,label\ns0,1\n", threshold=600.0)
 

@@ -40,7 +40,7 @@ def test_the_verdict_comes_with_what_is_needed_to_read_it(places):
         "-5.0",
         "p (Holm)",
         "least loss found",
-        "2.6",
+        "2.2",
     ):
         assert expected in out
 

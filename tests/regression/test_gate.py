@@ -62,7 +62,7 @@ def test_the_outcome_is_that_of_the_rule(gated, change, margin, outcome):
     low, high = claim.interval.low, claim.interval.high
     assert (outcome == "PASS") == (low > -margin)
     assert (outcome == "FAIL") == (high < 0 and low <= -margin)
-    assert claim.interval.method == "paired_t"
+    assert claim.interval.method == "paired_t+plus_two"
     assert claim.better + claim.worse + claim.equal == claim.n_items == 120
     assert 0 < claim.detectable < margin
 
@@ -151,11 +151,11 @@ def test_a_limit_needs_no_baseline(tmp_path):
 def test_holm_keeps_many_rules_from_crying_wolf(gated):
     names = [f"m{i}" for i in range(5)]
     old = {name: {"sft": BASE} for name in names}
-    new = {name: {"sft": moved(BASE, -0.85 if i == 0 else 0, 40 + i)} for i, name in enumerate(names)}
-    alone = one(gated({"m0": new["m0"]}, {"m0": old["m0"]}, {"m0": {"margin": 1.55}}))
+    new = {name: {"sft": moved(BASE, -1.3 if i == 0 else 0, 40 + i)} for i, name in enumerate(names)}
+    alone = one(gated({"m0": new["m0"]}, {"m0": old["m0"]}, {"m0": {"margin": 2.2}}))
     assert alone.outcome == "FAIL"
     assert 0.01 < alone.p < 0.05
-    gate = gated(new, old, {name: {"margin": 1.55} for name in names})
+    gate = gated(new, old, {name: {"margin": 2.2} for name in names})
     first = gate.claims[0]
     assert first.outcome == "INCONCLUSIVE"
     assert first.p == pytest.approx(alone.p)
@@ -330,7 +330,7 @@ def test_zero_scored_items_have_no_verdict(gated):
     claim = one(gated(quality([None] * 120), quality(BASE), {"quality": {"min": 3}}))
     assert (claim.outcome, claim.reasons[0]) == ("INCONCLUSIVE", "no scored item")
     claim = one(gated(quality([80.0] * 120), quality(BASE), {"quality": {"min": 3}}))
-    assert (claim.outcome, claim.reasons[0]) == ("INCONCLUSIVE", "all scores are equal")
+    assert claim.outcome == "PASS"
 
 
 def test_all_equal_scores_are_decided_by_plus_two(gated):

@@ -87,7 +87,7 @@ def test_scores_that_crowd_away_from_the_ends_are_covered_without_waste():
 
     def both(rows, rng):
         made, drawn = auto(rows, rng), bootstrap(rows.mean(axis=1), 0.95, UNIT, rng, resamples=999)
-        if made.low is not None:  # now and then all fifty items have the same score
+        if drawn.low is not None:  # now and then all fifty items have the same score
             widths["auto"].append(made.high - made.low)
             widths["bootstrap"].append(drawn.high - drawn.low)
         return made

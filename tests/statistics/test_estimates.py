@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from judgekit.records import Scale
-from judgekit.statistics.estimates import IntervalTerms, Subject, difference, estimate
+from judgekit.statistics.estimates import NOT_TO_BE_USED, IntervalTerms, Subject, difference, estimate
 from judgekit.statistics.items import ItemTable
 from judgekit.statistics.methods import METHODS
 
@@ -75,6 +75,7 @@ def test_nothing_scored_has_no_value_and_no_interval():
     made = single([None, None])
     assert (made.value, made.se, made.interval.low, made.n_items) == (None, None, None, 0)
     assert made.interval.note == made.bootstrap.note == "no scored item"
+    assert made.interval.method == made.bootstrap.method == "none"
     assert made.bounds == (0, 100)
     empty = estimate(ItemTable(), Subject("m", "s", SCORE))[0]
     assert (empty.value, empty.bounds, empty.counts) == (None, None, {})
@@ -93,9 +94,20 @@ def test_equal_scores_get_an_interval_that_has_a_width(value, expected):
     assert made.bootstrap.note == "all scores are equal"
 
 
-def test_a_large_sample_of_equal_scores_has_no_bootstrap_and_says_so():
-    made = single([30.0] * 60)
-    assert (made.interval.low, made.interval.note) == (None, "all scores are equal")
+@pytest.mark.parametrize("n", [49, 50, 60])
+def test_equal_scores_have_one_rule_at_every_size(n):
+    made = single([30.0] * n)
+    assert made.interval.method == "plus_two_t"
+    assert made.interval.low < 30 < made.interval.high
+    assert made.bootstrap.note == "all scores are equal"
+
+
+def test_a_bootstrap_that_a_few_items_carry_is_not_to_be_used():
+    few = single([95.0] * 57 + [0.0, 3.0, 7.0])
+    assert few.interval.method == "plus_two_t"
+    assert few.bootstrap.note == NOT_TO_BE_USED
+    many = single(list(np.linspace(0, 100, 40)))
+    assert (many.interval.method, many.bootstrap.note) == ("plus_two_t", "")
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
@@ -211,14 +223,14 @@ def test_differences_are_matched_by_id():
         b.add(f"i{119 - i}", 0, 0, (119 - i) / 2)
     a.add("only in a", 0, 0, 100.0)
     made = paired(a, b)
-    expected = stats.ttest_1samp([10 + i % 3 for i in range(120)], 0).confidence_interval(0.95)
-    assert (made.against, made.n_items, made.interval.method) == ("b", 120, "paired_t")
+    expected = stats.ttest_1samp([*(10 + i % 3 for i in range(120)), -50, 50], 0).confidence_interval(0.95)
+    assert (made.against, made.n_items, made.interval.method) == ("b", 120, "paired_t+plus_two")
     assert (made.interval.low, made.interval.high) == pytest.approx((expected.low, expected.high))
     assert (made.scale.low, made.scale.high) == (-100, 100)
     assert made.bounds == pytest.approx(((120 * 11 + 0) / 121, (120 * 11 + 100) / 121))
 
 
-def test_under_a_hundred_items_both_intervals_must_agree():
+def test_both_intervals_must_agree():
     d = np.random.default_rng(4).normal(5, 3, 30)
     made = paired(table_of((50 + d).tolist()), table_of([50.0] * 30))
     t = stats.ttest_1samp(d, 0).confidence_interval(0.95)

@@ -147,13 +147,21 @@ def test_rates_need_0_or_1(maker):
         (np.linspace(0, 1, 50), "bootstrap"),
         (np.concatenate((np.full(30, 0.995), np.linspace(0, 0.9, 30))), "plus_two_t"),
         (np.concatenate((np.full(29, 0.995), np.linspace(0, 0.9, 31))), "bootstrap"),
-        (np.full(60, 0.3), "bootstrap"),
+        (np.full(60, 0.3), "plus_two_t"),
         (np.concatenate((np.full(100, 0.95), np.linspace(0, 0.5, 6))), "plus_two_t"),  # six items carry the spread
         (np.concatenate((np.full(100, 0.95), np.linspace(0, 0.5, 20))), "bootstrap"),
     ],
 )
 def test_the_rule_of_auto(rows, expected):
     assert choose(rows, rows, UNIT) == expected
+
+
+@pytest.mark.parametrize(("right", "expected"), [(0, "wilson"), (3, "plus_two_t"), (30, "wilson"), (50, "wilson")])
+@pytest.mark.parametrize("share", [False, True])
+def test_repeats_have_wilsons_interval_where_enough_items_carry_the_spread(right, expected, share):
+    x = np.where(np.arange(50) < right, 0.8, 0.0)
+    rows = np.asarray([1.0, 1.0, 1.0, 1.0, 0.0] * right + [0.0] * 5 * (50 - right))
+    assert choose(x, x if share else rows, UNIT, share) == ("wilson" if right == 50 else expected)
 
 
 def test_carriers_are_the_items_that_the_spread_hangs_on():

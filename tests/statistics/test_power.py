@@ -31,12 +31,12 @@ def test_with_five_rules_the_least_change_is_that_of_holms_first_step():
 
 
 def test_with_many_items_it_is_the_textbooks():
-    assert minimum_detectable(SD, Design(5000, 100)) == pytest.approx((1.6449 + 0.8416) * SD / 5000**0.5, rel=2e-3)
+    assert minimum_detectable(SD, Design(5000, 100)) == pytest.approx((1.6449 + 0.8416) * SD / 5000**0.5, rel=5e-3)
 
 
 def test_the_items_needed_are_the_fewest_that_decide():
     need = items_needed(SD, Design(20, 100), 2.0)
-    assert need == pytest.approx(((1.6449 + 0.8416) * SD / 2) ** 2, rel=0.02)
+    assert ((1.6449 + 0.8416) * SD / 2) ** 2 < need < 1.25 * ((1.6449 + 0.8416) * SD / 2) ** 2
     assert minimum_detectable(SD, Design(need, 100), 2.0) <= 2.0 < minimum_detectable(SD, Design(need - 1, 100), 2.0)
 
 
@@ -46,7 +46,8 @@ def test_two_items_find_nothing_and_an_absurd_margin_needs_too_many():
 
 
 def test_without_a_change_the_gate_rarely_fails():
-    assert detection(0.0, SD, Design(110, 100)) == pytest.approx(0.05, abs=0.001)
+    assert detection(0.0, SD, Design(110, 100, clustered=True)) == pytest.approx(0.05, abs=0.001)
+    assert 0.02 < detection(0.0, SD, Design(110, 100)) <= 0.05  # plus-two has to agree
     assert detection(0.0, SD, Design(60, 100)) <= 0.05
     assert detection(0.0, SD, Design(110, 100), margin=6.0) <= 0.05
 
