@@ -181,11 +181,11 @@ def _notes(
     elif kind == "score" and (odd := _other_scale(measured, ratings)):
         yield odd
     if terms.correct:
-        from judgekit.statistics.ppi import FEW
-
         yield "the correction holds only if the labelled items are a random sample of all items"
-        if len(ratings) < FEW:
-            yield f"{counted(len(ratings), 'label')}: under {FEW} the corrected interval may cover less than it says"
+    from judgekit.statistics.ppi import FEW
+
+    if len(ratings) < FEW:
+        yield f"{counted(len(ratings), 'label')}: under {FEW}, an interval may cover less than it says"
 
 
 def _other_scale(measured: Measured, ratings: Sequence[_Rating]) -> str:
