@@ -44,16 +44,15 @@ def standings(
     index = {system: place for place, system in enumerate(systems)}
     order = [index[anchor], *(place for system, place in index.items() if system != anchor)]
     others = [system for system in systems if system != anchor]
-    sides = [(index[a], index[b]) for a, b in pairs]
+    a, b = np.asarray([(index[one], index[other]) for one, other in pairs]).T
     seen = ~np.isnan(preferences)
     first, second = np.where(seen, preferences, 0.0), np.where(seen, 1 - preferences, 0.0)
 
     def wins_of(weights: Floats) -> Floats:
         """(resamples × systems × systems) wins, the anchor in place 0."""
         wins = np.zeros((len(weights), len(systems), len(systems)))
-        for column, (a, b) in enumerate(sides):
-            wins[:, a, b] += weights @ first[:, column]
-            wins[:, b, a] += weights @ second[:, column]
+        wins[:, a, b] += weights @ first  # each pair is there once
+        wins[:, b, a] += weights @ second
         return wins[:, order][:, :, order]
 
     everything = wins_of(np.ones((1, len(preferences))))
@@ -65,7 +64,9 @@ def standings(
     def refit(weights: Floats) -> Floats:
         return expit(log_strengths(wins_of(weights), strengths[0])[:, 1:])
 
-    intervals = refitted(refit, len(preferences), replace(terms, width=1 + len(systems) ** 2 // 8), rng)
+    intervals = refitted(
+        refit, len(preferences), replace(terms, width=1 + 4 * len(systems) ** 2 // len(preferences)), rng
+    )
     values = expit(strengths[0, 1:])
     return [
         Standing(system, float(value), error, interval)

@@ -17,6 +17,7 @@ from judgekit.statistics import REFITTED, Floats, Interval, RefitTerms, no_inter
 STEPS = 100  # of Newton's method; it takes about six
 LONGEST = 2.0  # a step, so that a fit far from its start does not leap over its maximum
 CONVERGED = 1e-9
+LEAST_SIDE = 0.1  # share of the items on each side of equal length, without which the fit there is an extrapolation
 NARROW = 1e-6  # of tanh(x/sd(x)): where it varies less, its weight cannot be told from w_0
 
 
@@ -40,8 +41,8 @@ def length_adjusted(win: Floats, longer: Floats, terms: RefitTerms, rng: np.rand
     order = np.lexsort((win, longer))
     win, longer = np.clip(win[order], 0, 1), longer[order]
     slope, intercept = _fit(win, longer, np.ones((1, len(win))))[0] if len(win) else (np.nan, np.nan)
-    if np.isnan(intercept):
-        return LengthAdjusted(None, None, None, no_interval(REFITTED, _why(win, longer)))
+    if refused := _why(win, longer) if np.isnan(intercept) else _one_sided(longer):
+        return LengthAdjusted(None, None, None, no_interval(REFITTED, refused))
 
     def refit(drawn: Floats) -> Floats:
         return expit(_fit(win, longer, drawn, (slope, intercept))[:, 1:])
@@ -102,6 +103,18 @@ def _overlap(win: Floats, longer: Floats, weights: Floats) -> NDArray[np.bool_]:
     ends = [(longer[part.argmax(axis=1)], longer[last - part[:, ::-1].argmax(axis=1)]) for part in (won, lost)]
     (won_low, won_high), (lost_low, lost_high) = ends
     return np.asarray(won.any(axis=1) & lost.any(axis=1) & (won_low < lost_high) & (lost_low < won_high))
+
+
+def _one_sided(longer: Floats) -> str:
+    """Why answers of equal length cannot be spoken of; empty where enough are longer, and enough shorter.
+
+    AlpacaEval's alpaca-7b wins 2.6 % and writes a longer answer on 2 % of the items: the fit says 19.8 %, AlpacaEval's
+    own, with its further terms, 5.9.
+    """
+    for side, share in (("longer", np.mean(longer >= 0)), ("shorter", np.mean(longer <= 0))):
+        if share < LEAST_SIDE:
+            return f"not identified: only {share:.0%} of the answers are {side} than the opponent's, or as long"
+    return ""
 
 
 def _why(win: Floats, longer: Floats) -> str:

@@ -51,6 +51,15 @@ def test_a_bias_for_length_is_taken_out_and_none_is_put_in():
     assert adjusted(win, longer) == adjusted(win[order], longer[order])
 
 
+@pytest.mark.parametrize(("longer", "known"), [(3, False), (9, False), (12, True), (88, True), (95, False)])
+def test_few_answers_on_one_side_of_equal_length_identify_nothing(longer, known):
+    rng = np.random.default_rng(0)
+    delta = np.where(np.arange(100) < longer, 1, -1) * rng.uniform(1, 500, 100)
+    found = length_adjusted(rng.uniform(0, 1, 100), delta, RefitTerms(0.95, Range(0, 1), 99), rng)
+    assert (found.value is not None) == known
+    assert found.interval.note.startswith("not identified") != known
+
+
 @each(
     ([1, 0, 1, 0], [5, 5, 5, 5], "the same length"),
     ([1, 1, 1, 1], [1, 2, 3, 4], "every item is won"),

@@ -54,7 +54,7 @@ def test_llmbars_stored_winners_give_its_published_agreement(shared_data, tmp_pa
     assert counted["changed"] == 5
     assert counted["wins"] + counted["ties"] + counted["losses"] == 100  # type: ignore[operator]
     by_name = {one.series: one for one in record.estimates}
-    assert by_name["first"].interval.method == "wilson_neff"
+    assert by_name["first"].interval.method == "plus_two_t"
     assert by_name["consistent_only"].n_items == 95
     assert all(one.opponent == "two" for one in record.estimates)
 
@@ -80,8 +80,12 @@ def test_alpaca_evals_published_win_rate_and_standard_error(model, shared_data, 
     assert value.se * 100 == pytest.approx(published["standard_error"], abs=1e-9)
     assert value.n_items == published["n_total"]
     adjusted = next(one for one in record.estimates if one.series == "length_adjusted")
-    assert adjusted.value is not None
-    assert adjusted.value > value.value, "these models are shorter than the baseline"
+    if model == "gemma-7b-it":
+        assert adjusted.value is not None
+        assert adjusted.value > value.value, "its answers are shorter than the baseline's"
+    else:
+        assert (adjusted.value, adjusted.interval.low) == (None, None), "under 10 % of the answers are longer"
+        assert adjusted.interval.note.startswith("not identified: only")
 
 
 def battles(path, rows):
