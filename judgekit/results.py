@@ -275,6 +275,8 @@ class GateClaim(Noun):
 
     `margin`: `value` is the mean paired difference to the baseline (candidate − baseline, in the metric's own
     direction) and `interval` its two one-sided bounds. `min` and `max`: `value` and `interval` are the estimate's own.
+    `missing` and `catastrophe`: `value` is a share from 0 to 1, of the verdicts without a score, and of the items that
+    lost `fall` points or more since the baseline.
     `p` is one-sided, of the claim that this rule fails; `p_holm` after Holm's correction over all rules of the gate.
     `detectable`: the least worsening that this rule detects with a power of 80 %.
     """
@@ -282,8 +284,9 @@ class GateClaim(Noun):
     metric: str
     system: str
     opponent: str | None = None
-    kind: Literal["margin", "min", "max"]
+    kind: Literal["margin", "min", "max", "catastrophe", "missing"]
     threshold: Finite
+    fall: Finite | None = None
     outcome: GateOutcome
     scale: Scale
     value: Finite | None
@@ -301,6 +304,18 @@ class GateClaim(Noun):
     reasons: tuple[str, ...] = ()
     stop: Stop | None = None
     movers: tuple[ItemChange, ...] = ()  # of a margin: the items that moved furthest, for the worse first
+
+    @property
+    def limit(self) -> str:
+        """The words before the threshold: "at least"."""
+        fall = f"{self.fall:g}" if self.fall is not None else ""
+        return {
+            "margin": "loss under",
+            "min": "at least",
+            "max": "at most",
+            "catastrophe": f"falls of {fall} or more in at most",
+            "missing": "not scored in at most",
+        }[self.kind]
 
 
 class Gate(Noun):

@@ -1,5 +1,4 @@
-"""`judgekit gate`: PASS 0, FAIL 1, INCONCLUSIVE 3; another instrument is an error, 2, and so is too small a margin
-where no rule fails."""
+"""`judgekit gate`: PASS 0, FAIL 1, INCONCLUSIVE 3; another instrument, or nothing to evaluate, is an error, 2."""
 
 from __future__ import annotations
 
@@ -172,13 +171,12 @@ SAID = {
 
 def _row(claim: GateClaim) -> tuple[str, ...]:
     margin = claim.kind == "margin"
-    rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
     counts = f"{claim.better} / {claim.worse} / {claim.equal}" if margin else ""
     return (
         claim.outcome,
         claim.metric,
         system_key(claim.system, claim.opponent),
-        f"{rule} {number(claim.threshold, claim.scale)}",
+        f"{claim.limit} {number(claim.threshold, claim.scale)}",
         number(claim.value, claim.scale, signed=margin),
         interval(claim.interval, claim.scale, signed=margin),
         counts,

@@ -121,7 +121,7 @@ def _bootstrap(estimate: Estimate) -> str:
     if bootstrap is None or bootstrap == estimate.interval:
         return "" if bootstrap is None else "the same"
     drawn = interval(bootstrap, estimate.scale)
-    return f"{drawn} {bootstrap.note}" if bootstrap.note and bootstrap.low is not None else drawn
+    return f"{drawn} {bootstrap.note.partition(':')[0]}" if bootstrap.note and bootstrap.low is not None else drawn
 
 
 def _missing(estimate: Estimate) -> str:

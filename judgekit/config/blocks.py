@@ -293,17 +293,37 @@ class LabelsConfig(Block):
         return self
 
 
+def _as_share(value: Any) -> Any:
+    """ "3 %" as 0.03."""
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return float(value.rstrip()[:-1]) / 100
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_as_share), Field(ge=0, lt=1)]  # 0.03, or "3 %"
+
+
+class CatastropheRule(Block):
+    """At most this `share` of all items may have lost `fall` points or more since the baseline."""
+
+    fall: float = Field(gt=0)
+    share: Annotated[Share, Field(gt=0)]
+
+
 class GateRule(Block):
     """The rule that a metric has to hold. A number alone is a margin.
 
     `margin`: how far the mean may lie under the baseline's (over it, where less is better). `min` and `max`: limits
-    of the mean itself, for its interval. `system`: the gated ones; None: all but the run's `against`.
-    `sequential`: judging stops as soon as the margin's rule is decided.
+    of the mean itself, for its interval. `catastrophe`: how many items may have lost how much since the baseline.
+    `missing`: the share of verdicts that may lack a score. `system`: the gated ones; None: all but the run's
+    `against`. `sequential`: judging stops as soon as the margin's rule is decided.
     """
 
     margin: float | None = Field(None, gt=0)
     min: float | None = None
     max: float | None = None
+    catastrophe: CatastropheRule | None = None
+    missing: Share | None = None
     system: OneOrMore | None = None
     sequential: bool | None = None
 
@@ -314,20 +334,37 @@ class GateRule(Block):
             return {"margin": value}
         if not isinstance(value, dict | GateRule):
             raise ValueError(
-                "a rule is {margin: …}, {min: …} or {max: …}; the gate's own keys are "
+                "a rule is {margin: …}, {min: …}, {max: …}, {catastrophe: …} or {missing: …}; the gate's own keys are "
                 f"{', '.join(GateConfig.model_fields)}"
             )
         return value
 
     @model_validator(mode="after")
     def _says_something(self) -> GateRule:
-        if self.margin is None and self.min is None and self.max is None:
-            raise ValueError("a rule needs a margin, a min or a max")
+        if not self.limits:
+            raise ValueError("a rule needs a margin, a min, a max, a catastrophe or a missing share")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"no value is at least {self.min:g} and at most {self.max:g}")
-        if self.sequential and (self.margin is None or self.min is not None or self.max is not None):
-            raise ValueError("sequential is for a margin alone: min and max are about the mean of all samples")
+        if self.sequential and not self.margin_alone:
+            raise ValueError("sequential is for a margin alone: other limits are about all samples")
         return self
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are given, by kind."""
+        share = None if self.catastrophe is None else self.catastrophe.share
+        limits = {
+            "margin": self.margin,
+            "min": self.min,
+            "max": self.max,
+            "catastrophe": share,
+            "missing": self.missing,
+        }
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
+
+    @property
+    def margin_alone(self) -> bool:
+        return set(self.limits) == {"margin"}
 
 
 class GateConfig(Block):
@@ -350,9 +387,18 @@ class GateConfig(Block):
         """The rules by metric."""
         return self.__pydantic_extra__
 
+    @model_validator(mode="after")
+    def _sequential_margins(self) -> GateConfig:
+        for metric, rule in self.rules.items() if self.sequential else ():
+            if rule.sequential is None and not rule.margin_alone:
+                raise ValueError(
+                    f"{metric}: sequential is for a margin alone; give the rule sequential: false, and all of its "
+                    "samples are judged"
+                )
+        return self
+
     def is_sequential(self, rule: GateRule) -> bool:
-        alone = rule.margin is not None and rule.min is None and rule.max is None
-        return alone and (self.sequential if rule.sequential is None else rule.sequential)
+        return rule.margin_alone and (self.sequential if rule.sequential is None else rule.sequential)
 
 
 class PluginsConfig(Block):

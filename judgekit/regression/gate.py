@@ -3,15 +3,16 @@
 The rule of statistics/gating.py on paired differences; limits (`min`, `max`) are compared with the estimate's own
 interval. Holm's correction is over all rules, so that many of them do not fail by chance. A verdict that missing
 scores, a failed judge card or an incomplete run could change is INCONCLUSIVE, and so is a gate that evaluated no rule.
-Another instrument is an error that names what is wrong. So is a margin that these items cannot decide, unless a rule
-fails: a loss that is shown needs no power.
+A margin that these items cannot decide never passes; a loss that is shown needs no power. Another instrument is an
+error that names what is wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,19 +20,23 @@ import numpy as np
 from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
 from judgekit.errors import ConfigError, UsageError
-from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of
+from judgekit.records import Scale
+from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of, system_key
+from judgekit.regression.catastrophes import Falls, items_needed
 from judgekit.regression.paired_scores import SAME, Paired, Vector, moved, paired
 from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
 from judgekit.regression.thresholds import Limit
+from judgekit.regression.unscored import why_unscored
 from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop
 from judgekit.statistics.item_tables import NO_HEADLINE
 from judgekit.text import counted
 
 if TYPE_CHECKING:
-    from judgekit.records import Scale
     from judgekit.statistics.gating import Design
     from judgekit.statistics.sequential import Looked
 
+SHARE_OF_ITEMS = Scale(label="share of items", low=0, high=1, unit="%", higher_is_better=False)
+SHARE_OF_VERDICTS = Scale(label="share of verdicts", low=0, high=1, unit="%", higher_is_better=False)
 MOST_MOVED = 5  # items a direction that a claim names
 ANOTHER = (
     "what measured this run is not what measured its baseline: that is neither a regression nor a pass. "
@@ -52,13 +57,14 @@ class _Finding:
     reasons: list[str] = field(default_factory=list)
     design: Design | None = None
     sd: float = 0.0
+    falls: Falls | None = None  # of a margin: what a PASS cannot have seen
 
 
 def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own: Baseline | None = None) -> Gate:
     """The verdict of the gate on a finished run.
 
     Raises ConfigError for unknown names and rules without what they need, UsageError for another instrument, other
-    samples, and, where no rule fails, margins that are too small for these items.
+    samples, and where no rule could be evaluated.
     """
     from judgekit.statistics.gating import holm
 
@@ -71,23 +77,19 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
     waived = waived_names(config, record)
     if wrong := mismatches(targets, own, reference):
         raise UsageError("\n".join([*wrong, ANOTHER]))
-    limits = [Limit.of(view, target.metric, target.key) if target.kind != "margin" else None for target in targets]
-    findings = []
-    for target, limit in zip(targets, limits, strict=True):
-        if limit is not None:
-            findings.append(_limit_finding(target, limit, several=len(targets) > 1))
-        else:
-            assert reference is not None
-            findings.append(_margin_finding(target, view, own, reference.scores, len(targets)))
-    adjusted = holm([finding.p for finding in findings])
-    claims = []
-    for number, finding in enumerate(findings):
-        kindest = [other.p_best if other is finding else other.p for other in findings]
-        fails_at_best = holm(kindest)[number]
-        claims.append(_decided(finding, adjusted[number], fails_at_best, record, waived))
-    weak = [_too_small(finding) if record.status == "complete" else "" for finding in findings]
-    claims, said = _held_to_power(claims, findings, weak)
-    said += [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
+    if not targets:
+        raise UsageError(f"no rule could be evaluated: nothing was measured of {', '.join(unmeasured)}")
+    findings = [_finding(target, view, own, reference, len(targets)) for target in targets]
+    claims, tested = [], [finding for finding in findings if finding.target.kind != "missing"]
+    for finding in findings:
+        p, at_best = finding.p, finding.p_best
+        if finding in tested:
+            place = tested.index(finding)
+            p = holm([other.p for other in tested])[place]
+            at_best = holm([other.p_best if other is finding else other.p for other in tested])[place]
+        claim = _decided(finding, p, at_best, record, waived)
+        claims.append(_held_to_power(claim, finding) if record.status == "complete" else claim)
+    said = [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
     undecided: list[GateOutcome] = ["INCONCLUSIVE"] * len(unmeasured)
     return Gate(
         outcome=_worst([*(claim.outcome for claim in claims), *undecided]),
@@ -103,6 +105,21 @@ def _worst(outcomes: Iterable[GateOutcome]) -> GateOutcome:
     """FAIL if a rule fails; PASS if all of them pass, and there is one."""
     kinds = set(outcomes)
     return "FAIL" if "FAIL" in kinds else "PASS" if kinds == {"PASS"} else "INCONCLUSIVE"
+
+
+def _finding(target: Target, view: RunView, own: Baseline, reference: Reference | None, claims: int) -> _Finding:
+    if target.kind == "missing":
+        finding = _missing_finding(target, own)
+    elif not target.paired:
+        finding = _limit_finding(target, Limit.of(view, target.metric, target.key), several=claims > 1)
+    else:
+        assert reference is not None
+        make = _margin_finding if target.kind == "margin" else _catastrophe_finding
+        finding = make(target, view, own, reference.scores, claims)
+    rows = (row for row in view.rows if row.metric == target.metric)
+    if silent := why_unscored(row for row in rows if system_key(row.system, row.opponent) == target.key):
+        finding.reasons.insert(0, silent)
+    return finding
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------
@@ -135,7 +152,9 @@ def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Base
         equal=equal,
         movers=_movers(matched, ours, theirs, SAME * (sheet.scale.high - sheet.scale.low)),
     )
-    finding = _tested(_Finding(target, claim), matched, sign, view, claims)
+    span = sheet.scale.high - sheet.scale.low
+    seen, _ = Falls.of(matched, span / 2, span, partial(_units, view))
+    finding = _tested(_Finding(target, claim, falls=seen), matched, sign, view, claims)
     return _with_looks(finding, matched, sign, len(theirs.items), claims) if target.sequential else finding
 
 
@@ -217,6 +236,51 @@ def look_at(matched: Paired, margin: float, scale: Scale, claims: int) -> Looked
     return look(matched.worst, matched.best, margin, scale.high - scale.low, level / claims, level)
 
 
+def _catastrophe_finding(target: Target, view: RunView, own: Baseline, baseline: Baseline, claims: int) -> _Finding:
+    from judgekit.statistics.gating import LEVEL
+
+    sheet, fall, share = own.metrics[target.metric], target.fall or 0.0, target.threshold
+    ours, theirs = sheet.systems[target.key], baseline.metrics[target.metric].systems[target.other]
+    matched = paired(ours, theirs, sheet.scale)
+    seen, worst = Falls.of(matched, fall, sheet.scale.high - sheet.scale.low, partial(_units, view))
+    interval = Interval(method="clopper_pearson", low=seen.least, high=seen.most)
+    if not seen.units:
+        interval = Interval(method="none", low=None, high=None, note="no scored item")
+    claim = _undecided_claim(
+        target,
+        fall=fall,
+        scale=SHARE_OF_ITEMS,
+        value=seen.share,
+        interval=interval,
+        n_items=len(matched.ids),
+        n_clusters=seen.units if seen.named == "cluster" else None,
+    )
+    finding = _Finding(target, claim, passes=bool(seen.units) and seen.most <= share)
+    finding.passes_at_worst = finding.passes and worst.most <= share
+    finding.p = finding.p_best = seen.p_more(share) if seen.units else 1.0
+    if matched.missing:
+        finding.reasons.append(f"verdicts are missing on {counted(matched.missing, 'item')}")
+    if not finding.passes and finding.p > LEVEL and seen.units < (need := items_needed(share)):
+        finding.reasons.append(f"without any fall it takes {counted(need, seen.named)} to show so small a share")
+    return finding
+
+
+def _missing_finding(target: Target, own: Baseline) -> _Finding:
+    """A count and no estimate: it is as it is, and takes no part in Holm's correction."""
+    scores = own.metrics[target.metric].systems[target.key]
+    total = sum(count for status, count in scores.counts.items() if status != "skipped")
+    lost = total - scores.counts.get("scored", 0)
+    share = lost / total if total else None
+    nothing = "" if total else "no verdict"
+    interval = Interval(method="none", low=None, high=None, note=nothing or "a count, not an estimate")
+    claim = _undecided_claim(target, scale=SHARE_OF_VERDICTS, value=share, interval=interval, n_items=len(scores.items))
+    holds = share is not None and share <= target.threshold
+    failed = share is not None and not holds
+    return _Finding(
+        target, claim, 0.0 if failed else 1.0, 0.0 if failed else 1.0, holds, holds, [nothing] if nothing else []
+    )
+
+
 def _limit_finding(target: Target, limit: Limit, several: bool) -> _Finding:
     estimate = limit.estimate
     claim = _undecided_claim(
@@ -267,6 +331,8 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
         blocked.insert(0, "the run is incomplete: planned calls were not answered")
     if blocked:
         outcome, reasons = "INCONCLUSIVE", [*blocked, *reasons]
+    if finding.target.kind == "margin":
+        reasons = [*_shown(finding, outcome), *reasons]
     detectable = None
     if finding.design is not None and finding.target.kind == "margin":
         detectable = minimum_detectable(finding.sd, finding.design, finding.target.threshold)
@@ -282,6 +348,21 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
     )
 
 
+def _shown(finding: _Finding, outcome: GateOutcome) -> Iterator[str]:
+    """What is shown of the loss, which is another thing than the outcome; and what a PASS cannot have seen."""
+    claim = finding.claim
+    low, high = claim.interval.low, claim.interval.high
+    if outcome != "INCONCLUSIVE" and low is not None and high is not None:
+        best = high if claim.scale.higher_is_better else -low
+        if best < -claim.threshold:
+            yield "the margin is exceeded: all that the loss may be lies beyond it"
+        elif best < 0:
+            within = "it is inside the margin" if outcome == "PASS" else "whether it exceeds the margin is not"
+            yield f"a loss is shown; {within}"
+    if outcome == "PASS" and finding.falls is not None and finding.falls.units:
+        yield f"what a mean cannot see: {finding.falls.unseen}"
+
+
 def _undecided(finding: _Finding, p_holm: float) -> str:
     from judgekit.statistics.gating import LEVEL
 
@@ -291,30 +372,21 @@ def _undecided(finding: _Finding, p_holm: float) -> str:
         )
     if finding.target.kind == "margin":
         return "neither no change nor a loss of the margin can be ruled out"
+    if finding.target.kind == "catastrophe":
+        return "neither that so many fall nor that fewer do can be ruled out"
     return f"the limit {finding.target.threshold:g} lies inside the interval"
 
 
-def _held_to_power(
-    claims: Sequence[GateClaim], findings: Sequence[_Finding], weak: Sequence[str]
-) -> tuple[list[GateClaim], list[str]]:
-    """The claims without a PASS for a margin that these items cannot decide, and notes on what failed all the same.
-
-    `weak` says of each rule why its margin is too small, "" where it is not. Raises UsageError for such a margin
-    where no rule fails.
-    """
-    failed = any(claim.outcome == "FAIL" for claim in claims)
-    found, said, refused = [], [], []
-    for claim, finding, why in zip(claims, findings, weak, strict=True):
-        if why and claim.outcome == "FAIL":
-            said.append(f"{finding.target.named}: the loss is shown, but this rule could not have passed: it {why}")
-        elif why:
-            refused.append(f"{finding.target.named}: this gate {why}{_seen(claim)}")
-            update = {"outcome": "INCONCLUSIVE", "reasons": (f"this rule {why}", *claim.reasons)}
-            claim = claim.model_copy(update=update)
-        found.append(claim)
-    if refused and not failed:
-        raise UsageError("\n".join(refused))
-    return found, said
+def _held_to_power(claim: GateClaim, finding: _Finding) -> GateClaim:
+    """The claim without a PASS for a margin that these items cannot decide. A loss that is shown needs no power."""
+    why = _too_small(finding)
+    if not why:
+        return claim
+    if claim.outcome == "FAIL":
+        return claim.model_copy(
+            update={"reasons": (*claim.reasons, f"without that loss it could not have passed: it {why}")}
+        )
+    return claim.model_copy(update={"outcome": "INCONCLUSIVE", "reasons": (f"this rule {why}", *claim.reasons)})
 
 
 def _too_small(finding: _Finding) -> str:
@@ -331,16 +403,6 @@ def _too_small(finding: _Finding) -> str:
     power = f"the least loss that {design.n} {what} find is {least:.3g}" if least else f"{design.n} {what} find none"
     needed = f"it needs {need:,} {what}" if need else f"it would need more than {MOST:,} {what}"
     return f"cannot decide a margin of {margin:g}: {needed} ({power})"
-
-
-def _seen(claim: GateClaim) -> str:
-    """The change that the data show all the same, for a user who has to decide now."""
-    low, high = claim.interval.low, claim.interval.high
-    if claim.value is None or low is None or high is None:
-        return ""
-    lost = high < 0 if claim.scale.higher_is_better else low > 0
-    said = "a loss is shown, of whatever size" if lost else "neither a loss nor its absence is shown"
-    return f". These show a change of {claim.value:+.3g} [{low:+.3g}, {high:+.3g}]: {said}"
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from judgekit.config.blocks import GateConfig
 from judgekit.errors import ConfigError
@@ -18,7 +18,8 @@ from judgekit.text import did_you_mean, one_of
 
 NAMES = ("in the run", "in the baseline")
 LIMITS = "give it a min or a max, which are held against its own interval"
-Kind = Literal["margin", "min", "max"]
+Kind = Literal["margin", "min", "max", "catastrophe", "missing"]
+PAIRED = ("margin", "catastrophe")  # rules on changes since the baseline, item by item
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Target:
     threshold: float
     sequential: bool = False
     other: str = ""
+    fall: float | None = None
+
+    @property
+    def paired(self) -> bool:
+        return self.kind in PAIRED
 
     @property
     def named(self) -> str:
@@ -58,7 +64,7 @@ def targets_of(
     Rules on metrics that are `unmeasured` are left out. Raises ConfigError.
     """
     if not config.rules:
-        raise ConfigError("the gate has no rule: give a metric and its margin, min or max")
+        raise ConfigError("the gate has no rule: give a metric and its margin, min, max, catastrophe or missing share")
     targets = []
     for metric, rule in config.rules.items():
         if metric in unmeasured:
@@ -66,31 +72,31 @@ def targets_of(
         if metric not in own.metrics:
             raise ConfigError(f"gate: {unknown('metric', metric, own.metrics)}")
         sheet = own.metrics[metric]
-        limits: list[tuple[Kind, float | None]] = [("margin", rule.margin), ("min", rule.min), ("max", rule.max)]
-        for kind, threshold in limits:
-            if threshold is None:
-                continue
-            check_threshold(metric, kind, threshold, sheet.scale)
-            if kind == "margin" and sheet.unpaired:
+        for kind, threshold in cast(dict[Kind, float], rule.limits).items():
+            fall = rule.catastrophe.fall if kind == "catastrophe" and rule.catastrophe else None
+            check_threshold(metric, kind, threshold, sheet.scale, fall)
+            if kind in PAIRED and sheet.unpaired:
                 raise ConfigError(
-                    f"gate.{metric}: a margin pairs values by item, and {metric} {sheet.unpaired}: {LIMITS}"
+                    f"gate.{metric}: a {kind} pairs values by item, and {metric} {sheet.unpaired}: {LIMITS}"
                 )
             for key in _systems(rule.system or config.system, metric, sheet, against):
-                other = _in_baseline(metric, key, sheet, reference) if kind == "margin" else ""
-                sequential = kind == "margin" and config.is_sequential(rule)
-                targets.append(Target(metric, key, kind, threshold, sequential, other))
+                other = _in_baseline(metric, key, sheet, reference, kind) if kind in PAIRED else ""
+                sequential = config.is_sequential(rule)
+                targets.append(Target(metric, key, kind, threshold, sequential, other, fall))
     return targets
 
 
-def check_threshold(metric: str, kind: str, threshold: float, scale: Scale) -> None:
+def check_threshold(metric: str, kind: str, threshold: float, scale: Scale, fall: float | None = None) -> None:
     """Raises ConfigError for a threshold that no score can meet or miss."""
     low, high = scale.low, scale.high
+    if fall is not None and fall > high - low:
+        raise ConfigError(f"gate.{metric}: no score can fall by {fall:g} on the scale {low:g} … {high:g}")
     if kind == "margin" and threshold >= high - low:
         share = "; shares are from 0 to 1: 0.03 is 3 %" if scale.unit == "%" else ""
         raise ConfigError(
             f"gate.{metric}: a margin of {threshold:g} is as wide as the scale, {low:g} … {high:g}{share}"
         )
-    if kind != "margin" and not low <= threshold <= high:
+    if kind in ("min", "max") and not low <= threshold <= high:
         share = "; shares are from 0 to 1: 0.6 is 60 %" if scale.unit == "%" else ""
         raise ConfigError(f"gate.{metric}: {kind}: {threshold:g} is off the scale, {low:g} … {high:g}{share}")
 
@@ -108,9 +114,9 @@ def _systems(wanted: Sequence[str] | None, metric: str, sheet: Sheet, against: o
     return [key for key, system in of.items() if key in wanted or system in wanted]
 
 
-def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | None) -> str:
+def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | None, kind: Kind) -> str:
     if reference is None:
-        raise ConfigError(f"gate.{metric}: a margin needs a baseline: `judgekit baseline set RUN FILE` writes one")
+        raise ConfigError(f"gate.{metric}: a {kind} needs a baseline: `judgekit baseline set RUN FILE` writes one")
     if metric not in reference.scores.metrics:
         raise ConfigError(f"gate: the baseline has {unknown('metric', metric, reference.scores.metrics)}")
     theirs = reference.scores.metrics[metric].systems
@@ -128,7 +134,7 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
 def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
     """The differences between the gated metrics and those of the baseline, in words."""
     problems: dict[str, None] = {}
-    for metric in dict.fromkeys(target.metric for target in targets if target.kind == "margin"):
+    for metric in dict.fromkeys(target.metric for target in targets if target.paired):
         assert reference is not None
         ours, theirs = own.metrics[metric], reference.scores.metrics[metric]
         lines = [*unlike(ours, theirs, NAMES), other_samples(ours, theirs, NAMES)]
@@ -139,7 +145,7 @@ def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | 
 def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
     remarks = []
     for target in targets:
-        if target.kind != "margin" or reference is None:
+        if not target.paired or reference is None:
             continue
         ours = own.metrics[target.metric].systems[target.key]
         theirs = reference.scores.metrics[target.metric].systems[target.other]

@@ -23,7 +23,7 @@ from judgekit.regression.baseline import (
 )
 from judgekit.regression.gate import ANOTHER, evaluate, in_random_order, look_at
 from judgekit.regression.paired_scores import paired
-from judgekit.regression.rules import Reference, Target, mismatches, targets_of
+from judgekit.regression.rules import PAIRED, Reference, Target, mismatches, targets_of
 from judgekit.results import RunRecord, RunView
 from judgekit.run_folder import BASELINE, RunFolder
 from judgekit.statistics.item_tables import item_tables
@@ -87,11 +87,10 @@ def plan_gate(config: GateConfig, against: str | None, where: Path, measured: Ma
     """Raises ConfigError for unknown names and thresholds off the scale, DataError for a damaged baseline."""
     sheets = {name: _sheet(*one) for name, one in measured.items()}
     own = Baseline(run_id="", name="", judgekit_version="", metrics=sheets)
-    margins = [metric for metric, rule in config.rules.items() if rule.margin is not None]
+    margins = [(metric, kind) for metric, rule in config.rules.items() for kind in rule.limits if kind in PAIRED]
     if margins and config.baseline is None:
-        raise ConfigError(
-            f"gate.{margins[0]}: a margin needs gate.baseline: `judgekit baseline set RUN FILE` writes one"
-        )
+        metric, kind = margins[0]
+        raise ConfigError(f"gate.{metric}: a {kind} needs gate.baseline: `judgekit baseline set RUN FILE` writes one")
     path = where / Path(config.baseline).expanduser() if config.baseline is not None else None
     if path is None or not margins:
         return GatePlan(config, own, tuple(targets_of(config, against, own, None)))
@@ -103,7 +102,7 @@ def plan_gate(config: GateConfig, against: str | None, where: Path, measured: Ma
         return GatePlan(config, own, absent=absent, warnings=(absent,))
     reference = Reference.read(path)
     targets = tuple(targets_of(config, against, own, reference))
-    for metric in dict.fromkeys(target.metric for target in targets if target.kind == "margin"):
+    for metric in dict.fromkeys(target.metric for target in targets if target.paired):
         theirs, (_, _, its_own, _, _) = reference.scores.metrics[metric], measured[metric]
         if its_own:  # which of its samples have rows is known at the end
             known = {"dataset": theirs.dataset, "n_samples": theirs.n_samples}

@@ -163,7 +163,8 @@ def _jackknife(fisher: Callable[[Floats], Floats], weights: Floats) -> Floats:
     z = np.where(np.isfinite(z), z, 0.0)
     with np.errstate(invalid="ignore"):
         centre = np.sum(counted * z, axis=1, keepdims=True) / counted.sum(axis=1, keepdims=True)
-    return np.sqrt((n - 1) / n * np.sum(counted * (z - centre) ** 2, axis=1))
+    error: Floats = np.sqrt((n - 1) / n * np.sum(counted * (z - centre) ** 2, axis=1))
+    return error
 
 
 def percentile(values: Floats, confidence: float) -> Interval:

@@ -125,7 +125,7 @@ class _Maker:
         if not len(sample.units):
             return NOTHING
         drawn = self.bootstrap(sample)
-        few = drawn.low is not None and carriers(sample.units, self.scale) < CARRIERS
+        few = drawn.low is not None and carriers(sample.units, self.scale) < min(CARRIERS, len(sample.units) / 4)
         return drawn.model_copy(update={"note": NOT_TO_BE_USED}) if few else drawn
 
     def clusters(self, sample: _Sample, method: Method) -> Interval:

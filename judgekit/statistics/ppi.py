@@ -102,4 +102,5 @@ def _weights_of_others(human: Floats, judge: Floats, unlabelled: Floats) -> Floa
     apart, size = (judge - every.mean()) ** 2, len(every)
     spread = (np.sum((every - every.mean()) ** 2) - size / (size - 1) * apart) / (size - 2)
     weights = np.divide(together, (1 + (n - 1) / len(unlabelled)) * spread, out=np.zeros(n), where=spread > 0)
-    return np.clip(weights, 0.0, 1.0)
+    clipped: Floats = np.clip(weights, 0.0, 1.0)
+    return clipped

@@ -23,6 +23,11 @@ WORST: tuple[Outcome, ...] = ("fail", "error", "inconclusive", "pass")
 _OF_GATE: dict[str, Outcome] = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "inconclusive"}
 WORDS: dict[Outcome, str] = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE", "error": "ERROR"}
 MOST_REASONS = 20
+_MEASURED = {
+    "margin": "change since the baseline",
+    "catastrophe": "share that fell since the baseline",
+    "missing": "share without a score",
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,7 @@ def system_of(result: judgekit.statistics.Estimate | judgekit.statistics.GateCla
 
 def rule_of(claim: judgekit.statistics.GateClaim) -> str:
     """The rule in words: "margin 3", "at least 70"."""
-    words = {"margin": "margin", "min": "at least", "max": "at most"}
-    return f"{words[claim.kind]} {number(claim.threshold, claim.scale)}"
+    return f"{'margin' if claim.kind == 'margin' else claim.limit} {number(claim.threshold, claim.scale)}"
 
 
 def claim_figures(claim: judgekit.statistics.GateClaim) -> str:
@@ -93,7 +97,7 @@ def claim_figures(claim: judgekit.statistics.GateClaim) -> str:
 
 def _claim(claim: judgekit.statistics.GateClaim) -> Case:
     figures = claim_figures(claim)
-    what = "change since the baseline" if claim.kind == "margin" else "mean"
+    what = _MEASURED.get(claim.kind, "mean")
     message = f"{what} {figures}; the rule: {rule_of(claim)}"
     scale = claim.scale
     lines = [f"{claim.metric} of {system_of(claim)}: {WORDS[_OF_GATE[claim.outcome]]}", message]

@@ -33,7 +33,7 @@ def rules(record: judgekit.RunRecord) -> list[SimpleNamespace]:
 def _rule(claim: judgekit.statistics.GateClaim) -> SimpleNamespace:
     scale, differ = claim.scale, claim.kind == "margin"
     limit = numbers.amount(claim.threshold, scale)
-    asked = f"no worse by {limit}" if differ else f"{findings.KINDS[claim.kind]} {limit}"
+    asked = f"no worse by {limit}" if differ else f"{claim.limit} {limit}"
     clusters = "" if claim.n_clusters is None else f" in {judgekit.counted(claim.n_clusters, 'cluster')}"
     span = numbers.span(claim.interval.low, claim.interval.high, scale, difference=differ)
     return SimpleNamespace(

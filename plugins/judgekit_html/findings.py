@@ -174,7 +174,6 @@ def _incomplete(record: judgekit.RunRecord) -> Iterator[Alert]:
 
 
 GATE_TONES: Mapping[str, Tone] = {"PASS": "good", "FAIL": "bad", "INCONCLUSIVE": "warn"}
-KINDS = {"min": "at least", "max": "at most"}
 
 
 def _gate(record: judgekit.RunRecord) -> Iterator[Alert]:
@@ -207,7 +206,7 @@ def claim_words(claim: judgekit.statistics.GateClaim) -> str:
     limit = numbers.amount(claim.threshold, scale)
     if differ:
         return f"{claimed(claim)} changed by {measured}, with a margin of {limit}"
-    return f"{claimed(claim)} is {measured}, and should be {KINDS[claim.kind]} {limit}"
+    return f"{claimed(claim)} is {measured}, and should be {claim.limit} {limit}"
 
 
 def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:

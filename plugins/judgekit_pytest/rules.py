@@ -137,12 +137,11 @@ def _row(claim: judgekit.statistics.GateClaim) -> tuple[str, ...]:
         bounds = claim.interval.note or "none"
     else:
         bounds = f"[{_number(low, claim.scale, signed)}, {_number(high, claim.scale, signed)}]"
-    rule = {"margin": "loss under", "min": "at least", "max": "at most"}[claim.kind]
     return (
         claim.outcome,
         claim.metric,
         _system(claim),
-        f"{rule} {_number(claim.threshold, claim.scale)}",
+        f"{claim.limit} {_number(claim.threshold, claim.scale)}",
         _number(claim.value, claim.scale, signed),
         bounds,
         str(claim.n_items),

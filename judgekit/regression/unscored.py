@@ -1,0 +1,43 @@
+"""The commonest reason why a metric, or a system, has no score at all, with the hint that mends it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from judgekit.records import NO_RESPONSE, Row, VerdictStatus
+from judgekit.secrets import one_line, shortened
+from judgekit.text import counted
+
+HINTS: dict[VerdictStatus, str] = {
+    "unparsed": "the judge does not keep to the form: try another `mode` (schema, integer) or `prompt` for it",
+    "truncated": "give it a larger max_new_tokens",
+    "refused": "its server refuses these texts: another judge may read them",
+    "error": "the same command asks again for what failed; `judgekit doctor` tries the server",
+    "skipped": "what the metric needs of a sample (a reference, say) is not in the data",
+}
+ANSWERS_NOTHING = "the system gave no complete response: look at its file under responses/"
+LONGEST = 120  # characters of a reason or reply that is shown
+
+
+def why_unscored(rows: Iterable[Row]) -> str:
+    """One line on rows of which none has a score; "" where one has, or where there is no row."""
+    reasons: Counter[tuple[VerdictStatus, str]] = Counter()
+    said: dict[tuple[VerdictStatus, str], str] = {}
+    total = 0
+    for row in rows:
+        if row.value is not None:
+            return ""
+        total += 1
+        verdict = next((one for one in row.verdicts if one.value is None), None)
+        reason = (row.status, verdict.detail if verdict is not None else "")
+        reasons[reason] += 1
+        if verdict is not None and verdict.raw:
+            said.setdefault(reason, verdict.raw)
+    if not total:
+        return ""
+    (status, detail), count = reasons.most_common(1)[0]
+    why = shortened(one_line(detail), LONGEST) or status
+    heard = f"; it said {shortened(one_line(said[status, detail]), LONGEST)!r}" if (status, detail) in said else ""
+    hint = ANSWERS_NOTHING if detail.startswith(NO_RESPONSE) else HINTS.get(status, "")
+    return f"no score on any of {counted(total, 'verdict')}, {count:,} {status}: {why}{heard}. {hint}".rstrip(". ")
