@@ -43,7 +43,17 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            _replace(temporary, path)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Put the file in its place for good: a crash of the machine leaves the old one or the new one, whole."""
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -108,8 +118,10 @@ class JsonLines(Generic[N]):
                     line = to_json(noun).encode("ascii") + b"\n"
                     digest.update(line)
                     file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
             if not (self.path.is_file() and _sha256(self.path) == digest.hexdigest()):
-                temporary.replace(self.path)
+                _replace(temporary, self.path)
         return digest.hexdigest()
 
 

@@ -34,6 +34,8 @@ Kind = Literal["generate", "loglikelihood"]
 _APPLICATION = 0x6A6B6974  # "jkit", in the file's header: tells a ledger from other SQLite files
 _BUSY = 60.0  # seconds to wait for another process's commit
 _GROUP = 256  # replies a commit, at most
+_CHECKED = "key, request, reply, status, checksum"
+WAY_OUT = "and no answer: `judgekit ledger prune --damaged` forgets what is, and the next run asks for it again"
 _BY_IDENTITY = "FROM replies r JOIN identities i ON i.id = r.identity GROUP BY i.id"
 
 # Entry n brings a file from schema version n to n + 1.
@@ -47,14 +49,17 @@ _MIGRATIONS = (
     );
     CREATE TABLE errors (key TEXT NOT NULL, identity TEXT NOT NULL, detail TEXT NOT NULL, created_at REAL NOT NULL);
     """,
+    "ALTER TABLE replies ADD COLUMN checksum TEXT;",  # NULL in rows that are older: these are taken as they are
 )
 
 
 @dataclass(frozen=True)
 class LedgerStats:
-    """What a ledger holds. `bytes` is its size on disk; `by_identity` counts by a backend identity's JSON."""
+    """What a ledger holds. `bytes` is its size on disk; `unchecked` replies are too old to bear a checksum;
+    `by_identity` counts by a backend identity's JSON."""
 
     entries: int
+    unchecked: int
     errors: int
     bytes: int
     by_status: dict[str, int]
@@ -87,6 +92,10 @@ def call_key(
     return hashlib.sha256(f"{canonical(identity)}\n{question}".encode("ascii")).hexdigest(), question
 
 
+def _checksum(key: str, request: str, reply: str, status: str) -> str:
+    return hashlib.sha256("\n".join((key, request, reply, status)).encode("ascii")).hexdigest()[:32]
+
+
 class Ledger(Closing):
     """The store at `path`, created on first use. Safe for many threads and many processes.
 
@@ -110,18 +119,19 @@ class Ledger(Closing):
                 except BaseException:
                     connection.close()
                     raise
+        self._place = self._state()[:2]
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
         self._writer.start()
 
     def find(self, calls: Mapping[str, str]) -> dict[str, Reply]:
         """The committed replies among many calls (key → canonical request JSON), by key, in one read. The stored
         request must be the one asked for."""
-        sql = "SELECT key, request, reply FROM replies WHERE key IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT {_CHECKED} FROM replies WHERE key IN (SELECT value FROM json_each(?))"
         rows = self._read(sql, (json.dumps(list(calls)),))
-        for key, request_json, _ in rows:
-            if request_json != calls[key]:
-                raise StorageError(f"entry {key[:12]} holds another request than its key says; damaged", path=self.path)
-        return {key: self._decode(key, text) for key, _, text in rows}
+        for key, request_json, text, status, checksum in rows:
+            if request_json != calls[key] or checksum not in (None, _checksum(key, request_json, text, status)):
+                raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path)
+        return {key: self._decode(key, text) for key, _, text, _, _ in rows}
 
     def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
         """Commit a reply, freed of secrets, and return what the ledger now holds.
@@ -133,7 +143,8 @@ class Ledger(Closing):
             raise ValueError("an error is not a reply: log_error takes it")
         plain = canonical(reply)
         text = scrub(plain)
-        values = (key, request_json, text, reply.status, time.time())
+        checksum = _checksum(key, request_json, text, reply.status)
+        values = (key, request_json, text, reply.status, time.time(), checksum)
         backend = canonical(identity)
         stored = self._commit(lambda db: self._insert(db, backend, values, replace))
         return reply if stored == plain else self._decode(key, stored)
@@ -155,9 +166,10 @@ class Ledger(Closing):
         by_status = dict(self._read("SELECT status, count(*) FROM replies GROUP BY status ORDER BY status"))
         by_identity = dict(self._read(f"SELECT i.identity, count(*) {_BY_IDENTITY} ORDER BY count(*) DESC, i.identity"))
         errors = self._read("SELECT count(*) FROM errors")[0][0]
+        unchecked = self._read("SELECT count(*) FROM replies WHERE checksum IS NULL")[0][0]
         files = [self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
-        return LedgerStats(sum(by_status.values()), errors, size, by_status, by_identity)
+        return LedgerStats(sum(by_status.values()), unchecked, errors, size, by_status, by_identity)
 
     def prune(self, *, older_than: float | None = None, identity: str | None = None) -> int:
         """Delete replies older than so many days, and of backends whose identity's JSON contains the text.
@@ -174,6 +186,18 @@ class Ledger(Closing):
         with self._storage_errors(), contextlib.closing(self._connect()) as connection:
             connection.execute("PRAGMA incremental_vacuum").fetchall()
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return deleted
+
+    def prune_damaged(self) -> int:
+        """Delete replies that are not what was stored. Returns how many were."""
+
+        def work(db: sqlite3.Connection) -> int:
+            rows = db.execute(f"SELECT rowid, {_CHECKED} FROM replies WHERE checksum IS NOT NULL")
+            bad = [(row, key) for row, key, *rest, checksum in rows if checksum != _checksum(key, *rest)]
+            db.executemany("DELETE FROM replies WHERE rowid = ?", [(row,) for row, _ in bad])
+            return len(bad)
+
+        deleted: int = self._commit(work)
         return deleted
 
     def close(self) -> None:
@@ -219,9 +243,22 @@ class Ledger(Closing):
             finally:
                 self._readers.append(reader)
 
+    def _state(self) -> tuple[int, int, int]:
+        state = self.path.stat()
+        return state.st_dev, state.st_ino, state.st_size
+
     def _check_open(self) -> None:
+        """Raises StorageError where the ledger is closed, or its file is not the one that it opened: SQLite would go on
+        with what nobody finds again, and every reply would be paid for twice."""
         if self._closed:
             raise StorageError("the ledger is closed", path=self.path)
+        try:
+            *place, size = self._state()
+        except OSError:
+            place, size = [], 0
+        if tuple(place) != self._place or not size:
+            said = "was deleted, emptied or replaced while it is in use: put it back; nothing more is asked until then"
+            raise StorageError(said, path=self.path)
 
     def _commit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Have the writer do the work in its next transaction; return its result once that is committed."""
@@ -261,12 +298,12 @@ class Ledger(Closing):
     def _insert(self, db: sqlite3.Connection, identity: str, values: tuple[Any, ...], replace: bool) -> str:
         """Insert a reply unless one is there that stays; return the stored one."""
         clash = (
-            "UPDATE SET reply = excluded.reply, status = excluded.status, created_at = excluded.created_at"
-            " WHERE replies.status <> 'complete'"
+            "UPDATE SET reply = excluded.reply, status = excluded.status, created_at = excluded.created_at,"
+            " checksum = excluded.checksum WHERE replies.status <> 'complete'"
         )
         sql = (
-            "INSERT INTO replies (key, request, reply, status, created_at, identity) VALUES (?, ?, ?, ?, ?, ?)"
-            f" ON CONFLICT (key) DO {clash if replace else 'NOTHING'}"
+            "INSERT INTO replies (key, request, reply, status, created_at, checksum, identity)"
+            f" VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO {clash if replace else 'NOTHING'}"
         )
         if db.execute(sql, (*values, self._identity(db, identity))).rowcount:
             return str(values[2])
@@ -283,7 +320,7 @@ class Ledger(Closing):
         try:
             return Reply.model_validate(json.loads(text))
         except (ValueError, ValidationError) as error:
-            raise StorageError(f"entry {key[:12]} holds no reply; damaged", path=self.path) from error
+            raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path) from error
 
     @contextlib.contextmanager
     def _storage_errors(self) -> Iterator[None]:

@@ -32,7 +32,8 @@ def stats(home: Path) -> None:
     path = _path(home)
     with Ledger(path) as ledger:
         stored = ledger.stats()
-    click.echo(f"{path}: {counted(stored.entries, 'reply', 'replies')}, {stored.bytes / 1e6:.1f} MB")
+    old = f" ({stored.unchecked:,} of an older version, without a checksum)" if stored.unchecked else ""
+    click.echo(f"{path}: {counted(stored.entries, 'reply', 'replies')}{old}, {stored.bytes / 1e6:.1f} MB")
     rows = [("backend", name, str(count)) for name, count in sorted(stored.by_identity.items())]
     rows += [("status", name, str(count)) for name, count in sorted(stored.by_status.items())]
     print_table("replies", ("by", "what", "count"), rows)
@@ -40,11 +41,13 @@ def stats(home: Path) -> None:
 
 @command.command("prune")
 @options.home
-@click.option(
-    "--older-than", type=click.IntRange(min=0), required=True, metavar="DAYS", help="Forget replies older than this."
-)
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Forget replies older than this.")
+@click.option("--damaged", is_flag=True, help="Forget replies that are not what was stored.")
 @click.confirmation_option(prompt="Forgotten replies must be paid for again. Go on?")
-def prune(home: Path, older_than: int) -> None:
-    """Forget old replies."""
+def prune(home: Path, older_than: int | None, damaged: bool) -> None:
+    """Forget old replies, or damaged ones."""
+    if damaged == (older_than is not None):
+        raise UsageError("give either --older-than DAYS or --damaged")
     with Ledger(_path(home)) as ledger:
-        click.echo(f"{counted(ledger.prune(older_than=older_than), 'reply', 'replies')} forgotten")
+        forgotten = ledger.prune_damaged() if damaged else ledger.prune(older_than=older_than)
+    click.echo(f"{counted(forgotten, 'reply', 'replies')} forgotten")

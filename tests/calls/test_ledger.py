@@ -123,5 +123,5 @@ def test_many_calls_are_found_in_one_read(ledger, monkeypatch):
     assert found == {"a": Reply(text="a"), "b": Reply(text="b")}
     assert ledger.find({}) == {}
     assert len(reads) == 2
-    with pytest.raises(StorageError, match="holds another request"):
+    with pytest.raises(StorageError, match="is damaged"):
         ledger.find({"a": "[1]", "b": "[2]"})

@@ -67,8 +67,54 @@ def test_a_damaged_reply(tmp_path):
         with sqlite3.connect(path) as db:
             db.execute("UPDATE replies SET reply = ? WHERE key = 'key-1'", (text,))
         db.close()
-        with Ledger(path) as ledger, pytest.raises(StorageError, match="entry key-1 holds no reply"):
+        with Ledger(path) as ledger, pytest.raises(StorageError, match="entry key-1 is damaged"):
             ledger.find({"key-1": "[1]"})
+
+
+@pytest.mark.parametrize("column", ["reply", "request", "status"])
+def test_a_flipped_bit_is_no_other_score(tmp_path, column):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.put("key", "[1]", {}, Reply(text="85"))
+        ledger.put("other", "[1]", {}, Reply(text="20"))
+    change = {"reply": "replace(reply, '85', '95')", "request": "'[2]'", "status": "'refused'"}[column]
+    _sql(f"UPDATE replies SET {column} = {change} WHERE key = 'key'")(path)
+    with Ledger(path) as ledger:
+        with pytest.raises(StorageError, match=r"entry key is damaged, .* `judgekit ledger prune --damaged`"):
+            ledger.find({"key": "[1]", "other": "[1]"})
+        assert ledger.prune_damaged() == 1
+        assert ledger.find({"key": "[1]", "other": "[1]"}) == {"other": Reply(text="20")}
+
+
+def test_a_ledger_of_the_version_before_is_read_and_counted(tmp_path):
+    path = _filled(tmp_path / "ledger.sqlite", 3)
+    _sql("ALTER TABLE replies DROP COLUMN checksum")(path)
+    _sql("PRAGMA user_version = 1")(path)
+    with Ledger(path) as ledger:
+        assert ledger.find({"key-1": "[1]"})["key-1"].text == "1 " * 200
+        ledger.put("new", "[1]", {}, Reply(text="7"))
+        stats = ledger.stats()
+        assert (stats.entries, stats.unchecked, ledger.prune_damaged()) == (4, 3, 0)
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "replaced", "folder"])
+def test_a_ledger_that_is_taken_away_is_not_paid_for_again(tmp_path, how):
+    path = _filled(tmp_path / "home" / "ledger.sqlite", 3)
+    other = _filled(tmp_path / "other.sqlite", 1)
+    with Ledger(path) as ledger:
+        ledger.put("more", "[1]", {}, Reply(text="1"))
+        if how == "deleted":
+            path.unlink()
+        elif how == "emptied":
+            os.truncate(path, 0)
+        elif how == "replaced":
+            other.replace(path)
+        else:
+            path.parent.rename(tmp_path / "elsewhere")
+        for use in (lambda: ledger.find({"key-1": "[1]"}), lambda: ledger.put("k", "[1]", {}, Reply(text="2"))):
+            with pytest.raises(StorageError, match="deleted, emptied or replaced while it is in use") as caught:
+                use()
+            assert caught.value.exit_code == 6
 
 
 FULL = """

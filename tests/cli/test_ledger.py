@@ -25,3 +25,14 @@ def test_replies_are_counted_and_forgotten_only_when_confirmed(tmp_path, capsys)
     for days, forgotten in (("1", "0 replies"), ("0", "3 replies")):
         assert execute([*prune, days, "--yes"]) == 0
         assert capsys.readouterr().out.startswith(forgotten)
+
+
+def test_damaged_replies_are_forgotten_alone(tmp_path, capsys):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put("key", "[1]", {}, Reply(text="85"))
+    prune = ["ledger", "prune", "--home", str(tmp_path), "--yes"]
+    assert execute([*prune, "--damaged"]) == 0
+    assert capsys.readouterr().out == "0 replies forgotten\n"
+    for words in ([], ["--damaged", "--older-than", "1"]):
+        assert execute([*prune, *words]) == 2
+        assert "give either --older-than DAYS or --damaged" in capsys.readouterr().err
