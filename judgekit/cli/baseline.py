@@ -10,6 +10,7 @@ from judgekit.cli.console import printable
 from judgekit.cli.tables import number, print_table
 from judgekit.regression.baseline import Baseline, Scores, Sheet, open_run, read_scores, write_baseline
 from judgekit.regression.paired_scores import other_samples, unlike
+from judgekit.regression.rules import failed_cards
 from judgekit.secrets import shortened
 from judgekit.text import counted
 
@@ -33,11 +34,11 @@ def set_baseline(run: Path, file: Path) -> None:
     for name, sheet in baseline.metrics.items():
         if sheet.unpaired:
             click.secho(printable(f"left out: {name} {sheet.unpaired}"), fg="yellow")
-    for card in view.record.cards:
-        if card.passed is False:
-            click.secho(
-                f"warning: judge {card.judge} failed its card: a gate on its scores stays INCONCLUSIVE", fg="yellow"
-            )
+    judges, waived = [card.judge for card in view.record.cards], view.record.part("gate").get("waive")
+    waived = [str(name) for name in waived] if isinstance(waived, list | tuple) else []
+    for judge, checks in failed_cards(view.record, judges, waived).items():
+        failed = f"judge {judge} failed its card ({', '.join(checks)})"
+        click.secho(printable(f"warning: {failed}: a gate on its scores stays INCONCLUSIVE"), fg="yellow")
 
 
 def _counted(name: str, sheet: Sheet) -> str:

@@ -44,6 +44,7 @@ from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
 from judgekit.prompting.styles import style_named
 from judgekit.records import Row
+from judgekit.regression.unscored import silences
 from judgekit.results import JudgeCard, RunRecord, Training
 from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
 
@@ -282,7 +283,8 @@ class Run:
                 notes=notes_of(opened.callers),
                 **measured,
             )
-            record = self._with_agreements(prepared, folder, record)
+            warnings = (*record.warnings, *silences(record, folder.rows))
+            record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
                 record = prepared.gate.judged(record, folder)
         folder.write_record(record)

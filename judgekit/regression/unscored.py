@@ -1,4 +1,4 @@
-"""The commonest reason why a metric, or a system, has no score at all, with the hint that mends it."""
+"""Metrics and systems without any score: the commonest reason, with the hint that mends it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from judgekit.records import NO_RESPONSE, Row, VerdictStatus
+from judgekit.results import Estimate, RunRecord
 from judgekit.secrets import one_line, shortened
 from judgekit.text import counted
 
@@ -20,6 +21,35 @@ ANSWERS_NOTHING = "the system gave no complete response: look at its file under 
 LONGEST = 120  # characters of a reason or reply that is shown
 
 
+def silent(record: RunRecord) -> list[Estimate]:
+    """The headlines of what was asked about, and has no score."""
+    return [
+        one
+        for one in record.estimates
+        if (one.series, one.estimand, one.group, one.value) == ("value", "new items", None, None)
+        and any(count for status, count in one.counts.items() if status not in ("scored", "skipped"))
+    ]
+
+
+def silences(record: RunRecord, rows: Iterable[Row]) -> list[str]:
+    """A line on each metric, or one of its systems, without any score."""
+    found: dict[tuple[str, str, str], list[Row]] = {
+        (one.metric, one.system, one.opponent or ""): [] for one in silent(record)
+    }
+    for row in rows if found else ():
+        if (key := (row.metric, row.system, row.opponent)) in found:
+            found[key].append(row)
+    heads = [one.metric for one in record.estimates if (one.series, one.estimand) == ("value", "new items")]
+    lines = []
+    for metric in dict.fromkeys(metric for metric, _, _ in found):
+        mine = {key: its for key, its in found.items() if key[0] == metric}
+        if len(mine) == heads.count(metric):  # all of its systems
+            lines.append(f"{metric}: {why_unscored(row for its in mine.values() for row in its)}")
+        else:
+            lines += [f"{metric}, {key[1]}: {why_unscored(its)}" for key, its in mine.items()]
+    return lines
+
+
 def why_unscored(rows: Iterable[Row]) -> str:
     """One line on rows of which none has a score; "" where one has, or where there is no row."""
     reasons: Counter[tuple[VerdictStatus, str]] = Counter()
@@ -32,8 +62,8 @@ def why_unscored(rows: Iterable[Row]) -> str:
         verdict = next((one for one in row.verdicts if one.value is None), None)
         reason = (row.status, verdict.detail if verdict is not None else "")
         reasons[reason] += 1
-        if verdict is not None and verdict.raw:
-            said.setdefault(reason, verdict.raw)
+        if verdict is not None and verdict.raw and verdict.raw[:LONGEST] not in verdict.detail:
+            said.setdefault(reason, verdict.raw.partition("\n\n[asked again]")[0])
     if not total:
         return ""
     (status, detail), count = reasons.most_common(1)[0]

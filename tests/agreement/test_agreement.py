@@ -20,6 +20,11 @@ JUDGE = [90, 80, 20, 60, 100, 0, 40, 75]
 HUMAN = [85, 80, 30, 50, 95, 10, 45, 60]
 
 
+def said(agreement):
+    """The notes, but for the one that all of these few labels bring."""
+    return tuple(note for note in agreement.notes if "under 50, an interval" not in note)
+
+
 def test_scores_are_matched_by_id_whatever_their_order(found, labels):
     content = [{"id": f"s{number}", "label": label} for number, label in enumerate(HUMAN)]
     agreement = compared(found(JUDGE), labels, content[::-1])
@@ -40,7 +45,7 @@ def test_scores_are_matched_by_id_whatever_their_order(found, labels):
         < agreement_measures["mae"].value
         < agreement_measures["mae"].interval.high
     )
-    assert agreement.notes == ()
+    assert said(agreement) == ()
 
 
 def test_judge_repeats_are_averaged_and_generation_repeats_told_apart(labels):
@@ -54,14 +59,14 @@ def test_judge_repeats_are_averaged_and_generation_repeats_told_apart(labels):
     assert (told.n_pairs, told.n_items, by_name(told)["mae"].value) == (3, 2, 0)
     pooled = compared(run, labels, "id,label\na,50\nb,55\n")
     assert by_name(pooled)["mae"].value == 0
-    assert pooled.notes == ("the labels name no repeat: the judge's mean over the repeats is compared",)
+    assert said(pooled) == ("the labels name no repeat: the judge's mean over the repeats is compared",)
 
 
 def test_verdicts_that_are_missing_are_counted_and_never_a_score(found, labels):
     agreement = compared(found([90, None, 50]), labels, "id,label\ns0,90\ns1,0\ns2,50\n")
     assert agreement.n_items == 2
     assert by_name(agreement)["mae"].value == 0
-    assert agreement.notes == ("left out: 1 label of responses that the judge did not score (1 unparsed)",)
+    assert said(agreement) == ("left out: 1 label of responses that the judge did not score (1 unparsed)",)
     with pytest.raises(DataError, match="no labelled response was scored"):
         compared(found([None, 3]), labels, "id,label\ns0,9\n")
 
@@ -125,7 +130,7 @@ def test_labels_on_another_scale_are_mapped_only_when_told(found, labels):
     content = "id,label\ns0,5\ns1,4\ns2,2\n"
     told = compared(found(JUDGE), labels, content, label_scale=(1.0, 5.0))
     assert by_name(told)["bias"].value == pytest.approx(np.mean([90 - 100, 80 - 75, 20 - 25]))
-    assert told.notes == ("labels from 1 … 5 are mapped onto 0 … 100",)
+    assert said(told) == ("labels from 1 … 5 are mapped onto 0 … 100",)
     asked = compared(found(JUDGE), labels, content)
     assert "all labels lie between 2 and 5 on a scale of 0 … 100" in asked.notes[0]
     with pytest.raises(PreflightError, match="the label 5 is off the scale, 1 … 4"):
@@ -224,7 +229,7 @@ def test_what_only_one_judge_scored_is_said(found):
     rows = [*scores([1, 2, None]), row("s99", 4)]
     agreement = of_two(found(JUDGE), measured(record_of(rows, "run-b"), rows, "quality"), Terms())
     assert agreement.n_items == 2
-    assert agreement.notes == ("responses that only one of them scored are left out: 6 only in run-a, 1 only in run-b",)
+    assert said(agreement) == ("responses that only one of them scored are left out: 6 only in run-a, 1 only in run-b",)
 
 
 def test_systems_of_other_names_are_matched_where_each_run_has_one(found):
@@ -239,7 +244,7 @@ def test_another_scale_is_mapped_and_said(found):
     other = measured(record_of(rows, "run-b", scale=SCORE.model_copy(update={"low": 1, "high": 5})), rows, "quality")
     agreement = of_two(found([100, 75, 0]), other, Terms())
     assert by_name(agreement)["mae"].value == 0
-    assert agreement.notes == ("run-b scores from 1 … 5: mapped onto 0 … 100",)
+    assert said(agreement) == ("run-b scores from 1 … 5: mapped onto 0 … 100",)
 
 
 def test_a_score_and_a_comparison_are_not_comparable(found, duel):

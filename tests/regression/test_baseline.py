@@ -136,6 +136,8 @@ def test_set_show_and_diff_say_what_matters(tmp_path, file, capsys):
     assert code == 0
     assert out.startswith(f"wrote {tmp_path / 'new.json'}: quality (sft: 40 items), other (sft: 40 items)\n")
     assert "judge main failed its card" in out
+    waived = a_run(tmp_path / "waived", {"quality": {"sft": BASE}}, card=False, spec={"gate": {"waive": ["main"]}})
+    assert "failed its card" not in said(capsys, "baseline", "set", waived, tmp_path / "waived.json")[1]
     code, out, _ = said(capsys, "baseline", "show", file)
     assert code == 0
     assert "quality" in out
