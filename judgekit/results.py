@@ -376,6 +376,7 @@ class RunRecord(Noun):
     gate_trouble: str = ""  # why the config's gate could not be evaluated
     metric_prompts: dict[str, tuple[str, ...]] = {}  # the templates of each metric and of its judge, by metric
     metric_judges: dict[str, str] | None = None  # the judge of each metric that asks one; None: an older record
+    pair_judges: dict[str, tuple[str, ...]] = {}  # by system: fingerprints of the judges that chose what it learnt
     rescored: str | None = None  # the id of the run whose stored responses were judged again
     trainings: tuple[Training, ...] = ()
     steps: dict[str, tuple[str, ...]] = {}  # the evaluation steps that a judge wrote for itself, by judge

@@ -34,8 +34,8 @@ def set_baseline(run: Path, file: Path) -> None:
     for name, sheet in baseline.metrics.items():
         if sheet.unpaired:
             click.secho(printable(f"left out: {name} {sheet.unpaired}"), fg="yellow")
-    judges, waived = [card.judge for card in view.record.cards], view.record.part("gate").get("waive")
-    waived = [str(name) for name in waived] if isinstance(waived, list | tuple) else []
+    judges, named = [card.judge for card in view.record.cards], view.record.part("gate").get("waive")
+    waived = [str(name) for name in named] if isinstance(named, list | tuple) else []
     for judge, checks in failed_cards(view.record, judges, waived).items():
         failed = f"judge {judge} failed its card ({', '.join(checks)})"
         click.secho(printable(f"warning: {failed}: a gate on its scores stays INCONCLUSIVE"), fg="yellow")

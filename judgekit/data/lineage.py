@@ -1,7 +1,10 @@
-"""Which systems of a run come of its trainings, and which other systems they were trained from."""
+"""Which systems of a run come of its trainings, which other systems they were trained from, and who chose what they
+learnt."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +42,14 @@ def provenances(config: Mapping[str, Any]) -> dict[str, Provenance]:
         ancestors = [one for start in starts for one in models if one != system and start in _values(models[one])]
         found[system] = Provenance(system, tuple(reversed(way)), tuple(dict.fromkeys(ancestors)))
     return found
+
+
+JUDGED_BY = "judged_by"  # the field of an item that holds the fingerprints of those who chose between its responses
+
+
+def judge_fingerprint(identity: JsonValue) -> str:
+    """A short hash of a judge's identity, for the items that it chose."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _way(name: str, trainings: Mapping[str, Any]) -> tuple[list[str], list[str]]:

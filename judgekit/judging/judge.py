@@ -14,6 +14,8 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
 from judgekit.judging.questions import Question, Task
@@ -25,7 +27,9 @@ WINDOW = 64  # verdicts held back while the unparsed ones among them are asked a
 
 
 class Caller(Protocol):
-    """What carries requests to a backend and its replies back."""
+    """What carries requests to a backend and its replies back; `identity` is the backend's."""
+
+    identity: JsonValue
 
     def calls(self, kind: Kind, items: Iterable[Call]) -> Iterator[Reply]:
         """One reply a call, in order. Items are pulled as there is room for them."""
@@ -47,6 +51,11 @@ class LLMJudge:
         if task not in self._readings:
             raise PromptError(f"judge {self.name!r} has no prompt for the task {task!r}")
         return self._readings[task]
+
+    @property
+    def identity(self) -> JsonValue:
+        """What decides its replies, as in the record."""
+        return self._caller.identity
 
     @property
     def order_free(self) -> bool:

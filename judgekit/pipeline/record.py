@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import JsonValue
+
 from judgekit import __version__
 from judgekit.calls.caller import Caller
+from judgekit.data.lineage import JUDGED_BY, provenances
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.pipeline.prepared import Prepared
 from judgekit.records import NO_RESPONSE
+from judgekit.regression.baseline import judges_of
+from judgekit.regression.rules import PARTIAL, partial_judges
 from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
 
@@ -31,6 +36,35 @@ def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> Ru
         errors=errors,
         **measured,
     )
+
+
+def pair_judges(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """By system, the fingerprints of the judges that chose what it was trained on: `judged_by` in the items learnt."""
+    if prepared.stored is not None:
+        return prepared.stored.run.record().pair_judges
+    trainers = {planned.name: planned.trainer for planned in prepared.trainings}
+    found = {}
+    for system, way in provenances(prepared.config.work()).items():
+        items = (item for name in way.trainings if name in trainers for item in trainers[name].learnt())
+        named = {str(one) for item in items if (said := item.metadata.get(JUDGED_BY)) for one in _listed(said)}
+        if named:
+            found[system] = tuple(sorted(named))
+    return found
+
+
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]
+
+
+def own_judges(record: RunRecord) -> list[str]:
+    """A warning for each judge of a system that it helped to make."""
+    asked = {(one.metric, one.system) for one in record.estimates}
+    pairs = {(judge, system) for metric, system in asked for judge in judges_of(record, metric)}
+    return [
+        f"{system}: judge {judge} {PARTIAL}"
+        for judge, system in sorted(pairs)
+        if partial_judges(record, system, [judge])
+    ]
 
 
 def errors_of(prepared: Prepared, folder: RunFolder, cards: Iterable[JudgeCard]) -> dict[str, int]:

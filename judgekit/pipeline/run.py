@@ -38,7 +38,7 @@ from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
-from judgekit.pipeline.record import errors_of, notes_of, record_of
+from judgekit.pipeline.record import errors_of, notes_of, own_judges, pair_judges, record_of
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
@@ -281,9 +281,10 @@ class Run:
                 n_samples=len(prepared.datasets[MAIN].samples),
                 steps={name: judge.steps for name, judge in opened.judges.single.items() if judge.steps},
                 notes=notes_of(opened.callers),
+                pair_judges=pair_judges(prepared),
                 **measured,
             )
-            warnings = (*record.warnings, *silences(record, folder.rows))
+            warnings = (*record.warnings, *own_judges(record), *silences(record, folder.rows))
             record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
                 record = prepared.gate.judged(record, folder)

@@ -21,13 +21,23 @@ from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
 from judgekit.errors import ConfigError, UsageError
 from judgekit.records import Scale
-from judgekit.regression.baseline import Baseline, Scores, baseline_of, judges_of, system_key
+from judgekit.regression.baseline import Baseline, baseline_of, judges_of, system_key
 from judgekit.regression.catastrophes import Falls, items_needed
-from judgekit.regression.paired_scores import SAME, Paired, Vector, moved, paired
-from judgekit.regression.rules import Reference, Target, failed_cards, mismatches, notes, targets_of, waived_names
+from judgekit.regression.paired_scores import SAME, Paired, Vector, mean_over, moved, movers, paired
+from judgekit.regression.rules import (
+    PARTIAL,
+    Reference,
+    Target,
+    failed_cards,
+    mismatches,
+    notes,
+    partial_judges,
+    targets_of,
+    waived_names,
+)
 from judgekit.regression.thresholds import Limit
 from judgekit.regression.unscored import why_unscored
-from judgekit.results import Gate, GateClaim, GateOutcome, Interval, ItemChange, RunRecord, RunView, Stop
+from judgekit.results import Gate, GateClaim, GateOutcome, Interval, RunRecord, RunView, Stop
 from judgekit.statistics.item_tables import NO_HEADLINE
 from judgekit.text import counted
 
@@ -37,7 +47,6 @@ if TYPE_CHECKING:
 
 SHARE_OF_ITEMS = Scale(label="share of items", low=0, high=1, unit="%", higher_is_better=False)
 SHARE_OF_VERDICTS = Scale(label="share of verdicts", low=0, high=1, unit="%", higher_is_better=False)
-MOST_MOVED = 5  # items a direction that a claim names
 ANOTHER = (
     "what measured this run is not what measured its baseline: that is neither a regression nor a pass. "
     "With the new instrument, `judgekit baseline set` makes a new baseline"
@@ -144,13 +153,13 @@ def _margin_finding(target: Target, view: RunView, own: Baseline, baseline: Base
         scale=sheet.scale,
         value=sign * float(np.mean(matched.difference)) if matched.ids else None,
         interval=Interval(method="paired", low=None, high=None),
-        candidate=_mean_over(ours, shared),
-        baseline=_mean_over(theirs, shared),
+        candidate=mean_over(ours, shared),
+        baseline=mean_over(theirs, shared),
         n_items=len(matched.ids),
         better=better,
         worse=worse,
         equal=equal,
-        movers=_movers(matched, ours, theirs, SAME * (sheet.scale.high - sheet.scale.low)),
+        movers=movers(matched, ours, theirs, SAME * (sheet.scale.high - sheet.scale.low)),
     )
     span = sheet.scale.high - sheet.scale.low
     seen, _ = Falls.of(matched, span / 2, span, partial(_units, view))
@@ -323,10 +332,12 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the PASS"]
     if outcome == "FAIL" and p_best > LEVEL:
         outcome, reasons = "INCONCLUSIVE", [f"{missing[0]}, and they could turn the FAIL"]
+    judges, system = judges_of(record, finding.target.metric), finding.claim.system
     blocked = [
         f"judge {judge} failed its card ({', '.join(checks)})"
-        for judge, checks in failed_cards(record, judges_of(record, finding.target.metric), waived).items()
+        for judge, checks in failed_cards(record, judges, waived).items()
     ]
+    blocked += [f"judge {one} {PARTIAL}" for one in partial_judges(record, system, judges, waived)]
     if record.status == "incomplete":
         blocked.insert(0, "the run is incomplete: planned calls were not answered")
     if blocked:
@@ -428,18 +439,3 @@ def in_random_order(metric: str, ids: Iterable[str], seed: object) -> list[str]:
     return sorted(
         ids, key=lambda one: hashlib.sha256(f"{seed}\x1f{metric}\x1f{one}".encode("utf-8", "surrogatepass")).digest()
     )
-
-
-def _movers(matched: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
-    """The items that moved furthest: up to MOST_MOVED for the worse, then as many for the better."""
-    by_change = sorted(zip(matched.difference.tolist(), matched.ids, strict=True))
-    worse = [one for change, one in by_change if change < -noise][:MOST_MOVED]
-    better = [one for change, one in reversed(by_change) if change > noise][:MOST_MOVED]
-    return tuple(
-        ItemChange(sample_id=one, baseline=theirs.scored[one], candidate=ours.scored[one]) for one in (*worse, *better)
-    )
-
-
-def _mean_over(scores: Scores, ids: set[str]) -> float | None:
-    values = [value for one, value in scores.scored.items() if one in ids]
-    return sum(values) / len(values) if values else None

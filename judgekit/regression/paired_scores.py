@@ -10,6 +10,7 @@ import numpy as np
 
 from judgekit.records import Scale
 from judgekit.regression.baseline import Scores, Sheet
+from judgekit.results import ItemChange
 from judgekit.text import counted
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 SAME = 1e-9  # differences under this part of the scale's range are float noise
 MOST_NAMED = 3
+MOST_MOVED = 5  # items a direction that a claim names
 
 
 @dataclass(frozen=True)
@@ -120,3 +122,18 @@ def moved(changes: Sequence[float] | Vector, scale: Scale) -> tuple[int, int, in
     noise = SAME * (scale.high - scale.low)
     better, worse = sum(change > noise for change in changes), sum(change < -noise for change in changes)
     return int(better), int(worse), len(changes) - int(better) - int(worse)
+
+
+def movers(matched: Paired, ours: Scores, theirs: Scores, noise: float) -> tuple[ItemChange, ...]:
+    """The items that moved furthest: up to MOST_MOVED for the worse, then as many for the better."""
+    by_change = sorted(zip(matched.difference.tolist(), matched.ids, strict=True))
+    worse = [one for change, one in by_change if change < -noise][:MOST_MOVED]
+    better = [one for change, one in reversed(by_change) if change > noise][:MOST_MOVED]
+    return tuple(
+        ItemChange(sample_id=one, baseline=theirs.scored[one], candidate=ours.scored[one]) for one in (*worse, *better)
+    )
+
+
+def mean_over(scores: Scores, ids: set[str]) -> float | None:
+    values = [value for one, value in scores.scored.items() if one in ids]
+    return sum(values) / len(values) if values else None

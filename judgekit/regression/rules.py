@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from judgekit.config.blocks import GateConfig
+from judgekit.data.lineage import judge_fingerprint
 from judgekit.errors import ConfigError
 from judgekit.files import sha256_of
 from judgekit.records import Scale
@@ -19,6 +20,7 @@ from judgekit.text import did_you_mean, one_of
 NAMES = ("in the run", "in the baseline")
 LIMITS = "give it a min or a max, which are held against its own interval"
 Kind = Literal["margin", "min", "max", "catastrophe", "missing"]
+PARTIAL = "chose the pairs that this system was trained on, so it is no judge of it; waive it by name, or take another"
 PAIRED = ("margin", "catastrophe")  # rules on changes since the baseline, item by item
 
 
@@ -154,6 +156,14 @@ def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None)
         if ours.answered_by and ours.answered_by == theirs.answered_by:
             remarks.append(f"{target.named}: this is the baseline's own system: only noise can move it")
     return list(dict.fromkeys(remarks))
+
+
+def partial_judges(record: RunRecord, system: str, judges: Collection[str], waived: Collection[str] = ()) -> list[str]:
+    """Those of the judges that chose between the responses which the system was trained on: they know its taste, for it
+    is their own."""
+    chose = record.pair_judges.get(system, ())
+    own = [one for one in judges if judge_fingerprint(record.identities.get(f"judges.{one}")) in chose]
+    return [one for one in own if one not in waived]
 
 
 def failed_cards(record: RunRecord, judges: Collection[str], waived: Collection[str]) -> dict[str, list[str]]:

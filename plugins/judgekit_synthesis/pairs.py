@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis.making import Fields, SynthesisTally
 from judgekit_synthesis.work import product_of, summary
 
@@ -20,6 +21,12 @@ class ResponseKey(NamedTuple):
 
     system: str
     repeat: int
+
+
+TESTED = (
+    "the pairs are made of the samples that {} tests its systems on: a system that learns from them is not to be "
+    "tested on them again; `data: {{split: train}}` in its config makes them of others"
+)
 
 
 class JudgedPair(NamedTuple):
@@ -40,7 +47,12 @@ def command(folder: Path, into: Path, metric: str | None, systems: Sequence[str]
             raise judgekit.UsageError(f"no system is named {system!r} (there are: {', '.join(view.record.systems)})")
     work = {"run": view.record.run_id, "metric": name, "margin": margin, "systems": sorted(systems)}
     product = product_of("reflect", into, work)
+    if view.record.part("data").get("split") != "train":
+        click.secho(f"warning: {TESTED.format(view.record.run_id)}", fg="yellow", err=True)
     tally = pairs_of(view, name, systems or view.record.systems, margin)
+    judged_by = _judged_by(view.record, name)
+    for pair in tally.kept:
+        pair[judgekit.data.JUDGED_BY] = [*judged_by]
     if tally.kept:
         product.write(tally, {}, True, "")
     for line in summary(tally, into, None, True, "compared"):
@@ -48,6 +60,15 @@ def command(folder: Path, into: Path, metric: str | None, systems: Sequence[str]
     if not tally.kept:
         raise judgekit.UsageError(f"no pair is left of {view.record.run_id}, and nothing was written")
     return 0
+
+
+def _judged_by(record: judgekit.RunRecord, metric: str) -> list[str]:
+    """The fingerprints of the judge that chose, or of the members of its panel."""
+    judge = record.judge_of(metric)
+    panel = record.part("judges", judge).get("panel") if judge is not None else ()
+    names = panel if isinstance(panel, list | tuple) and panel else [judge] if judge is not None else []
+    identities = [record.identities.get(f"judges.{name}") for name in names]
+    return [judgekit.data.judge_fingerprint(one) for one in identities if one is not None]
 
 
 def chosen_metric(record: judgekit.RunRecord, name: str | None) -> str:

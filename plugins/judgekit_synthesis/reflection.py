@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import judgekit
+import judgekit.data
 from judgekit_synthesis import filters, work
 from judgekit_synthesis.making import Fields, Maker, digest
 
@@ -21,7 +22,9 @@ def command(client: judgekit.Client, source: Path, into: Path, margin: float, gi
     items, batch = work.read_items(source), given["batch"]
     maker = work.maker_for(client, given)
     part = {**judgekit.read_overrides(given["judge_set"]), "backend": given["judge"]}
-    reflection = Reflection(maker, client.judge(part, name="--judge-set"), items, margin, batch)
+    judge = client.judge(part, name="--judge-set")
+    judged_by = judgekit.data.judge_fingerprint(judge.identity)
+    reflection = Reflection(maker, judge, items, margin, batch, judged_by)
     decides = {"items": digest(items), "margin": margin, "batch": batch, "judge": digest(part)}
     return work.carry_out("reflect", maker, into, decides, None, reflection.run)
 
@@ -35,6 +38,7 @@ class Reflection:
     items: Sequence[Fields]
     margin: float = 0.0
     batch: int = 8
+    judged_by: str = ""
 
     def run(self) -> bool:
         """Raises CallFailed."""
@@ -67,7 +71,8 @@ class Reflection:
             tally.reject("a difference below the margin")
         else:
             asked = {key: item[key] for key in ("id", "instruction", "input", "output")}
-            tally.kept.append({**asked, "chosen": improved, "rejected": item["output"], "margin": gain})
+            pair = {"chosen": improved, "rejected": item["output"], "margin": gain}
+            tally.kept.append({**asked, **pair, judgekit.data.JUDGED_BY: self.judged_by})
 
     def _written(self, items: Sequence[Fields]) -> list[str]:
         """The new responses; "" where there is none, or the old one again."""

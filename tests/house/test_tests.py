@@ -32,7 +32,6 @@ TESTED_IN = {
     "pipeline/checks": "pipeline/test_run",
     "pipeline/judges": "judging/test_planning",
     "pipeline/prepare": "pipeline/test_run",
-    "pipeline/record": "pipeline/test_run",
     "prompting/requests": "pipeline/test_generate",
     "statistics/aggregate": "metrics/test_aggregate",
     "regression/paired_scores": "regression/test_compare",

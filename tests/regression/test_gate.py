@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gate_folders import ERRORS, SCORE, a_run, drawn, moved, samples_of
 from judgekit.config.blocks import GateConfig
+from judgekit.data.lineage import judge_fingerprint
 from judgekit.errors import ConfigError, UsageError
 from judgekit.records import Scale
 from judgekit.regression.baseline import write_baseline
@@ -353,6 +354,19 @@ def test_items_that_a_metric_skips_are_no_missing_verdicts(gated):
     holes = [None if i < 40 else score for i, score in enumerate(BASE)]
     gate = gated(quality(holes), quality(holes), {"quality": {"margin": 6}}, {"missing": "skipped"}, missing="skipped")
     assert (gate.outcome, one(gate).n_items) == ("PASS", 80)
+
+
+@pytest.mark.parametrize("change", [0, -20])
+def test_a_judge_that_chose_what_a_system_learnt_is_no_judge_of_it_unless_waived(gated, change):
+    new, old, identity = quality(moved(BASE, change, 2)), quality(BASE), {"model": "llama3", "digest": "a" * 64}
+    own = {"identities": {"judges.main": identity}, "pair_judges": {"sft": (judge_fingerprint(identity),)}}
+    claim = one(gated(new, old, {"quality": {"margin": 3}}, **own))
+    assert claim.outcome == "INCONCLUSIVE"
+    assert claim.reasons[0].startswith("judge main chose the pairs that this system was trained on")
+    outcome = "FAIL" if change else "PASS"
+    assert gated(new, old, {"quality": {"margin": 3}, "waive": "main"}, **own).outcome == outcome
+    for others in ({"sft": ("0" * 16,)}, {"base": own["pair_judges"]["sft"]}):
+        assert gated(new, old, {"quality": {"margin": 3}}, **own | {"pair_judges": others}).outcome == outcome
 
 
 @pytest.mark.parametrize("change", [0, -20])

@@ -59,7 +59,8 @@ def test_the_better_response_of_a_run_is_chosen(run, capsys):
     found = {pair["id"]: (pair["chosen"], pair["rejected"], pair["chosen_system"]) for pair in pairs()}
     assert found == {"i0": ("red", "blue", "a"), "i1": ("big", "large", "b"), "i4": ("two words", "two", "a")}
     assert pairs()[2]["margin"] == pytest.approx(1 - 2 / 3)
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: the pairs are made of the samples that duel-")
     assert "3 kept; 5 compared" in out
     assert "2 left out: a tie" in out
     assert "calls made" not in out
@@ -166,6 +167,7 @@ def test_a_response_is_replaced_where_the_judge_finds_the_new_one_better(here, s
     for pair in pairs():
         assert pair["rejected"] == seeds[pair["id"]]["output"] != pair["chosen"]
         assert pair["margin"] > 0
+        assert len(pair["judged_by"]) == 16
     graded = [body["messages"][0]["content"] for body in server.bodies if "grading" in body["messages"][0]["content"]]
     assert not any("for comparison" in text for text in graded), "the judge is not told which response was there before"
 
