@@ -15,8 +15,9 @@ import judgekit.statistics
 from judgekit_pytest import MARK, RuleOutcome
 from judgekit_pytest.session import Session
 
-KEYS = ("config", "metric", "min", "max", "baseline", "margin", "system", "waive", "set")
-LIMITS = ("min", "max", "margin")
+LIMITS = ("min", "max", "margin", "catastrophe", "missing")
+PAIRED = ("margin", "catastrophe")  # limits on changes since a baseline
+KEYS = ("config", "metric", *LIMITS, "baseline", "system", "waive", "set")
 MOST_MOVED = 3
 
 
@@ -77,8 +78,10 @@ def _gate(
         return record.gate
     limits = {key: given[key] for key in LIMITS if given.get(key) is not None}
     if not limits:
-        raise judgekit.ConfigError(f"@pytest.mark.{MARK}: a rule needs min, max, or a margin with its baseline")
-    if given.get("baseline") is not None and "margin" not in limits:
+        raise judgekit.ConfigError(
+            f"@pytest.mark.{MARK}: a rule needs min, max, missing, or a margin with its baseline"
+        )
+    if given.get("baseline") is not None and not limits.keys() & set(PAIRED):
         raise judgekit.ConfigError(f"@pytest.mark.{MARK}: a baseline needs a margin: how much worse may it be?")
     rules: dict[str, Any] = {given.get("metric") or _only_metric(record): limits}
     rules |= {key: _several(given[key]) for key in ("system", "waive") if given.get(key) is not None}
@@ -87,7 +90,7 @@ def _gate(
     rules.setdefault("waive", own.get("waive") or [])
     if given.get("baseline") is not None:
         rules["baseline"] = str(session.find(str(given["baseline"]), item).resolve())
-    elif "margin" in limits and own.get("baseline"):
+    elif limits.keys() & set(PAIRED) and own.get("baseline"):
         rules["baseline"] = own["baseline"]
     return judgekit.decide(view, rules, where)
 

@@ -177,7 +177,7 @@ def test_overrides_are_those_of_set(project):
     ({"metrik": "exact", "min": 0.5}, "unknown argument 'metrik'; did you mean 'metric'?"),
     ({"metric": "exakt", "min": 0.5}, "no metric named 'exakt'; did you mean 'exact'?"),
     ({"config": "none.yaml", "min": 0.5}, "no such file: "),
-    ({"metric": "exact"}, "a rule needs min, max, or a margin with its baseline"),
+    ({"metric": "exact"}, "a rule needs min, max, missing, or a margin"),
     ({"metric": "exact", "margin": 0.1}, "a margin needs a baseline"),
     ({"metric": "exact", "baseline": "items.json", "min": 0.1}, "a baseline needs a margin"),
     ({"metric": "exact", "baseline": "items.json", "margin": 0.4}, "is no baseline"),

@@ -20,7 +20,7 @@ def page(checkout):
 def test_the_config_is_understood(page):
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     spec = GateConfig.model_validate(YAML(typ="safe").load(block)["gate"])
-    assert set(spec.rules) == {"quality", "exact", "win_rate"}
+    assert set(spec.rules) == {"quality", "exact", "win_rate", "style"}
     assert spec.rules["quality"] == GateConfig.model_validate({"quality": 3}).rules["quality"]
     assert spec.rules["win_rate"].system == ("tuned",)
     assert spec.waive == ("main.padded",)
