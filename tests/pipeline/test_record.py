@@ -5,8 +5,8 @@ from typing import Any
 
 from judgekit.contracts import Trainer
 from judgekit.data.lineage import JUDGED_BY, judge_fingerprint
-from judgekit.pipeline.run import Run, Settings
 from judgekit.hookspecs import hookimpl
+from judgekit.pipeline.run import Run, Settings
 from judgekit.records import Sample
 from judgekit.testing import CopyTrainer
 from parrot_runs import JUDGE, config, execute, manager, nest
