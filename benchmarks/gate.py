@@ -2,8 +2,9 @@
 
 Each row simulates pairs of runs on the same items whose true difference is known, and counts in percent how often
 each gate says FAIL. Scores are skewed, 0 to 100: mean 69, item sd 25, sd inside an item 12.3; n items, R repeats on
-both sides. With `--real`, of AlpacaEval's result files, each ordered pair of systems is drawn from too: how often a
-loss of just the margin passes, and how often no change fails. "mean dropped" and "intervals disjoint" are what people write first. Under a minute for 20,000 pairs.
+both sides. "mean dropped" and "intervals disjoint" are what people write first. Under a minute for 20,000 pairs.
+With `--real`, a folder of AlpacaEval's result files, each ordered pair of its systems is drawn from too: how often a
+loss of just the margin passes, and how often no change fails.
 """
 
 from __future__ import annotations
