@@ -123,7 +123,8 @@ class Backend(Configured, ABC):
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         """Offline, where `identity` raises BackendError: whether `known`, of replies in the ledger, was this backend's.
 
-        For a backend that must ask a server who it is; by what of the identity the options alone decide.
+        For a backend that must ask a server who it is; by what of the identity the options alone decide. Where the
+        config gives a name in place of the server's address, `known` has the key `named` and no `server`.
         """
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -13,7 +14,7 @@ from judgekit.calls.budget import Cost, cost_of, most_tokens
 from judgekit.calls.ledger import Kind, Ledger, canonical
 from judgekit.calls.work import name_of, named
 from judgekit.contracts import Backend
-from judgekit.errors import BackendError, Interrupted, JudgekitError, NotInLedger
+from judgekit.errors import BackendError, ConfigError, Interrupted, JudgekitError, NotInLedger
 from judgekit.hookspecs import hookimpl
 from judgekit.records import Call, Continuation, Reply, Request, Token
 from judgekit.secrets import one_line
@@ -26,20 +27,36 @@ _CHARACTERS = 4  # of a token that has not been written yet
 _LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 
 
-def identity_of(backend: Backend) -> JsonValue:
-    """The backend's identity. Raises what `identity` raises on purpose; PluginError where it is broken or no JSON."""
+SERVER, NAMED = "server", "named"  # keys of an identity: the address, and the name that the config gives instead
+Names = Mapping[str, str | None]
+"""The config's `identity` of each part, by its place; None where it has none."""
+NAMELESS: Names = MappingProxyType({})
+
+
+def identity_of(backend: Backend, name: str | None = None) -> JsonValue:
+    """The backend's identity, with the config's `name` in place of its server's address. Raises what `identity` raises
+    on purpose; PluginError where it is broken or no JSON."""
     with named(f"the backend {name_of(backend)}"):
         identity = backend.identity()
         canonical(identity)
-    return identity
+    return identity if name is None else renamed(identity, name)
+
+
+def renamed(identity: JsonValue, name: str) -> JsonValue:
+    """Raises ConfigError where nothing is served from an address."""
+    if not isinstance(identity, dict):
+        raise ConfigError(f"identity: {name}: this backend has no server's address that a name could stand for")
+    return {key: value for key, value in identity.items() if key != SERVER} | {NAMED: name}
 
 
 class Policy:
     """What a session does with its calls besides looking them up in the ledger."""
 
-    def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
+    def identities(
+        self, backends: Mapping[str, Backend], ledger: Ledger, names: Names = NAMELESS
+    ) -> dict[str, JsonValue]:
         """The identity of each backend, by the place of its part in the config."""
-        return {label: identity_of(backend) for label, backend in backends.items()}
+        return {label: identity_of(backend, names.get(label)) for label, backend in backends.items()}
 
     def sends(self, backend: Backend) -> bool:
         """Whether the backend is asked what the ledger cannot answer."""
@@ -64,18 +81,19 @@ class Offline(Policy):
     Stored responses are looked up in their files as ever: to look an answer up is no call.
     """
 
-    def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
+    def identities(
+        self, backends: Mapping[str, Backend], ledger: Ledger, names: Names = NAMELESS
+    ) -> dict[str, JsonValue]:
         """Raises NotInLedger where the ledger has no reply of a backend that would have to be asked who it is."""
         known = ledger.identities()
         identities: dict[str, JsonValue] = {}
         for label, backend in backends.items():
+            named = [one for one in known if isinstance(one, dict) and one.get(NAMED) == names.get(label)]
+            recalled = next((one for one in named if backend.is_identity(one)), None)
             try:
-                identities[label] = identity_of(backend)
+                identities[label] = recalled or identity_of(backend, names.get(label))
             except BackendError as error:
-                recalled = next((one for one in known if isinstance(one, dict) and backend.is_identity(one)), None)
-                if recalled is None:
-                    raise NotInLedger(f"offline: no reply of {label}: {_ADVICE} ({error})", path=ledger.path) from error
-                identities[label] = recalled
+                raise NotInLedger(f"offline: no reply of {label}: {_ADVICE} ({error})", path=ledger.path) from error
         return identities
 
     def sends(self, backend: Backend) -> bool:
@@ -173,10 +191,12 @@ class DryRun(Policy):
         self._untrained = untrained
         self._met: set[tuple[str, str]] = set()  # labels and keys of the calls so far
 
-    def identities(self, backends: Mapping[str, Backend], ledger: Ledger) -> dict[str, JsonValue]:
-        return {
-            label: label if label in self._untrained else identity_of(backend) for label, backend in backends.items()
-        }
+    def identities(
+        self, backends: Mapping[str, Backend], ledger: Ledger, names: Names = NAMELESS
+    ) -> dict[str, JsonValue]:
+        trained = {label: backend for label, backend in backends.items() if label not in self._untrained}
+        known = super().identities(trained, ledger, names)
+        return {label: known.get(label, label) for label in backends}
 
     def answer(self, caller: Caller, kind: Kind, call: Call, key: str, stored: Reply | None) -> Reply:
         known = stored is not None or (caller.label, key) in self._met

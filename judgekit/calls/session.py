@@ -61,7 +61,8 @@ class Session(Closing):
         budget is for this part.
         """
         if identity is None:
-            identity = self.policy.identities({label: backend}, self.ledger)[label]
+            names = {label: config.identity if config is not None else None}
+            identity = self.policy.identities({label: backend}, self.ledger, names)[label]
         limits, own = (config.limits, config.price) if config is not None else (None, None)
         budget = self.budget if budgeted else None
         caller = Caller(self, label, backend, identity=identity, limits=limits, price=price or own, budget=budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -28,8 +29,9 @@ MOST_ERRORS = 10
 NOT_SCORED = "not scored [bounds]"  # the mean with all of them at the ends of the scale
 
 
-def print_results(outcome: Outcome, again: str = "") -> None:
+def print_results(outcome: Outcome, again: str = "", notes: Sequence[str] = ()) -> None:
     """Print the results of a finished run, in order of importance. `again`: the command that started it."""
+    _print_notes(notes)
     record = outcome.record
     if record.status == "incomplete":
         click.secho("INCOMPLETE: planned calls were not answered.", fg="red", bold=True)
@@ -47,6 +49,11 @@ def print_results(outcome: Outcome, again: str = "") -> None:
     for line in in_short(outcome.reports, outcome.folder):
         click.echo(f"wrote {line}")
     click.echo(f"record {outcome.folder.path / 'record.json'}")
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
 
 
 def print_record(record: RunRecord) -> None:
@@ -168,8 +175,9 @@ def _check_row(check: Check) -> tuple[str, ...]:
     return check.label, value, check.expected, mark, check.note
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan, notes: Sequence[str] = ()) -> None:
     """Print the plan of `--dry-run`."""
+    _print_notes(notes)
     print_table(f"{plan.name}: nothing was called", PLAN_COLUMNS, [plan_row(line) for line in plan.lines])
     for warning in plan.warnings:
         click.secho(f"warning: {printable(warning)}", fg="yellow")

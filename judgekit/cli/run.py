@@ -74,7 +74,7 @@ def command(
         if options.dry_run:
             plan = run.plan()
             watcher.close()
-            print_plan(plan)
+            print_plan(plan, run.notes)
             return 0
         try:
             outcome = run.execute()
@@ -82,7 +82,7 @@ def command(
             if error.exit_code == BackendError.exit_code and settings.ledger.is_file():
                 click.echo("note: a run that the ledger answers whole needs no server: --offline", err=True)
             raise
-    print_results(outcome, command_line(click.get_current_context()))
+    print_results(outcome, command_line(click.get_current_context()), run.notes)
     gated = run_gate(outcome.record, options.home)
     if loaded.gate is not None or "markdown" in loaded.reports:
         Outlets({}).write(outcome.folder.view())

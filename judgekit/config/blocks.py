@@ -108,9 +108,11 @@ class BudgetConfig(Block):
 
 class SampledPart(Part):
     """A part served by a backend, with the common keys for sampling, limits and price. `limits` and `price` change no
-    result."""
+    result. `identity` is a name in place of its server's address: one name on two addresses says that they are one
+    (replicas, a tunnel, a restart on another port)."""
 
     backend: str
+    identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")] | None = None
     sampling: Sampling = Sampling(temperature=0.0)
     limits: Limits | None = None
     price: Price | None = None
@@ -437,4 +439,6 @@ class RunConfig(Block):
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)
             part.pop("price", None)
+            if part.get("identity") is None:
+                part.pop("identity", None)
         return tree

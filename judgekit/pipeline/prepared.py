@@ -89,6 +89,11 @@ class Prepared:
             backend.close()
 
     @property
+    def names(self) -> dict[str, str | None]:
+        """The names that stand for servers' addresses, by the place of the part."""
+        return {label: part.identity for label, part in self.parts.items()}
+
+    @property
     def parts(self) -> dict[str, ModelConfig | JudgeConfig]:
         """The parts of the config that are served by a backend, by their place."""
         models = {f"models.{name}": self.config.models[name] for name in self.models}

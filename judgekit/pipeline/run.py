@@ -23,11 +23,11 @@ from judgekit.agreement.agreement import Agreements, Terms
 from judgekit.calls.budget import Budget, RunUse, run_use
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.policies import DryRun, Live, Offline, Policy, Tally
+from judgekit.calls.policies import NAMED, SERVER, DryRun, Live, Offline, Policy, Tally, identity_of
 from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
-from judgekit.errors import Interrupted, UsageError
+from judgekit.errors import BackendError, Interrupted, UsageError
 from judgekit.files import write_atomically
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
@@ -130,6 +130,7 @@ class Run:
     stored: Stored | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     speeds: dict[str, float] = field(default_factory=dict)  # tokens a second of each training
+    notes: list[str] = field(default_factory=list)  # for whoever waits, and no part of the record
 
     def execute(self) -> Outcome:
         """All steps in order. Raises the errors of errors.py; the record says whether the run is complete."""
@@ -142,6 +143,7 @@ class Run:
             files |= self._generate(opened)
             measurements = Measurements(self.config)
             files["rows.jsonl"], cards = self._judge(opened, measurements)
+            _check_identities(opened)
             with self._timed("statistics"):
                 measured = measurements.fields(prepared.metrics)
             record = self._record(opened, trainings=tuple(trainings), cards=tuple(cards), files=files, **measured)
@@ -158,7 +160,8 @@ class Run:
             tally = Tally()
             dry = DryRun(tally, {label for label, backend in prepared.backends.items() if untrained(prepared, backend)})
             quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
-            identities = dry.identities(prepared.backends, ledger)
+            identities = dry.identities(prepared.backends, ledger, prepared.names)
+            self.notes += _asked_anew(identities, ledger)
             session = self._session(stack, ledger, dry, jobs=DRY_JOBS)
             quiet._rehearse(Opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
             return plan(prepared, tally)
@@ -192,7 +195,8 @@ class Run:
         ledger = stack.enter_context(Ledger(self.settings.ledger))
         # The config keys of each judge's reading, where it has own ones, are part of who judges.
         own = {f"readings.{name}": keys for name, judge in prepared.judges.single.items() if (keys := judge.own_keys)}
-        identities = own | policy.identities(prepared.backends, ledger)
+        identities = own | policy.identities(prepared.backends, ledger, prepared.names)
+        self.notes += _asked_anew(identities, ledger)
         prompts = self._prompt_hashes(prepared)
         if prepared.gate is not None:
             none: dict[str, Any] = {"run_id": "", "plugins": (), "n_samples": 0, "estimates": ()}
@@ -386,6 +390,40 @@ class Run:
             content |= {SPEEDS: self.speeds} if self.speeds else {}
             write_atomically(timing, json.dumps(content, indent=1).encode() + b"\n")
         return Outcome(record, folder, reports, asked, from_ledger, self.seconds, use)
+
+
+def _asked_anew(identities: dict[str, JsonValue], ledger: Ledger) -> list[str]:
+    """A line on each part whose older replies do not count, since nobody had asked then which model answered."""
+    known, notes = ledger.identities(), []
+    for label, identity in identities.items():
+        if not isinstance(identity, dict) or "served" not in identity or identity in known:
+            continue
+        if {key: value for key, value in identity.items() if key != "served"} in known:
+            notes.append(
+                f"{label}: the ledger's replies of this address are older than the question which model it serves, and "
+                "are asked for anew (--dry-run prices it)"
+            )
+    return notes
+
+
+def _check_identities(opened: Opened) -> None:
+    """Raises BackendError where a server that was asked serves another model than at the start of the run."""
+    for label, caller in opened.callers.items():
+        before = opened.identities[label]
+        if not caller.counts.asked or not isinstance(before, dict) or not before.keys() & {SERVER, NAMED, "digest"}:
+            continue
+        backend = type(caller.backend)(caller.backend.options, caller.backend.where)  # a new one: nothing is remembered
+        try:
+            after = identity_of(backend, opened.prepared.names[label])
+        finally:
+            backend.close()
+        if after != before and isinstance(after, dict):
+            changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+            told = "; ".join(f"{key} was {before.get(key)}, and is {after.get(key)}" for key in changed)
+            raise BackendError(
+                f"{label}: its server serves another model than when the run began ({told}). No verdict of this run is "
+                "known to be by either: `judgekit run --fresh` asks all of them again"
+            )
 
 
 def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:

@@ -183,7 +183,13 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
         member = f" of {name}" if number else ""
         parts |= {f"judge {key}{member}": _shown(judge[key]) for key in GRADING if judge.get(key) is not None}
         if isinstance(identity, Mapping):
-            parts |= {f"judge's {key}{member}": _shown(value) for key, value in identity.items()}
+            served = identity.get("served")
+            told = {f"served {key}": one for key, one in served.items()} if isinstance(served, Mapping) else {}
+            parts |= {
+                f"judge's {key}{member}": _shown(value)
+                for key, value in {**identity, **told}.items()
+                if key != "served"
+            }
         if isinstance(own := record.identities.get(f"readings.{name}"), Mapping):
             parts |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
     prompts = record.metric_prompts.get(metric)

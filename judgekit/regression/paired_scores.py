@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     pass
 
 Vector = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+SERVED = "judge's served"  # in an instrument: what a server says of its model
 SAME = 1e-9  # differences under this part of the scale's range are float noise
 MOST_NAMED = 3
 MOST_MOVED = 5  # items a direction that a claim names
@@ -78,6 +79,8 @@ def unlike(first: Sheet, second: Sheet, names: tuple[str, str]) -> list[str]:
     if _scale_of(first.scale) != _scale_of(second.scale):
         differences.append(f"scale: {_scale_of(first.scale)} {names[0]}, {_scale_of(second.scale)} {names[1]}")
     for key in sorted({*first.instrument, *second.instrument}):
+        if SERVED in key and not (key in first.instrument and key in second.instrument):
+            continue  # one of them is older than the question, or its server did not say
         a, b = first.instrument.get(key, "not given"), second.instrument.get(key, "not given")
         if a != b:
             differences.append(f"{key}: {_short(a)} {names[0]}, {_short(b)} {names[1]}")

@@ -118,6 +118,8 @@ class OllamaBackend(Backend):
 
     def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
         own = {"server": None, **self._own_identity()}
+        if "named" in known:
+            del own["server"]
         return {key: known.get(key) for key in own} == own and {"version", "digest"} <= known.keys()
 
     def check(self) -> list[Problem]:

@@ -50,6 +50,7 @@ from judgekit_openai.batch_api import MOST_LINES, BatchApi
 from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
+from judgekit_openai.served import served_by_llama_cpp, served_by_vllm
 
 Variable = Annotated[str, AfterValidator(environment_variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
@@ -110,6 +111,7 @@ class OpenAIBackend(Backend):
         )
         self._lock = threading.Lock()
         self._client: ChatClient | None = None
+        self._looked: tuple[list[JudgekitError], list[Mapping[str, Any]]] | None = None
         if self.options.in_batches:
             self.max_batch, self.max_concurrency, self.limited = self.options.batch_size, 1, False
 
@@ -129,6 +131,30 @@ class OpenAIBackend(Backend):
             raise
 
     def identity(self) -> dict[str, JsonValue]:
+        """With `served`, what the server says of its model, where it says it: a model swapped behind one address is
+        another one. A server that cannot be reached says nothing; `check` says that."""
+        served = {} if is_openai(self.base_url) or is_azure(self.base_url) else self._served()
+        return self._own_identity() | ({"served": served} if served else {})
+
+    def is_identity(self, known: Mapping[str, JsonValue]) -> bool:
+        own = self._own_identity()
+        if "named" in known:
+            del own["server"]
+        return {key: known.get(key) for key in own} == own
+
+    def _served(self) -> dict[str, JsonValue]:
+        self._looked = self._looked or self._look()
+        _, listed = self._looked
+        if not _is_llama_cpp(listed):
+            return served_by_vllm(listed, self.options.model)
+        root = self.base_url.removesuffix("/v1")
+        try:
+            with Http(root, key=self._key(), deadline=10.0, retries=0, connect_timeout=5.0) as http:
+                return served_by_llama_cpp(listed, http.get("props").body)
+        except CallError:
+            return served_by_llama_cpp(listed, {})
+
+    def _own_identity(self) -> dict[str, JsonValue]:
         return {
             "adapter": f"openai/{ADAPTER}",
             "server": Http.address(self.base_url),
@@ -140,7 +166,7 @@ class OpenAIBackend(Backend):
 
     def check(self) -> list[Problem]:
         """Problems with the key, the address, the server and, if it is wanted, its Batch API."""
-        trouble, listed = self._look()
+        trouble, listed = self._looked = self._look()
         if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
         problems = [
