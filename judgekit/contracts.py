@@ -372,6 +372,10 @@ class Metric(Configured, ABC):
         """The series of its rows on these samples, where they depend on them (a series for each turn)."""
         return self.series_of(judged)
 
+    def given_by(self) -> Mapping[str, str]:
+        """Of verdicts that were given elsewhere: who gave them, as part of the instrument; empty for all others."""
+        return {}
+
     def inputs(self) -> list[Path]:
         """The files that the rows depend on besides the samples, for the run's fingerprint."""
         return []

@@ -107,9 +107,8 @@ class BudgetConfig(Block):
 
 
 class SampledPart(Part):
-    """A part served by a backend, with the common keys for sampling, limits and price. `limits` and `price` change no
-    result. `identity` is a name in place of its server's address: one name on two addresses says that they are one
-    (replicas, a tunnel, a restart on another port)."""
+    """A part served by a backend, with the common keys for sampling, limits and price; these two change no result.
+    `identity` is a name in place of its server's address: two addresses of one name are one (replicas, a tunnel)."""
 
     backend: str
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")] | None = None
@@ -240,12 +239,20 @@ PRESETS: dict[str, dict[str, JsonValue]] = {
 
 
 class MetricConfig(Part):
-    """A metric. `data` replaces the run's samples for this metric alone; `models`: None means all."""
+    """A metric. `data` replaces the run's samples for it alone; `models`: None means all. `judge` names one of the
+    run's judges; `judge: {name: …}`, who gave stored verdicts, is the option `judged_by`."""
 
     type: str
     judge: str | None = None
     data: DataConfig | None = None
     models: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_judge(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("judge"), dict):
+            return {("judged_by" if key == "judge" else key): one for key, one in value.items()}
+        return value
 
 
 class Repeats(Block):
@@ -393,10 +400,8 @@ class GateConfig(Block):
     def _sequential_margins(self) -> GateConfig:
         for metric, rule in self.rules.items() if self.sequential else ():
             if rule.sequential is None and not rule.margin_alone:
-                raise ValueError(
-                    f"{metric}: sequential is for a margin alone; give the rule sequential: false, and all of its "
-                    "samples are judged"
-                )
+                said = "sequential is for a margin alone; give the rule sequential: false to have all samples judged"
+                raise ValueError(f"{metric}: {said}")
         return self
 
     def is_sequential(self, rule: GateRule) -> bool:
@@ -439,6 +444,6 @@ class RunConfig(Block):
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)
             part.pop("price", None)
-            if part.get("identity") is None:
+            if not part.get("identity"):
                 part.pop("identity", None)
         return tree

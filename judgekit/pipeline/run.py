@@ -193,8 +193,13 @@ class Run:
         """The run's folder, by who is asked and how; and its session, with a caller for every part."""
         policy: Policy = Offline() if self.settings.offline else Live()
         ledger = stack.enter_context(Ledger(self.settings.ledger))
-        # The config keys of each judge's reading, where it has own ones, are part of who judges.
-        own = {f"readings.{name}": keys for name, judge in prepared.judges.single.items() if (keys := judge.own_keys)}
+        # The config keys of each judge's reading, where it has own ones, are part of who judges; so is who gave stored
+        # verdicts.
+        own: dict[str, JsonValue] = {
+            f"readings.{name}": keys for name, judge in prepared.judges.single.items() if (keys := judge.own_keys)
+        }
+        given = {planned.name: dict(planned.metric.given_by()) for planned in prepared.metrics}
+        own |= {f"metrics.{name}": dict(who) for name, who in given.items() if who}
         identities = own | policy.identities(prepared.backends, ledger, prepared.names)
         self.notes += _asked_anew(identities, ledger)
         prompts = self._prompt_hashes(prepared)

@@ -192,6 +192,9 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
             }
         if isinstance(own := record.identities.get(f"readings.{name}"), Mapping):
             parts |= {f"judge's {key}{member}": _shown(value) for key, value in own.items()}
+    if isinstance(given := record.identities.get(f"metrics.{metric}"), Mapping):
+        parts |= {f"stored judge {key}": _shown(value) for key, value in given.items()}
+        parts.pop("metric judged_by", None)
     prompts = record.metric_prompts.get(metric)
     names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
     parts |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}

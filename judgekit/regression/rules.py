@@ -125,7 +125,14 @@ def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | Non
     if key in theirs:
         return key
     if len(sheet.systems) == len(theirs) == 1:
-        return next(iter(theirs))
+        (other,) = theirs
+        opponents = [one.partition(" vs ")[2] for one in (key, other)]
+        if opponents[0] != opponents[1]:
+            raise ConfigError(
+                f"gate.{metric}: {key.partition(' vs ')[0]} is compared with {opponents[0]!r} in the run, and the "
+                f"baseline's system with {opponents[1]!r}: against another opponent a win rate is another number"
+            )
+        return other
     raise ConfigError(f"gate.{metric}: the baseline has {unknown('system', key, theirs)}")
 
 
@@ -153,7 +160,7 @@ def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None)
         theirs = reference.scores.metrics[target.metric].systems[target.other]
         if target.other != target.key:
             remarks.append(f"{target.metric}: {target.key} is compared with {target.other} of the baseline")
-        if ours.answered_by and ours.answered_by == theirs.answered_by:
+        if ours.answered_by and ours.answered_by == theirs.answered_by and "unknown" not in ours.answered_by:
             remarks.append(f"{target.named}: this is the baseline's own system: only noise can move it")
     return list(dict.fromkeys(remarks))
 

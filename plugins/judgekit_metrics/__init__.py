@@ -20,11 +20,13 @@ def judgekit_metrics() -> Mapping[str, type[judgekit.Metric]]:
     from judgekit_metrics.reference import F1, ExactMatch, ReferenceLikelihood, RougeL
     from judgekit_metrics.score import Score
     from judgekit_metrics.stored_pairwise import StoredPairwise
+    from judgekit_metrics.stored_score import StoredScore
 
     return {
         "score": Score,
         "pairwise": Pairwise,
         "stored_pairwise": StoredPairwise,
+        "stored_score": StoredScore,
         "multiple_choice": MultipleChoice,
         "exact_match": ExactMatch,
         "f1": F1,

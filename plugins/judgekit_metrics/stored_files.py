@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,15 +21,42 @@ import judgekit
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a file and the line (or, in a JSON array, the item) that it stands on."""
+    """One row of a file, the line (or, in a JSON array, the item) that it stands on, and its number from 0."""
 
     fields: Mapping[str, Any]
     place: str
+    number: int = 0
+
+    def value(self, name: str) -> Any:
+        """The field, or what a path such as `results[-1].winner` leads to; None where the field is missing. ValueError
+        for a path that leads nowhere."""
+        if name in self.fields or not (steps := _steps(name)):
+            return self.fields.get(name)
+        found: Any = self.fields
+        for step in steps:
+            try:
+                found = found[step]
+            except (KeyError, IndexError, TypeError):
+                raise ValueError(f"{name!r} leads nowhere: there is no {step!r}") from None
+        return found
 
     def text(self, name: str) -> str:
         """The field as text; empty where it is missing or null."""
-        value = self.fields.get(name)
+        value = self.value(name)
         return "" if value is None else str(value).strip()
+
+    def id(self, name: str | None) -> str:
+        """The sample's id; the row's number where no field is named, or `row` and there is no such field."""
+        return str(self.number) if name is None or (name == ROW and ROW not in self.fields) else self.text(name)
+
+
+ROW = "row"
+
+
+def _steps(name: str) -> list[str | int]:
+    """The steps of a path; none of a plain name."""
+    parts = re.findall(r"([^.\[\]]+)|\[(-?\d+)\]", name) if re.search(r"[.\[]", name) else []
+    return [int(index) if index else key for key, index in parts]
 
 
 def read_entries(path: Path, wanted: Sequence[str]) -> list[Entry]:
@@ -46,7 +75,7 @@ def read_entries(path: Path, wanted: Sequence[str]) -> list[Entry]:
         raise judgekit.DataError("has no rows", path=path)
     known = dict.fromkeys(name for entry in entries for name in entry.fields)
     for name in wanted:
-        if name not in known:
+        if name not in known and name != ROW and (_steps(name) or [name])[0] not in known:
             near = get_close_matches(name, known, 1)
             said = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(map(repr, known))})"
             raise judgekit.DataError(f"no row has a field {name!r}{said}", path=path)
@@ -55,6 +84,7 @@ def read_entries(path: Path, wanted: Sequence[str]) -> list[Entry]:
 
 def _table(text: str, path: Path) -> Iterator[Entry]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
+    number = 0
     try:
         header = [name.strip() for name in next(reader)]
         if len(set(header)) < len(header):
@@ -64,7 +94,8 @@ def _table(text: str, path: Path) -> Iterator[Entry]:
                 said = f"{len(cells)} cells under {len(header)} columns"
                 raise judgekit.DataError(said, path=path, line=reader.line_num)
             if any(cell.strip() for cell in cells):
-                yield Entry(dict(zip(header, cells, strict=True)), f"line {reader.line_num}")
+                yield Entry(dict(zip(header, cells, strict=True)), f"line {reader.line_num}", number)
+                number += 1
     except csv.Error as error:
         raise judgekit.DataError(f"not CSV: {error}", path=path, line=reader.line_num) from None
 
@@ -78,10 +109,14 @@ def _objects(text: str, path: Path) -> Iterator[Entry]:
         if not isinstance(array, list):
             raise judgekit.DataError("should be a JSON array of objects", path=path)
         values = [(f"item {number}", value) for number, value in enumerate(array, start=1)]
-    for place, value in values:
+        if array and not any(isinstance(value, dict | list | str) for value in array):
+            values = [
+                (place, {"score": value}) for place, value in values
+            ]  # bare numbers, null for one that is missing
+    for number, (place, value) in enumerate(values):
         if not isinstance(value, dict):
             raise judgekit.DataError(f"{place}: should be an object, not {type(value).__name__}", path=path)
-        yield Entry(value, place)
+        yield Entry(value, place, number)
 
 
 def _json(text: str, place: str, path: Path) -> Any:
@@ -92,6 +127,29 @@ def _json(text: str, place: str, path: Path) -> Any:
         return json.loads(text, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise judgekit.DataError(f"{place}: not JSON: {error}", path=path) from None
+
+
+class JudgedBy(judgekit.Options):
+    """Who gave stored verdicts: `judge: {name: gpt-4, version: "0613", prompt: pairwise-v2}`."""
+
+    name: str = Field(min_length=1)
+    version: str | None = None
+    prompt: str | None = None
+
+
+def given_by(path: Path, judged_by: JudgedBy | None, annotator: str | None) -> dict[str, str]:
+    """Who gave the verdicts of a file, as part of the instrument: the judge that the config names, the file's own
+    annotators, or else the file itself, which is like no other. Raises DataError for a row without an annotator."""
+    if judged_by is not None:
+        return {key: value for key, value in judged_by.model_dump().items() if value is not None}
+    if annotator is None:
+        return {"verdicts of no named judge": hashlib.sha256(path.read_bytes()).hexdigest()}
+    named = []
+    for entry in read_entries(path, [annotator]):
+        if not entry.text(annotator):
+            raise judgekit.DataError(f"{entry.place}: no {annotator!r}", path=path)
+        named.append(entry.text(annotator))
+    return {"name": ", ".join(sorted(set(named)))}
 
 
 @dataclass(frozen=True)
@@ -107,7 +165,7 @@ class Vocabulary:
 
     def preference(self, said: str, system: str, opponent: str, systems: Sequence[str]) -> float | None:
         """1, 0, ½ or between; None for a winner that is neither of the two. ValueError, in words, for anything else."""
-        if said in self.ties or said.lower() in (tie.lower() for tie in self.ties if tie.isalpha()):
+        if said in self.ties or any(_same(said, tie) for tie in self.ties):
             return 0.5
         if self.scale is not None:
             return self._between(said, *self.scale)
@@ -125,6 +183,16 @@ class Vocabulary:
         if not low <= number <= high:
             raise ValueError(f"the preference {said!r} is no number from {low:g} to {high:g}")
         return (number - low) / (high - low)
+
+
+def _same(said: str, tie: str) -> bool:
+    """Whether a file means this tie: in another case, or as another way of writing the number ("0.0")."""
+    if tie.isalpha():
+        return said.lower() == tie.lower()
+    try:
+        return float(said) == float(tie)
+    except ValueError:
+        return False
 
 
 class LabelOptions(judgekit.Options):

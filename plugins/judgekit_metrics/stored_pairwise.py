@@ -16,7 +16,7 @@ import judgekit
 import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent
 from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
-from judgekit_metrics.stored_files import Entry, Vocabulary, read_entries, strangers
+from judgekit_metrics.stored_files import Entry, JudgedBy, Vocabulary, given_by, read_entries, strangers
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
 
@@ -24,11 +24,13 @@ Said = Annotated[str, Field(coerce_numbers_to_str=True)]
 class StoredPairwiseOptions(judgekit.Options):
     """`path`: CSV, TSV, JSON or JSONL, one comparison a row; the other keys name its fields.
 
-    `verdict`: the winner with the system shown first; `swapped`: with the system shown second; `id`: the sample.
+    `verdict`: the winner with the system shown first; `swapped`: with the system shown second; `id`: the sample. A
+    field may be a path (`results[-1].winner`); `id: row` is the row's number, from 0.
     `names`: what the file calls a system, where that is not its name here; `ties`: what it calls a draw; `scale`: the
     verdict is a number between these, the high end wholly for the system. `system` and `opponent`: fields that name the
     two, where the file holds several pairs; without them it is the run's two systems. `label`: the winner that people
     name. `length`, `length_opponent`: the two answers' characters, or the answers themselves.
+    `judge: {name, version, prompt}`, or `annotator`, a field: who gave the verdicts.
     """
 
     path: str
@@ -45,6 +47,8 @@ class StoredPairwiseOptions(judgekit.Options):
     length_opponent: str | None = None
     against: str | None = None
     rule: Rule = "mean"
+    judged_by: JudgedBy | None = None
+    annotator: str | None = None
 
 
 class StoredPairwise(judgekit.Metric):
@@ -60,6 +64,9 @@ class StoredPairwise(judgekit.Metric):
     def inputs(self) -> list[Path]:
         return [self.path(self.options.path)]
 
+    def given_by(self) -> Mapping[str, str]:
+        return given_by(self.path(self.options.path), self.options.judged_by, self.options.annotator)
+
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
         options = self.options
         problems = check_opponent(options.against, list(systems))
@@ -69,6 +76,8 @@ class StoredPairwise(judgekit.Metric):
             problems.append("length and length_opponent belong together: give both or neither")
         if options.system is None and len(systems) > 2:
             problems.append("with more than two systems, name the fields that hold them: system and opponent")
+        if options.judged_by is not None and options.annotator is not None:
+            problems.append("judge and annotator both say who gave the verdicts: give one")
         if options.scale is not None and not options.scale[0] < options.scale[1]:
             problems.append(f"scale: the low end comes first, not {options.scale[0]:g}, {options.scale[1]:g}")
         unknown = [name for name in options.names.values() if name not in systems]
@@ -117,7 +126,7 @@ class StoredPairwise(judgekit.Metric):
         taken: dict[tuple[tuple[str, str], str], str] = {}
         for entry in read_entries(path, wanted):
             try:
-                sample_id, (system, opponent) = entry.text(options.id), self._systems(entry, systems, anchor)
+                sample_id, (system, opponent) = entry.id(options.id), self._systems(entry, systems, anchor)
                 turned = (system, opponent) not in pairs
                 pair = (opponent, system) if turned else (system, opponent)
                 if (pair, sample_id) in taken:
@@ -178,7 +187,7 @@ class StoredPairwise(judgekit.Metric):
 
 def _characters(entry: Entry, name: str) -> float:
     """A field's number, or how many characters its text has."""
-    value = entry.fields.get(name)
+    value = entry.value(name)
     if value is None or isinstance(value, bool):
         raise ValueError(f"no {name!r}")
     if not isinstance(value, str):
@@ -210,7 +219,7 @@ class Ids(judgekit.DataLoader):
         wanted = [name for name in (options.id, options.instruction, options.category) if name is not None]
         seen: set[str] = set()
         for entry in read_entries(self.path(options.path), wanted):
-            sample_id = entry.text(options.id)
+            sample_id = entry.id(options.id)
             if not sample_id:
                 raise judgekit.DataError(f"{entry.place}: no {options.id!r}", path=self.path(options.path))
             if sample_id not in seen:
@@ -237,7 +246,7 @@ class Unseen(judgekit.Backend):
     free = True
 
     def identity(self) -> dict[str, JsonValue]:
-        return {"adapter": "unseen/1", "note": self.options.note}
+        return {"adapter": "unseen/1", "note": self.options.note, "unknown": True}
 
     def known_ids(self) -> Collection[str]:
         return ()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from judgekit.cli import execute
-from judgekit.errors import PreflightError
+from judgekit.errors import JudgekitError, PreflightError
+from judgekit.run_folder import RunFolder
 from pairwise_study import execute as run
 from tables import each
 
@@ -228,3 +229,57 @@ def test_the_terminal_prints_matrix_strengths_and_counts(tmp_path, capsys, monke
     page = next(tmp_path.glob("runs/*/report.html")).read_text()
     assert "duel: every system against every other" in page
     assert "duel: Bradley–Terry strengths" in page
+
+
+NESTED = [
+    {"prompt": f"p{n}", "results": [{"winner": "junk"}, {"winner": winner, "swapped": {"winner": again}}]}
+    for n, (winner, again) in enumerate([("1", "1"), ("2", "2"), ("1", "2"), ("1", "1")])
+]
+
+
+def test_nested_winners_and_rows_without_an_id_need_no_glue(tmp_path):
+    path = tmp_path / "nested.json"
+    path.write_text(json.dumps(NESTED))
+    spec = {
+        "name": "nested",
+        "data": {"loader": "ids", "path": path.name, "id": "row", "instruction": "prompt"},
+        "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
+        "against": "two",
+        "metrics": {
+            "j": {
+                "type": "stored_pairwise", "path": path.name, "id": "row", "names": {"1": "one", "2": "two"},
+                "verdict": "results[-1].winner", "swapped": "results[-1].swapped.winner", "judge": {"name": "gpt-4"},
+            }
+        },
+    }  # fmt: skip
+    (tmp_path / "judgekit.yaml").write_text(json.dumps(spec))
+    assert execute(["run", str(tmp_path / "judgekit.yaml"), "-o", str(tmp_path / "runs"), "--progress", "none"]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    value = next(one for one in RunFolder(folder).record().estimates if one.series == "value")
+    assert (value.value, value.n_items) == (2.5 / 4, 4)
+
+
+def test_a_path_that_leads_nowhere_in_a_row_is_named(tmp_path):
+    path = tmp_path / "nested.json"
+    path.write_text(json.dumps([*NESTED, {"prompt": "p9", "results": []}]))
+    with pytest.raises(JudgekitError, match=r"item 5: 'results\[-1\].winner' leads nowhere"):
+        tree = {
+            "name": "nested",
+            "data": {"loader": "ids", "path": str(path), "id": "row"},
+            "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
+            "metrics": {
+                "j": {
+                    "type": "stored_pairwise", "path": str(path), "id": "row", "names": {"1": "one", "2": "two"},
+                    "verdict": "results[-1].winner",
+                }
+            },
+        }  # fmt: skip
+        run(tmp_path, tree)
+
+
+@pytest.mark.parametrize("draw", [0, "0", "0.0", "", None, 1.5])
+def test_a_draw_is_a_draw_however_it_is_written(tmp_path, draw):
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps([{"id": "a", "p": draw}, {"id": "b", "p": 2.0}]))
+    record = record_of(tmp_path, path, models="one two", verdict="p", scale=[1, 2], ties=[0, ""])
+    assert next(one for one in record.estimates if one.series == "value").value == 0.75
