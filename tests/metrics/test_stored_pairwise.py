@@ -262,18 +262,18 @@ def test_nested_winners_and_rows_without_an_id_need_no_glue(tmp_path):
 def test_a_path_that_leads_nowhere_in_a_row_is_named(tmp_path):
     path = tmp_path / "nested.json"
     path.write_text(json.dumps([*NESTED, {"prompt": "p9", "results": []}]))
+    tree = {
+        "name": "nested",
+        "data": {"loader": "ids", "path": str(path), "id": "row"},
+        "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
+        "metrics": {
+            "j": {
+                "type": "stored_pairwise", "path": str(path), "id": "row", "names": {"1": "one", "2": "two"},
+                "verdict": "results[-1].winner",
+            }
+        },
+    }  # fmt: skip
     with pytest.raises(JudgekitError, match=r"item 5: 'results\[-1\].winner' leads nowhere"):
-        tree = {
-            "name": "nested",
-            "data": {"loader": "ids", "path": str(path), "id": "row"},
-            "models": {"one": {"backend": "unseen"}, "two": {"backend": "unseen"}},
-            "metrics": {
-                "j": {
-                    "type": "stored_pairwise", "path": str(path), "id": "row", "names": {"1": "one", "2": "two"},
-                    "verdict": "results[-1].winner",
-                }
-            },
-        }  # fmt: skip
         run(tmp_path, tree)
 
 
