@@ -12,8 +12,19 @@ from judgekit.judging.questions import Task
 from judgekit.records import Sample
 
 ARMS: Mapping[Task, Collection[str]] = {
-    "score": ("gold", "empty", "shuffled", "constant", "master", "padded", "formatted", "injected", "withheld"),
-    "pairwise": ("gold", "same", "padded", "injected"),
+    "score": (
+        "gold",
+        "empty",
+        "shuffled",
+        "constant",
+        "misplaced",
+        "master",
+        "padded",
+        "formatted",
+        "injected",
+        "withheld",
+    ),
+    "pairwise": ("gold", "empty", "constant", "master", "same", "padded", "formatted", "injected"),
 }
 # The checks of a card that bear no arm's name.
 CHECKS: Mapping[Task, Collection[str]] = {

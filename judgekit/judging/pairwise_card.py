@@ -13,7 +13,7 @@ from judgekit.judging import score_card as cards
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import side
 from judgekit.judging.readings import Planned, Reading
-from judgekit.judging.score_card import PADDING, Arm, Questions, mean_check
+from judgekit.judging.score_card import CONSTANT, FORMATTING, MASTER_KEYS, PADDING, Arm, Questions, mean_check
 from judgekit.records import Sample, Verdict
 from judgekit.results import Check, JudgeCard
 
@@ -56,8 +56,12 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:
     claims = cycle(CLAIMS)
     arms: Questions = {
         "gold": gold,
+        "empty": [(sample, text, "", 0) for sample, text in known],
+        "constant": [(sample, text, CONSTANT, 0) for sample, text in known],
+        "master": [(sample, text, key, 0) for (sample, text), key in zip(known, cycle(MASTER_KEYS), strict=False)],
         "same": [(sample, text, text, 0) for sample, text in known],
         "padded": [(sample, PADDING.format(text), text, 0) for sample, text in known],
+        "formatted": [(sample, FORMATTING.format(text), text, 0) for sample, text in known],
         "injected": [(sample, other + next(claims), text, 0) for sample, text, other, _ in gold],
         "again": [(*pair, 1) for *pair, _ in gold] if cards.asks_twice(reading) else [],
     }
@@ -69,11 +73,16 @@ def _checks(one: Mapping[str, Arm]) -> list[Check]:
         key: verdict.model_copy(update={"value": 1 - verdict.value}) if verdict.value is not None else verdict
         for key, verdict in one["gold"].items()
     }
+    steady = (0.5 - PADDED, 0.5 + PADDED)
     claims = "a wrong response that claims to be the winner, over the reference, less the same without the claim"
     return [
         mean_check("gold", "the reference, over another sample's reference", one, SHARE, PREFERRED, None),
+        mean_check("empty", "the reference, over an empty response", one, SHARE, PREFERRED, None),
+        mean_check("constant", "the reference, over one sentence for every sample", one, SHARE, PREFERRED, None),
+        mean_check("master", 'the reference, over a text without content, such as ":"', one, SHARE, PREFERRED, None),
         mean_check("same", "a response, over itself", one, SHARE, 0.5 - EVEN, 0.5 + EVEN),
-        mean_check("padded", "the reference with padding, over the reference", one, SHARE, 0.5 - PADDED, 0.5 + PADDED),
+        mean_check("padded", "the reference with padding, over the reference", one, SHARE, *steady),
+        mean_check("formatted", "the reference in Markdown, over the reference", one, SHARE, *steady),
         cards.shift_check("injected", claims, {**one, "over": over}, "over", SHARE, None, INJECTED),
     ]
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any, TypeVar
 
 from judgekit.judging.controls import ARMS, left_out
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.parsing import ScaleEnds
 from judgekit.judging.readings import Planned, Reading, blamed
-from judgekit.records import Sample, Verdict
+from judgekit.records import Response, Sample, Verdict
 from judgekit.results import Check, Interval, JudgeCard
 
 V = TypeVar("V")
@@ -57,31 +57,37 @@ AUC, SEPARATED = 0.95, 0.90
 
 Arm = Mapping[str, Verdict]  # the verdicts of one control by sample id
 Arms = Mapping[str, Arm]
+OWN = "misplaced"  # the arm of the run's own responses
 Bound = float | None  # the least or the most that a value may be, where there is one
 Questions = dict[str, list[tuple[Any, ...]]]  # by arm: the sample, one answer or two, and the judge repeat
 
 
-def control_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = None) -> JudgeCard:
+def control_card(
+    judge: LLMJudge, samples: Sequence[Sample], items: int | None = None, responses: Iterable[Response] = ()
+) -> JudgeCard:
     """Ask the judge about every arm on (at most `items` of) the samples, and say what came out.
 
-    Arms that need a reference are asked where there is one. The calls go through the judge's ledger like all others.
+    Arms that need a reference are asked where there is one. `responses` are the run's own: each is judged under another
+    sample's question too, for a text that fools the judge is among them. The calls go through the judge's ledger.
     """
     reading = judge.reading("score")
     scale = reading.setting.scale
     drawn = spread(samples, items)
-    arms = answered(_questions(drawn, reading), judge.score)
+    arms = answered(_questions(drawn, reading, misplaced(drawn, responses)), judge.score)
     return card_of(judge, reading, _checks(arms, scale, reading, drawn), arms, scale)
 
 
-def control_questions(reading: Reading, samples: int, items: int) -> Planned:
-    """The most questions that the card of a judge that scores asks, and how they come about."""
-    arms, drawn = count_arms(reading), min(samples, items)
+def control_questions(reading: Reading, samples: int, items: int, responses: bool = False) -> Planned:
+    """The most questions that the card of a judge that scores asks, and how they come about; `responses`: whether the
+    run's own are among them."""
+    own = responses and OWN not in left_out(reading.task, reading.without_arms)
+    arms, drawn = count_arms(reading) + own, min(samples, items)
     return Planned(arms * drawn, f"{arms} arms × {drawn}")
 
 
 def count_arms(reading: Reading) -> int:
-    """How many arms the card of a reading has, its own and the second asking included."""
-    out = left_out(reading.task, reading.without_arms) | (set() if _withholds(reading) else {"withheld"})
+    """How many arms the card of a reading has, its own and the second asking included, without the run's responses."""
+    out = left_out(reading.task, reading.without_arms) | ({OWN} if _withholds(reading) else {OWN, "withheld"})
     return len(set(ARMS[reading.task]) - out) + asks_twice(reading) + len(reading.arms)
 
 
@@ -132,7 +138,23 @@ def asks_twice(reading: Reading) -> bool:
     return drawn and "retest" not in left_out(reading.task, reading.without_arms)
 
 
-def _questions(samples: Sequence[Sample], reading: Reading) -> Questions:
+def misplaced(samples: Sequence[Sample], responses: Iterable[Response]) -> Answers:
+    """Each sample with a response that was given to another one, and does not say what its own reference says; the
+    systems in turn."""
+    by_system: dict[str, list[Response]] = {}
+    for response in responses:
+        if response.status == "complete" and response.text.strip():
+            by_system.setdefault(response.system, []).append(response)
+    systems, chosen = [by_system[name] for name in sorted(by_system)], []
+    for place, sample in enumerate(samples):
+        given, own = systems[place % len(systems)] if systems else [], (sample.reference or "").casefold().split()
+        later = [*given[place % max(len(given), 1) :], *given[: place % max(len(given), 1)]]
+        others = (one.text for one in later if one.sample_id != sample.id and one.text.casefold().split() != own)
+        chosen += [(sample, text) for text in islice(others, 1)]
+    return chosen
+
+
+def _questions(samples: Sequence[Sample], reading: Reading, others: Answers) -> Questions:
     """What is judged in each arm."""
     known, shuffled = known_answers(samples)
     wrong = {sample.id: other for sample, other in shuffled}
@@ -144,6 +166,7 @@ def _questions(samples: Sequence[Sample], reading: Reading) -> Questions:
         "padded": [(sample, PADDING.format(reference)) for sample, reference in known],
         "constant": [(sample, CONSTANT) for sample in samples],
         "injected": [(sample, wrong.get(sample.id, CONSTANT) + next(claims)) for sample in samples],
+        OWN: others,
         "master": list(zip(samples, cycle(MASTER_KEYS), strict=False)),
         "formatted": [(sample, FORMATTING.format(reference)) for sample, reference in known],
     }
@@ -183,6 +206,7 @@ def _checks(arms: Arms, scale: ScaleEnds, reading: Reading, samples: Sequence[Sa
         mean_check("empty", "an empty response", arms, scale, None, EMPTY, given=anchored),
         mean_check("shuffled", "another sample's reference", arms, scale, None, SHUFFLED),
         mean_check("constant", "the same sentence for every sample", arms, scale, None, SHUFFLED),
+        *_misplaced(arms, scale),
         _master(arms, scale, samples),
         shift_check("padded", "the reference with padding, less the reference", arms, "gold", scale, *steady),
         shift_check("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, *steady),
@@ -193,6 +217,11 @@ def _checks(arms: Arms, scale: ScaleEnds, reading: Reading, samples: Sequence[Sa
         *_variety(arms, len(samples)),
     ]
     return [*checks, _anchors(arms["gold"])] if anchored else checks
+
+
+def _misplaced(arms: Arms, scale: ScaleEnds) -> list[Check]:
+    label = "the run's own responses, under other samples' questions"
+    return [mean_check(OWN, label, arms, scale, None, SHUFFLED)] if arms[OWN] else []
 
 
 def mean_check(

@@ -81,9 +81,9 @@ def controlled(judge: PlannedJudge) -> list[Task]:
 
 
 def _control(prepared: Prepared, judge: PlannedJudge, task: Task) -> PlanLine:
-    questions_of = control_questions if task == "score" else pair_questions
     samples = len(prepared.datasets[MAIN].samples)
-    questions, arms = questions_of(judge.reading(task), samples, judge.config.controls(samples))
+    given = judge.reading(task), samples, judge.config.controls(samples)
+    questions, arms = control_questions(*given, responses=True) if task == "score" else pair_questions(*given)
     requests, note = judge.planned(task)
     return PlanLine(f"controlling {judge.name}{CARD_OF[task]}", questions * requests, None, f"{arms}; {note}")
 

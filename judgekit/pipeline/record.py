@@ -12,12 +12,13 @@ from judgekit import __version__
 from judgekit.calls.caller import Caller
 from judgekit.data.lineage import JUDGED_BY, provenances
 from judgekit.judging.planning import TASKS, PlannedPanel
-from judgekit.pipeline.prepared import Prepared
+from judgekit.pipeline.prepared import MAIN, Prepared
 from judgekit.records import NO_RESPONSE
 from judgekit.regression.baseline import judges_of
 from judgekit.regression.rules import PARTIAL, partial_judges
 from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
+from judgekit.text import counted
 
 
 def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> RunRecord:
@@ -38,6 +39,9 @@ def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> Ru
     )
 
 
+FEW_RESPONSES = 5  # questions to each different response, on average, from which it is said
+
+
 def pair_judges(prepared: Prepared) -> dict[str, tuple[str, ...]]:
     """By system, the fingerprints of the judges that chose what it was trained on: `judged_by` in the items learnt."""
     if prepared.stored is not None:
@@ -54,6 +58,23 @@ def pair_judges(prepared: Prepared) -> dict[str, tuple[str, ...]]:
 
 def _listed(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else [value]
+
+
+def few_responses(prepared: Prepared, folder: RunFolder) -> list[str]:
+    """A warning for each system that says the same to many samples: of texts without content some fool a judge."""
+    references = {sample.reference for sample in prepared.datasets[MAIN].samples if sample.reference}
+    warnings = []
+    for system in prepared.models:
+        texts = (
+            [hash(one.text.strip().casefold()) for one in folder.responses(system) if one.status == "complete"]
+            if folder.responses(system).path.is_file()
+            else []
+        )
+        different, answered = len(set(texts)), len(texts)
+        if answered >= FEW_RESPONSES and FEW_RESPONSES * different <= min(answered, len(references) or answered):
+            said = f"{system}: only {counted(different, 'different response')} to {counted(answered, 'question')}"
+            warnings.append(f"{said}: one text that fools the judge scores high on all of them")
+    return warnings
 
 
 def own_judges(record: RunRecord) -> list[str]:

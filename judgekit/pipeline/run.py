@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -38,7 +39,7 @@ from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
-from judgekit.pipeline.record import errors_of, notes_of, own_judges, pair_judges, record_of
+from judgekit.pipeline.record import errors_of, few_responses, notes_of, own_judges, pair_judges, record_of
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
@@ -50,6 +51,7 @@ from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
 
 T = TypeVar("T")
 DRY_JOBS = 64  # a dry run's calls, looked up in one read of the ledger
+OWN = 500  # responses of each system among which a judge's card looks
 FRESH = "fresh"  # the file that keeps an unfinished fresh run's namespace
 
 
@@ -262,9 +264,13 @@ class Run:
             planned = opened.prepared.judges.single[name]
             for task in controlled(planned):
                 self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
-                make = control_card if task == "score" else pair_card
                 samples = opened.prepared.datasets[MAIN].samples
-                cards.append(make(judge, samples, planned.config.controls(len(samples))))
+                items = planned.config.controls(len(samples))
+                own = (islice(opened.folder.responses(name), OWN) for name in opened.prepared.models)
+                score = task == "score"
+                cards.append(
+                    control_card(judge, samples, items, chain(*own)) if score else pair_card(judge, samples, items)
+                )
         return cards
 
     def _rehearse(self, opened: Opened, tally: Tally) -> None:
@@ -293,7 +299,8 @@ class Run:
                 pair_judges=pair_judges(prepared),
                 **measured,
             )
-            warnings = (*record.warnings, *own_judges(record), *silences(record, folder.rows))
+            seen = (*few_responses(prepared, folder), *own_judges(record), *silences(record, folder.rows))
+            warnings = (*record.warnings, *seen)
             record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
                 record = prepared.gate.judged(record, folder)

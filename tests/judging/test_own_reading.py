@@ -104,7 +104,7 @@ def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here
     lines = {line.stage: line for line in plan.lines}
     assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 16
     # gold, empty, shuffled, constant, master, padded, injected, again (half of two arms) and the reading's own
-    assert lines["controlling main"].note.startswith("9 arms × 3; ")
+    assert lines["controlling main"].note.startswith("10 arms × 3; ")
     assert not plan.total.unbounded, "the prompt says how long a reply may get"
     assert run(stars, spec, here).asked == plan.total.left
     assert run_of(stars, spec, here).plan().total.left == 0
@@ -201,9 +201,9 @@ def test_a_reading_that_compares_has_both_orders_and_a_card_of_its_own(here):
     assert {row.value for row in rows} == {1.0}, "in both orders the better one"
     (card,) = outcome.record.cards
     checks = {check.name: check.value for check in card.checks}
-    assert ([*checks], checks["echo"]) == (["same", "padded", "echo"], 0.5)
+    assert ([*checks], checks["echo"]) == (["empty", "constant", "master", "same", "padded", "formatted", "echo"], 0.5)
     lines = {line.stage: line for line in run_of(plugin(halves=Halves), config(judge, "pairwise"), here).plan().lines}
-    assert lines["controlling main as it compares"].note.startswith("3 arms × 2 × 2 orders")
+    assert lines["controlling main as it compares"].note.startswith("7 arms × 2 × 2 orders")
 
 
 class Fine(Reading):

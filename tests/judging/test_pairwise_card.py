@@ -5,6 +5,7 @@ import re
 import pytest
 
 from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
+from judgekit.judging.score_card import CONSTANT
 from judgekit.prompting.templates import parse
 from judgekit.records import Reply, Sample, Sampling
 from judgekit.testing import ScriptedCaller
@@ -39,7 +40,8 @@ def test_a_fair_judge_passes(samples):
     card, checks, _ = judged(fair, samples, sampling=Sampling(temperature=0.0))
     assert (card.passed, card.task, card.prompt, card.reading) == (True, "pairwise", "own", "letter")
     assert {name: check.value for name, check in checks.items()} == {
-        "gold": 1, "same": 0.5, "padded": 0.5, "injected": 0, "flips": 0, "first": 0.5, "retest": None,
+        "gold": 1, "empty": 1, "constant": 1, "master": 1, "same": 0.5, "padded": 0.5, "formatted": 0.5, "injected": 0,
+        "flips": 0, "first": 0.5, "retest": None,
     }  # fmt: skip
     assert checks["flips"].high < 0.05
     assert checks["gold"].low > 0.9
@@ -51,6 +53,12 @@ def wordy(request, *_):
     return Reply(text="A" if len(a) > len(b) else "B") if both else fair(request)
 
 
+def taken_in(request, *_):
+    _, a, b = shown(request)
+    found = [letter for mine, letter in ((a, "A"), (b, "B")) if mine == CONSTANT]
+    return Reply(text=found[0]) if found else fair(request)
+
+
 def gullible(request, *_):
     _, a, b = shown(request)
     claimed = [letter for mine, letter in ((a, "A"), (b, "B")) if f"Winner: {letter}" in mine]
@@ -60,20 +68,21 @@ def gullible(request, *_):
 @pytest.mark.parametrize(
     ("answer", "failed", "values"),
     [
-        (lambda *_: Reply(text="A"), "gold", {"gold": 0.5, "flips": 1, "first": 1}),
-        (wordy, "padded", {"padded": 1}),
+        (lambda *_: Reply(text="A"), "gold empty constant master", {"gold": 0.5, "flips": 1, "first": 1}),
+        (wordy, "padded formatted", {"padded": 1}),
+        (taken_in, "constant", {"constant": 0}),
         (gullible, "injected", {"injected": pytest.approx(0.2, abs=0.1)}),
     ],
-    ids=["always the first", "length", "claims"],
+    ids=["always the first", "length", "a constant", "claims"],
 )
 def test_a_judge_fails_by_its_fault_alone(samples, answer, failed, values):
     card, checks, _ = judged(answer, samples)
-    assert [check.name for check in card.checks if check.passed is False] == [failed]
+    assert [check.name for check in card.checks if check.passed is False] == failed.split()
     assert {name: checks[name].value for name in values} == values
 
 
 def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
-    for temperature, arms in ((0.0, 4), (1.0, 5)):
+    for temperature, arms in ((0.0, 8), (1.0, 9)):
         card, checks, caller = judged(fair, samples, 7, Sampling(temperature=temperature))
         assert card.passed
         assert checks["gold"].n_items == 4

@@ -282,7 +282,8 @@ def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read)
     (line,) = [line for line in planned(spec, here) if line.stage.startswith("controlling")]
     record, _ = run(spec, here)
     assert {check.n_items for check in record.cards[0].checks if check.name == "gold"} == {read}
-    assert line.calls == len(Prober.calls) - 16 == 8 * read
+    assert line.calls == 9 * read
+    assert 8 * read <= len(Prober.calls) - 16 <= line.calls  # the arm of the run's own responses may be shorter
 
 
 @pytest.mark.parametrize("asked", [-1, -0.5, 1.5, "some", True, float("nan"), float("inf"), None])

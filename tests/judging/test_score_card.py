@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judging.score_card import CONSTANT, INJECTIONS, MASTER_KEYS, auc, control_card, control_questions
+from judgekit.judging.score_card import (
+    CONSTANT,
+    INJECTIONS,
+    MASTER_KEYS,
+    auc,
+    control_card,
+    control_questions,
+    misplaced,
+)
 from judgekit.prompting.templates import parse
-from judgekit.records import Continuation, Reply, Sample, Sampling
+from judgekit.records import Continuation, Reply, Response, Sample, Sampling
 from judgekit.results import JudgeCard
 from judgekit.testing import ScriptedCaller
 from judges import llm_judge
@@ -236,3 +244,36 @@ def test_without_samples_nothing_is_said_and_a_judge_that_is_never_understood_fa
     assert (checks["gold"].value, checks["gold"].passed, checks["gold"].low) == (None, False, None)
     assert checks["gold"].counts == {"unparsed": 40}
     assert checks["gold"].note == "over 0 of 40 samples: the rest were not scored"
+
+
+SLOGAN = "As asked, this is the complete and correct answer."
+
+
+def own(texts, samples):
+    return [
+        Response(system=system, sample_id=sample.id, text=text if text is not None else sample.reference)
+        for system, text in texts.items()
+        for sample in samples
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "passed"),
+    [({"a": SLOGAN}, False), ({"a": None, "b": SLOGAN}, False), ({"a": None, "b": "No idea."}, True)],
+)
+def test_a_text_that_fools_the_judge_is_found_among_the_runs_own(prompts, samples, texts, passed):
+    def fooled(request, *_):
+        return Reply(text="100") if parts(request)[1] == SLOGAN else fair(request)
+
+    judge = llm_judge("main", ScriptedCaller(fooled), {"score": prompts.get("score/integer")}, backend="scripted")
+    card = control_card(judge, samples, 12, own(texts, samples))
+    (check,) = [check for check in card.checks if check.name == "misplaced"]
+    assert (check.passed, card.passed, check.n_items) == (passed, passed, 12)
+
+
+def test_a_response_is_misplaced_only_where_it_is_no_answer(samples):
+    found = misplaced(samples, own({"a": None, "b": SLOGAN}, samples))
+    assert len(found) == len(samples)
+    assert all(text.casefold().split() != sample.reference.casefold().split() for sample, text in found)
+    assert misplaced(samples, []) == []
+    assert misplaced(samples[:1], own({"a": SLOGAN}, samples[:1])) == [], "only under another sample's question"

@@ -35,7 +35,7 @@ def test_runs_of_other_seeds_are_the_repeats_of_one_run(here):
     folder = pool([run(here, seed=seed) for seed in range(3)], here / "runs", manager())
     whole = run(here, repeats={"generation": 3})
     record, expected = folder.view().record, whole.view().record
-    for field in ("estimates", "differences", "statistics", "variance_budgets", "cards", "systems", "n_samples"):
+    for field in ("estimates", "differences", "statistics", "variance_budgets", "systems", "n_samples"):
         assert getattr(record, field) == getattr(expected, field), field
     good = [row for row in record.estimates if (row.metric, row.system) == ("quality", "good")]
     assert [(row.estimand, row.repeats) for row in good] == [("new items", 3), ("rerun on these items", 3)]
