@@ -24,6 +24,8 @@ from judgekit.results import Check, Interval, JudgeCard
 
 V = TypeVar("V")
 CONFIDENCE = 0.95
+TESTED = 10  # checks of a card, over which the chance of a false accusation is shared
+NOISE, UNSURE = 0.10, 0.05  # shares of the scale: of a difference, and of a mean, that are put down to noise at most
 CONSTANT = "I am not sure about this, but I hope it helps."
 PADDING = (
     "Thank you for the question. Here is my answer to it.\n\n{}\n\nThat is my answer. I hope that it is of use to you."
@@ -231,6 +233,14 @@ def mean_check(
     construction and proves nothing."""
     arm, values = arms[name], list(scores(arms[name]).values())
     at_least, at_most = (None if share is None else scale[0] + share * (scale[1] - scale[0]) for share in (least, most))
+    chance = noise(values, span := scale[1] - scale[0])
+    if at_least is not None and at_most is not None:
+        middle, half = (at_least + at_most) / 2, (at_most - at_least) / 2
+        at_least, at_most = middle - max(half, chance), middle + max(half, chance)
+    else:  # beyond the threshold by more than noise
+        chance = min(chance, UNSURE * span)
+        at_least = None if at_least is None else at_least - chance
+        at_most = None if at_most is None else at_most + chance
     expected = between(at_least, at_most)
     if given:
         note = "by construction: this answer is an anchor of the scale"
@@ -241,7 +251,8 @@ def mean_check(
 
 
 def _master(arms: Arms, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
-    """Texts without content. One of them is enough to cheat by, so the one that is read best is named."""
+    """Texts without content. One of them is enough to cheat by, so the one that is read best is named, and fails
+    alone where it is read better than another sample's reference may be."""
     check = mean_check("master", 'a text without content, such as ":"', arms, scale, None, EMPTY)
     scored, by_key = scores(arms["master"]), dict[str, list[float]]()
     for sample, key in zip(samples, cycle(MASTER_KEYS), strict=False):
@@ -252,14 +263,16 @@ def _master(arms: Arms, scale: ScaleEnds, samples: Sequence[Sample]) -> Check:
         return check
     best = max(means, key=lambda key: means[key])
     note = f"read best: {best!r}, {means[best]:.1f}"
-    return check.model_copy(update={"note": f"{check.note}; {note}" if check.note else note})
+    passed = check.passed and means[best] <= scale[0] + SHUFFLED * (scale[1] - scale[0])
+    return check.model_copy(update={"passed": passed, "note": f"{check.note}; {note}" if check.note else note})
 
 
 def shift_check(name: str, label: str, arms: Arms, base: str, scale: ScaleEnds, least: Bound, most: Bound) -> Check:
     """The mean difference of two arms on the same samples; without bounds it is told and not judged."""
     arm, mine, others = arms[name], scores(arms[name]), scores(arms[base])
     differences = [score - others[key] for key, score in mine.items() if key in others]
-    mean = average(differences)
+    mean, chance = average(differences), noise(differences, scale[1] - scale[0])
+    least, most = None if least is None else min(least, -chance), None if most is None else max(most, chance)
     expected, interval = between(least, most, "+"), interval_of("paired", differences, scale)
     inside = within(mean, least, most) if came(arm) and expected else None
     return check_of(name, label, mean, arm, missing_note(arm, differences), interval, expected, inside)
@@ -381,6 +394,19 @@ def interval_of(method: str, values: Sequence[float], scale: ScaleEnds) -> Inter
 
 def scores(arm: Arm) -> dict[str, float]:
     return {key: verdict.value for key, verdict in arm.items() if verdict.value is not None}
+
+
+def noise(differences: Sequence[float], span: float) -> float:
+    """How far the mean of differences that are nil may come out by chance alone: t at the level of a whole card's
+    checks times the standard error, but never more than `NOISE` of the scale. A judge is not accused of its noise."""
+    import numpy as np
+
+    from judgekit.statistics.intervals import standard_error, t_quantile
+
+    if len(differences) < 2:
+        return 0.0
+    error = standard_error(np.asarray(differences, dtype=float)) or 0.0
+    return min(t_quantile(1 - 2 * (1 - CONFIDENCE) / TESTED, len(differences) - 1) * error, NOISE * span)
 
 
 def average(values: Sequence[float]) -> float | None:

@@ -48,3 +48,10 @@ def test_a_judge_of_its_own_pupil_is_said_aloud(tmp_path):
     assert record.pair_judges == {"tuned": ("0" * 16,)}
     assert not [line for line in record.warnings if "chose the pairs" in line]
     assert JUDGE["backend"] == "parrot"
+
+
+def test_few_different_responses_are_said_aloud(tmp_path):
+    models = {"all": {"backend": "parrot"}, "one": {"backend": "parrot", "answers": {"": "Yes."}}}
+    record = execute(config(models=models), nest(tmp_path)).record
+    (line,) = [line for line in record.warnings if "different response" in line]
+    assert line.startswith("one: only 1 different response to 12 questions")
