@@ -24,16 +24,17 @@ from judgekit.agreement.agreement import Agreements, Terms
 from judgekit.calls.budget import Budget, RunUse, run_use
 from judgekit.calls.caller import Caller
 from judgekit.calls.ledger import Ledger
-from judgekit.calls.policies import NAMED, SERVER, DryRun, Live, Offline, Policy, Tally, identity_of
+from judgekit.calls.policies import DryRun, Live, Offline, Policy, Tally
 from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
-from judgekit.errors import BackendError, Interrupted, UsageError
+from judgekit.errors import Interrupted, UsageError
 from judgekit.files import write_atomically
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
 from judgekit.pipeline.generate import answered_samples, generate, is_instructed, style_of
+from judgekit.pipeline.identities import asked_anew, check_identities
 from judgekit.pipeline.judges import AskedJudges
 from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
@@ -145,7 +146,7 @@ class Run:
             files |= self._generate(opened)
             measurements = Measurements(self.config)
             files["rows.jsonl"], cards = self._judge(opened, measurements)
-            _check_identities(opened)
+            check_identities(opened.callers, opened.identities, opened.prepared.names)
             with self._timed("statistics"):
                 measured = measurements.fields(prepared.metrics)
             record = self._record(opened, trainings=tuple(trainings), cards=tuple(cards), files=files, **measured)
@@ -163,7 +164,7 @@ class Run:
             dry = DryRun(tally, {label for label, backend in prepared.backends.items() if untrained(prepared, backend)})
             quiet = replace(self, manager=build_manager(only=(), extra=[tally]))
             identities = dry.identities(prepared.backends, ledger, prepared.names)
-            self.notes += _asked_anew(identities, ledger)
+            self.notes += asked_anew(identities, ledger)
             session = self._session(stack, ledger, dry, jobs=DRY_JOBS)
             quiet._rehearse(Opened(prepared, RunFolder(nowhere), identities, {}, session), tally)
             return plan(prepared, tally)
@@ -203,7 +204,7 @@ class Run:
         given = {planned.name: dict(planned.metric.given_by()) for planned in prepared.metrics}
         own |= {f"metrics.{name}": dict(who) for name, who in given.items() if who}
         identities = own | policy.identities(prepared.backends, ledger, prepared.names)
-        self.notes += _asked_anew(identities, ledger)
+        self.notes += asked_anew(identities, ledger)
         prompts = self._prompt_hashes(prepared)
         if prepared.gate is not None:
             none: dict[str, Any] = {"run_id": "", "plugins": (), "n_samples": 0, "estimates": ()}
@@ -402,40 +403,6 @@ class Run:
             content |= {SPEEDS: self.speeds} if self.speeds else {}
             write_atomically(timing, json.dumps(content, indent=1).encode() + b"\n")
         return Outcome(record, folder, reports, asked, from_ledger, self.seconds, use)
-
-
-def _asked_anew(identities: dict[str, JsonValue], ledger: Ledger) -> list[str]:
-    """A line on each part whose older replies do not count, since nobody had asked then which model answered."""
-    known, notes = ledger.identities(), []
-    for label, identity in identities.items():
-        if not isinstance(identity, dict) or "served" not in identity or identity in known:
-            continue
-        if {key: value for key, value in identity.items() if key != "served"} in known:
-            notes.append(
-                f"{label}: the ledger's replies of this address are older than the question which model it serves, and "
-                "are asked for anew (--dry-run prices it)"
-            )
-    return notes
-
-
-def _check_identities(opened: Opened) -> None:
-    """Raises BackendError where a server that was asked serves another model than at the start of the run."""
-    for label, caller in opened.callers.items():
-        before = opened.identities[label]
-        if not caller.counts.asked or not isinstance(before, dict) or not before.keys() & {SERVER, NAMED, "digest"}:
-            continue
-        backend = type(caller.backend)(caller.backend.options, caller.backend.where)  # a new one: nothing is remembered
-        try:
-            after = identity_of(backend, opened.prepared.names[label])
-        finally:
-            backend.close()
-        if after != before and isinstance(after, dict):
-            changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-            told = "; ".join(f"{key} was {before.get(key)}, and is {after.get(key)}" for key in changed)
-            raise BackendError(
-                f"{label}: its server serves another model than when the run began ({told}). No verdict of this run is "
-                "known to be by either: `judgekit run --fresh` asks all of them again"
-            )
 
 
 def run_id(config: RunConfig, inputs: dict[str, str], identities: dict[str, JsonValue], prompts: dict[str, str]) -> str:

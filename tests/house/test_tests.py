@@ -29,6 +29,7 @@ TESTED_IN = {
     "data/downloads": "instructions/test_fetch",
     "judging/controls": "judging/test_own_reading",
     "kernel/api": "pytest/test_plugin",
+    "pipeline/identities": "openai/test_served",
     "pipeline/checks": "pipeline/test_run",
     "pipeline/judges": "judging/test_planning",
     "pipeline/prepare": "pipeline/test_run",
