@@ -10,12 +10,11 @@ import codecs
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,6 @@ from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
 TOKENS = "tokens.bin"
 MANIFEST = "corpus.json"
 
-Progress = Callable[[int, int, str], None]
 _Ids: TypeAlias = npt.NDArray[np.uint16 | np.uint32]
 _Places: TypeAlias = npt.NDArray[np.int64]
 
@@ -64,30 +62,18 @@ class Corpus:
     vocabulary: int
 
     @classmethod
-    def build(
-        cls, paths: Iterable[Path], tokenizer: Tokenizer, folder: Path, progress: Progress | None = None
-    ) -> Corpus:
+    def build(cls, paths: Sequence[Path], tokenizer: Tokenizer, folder: Path) -> Corpus:
         """Encode text files into `folder`, where lines of `<|endoftext|>` set documents apart.
 
-        Memory is bounded by the longest stretch of text without white space, not by the size of the files. `progress`
-        hears of (bytes of text encoded, bytes of the files, how many documents). A build that fails leaves the corpus
-        that was there, or if it fails at the very end one that `open` refuses. Raises DataError for a file that is
-        missing, empty or not UTF-8, and StorageError.
+        Memory is bounded by the longest stretch of text without white space, not by the size of the files. A build
+        that fails leaves the corpus that was there, or if it fails at the very end one that `open` refuses. Raises
+        DataError for a file that is missing, empty or not UTF-8, and StorageError.
         """
-        files = list(paths)
-        if not files:
+        if not paths:
             raise judgekit.DataError("there is no text file to read")
         target = folder / TOKENS
-        temporary = folder / f".{TOKENS}.tmp"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            manifest = _encode(files, tokenizer, temporary, progress)
-            checkpoint.publish(temporary, target)
-        except OSError as error:
-            raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=target) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
+        with checkpoint.writing(target) as temporary:
+            manifest = _encode(paths, tokenizer, temporary)
         judgekit.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return cls._map(target, manifest)
 
@@ -216,15 +202,8 @@ def packed_batches(rows: Rows, size: int, generator: torch.Generator | None) -> 
     return PackedBatches(rows, size, order, range(-(-count // size)))
 
 
-class Chunk(NamedTuple):
-    """A piece of a document's text, and whether the document ends with it."""
-
-    text: str
-    ends: bool
-
-
-def read_chunks(paths: Iterable[Path]) -> Iterator[Chunk]:
-    """The documents of text files, as chunks of bounded size.
+def read_chunks(paths: Iterable[Path]) -> Iterator[tuple[str, bool]]:
+    """The documents of text files, as chunks of bounded size: a text, and whether the document ends with it.
 
     Lines of `<|endoftext|>` set documents apart; empty lines around a document are not part of it. A document is cut
     only where that leaves its tokens as they are, so the bound gives way to a longer stretch without white space.
@@ -237,14 +216,14 @@ def read_chunks(paths: Iterable[Path]) -> Iterator[Chunk]:
             for text in ended:
                 text = text.rstrip("\n") if begun else text.strip("\n")
                 if text or begun:
-                    yield Chunk(text, True)
+                    yield text, True
                     empty = False
                 begun = False
             # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
             if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
                 text, rest = rest[: cut.start()], rest[cut.start() :]
                 if text := text if begun else text.lstrip("\n"):
-                    yield Chunk(text, False)
+                    yield text, False
                     begun = True
         if empty:
             raise judgekit.DataError("is empty", path=path)
@@ -272,10 +251,9 @@ def _blocks(path: Path) -> Iterator[str]:
         raise judgekit.DataError(f"cannot be read: {error.strerror}", path=path) from None
 
 
-def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: Progress | None) -> _Manifest:
+def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path) -> _Manifest:
     """Write the tokens of all documents, chunk by chunk."""
-    total = sum(path.stat().st_size for path in files if path.is_file())
-    done, length, lengths = 0, 0, []
+    length, lengths = 0, []
     digest = hashlib.sha256()
     with into.open("wb") as file:
         for text, ends in read_chunks(files):
@@ -287,9 +265,6 @@ def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: P
             if ends:
                 lengths.append(length)
                 length = 0
-            done += len(text.encode())
-            if progress is not None:
-                progress(done, total, judgekit.counted(len(lengths), "document"))
     return _Manifest(vocabulary=tokenizer.size, sha256=digest.hexdigest(), lengths=lengths)
 
 

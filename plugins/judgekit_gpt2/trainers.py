@@ -13,7 +13,7 @@ from pydantic import JsonValue
 import judgekit
 import judgekit.data
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.epochs import Lazy, Opening, drawing, order_of, spread, writer
+from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
 from judgekit_gpt2.options import (
     DPOOptions,
     FinetuneOptions,
@@ -138,14 +138,14 @@ class Pretrain(_Trainer):
         seen = kept if len(kept) else learnt
         # Of a short document the first half, so that there is something to go on with.
         cuts = [min(_OPENING, -(-int(length) // 2)) for length in seen.lengths[: options.samples]]
-        openings = [seen.document(number, cut) for number, cut in enumerate(cuts)]
+        openings = [(seen.document(number, cut), None) for number, cut in enumerate(cuts)]
         return Task(
             model=model,
             tokenizer=tokenizer,
             objective=NextToken(model),
             epoch=epoch,
             validation=spread(validation, options.evaluate_batches),
-            respond=writer(tokenizer, [Opening(ids) for ids in openings]),
+            respond=writer(tokenizer, openings),
         )
 
     def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
@@ -230,7 +230,7 @@ class _Tuner(_Trainer):
     def _task(self, into: Path, members: Team) -> Task:
         from judgekit_gpt2.training import Task
 
-        options = self.options
+        options, make = self.options, self._collate()
         model, tokenizer = self._start()
         learnt = self._examples(options.split, model, tokenizer)
         held = self._examples(options.validation, model, tokenizer) if options.validation else []
@@ -241,7 +241,7 @@ class _Tuner(_Trainer):
             lora.attach(model, options.lora, drawing(options.seed))
 
         def collate(examples: Sequence[Any]) -> Portion:
-            return self._batch(examples, tokenizer.end_of_text, model.config.context)
+            return make(examples, tokenizer.end_of_text, model.config.context)
 
         return Task(
             notes=self.notes,
@@ -258,7 +258,8 @@ class _Tuner(_Trainer):
         """What is learnt of a split, as the model is before this training."""
         raise NotImplementedError
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
+    def _collate(self) -> Callable[[Sequence[Any], int, int], Portion]:
+        """The function that makes a batch of examples, an end of text and a limit of tokens."""
         raise NotImplementedError
 
     def _objective(self, model: GPT2) -> dict[str, Any]:
@@ -314,7 +315,7 @@ class _Tuner(_Trainer):
         asked = [judgekit.data.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
         end = judgekit.data.style_named(options.style, prompts).end
-        return writer(tokenizer, list(map(Opening, map(tokenizer.encode, asked), references)), end)
+        return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
 
 
 class Finetune(_Tuner):
@@ -348,10 +349,10 @@ class Finetune(_Tuner):
             mapping=options.mapping,
         )
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
-        from judgekit_gpt2 import data
+    def _collate(self) -> Callable[[Sequence[Any], int, int], Portion]:
+        from judgekit_gpt2.data import collate
 
-        return data.collate(examples, end_of_text, limit=context)
+        return collate
 
     def _objective(self, model: GPT2) -> dict[str, Any]:
         from judgekit_gpt2.training import NextToken
@@ -387,10 +388,10 @@ class DPO(_Tuner):
         )
         return preferences.with_reference(pairs, model, tokenizer.end_of_text, limit=context, size=options.batch)
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
-        from judgekit_gpt2 import preferences
+    def _collate(self) -> Callable[[Sequence[Any], int, int], Portion]:
+        from judgekit_gpt2.preferences import collate
 
-        return preferences.collate(examples, end_of_text, limit=context)
+        return collate
 
     def _objective(self, model: GPT2) -> dict[str, Any]:
         from judgekit_gpt2 import preferences
@@ -398,7 +399,7 @@ class DPO(_Tuner):
         objective = preferences.DPOLoss(model, beta=self.options.beta, smoothing=self.options.smoothing)
 
         def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
-            measures = objective.measure(batches)
-            return {"accuracy": measures.accuracy, "margin": measures.margin}
+            _, accuracy, margin = objective.measure(batches)
+            return {"accuracy": accuracy, "margin": margin}
 
         return {"objective": objective, "measure": measure}

@@ -57,19 +57,15 @@ class _Safetensors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        entries = checkpoint.read_header(path)
-        self._entries = {name: entries[own] for name, own in checkpoint.hub_names(path, entries).items()}
+        self._entries = checkpoint.hub_names(path, checkpoint.read_header(path))
         self.shapes: Mapping[str, Shape] = {name: entry.shape for name, entry in self._entries.items()}
 
     def take(self, name: str) -> Tensor:
         entry = self._entries[name]
         tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype])
-        try:
-            with self.path.open("rb") as file:
-                file.seek(entry.begin)
-                read = file.readinto(_bytes(tensor))
-        except OSError as error:
-            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=self.path) from None
+        with checkpoint.os_errors(self.path, "read", judgekit.CheckpointError), self.path.open("rb") as file:
+            file.seek(entry.begin)
+            read = file.readinto(_bytes(tensor))
         if read != entry.end - entry.begin:
             raise judgekit.CheckpointError(f"truncated within {name}", path=self.path)
         return tensor
@@ -80,8 +76,7 @@ class _Pickle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        tensors = _read_pickle(path)
-        self._tensors = {name: tensors[own] for name, own in checkpoint.hub_names(path, tensors).items()}
+        self._tensors = checkpoint.hub_names(path, _read_pickle(path))
         self.shapes: Mapping[str, Shape] = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def take(self, name: str) -> Tensor:
@@ -117,8 +112,6 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
     Raises CheckpointError naming the tensor that is missing, superfluous, of another shape or type, or not finite.
     """
     checkpoint.check_tensors(config, {file.path: file.shapes for file in files}, authority)
-    with torch.device("meta"):
-        model = GPT2(config)
     tensors: dict[str, Tensor] = {}
     output: tuple[Tensor, Path] | None = None
     for file in files:
@@ -128,7 +121,7 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
                 output = tensor, file.path
             else:
                 tensors[_our_name(name)] = _turn(name, tensor).contiguous()
-    model.load_state_dict(tensors, assign=True)
+    model = GPT2.holding(config, tensors)
     if output is not None and not torch.equal(output[0], model.tokens.weight.detach()):
         raise judgekit.CheckpointError(
             f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied", path=output[1]
@@ -225,17 +218,10 @@ def _write(path: Path, weights: _Stored, names: Sequence[str]) -> None:
         }
     content = json.dumps(header, separators=(",", ":")).encode()
     content += b" " * (-len(content) % 8)  # so that the tensors are aligned
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(content).to_bytes(8, "little") + content)
-            for name in names:
-                file.write(_bytes(weights.tensor(name)))
-        checkpoint.publish(temporary, path)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with checkpoint.writing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        for name in names:
+            file.write(_bytes(weights.tensor(name)))
 
 
 def _stored_name(name: str) -> str:
@@ -244,18 +230,13 @@ def _stored_name(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    try:
+    with checkpoint.os_errors(path, "removed"):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be removed: {error.strerror}", path=path) from None
 
 
 def with_dropout(model: GPT2, dropout: float) -> GPT2:
     """The same weights in a model with another dropout."""
-    with torch.device("meta"):
-        other = GPT2(replace(model.config, dropout=dropout))
-    other.load_state_dict(model.state_dict(), assign=True)
-    return other
+    return GPT2.holding(replace(model.config, dropout=dropout), model.state_dict())
 
 
 def _our_name(name: str) -> str:
@@ -278,11 +259,8 @@ def _bytes(tensor: Tensor) -> memoryview:
 def checked(tensor: Tensor, name: str, path: Path) -> Tensor:
     """In float32, if it is an ordinary tensor of finite numbers."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise judgekit.CheckpointError(
-            f"{name} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}; "
-            "weights should be plain floating-point numbers",
-            path=path,
-        )
+        what = f"{name} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise judgekit.CheckpointError(f"{what}; weights should be plain floating-point numbers", path=path)
     if not _is_finite(tensor):
         raise judgekit.CheckpointError(f"{name} has a value that is not finite", path=path)
     return tensor.detach().float()
