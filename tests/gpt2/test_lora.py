@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 import judgekit
-from judgekit_gpt2 import lora, weights
+from judgekit_gpt2 import lora
 from judgekit_gpt2.lora import Adapted
 from judgekit_gpt2.options import Adapters
 
@@ -127,28 +127,6 @@ def test_the_merged_model_is_an_ordinary_one_with_the_same_logits(model):
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
     assert _adapters(adapted), "the adapted model goes on training"
     assert not any(p.requires_grad for n, p in adapted.named_parameters() if not n.endswith((".a", ".b")))
-
-
-def test_an_adapter_adds_its_scaled_product():
-    base = nn.Linear(2, 2)
-    with torch.no_grad():
-        base.weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-        base.bias.copy_(torch.tensor([10.0, 20.0]))
-    adapted = Adapted(base, Adapters(rank=1, alpha=3.0), _seed())
-    with torch.no_grad():
-        adapted.a.copy_(torch.tensor([[1.0, -1.0]]))
-        adapted.b.copy_(torch.tensor([[2.0], [0.5]]))
-    # W + 3 · [2, 0.5]ᵀ [1, −1] is [[7, −4], [4.5, 2.5]].
-    assert adapted(torch.tensor([[1.0, 1.0]])).tolist() == [[10.0 + 7.0 - 4.0, 20.0 + 4.5 + 2.5]]
-
-
-def test_a_merged_checkpoint_is_saved_and_loaded_like_any_other(model, tokenizer, tmp_path):
-    plain = lora.merged(_adapted(model))
-    weights.save(tmp_path, plain, tokenizer)
-    loaded, _ = weights.load(tmp_path)
-    assert torch.equal(_logits(loaded, _ids()), _logits(plain, _ids()))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"config.json", "model.safetensors", "vocab.json", "merges.txt"}
 
 
 def test_a_model_without_adapters_merges_to_its_like(model):

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,35 +67,9 @@ def test_every_text_survives(tokenizer, text):
     assert all(0 <= token < tokenizer.end_of_text for token in ids)
 
 
-def test_every_byte_survives(tokenizer):
-    for byte in range(256):
-        token = tokenizer.encoding.encode_single_token(bytes([byte]))
-        assert tokenizer.encoding.decode_bytes([token]) == bytes([byte])
-
-
-def _merge_by_hand(tokenizer: Tokenizer, word: bytes) -> list[bytes]:
-    """BPE by its definition: the earliest merge that applies, everywhere, until none applies."""
-    ranks = {left + right: rank for rank, (left, right) in reversed(list(enumerate(tokenizer.merges)))}
-    parts = [bytes([byte]) for byte in word]
-    while True:
-        joined = [(ranks[a + b], at) for at, (a, b) in enumerate(pairwise(parts)) if a + b in ranks]
-        if not joined:
-            return parts
-        at = min(joined)[1]
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-
-
-def test_tiktoken_merges_as_defined(tokenizer):
-    for word in ["the", " capital", " instruction", " appropriately", " completes", " catalog", "żółć", "한국"]:
-        ids = tokenizer.encode(word)
-        assert [tokenizer.encoding.decode_single_token_bytes(token) for token in ids] == _merge_by_hand(
-            tokenizer, word.encode()
-        )
-
-
 def test_transformers_gives_the_same_ids(tokenizer, reference_folder):
     theirs = AutoTokenizer.from_pretrained(reference_folder)
-    text = "The capital  of\n\n France isn't 1234 <mat>?! 한국 appropriately\t"
+    text = "The capital  of\n\n France isn't 1234 <mat>?! 한국 żółć appropriately completes the instruction\t"
     assert theirs(text).input_ids == tokenizer.encode(text)
 
 
