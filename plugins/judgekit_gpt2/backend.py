@@ -177,8 +177,7 @@ class GPT2Backend(judgekit.Backend):
             if self.options.threads is not None:
                 torch.set_num_threads(self.options.threads)
             start = weights.load(self._folder)
-            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
-            form = self.options.device, dtype, self.options.quantise, self.options.compile
+            form = self.options.device, getattr(torch, self.options.dtype), self.options.quantise, self.options.compile
             self._loaded = start._replace(model=inference.prepare(start.model, *form))
         return self._loaded
 

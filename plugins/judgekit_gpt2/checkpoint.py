@@ -18,9 +18,8 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import judgekit
 import judgekit.data
@@ -136,8 +135,7 @@ def check(folder: Path) -> GPT2Config:
     return config
 
 
-@dataclass(frozen=True)
-class TensorEntry:
+class TensorEntry(NamedTuple):
     """One tensor of a safetensors file: its type, its shape, and where its bytes begin and end in the file."""
 
     dtype: str
@@ -186,9 +184,8 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
 
 def _entry(values: Any, start: int) -> TensorEntry:
     begin, end = values["data_offsets"]
-    return TensorEntry(
-        str(values["dtype"]), tuple(int(size) for size in values["shape"]), start + int(begin), start + int(end)
-    )
+    shape = tuple(map(int, values["shape"]))
+    return TensorEntry(str(values["dtype"]), shape, start + int(begin), start + int(end))
 
 
 def hub_names(path: Path, tensors: Mapping[str, T]) -> dict[str, T]:
@@ -225,11 +222,9 @@ def compare(
                 raise judgekit.CheckpointError(f"has {name}, which {holders[name].name} has too", path=path)
             holders[name] = path
     paths = list(files)
-    for name in expected:
-        if name not in holders:
-            raise judgekit.CheckpointError(
-                f"the tensor {name} is missing", path=paths[0] if len(paths) == 1 else paths[0].parent
-            )
+    if missing := [name for name in expected if name not in holders]:
+        place = paths[0] if len(paths) == 1 else paths[0].parent
+        raise judgekit.CheckpointError(f"the tensor {missing[0]} is missing", path=place)
     for name, needed in {**expected, **optional}.items():
         if name in holders and (shape := files[holders[name]][name]) != needed:
             raise judgekit.CheckpointError(

@@ -67,8 +67,13 @@ def writer(tokenizer: Tokenizer, openings: Sequence[tuple[Sequence[int], str | N
 def order_of(seed: int, number: int) -> torch.Generator:
     """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the
     others a hash, so that no two seeds share a pass."""
-    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
-    return drawing(int.from_bytes(digest[:7], "little") if number else seed)
+    return drawing(seed_of(seed, number) if number else seed)
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed from several numbers, by a hash."""
+    digest = hashlib.sha256(" ".join(map(str, numbers)).encode()).digest()
+    return int.from_bytes(digest[:7], "little")
 
 
 def drawing(seed: int) -> torch.Generator:

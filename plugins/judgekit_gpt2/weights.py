@@ -120,7 +120,7 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
             if name == OUTPUT_LAYER and config.tied:
                 output = tensor, file.path
             else:
-                tensors[_our_name(name)] = _turn(name, tensor).contiguous()
+                tensors[_our_name(name)] = turned(name, tensor).contiguous()
     model = GPT2.holding(config, tensors)
     if output is not None and not torch.equal(output[0], model.tokens.weight.detach()):
         raise judgekit.CheckpointError(
@@ -131,7 +131,7 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
 
 def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
     """Give the model weights that have the hub's names and orientation, in float32."""
-    ours = {_our_name(name): _turn(name, tensor).detach().float().contiguous() for name, tensor in tensors.items()}
+    ours = {_our_name(name): turned(name, tensor).detach().float().contiguous() for name, tensor in tensors.items()}
     for name, parameter in model.named_parameters():
         assert ours[name].shape == parameter.shape, f"{name}: {ours[name].shape} for {parameter.shape}"
     model.load_state_dict(ours, assign=True)
@@ -183,7 +183,7 @@ class _Stored:
         self.shapes = tensor_shapes(model.config)
 
     def tensor(self, name: str) -> Tensor:
-        tensor = _turn(name, self._ours[_our_name(name)].detach())
+        tensor = turned(name, self._ours[_our_name(name)].detach())
         assert tensor.shape == self.shapes[name], f"{name}: {tensor.shape} for {self.shapes[name]}"
         stored = tensor.to("cpu", self.dtype).contiguous()
         if self.dtype != tensor.dtype and not _is_finite(stored):
@@ -246,7 +246,7 @@ def _our_name(name: str) -> str:
     return f"{block}{_NAMES[match[2]]}.{match[3]}"
 
 
-def _turn(name: str, tensor: Tensor) -> Tensor:
+def turned(name: str, tensor: Tensor) -> Tensor:
     """Transpose the matrices of the blocks; everything else stays."""
     return tensor.t() if name.startswith("h.") and tensor.ndim == 2 else tensor
 
