@@ -168,7 +168,8 @@ def generate(
     reply = GPT2Backend(options).generate([request])[0]
     if reply.status != "complete" and not reply.text:
         raise judgekit.UsageError(reply.detail)
-    click.echo(_printable(reply.text) if sys.stdout.isatty() else reply.text)
+    plain = (letter for letter in reply.text if letter.isprintable() or letter in "\n\t")  # what steers no terminal
+    click.echo("".join(plain) if sys.stdout.isatty() else reply.text)
     if reply.detail:
         click.echo(reply.detail, err=True)
 
@@ -290,11 +291,6 @@ def _stoppable() -> Iterator[threading.Event]:
         yield stopped
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _printable(text: str) -> str:
-    """Without what could steer a terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def _value(text: str) -> Any:

@@ -93,10 +93,8 @@ def read_pairs(
             spans = judgekit.data.render_training(style, response, prompts)
             example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
             if len(example) > context and not truncate:
-                raise item.error(
-                    f"with {field!r} {len(example)} tokens are more than the context of {context}; "
-                    "'truncate: true' cuts them"
-                )
+                longer = f"with {field!r} {len(example)} tokens are more than the context of {context}"
+                raise item.error(f"{longer}; 'truncate: true' cuts them")
             responses.append(example)
         chosen, rejected = responses
         if chosen.ids[: context + 1] != rejected.ids[: context + 1]:  # what is learnt when the end is cut off

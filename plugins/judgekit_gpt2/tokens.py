@@ -109,11 +109,11 @@ class Tokenizer:
         """
         path = _first(folder / name for name in (checkpoint.MERGES, checkpoint.TOKENIZER))
         if path is None:
-            if size != GPT2_VOCABULARY:
-                raise judgekit.CheckpointError(
-                    f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
-                )
-            return cls.gpt2()
+            if size == GPT2_VOCABULARY:
+                return cls.gpt2()
+            raise judgekit.CheckpointError(
+                f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
+            )
         ids: Mapping[str, Any] = {}
         try:
             if path.name == checkpoint.TOKENIZER:
@@ -124,18 +124,15 @@ class Tokenizer:
         except (OSError, ValueError) as error:
             raise judgekit.CheckpointError(f"not a list of merges: {error}", path=path) from None
         if tokenizer.size != size:
-            raise judgekit.CheckpointError(
-                f"makes a vocabulary of {tokenizer.size}, where {checkpoint.CONFIG} says {size}", path=path
-            )
+            differs = f"makes a vocabulary of {tokenizer.size}, where {checkpoint.CONFIG} says {size}"
+            raise judgekit.CheckpointError(differs, path=path)
         if path.name == checkpoint.MERGES and (folder / checkpoint.VOCABULARY).is_file():
             path = folder / checkpoint.VOCABULARY
             ids = checkpoint.read_json(path)
         for token, number in tokenizer.ids().items() if ids else ():
             if ids.get(token, number if token == END_OF_TEXT else None) != number:
-                raise judgekit.CheckpointError(
-                    f"gives {token} the number {ids.get(token)}, where GPT-2's order of tokens makes it {number}",
-                    path=path,
-                )
+                differs = f"gives {token} the number {ids.get(token)}, where GPT-2's order of tokens makes it {number}"
+                raise judgekit.CheckpointError(differs, path=path)
         return tokenizer
 
     def ids(self) -> dict[str, int]:

@@ -47,7 +47,8 @@ def fit(task: Task, recipe: Recipe, state: judgekit.data.TrainingState, team: Te
     """
     with torch.random.fork_rng(devices=[]):
         run = Fitting(task, recipe, state, team, progress)
-        run.begin()
+        if run.counters.step == 0 and task.validation:
+            run.validate()
         for batches in run.steps():
             loss = run.step(batches)
             run.log(loss, batches)
@@ -102,11 +103,6 @@ class Fitting:
             self._save()
         self._report(loss)
 
-    def begin(self) -> None:
-        """The loss on held-out batches before the first step."""
-        if self.counters.step == 0 and self.task.validation:
-            self._validate()
-
     def steps(self) -> Iterator[list[Portion]]:
         """The batches of each step from where we are, one pass over the data after another."""
         size = self.recipe.accumulate
@@ -142,10 +138,8 @@ class Fitting:
 
     def _forward(self, batch: Portion) -> Tensor:
         """The summed loss of this process's part of a batch."""
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=low):
-            loss: Tensor = self.trainee(batch.part(self.team.rank, self.team.size))
-        return loss
+        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            return self.trainee(batch.part(self.team.rank, self.team.size))  # type: ignore[no-any-return]
 
     def _where(self, batches: Sequence[Portion]) -> str:
         """A step's place for a message: its number, the epoch's, the batches' in it, and what some of the rows are."""
@@ -173,10 +167,8 @@ class Fitting:
             return value
         kept = self.state.folder / "best"
         good = f"; the best checkpoint before is kept in {kept}" if kept.is_dir() else ""
-        raise judgekit.UsageError(
-            f"the {what} became {value} at {where}; if the data is sound, "
-            f"a lower learning rate or a longer warm-up mends it{good}"
-        )
+        advice = f"if the data is sound, a lower learning rate or a longer warm-up mends it{good}"
+        raise judgekit.UsageError(f"the {what} became {value} at {where}; {advice}")
 
     # --- after it ---
 
@@ -198,7 +190,7 @@ class Fitting:
             self._save()
             raise interrupted or judgekit.Interrupted("stopped with the other processes")
 
-    def _validate(self) -> float:
+    def validate(self) -> float:
         """The mean loss over all held-out batches, which becomes a point of the curve."""
         loss = self._mean_loss(self.task.validation, f"step {self.counters.step}, validation")
         self._point("validation", loss, **self.task.measure(self.task.validation))
@@ -220,7 +212,7 @@ class Fitting:
             measures["tokens"] = float(counters.weight)
         self._point("train", loss, **measures)
         if self.task.validation:
-            loss = self._validate()
+            loss = self.validate()
         else:  # the mean says nothing of the last update, which may have broken the weights
             loss = max(loss, self._mean_loss(batches, f"{self._where(batches)}, after the update"))
         if counters.best is None or loss < counters.best:

@@ -10,7 +10,7 @@ import math
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -123,9 +123,8 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
                 tensors[_our_name(name)] = turned(name, tensor).contiguous()
     model = GPT2.holding(config, tensors)
     if output is not None and not torch.equal(output[0], model.tokens.weight.detach()):
-        raise judgekit.CheckpointError(
-            f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied", path=output[1]
-        )
+        differs = f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied"
+        raise judgekit.CheckpointError(differs, path=output[1])
     return model.eval()
 
 
@@ -157,20 +156,17 @@ def save(
     weights = _Stored(model, dtype)
     shards = weights.shards(max_shard_bytes)
     _remove(folder / checkpoint.INDEX)  # with the old one, new shards and old ones could be mixed
-    if len(shards) == 1:
-        written = {checkpoint.SAFETENSORS}
-        _write(folder / checkpoint.SAFETENSORS, weights, shards[0])
-    else:
-        places: dict[str, str] = {}
-        for number, names in enumerate(shards, start=1):
-            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            _write(folder / file, weights, names)
-            places |= {_stored_name(name): file for name in names}
-        index = {"metadata": {"total_size": weights.bytes(places)}, "weight_map": dict(sorted(places.items()))}
+    count = len(shards)
+    numbered = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
+    files = dict(zip(numbered if count > 1 else [checkpoint.SAFETENSORS], shards, strict=True))
+    for file, names in files.items():
+        _write(folder / file, weights, names)
+    if count > 1:
+        places = {_stored_name(name): file for file, names in files.items() for name in names}
+        index = {"metadata": {"total_size": weights.bytes(weights.shapes)}, "weight_map": dict(sorted(places.items()))}
         judgekit.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
-        written = set(places.values())
     for old in folder.glob("model*.safetensors"):
-        if old.name not in written and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):
+        if old.name not in files and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):
             _remove(old)
 
 
@@ -190,9 +186,8 @@ class _Stored:
             raise judgekit.UsageError(f"{name} has a value that {str(self.dtype).removeprefix('torch.')} cannot hold")
         return stored
 
-    def bytes(self, names: Sequence[str] | Mapping[str, str]) -> int:
-        sizes = (math.prod(self.shapes[name.removeprefix("transformer.")]) for name in names)
-        return sum(sizes) * self.dtype.itemsize
+    def bytes(self, names: Iterable[str]) -> int:
+        return sum(math.prod(self.shapes[name]) for name in names) * self.dtype.itemsize
 
     def shards(self, most: int | None) -> list[list[str]]:
         """The names, in order, in groups of at most that many bytes; a tensor that is larger has one for itself."""
@@ -280,9 +275,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"):
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise judgekit.CheckpointError(
-            "refused: a pickle that is more than tensors, so that it may run code, or is damaged", path=path
-        ) from None
+        refused = "refused: a pickle that is more than tensors, so that it may run code, or is damaged"
+        raise judgekit.CheckpointError(refused, path=path) from None
     except Exception as error:  # what an unpickler trips over in damaged bytes is anything
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise judgekit.CheckpointError(f"truncated or damaged: {reason}", path=path) from None

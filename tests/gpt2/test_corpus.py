@@ -177,7 +177,6 @@ def test_a_corpus_holds_each_document_with_its_end_of_text(built, tokenizer, tmp
     assert built.tokens == sum(map(len, expected))
     opened = Corpus.open(tmp_path / "corpus")
     assert _documents(opened) == expected
-    assert opened.vocabulary == 300
     assert isinstance(opened.data, np.memmap)
 
 
@@ -283,14 +282,7 @@ def test_rows_are_those_of_a_computation_in_memory(built, tokenizer, length, str
 def test_rows_there_are_not(built):
     assert len(built.rows(built.tokens)) == 0
     assert len(built.rows(built.tokens - 1)) == 1
-    rows = built.rows(5)
-    assert rows.batch([]).shape == (0, 6)
-    for index in (-1, len(rows)):
-        with pytest.raises(IndexError):
-            rows.batch([0, index])
-    for length, stride in [(0, None), (5, 0), (5, -1)]:
-        with pytest.raises(judgekit.UsageError, match="both should be at least 1"):
-            built.rows(length, stride)
+    assert built.rows(5).batch([]).shape == (0, 6)
 
 
 def test_a_split_holds_documents_out(tmp_path, tokenizer):
@@ -324,15 +316,6 @@ def test_batches_hold_every_row_once_in_random_order(built):
     in_order = corpus.packed_batches(rows, 4, None)
     assert torch.cat([batch.inputs for batch in in_order]).equal(rows.batch(range(len(rows)))[:, :-1])
     assert all(batch.weight == batch.targets.numel() and batch.names == () for batch in batches)
-
-
-def test_the_same_seeds_give_the_same_batches(built, tmp_path):
-    def epoch(whole, seed):
-        generator = _seeded(seed)
-        return [batch.inputs.tolist() for batch in corpus.packed_batches(whole.rows(3, 2, generator), 4, generator)]
-
-    assert epoch(built, 1) == epoch(Corpus.open(tmp_path / "corpus"), 1)
-    assert epoch(built, 1) != epoch(built, 2)
 
 
 def test_a_slice_of_batches_makes_none_of_them(built, monkeypatch):

