@@ -17,19 +17,13 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     The most frequent pair of neighbours becomes a token, again and again; of equally frequent pairs the first in
     byte order, so that the same text gives the same vocabulary. Raises DataError when the text has too few pairs.
     """
-    merges = size - 257
-    if merges < 0:
-        raise judgekit.ConfigError(
-            f"a vocabulary has at least the 256 bytes and the end of text, so {size} is too small"
-        )
     learner = _Learner(_count_pieces(texts))
     learned: list[Merge] = []
-    for _ in range(merges):
+    for _ in range(size - 257):
         pair = learner.most_frequent()
         if pair is None:
-            raise judgekit.DataError(
-                f"the text is too small for a vocabulary of {size}: it has {len(learned) + 257} tokens"
-            )
+            few = len(learned) + 257
+            raise judgekit.DataError(f"the text is too small for a vocabulary of {size}: it has {few} tokens")
         learner.merge(pair)
         learned.append(pair)
     return Tokenizer(learned)

@@ -16,10 +16,10 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import judgekit
 import judgekit.data
@@ -35,6 +35,7 @@ MERGES = "merges.txt"
 TOKENIZER = "tokenizer.json"
 
 Shape = tuple[int, ...]
+T = TypeVar("T")
 
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER = 100_000_000  # the format's own limit
@@ -127,14 +128,14 @@ def check(folder: Path) -> GPT2Config:
     config = read_config(folder)
     files = weight_files(folder)
     if not any(map(is_pickle, files)):
-        check_tensors(config, {file: header_shapes(file) for file in files})
+        headers = {file: hub_names(file, read_header(file)) for file in files}
+        check_tensors(config, {file: {name: entry.shape for name, entry in headers[file].items()} for file in files})
     if any((folder / name).is_file() for name in (MERGES, TOKENIZER)):
         Tokenizer.of_checkpoint(folder, config.vocabulary)
     return config
 
 
-@dataclass(frozen=True)
-class TensorEntry:
+class TensorEntry(NamedTuple):
     """One tensor of a safetensors file: its type, its shape, and where its bytes begin and end in the file."""
 
     dtype: str
@@ -183,30 +184,23 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
 
 def _entry(values: Any, start: int) -> TensorEntry:
     begin, end = values["data_offsets"]
-    return TensorEntry(
-        str(values["dtype"]), tuple(int(size) for size in values["shape"]), start + int(begin), start + int(end)
-    )
+    shape = tuple(map(int, values["shape"]))
+    return TensorEntry(str(values["dtype"]), shape, start + int(begin), start + int(end))
 
 
-def header_shapes(path: Path) -> dict[str, Shape]:
-    """The hub's name and the shape of every weight of a safetensors file."""
-    entries = read_header(path)
-    return {name: entries[own].shape for name, own in hub_names(path, entries).items()}
-
-
-def hub_names(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """The hub's name of each weight, without the prefix that some files have → its name in the file at `path`.
+def hub_names(path: Path, tensors: Mapping[str, T]) -> dict[str, T]:
+    """What a file has of each weight, by the hub's name for it, without the prefix that some files have.
 
     Causal masks are left out: they are no weights.
     """
-    own: dict[str, str] = {}
-    for name in names:
-        short = name.removeprefix("transformer.")
-        if short in own:
-            raise judgekit.CheckpointError(f"has {short} twice", path=path)
-        if not _MASK.fullmatch(short):
-            own[short] = name
-    return own
+    named: dict[str, T] = {}
+    for own, tensor in tensors.items():
+        name = own.removeprefix("transformer.")
+        if name in named:
+            raise judgekit.CheckpointError(f"has {name} twice", path=path)
+        if not _MASK.fullmatch(name):
+            named[name] = tensor
+    return named
 
 
 def check_tensors(config: GPT2Config, files: Mapping[Path, Mapping[str, Shape]], authority: str = CONFIG) -> None:
@@ -228,11 +222,9 @@ def compare(
                 raise judgekit.CheckpointError(f"has {name}, which {holders[name].name} has too", path=path)
             holders[name] = path
     paths = list(files)
-    for name in expected:
-        if name not in holders:
-            raise judgekit.CheckpointError(
-                f"the tensor {name} is missing", path=paths[0] if len(paths) == 1 else paths[0].parent
-            )
+    if missing := [name for name in expected if name not in holders]:
+        place = paths[0] if len(paths) == 1 else paths[0].parent
+        raise judgekit.CheckpointError(f"the tensor {missing[0]} is missing", path=place)
     for name, needed in {**expected, **optional}.items():
         if name in holders and (shape := files[holders[name]][name]) != needed:
             raise judgekit.CheckpointError(
@@ -253,25 +245,38 @@ def identity(folder: Path) -> str:
     """sha256 over the names and contents of those files."""
     total = hashlib.sha256()
     for path in files(folder):
-        total.update(f"{path.name} {sha256(path).hexdigest()}\n".encode())
+        with os_errors(path, "read", judgekit.CheckpointError), path.open("rb") as file:
+            total.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()
 
 
-def sha256(path: Path) -> hashlib._Hash:
-    """The sha256 of a file's content, still open to more."""
+@contextmanager
+def os_errors(path: Path, undone: str, kind: type[judgekit.JudgekitError] = judgekit.StorageError) -> Iterator[None]:
+    """Turn an OSError into the error of that kind which says that the path cannot be read, written, …"""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256")
+        yield
     except OSError as error:
-        raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=path) from None
+        raise kind(f"cannot be {undone}: {error.strerror or error}", path=path) from None
 
 
 def make_folder(folder: Path) -> None:
     """Raises StorageError."""
-    try:
+    with os_errors(folder, "made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be made: {error.strerror}", path=folder) from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """The name of a file to write beside a path, whose folder is made; it gets the path's name once its bytes are on
+    the disk, or is deleted. Raises StorageError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with os_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            publish(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, path: Path) -> None:

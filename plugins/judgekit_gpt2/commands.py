@@ -39,15 +39,14 @@ def _options(trainer: str) -> Callable[[Any], Any]:
     def show(context: click.Context, option: click.Parameter, wanted: bool) -> None:
         if not wanted:
             return
+        from judgekit import Options
         from judgekit_gpt2 import trainers
 
         factory = getattr(trainers, trainer).Options
-        explained = [
-            inspect.getdoc(kind) or "" for kind in reversed(factory.__mro__) if "judgekit_gpt2" in kind.__module__
-        ]
-        click.echo("\n\n".join(explained) + "\n")
+        kinds = [kind for kind in reversed(factory.__mro__) if "judgekit_gpt2" in kind.__module__]
+        click.echo("\n\n".join(inspect.getdoc(kind) or "" for kind in kinds) + "\n")
         for name, field in factory.model_fields.items():
-            default = "required" if field.is_required() else json.dumps(field.default, default=_plain)
+            default = "required" if field.is_required() else json.dumps(field.default, default=Options.model_dump)
             click.echo(f"  {field.alias or name:18} {default}")
         context.exit()
 
@@ -59,10 +58,6 @@ def _options(trainer: str) -> Callable[[Any], Any]:
         callback=show,
         help="List every option of the trainer.",
     )
-
-
-def _plain(value: Any) -> Any:
-    return value.model_dump()
 
 
 def _size(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
@@ -173,7 +168,8 @@ def generate(
     reply = GPT2Backend(options).generate([request])[0]
     if reply.status != "complete" and not reply.text:
         raise judgekit.UsageError(reply.detail)
-    click.echo(_printable(reply.text) if sys.stdout.isatty() else reply.text)
+    plain = (letter for letter in reply.text if letter.isprintable() or letter in "\n\t")  # what steers no terminal
+    click.echo("".join(plain) if sys.stdout.isatty() else reply.text)
     if reply.detail:
         click.echo(reply.detail, err=True)
 
@@ -192,10 +188,14 @@ def generate(
     show_default=True,
     help="How the weights are stored.",
 )
-@click.option("--max-shard", metavar="SIZE", callback=_size, help="Split the weights into files of at most 2GB, say.")
-def convert(
-    source: Path, into: Path, heads: int | None, vocabulary: Path | None, dtype: str, max_shard: int | None
-) -> None:
+@click.option(
+    "--max-shard",
+    "max_shard_bytes",
+    metavar="SIZE",
+    callback=_size,
+    help="Split the weights into files of at most 2GB, say.",
+)
+def convert(source: Path, into: Path, dtype: str, **given: Any) -> None:
     """Make a checkpoint of SOURCE: a folder of the hub, a file of its weights, or one of the book's."""
     from judgekit_gpt2 import checkpoint
 
@@ -204,14 +204,7 @@ def convert(
 
     from judgekit_gpt2 import conversion
 
-    config = conversion.convert(
-        source,
-        into,
-        heads=heads,
-        vocabulary=vocabulary,
-        dtype=getattr(torch, dtype),
-        max_shard_bytes=max_shard,
-    )
+    config = conversion.convert(source, into, dtype=getattr(torch, dtype), **given)
     click.echo(
         f"{config.layers} layers, {config.heads} heads, width {config.width}, context {config.context}: "
         f"{config.parameters:,} weights",
@@ -277,7 +270,8 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
 
         trainer.train(into, progress)
     if leads:
-        _clear()
+        if sys.stderr.isatty():
+            click.echo("\r\033[K", nl=False, err=True)
         for note in trainer.notes:
             click.echo(f"note: {note}", err=True)
         click.echo(into)
@@ -299,11 +293,6 @@ def _stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _printable(text: str) -> str:
-    """Without what could steer a terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
-
-
 def _value(text: str) -> Any:
     """JSON where the text is JSON, else the text itself."""
     try:
@@ -318,8 +307,3 @@ def _show(done: int, total: int, note: str) -> None:
         click.echo(f"\r\033[Kstep {done}/{total}  {note}", nl=False, err=True)
     elif done == total or done % max(1, total // 10) == 0:
         click.echo(f"step {done}/{total}  {note}", err=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ class GPT2Config:
     @property
     def parameters(self) -> int:
         """The number of weights; an output layer that shares the token embeddings counts once."""
-        return sum(rows * columns for rows, columns in map(_as_matrix, tensor_shapes(self).values()))
+        return sum(map(math.prod, tensor_shapes(self).values()))
 
 
 PRESETS: dict[str, GPT2Config] = {
@@ -130,7 +131,3 @@ def from_hub(values: dict[str, Any]) -> GPT2Config:
     if not isinstance(dropout, int | float):
         raise ValueError(f"resid_pdrop should be a number, not {dropout!r}")
     return GPT2Config(**sizes, dropout=float(dropout), tied=values.get("tie_word_embeddings", True))
-
-
-def _as_matrix(shape: tuple[int, ...]) -> tuple[int, int]:
-    return (shape[0], shape[1]) if len(shape) == 2 else (1, shape[0])

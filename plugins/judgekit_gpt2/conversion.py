@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import judgekit
 from judgekit_gpt2 import checkpoint, weights
 from judgekit_gpt2.checkpoint import Shape
 from judgekit_gpt2.config import GPT2_VOCABULARY, OUTPUT_LAYER, PRESETS, GPT2Config, tensor_shapes
+from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
 # What a file by itself is held against, in the words of its errors.
@@ -45,8 +46,9 @@ _BOOK = {
     "mlp.c_proj.weight": ("ff.layers.2.weight",),
     "mlp.c_proj.bias": ("ff.layers.2.bias",),
 }
-_EMBEDDINGS, _OUTPUT = "wte.weight", OUTPUT_LAYER
-_BOOK_EMBEDDINGS, _BOOK_OUTPUT = "tok_emb.weight", "out_head.weight"
+# Embeddings of tokens and of positions, output layer, and what numbers a block: in a file of the book, and of the hub.
+_BOOK_NAMES = ("tok_emb.weight", "pos_emb.weight", "out_head.weight", r"trf_blocks\.(\d+)\.")
+_HUB_NAMES = ("wte.weight", "wpe.weight", OUTPUT_LAYER, r"h\.(\d+)\.")
 
 
 def convert(
@@ -77,24 +79,20 @@ def convert(
         raise judgekit.UsageError(f"{option} is for a file by itself; a folder says it", path=source)
     target = into.resolve()
     checkpoint.make_folder(target.parent)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place:
-            made = Path(place) / "checkpoint"
-            weights.save(made, model, tokenizer, dtype, max_shard_bytes)
-            made.replace(target)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=into) from None
+    with (
+        checkpoint.os_errors(into, "written"),
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as place,
+    ):
+        made = Path(place) / "checkpoint"
+        weights.save(made, model, tokenizer, dtype, max_shard_bytes)
+        made.replace(target)
     return model.config
 
 
 def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> weights.Checkpoint:
     file = weights.open_file(path)
-    book = _BOOK_EMBEDDINGS in file.shapes
+    book = _BOOK_NAMES[0] in file.shapes
     config = _infer(file.shapes, book, heads, path)
-    embeddings, output = (_BOOK_EMBEDDINGS, _BOOK_OUTPUT) if book else (_EMBEDDINGS, _OUTPUT)
-    if file.shapes.get(output) == file.shapes[embeddings]:
-        file = _Held(file, (embeddings, output))
-        config = replace(config, tied=torch.equal(file.held[embeddings], file.held[output]))
     if vocabulary is None and config.vocabulary != GPT2_VOCABULARY:
         raise judgekit.UsageError(
             f"{config.vocabulary} tokens are not GPT-2's; name the folder of their merges.txt as --vocabulary",
@@ -102,6 +100,9 @@ def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> weight
         )
     tokenizer = Tokenizer.gpt2() if vocabulary is None else _vocabulary(vocabulary, config.vocabulary)
     model = weights.build(config, [_Book(file, config) if book else file], _REST)
+    if model.output is not None and torch.equal(model.output.weight, model.tokens.weight):  # as it was, untrained
+        tensors = {name: tensor for name, tensor in model.state_dict().items() if name != "output.weight"}
+        model = GPT2.holding(replace(config, tied=True), tensors).eval()
     return weights.Checkpoint(model, tokenizer)
 
 
@@ -112,42 +113,26 @@ def _vocabulary(folder: Path, size: int) -> Tokenizer:
 
 
 def _infer(shapes: Mapping[str, Shape], book: bool, heads: int | None, path: Path) -> GPT2Config:
-    """The sizes that the embeddings' shapes and the blocks' numbers tell, and the heads that they do not."""
-    tokens, positions, blocks = (
-        (_BOOK_EMBEDDINGS, "pos_emb.weight", r"trf_blocks\.(\d+)\.")
-        if book
-        else ("wte.weight", "wpe.weight", r"h\.(\d+)\.")
-    )
+    """The sizes that the embeddings' shapes and the blocks' numbers tell, and the heads that they do not. An output
+    layer with a row for each token is taken to be one of its own."""
+    tokens, positions, output, blocks = _BOOK_NAMES if book else _HUB_NAMES
     for name in (tokens, positions):
         if name not in shapes:
-            strange = (
-                "; its tensors are named neither as the hub's GPT-2 nor as the book's" if name == "wte.weight" else ""
-            )
-            raise judgekit.CheckpointError(f"the tensor {name} is missing{strange}", path=path)
+            strange = "; its tensors are named neither as the hub's GPT-2 nor as the book's"
+            missing = f"the tensor {name} is missing{strange if name == 'wte.weight' else ''}"
+            raise judgekit.CheckpointError(missing, path=path)
         if len(shapes[name]) != 2:
             raise judgekit.CheckpointError(f"{name} has the shape {list(shapes[name])}, not two sizes", path=path)
     (vocabulary, width), (context, _) = shapes[tokens], shapes[positions]
     known = heads or {preset.width: preset.heads for preset in PRESETS.values()}.get(width)
     if known is None:
-        raise judgekit.UsageError(
-            f"the number of heads cannot be known from a width of {width}; give it as --heads", path=path
-        )
+        unknown = f"the number of heads cannot be known from a width of {width}; give it as --heads"
+        raise judgekit.UsageError(unknown, path=path)
     layers = len({match[1] for match in map(re.compile(blocks).match, shapes) if match})
     try:
-        return GPT2Config(vocabulary, context, width, layers, known)
+        return GPT2Config(vocabulary, context, width, layers, known, tied=shapes.get(output) != shapes[tokens])
     except ValueError as error:
         raise judgekit.UsageError(f"{error}" + ("; give another --heads" if heads else ""), path=path) from None
-
-
-class _Held:
-    """A file of which some tensors were taken already, to be looked at."""
-
-    def __init__(self, file: weights.TensorFile, names: Sequence[str]) -> None:
-        self.path, self.shapes, self._file = file.path, file.shapes, file
-        self.held = {name: weights.checked(file.take(name), name, file.path) for name in names}
-
-    def take(self, name: str) -> Tensor:
-        return self.held.pop(name) if name in self.held else self._file.take(name)
 
 
 class _Book:
@@ -161,9 +146,9 @@ class _Book:
         expected: dict[str, Shape] = {}
         for name, shape in self.shapes.items():
             parts = self._parts(name)
-            turned = shape[::-1] if _is_matrix_of_block(name, shape) else shape  # [out, in]
+            turned = shape[::-1] if name.startswith("h.") else shape  # [out, in]
             expected |= {part: (turned[0] // len(parts), *turned[1:]) for part in parts}
-        output = {_BOOK_OUTPUT: self.shapes["wte.weight"]}
+        output = {_BOOK_NAMES[2]: self.shapes["wte.weight"]}
         checkpoint.compare(expected, {file.path: file.shapes}, _REST, optional=output)
 
     def _parts(self, name: str) -> tuple[str, ...]:
@@ -174,16 +159,5 @@ class _Book:
         return tuple(f"trf_blocks.{match[1]}.{part}" for part in _BOOK[match[2]]) if match else _BOOK[name]
 
     def take(self, name: str) -> Tensor:
-        shape = self.shapes[name]
-        parts = [self._take(part) for part in self._parts(name)]
-        if not parts:
-            return torch.zeros(shape)
-        tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return tensor.t() if _is_matrix_of_block(name, shape) else tensor
-
-    def _take(self, part: str) -> Tensor:
-        return weights.checked(self._file.take(part), part, self.path)
-
-
-def _is_matrix_of_block(name: str, shape: Shape) -> bool:
-    return name.startswith("h.") and len(shape) == 2
+        parts = [weights.checked(self._file.take(part), part, self.path) for part in self._parts(name)]
+        return weights.turned(name, torch.cat(parts)) if parts else torch.zeros(self.shapes[name])

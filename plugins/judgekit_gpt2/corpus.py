@@ -10,12 +10,11 @@ import codecs
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,6 @@ from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
 TOKENS = "tokens.bin"
 MANIFEST = "corpus.json"
 
-Progress = Callable[[int, int, str], None]
 _Ids: TypeAlias = npt.NDArray[np.uint16 | np.uint32]
 _Places: TypeAlias = npt.NDArray[np.int64]
 
@@ -61,33 +59,20 @@ class Corpus:
     data: _Ids  # [N] the whole of `tokens.bin`, memory-mapped
     starts: _Places  # [D] where each document begins in it
     lengths: _Places  # [D] tokens of each document, its end of text included
-    vocabulary: int
 
     @classmethod
-    def build(
-        cls, paths: Iterable[Path], tokenizer: Tokenizer, folder: Path, progress: Progress | None = None
-    ) -> Corpus:
+    def build(cls, paths: Sequence[Path], tokenizer: Tokenizer, folder: Path) -> Corpus:
         """Encode text files into `folder`, where lines of `<|endoftext|>` set documents apart.
 
-        Memory is bounded by the longest stretch of text without white space, not by the size of the files. `progress`
-        hears of (bytes of text encoded, bytes of the files, how many documents). A build that fails leaves the corpus
-        that was there, or if it fails at the very end one that `open` refuses. Raises DataError for a file that is
-        missing, empty or not UTF-8, and StorageError.
+        Memory is bounded by the longest stretch of text without white space, not by the size of the files. A build
+        that fails leaves the corpus that was there, or if it fails at the very end one that `open` refuses. Raises
+        DataError for a file that is missing, empty or not UTF-8, and StorageError.
         """
-        files = list(paths)
-        if not files:
+        if not paths:
             raise judgekit.DataError("there is no text file to read")
         target = folder / TOKENS
-        temporary = folder / f".{TOKENS}.tmp"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            manifest = _encode(files, tokenizer, temporary, progress)
-            checkpoint.publish(temporary, target)
-        except OSError as error:
-            raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=target) from None
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
+        with checkpoint.writing(target) as temporary:
+            manifest = _encode(paths, tokenizer, temporary)
         judgekit.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return cls._map(target, manifest)
 
@@ -120,7 +105,7 @@ class Corpus:
     def _map(cls, path: Path, manifest: _Manifest) -> Corpus:
         lengths = np.array(manifest.lengths, dtype=np.int64)
         data = np.memmap(path, dtype=_type(manifest.vocabulary), mode="r")
-        return cls(data, np.cumsum(lengths) - lengths, lengths, manifest.vocabulary)
+        return cls(data, np.cumsum(lengths) - lengths, lengths)
 
     def __len__(self) -> int:
         """The number of documents."""
@@ -151,8 +136,6 @@ class Corpus:
         A smaller stride makes rows overlap, a larger one skips text.
         """
         stride = length if stride is None else stride
-        if length < 1 or stride < 1:
-            raise judgekit.UsageError(f"rows of {length} tokens every {stride}: both should be at least 1")
         order = slice(None) if generator is None else torch.randperm(len(self), generator=generator).numpy()
         ends = np.cumsum(self.lengths[order])
         return Rows(self.data, ends, self.starts[order] - (ends - self.lengths[order]), length, stride)
@@ -176,10 +159,8 @@ class Rows:
         return max(0, (tokens - self.length - 1) // self.stride + 1)
 
     def batch(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """The rows of these numbers, [n, length + 1]. Raises IndexError."""
+        """The rows of these numbers, [n, length + 1]."""
         rows = torch.as_tensor(indices, dtype=torch.long).numpy()
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)}")
         places = rows[:, None] * self.stride + np.arange(self.length + 1)  # [n, length + 1] in the stream
         documents = np.searchsorted(self.ends, places, side="right")
         return torch.from_numpy(self.data[places + self.shifts[documents]].astype(np.int64))
@@ -216,15 +197,8 @@ def packed_batches(rows: Rows, size: int, generator: torch.Generator | None) -> 
     return PackedBatches(rows, size, order, range(-(-count // size)))
 
 
-class Chunk(NamedTuple):
-    """A piece of a document's text, and whether the document ends with it."""
-
-    text: str
-    ends: bool
-
-
-def read_chunks(paths: Iterable[Path]) -> Iterator[Chunk]:
-    """The documents of text files, as chunks of bounded size.
+def read_chunks(paths: Iterable[Path]) -> Iterator[tuple[str, bool]]:
+    """The documents of text files, as chunks of bounded size: a text, and whether the document ends with it.
 
     Lines of `<|endoftext|>` set documents apart; empty lines around a document are not part of it. A document is cut
     only where that leaves its tokens as they are, so the bound gives way to a longer stretch without white space.
@@ -237,14 +211,14 @@ def read_chunks(paths: Iterable[Path]) -> Iterator[Chunk]:
             for text in ended:
                 text = text.rstrip("\n") if begun else text.strip("\n")
                 if text or begun:
-                    yield Chunk(text, True)
+                    yield text, True
                     empty = False
                 begun = False
             # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
             if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
                 text, rest = rest[: cut.start()], rest[cut.start() :]
                 if text := text if begun else text.lstrip("\n"):
-                    yield Chunk(text, False)
+                    yield text, False
                     begun = True
         if empty:
             raise judgekit.DataError("is empty", path=path)
@@ -272,10 +246,9 @@ def _blocks(path: Path) -> Iterator[str]:
         raise judgekit.DataError(f"cannot be read: {error.strerror}", path=path) from None
 
 
-def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: Progress | None) -> _Manifest:
+def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path) -> _Manifest:
     """Write the tokens of all documents, chunk by chunk."""
-    total = sum(path.stat().st_size for path in files if path.is_file())
-    done, length, lengths = 0, 0, []
+    length, lengths = 0, []
     digest = hashlib.sha256()
     with into.open("wb") as file:
         for text, ends in read_chunks(files):
@@ -287,9 +260,6 @@ def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, progress: P
             if ends:
                 lengths.append(length)
                 length = 0
-            done += len(text.encode())
-            if progress is not None:
-                progress(done, total, judgekit.counted(len(lengths), "document"))
     return _Manifest(vocabulary=tokenizer.size, sha256=digest.hexdigest(), lengths=lengths)
 
 

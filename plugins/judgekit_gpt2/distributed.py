@@ -43,13 +43,13 @@ class Team:
         fully_shard(objective)
         return objective
 
-    def total(self, *values: float) -> list[float]:
-        """The sum of each value over the team, the same in every process."""
+    def total(self, value: float) -> float:
+        """The sum of a value over the team, the same in every process."""
         if self.size == 1:
-            return list(values)
-        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(sums)
-        return [float(value) for value in sums.tolist()]
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.item()
 
 
 def accumulating(trainee: nn.Module) -> AbstractContextManager[object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import judgekit
 import judgekit.data
@@ -41,34 +41,24 @@ def spread(batches: Sequence[Portion], most: int | None) -> Sequence[Portion]:
     return [batches[(2 * place + 1) * len(batches) // (2 * most)] for place in range(most)]
 
 
-class Opening(NamedTuple):
-    """The tokens that a model in training goes on from, and what it should write, if that is known."""
+def writer(tokenizer: Tokenizer, openings: Sequence[tuple[Sequence[int], str | None]], end: str = "") -> Respond:
+    """A function that lets a model in training go on from the tokens of each opening, greedily; up to `end`.
 
-    ids: Sequence[int]
-    reference: str | None = None
-
-
-def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> Respond:
-    """A function that lets a model in training go on from each of the openings, greedily; up to `end`."""
-
-    def ended(ids: Sequence[int]) -> bool:
-        return end in tokenizer.decode(ids)
+    With its tokens, an opening has what the model should write, or None if that is not known.
+    """
 
     def respond(model: GPT2, step: int) -> list[judgekit.data.TrainingSample]:
         from judgekit_gpt2.generation import Prompt, generate
 
-        fitting = [opening for opening in openings if 0 < len(opening.ids) < model.config.context]
-        stopped = ended if end else None
-        asked = [Prompt(opening.ids, _WRITTEN, stopped=stopped) for opening in fitting]
+        fitting = [opening for opening in openings if 0 < len(opening[0]) < model.config.context]
+        stopped = (lambda ids: end in tokenizer.decode(ids)) if end else None
+        asked = [Prompt(ids, _WRITTEN, stopped=stopped) for ids, _ in fitting]
         written = generate(model, asked, tokenizer.end_of_text)
         return [
             judgekit.data.TrainingSample(
-                step=step,
-                prompt=tokenizer.decode(opening.ids),
-                text=tokenizer.decode(new.ids),
-                reference=opening.reference,
+                step=step, prompt=tokenizer.decode(ids), text=tokenizer.decode(new.ids), reference=reference
             )
-            for opening, new in zip(fitting, written, strict=True)
+            for (ids, reference), new in zip(fitting, written, strict=True)
         ]
 
     return respond
@@ -77,8 +67,13 @@ def writer(tokenizer: Tokenizer, openings: Sequence[Opening], end: str = "") -> 
 def order_of(seed: int, number: int) -> torch.Generator:
     """The generator of the order of pass `number`: the seed itself for the first, as the book has it, and for the
     others a hash, so that no two seeds share a pass."""
-    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
-    return drawing(int.from_bytes(digest[:7], "little") if number else seed)
+    return drawing(seed_of(seed, number) if number else seed)
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed from several numbers, by a hash."""
+    digest = hashlib.sha256(" ".join(map(str, numbers)).encode()).digest()
+    return int.from_bytes(digest[:7], "little")
 
 
 def drawing(seed: int) -> torch.Generator:

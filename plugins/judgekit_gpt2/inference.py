@@ -213,8 +213,5 @@ def margin(model: GPT2) -> float:
     sequences are independent."""
     if independent(model):
         return 0.0
-    return LOGIT_MARGIN if _full_precision(model) else LOW_PRECISION_MARGIN
-
-
-def _full_precision(model: GPT2) -> bool:
-    return model.tokens.weight.dtype == torch.float32 and not isinstance(model.head, Int8Linear)
+    whole = model.tokens.weight.dtype == torch.float32 and not isinstance(model.head, Int8Linear)
+    return LOGIT_MARGIN if whole else LOW_PRECISION_MARGIN

@@ -63,7 +63,4 @@ def merged(model: GPT2, weights: Mapping[str, Tensor] | None = None) -> GPT2:
         if isinstance(module, Adapted):
             a, b, matrix = weights.pop(f"{name}.a"), weights.pop(f"{name}.b"), f"{name}.weight"
             weights[matrix] = weights[matrix] + module.scale * (b @ a)  # W + (α / r) · B A, [out, in]
-    with torch.device("meta"):
-        plain = GPT2(model.config)
-    plain.load_state_dict(weights, assign=True)
-    return plain.eval()
+    return GPT2.holding(model.config, weights).eval()

@@ -6,7 +6,7 @@ Letters in shape comments: B sequences, T new tokens, C width, H heads, D = C / 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -96,6 +96,14 @@ class GPT2(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.output = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
         self.head: nn.Module | None = None  # the output layer in another form; see inference.py
+
+    @classmethod
+    def holding(cls, config: GPT2Config, weights: Mapping[str, Tensor]) -> GPT2:
+        """A model of these very tensors, by our names."""
+        with torch.device("meta"):
+            model = cls(config)
+        model.load_state_dict(weights, assign=True)
+        return model
 
     def initialise(self, generator: torch.Generator) -> None:
         """The paper's initialisation: N(0, 0.02²), and the layers that add to the residual stream scaled by

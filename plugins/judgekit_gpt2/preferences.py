@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -56,17 +55,11 @@ class PairBatch:
         """The pairs: the loss is a mean over them."""
         return len(self.inputs)
 
-    def part(self, rank: int, ranks: int) -> Self:
+    def part(self, rank: int, ranks: int) -> PairBatch:
         """Every `ranks`-th pair, from `rank` on; there may be none."""
         mine = slice(rank, None, ranks)
         reference = None if self.reference is None else self.reference[mine]
-        return replace(
-            self,
-            inputs=self.inputs[mine],
-            targets=self.targets[mine],
-            names=self.names[mine],
-            reference=reference,
-        )
+        return PairBatch(self.inputs[mine], self.targets[mine], self.names[mine], reference)
 
 
 def read_pairs(
@@ -88,7 +81,6 @@ def read_pairs(
     without two texts, for one that is longer than the context (unless `truncate`: its end is then cut off), and for
     one whose two responses are the same, which teaches nothing (unless `skip_equal`: it is then left out).
     """
-
     pairs = []
     ends = judgekit.data.style_named(style, prompts).end != ""
     for item, *texts in read_preferred(path, split, format):
@@ -101,10 +93,8 @@ def read_pairs(
             spans = judgekit.data.render_training(style, response, prompts)
             example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
             if len(example) > context and not truncate:
-                raise item.error(
-                    f"with {field!r} {len(example)} tokens are more than the context of {context}; "
-                    "'truncate: true' cuts them"
-                )
+                longer = f"with {field!r} {len(example)} tokens are more than the context of {context}"
+                raise item.error(f"{longer}; 'truncate: true' cuts them")
             responses.append(example)
         chosen, rejected = responses
         if chosen.ids[: context + 1] != rejected.ids[: context + 1]:  # what is learnt when the end is cut off
@@ -163,55 +153,27 @@ def with_reference(
     return [known[index] for index in range(len(pairs))]
 
 
-class Measures(NamedTuple):
-    """Means over pairs: the loss in nats; the share whose chosen response has the greater reward (a tie is half a
-    pair); and by how much greater it is, in nats."""
-
-    loss: float
-    accuracy: float
-    margin: float
-
-
 class DPOLoss(nn.Module):
     """The DPO loss, in nats, summed over pairs:
 
         −log σ(β · [(log π(chosen) − log ref(chosen)) − (log π(rejected) − log ref(rejected))])
 
     `beta` says how dearly leaving the reference is paid. `smoothing` is the share of pairs that are taken to be
-    labelled the wrong way round (conservative DPO; Mitchell, 2023). The reference is frozen and without dropout; it
-    may be None if every batch brings the reference's log-probabilities.
+    labelled the wrong way round (conservative DPO; Mitchell, 2023). Batches bring the reference's log-probabilities.
     """
 
-    def __init__(
-        self, policy: GPT2, reference: GPT2 | None = None, *, beta: float = 0.1, smoothing: float = 0.0
-    ) -> None:
+    def __init__(self, policy: GPT2, *, beta: float = 0.1, smoothing: float = 0.0) -> None:
         super().__init__()
-        self.policy, self.reference, self.beta, self.smoothing = policy, reference, beta, smoothing
-        if reference is not None:
-            trained = {parameter.data_ptr() for parameter in policy.parameters() if parameter.requires_grad}
-            shared = trained & {parameter.data_ptr() for parameter in reference.parameters()}
-            assert not shared, "the reference shares weights that are trained"
-            reference.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode for the policy: the reference never has dropout."""
-        super().train(mode)
-        if self.reference is not None:
-            self.reference.eval()
-        return self
+        self.policy, self.beta, self.smoothing = policy, beta, smoothing
 
     def forward(self, batch: PairBatch) -> Tensor:
         return self._losses(self.rewards(batch)).sum()
 
     def rewards(self, batch: PairBatch) -> Tensor:
         """The implicit rewards β · (log π − log ref) [P, 2], in nats."""
+        assert batch.reference is not None, "the reference's log-probabilities are not known"
         policy = sequence_logprobs(self.policy, batch)
-        if batch.reference is not None:
-            return self.beta * (policy - batch.reference.to(policy.device))
-        assert self.reference is not None, "neither a reference nor its log-probabilities"
-        with torch.no_grad():
-            reference = sequence_logprobs(self.reference, batch)
-        return self.beta * (policy - reference)
+        return self.beta * (policy - batch.reference.to(policy.device))
 
     def _losses(self, rewards: Tensor) -> Tensor:
         """The loss of each pair [P]."""
@@ -219,12 +181,13 @@ class DPOLoss(nn.Module):
         return -(1 - self.smoothing) * F.logsigmoid(margins) - self.smoothing * F.logsigmoid(-margins)
 
     @torch.no_grad()
-    def measure(self, batches: Sequence[PairBatch]) -> Measures:
-        """What the policy has learnt of these pairs, without dropout."""
+    def measure(self, batches: Sequence[PairBatch]) -> tuple[float, float, float]:
+        """Means over pairs, without dropout: the loss in nats; the share whose chosen response has the greater reward
+        (a tie is half a pair); and by how much greater it is, in nats."""
         mode = self.training
         self.eval()
         rewards = torch.cat([self.rewards(batch) for batch in batches])  # [P, 2]
         self.train(mode)
         margins = rewards[:, 0] - rewards[:, 1]
         right = torch.heaviside(margins, margins.new_tensor(0.5))
-        return Measures(float(self._losses(rewards).mean()), float(right.mean()), float(margins.mean()))
+        return float(self._losses(rewards).mean()), float(right.mean()), float(margins.mean())

@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,20 +42,11 @@ _LONG_RUN = re.compile(f"(?<!{_BLANK}){_BLANK}{{100000,}}(?={_BLANK}{_NOT_BLANK}
 Merge = tuple[bytes, bytes]
 
 
-def _byte_order() -> list[int]:
-    """The 256 bytes in the order of GPT-2's ids: printable Latin-1 first."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    return printable + [byte for byte in range(256) if byte not in printable]
-
-
-def _byte_letters() -> dict[int, str]:
-    """The letter that stands for each byte in the two files: itself if printable, else one from U+0100 on."""
-    order = _byte_order()
-    return {byte: chr(byte) if rank < 188 else chr(256 + rank - 188) for rank, byte in enumerate(order)}
-
-
-# For str.translate, between letters and bytes as Latin-1; what stands for no byte becomes what Latin-1 does not have.
-_LETTER = _byte_letters()
+_PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]  # in Latin-1
+_BYTE_ORDER = [*_PRINTABLE, *(byte for byte in range(256) if byte not in _PRINTABLE)]  # that of GPT-2's ids
+# The letter that stands for each byte in the two files: itself if printable, else one from U+0100 on. Both tables are
+# for str.translate, between letters and bytes as Latin-1; what stands for no byte becomes what Latin-1 does not have.
+_LETTER = {byte: chr(byte if rank < 188 else 256 + rank - 188) for rank, byte in enumerate(_BYTE_ORDER)}
 _BYTE = dict.fromkeys(range(256), "\U0010ffff") | {ord(letter): chr(byte) for byte, letter in _LETTER.items()}
 
 
@@ -63,7 +55,7 @@ class Tokenizer:
 
     def __init__(self, merges: Sequence[Merge]) -> None:
         """Raises ValueError when a merge joins what no earlier merge has made, or makes a token twice."""
-        ranks = {bytes([byte]): rank for rank, byte in enumerate(_byte_order())}
+        ranks = {bytes([byte]): rank for rank, byte in enumerate(_BYTE_ORDER)}
         for left, right in merges:
             if left not in ranks or right not in ranks or left + right in ranks:
                 raise ValueError(f"the merge {_spell(left)} {_spell(right)} does not fit those before it")
@@ -72,22 +64,19 @@ class Tokenizer:
         self.end_of_text = len(ranks)
         self.size = len(ranks) + 1
         self._ranks = ranks
-        self._encoding: tiktoken.Encoding | None = None
 
-    @property
+    @cached_property
     def encoding(self) -> tiktoken.Encoding:
         """tiktoken's encoding of this vocabulary."""
-        if self._encoding is None:
-            import tiktoken
+        import tiktoken
 
-            self._encoding = tiktoken.Encoding(
-                "judgekit-gpt2",
-                explicit_n_vocab=self.size,
-                pat_str=PIECES,
-                mergeable_ranks=self._ranks,
-                special_tokens={END_OF_TEXT: self.end_of_text},
-            )
-        return self._encoding
+        return tiktoken.Encoding(
+            "judgekit-gpt2",
+            explicit_n_vocab=self.size,
+            pat_str=PIECES,
+            mergeable_ranks=self._ranks,
+            special_tokens={END_OF_TEXT: self.end_of_text},
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text: a `<|endoftext|>` in it is thirteen characters like any others."""
@@ -120,11 +109,11 @@ class Tokenizer:
         """
         path = _first(folder / name for name in (checkpoint.MERGES, checkpoint.TOKENIZER))
         if path is None:
-            if size != GPT2_VOCABULARY:
-                raise judgekit.CheckpointError(
-                    f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
-                )
-            return cls.gpt2()
+            if size == GPT2_VOCABULARY:
+                return cls.gpt2()
+            raise judgekit.CheckpointError(
+                f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
+            )
         ids: Mapping[str, Any] = {}
         try:
             if path.name == checkpoint.TOKENIZER:
@@ -135,18 +124,15 @@ class Tokenizer:
         except (OSError, ValueError) as error:
             raise judgekit.CheckpointError(f"not a list of merges: {error}", path=path) from None
         if tokenizer.size != size:
-            raise judgekit.CheckpointError(
-                f"makes a vocabulary of {tokenizer.size}, where {checkpoint.CONFIG} says {size}", path=path
-            )
+            differs = f"makes a vocabulary of {tokenizer.size}, where {checkpoint.CONFIG} says {size}"
+            raise judgekit.CheckpointError(differs, path=path)
         if path.name == checkpoint.MERGES and (folder / checkpoint.VOCABULARY).is_file():
             path = folder / checkpoint.VOCABULARY
             ids = checkpoint.read_json(path)
         for token, number in tokenizer.ids().items() if ids else ():
             if ids.get(token, number if token == END_OF_TEXT else None) != number:
-                raise judgekit.CheckpointError(
-                    f"gives {token} the number {ids.get(token)}, where GPT-2's order of tokens makes it {number}",
-                    path=path,
-                )
+                differs = f"gives {token} the number {ids.get(token)}, where GPT-2's order of tokens makes it {number}"
+                raise judgekit.CheckpointError(differs, path=path)
         return tokenizer
 
     def ids(self) -> dict[str, int]:
@@ -215,10 +201,8 @@ def _gpt2_merges(folder: Path | None) -> tuple[bytes, Path | None]:
     else:
         path = _first(_carriers())
     if path is not None:
-        try:
+        with checkpoint.os_errors(path, "read", judgekit.CheckpointError):
             return path.read_bytes(), path
-        except OSError as error:
-            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=path) from None
     from tiktoken.load import read_file_cached
 
     try:

@@ -64,14 +64,11 @@ def save(
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    temporary = path.with_suffix(".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary)
-        checkpoint.publish(temporary, path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise judgekit.StorageError(f"cannot be written: {error}", path=path) from None
+    with checkpoint.writing(path) as temporary:
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def _read(folder: Path) -> dict[str, Tensor] | None:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import JsonValue
 
 import judgekit
 import judgekit.data
 from judgekit_gpt2 import checkpoint
-from judgekit_gpt2.epochs import Lazy, Opening, drawing, order_of, spread, writer
-from judgekit_gpt2.options import (
-    DPOOptions,
-    FinetuneOptions,
-    PretrainOptions,
-    RecipeOptions,
-    TokenizerOptions,
-    TuneOptions,
-)
+from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
+from judgekit_gpt2.options import DPOOptions, FinetuneOptions, PretrainOptions, RecipeOptions, TuneOptions
 from judgekit_gpt2.preference_file import read_preferred
 
 if TYPE_CHECKING:
@@ -37,6 +31,7 @@ _OPENING = 16  # tokens of a held-out document that a model in pretraining goes 
 _HELD_OUT = 0.05  # of the documents of a pretraining, if the config does not say
 
 R = TypeVar("R", bound=Sized)
+_Collate: TypeAlias = "Callable[[Sequence[Any], int, int], Portion]"
 
 
 class _Trainer(judgekit.Trainer):
@@ -100,8 +95,7 @@ class Pretrain(_Trainer):
 
     def check(self) -> None:
         """Raises DataError and PromptError for instructions that no vocabulary can be learnt from."""
-        for _ in self._rendered(self.options.tokenizer):
-            pass
+        deque(self._rendered(), maxlen=0)
 
     def _task(self, into: Path, members: Team) -> Task:
         import torch
@@ -117,12 +111,9 @@ class Pretrain(_Trainer):
         share = _HELD_OUT if options.validation is None else options.validation
         learnt, kept = self._corpus(tokenizer, into, members).split(share, first)
         if options.validation and not len(kept):
-            raise judgekit.DataError(
-                f"none is left for 'validation: {options.validation}' of {judgekit.counted(len(learnt), 'document')}; "
-                "lines of <|endoftext|> "
-                "set documents apart",
-                path=self._texts()[0],
-            )
+            documents = judgekit.counted(len(learnt), "document")
+            lacking = f"none is left for 'validation: {options.validation}' of {documents}; lines of <|endoftext|> "
+            raise judgekit.DataError(f"{lacking}set documents apart", path=self._texts()[0])
         self._require(learnt, config.context, "the text")
         if len(kept):
             self._require(kept, config.context, "the validation share")
@@ -138,14 +129,14 @@ class Pretrain(_Trainer):
         seen = kept if len(kept) else learnt
         # Of a short document the first half, so that there is something to go on with.
         cuts = [min(_OPENING, -(-int(length) // 2)) for length in seen.lengths[: options.samples]]
-        openings = [seen.document(number, cut) for number, cut in enumerate(cuts)]
+        openings = [(seen.document(number, cut), None) for number, cut in enumerate(cuts)]
         return Task(
             model=model,
             tokenizer=tokenizer,
             objective=NextToken(model),
             epoch=epoch,
             validation=spread(validation, options.evaluate_batches),
-            respond=writer(tokenizer, [Opening(ids) for ids in openings]),
+            respond=writer(tokenizer, openings),
         )
 
     def _corpus(self, tokenizer: Tokenizer, into: Path, members: Team) -> Corpus:
@@ -177,11 +168,12 @@ class Pretrain(_Trainer):
         wanted = self.options.tokenizer
         if wanted.bpe is None:
             return Tokenizer.gpt2(None if wanted.folder is None else self.path(wanted.folder))
-        texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered(wanted))
+        texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered())
         return bpe.train(texts, wanted.bpe)
 
-    def _rendered(self, wanted: TokenizerOptions) -> Iterator[str]:
+    def _rendered(self) -> Iterator[str]:
         """The instructions whose words the vocabulary is to know, as fine-tuning will render them."""
+        wanted = self.options.tokenizer
         if wanted.instructions is not None:
             prompts = judgekit.data.Prompts(where=self.where)
             for item in judgekit.data.read_items(self.path(wanted.instructions), split="train"):
@@ -232,6 +224,7 @@ class _Tuner(_Trainer):
 
         options = self.options
         model, tokenizer = self._start()
+        make, objective = self._objective(model)
         learnt = self._examples(options.split, model, tokenizer)
         held = self._examples(options.validation, model, tokenizer) if options.validation else []
         summary = self._counts(learnt, held, model.config.context)
@@ -241,7 +234,7 @@ class _Tuner(_Trainer):
             lora.attach(model, options.lora, drawing(options.seed))
 
         def collate(examples: Sequence[Any]) -> Portion:
-            return self._batch(examples, tokenizer.end_of_text, model.config.context)
+            return make(examples, tokenizer.end_of_text, model.config.context)
 
         return Task(
             notes=self.notes,
@@ -251,18 +244,21 @@ class _Tuner(_Trainer):
             epoch=lambda number: self._epoch(learnt, collate, number),
             validation=self._held_out(held, collate),
             respond=self._answers(tokenizer),
-            **self._objective(model),
+            **objective,
         )
 
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         """What is learnt of a split, as the model is before this training."""
         raise NotImplementedError
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
-        raise NotImplementedError
+    def _rendering(self, model: GPT2) -> dict[str, Any]:
+        """What says how items become tokens, whatever is learnt of them."""
+        rendering = self.options.model_dump(include={"style", "truncate", "format"})
+        return rendering | {"context": model.config.context, "prompts": judgekit.data.Prompts(where=self.where)}
 
-    def _objective(self, model: GPT2) -> dict[str, Any]:
-        """The `objective` of the task, and how to `measure` it where it is more than a loss."""
+    def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:
+        """The function that makes a batch of examples, an end of text and a limit of tokens; and the `objective` of
+        the task, with how to `measure` it where it is more than a loss."""
         raise NotImplementedError
 
     def _start(self) -> Checkpoint:
@@ -285,11 +281,8 @@ class _Tuner(_Trainer):
         from judgekit_gpt2 import data
 
         options, order = self.options, order_of(self.options.seed, number)
-        if options.order == "shuffled":
-            groups = data.shuffled(examples, options.batch, order, options.drop_last)
-        else:
-            groups = data.bucketed(examples, options.batch, order, options.drop_last)
-        return Lazy(groups, collate)
+        grouped = data.shuffled if options.order == "shuffled" else data.bucketed
+        return Lazy(grouped(examples, options.batch, order, options.drop_last), collate)
 
     def _held_out(self, examples: Sequence[R], collate: Callable[[Sequence[R]], Portion]) -> Sequence[Portion]:
         """Batches of similar lengths to evaluate on."""
@@ -314,7 +307,7 @@ class _Tuner(_Trainer):
         asked = [judgekit.data.render_prompt(options.style, sample, prompts=prompts) for sample in samples]
         references = [sample.reference for sample in samples]
         end = judgekit.data.style_named(options.style, prompts).end
-        return writer(tokenizer, list(map(Opening, map(tokenizer.encode, asked), references)), end)
+        return writer(tokenizer, list(zip(map(tokenizer.encode, asked), references, strict=True)), end)
 
 
 class Finetune(_Tuner):
@@ -334,29 +327,15 @@ class Finetune(_Tuner):
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         from judgekit_gpt2 import data
 
-        options = self.options
-        return data.instruction_examples(
-            self.path(options.data),
-            split,
-            tokenizer,
-            style=options.style,
-            mask_prompt=options.mask_prompt,
-            context=model.config.context,
-            truncate=options.truncate,
-            format=options.format,
-            prompts=judgekit.data.Prompts(where=self.where),
-            mapping=options.mapping,
-        )
+        path, rendering = self.path(self.options.data), self._rendering(model)
+        own = self.options.model_dump(include={"mask_prompt", "mapping"})
+        return data.instruction_examples(path, split, tokenizer, **rendering, **own)
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
+    def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:
         from judgekit_gpt2 import data
-
-        return data.collate(examples, end_of_text, limit=context)
-
-    def _objective(self, model: GPT2) -> dict[str, Any]:
         from judgekit_gpt2.training import NextToken
 
-        return {"objective": NextToken(model)}
+        return data.collate, {"objective": NextToken(model)}
 
 
 class DPO(_Tuner):
@@ -373,32 +352,18 @@ class DPO(_Tuner):
         """The pairs of a split, weighed by the model as it is now, which is the reference."""
         from judgekit_gpt2 import preferences
 
-        options, context = self.options, model.config.context
-        pairs = preferences.read_pairs(
-            self.path(options.data),
-            split,
-            tokenizer,
-            style=options.style,
-            context=context,
-            truncate=options.truncate,
-            skip_equal=options.skip_equal,
-            format=options.format,
-            prompts=judgekit.data.Prompts(where=self.where),
-        )
+        options, rendering = self.options, self._rendering(model)
+        path, context = self.path(options.data), model.config.context
+        pairs = preferences.read_pairs(path, split, tokenizer, skip_equal=options.skip_equal, **rendering)
         return preferences.with_reference(pairs, model, tokenizer.end_of_text, limit=context, size=options.batch)
 
-    def _batch(self, examples: Sequence[Any], end_of_text: int, context: int) -> Portion:
-        from judgekit_gpt2 import preferences
-
-        return preferences.collate(examples, end_of_text, limit=context)
-
-    def _objective(self, model: GPT2) -> dict[str, Any]:
+    def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:
         from judgekit_gpt2 import preferences
 
         objective = preferences.DPOLoss(model, beta=self.options.beta, smoothing=self.options.smoothing)
 
         def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
-            measures = objective.measure(batches)
-            return {"accuracy": measures.accuracy, "margin": measures.margin}
+            _, accuracy, margin = objective.measure(batches)
+            return {"accuracy": accuracy, "margin": margin}
 
-        return {"objective": objective, "measure": measure}
+        return preferences.collate, {"objective": objective, "measure": measure}

@@ -7,7 +7,6 @@ batches and all processes, so that how a step is cut up does not change it.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ import judgekit.data
 from judgekit_gpt2 import lora, train_state, weights
 from judgekit_gpt2.data import IGNORED, Batch
 from judgekit_gpt2.distributed import Sharding, Team, accumulating
+from judgekit_gpt2.epochs import seed_of
 from judgekit_gpt2.model import GPT2
 from judgekit_gpt2.tokens import Tokenizer
 
@@ -47,7 +47,8 @@ def fit(task: Task, recipe: Recipe, state: judgekit.data.TrainingState, team: Te
     """
     with torch.random.fork_rng(devices=[]):
         run = Fitting(task, recipe, state, team, progress)
-        run.begin()
+        if run.counters.step == 0 and task.validation:
+            run.validate()
         for batches in run.steps():
             loss = run.step(batches)
             run.log(loss, batches)
@@ -82,7 +83,7 @@ class Fitting:
                 total += loss.item()
                 # The team averages gradients over its processes; a sum over the targets of all of them is wanted.
                 (loss * (self.team.size / weight)).backward()  # type: ignore[no-untyped-call]
-        mean = self._finite("loss", self.team.total(total)[0] / weight, self._where(batches))
+        mean = self._finite("loss", self.team.total(total) / weight, self._where(batches))
         self._clip(batches)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -101,11 +102,6 @@ class Fitting:
         if not self._is_over() and self._due():
             self._save()
         self._report(loss)
-
-    def begin(self) -> None:
-        """The loss on held-out batches before the first step."""
-        if self.counters.step == 0 and self.task.validation:
-            self._validate()
 
     def steps(self) -> Iterator[list[Portion]]:
         """The batches of each step from where we are, one pass over the data after another."""
@@ -138,14 +134,12 @@ class Fitting:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate(self.counters.step)
         # Dropout is drawn from the step's number, so that a training that goes on needs no generator's state.
-        torch.manual_seed(_seed(self.recipe.seed, self.counters.step, self.team.rank))
+        torch.manual_seed(seed_of(self.recipe.seed, self.counters.step, self.team.rank))
 
     def _forward(self, batch: Portion) -> Tensor:
         """The summed loss of this process's part of a batch."""
-        low = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=low):
-            loss: Tensor = self.trainee(batch.part(self.team.rank, self.team.size))
-        return loss
+        with torch.autocast(self.team.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            return self.trainee(batch.part(self.team.rank, self.team.size))  # type: ignore[no-any-return]
 
     def _where(self, batches: Sequence[Portion]) -> str:
         """A step's place for a message: its number, the epoch's, the batches' in it, and what some of the rows are."""
@@ -173,10 +167,8 @@ class Fitting:
             return value
         kept = self.state.folder / "best"
         good = f"; the best checkpoint before is kept in {kept}" if kept.is_dir() else ""
-        raise judgekit.UsageError(
-            f"the {what} became {value} at {where}; if the data is sound, "
-            f"a lower learning rate or a longer warm-up mends it{good}"
-        )
+        advice = f"if the data is sound, a lower learning rate or a longer warm-up mends it{good}"
+        raise judgekit.UsageError(f"the {what} became {value} at {where}; {advice}")
 
     # --- after it ---
 
@@ -194,11 +186,11 @@ class Fitting:
             self.progress(step, steps, "; ".join([f"loss {loss:.3f}{patience}", *self.task.notes]))
         except judgekit.Interrupted as error:
             interrupted = error
-        if self.team.total(float(interrupted is not None))[0]:
+        if self.team.total(interrupted is not None):
             self._save()
             raise interrupted or judgekit.Interrupted("stopped with the other processes")
 
-    def _validate(self) -> float:
+    def validate(self) -> float:
         """The mean loss over all held-out batches, which becomes a point of the curve."""
         loss = self._mean_loss(self.task.validation, f"step {self.counters.step}, validation")
         self._point("validation", loss, **self.task.measure(self.task.validation))
@@ -209,7 +201,7 @@ class Fitting:
         """Without dropout, every target (or pair) weighing alike."""
         self.trainee.eval()
         total = sum(self._forward(batch).item() for batch in batches)
-        return self._finite("loss", self.team.total(total)[0] / sum(batch.weight for batch in batches), where)
+        return self._finite("loss", self.team.total(total) / sum(batch.weight for batch in batches), where)
 
     def _evaluate(self, batches: Sequence[Portion]) -> None:
         counters = self.counters
@@ -220,7 +212,7 @@ class Fitting:
             measures["tokens"] = float(counters.weight)
         self._point("train", loss, **measures)
         if self.task.validation:
-            loss = self._validate()
+            loss = self.validate()
         else:  # the mean says nothing of the last update, which may have broken the weights
             loss = max(loss, self._mean_loss(batches, f"{self._where(batches)}, after the update"))
         if counters.best is None or loss < counters.best:
@@ -261,9 +253,7 @@ class Fitting:
     def _due(self) -> bool:
         """Whether to save now; the same answer in every process."""
         due = self.state.due(self.recipe.save_every)
-        if self.recipe.save_every is not None:
-            return due
-        return self.team.total(float(due and self.leads))[0] > 0
+        return due if self.recipe.save_every is not None else self.team.total(due and self.leads) > 0
 
     def _save(self) -> None:
         train_state.save(self.state, self.task.objective, self.optimiser, self.leads)
@@ -374,8 +364,3 @@ def _optimiser(objective: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, fused=True)
-
-
-def _seed(seed: int, step: int, rank: int) -> int:
-    digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
-    return int.from_bytes(digest[:7], "little")

@@ -10,7 +10,7 @@ import math
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -57,19 +57,15 @@ class _Safetensors:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        entries = checkpoint.read_header(path)
-        self._entries = {name: entries[own] for name, own in checkpoint.hub_names(path, entries).items()}
+        self._entries = checkpoint.hub_names(path, checkpoint.read_header(path))
         self.shapes: Mapping[str, Shape] = {name: entry.shape for name, entry in self._entries.items()}
 
     def take(self, name: str) -> Tensor:
         entry = self._entries[name]
         tensor = torch.empty(entry.shape, dtype=_DTYPES[entry.dtype])
-        try:
-            with self.path.open("rb") as file:
-                file.seek(entry.begin)
-                read = file.readinto(_bytes(tensor))
-        except OSError as error:
-            raise judgekit.CheckpointError(f"cannot be read: {error.strerror}", path=self.path) from None
+        with checkpoint.os_errors(self.path, "read", judgekit.CheckpointError), self.path.open("rb") as file:
+            file.seek(entry.begin)
+            read = file.readinto(_bytes(tensor))
         if read != entry.end - entry.begin:
             raise judgekit.CheckpointError(f"truncated within {name}", path=self.path)
         return tensor
@@ -80,8 +76,7 @@ class _Pickle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        tensors = _read_pickle(path)
-        self._tensors = {name: tensors[own] for name, own in checkpoint.hub_names(path, tensors).items()}
+        self._tensors = checkpoint.hub_names(path, _read_pickle(path))
         self.shapes: Mapping[str, Shape] = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def take(self, name: str) -> Tensor:
@@ -117,8 +112,6 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
     Raises CheckpointError naming the tensor that is missing, superfluous, of another shape or type, or not finite.
     """
     checkpoint.check_tensors(config, {file.path: file.shapes for file in files}, authority)
-    with torch.device("meta"):
-        model = GPT2(config)
     tensors: dict[str, Tensor] = {}
     output: tuple[Tensor, Path] | None = None
     for file in files:
@@ -127,18 +120,17 @@ def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = chec
             if name == OUTPUT_LAYER and config.tied:
                 output = tensor, file.path
             else:
-                tensors[_our_name(name)] = _turn(name, tensor).contiguous()
-    model.load_state_dict(tensors, assign=True)
+                tensors[_our_name(name)] = turned(name, tensor).contiguous()
+    model = GPT2.holding(config, tensors)
     if output is not None and not torch.equal(output[0], model.tokens.weight.detach()):
-        raise judgekit.CheckpointError(
-            f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied", path=output[1]
-        )
+        differs = f"{OUTPUT_LAYER} differs from wte.weight, but {authority} says that they are tied"
+        raise judgekit.CheckpointError(differs, path=output[1])
     return model.eval()
 
 
 def assign(model: GPT2, tensors: Mapping[str, Tensor]) -> None:
     """Give the model weights that have the hub's names and orientation, in float32."""
-    ours = {_our_name(name): _turn(name, tensor).detach().float().contiguous() for name, tensor in tensors.items()}
+    ours = {_our_name(name): turned(name, tensor).detach().float().contiguous() for name, tensor in tensors.items()}
     for name, parameter in model.named_parameters():
         assert ours[name].shape == parameter.shape, f"{name}: {ours[name].shape} for {parameter.shape}"
     model.load_state_dict(ours, assign=True)
@@ -164,20 +156,17 @@ def save(
     weights = _Stored(model, dtype)
     shards = weights.shards(max_shard_bytes)
     _remove(folder / checkpoint.INDEX)  # with the old one, new shards and old ones could be mixed
-    if len(shards) == 1:
-        written = {checkpoint.SAFETENSORS}
-        _write(folder / checkpoint.SAFETENSORS, weights, shards[0])
-    else:
-        places: dict[str, str] = {}
-        for number, names in enumerate(shards, start=1):
-            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            _write(folder / file, weights, names)
-            places |= {_stored_name(name): file for name in names}
-        index = {"metadata": {"total_size": weights.bytes(places)}, "weight_map": dict(sorted(places.items()))}
+    count = len(shards)
+    numbered = [f"model-{number:05d}-of-{count:05d}.safetensors" for number in range(1, count + 1)]
+    files = dict(zip(numbered if count > 1 else [checkpoint.SAFETENSORS], shards, strict=True))
+    for file, names in files.items():
+        _write(folder / file, weights, names)
+    if count > 1:
+        places = {_stored_name(name): file for file, names in files.items() for name in names}
+        index = {"metadata": {"total_size": weights.bytes(weights.shapes)}, "weight_map": dict(sorted(places.items()))}
         judgekit.write_atomically(folder / checkpoint.INDEX, (json.dumps(index, indent=2) + "\n").encode())
-        written = set(places.values())
     for old in folder.glob("model*.safetensors"):
-        if old.name not in written and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):
+        if old.name not in files and re.fullmatch(r"model(-\d{5}-of-\d{5})?\.safetensors", old.name):
             _remove(old)
 
 
@@ -190,16 +179,15 @@ class _Stored:
         self.shapes = tensor_shapes(model.config)
 
     def tensor(self, name: str) -> Tensor:
-        tensor = _turn(name, self._ours[_our_name(name)].detach())
+        tensor = turned(name, self._ours[_our_name(name)].detach())
         assert tensor.shape == self.shapes[name], f"{name}: {tensor.shape} for {self.shapes[name]}"
         stored = tensor.to("cpu", self.dtype).contiguous()
         if self.dtype != tensor.dtype and not _is_finite(stored):
             raise judgekit.UsageError(f"{name} has a value that {str(self.dtype).removeprefix('torch.')} cannot hold")
         return stored
 
-    def bytes(self, names: Sequence[str] | Mapping[str, str]) -> int:
-        sizes = (math.prod(self.shapes[name.removeprefix("transformer.")]) for name in names)
-        return sum(sizes) * self.dtype.itemsize
+    def bytes(self, names: Iterable[str]) -> int:
+        return sum(math.prod(self.shapes[name]) for name in names) * self.dtype.itemsize
 
     def shards(self, most: int | None) -> list[list[str]]:
         """The names, in order, in groups of at most that many bytes; a tensor that is larger has one for itself."""
@@ -225,17 +213,10 @@ def _write(path: Path, weights: _Stored, names: Sequence[str]) -> None:
         }
     content = json.dumps(header, separators=(",", ":")).encode()
     content += b" " * (-len(content) % 8)  # so that the tensors are aligned
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(content).to_bytes(8, "little") + content)
-            for name in names:
-                file.write(_bytes(weights.tensor(name)))
-        checkpoint.publish(temporary, path)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be written: {error.strerror}", path=path) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with checkpoint.writing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        for name in names:
+            file.write(_bytes(weights.tensor(name)))
 
 
 def _stored_name(name: str) -> str:
@@ -244,18 +225,13 @@ def _stored_name(name: str) -> str:
 
 
 def _remove(path: Path) -> None:
-    try:
+    with checkpoint.os_errors(path, "removed"):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise judgekit.StorageError(f"cannot be removed: {error.strerror}", path=path) from None
 
 
 def with_dropout(model: GPT2, dropout: float) -> GPT2:
     """The same weights in a model with another dropout."""
-    with torch.device("meta"):
-        other = GPT2(replace(model.config, dropout=dropout))
-    other.load_state_dict(model.state_dict(), assign=True)
-    return other
+    return GPT2.holding(replace(model.config, dropout=dropout), model.state_dict())
 
 
 def _our_name(name: str) -> str:
@@ -265,7 +241,7 @@ def _our_name(name: str) -> str:
     return f"{block}{_NAMES[match[2]]}.{match[3]}"
 
 
-def _turn(name: str, tensor: Tensor) -> Tensor:
+def turned(name: str, tensor: Tensor) -> Tensor:
     """Transpose the matrices of the blocks; everything else stays."""
     return tensor.t() if name.startswith("h.") and tensor.ndim == 2 else tensor
 
@@ -278,11 +254,8 @@ def _bytes(tensor: Tensor) -> memoryview:
 def checked(tensor: Tensor, name: str, path: Path) -> Tensor:
     """In float32, if it is an ordinary tensor of finite numbers."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise judgekit.CheckpointError(
-            f"{name} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}; "
-            "weights should be plain floating-point numbers",
-            path=path,
-        )
+        what = f"{name} is a tensor of {tensor.dtype}, {tensor.layout}, on {tensor.device}"
+        raise judgekit.CheckpointError(f"{what}; weights should be plain floating-point numbers", path=path)
     if not _is_finite(tensor):
         raise judgekit.CheckpointError(f"{name} has a value that is not finite", path=path)
     return tensor.detach().float()
@@ -302,9 +275,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"):
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise judgekit.CheckpointError(
-            "refused: a pickle that is more than tensors, so that it may run code, or is damaged", path=path
-        ) from None
+        refused = "refused: a pickle that is more than tensors, so that it may run code, or is damaged"
+        raise judgekit.CheckpointError(refused, path=path) from None
     except Exception as error:  # what an unpickler trips over in damaged bytes is anything
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise judgekit.CheckpointError(f"truncated or damaged: {reason}", path=path) from None

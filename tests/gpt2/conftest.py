@@ -78,6 +78,18 @@ def model(reference_folder: Path) -> GPT2:
     return weights.load(reference_folder)[0]
 
 
+@pytest.fixture(scope="package")
+def naive(reference: GPT2LMHeadModel) -> Callable[[list[int], list[int]], list[float]]:
+    """log P of each token of a continuation, from one forward pass of the reference over prompt and continuation."""
+
+    def compute(prompt: list[int], continuation: list[int]) -> list[float]:
+        with torch.inference_mode():
+            table = reference(torch.tensor([[*prompt, *continuation]])).logits[0].log_softmax(-1)
+        return [table[len(prompt) - 1 + at, token].item() for at, token in enumerate(continuation)]
+
+    return compute
+
+
 @pytest.fixture
 def fresh(tokenizer: Tokenizer) -> GPT2:
     """An untrained model with 300 tokens."""

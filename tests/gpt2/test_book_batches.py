@@ -1,7 +1,6 @@
 """The book's fine-tuning data (chapter 7): its 1,100 items, its splits, and its batches under seed 123."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +8,8 @@ from torch.utils.data import DataLoader
 
 import judgekit
 import judgekit.data
-from book import by_hand, instruction_part, whole_text
+from book import by_hand, whole_text
 from judgekit_gpt2 import data
-from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
 pytestmark = pytest.mark.shared
@@ -58,8 +56,7 @@ def test_prompt_and_response_have_the_tokens_of_the_books_one_text(path, items, 
     assert ours == [tokenizer.encode(whole_text(item)) for item in items]
 
 
-PRINTED = {
-    50: """\
+PRINTED = """\
 Below is an instruction that describes a task. Write a response that appropriately completes the request.
 
 ### Instruction:
@@ -69,26 +66,15 @@ Identify the correct spelling of the following word.
 Ocassion
 
 ### Response:
-The correct spelling is 'Occasion.'""",
-    999: """\
-Below is an instruction that describes a task. Write a response that appropriately completes the request.
-
-### Instruction:
-What is an antonym of 'complicated'?
-
-### Response:
-An antonym of 'complicated' is 'simple'.""",
-}
+The correct spelling is 'Occasion.'"""
 
 
-@pytest.mark.parametrize("number", PRINTED)
-def test_the_rendering_that_the_book_prints(path, number):
-    item = judgekit.data.read_items(path)[number]
-    spans = judgekit.data.render_training("book", item.sample)
-    assert "".join(span.text for span in spans) == PRINTED[number]
-    assert [span.text for span in spans if span.learn] == [item.sample.reference]
-    prompt = judgekit.data.render_prompt("book", item.sample)
-    assert PRINTED[number] == prompt + (item.sample.reference or "")
+def test_the_rendering_that_the_book_prints(path):
+    sample = judgekit.data.read_items(path)[50].sample
+    spans = judgekit.data.render_training("book", sample)
+    assert "".join(span.text for span in spans) == PRINTED
+    assert [span.text for span in spans if span.learn] == [sample.reference]
+    assert judgekit.data.render_prompt("book", sample) + sample.reference == PRINTED
 
 
 def test_the_books_training_batches(training, tokenizer):
@@ -109,30 +95,3 @@ def test_batches_are_those_of_torchs_loader_and_the_books_rule(items, training, 
         expected = [by_hand(batch, tokenizer.end_of_text, limit) for batch in loader]
     batches = [data.collate(batch, tokenizer.end_of_text, limit) for batch in _first_epoch(training)]
     assert [(batch.inputs.tolist(), batch.targets.tolist()) for batch in batches] == expected
-
-
-def test_exercise_7_2_masks_the_instruction(items, training, tokenizer):
-    """The book masks what stands before the response's heading, and learns the heading."""
-    lengths = [len(tokenizer.encode(instruction_part(item))) for item in items[:935]]
-    masked = [replace(example, masked=length) for example, length in zip(training, lengths, strict=True)]
-    for batch in _first_epoch(masked):
-        ours = data.collate(batch, tokenizer.end_of_text)
-        inputs, targets = by_hand([(example.ids, example.masked) for example in batch], tokenizer.end_of_text)
-        assert ours.inputs.tolist() == inputs
-        assert ours.targets.tolist() == targets
-
-
-def test_our_mask_leaves_the_response_alone(path, items, tokenizer):
-    """`mask_prompt` masks the response's heading too: exactly the response and the end of text are learnt."""
-    for item, example in zip(items, _examples(path, "train", tokenizer, mask_prompt=True), strict=False):
-        (targets,) = data.collate([example], tokenizer.end_of_text).targets
-        learnt = targets[targets != IGNORED].tolist()
-        assert learnt == [*tokenizer.encode(item["output"]), tokenizer.end_of_text]
-
-
-def test_buckets_save_most_of_the_padding(training):
-    def padding(batches):
-        return sum(max(map(len, batch)) * len(batch) - sum(map(len, batch)) for batch in batches)
-
-    bucketed = data.bucketed(training, 8, torch.Generator().manual_seed(123))
-    assert padding(bucketed) < 0.2 * padding(_first_epoch(training))

@@ -60,12 +60,3 @@ def test_a_single_column_is_a_step_unless_a_row_waits():
 def test_positions_that_leave_a_gap_are_refused():
     with pytest.raises(AssertionError, match="do not follow each other"):
         CachedAttention(torch.tensor([[0, 1, 3]]), _cache())
-
-
-def test_a_row_is_copied_into_another_cache():
-    source, target = KVCache(*_random(2, 1, 2, 4, 64, 16).unbind(0)), _cache(3)
-    source.copy_row(1, 2, 40, into=target)
-    assert torch.equal(target.keys[:, 2, :, :40], source.keys[:, 1, :, :40])
-    assert torch.equal(target.values[:, 2, :, :40], source.values[:, 1, :, :40])
-    assert not target.keys[:, :2].any()
-    assert not target.keys[:, 2, :, 40:].any()

@@ -21,6 +21,13 @@ def _run(*arguments, stdin=None):
 
 
 @pytest.fixture
+def instructions(tmp_path):
+    items = [{"instruction": f"Sit {n}", "output": "on", "chosen": "on", "rejected": "off"} for n in range(4)]
+    (tmp_path / "data.json").write_text(json.dumps(items))
+    return tmp_path / "data.json"
+
+
+@pytest.fixture
 def base(tmp_path):
     (tmp_path / "text.txt").write_text("The cat sat on the mat. The dog sat on the log.\n" * 20)
     arguments = ["--model", SIZES, "--bpe", 270, "--set", "steps=3", "--set", "validation=0"]
@@ -31,10 +38,9 @@ def base(tmp_path):
     return tmp_path / "base"
 
 
-def test_pretrain_finetune_generate(base, tmp_path):
-    (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(4)]))
+def test_pretrain_finetune_generate(base, instructions, tmp_path):
     options = ["--style", "plain", "--set", "steps=2", "--set", "validation=null"]
-    done = _run("finetune", tmp_path / "data.json", "--from", base, "--into", tmp_path / "sft", *options)
+    done = _run("finetune", instructions, "--from", base, "--into", tmp_path / "sft", *options)
     assert done.exit_code == 0
     assert len((tmp_path / "sft" / CURVE).read_text().splitlines()) == 2
     told = _run("generate", tmp_path / "sft", "--instruction", "Sit", "--style", "plain", "--max-new-tokens", 5)
@@ -85,9 +91,8 @@ def test_a_file_is_no_folder(base, tmp_path):
             _run("pretrain", tmp_path / "text.txt", "--into", tmp_path / into)
 
 
-def test_what_two_options_say_of_one_thing_is_joined(base, tmp_path):
-    (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(9)]))
-    own = json.dumps({"instructions": str(tmp_path / "data.json"), "style": "plain"})
+def test_what_two_options_say_of_one_thing_is_joined(base, instructions, tmp_path):
+    own = json.dumps({"instructions": str(instructions), "style": "plain"})
     settings = ["--bpe", 270, "--set", f"tokenizer={own}", "--set", "steps=1", "--set", "validation=0"]
     done = _run("pretrain", tmp_path / "text.txt", "--into", tmp_path / "joined", "--model", SIZES, *settings)
     assert done.exit_code == 0
@@ -110,13 +115,11 @@ assert not {"torch", "numpy", "pydantic", "scipy", "httpx", "tiktoken", "jinja2"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_dpo_and_adapters(base, tmp_path):
-    pairs = [{"instruction": f"Sit {n}", "chosen": "on", "rejected": "off", "output": "on"} for n in range(4)]
-    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+def test_dpo_and_adapters(base, instructions, tmp_path):
     options = ["--style", "plain", "--set", "steps=2", "--set", "validation=null", "--lora", 2]
-    done = _run("dpo", tmp_path / "pairs.json", "--from", base, "--into", tmp_path / "dpo", *options, "--beta", 0.5)
+    done = _run("dpo", instructions, "--from", base, "--into", tmp_path / "dpo", *options, "--beta", 0.5)
     assert done.exit_code == 0
-    tuned = _run("finetune", tmp_path / "pairs.json", "--from", base, "--into", tmp_path / "sft", *options)
+    tuned = _run("finetune", instructions, "--from", base, "--into", tmp_path / "sft", *options)
     assert tuned.exit_code == 0
     names = {path.name for path in (tmp_path / "dpo").iterdir()}
     files = {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "summary.json"}
@@ -124,8 +127,8 @@ def test_dpo_and_adapters(base, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(base, tmp_path, monkeypatch):
-    (tmp_path / "data.json").write_text(json.dumps([{"instruction": f"Sit {n}", "output": "on"} for n in range(4)]))
+@pytest.mark.usefixtures("base", "instructions")
+def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "judgekit", "gpt2", "finetune", "data.json", "--from", "base", "--into", "sft"]
     command += ["--set", "steps=120", "--set", "validation=null", "--style", "plain", "--set", "evaluate_every=120"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -70,26 +70,6 @@ def backend(reference_folder):
     return GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8", compile=True))
 
 
-def _request(prompt, **sampling):
-    return judgekit.Request(
-        messages=(judgekit.Message(role="user", content=prompt),),
-        sampling=judgekit.Sampling(**{"max_new_tokens": 8, **sampling}),
-        continuations=(" mat", " log."),
-    )
-
-
-@exact
-def test_a_reply_does_not_depend_on_the_other_requests(backend):
-    """Nor on how long they may become, though that makes the cache longer."""
-    requests = [_request("The cat " * (at + 1), temperature=at % 2, seed=at) for at in range(3)]
-    requests.append(_request("The dog", max_new_tokens=50))
-    replies, scores = backend.generate(requests), backend.loglikelihood(requests)
-    assert len({reply.text for reply in replies}) > 1
-    assert [backend.generate([request])[0] for request in requests] == replies
-    assert backend.generate(requests[::-1])[::-1] == replies
-    assert [backend.loglikelihood([request])[0] for request in requests] == scores
-
-
 def test_int8_is_refused_where_torchs_code_for_it_is_wrong(reference_folder, monkeypatch):
     monkeypatch.setattr(judgekit.data, "held_below_avx512", lambda: True)
     with pytest.raises(judgekit.UsageError, match="AVX-512"):

@@ -11,24 +11,9 @@ import pytest
 import torch
 
 from judgekit_gpt2 import trainers, weights
-from tiny_training import curve, write_colours, write_text
+from tiny_training import SCRIPT, curve, write_colours, write_text
 
 THINGS = {"grass": "green", "snow": "white as white can be", "coal": "black", "blood": "red", "sky": "blue or grey"}
-CODE = """
-import sys, torch
-torch.set_num_threads(1)
-from pathlib import Path
-from judgekit_gpt2 import trainers
-factory = getattr(trainers, sys.argv[1])
-into = Path(sys.argv[2])
-into.mkdir(exist_ok=True)
-def progress(done, total, note):
-    print(done, flush=True)
-    if len(sys.argv) > 3 and done == int(sys.argv[3]):
-        raise SystemExit(9)
-options = factory.Options.model_validate_json(Path("options.json").read_text())
-factory(options).train(into, progress)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +34,7 @@ PRETRAIN = {
     "lr": 0.01,
     **SHARED,
 }
-FINETUNE = {
-    "from": "base",
-    "data": "instructions.json",
-    "style": "plain",
-    "steps": 8,
-    "lr": 0.01,
-    "truncate": True,
-    **SHARED,
-}
+FINETUNE = {"from": "base", "data": "instructions.json", "style": "plain", "steps": 8, "lr": 0.01, "truncate": True}
 
 
 def _alone(folder, trainer, into, options):
@@ -72,7 +49,7 @@ def _alone(folder, trainer, into, options):
 def _together(folder, trainer, into, options, stop_at=None):
     """Train in two processes."""
     (folder / "options.json").write_text(json.dumps(options))
-    (folder / "job.py").write_text(CODE)
+    (folder / "job.py").write_text(SCRIPT)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [sys.executable, *launch, "job.py", trainer, into, *([str(stop_at)] if stop_at else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -114,8 +91,8 @@ def test_two_processes_pretrain_as_one(folder, sharding):
 def test_two_processes_fine_tune_as_one(folder, options):
     """Batches of three, so that one process has twice the rows; the responses differ in length."""
     name = "-".join(["tuned", *options])
-    alone = _alone(folder, "Finetune", f"{name} alone", {**FINETUNE, **options})
-    together = _together(folder, "Finetune", f"{name} together", {**FINETUNE, **options})
+    alone = _alone(folder, "Finetune", f"{name} alone", {**FINETUNE, **SHARED, **options})
+    together = _together(folder, "Finetune", f"{name} together", {**FINETUNE, **SHARED, **options})
     _close(together, alone)
     assert (Path(folder) / f"{name} together" / "samples.jsonl").read_text().count("\n") > 0
 

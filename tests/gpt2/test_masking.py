@@ -1,21 +1,20 @@
 """What is learnt of a conversation: exactly what the assistant says and what ends it, in every style."""
 
 import json
+from itertools import groupby
 
 import pytest
 
 import judgekit
 import judgekit.data
 from judgekit.prompting.messages import prompt_messages
+from judgekit.prompting.templates import Prompts
 from judgekit_gpt2 import data
 from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
 
-STYLES = [
-    *("alpaca", "alpaca_ko", "book", "book_phi3", "chatml", "flan"),
-    *("llama2", "llama3", "phi3", "plain", "qa", "vicuna"),
-]
+STYLES = sorted(name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/"))
 TALKS = [
     judgekit.Sample(id="1", instruction="Give the plural.", input="mouse", reference='"Mice" is it.'),
     judgekit.Sample(
@@ -42,15 +41,8 @@ def gpt2():
 def learnt(example, tokenizer):
     """The tokens that count as targets, in runs, as collate has them."""
     (targets,) = data.collate([example], tokenizer.end_of_text).targets.tolist()
-    runs, open_run = [], False
-    for target in targets:
-        if target == IGNORED:
-            open_run = False
-            continue
-        runs = runs if open_run else [*runs, []]
-        runs[-1].append(target)
-        open_run = True
-    return runs
+    runs = groupby(targets, lambda target: target != IGNORED)
+    return [list(run) for counts, run in runs if counts]
 
 
 def example_of(style, sample, tokenizer, mask_prompt=True):
@@ -59,23 +51,14 @@ def example_of(style, sample, tokenizer, mask_prompt=True):
     return data.of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends)
 
 
-def expected(style, sample, tokenizer):
-    """By style, what a model has to say in each turn: as text, and with the end of text where nothing else ends it."""
-    named = judgekit.data.style_named(style)
-    end = [] if named.end else [tokenizer.end_of_text]
-    return [(f"{named.lead}{answer}{named.end}", end) for answer in sample.references]
-
-
 def check(style, sample, tokenizer):
-    """Every learnt run decodes to the answer and its end token: no token more, none less. Returns how many."""
-    runs = learnt(example_of(style, sample, tokenizer), tokenizer)
-    wanted = expected(style, sample, tokenizer)
-    assert len(runs) == len(wanted)
-    for run, (text, end) in zip(runs, wanted, strict=True):
-        assert run[len(run) - len(end) :] == end
-        said = run[: len(run) - len(end)]
-        assert tokenizer.decode(said) == text
-        assert said == tokenizer.encode(text)
+    """Every learnt run is the answer and what ends it, a text of the style or else the end of text: no token more, none
+    less. Returns how many."""
+    runs, named = learnt(example_of(style, sample, tokenizer), tokenizer), judgekit.data.style_named(style)
+    end = [] if named.end else [tokenizer.end_of_text]
+    texts = [f"{named.lead}{answer}{named.end}" for answer in sample.references]
+    assert runs == [tokenizer.encode(text) + end for text in texts]
+    assert [tokenizer.decode(run[: len(run) - len(end)]) for run in runs] == texts
     return sum(map(len, runs))
 
 
@@ -99,13 +82,6 @@ def test_the_history_of_a_conversation_has_the_tokens_of_training(style, gpt2):
     assert "".join(judgekit.Request(messages=asked).parts) == asked[0].content
 
 
-def test_every_style_is_here():
-    from judgekit.prompting.templates import Prompts
-
-    shipped = [name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/")]
-    assert sorted(shipped) == STYLES
-
-
 @pytest.mark.shared
 def test_no_token_leaks_or_is_lost_over_the_books_items_in_every_style(shared_data, gpt2):
     path = shared_data / "instructions" / "instruction-data.json"
@@ -115,21 +91,6 @@ def test_no_token_leaks_or_is_lost_over_the_books_items_in_every_style(shared_da
     assert len(items) == 1100
     assert counts["book"] == sum(len(gpt2.encode(item.sample.reference)) + 1 for item in items)
     assert all(count >= counts["book"] - len(items) for count in counts.values())
-
-
-@pytest.mark.shared
-def test_the_whole_text_encoded_at_once_has_tokens_across_the_edges(shared_data, gpt2):
-    """Why spans are encoded apart: a model that is given the prompt could never write these tokens."""
-    items = judgekit.data.read_items(shared_data / "instructions" / "instruction-data.json")
-    across = dict.fromkeys(STYLES, 0)
-    for style in STYLES:
-        for item in items:
-            spans = judgekit.data.render_training(style, item.sample)
-            whole = gpt2.encode("".join(span.text for span in spans))
-            across[style] += whole != [token for span in spans for token in gpt2.encode(span.text)]
-    print(across)
-    assert across["book"] == 0, "the book's own batches do not depend on it"
-    assert across["alpaca"] > 0
 
 
 def test_all_tokens_are_learnt_where_the_prompt_is_not_masked(gpt2):

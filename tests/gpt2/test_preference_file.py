@@ -36,17 +36,6 @@ def test_a_pair_is_the_rendered_prompt_with_either_response(tmp_path, tokenizer,
     assert pair.reference is None
 
 
-def test_splits_are_the_items_own_or_the_books(tmp_path, tokenizer):
-    items = [{**ITEM, "id": str(number)} for number in range(20)]
-    path = _file(tmp_path, *items)
-    splits = {split: [pair.name for pair in _read(path, tokenizer, split)] for split in ("train", "test", "validation")}
-    assert splits == {"train": [str(n) for n in range(17)], "test": ["17", "18"], "validation": ["19"]}
-    path = _file(tmp_path, {**ITEM, "id": "a", "split": "test"}, {**ITEM, "id": "b", "split": "train"})
-    assert [pair.name for pair in _read(path, tokenizer, "test")] == ["a"]
-    with pytest.raises(judgekit.DataError, match="has no item in the split 'validation'"):
-        _read(path, tokenizer, "validation")
-
-
 @pytest.mark.parametrize("field", ["chosen", "rejected"])
 def test_a_pair_needs_two_texts(tmp_path, tokenizer, field):
     whole = {**ITEM, "split": "train"}

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,12 +32,6 @@ def gpt2():
     return Tokenizer.gpt2()
 
 
-def test_gpt2s_vocabulary_is_the_published_one(gpt2):
-    assert gpt2.size == 50257
-    assert gpt2.end_of_text == 50256
-    assert gpt2.encode("Hello, world! Ocassion") == [15496, 11, 995, 0, 440, 66, 11857]
-
-
 def test_gpt2s_vocabulary_is_saved_as_published(gpt2, tmp_path):
     gpt2.save(tmp_path)
     assert (tmp_path / "merges.txt").read_bytes() == (GPT2_FILES / "vocab.bpe").read_bytes()
@@ -50,14 +43,12 @@ def test_a_folder_without_merges_is_an_error(tmp_path):
         Tokenizer.gpt2(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "tokenizer"])
-def test_text_never_yields_the_special_token(name, request):
-    vocabulary = request.getfixturevalue(name)
-    ids = vocabulary.encode(HOSTILE)
-    assert vocabulary.end_of_text not in ids
-    assert vocabulary.decode(ids) == HOSTILE
-    assert vocabulary.decode([vocabulary.end_of_text]) == "<|endoftext|>"
-    assert vocabulary.decode(vocabulary.encode("a\ud800b")) == "a�b"
+def test_text_never_yields_the_special_token(tokenizer):
+    ids = tokenizer.encode(HOSTILE)
+    assert tokenizer.end_of_text not in ids
+    assert tokenizer.decode(ids) == HOSTILE
+    assert tokenizer.decode([tokenizer.end_of_text]) == "<|endoftext|>"
+    assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a�b"
 
 
 @settings(max_examples=200, deadline=None)
@@ -68,35 +59,9 @@ def test_every_text_survives(tokenizer, text):
     assert all(0 <= token < tokenizer.end_of_text for token in ids)
 
 
-def test_every_byte_survives(tokenizer):
-    for byte in range(256):
-        token = tokenizer.encoding.encode_single_token(bytes([byte]))
-        assert tokenizer.encoding.decode_bytes([token]) == bytes([byte])
-
-
-def _merge_by_hand(tokenizer: Tokenizer, word: bytes) -> list[bytes]:
-    """BPE by its definition: the earliest merge that applies, everywhere, until none applies."""
-    ranks = {left + right: rank for rank, (left, right) in reversed(list(enumerate(tokenizer.merges)))}
-    parts = [bytes([byte]) for byte in word]
-    while True:
-        joined = [(ranks[a + b], at) for at, (a, b) in enumerate(pairwise(parts)) if a + b in ranks]
-        if not joined:
-            return parts
-        at = min(joined)[1]
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-
-
-def test_tiktoken_merges_as_defined(tokenizer):
-    for word in ["the", " capital", " instruction", " appropriately", " completes", " catalog", "żółć", "한국"]:
-        ids = tokenizer.encode(word)
-        assert [tokenizer.encoding.decode_single_token_bytes(token) for token in ids] == _merge_by_hand(
-            tokenizer, word.encode()
-        )
-
-
 def test_transformers_gives_the_same_ids(tokenizer, reference_folder):
     theirs = AutoTokenizer.from_pretrained(reference_folder)
-    text = "The capital  of\n\n France isn't 1234 <mat>?! 한국 appropriately\t"
+    text = "The capital  of\n\n France isn't 1234 <mat>?! 한국 żółć appropriately completes the instruction\t"
     assert theirs(text).input_ids == tokenizer.encode(text)
 
 
@@ -117,8 +82,6 @@ def test_of_equally_frequent_pairs_the_first_in_byte_order_is_taken():
 def test_too_little_text_for_a_vocabulary_is_an_error():
     with pytest.raises(judgekit.DataError, match="too small for a vocabulary of 300: it has 258 tokens"):
         bpe.train(["ab"], 300)
-    with pytest.raises(judgekit.ConfigError, match="200 is too small"):
-        bpe.train(["ab"], 200)
 
 
 # tiktoken's names in its cache.

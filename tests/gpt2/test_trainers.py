@@ -2,11 +2,13 @@
 
 import copy
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from judgekit_gpt2.inference import prepare
 from judgekit_gpt2.options import BOOK
 from judgekit_gpt2.tokens import Tokenizer
 from judgekit_gpt2.trainers import DPO, DPOOptions, FinetuneOptions, PretrainOptions
-from tiny_training import COLOURS, SIZES, contents, curve, finetune, pretrain, train, write_colours, write_text
+from tiny_training import COLOURS, SCRIPT, SIZES, contents, curve, finetune, pretrain, train, write_colours, write_text
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +101,9 @@ def test_the_same_options_give_the_same_bytes(folder):
 
 def test_another_process_gives_the_same_bytes(folder):
     """Hash seeds and import orders decide nothing."""
-    code = (
-        "import torch; torch.set_num_threads(1); from pathlib import Path; "
-        "from judgekit_gpt2.trainers import Pretrain, PretrainOptions; "
-        "options = PretrainOptions.model_validate_json(Path('options.json').read_text()); "
-        "Path('b').mkdir(); Pretrain(options).train(Path('b'), lambda *_: None)"
-    )
     (folder / "options.json").write_text(_pretrain(folder).options.model_dump_json())
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment)
+    subprocess.run([sys.executable, "-c", SCRIPT, "Pretrain", "b"], check=True, cwd=folder, env=environment)
     assert checkpoint.identity(folder / "base") == checkpoint.identity(folder / "b")
 
 
@@ -130,16 +126,13 @@ def test_the_vocabulary_is_learnt_from_the_instructions_too(folder):
 def _talks(folder, *counts):
     """Conversations of so many turns each, as OpenAI messages."""
     turns = [
-        [{"role": "user", "content": f"Colour of {thing}?"}, {"role": "assistant", "content": colour}]
+        ({"role": "user", "content": f"Colour of {thing}?"}, {"role": "assistant", "content": colour})
         for thing, colour in COLOURS.items()
     ]
+    splits = ["validation", *["train"] * (len(counts) - 1)]
     items = [
-        {
-            "id": str(number),
-            "split": "validation" if number == 0 else "train",
-            "messages": [one for turn in turns[:count] for one in turn],
-        }
-        for number, count in enumerate(counts)
+        {"id": str(number), "split": split, "messages": [*chain.from_iterable(turns[:count])]}
+        for number, (split, count) in enumerate(zip(splits, counts, strict=True))
     ]
     (folder / "talks.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
 
@@ -226,11 +219,17 @@ def test_inputs_are_the_files_that_decide(folder):
         ({"data": 3}, "data"),
         ({"learning_rate": 1}, "learning_rate"),
         ({"lr": float("nan")}, "lr"),
+        *(({"from": "a", "lora": {"rank": rank}}, "rank") for rank in (0, -1)),
+        *(({"from": "a", "lora": {"alpha": alpha}}, "alpha") for alpha in (0.0, -1.0, math.nan, math.inf)),
+        *(({"from": "a", "lora": {"targets": targets}}, "targets") for targets in ((), ("qkv", "c_attn"))),
+        *(({"from": "a", "lora": {"dropout": dropout}}, "dropout") for dropout in (1.0, -0.1)),
+        *(({"from": "a", "beta": beta}, "beta") for beta in (0.0, math.inf, math.nan)),
+        *(({"from": "a", "smoothing": smoothing}, "smoothing") for smoothing in (0.5, -0.1)),
     ],
 )
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValidationError, match=message):
-        PretrainOptions.model_validate({"data": "text.txt", **options})
+        (DPOOptions if "from" in options else PretrainOptions).model_validate({"data": "text.txt", **options})
 
 
 def test_presets_and_defaults():
@@ -263,9 +262,7 @@ def test_too_little_text_is_an_error(folder, content, message):
 
 
 def test_too_little_text_for_validation_is_an_error(folder):
-    with pytest.raises(
-        judgekit.DataError, match=r"the validation share has 1\d tokens, .* another share of 'validation'"
-    ):
+    with pytest.raises(judgekit.DataError, match=r"the validation share has 1\d tokens, .* another share of 'valid"):
         train(_pretrain(folder, validation=0.01), folder / "other")
 
 
@@ -325,13 +322,10 @@ def test_a_batch_that_never_fills_is_an_error(folder):
 
 
 def test_adapters_take_ten_times_the_rate(folder):
-    def rate(trainer):
-        return trainer._rate()
-
-    assert rate(_finetune(folder)) == pytest.approx(5e-5)
-    assert rate(_finetune(folder, lora={})) == pytest.approx(5e-4)
-    assert rate(_finetune(folder, lora={}, lr=3e-3)) == 3e-3
-    assert rate(DPO(DPOOptions.model_validate({"from": "a", "data": "b"}), folder)) == pytest.approx(5e-6)
+    assert _finetune(folder)._rate() == pytest.approx(5e-5)
+    assert _finetune(folder, lora={})._rate() == pytest.approx(5e-4)
+    assert _finetune(folder, lora={}, lr=3e-3)._rate() == 3e-3
+    assert DPO(DPOOptions.model_validate({"from": "a", "data": "b"}), folder)._rate() == pytest.approx(5e-6)
 
 
 def test_documents_too_few_to_hold_one_out_are_an_error_only_if_that_was_asked_for(folder):

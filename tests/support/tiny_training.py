@@ -15,6 +15,22 @@ class Killed(BaseException):
     """Stands for a kill -9: nothing catches it."""
 
 
+# A training in a process of its own: the trainer, the folder, and the step after which the process ends by itself.
+SCRIPT = """
+import sys, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from judgekit_gpt2 import trainers
+factory, into = getattr(trainers, sys.argv[1]), Path(sys.argv[2])
+into.mkdir(exist_ok=True)
+def progress(done, total, note):
+    print(done, flush=True)
+    if sys.argv[3:] == [str(done)]:
+        raise SystemExit(9)
+factory(factory.Options.model_validate_json(Path("options.json").read_text())).train(into, progress)
+"""
+
+
 def write_colours(
     path: Path,
     held_out: Collection[str] | None = None,
