@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from judgekit import __version__
 from judgekit.errors import Interrupted, JudgekitError
@@ -115,9 +116,7 @@ def execute(args: Sequence[str] | None = None) -> int:
         complain(str(error))
         return error.exit_code
     except BrokenPipeError:
-        # The reader of our output went away (for example `| head`): nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
     except Exception as error:
         import traceback
 
@@ -133,10 +132,21 @@ def execute(args: Sequence[str] | None = None) -> int:
     except BaseException as error:  # SystemExit and its like: no command raises them, so a plugin did
         from judgekit.plugins import exit_of
 
+        before = error.__context__
+        while before is not None and not isinstance(before, BrokenPipeError):
+            before = before.__context__
+        if before is not None or isinstance(sys.stdout, PacifyFlushWrapper):  # rich's way, and click's
+            return _unread()
         exited = exit_of(error)
         complain(str(exited))
         return exited.exit_code
     return outcome if isinstance(outcome, int) else 0
+
+
+def _unread() -> int:
+    """The reader of our output went away (for example `| head`): nothing is left to say."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def complain(message: str) -> None:

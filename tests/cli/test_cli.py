@@ -1,6 +1,8 @@
 """The command line as a person meets it: outputs, one-line errors, exit codes."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -59,3 +61,12 @@ def test_errors_are_one_line_with_the_right_exit_code(here, capsys, args, code, 
     err = capsys.readouterr().err
     assert expected in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["list", "metrics"], ["--help"]])
+def test_a_reader_that_goes_away_is_no_error(words):
+    command = [sys.executable, "-m", "judgekit", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(30) == 0
