@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from click.utils import PacifyFlushWrapper
 
 from judgekit import __version__
 from judgekit.errors import Interrupted, JudgekitError
@@ -135,7 +134,7 @@ def execute(args: Sequence[str] | None = None) -> int:
         before = error.__context__
         while before is not None and not isinstance(before, BrokenPipeError):
             before = before.__context__
-        if before is not None or isinstance(sys.stdout, PacifyFlushWrapper):  # rich's way, and click's
+        if before is not None or type(sys.stdout).__name__ == "PacifyFlushWrapper":  # rich's way, and click's
             return _unread()
         exited = exit_of(error)
         complain(str(exited))
