@@ -134,7 +134,7 @@ def execute(args: Sequence[str] | None = None) -> int:
         before = error.__context__
         while before is not None and not isinstance(before, BrokenPipeError):
             before = before.__context__
-        if before is not None or type(sys.stdout).__name__ == "PacifyFlushWrapper":  # rich's way, and click's
+        if before is not None or "PacifyFlushWrapper" in type(sys.stdout).__name__:  # rich's way, and click's
             return _unread()
         exited = exit_of(error)
         complain(str(exited))
