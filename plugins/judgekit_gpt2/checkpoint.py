@@ -72,10 +72,9 @@ def read_config(folder: Path) -> GPT2Config:
         what = f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS} {advice}"
         raise judgekit.CheckpointError(what, path=folder)
     if not folder.is_dir():
-        advice = (
-            "`judgekit gpt2 pretrain TEXT --into FOLDER` makes one, `judgekit gpt2 fetch gpt2 --into FOLDER` brings one"
-        )
-        raise judgekit.CheckpointError(f"no such checkpoint folder; {advice}one", path=folder)
+        made, brought = "`judgekit gpt2 pretrain TEXT --into FOLDER`", "`judgekit gpt2 fetch gpt2 --into FOLDER`"
+        what = f"no such checkpoint folder; {made} makes one, {brought} brings one"
+        raise judgekit.CheckpointError(what, path=folder)
     values = read_json(folder / CONFIG)
     try:
         return from_hub(values)

@@ -132,7 +132,7 @@ def test_the_identity_follows_the_weights_and_not_the_place(reference_folder, ba
     moved = shutil.copytree(reference_folder, tmp_path / "moved")
     other = GPT2Backend(GPT2Options(checkpoint="moved", batch=3, threads=1), tmp_path)
     assert other.identity() == backend.identity()
-    for form in ({"dtype": "bfloat16"}, {"quantise": "int8"}):
+    for form in ({"dtype": "bfloat16"}, {"quantise": "int8"}, {"compile": True}):
         assert GPT2Backend(GPT2Options(checkpoint="moved", **form), tmp_path).identity() != backend.identity()
     with (moved / checkpoint.MERGES).open("a") as file:
         file.write("\n")

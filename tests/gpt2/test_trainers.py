@@ -200,10 +200,8 @@ def test_inputs_are_the_files_that_decide(folder):
     assert _finetune(folder, "nowhere").inputs() == [folder / "instructions.json"]
     names = [path.name for path in _finetune(folder).inputs()]
     assert names == ["instructions.json", "config.json", "model.safetensors", "merges.txt"]
-    assert _pretrain(folder, data=["text.txt", "instructions.json"]).inputs() == [
-        folder / "text.txt",
-        folder / "instructions.json",
-    ]
+    files = ["text.txt", "instructions.json"]
+    assert _pretrain(folder, data=files).inputs() == [folder / name for name in files]
 
 
 @pytest.mark.parametrize(
