@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import judgekit
 from judgekit_gpt2.tokens import PIECES, Merge, Tokenizer
@@ -32,11 +32,8 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
 def _count_pieces(texts: Iterable[str]) -> Counter[bytes]:
     import regex  # type: ignore[import-untyped]  # comes with tiktoken; the standard `re` has no letter classes
 
-    pieces: Counter[bytes] = Counter()
-    pattern = regex.compile(PIECES)
-    for text in texts:
-        pieces.update(match.group().encode("utf-8", "replace") for match in pattern.finditer(text))
-    return pieces
+    found = chain.from_iterable(map(regex.compile(PIECES).finditer, texts))
+    return Counter(match.group().encode("utf-8", "replace") for match in found)
 
 
 class _Learner:

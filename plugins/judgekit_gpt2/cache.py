@@ -50,17 +50,6 @@ class KVCache:
             copy[:, target, :, :length] = kept[:, source, :, :length]
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Tokens of one sequence that attend together: `columns` of the batch, which end before the position `end`."""
-
-    row: slice  # of one
-    columns: slice
-    start: int
-    end: int
-    mask: Tensor  # [T, S = end], true where a query attends to a key
-
-
 class CachedAttention:
     """Attention of the T tokens of one forward pass, which are kept; prepared once for all layers.
 
@@ -69,8 +58,10 @@ class CachedAttention:
 
     def __init__(self, positions: Tensor, cache: KVCache) -> None:
         self.cache = cache
+        # Tokens of one row that attend together: the row, their columns in the batch, the positions where they start
+        # and end, and a mask [T, S = end], true where a query attends to a key.
         self.pieces = [
-            _Piece(slice(row, row + 1), columns, start, end, _causal(start, end, positions.device))
+            (slice(row, row + 1), columns, start, end, _causal(start, end, positions.device))
             for row, places in enumerate(positions.tolist())
             for columns, start, end in _cut(places)
         ]
@@ -79,13 +70,11 @@ class CachedAttention:
         """Keep the keys and values, and attend to all that is kept: each [B, H, T, D], and so is the result."""
         keys, values = self.cache.keys[layer], self.cache.values[layer]  # [B, H, S, D]
         y = torch.zeros_like(q)
-        for piece in self.pieces:
-            row, columns = piece.row, piece.columns
-            keys[row, :, piece.start : piece.end] = k[row, :, columns]
-            values[row, :, piece.start : piece.end] = v[row, :, columns]
-            y[row, :, columns] = F.scaled_dot_product_attention(
-                q[row, :, columns], keys[row, :, : piece.end], values[row, :, : piece.end], attn_mask=piece.mask
-            )
+        for row, columns, start, end, mask in self.pieces:
+            keys[row, :, start:end] = k[row, :, columns]
+            values[row, :, start:end] = v[row, :, columns]
+            seen = keys[row, :, :end], values[row, :, :end]
+            y[row, :, columns] = F.scaled_dot_product_attention(q[row, :, columns], *seen, attn_mask=mask)
         return y
 
 

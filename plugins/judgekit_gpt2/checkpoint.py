@@ -68,17 +68,13 @@ def require_compiler(quantise: str | None = None) -> None:
 def read_config(folder: Path) -> GPT2Config:
     """The shape that `config.json` describes."""
     if folder.is_file():
-        raise judgekit.CheckpointError(
-            f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS} "
-            f"(`judgekit gpt2 convert {folder.name} --into FOLDER` may make one of it)",
-            path=folder,
-        )
+        advice = f"(`judgekit gpt2 convert {folder.name} --into FOLDER` may make one of it)"
+        what = f"is a file; a checkpoint is a folder with {CONFIG} and {SAFETENSORS} {advice}"
+        raise judgekit.CheckpointError(what, path=folder)
     if not folder.is_dir():
-        raise judgekit.CheckpointError(
-            "no such checkpoint folder; `judgekit gpt2 pretrain TEXT --into FOLDER` makes one, "
-            "`judgekit gpt2 fetch gpt2 --into FOLDER` brings one",
-            path=folder,
-        )
+        made, brought = "`judgekit gpt2 pretrain TEXT --into FOLDER`", "`judgekit gpt2 fetch gpt2 --into FOLDER`"
+        what = f"no such checkpoint folder; {made} makes one, {brought} brings one"
+        raise judgekit.CheckpointError(what, path=folder)
     values = read_json(folder / CONFIG)
     try:
         return from_hub(values)
@@ -227,9 +223,8 @@ def compare(
         raise judgekit.CheckpointError(f"the tensor {missing[0]} is missing", path=place)
     for name, needed in {**expected, **optional}.items():
         if name in holders and (shape := files[holders[name]][name]) != needed:
-            raise judgekit.CheckpointError(
-                f"{name} has the shape {list(shape)}, where {authority} needs {list(needed)}", path=holders[name]
-            )
+            differs = f"{name} has the shape {list(shape)}, where {authority} needs {list(needed)}"
+            raise judgekit.CheckpointError(differs, path=holders[name])
     for name, path in holders.items():
         if name not in expected and name not in optional:
             raise judgekit.CheckpointError(f"has a tensor {name}, for which {authority} has no place", path=path)

@@ -94,22 +94,16 @@ def _read_file(path: Path, heads: int | None, vocabulary: Path | None) -> weight
     book = _BOOK_NAMES[0] in file.shapes
     config = _infer(file.shapes, book, heads, path)
     if vocabulary is None and config.vocabulary != GPT2_VOCABULARY:
-        raise judgekit.UsageError(
-            f"{config.vocabulary} tokens are not GPT-2's; name the folder of their merges.txt as --vocabulary",
-            path=path,
-        )
-    tokenizer = Tokenizer.gpt2() if vocabulary is None else _vocabulary(vocabulary, config.vocabulary)
+        advice = "name the folder of their merges.txt as --vocabulary"
+        raise judgekit.UsageError(f"{config.vocabulary} tokens are not GPT-2's; {advice}", path=path)
+    if vocabulary and not any((vocabulary / name).is_file() for name in (checkpoint.MERGES, checkpoint.TOKENIZER)):
+        raise judgekit.CheckpointError(f"there is no {checkpoint.MERGES} in it", path=vocabulary)
+    tokenizer = Tokenizer.of_checkpoint(vocabulary, config.vocabulary) if vocabulary else Tokenizer.gpt2()
     model = weights.build(config, [_Book(file, config) if book else file], _REST)
     if model.output is not None and torch.equal(model.output.weight, model.tokens.weight):  # as it was, untrained
         tensors = {name: tensor for name, tensor in model.state_dict().items() if name != "output.weight"}
         model = GPT2.holding(replace(config, tied=True), tensors).eval()
     return weights.Checkpoint(model, tokenizer)
-
-
-def _vocabulary(folder: Path, size: int) -> Tokenizer:
-    if not any((folder / name).is_file() for name in (checkpoint.MERGES, checkpoint.TOKENIZER)):
-        raise judgekit.CheckpointError(f"there is no {checkpoint.MERGES} in it", path=folder)
-    return Tokenizer.of_checkpoint(folder, size)
 
 
 def _infer(shapes: Mapping[str, Shape], book: bool, heads: int | None, path: Path) -> GPT2Config:

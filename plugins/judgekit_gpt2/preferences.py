@@ -167,7 +167,11 @@ class DPOLoss(nn.Module):
         self.policy, self.beta, self.smoothing = policy, beta, smoothing
 
     def forward(self, batch: PairBatch) -> Tensor:
-        return self._losses(self.rewards(batch)).sum()
+        """The summed loss []."""
+        rewards = self.rewards(batch)
+        margins = rewards[:, 0] - rewards[:, 1]
+        losses = -(1 - self.smoothing) * F.logsigmoid(margins) - self.smoothing * F.logsigmoid(-margins)  # [P]
+        return losses.sum()
 
     def rewards(self, batch: PairBatch) -> Tensor:
         """The implicit rewards β · (log π − log ref) [P, 2], in nats."""
@@ -175,19 +179,14 @@ class DPOLoss(nn.Module):
         policy = sequence_logprobs(self.policy, batch)
         return self.beta * (policy - batch.reference.to(policy.device))
 
-    def _losses(self, rewards: Tensor) -> Tensor:
-        """The loss of each pair [P]."""
-        margins = rewards[:, 0] - rewards[:, 1]
-        return -(1 - self.smoothing) * F.logsigmoid(margins) - self.smoothing * F.logsigmoid(-margins)
-
     @torch.no_grad()
-    def measure(self, batches: Sequence[PairBatch]) -> tuple[float, float, float]:
-        """Means over pairs, without dropout: the loss in nats; the share whose chosen response has the greater reward
-        (a tie is half a pair); and by how much greater it is, in nats."""
+    def measure(self, batches: Sequence[PairBatch]) -> dict[str, float]:
+        """Means over pairs, without dropout: the `accuracy`, that is the share whose chosen response has the greater
+        reward (a tie is half a pair), and the `margin` by which it is greater, in nats."""
         mode = self.training
         self.eval()
         rewards = torch.cat([self.rewards(batch) for batch in batches])  # [P, 2]
         self.train(mode)
         margins = rewards[:, 0] - rewards[:, 1]
         right = torch.heaviside(margins, margins.new_tensor(0.5))
-        return float(self._losses(rewards).mean()), float(right.mean()), float(margins.mean())
+        return {"accuracy": float(right.mean()), "margin": float(margins.mean())}

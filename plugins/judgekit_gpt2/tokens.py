@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +112,8 @@ class Tokenizer:
         if path is None:
             if size == GPT2_VOCABULARY:
                 return cls.gpt2()
-            raise judgekit.CheckpointError(
-                f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's", path=folder
-            )
+            lacking = f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's"
+            raise judgekit.CheckpointError(lacking, path=folder)
         ids: Mapping[str, Any] = {}
         try:
             if path.name == checkpoint.TOKENIZER:
@@ -185,11 +185,8 @@ def _parse_tokenizer(values: Mapping[str, Any]) -> tuple[list[Merge], dict[str, 
 
 
 def _without_long_runs(text: str) -> Iterator[str]:
-    start = 0
-    for run in _LONG_RUN.finditer(text):
-        yield text[start : run.end()]
-        start = run.end()
-    yield text[start:]
+    cuts = [0, *(run.end() for run in _LONG_RUN.finditer(text)), len(text)]
+    return (text[start:end] for start, end in pairwise(cuts))
 
 
 def _gpt2_merges(folder: Path | None) -> tuple[bytes, Path | None]:

@@ -37,9 +37,8 @@ def restore(state: judgekit.data.TrainingState, objective: nn.Module, optimiser:
     Raises UsageError when the folder holds the state of another training, and StorageError.
     """
     if state.of_another():
-        raise judgekit.UsageError(
-            "holds the state of another training (other data or options); delete it to start over", path=state.states
-        )
+        other = "holds the state of another training (other data or options); delete it to start over"
+        raise judgekit.UsageError(other, path=state.states)
     tensors = state.restore(_read)
     if tensors is not None:
         _load(tensors, objective, optimiser)
@@ -59,16 +58,12 @@ def save(
         tensors = {f"weights/{name}": tensor for name, tensor in weights.items()}
         for name, values in moments["state"].items():
             tensors |= {f"optimiser/{name}/{key}": tensor for key, tensor in values.items()}
-        _write(folder / _FILE, {name: tensor.contiguous() for name, tensor in tensors.items()})
+        with checkpoint.writing(folder / _FILE) as temporary:
+            try:
+                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+            except SafetensorError as error:
+                raise OSError(str(error)) from None
         state.seal()
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    with checkpoint.writing(path) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
 
 
 def _read(folder: Path) -> dict[str, Tensor] | None:

@@ -155,11 +155,9 @@ class Pretrain(_Trainer):
     def _require(self, corpus: Corpus, context: int, what: str) -> None:
         """There is a row to train on. Raises DataError."""
         if corpus.tokens <= context:
-            raise judgekit.DataError(
-                f"{what} has {corpus.tokens} tokens, which do not fill one context of {context}; "
-                "it needs more text, a shorter context or another share of 'validation'",
-                path=self._texts()[0],
-            )
+            few = f"{what} has {corpus.tokens} tokens, which do not fill one context of {context}"
+            advice = "it needs more text, a shorter context or another share of 'validation'"
+            raise judgekit.DataError(f"{few}; {advice}", path=self._texts()[0])
 
     def _tokenizer(self) -> Tokenizer:
         from judgekit_gpt2 import bpe, corpus
@@ -362,8 +360,4 @@ class DPO(_Tuner):
 
         objective = preferences.DPOLoss(model, beta=self.options.beta, smoothing=self.options.smoothing)
 
-        def measure(batches: Sequence[preferences.PairBatch]) -> dict[str, float]:
-            _, accuracy, margin = objective.measure(batches)
-            return {"accuracy": accuracy, "margin": margin}
-
-        return preferences.collate, {"objective": objective, "measure": measure}
+        return preferences.collate, {"objective": objective, "measure": objective.measure}

@@ -102,8 +102,7 @@ def load(folder: Path) -> Checkpoint:
     """
     config = checkpoint.check(folder)
     tokenizer = Tokenizer.of_checkpoint(folder, config.vocabulary)
-    model = build(config, [open_file(file) for file in checkpoint.weight_files(folder)])
-    return Checkpoint(model, tokenizer)
+    return Checkpoint(build(config, [open_file(file) for file in checkpoint.weight_files(folder)]), tokenizer)
 
 
 def build(config: GPT2Config, files: Sequence[TensorFile], authority: str = checkpoint.CONFIG) -> GPT2:

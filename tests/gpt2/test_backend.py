@@ -30,14 +30,8 @@ def _request(prompt, continuations=(), **sampling):
 
 
 def test_the_default_is_greedy_and_a_seed_matters_only_when_drawing(backend):
-    greedy, seeded, drawn, other = backend.generate(
-        [
-            _request("The cat"),
-            _request("The cat", seed=7, temperature=0.0),
-            _request("The cat", seed=7, temperature=1.0),
-            _request("The cat", seed=8, temperature=1.0),
-        ]
-    )
+    settings = ({}, {"seed": 7, "temperature": 0.0}, {"seed": 7, "temperature": 1.0}, {"seed": 8, "temperature": 1.0})
+    greedy, seeded, drawn, other = backend.generate([_request("The cat", **sampling) for sampling in settings])
     assert greedy == seeded
     assert len({greedy.text, drawn.text, other.text}) == 3
 
@@ -50,8 +44,8 @@ def test_two_prompts_do_not_share_their_random_numbers(backend, model):
         for parameter in constant.parameters():
             parameter.zero_()
     flat._loaded = (constant.eval(), backend._load()[1])
-    replies = flat.generate([_request("a", temperature=1.0, seed=1), _request("b", temperature=1.0, seed=1)])
-    assert replies[0].text != replies[1].text
+    one, other = flat.generate([_request(prompt, temperature=1.0, seed=1) for prompt in "ab"])
+    assert one.text != other.text
 
 
 def test_running_to_the_limit_is_complete_with_a_note(backend):
@@ -138,7 +132,7 @@ def test_the_identity_follows_the_weights_and_not_the_place(reference_folder, ba
     moved = shutil.copytree(reference_folder, tmp_path / "moved")
     other = GPT2Backend(GPT2Options(checkpoint="moved", batch=3, threads=1), tmp_path)
     assert other.identity() == backend.identity()
-    for form in ({"dtype": "bfloat16"}, {"quantise": "int8"}):
+    for form in ({"dtype": "bfloat16"}, {"quantise": "int8"}, {"compile": True}):
         assert GPT2Backend(GPT2Options(checkpoint="moved", **form), tmp_path).identity() != backend.identity()
     with (moved / checkpoint.MERGES).open("a") as file:
         file.write("\n")

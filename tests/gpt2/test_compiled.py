@@ -78,9 +78,7 @@ def test_int8_is_refused_where_torchs_code_for_it_is_wrong(reference_folder, mon
 
 
 @exact
-def test_compiled_replies_are_other_replies_to_the_ledger(backend, reference_folder):
-    plain = GPT2Backend(GPT2Options(checkpoint=str(reference_folder), quantise="int8"))
-    assert plain.identity() != backend.identity()
+def test_preflight_finds_nothing_wrong(backend):
     assert backend.check() == []
 
 

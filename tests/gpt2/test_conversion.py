@@ -241,11 +241,10 @@ def test_heads_that_cannot_be_known_are_asked_for(heads, message, state, words, 
         conversion.convert(tmp_path / "a.pth", tmp_path / "made", heads=heads, vocabulary=words)
 
 
-@pytest.mark.parametrize("option", ["--heads", "--vocabulary"])
-def test_what_a_folder_says_itself_is_not_asked(option, reference_folder, words, tmp_path):
-    choice = {"heads": 4} if option == "--heads" else {"vocabulary": words}
-    with pytest.raises(judgekit.UsageError, match=f"{option} is for a file by itself"):
-        conversion.convert(reference_folder, tmp_path / "made", **choice)
+def test_what_a_folder_says_itself_is_not_asked(reference_folder, words, tmp_path):
+    for option, choice in (("--heads", {"heads": 4}), ("--vocabulary", {"vocabulary": words})):
+        with pytest.raises(judgekit.UsageError, match=f"{option} is for a file by itself"):
+            conversion.convert(reference_folder, tmp_path / "made", **choice)
 
 
 def test_a_vocabulary_that_does_not_belong_to_it_is_an_error(state, words, tmp_path):

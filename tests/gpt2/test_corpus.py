@@ -178,17 +178,11 @@ def test_a_corpus_holds_each_document_with_its_end_of_text(built, tokenizer, tmp
     opened = Corpus.open(tmp_path / "corpus")
     assert _documents(opened) == expected
     assert isinstance(opened.data, np.memmap)
-
-
-def test_what_is_on_disk(built, tokenizer, tmp_path):
     content = (tmp_path / "corpus" / "tokens.bin").read_bytes()
-    expected = _encoded(DOCUMENTS, tokenizer)
     assert np.frombuffer(content, "<u2").tolist() == list(chain.from_iterable(expected))
-    assert json.loads((tmp_path / "corpus" / "corpus.json").read_text()) == {
-        "vocabulary": 300,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "lengths": [len(ids) for ids in expected],
-    }
+    sha256, lengths = hashlib.sha256(content).hexdigest(), [len(ids) for ids in expected]
+    manifest = {"vocabulary": 300, "sha256": sha256, "lengths": lengths}
+    assert json.loads((tmp_path / "corpus" / "corpus.json").read_text()) == manifest
     assert len(list((tmp_path / "corpus").iterdir())) == 2
 
 

@@ -82,24 +82,17 @@ def test_buckets_hold_every_example_once_with_little_padding():
     assert all(len(batch) <= 8 for batch in batches)
     padded = sum(len(batch) * max(len(example.ids) for example in batch) for batch in batches)
     assert padded < 1.1 * sum(lengths)
-    assert data.bucketed(examples, 8, torch.Generator().manual_seed(1)) != batches
-    assert data.bucketed(examples, 8, torch.Generator().manual_seed(2)) == data.bucketed(
-        examples, 8, torch.Generator().manual_seed(2)
-    )
-
-
-def test_buckets_can_leave_the_smaller_batch_out():
-    examples = [Example([0] * length, name=str(length)) for length in range(1, 22)]
-    batches = data.bucketed(examples, 4, torch.Generator().manual_seed(0), drop_last=True)
-    assert [len(batch) for batch in batches] == [4] * 5
-    assert len({example.name for batch in batches for example in batch}) == 20
+    one, same, other = (data.bucketed(examples, 8, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert one == same != other
+    full = data.bucketed(examples[:21], 4, generator, drop_last=True)
+    assert [len(batch) for batch in full] == [4] * 5, "the smaller one is left out"
+    assert len({example.name for batch in full for example in batch}) == 20
 
 
 @pytest.fixture
 def instructions(tmp_path):
     items = [
         {"id": "a", "split": "train", "instruction": "Name the capital of France.", "output": "Paris is the capital."},
-        {"id": "b", "split": "test", "instruction": "Sit.", "input": "mat", "output": "The cat <|endoftext|> sat"},
         {"id": "c", "split": "validation", "instruction": "Nothing"},
     ]
     path = tmp_path / "instructions.json"
@@ -123,15 +116,8 @@ def test_examples_are_the_rendered_prompt_and_the_response(instructions, tokeniz
     assert _examples(instructions, "train", tokenizer, mask_prompt=False)[0].masked == 0
 
 
-def test_a_special_token_in_the_data_is_plain_text(instructions, tokenizer):
-    (example,) = _examples(instructions, "test", tokenizer)
-    assert tokenizer.end_of_text not in example.ids
-    batch = data.collate([example], tokenizer.end_of_text)
-    assert (batch.targets == tokenizer.end_of_text).sum() == 1
-
-
 def test_examples_without_a_response_or_too_long_are_errors_or_cut(instructions, tokenizer):
-    with pytest.raises(judgekit.DataError, match="item 3: no output to learn from"):
+    with pytest.raises(judgekit.DataError, match="item 2: no output to learn from"):
         _examples(instructions, "validation", tokenizer)
     (example,) = _examples(instructions, "train", tokenizer)
     length = len(example.ids)

@@ -135,11 +135,8 @@ def test_other_bytes_are_deleted(hub, tmp_path, part, fault, message):
     ("status", "error", "code"),
     [
         ("404", judgekit.ModelNotFound, 4),
-        ("403", judgekit.AuthError, 4),
-        ("401", judgekit.AuthError, 4),
-        ("429", judgekit.CallError, 3),
-        ("503", judgekit.CallError, 3),
-        ("204", judgekit.CallError, 3),
+        *((status, judgekit.AuthError, 4) for status in ("403", "401")),
+        *((status, judgekit.CallError, 3) for status in ("429", "503", "204")),
     ],
 )
 def test_a_refusal_is_told(hub, tmp_path, status, error, code):

