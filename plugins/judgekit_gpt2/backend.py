@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -47,6 +47,15 @@ class GPT2Options(judgekit.Options):
         return self
 
 
+class _Decoder(NamedTuple):
+    """A model that writes, how many sequences it writes together, and the margin of a choice (see
+    `inference.margin`)."""
+
+    model: GPT2
+    rows: int
+    margin: float
+
+
 class GPT2Backend(judgekit.Backend):
     """The from-scratch GPT-2, from a checkpoint folder.
 
@@ -71,7 +80,7 @@ class GPT2Backend(judgekit.Backend):
         self._folder = self.path(self.options.checkpoint)
         self._identity: str | None = None
         self._loaded: Checkpoint | None = None
-        self._written_by: tuple[GPT2, int, float] | None = None
+        self._written_by: _Decoder | None = None
         self._scorer: PrefixScorer | None = None
 
     def identity(self) -> dict[str, JsonValue]:
@@ -126,13 +135,13 @@ class GPT2Backend(judgekit.Backend):
 
     def loglikelihood(self, requests: Sequence[judgekit.Request]) -> list[judgekit.Reply]:
         """Prompt and continuation are encoded apart: a continuation keeps the space that it begins with."""
-        from judgekit_gpt2.loglikelihood import PrefixScorer
+        from judgekit_gpt2.loglikelihood import Continuations, PrefixScorer
 
         model, tokenizer = self._load()
         if self._scorer is None:
             self._scorer = PrefixScorer(model)
         questions = [
-            (_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
+            Continuations(_encode(request, tokenizer), [tokenizer.encode(text) for text in request.continuations])
             for request in requests
         ]
         lengths = [len(prompt) + max(map(len, texts), default=0) - 1 for prompt, texts in questions]
@@ -147,19 +156,17 @@ class GPT2Backend(judgekit.Backend):
     def close(self) -> None:
         self._loaded = self._written_by = self._scorer = None
 
-    def _writing(self) -> tuple[GPT2, int, float]:
-        """A model that writes, how many sequences it writes together, and the margin of a choice (see
-        `inference.margin`)."""
+    def _writing(self) -> _Decoder:
         if self._written_by is None:
             model, _ = self._load()
             if self.options.compile:
                 from judgekit_gpt2.compiled import CompiledGPT2
 
-                self._written_by = CompiledGPT2(model), 1, 0.0  # alone: there is no batch to depend on
+                self._written_by = _Decoder(CompiledGPT2(model), 1, 0.0)  # alone: there is no batch to depend on
             else:
                 from judgekit_gpt2.inference import margin
 
-                self._written_by = model, self.options.batch, margin(model)
+                self._written_by = _Decoder(model, self.options.batch, margin(model))
         return self._written_by
 
     def _load(self) -> Checkpoint:
@@ -177,7 +184,8 @@ class GPT2Backend(judgekit.Backend):
             if self.options.threads is not None:
                 torch.set_num_threads(self.options.threads)
             start = weights.load(self._folder)
-            form = self.options.device, getattr(torch, self.options.dtype), self.options.quantise, self.options.compile
+            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.options.dtype]
+            form = self.options.device, dtype, self.options.quantise, self.options.compile
             self._loaded = start._replace(model=inference.prepare(start.model, *form))
         return self._loaded
 

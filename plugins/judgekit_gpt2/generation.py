@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,6 +50,27 @@ class Prompt:
     alternatives: int = 0
 
 
+class TokenChoice(NamedTuple):
+    """The log-probability of the token that was written, and the likeliest tokens at its place with theirs."""
+
+    logprob: float
+    top: list[tuple[int, float]]
+
+
+class NextChoice(NamedTuple):
+    """A token, and whether it is sure to be the same with logits that differ by a margin."""
+
+    token: int
+    sure: bool
+
+
+class Boundary(NamedTuple):
+    """The least of the logits that may be drawn, and the greatest that may not."""
+
+    least: float
+    excluded: float
+
+
 @dataclass
 class Generation:
     """New tokens, without the end of text, and why there are no more: `context` means that the model's was full.
@@ -60,7 +81,7 @@ class Generation:
 
     ids: list[int] = field(default_factory=list)
     finish: Finish | None = None
-    choices: list[tuple[float, list[tuple[int, float]]]] = field(default_factory=list)
+    choices: list[TokenChoice] = field(default_factory=list)
 
 
 def generate(
@@ -173,11 +194,11 @@ class _BatchDecoder:
             self.cache.copy_row(len(self.active), at, last.length)
 
 
-def _choice(logits: Tensor, token: int, alternatives: int) -> tuple[float, list[tuple[int, float]]]:
+def _choice(logits: Tensor, token: int, alternatives: int) -> TokenChoice:
     """The log-probability of a token by logits [V], and the likeliest tokens with theirs."""
     table = logits.log_softmax(-1)
     top = table.topk(min(alternatives, len(table)))
-    return float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+    return TokenChoice(float(table[token]), list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
 
 
 def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:
@@ -189,7 +210,7 @@ def _likeliest(logits: Tensor, margin: float) -> tuple[list[int], list[bool]]:
     return best[:, 0].tolist(), (logits.gather(1, best)[:, 0] - others > margin).tolist()
 
 
-def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float = LOGIT_MARGIN) -> tuple[int, bool]:
+def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float = LOGIT_MARGIN) -> NextChoice:
     """The next token from logits [V], and whether it is sure to be the same with logits that differ by the margin.
 
     Sampling is Gumbel-max: with `noise` [V] from a standard Gumbel distribution the largest of logits / temperature +
@@ -202,18 +223,18 @@ def choose(logits: Tensor, drawing: Drawing, noise: Tensor | None, margin: float
     least = possible = excluded = float("-inf")
     if noise is not None and (drawing.top_k or drawing.top_p):
         top_k, top_p = drawing.top_k or len(logits), drawing.top_p or 1.0
-        least, _ = boundary(scaled, top_k, top_p)
-        possible, _ = boundary(scaled, top_k, top_p + MASS_MARGIN)
-        _, excluded = boundary(scaled, top_k, top_p - MASS_MARGIN)
+        least = boundary(scaled, top_k, top_p).least
+        possible = boundary(scaled, top_k, top_p + MASS_MARGIN).least
+        excluded = boundary(scaled, top_k, top_p - MASS_MARGIN).excluded
     token = int(scores.masked_fill(scaled < least, float("-inf")).argmax())
     if margin == 0:
-        return token, True
+        return NextChoice(token, True)
     two = scores.masked_fill(scaled < possible - margin, float("-inf")).topk(2)
     leads = int(two.indices[0]) == token and float(two.values[0] - two.values[1]) > margin
-    return token, leads and float(scaled[token]) > excluded + margin
+    return NextChoice(token, leads and float(scaled[token]) > excluded + margin)
 
 
-def boundary(scaled: Tensor, top_k: int, top_p: float) -> tuple[float, float]:
+def boundary(scaled: Tensor, top_k: int, top_p: float) -> Boundary:
     """Of logits [V] the least that may be drawn, and the greatest that may not.
 
     Allowed are the `top_k` likeliest tokens, and of these the fewest that have the share `top_p` of the probability.
@@ -224,4 +245,4 @@ def boundary(scaled: Tensor, top_k: int, top_p: float) -> tuple[float, float]:
         mass = ordered[:count].softmax(0).cumsum(0)
         count = min(int((mass < top_p).sum()) + 1, count)
     excluded = float(ordered[count]) if count < len(ordered) else float("-inf")
-    return float(ordered[count - 1]), excluded
+    return Boundary(float(ordered[count - 1]), excluded)

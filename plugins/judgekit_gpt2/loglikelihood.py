@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,10 +11,22 @@ from torch import Tensor
 from judgekit_gpt2.cache import PIECE, KVCache
 from judgekit_gpt2.model import GPT2, PADDING, left_pad
 
-Question = tuple[Sequence[int], Sequence[Sequence[int]]]  # the tokens of a prompt, and those of its continuations
-_Wanted = tuple[list[float], int, int]  # where it goes, the number of the state that predicts it, the token
-
 _ROWS = 64  # of the output layer at a time: 13 MB of logits
+
+
+class Continuations(NamedTuple):
+    """The tokens of a prompt, and those of its continuations."""
+
+    prompt: Sequence[int]
+    continuations: Sequence[Sequence[int]]
+
+
+class _Wanted(NamedTuple):
+    """A log-probability to come: the list that it goes into, the number of the state that predicts it, the token."""
+
+    values: list[float]
+    state: int
+    token: int
 
 
 class PrefixScorer:
@@ -32,7 +45,7 @@ class PrefixScorer:
         self._kept: list[int] = []  # the tokens in it
 
     @torch.inference_mode()
-    def score(self, questions: Sequence[Question]) -> list[list[list[float]]]:
+    def score(self, questions: Sequence[Continuations]) -> list[list[list[float]]]:
         """The natural log-probability of every token, by question and continuation.
 
         A prompt has at least one token. With a continuation it may have one token more than the context, since
@@ -51,17 +64,17 @@ class PrefixScorer:
             longest = max(len(ids) for ids, _ in given)
             assert len(prompt) + longest - 1 <= self.model.config.context, "prompt and continuation are too long"
             states.append(self._read(prompt))
-            wanted += [(values, count, ids[0]) for ids, values in given]
+            wanted += [_Wanted(values, count, ids[0]) for ids, values in given]
             count += 1
             longer = [(ids, values) for ids, values in given if len(ids) > 1]
             for (ids, values), following in zip(longer, self._follow([ids[:-1] for ids, _ in longer]), strict=True):
                 states.append(following)
-                wanted += [(values, count + at, token) for at, token in enumerate(ids[1:])]
+                wanted += [_Wanted(values, count + at, token) for at, token in enumerate(ids[1:])]
                 count += len(ids) - 1
         if wanted:
             logprobs = self._log_probabilities(torch.cat(states), wanted)
-            for (values, *_), value in zip(wanted, logprobs, strict=True):
-                values.append(value)
+            for one, value in zip(wanted, logprobs, strict=True):
+                one.values.append(value)
         return results
 
     def _read(self, prompt: Sequence[int]) -> Tensor:
@@ -96,7 +109,7 @@ class PrefixScorer:
 
     def _log_probabilities(self, states: Tensor, wanted: Sequence[_Wanted]) -> list[float]:
         """log P(token) by the hidden states [N, C], for what is wanted in the order of the states."""
-        which, tokens = torch.tensor([rest for _, *rest in wanted], device=self.device).T
+        which, tokens = torch.tensor([(one.state, one.token) for one in wanted], device=self.device).T
         logprobs: list[float] = []
         for start in range(0, len(states), _ROWS):
             table = self.model.logits(states[start : start + _ROWS]).float().log_softmax(-1)  # [rows, V]
@@ -107,4 +120,4 @@ class PrefixScorer:
 
 def loglikelihoods(model: GPT2, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
     """The natural log-probability of every token of each continuation of one prompt: see `PrefixScorer.score`."""
-    return PrefixScorer(model).score([(prompt, continuations)])[0]
+    return PrefixScorer(model).score([Continuations(prompt, continuations)])[0]

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import judgekit
 import judgekit.data
 
 
-def read_preferred(
-    path: Path, split: judgekit.data.Split | None, format: str | None
-) -> list[tuple[judgekit.data.Item, str, str]]:
-    """Items with their two responses: one split (None: all) of a file of single questions, in any format, with the
-    fields `chosen` and `rejected`. Raises DataError for an item without two texts."""
+class Preferred(NamedTuple):
+    """An item, and its two responses."""
+
+    item: judgekit.data.Item
+    chosen: str
+    rejected: str
+
+
+def read_preferred(path: Path, split: judgekit.data.Split | None, format: str | None) -> list[Preferred]:
+    """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
+    `rejected`. Raises DataError for an item without two texts."""
     return [
-        (item, _text(item, "chosen"), _text(item, "rejected"))
+        Preferred(item, _text(item, "chosen"), _text(item, "rejected"))
         for item in judgekit.data.read_instructions(path, split, format)
     ]
 
