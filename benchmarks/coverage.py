@@ -180,7 +180,10 @@ def simulate(cell: Cell) -> Result:
 
 def binary(n: int) -> str:
     """The coverage of the rate intervals over all success rates, computed exactly: no simulation is needed."""
-    rates, k = np.linspace(0.0005, 0.9995, 1999), np.arange(n + 1)
+    grid, k = np.linspace(0.0005, 0.9995, 1999), np.arange(n + 1)
+    made = [wilson(np.repeat([1.0, 0.0], [i, n - i]), CONFIDENCE, UNIT) for i in k]
+    ends = np.asarray([end for one in made for end in ((one.low or 0) - 1e-12, (one.high or 0) + 1e-12)])
+    rates = np.concatenate((grid, ends[(ends > 0) & (ends < 1)]))  # it is worst where a rate just leaves an interval
     chance = np.exp(
         np.concatenate(([0], np.cumsum(np.log((n - k[:-1]) / (k[:-1] + 1)))))[:, None]
         + k[:, None] * np.log(rates)
@@ -194,7 +197,7 @@ def binary(n: int) -> str:
     hundredths = np.isclose(100 * rates, np.round(100 * rates))
     score, exact = found
     return (
-        f"  n {n:4}: Wilson {score.mean():.1f} on average, worst {score[hundredths].min():.1f} over .01, .02 … .99"
+        f"  n {n:4}: Wilson {score[: len(grid)].mean():.1f} on average, worst {score[hundredths].min():.1f} over .01, .02 … .99"
         f" and {score.min():.1f} over every rate; Clopper–Pearson worst {exact.min():.1f}"
     )
 
