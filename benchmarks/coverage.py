@@ -196,8 +196,9 @@ def binary(n: int) -> str:
         found.append(100 * (chance * inside).sum(axis=0))
     hundredths = np.isclose(100 * rates, np.round(100 * rates))
     score, exact = found
+    average = score[: len(grid)].mean()
     return (
-        f"  n {n:4}: Wilson {score[: len(grid)].mean():.1f} on average, worst {score[hundredths].min():.1f} over .01, .02 … .99"
+        f"  n {n:4}: Wilson {average:.1f} on average, worst {score[hundredths].min():.1f} over .01, .02 … .99"
         f" and {score.min():.1f} over every rate; Clopper–Pearson worst {exact.min():.1f}"
     )
 
