@@ -19,6 +19,7 @@ ReplyStatus = Literal["complete", "truncated", "refused", "error"]
 VerdictStatus = Literal["scored", "unparsed", "refused", "truncated", "error", "skipped"]
 VERDICT_STATUSES: tuple[VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
 NOT_JUDGED = "not judged: the gate had decided"  # how the detail of a row that a sequential gate spared begins
+ASKED_AGAIN = "\n\n[asked again]\n\n"  # between the two replies of a verdict that took a second asking
 NO_RESPONSE = "no complete response"  # how the detail of a verdict on a missing response begins
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -138,6 +138,11 @@ class JudgeCard(Noun):
     checks: tuple[Check, ...]
     passed: bool | None
 
+    @property
+    def shown(self) -> tuple[Check, ...]:
+        """The checks that are worth a row: one alone of a judge that gave no score at all."""
+        return tuple(check for check in self.checks if check.name == "silent") or self.checks
+
 
 class AgreementMeasure(Noun):
     """One measure of agreement. `interval` resamples items; `wilson` is there for shares beside it."""
@@ -275,8 +280,7 @@ class GateClaim(Noun):
 
     `margin`: `value` is the mean paired difference to the baseline (candidate − baseline, in the metric's own
     direction) and `interval` its two one-sided bounds. `min` and `max`: `value` and `interval` are the estimate's own.
-    `missing` and `catastrophe`: `value` is a share from 0 to 1, of the verdicts without a score, and of the items that
-    lost `fall` points or more since the baseline.
+    `missing` and `catastrophe`: a share from 0 to 1, of verdicts without a score, of items that lost `fall` or more.
     `p` is one-sided, of the claim that this rule fails; `p_holm` after Holm's correction over all rules of the gate.
     `detectable`: the least worsening that this rule detects with a power of 80 %.
     """
@@ -308,12 +312,11 @@ class GateClaim(Noun):
     @property
     def limit(self) -> str:
         """The words before the threshold: "at least"."""
-        fall = f"{self.fall:g}" if self.fall is not None else ""
         return {
             "margin": "loss under",
             "min": "at least",
             "max": "at most",
-            "catastrophe": f"falls of {fall} or more in at most",
+            "catastrophe": f"falls of {self.fall or 0:g} or more in at most",
             "missing": "not scored in at most",
         }[self.kind]
 

@@ -66,7 +66,7 @@ def print_record(record: RunRecord) -> None:
         click.echo(f"note: {printable(scrub(note))} ({counted(count, 'reply', 'replies')})")
     for card in record.cards:
         if card.passed is False:
-            failed = "; ".join(check.label for check in card.checks if check.passed is False)
+            failed = "; ".join(check.label for check in card.shown if check.passed is False)
             prove = "scores prove" if card.task == "score" else "comparisons prove"
             click.secho(f"Judge {card.judge} FAILED its card ({failed}): its {prove} little.", fg="red", bold=True)
     for judge, steps in record.steps.items():
@@ -166,7 +166,7 @@ def _direction(estimate: Estimate) -> str:
 def _print_card(card: JudgeCard) -> None:
     verdict = {True: "passed", False: "FAILED", None: "not decided"}[card.passed]
     title = f"judge card of {card.judge} ({card.backend}, {card.prompt}, read by {card.reading}): {verdict}"
-    print_table(title, ("check", "value", "expected", "", "note"), [_check_row(check) for check in card.checks])
+    print_table(title, ("check", "value", "expected", "", "note"), [_check_row(check) for check in card.shown])
 
 
 def _check_row(check: Check) -> tuple[str, ...]:

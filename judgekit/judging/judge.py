@@ -20,7 +20,7 @@ from judgekit.errors import PromptError
 from judgekit.judging.parsing import CUT_PROMPT, read_steps
 from judgekit.judging.questions import Question, Task
 from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
-from judgekit.records import Call, Conversation, Reply, Request, Sample, Verdict
+from judgekit.records import ASKED_AGAIN, Call, Conversation, Reply, Request, Sample, Verdict
 
 ASKED_TWICE = "asked twice"  # begins the detail of a verdict that took a second asking
 WINDOW = 64  # verdicts held back while the unparsed ones among them are asked again
@@ -171,4 +171,4 @@ def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:
 def _of_both(first: Verdict, second: Verdict) -> Verdict:
     """The second verdict, with the first reply kept and counted."""
     detail = f"{ASKED_TWICE}; the first reply: {first.detail}{second.detail and f'; the second: {second.detail}'}"
-    return second.model_copy(update={"raw": f"{first.raw}\n\n[asked again]\n\n{second.raw}", "detail": detail})
+    return second.model_copy(update={"raw": f"{first.raw}{ASKED_AGAIN}{second.raw}", "detail": detail})

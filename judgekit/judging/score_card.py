@@ -19,8 +19,9 @@ from judgekit.judging.controls import ARMS, left_out
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.parsing import ScaleEnds
 from judgekit.judging.readings import Planned, Reading, blamed
-from judgekit.records import Response, Sample, Verdict
+from judgekit.records import ASKED_AGAIN, Response, Sample, Verdict
 from judgekit.results import Check, Interval, JudgeCard
+from judgekit.secrets import one_line
 
 V = TypeVar("V")
 CONFIDENCE = 0.95
@@ -98,6 +99,9 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check], arms: Ar
     out, own = left_out(reading.task, reading.without_arms), reading.arms.items()
     checks = [check for check in checks if check.name not in out]
     checks += [mean_check(name, arm.label, arms, scale, arm.at_least, arm.at_most) for name, arm in own]
+    verdicts = {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
+    if came(verdicts) and not scores(verdicts):
+        checks = [_silent(verdicts), *checks]
     decided = [check.passed for check in checks if check.passed is not None]
     return JudgeCard(
         judge=judge.name,
@@ -108,6 +112,14 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check], arms: Ar
         checks=tuple(checks),
         passed=all(decided) if decided else None,
     )
+
+
+def _silent(verdicts: Arm) -> Check:
+    """The whole card of a judge that gave no score to any control: what it said instead."""
+    replies = [verdict.raw.partition(ASKED_AGAIN)[0] for verdict in verdicts.values()]
+    said = dict.fromkeys(one_line(reply, 80) for reply in replies if reply.strip())
+    note = f"it said {'; '.join(map(repr, list(said)[:3]))}" if said else "it said nothing"
+    return check_of("silent", "control answers that it gave a score", 0.0, verdicts, note, None, "all", False)
 
 
 def auc(high: Sequence[float], low: Sequence[float]) -> float | None:

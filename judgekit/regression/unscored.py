@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from judgekit.records import NO_RESPONSE, Row, VerdictStatus
+from judgekit.records import ASKED_AGAIN, NO_RESPONSE, Row, VerdictStatus
 from judgekit.results import Estimate, RunRecord
 from judgekit.secrets import one_line, shortened
 from judgekit.text import counted
@@ -63,7 +63,7 @@ def why_unscored(rows: Iterable[Row]) -> str:
         reason = (row.status, verdict.detail if verdict is not None else "")
         reasons[reason] += 1
         if verdict is not None and verdict.raw and verdict.raw[:LONGEST] not in verdict.detail:
-            said.setdefault(reason, verdict.raw.partition("\n\n[asked again]")[0])
+            said.setdefault(reason, verdict.raw.partition(ASKED_AGAIN)[0])
     if not total:
         return ""
     (status, detail), count = reasons.most_common(1)[0]

@@ -174,7 +174,7 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Case]:
     """Cases of the judges: one that fails its card proves little. A gate counts that in the cases of its rules."""
     for card in record.cards:
         name = f"card of {card.judge}" + ("" if card.task == "score" else " as it compares")
-        failed = [check for check in card.checks if check.passed is False]
+        failed = [check for check in card.shown if check.passed is False]
         lines = [f"{check.label}: {_reading(check)}" for check in failed]
         labels = "; ".join(check.label for check in failed)
         if card.passed is None:

@@ -211,7 +211,7 @@ def claim_words(claim: judgekit.statistics.GateClaim) -> str:
 
 def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
     for card in record.cards:
-        failing = [check for check in card.checks if check.passed is False]
+        failing = [check for check in card.shown if check.passed is False]
         which = "its card" if card.task == "score" else "its card as it compares"
         if card.passed:
             made = sum(check.passed is True for check in card.checks)

@@ -105,7 +105,7 @@ def counts(by_status: Mapping[Any, int]) -> str:
 
 def checks(card: judgekit.statistics.JudgeCard) -> list[SimpleNamespace]:
     """A line a check of the card, formatted."""
-    written = [numbers.alike(check.value, check.low, check.high) for check in card.checks]
+    written = [numbers.alike(check.value, check.low, check.high) for check in card.shown]
     return [
         SimpleNamespace(
             label=check.label,
@@ -117,7 +117,7 @@ def checks(card: judgekit.statistics.JudgeCard) -> list[SimpleNamespace]:
             items=numbers.whole(check.n_items) if check.n_items else "",
             counts=counts(check.counts) if set(check.counts) - {"scored"} else "",
         )
-        for check, (value, low, high) in zip(card.checks, written, strict=True)
+        for check, (value, low, high) in zip(card.shown, written, strict=True)
     ]
 
 

@@ -277,3 +277,12 @@ def test_a_response_is_misplaced_only_where_it_is_no_answer(samples):
     assert all(text.casefold().split() != sample.reference.casefold().split() for sample, text in found)
     assert misplaced(samples, []) == []
     assert misplaced(samples[:1], own({"a": SLOGAN}, samples[:1])) == [], "only under another sample's question"
+
+
+def test_a_judge_without_any_score_has_one_row_with_what_it_said(prompts, samples):
+    card, checks = judged(prompts, lambda *_: Reply(text="I would rather\nnot say."), samples)
+    assert (card.passed, [check.name for check in card.shown]) == (False, ["silent"])
+    assert checks["silent"].note == "it said 'I would rather not say.'"
+    assert checks["gold"].passed is False
+    fine, _ = judged(prompts, fair, samples)
+    assert fine.shown == fine.checks
