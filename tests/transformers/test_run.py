@@ -36,7 +36,7 @@ def test_an_encoder_decoder_and_a_causal_model_answer_and_judge(tmp_path):
         "reports": ["json"],
         "statistics": {"resamples": 999},
     }
-    made = run(tmp_path, config)
+    made = next(run(tmp_path, config, code=3).glob("*/record.json")).parent  # one writes no whole answer
     record, rows = json.loads((made / "record.json").read_text()), lines(made / "rows.jsonl")
     assert record["status"] == "complete"
     assert record["identities"]["models.t5"]["sha256"] == record["identities"]["judges.by_t5"]["sha256"]

@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(folder):
-    return run(folder, CONFIG)
+    return next(run(folder, CONFIG, code=3).glob("*/record.json")).parent  # a base model writes no whole answer
 
 
 def test_what_a_dry_run_says_needs_no_trained_model(folder, tmp_path, capsys):
@@ -102,7 +102,7 @@ def test_the_report_says_what_tuning_bought(made):
 
 def test_asked_again_nothing_is_trained(folder, made):
     before = {path: path.stat().st_mtime_ns for path in (folder / "home").rglob("model.safetensors")}
-    run(folder, CONFIG)
+    run(folder, CONFIG, code=3)
     assert {path: path.stat().st_mtime_ns for path in (folder / "home").rglob("model.safetensors")} == before
 
 
@@ -111,7 +111,8 @@ def test_the_starter_config_trains_and_compares(tmp_path):
     tiny_models.gpt2(tmp_path / "checkpoints" / "model", n_positions=1024)
     judge = "judges.main={backend: transformers, model: checkpoints/model, control_items: 0}"
     short = ["--set", judge, "--set", "statistics.resamples=999", "--set", "models.base.max_new_tokens=4"]
-    made = run(tmp_path, (tmp_path / "judgekit.yaml").read_text(), *short)
+    runs = run(tmp_path, (tmp_path / "judgekit.yaml").read_text(), *short, code=3)  # four tokens are no whole answer
+    made = next(runs.glob("*/record.json")).parent
     assert "tuned, trained from base" in Reader((made / "report.html").read_bytes()).text
 
 
