@@ -21,6 +21,7 @@ VERDICT_STATUSES: tuple[VerdictStatus, ...] = ("scored", "unparsed", "refused", 
 NOT_JUDGED = "not judged: the gate had decided"  # how the detail of a row that a sequential gate spared begins
 ASKED_AGAIN = "\n\n[asked again]\n\n"  # between the two replies of a verdict that took a second asking
 NO_RESPONSE = "no complete response"  # how the detail of a verdict on a missing response begins
+LimitKind = Literal["margin", "min", "max", "catastrophe", "missing"]  # of a gate's rule
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 

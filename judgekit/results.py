@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, model_validator
 
-from judgekit.records import Finite, Noun, Response, Row, Sample, Scale, ScoreKey, VerdictStatus
+from judgekit.records import Finite, LimitKind, Noun, Response, Row, Sample, Scale, ScoreKey, VerdictStatus
 
 
 class Interval(Noun):
@@ -288,7 +288,7 @@ class GateClaim(Noun):
     metric: str
     system: str
     opponent: str | None = None
-    kind: Literal["margin", "min", "max", "catastrophe", "missing"]
+    kind: LimitKind
     threshold: Finite
     fall: Finite | None = None
     outcome: GateOutcome

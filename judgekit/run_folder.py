@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -76,6 +77,11 @@ class RunFolder:
 
     def responses(self, system: str) -> JsonLines[Response]:
         return JsonLines(self.path / "responses" / f"{system}.jsonl", Response)
+
+    def written(self, system: str) -> Iterable[Response]:
+        """The system's responses; none where it has no file."""
+        responses = self.responses(system)
+        return responses if responses.path.is_file() else ()
 
     def write_record(self, record: RunRecord) -> None:
         text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)

@@ -13,7 +13,7 @@ from judgekit.cli.console import printable
 from judgekit.cli.costs import PLAN_COLUMNS, how_to_go_on, plan_row, plan_total, use_lines
 from judgekit.cli.pairs import matrix, several_opponents, shown_estimates, statistic_lines, statistic_tables
 from judgekit.cli.repeats import budget_lines, pooled_line, rerun_rows
-from judgekit.cli.tables import interval, number, print_table
+from judgekit.cli.tables import interval, method, number, print_table
 from judgekit.pipeline.report import in_short
 from judgekit.regression.baseline import system_key
 from judgekit.secrets import scrub
@@ -115,7 +115,7 @@ def _estimate_row(estimate: Estimate, with_opponent: bool) -> tuple[str, ...]:
         system_key(estimate.system, estimate.opponent if with_opponent else None),
         number(estimate.value, estimate.scale),
         interval(estimate.interval, estimate.scale),
-        "" if estimate.interval.method == "none" else estimate.interval.method,
+        method(estimate.interval),
         f"{estimate.n_items} × {estimate.repeats}",
         _missing(estimate),
         _bootstrap(estimate),
@@ -147,7 +147,7 @@ def _difference_row(estimate: Estimate) -> tuple[str, ...]:
         f"{estimate.system} − {estimate.against}",
         number(estimate.value, estimate.scale, signed=True),
         interval(estimate.interval, estimate.scale, signed=True),
-        "" if estimate.interval.method == "none" else estimate.interval.method,
+        method(estimate.interval),
         str(estimate.n_items),
         _direction(estimate),
     )

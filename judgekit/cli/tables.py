@@ -31,6 +31,11 @@ def interval(estimated: Interval, scale: Scale, *, signed: bool = False) -> str:
     return f"[{number(estimated.low, scale, signed=signed)}, {number(estimated.high, scale, signed=signed)}]"
 
 
+def method(estimated: Interval) -> str:
+    """The name of the interval's method; empty where nothing was scored, and none was used."""
+    return "" if estimated.method == "none" else estimated.method
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """An aligned table on stdout; long cells wrap."""
     from rich import box

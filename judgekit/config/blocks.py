@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from judgekit.records import Sampling
+from judgekit.records import LimitKind, Sampling
 from judgekit.statistics.methods import Method
 from judgekit.text import did_you_mean
 
@@ -359,9 +359,10 @@ class GateRule(Block):
         return self
 
     @property
-    def limits(self) -> dict[str, float]:
+    def limits(self) -> dict[LimitKind, float]:
         """The limits that are given, by kind."""
         share = None if self.catastrophe is None else self.catastrophe.share
+        limits: dict[LimitKind, float | None]
         limits = {
             "margin": self.margin,
             "min": self.min,

@@ -15,6 +15,7 @@ from judgekit.data.items import split_sizes as split_sizes
 from judgekit.data.lineage import JUDGED_BY as JUDGED_BY
 from judgekit.data.lineage import Provenance as Provenance
 from judgekit.data.lineage import judge_fingerprint as judge_fingerprint
+from judgekit.data.lineage import judges_of as judges_of
 from judgekit.data.lineage import provenances as provenances
 from judgekit.data.rouge import rouge_l as rouge_l
 from judgekit.data.rouge import rouge_words as rouge_words

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from judgekit.results import RunRecord
+
 START = "from"  # a trainer's option: the checkpoint that it starts from
 
 
@@ -50,6 +52,15 @@ JUDGED_BY = "judged_by"  # the field of an item that holds the fingerprints of t
 def judge_fingerprint(identity: JsonValue) -> str:
     """A short hash of a judge's identity, for the items that it chose."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def judges_of(record: RunRecord, metric: str) -> list[str]:
+    """Names of the judges behind a metric: the one that it asks and the members of a panel; none where it asks none."""
+    judge = record.judge_of(metric)
+    if judge is None:
+        return []
+    panel = record.part("judges", judge).get("panel")
+    return [judge, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [judge]
 
 
 def _way(name: str, trainings: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import cycle, islice
+from itertools import cycle
 from typing import Any, TypeVar
 
 from judgekit.judging.controls import ARMS, left_out
@@ -99,7 +99,7 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check], arms: Ar
     out, own = left_out(reading.task, reading.without_arms), reading.arms.items()
     checks = [check for check in checks if check.name not in out]
     checks += [mean_check(name, arm.label, arms, scale, arm.at_least, arm.at_most) for name, arm in own]
-    verdicts = {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
+    verdicts = _every(arms)
     if came(verdicts) and not scores(verdicts):
         checks = [_silent(verdicts), *checks]
     decided = [check.passed for check in checks if check.passed is not None]
@@ -112,6 +112,10 @@ def card_of(judge: LLMJudge, reading: Reading, checks: Sequence[Check], arms: Ar
         checks=tuple(checks),
         passed=all(decided) if decided else None,
     )
+
+
+def _every(arms: Arms) -> Arm:
+    return {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
 
 
 def _silent(verdicts: Arm) -> Check:
@@ -160,11 +164,12 @@ def misplaced(samples: Sequence[Sample], responses: Iterable[Response]) -> Answe
         if response.status == "complete" and response.text.strip():
             by_system.setdefault(response.system, []).append(response)
     systems, chosen = [by_system[name] for name in sorted(by_system)], []
-    for place, sample in enumerate(samples):
-        given, own = systems[place % len(systems)] if systems else [], (sample.reference or "").casefold().split()
-        later = [*given[place % max(len(given), 1) :], *given[: place % max(len(given), 1)]]
-        others = (one.text for one in later if one.sample_id != sample.id and one.text.casefold().split() != own)
-        chosen += [(sample, text) for text in islice(others, 1)]
+    for place, sample in enumerate(samples if systems else ()):
+        given = systems[place % len(systems)]
+        start = place % len(given)
+        later = (one.text for one in (*given[start:], *given[:start]) if one.sample_id != sample.id)
+        if (text := _unlike(sample.reference or "", later)) is not None:
+            chosen.append((sample, text))
     return chosen
 
 
@@ -200,11 +205,14 @@ def _withholds(reading: Reading) -> bool:
     return "reference" in template.variables and template.front.needs != "reference"
 
 
-def _another(known: Sequence[tuple[Sample, str]], place: int) -> str | None:
+def _another(known: Answers, place: int) -> str | None:
     """The next other reference that does not say the same in the same words."""
-    own = known[place][1].casefold().split()
-    later = [*known[place + 1 :], *known[:place]]
-    return next((reference for _, reference in later if reference.casefold().split() != own), None)
+    return _unlike(known[place][1], (reference for _, reference in (*known[place + 1 :], *known[:place])))
+
+
+def _unlike(own: str, texts: Iterable[str]) -> str | None:
+    """The first of the texts that does not say the same in the same words."""
+    return next((text for text in texts if text.casefold().split() != own.casefold().split()), None)
 
 
 # --- what came out ---------------------------------------------------------------------------------------------------
@@ -243,9 +251,9 @@ def mean_check(
 ) -> Check:
     """The arm's mean score against its threshold; `least` and `most` are shares of the scale, and `given`: it holds by
     construction and proves nothing."""
-    arm, values = arms[name], list(scores(arms[name]).values())
-    at_least, at_most = (None if share is None else scale[0] + share * (scale[1] - scale[0]) for share in (least, most))
-    chance = noise(values, span := scale[1] - scale[0])
+    arm, values, span = arms[name], list(scores(arms[name]).values()), scale[1] - scale[0]
+    at_least, at_most = (None if share is None else scale[0] + share * span for share in (least, most))
+    chance = noise(values, span)
     if at_least is not None and at_most is not None:
         middle, half = (at_least + at_most) / 2, (at_most - at_least) / 2
         at_least, at_most = middle - max(half, chance), middle + max(half, chance)
@@ -317,7 +325,7 @@ def _ranking(gold: Arm, shuffled: Arm) -> Check:
 def _variety(arms: Arms, samples: int) -> list[Check]:
     """How much of the scale the judge uses: different scores, and their entropy."""
     used = [round(score, 6) for arm in arms.values() for score in scores(arm).values()]
-    verdicts = {f"{name}/{key}": verdict for name, arm in arms.items() for key, verdict in arm.items()}
+    verdicts = _every(arms)
     shares = [count / len(used) for count in Counter(used).values()]
     entropy = sum(-share * math.log2(share) for share in shares)
     values = (float(len(shares)), max(entropy, 0.0)) if used else (None, None)

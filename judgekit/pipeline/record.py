@@ -10,11 +10,10 @@ from pydantic import JsonValue
 
 from judgekit import __version__
 from judgekit.calls.caller import Caller
-from judgekit.data.lineage import JUDGED_BY, provenances
+from judgekit.data.lineage import JUDGED_BY, judges_of, provenances
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.pipeline.prepared import MAIN, Prepared
 from judgekit.records import NO_RESPONSE
-from judgekit.regression.baseline import judges_of
 from judgekit.regression.rules import PARTIAL, partial_judges
 from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
@@ -65,11 +64,7 @@ def few_responses(prepared: Prepared, folder: RunFolder) -> list[str]:
     references = {sample.reference for sample in prepared.datasets[MAIN].samples if sample.reference}
     warnings = []
     for system in prepared.models:
-        texts = (
-            [hash(one.text.strip().casefold()) for one in folder.responses(system) if one.status == "complete"]
-            if folder.responses(system).path.is_file()
-            else []
-        )
+        texts = [hash(one.text.strip().casefold()) for one in folder.written(system) if one.status == "complete"]
         different, answered = len(set(texts)), len(texts)
         if answered >= FEW_RESPONSES and FEW_RESPONSES * different <= min(answered, len(references) or answered):
             said = f"{system}: only {counted(different, 'different response')} to {counted(answered, 'question')}"
@@ -93,7 +88,7 @@ def errors_of(prepared: Prepared, folder: RunFolder, cards: Iterable[JudgeCard])
     incomplete. A row without a response is not counted again."""
     errors: Counter[str] = Counter()
     for system in prepared.models:
-        for response in folder.responses(system) if folder.responses(system).path.is_file() else ():
+        for response in folder.written(system):
             if response.status == "error":
                 errors[f"generating {system}: {response.detail}"] += 1
     for row in folder.rows:

@@ -267,7 +267,7 @@ class Run:
                 self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
                 samples = opened.prepared.datasets[MAIN].samples
                 items = planned.config.controls(len(samples))
-                own = (islice(opened.folder.responses(name), OWN) for name in opened.prepared.models)
+                own = (islice(opened.folder.written(name), OWN) for name in opened.prepared.models)
                 score = task == "score"
                 cards.append(
                     control_card(judge, samples, items, chain(*own)) if score else pair_card(judge, samples, items)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, JsonValue
 
+from judgekit.data.lineage import judges_of
 from judgekit.errors import DataError, IncompleteError
 from judgekit.files import damage, write_atomically
 from judgekit.records import Finite, Noun, Sample, Scale, VerdictStatus
@@ -199,15 +200,6 @@ def instrument(record: RunRecord, metric: str) -> dict[str, str]:
     names = prompts if prompts is not None else _instrument_prompts(record, bool(judges_of(record, metric)))
     parts |= {f"prompt {name}": record.prompts[name] for name in names if name in record.prompts}
     return dict(sorted(parts.items()))
-
-
-def judges_of(record: RunRecord, metric: str) -> list[str]:
-    """Names of the judges behind a metric: the one that it asks and the members of a panel; none where it asks none."""
-    judge = record.judge_of(metric)
-    if judge is None:
-        return []
-    panel = record.part("judges", judge).get("panel")
-    return [judge, *(str(member) for member in panel)] if isinstance(panel, list | tuple) else [judge]
 
 
 def _instrument_prompts(record: RunRecord, judged: bool) -> list[str]:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc, betaincinv
 
 from judgekit.regression.paired_scores import SAME, Paired, Vector
-from judgekit.statistics.gating import LEVEL
 from judgekit.text import counted
 
 Group = Callable[[Sequence[str], Vector], Vector]
@@ -45,14 +43,20 @@ class Falls:
     @property
     def most(self) -> float:
         """The share of all items that may have fallen: the upper end of Clopper and Pearson's one-sided interval."""
-        return 1.0 if self.fell == self.units else float(betaincinv(self.fell + 1, self.units - self.fell, 1 - LEVEL))
+        from judgekit.statistics.gating import LEVEL
+
+        return 1.0 if self.fell == self.units else _quantile(self.fell + 1, self.units - self.fell, 1 - LEVEL)
 
     @property
     def least(self) -> float:
-        return float(betaincinv(self.fell, self.units - self.fell + 1, LEVEL)) if self.fell else 0.0
+        from judgekit.statistics.gating import LEVEL
+
+        return _quantile(self.fell, self.units - self.fell + 1, LEVEL) if self.fell else 0.0
 
     def p_more(self, share: float) -> float:
         """The chance of so many falls or more where the `share` of all items fell: one-sided, exact."""
+        from scipy.special import betainc
+
         return float(betainc(self.fell, self.units - self.fell + 1, share)) if self.fell else 1.0
 
     @property
@@ -64,4 +68,13 @@ class Falls:
 
 def items_needed(share: float) -> int:
     """The fewest items without any fall that show that at most this share of all falls."""
+    from judgekit.statistics.gating import LEVEL
+
     return math.ceil(math.log(LEVEL) / math.log1p(-share))
+
+
+def _quantile(a: int, b: int, p: float) -> float:
+    """The p-quantile of the beta distribution."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(a, b, p))

@@ -19,9 +19,10 @@ import numpy as np
 
 from judgekit.config.blocks import GateConfig
 from judgekit.data.groups import clusters_of
+from judgekit.data.lineage import judges_of
 from judgekit.errors import ConfigError, UsageError
 from judgekit.records import Scale
-from judgekit.regression.baseline import Baseline, baseline_of, judges_of, system_key
+from judgekit.regression.baseline import Baseline, baseline_of, system_key
 from judgekit.regression.catastrophes import Falls, items_needed
 from judgekit.regression.paired_scores import SAME, Paired, Vector, mean_over, moved, movers, paired
 from judgekit.regression.rules import (
@@ -89,13 +90,13 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
     if not targets:
         raise UsageError(f"no rule could be evaluated: nothing was measured of {', '.join(unmeasured)}")
     findings = [_finding(target, view, own, reference, len(targets)) for target in targets]
-    claims, tested = [], [finding for finding in findings if finding.target.kind != "missing"]
+    tested = [finding for finding in findings if finding.target.kind != "missing"]
+    adjusted, claims = iter(holm([finding.p for finding in tested])), []
     for finding in findings:
         p, at_best = finding.p, finding.p_best
-        if finding in tested:
-            place = tested.index(finding)
-            p = holm([other.p for other in tested])[place]
-            at_best = holm([other.p_best if other is finding else other.p for other in tested])[place]
+        if finding.target.kind != "missing":
+            p, kindest = next(adjusted), [other.p_best if other is finding else other.p for other in tested]
+            at_best = next(best for best, other in zip(holm(kindest), tested, strict=True) if other is finding)
         claim = _decided(finding, p, at_best, record, waived)
         claims.append(_held_to_power(claim, finding) if record.status == "complete" else claim)
     said = [f"{metric}: nothing was measured, so its rule was not evaluated" for metric in unmeasured]
@@ -125,9 +126,10 @@ def _finding(target: Target, view: RunView, own: Baseline, reference: Reference 
         assert reference is not None
         make = _margin_finding if target.kind == "margin" else _catastrophe_finding
         finding = make(target, view, own, reference.scores, claims)
-    rows = (row for row in view.rows if row.metric == target.metric)
-    if silent := why_unscored(row for row in rows if system_key(row.system, row.opponent) == target.key):
-        finding.reasons.insert(0, silent)
+    if not own.metrics[target.metric].systems[target.key].scored:
+        rows = (row for row in view.rows if row.metric == target.metric)
+        if silent := why_unscored(row for row in rows if system_key(row.system, row.opponent) == target.key):
+            finding.reasons.insert(0, silent)
     return finding
 
 

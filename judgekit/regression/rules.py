@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
 from judgekit.config.blocks import GateConfig
 from judgekit.data.lineage import judge_fingerprint
 from judgekit.errors import ConfigError
 from judgekit.files import sha256_of
-from judgekit.records import Scale
+from judgekit.records import LimitKind, Scale
 from judgekit.regression.baseline import Baseline, Sheet, read_baseline
 from judgekit.regression.paired_scores import other_samples, unlike
 from judgekit.results import RunRecord
@@ -19,7 +18,6 @@ from judgekit.text import did_you_mean, one_of
 
 NAMES = ("in the run", "in the baseline")
 LIMITS = "give it a min or a max, which are held against its own interval"
-Kind = Literal["margin", "min", "max", "catastrophe", "missing"]
 PARTIAL = "chose the pairs that this system was trained on, so it is no judge of it; waive it by name, or take another"
 PAIRED = ("margin", "catastrophe")  # rules on changes since the baseline, item by item
 
@@ -43,7 +41,7 @@ class Target:
 
     metric: str
     key: str
-    kind: Kind
+    kind: LimitKind
     threshold: float
     sequential: bool = False
     other: str = ""
@@ -74,7 +72,7 @@ def targets_of(
         if metric not in own.metrics:
             raise ConfigError(f"gate: {unknown('metric', metric, own.metrics)}")
         sheet = own.metrics[metric]
-        for kind, threshold in cast(dict[Kind, float], rule.limits).items():
+        for kind, threshold in rule.limits.items():
             fall = rule.catastrophe.fall if kind == "catastrophe" and rule.catastrophe else None
             check_threshold(metric, kind, threshold, sheet.scale, fall)
             if kind in PAIRED and sheet.unpaired:
@@ -116,7 +114,7 @@ def _systems(wanted: Sequence[str] | None, metric: str, sheet: Sheet, against: o
     return [key for key, system in of.items() if key in wanted or system in wanted]
 
 
-def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | None, kind: Kind) -> str:
+def _in_baseline(metric: str, key: str, sheet: Sheet, reference: Reference | None, kind: LimitKind) -> str:
     if reference is None:
         raise ConfigError(f"gate.{metric}: a {kind} needs a baseline: `judgekit baseline set RUN FILE` writes one")
     if metric not in reference.scores.metrics:

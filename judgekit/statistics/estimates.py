@@ -169,10 +169,10 @@ def estimate(table: ItemTable, of: Subject, terms: IntervalTerms | None = None) 
     clustered = table.clusters is not None
     if not len(sample.means):
         interval = NOTHING
+    elif clustered:
+        interval = make.clusters(sample, terms.method)
     else:
-        interval = (
-            make.clusters(sample, terms.method) if clustered else make.items(sample, rows, table.repeats, of.share)
-        )
+        interval = make.items(sample, rows, table.repeats, of.share)
     new_items = of.estimate(
         _mean(sample.means, scale),
         interval,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -150,6 +150,36 @@ def given_by(path: Path, judged_by: JudgedBy | None, annotator: str | None) -> d
             raise judgekit.DataError(f"{entry.place}: no {annotator!r}", path=path)
         named.append(entry.text(annotator))
     return {"name": ", ".join(sorted(set(named)))}
+
+
+class StoredOptions(judgekit.Options):
+    """What verdicts that were given elsewhere have in common: their file, and who gave them."""
+
+    path: str
+    judged_by: JudgedBy | None = None
+    annotator: str | None = None
+
+
+class Stored(judgekit.Metric):
+    """A metric whose verdicts were given elsewhere: no model is asked."""
+
+    options: StoredOptions
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def inputs(self) -> list[Path]:
+        return [self.path(self.options.path)]
+
+    def given_by(self) -> dict[str, str]:
+        return given_by(self.path(self.options.path), self.options.judged_by, self.options.annotator)
+
+    def doubts(self, what: str, scale: tuple[float, float] | None) -> list[str]:
+        """What is wrong with the options that all of them have, in words."""
+        problems = []
+        if self.options.judged_by is not None and self.options.annotator is not None:
+            problems.append(f"judge and annotator both say who gave the {what}: give one")
+        if scale is not None and not scale[0] < scale[1]:
+            problems.append(f"scale: the low end comes first, not {scale[0]:g}, {scale[1]:g}")
+        return problems
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import judgekit
 import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent
 from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
-from judgekit_metrics.stored_files import Entry, JudgedBy, Vocabulary, given_by, read_entries, strangers
+from judgekit_metrics.stored_files import Entry, Stored, StoredOptions, Vocabulary, read_entries, strangers
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
-class StoredPairwiseOptions(judgekit.Options):
+class StoredPairwiseOptions(StoredOptions):
     """`path`: CSV, TSV, JSON or JSONL, one comparison a row; the other keys name its fields.
 
     `verdict`: the winner with the system shown first; `swapped`: with the system shown second; `id`: the sample. A
@@ -33,7 +33,6 @@ class StoredPairwiseOptions(judgekit.Options):
     `judge: {name, version, prompt}`, or `annotator`, a field: who gave the verdicts.
     """
 
-    path: str
     verdict: str
     swapped: str | None = None
     id: str = "id"
@@ -47,25 +46,16 @@ class StoredPairwiseOptions(judgekit.Options):
     length_opponent: str | None = None
     against: str | None = None
     rule: Rule = "mean"
-    judged_by: JudgedBy | None = None
-    annotator: str | None = None
 
 
-class StoredPairwise(judgekit.Metric):
+class StoredPairwise(Stored):
     """Pairwise verdicts that were given elsewhere, read from a file."""
 
     Options: ClassVar[type[judgekit.Options]] = StoredPairwiseOptions
     options: StoredPairwiseOptions
-    needs: ClassVar[frozenset[str]] = frozenset()
     series = SERIES
     shares = SHARES
     unscaled = (LONGER,)
-
-    def inputs(self) -> list[Path]:
-        return [self.path(self.options.path)]
-
-    def given_by(self) -> Mapping[str, str]:
-        return given_by(self.path(self.options.path), self.options.judged_by, self.options.annotator)
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
         options = self.options
@@ -76,10 +66,7 @@ class StoredPairwise(judgekit.Metric):
             problems.append("length and length_opponent belong together: give both or neither")
         if options.system is None and len(systems) > 2:
             problems.append("with more than two systems, name the fields that hold them: system and opponent")
-        if options.judged_by is not None and options.annotator is not None:
-            problems.append("judge and annotator both say who gave the verdicts: give one")
-        if options.scale is not None and not options.scale[0] < options.scale[1]:
-            problems.append(f"scale: the low end comes first, not {options.scale[0]:g}, {options.scale[1]:g}")
+        problems += self.doubts("verdicts", options.scale)
         unknown = [name for name in options.names.values() if name not in systems]
         return problems + [f"names: no model is named {name!r}" for name in unknown]
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 import judgekit
-from judgekit_metrics.stored_files import Entry, JudgedBy, given_by, read_entries, strangers
+from judgekit_metrics.stored_files import Entry, Stored, StoredOptions, read_entries, strangers
 
 
-class StoredScoreOptions(judgekit.Options):
+class StoredScoreOptions(StoredOptions):
     """`path`: CSV, TSV, JSON or JSONL, a response a row, or a JSON array of numbers; the other keys name its fields.
 
     `score`: the number, or the number of each system by name, where a row holds several (`{a: score_a, b: score_b}`).
@@ -22,23 +21,19 @@ class StoredScoreOptions(judgekit.Options):
     who gave the scores. Several judges of one file are several metrics.
     """
 
-    path: str
     scale: tuple[float, float]
     score: str | dict[str, str] = "score"
     id: str | None = None
     system: str | None = None
     names: dict[str, str] = Field(default_factory=dict)
     higher_is_better: bool = True
-    judged_by: JudgedBy | None = None
-    annotator: str | None = None
 
 
-class StoredScore(judgekit.Metric):
+class StoredScore(Stored):
     """Scores that were given elsewhere, read from a file."""
 
     Options: ClassVar[type[judgekit.Options]] = StoredScoreOptions
     options: StoredScoreOptions
-    needs: ClassVar[frozenset[str]] = frozenset()
     series: ClassVar[Mapping[str, judgekit.Scale]] = {"value": judgekit.Scale(label="score", low=0, high=1)}
 
     def series_of(self, judged: Mapping[str, judgekit.Scale]) -> Mapping[str, judgekit.Scale]:
@@ -46,19 +41,9 @@ class StoredScore(judgekit.Metric):
         better = self.options.higher_is_better
         return {"value": judgekit.Scale(label="score", low=low, high=high, higher_is_better=better)}
 
-    def inputs(self) -> list[Path]:
-        return [self.path(self.options.path)]
-
-    def given_by(self) -> Mapping[str, str]:
-        return given_by(self.path(self.options.path), self.options.judged_by, self.options.annotator)
-
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
         options = self.options
-        problems = []
-        if not options.scale[0] < options.scale[1]:
-            problems.append(f"scale: the low end comes first, not {options.scale[0]:g}, {options.scale[1]:g}")
-        if options.judged_by is not None and options.annotator is not None:
-            problems.append("judge and annotator both say who gave the scores: give one")
+        problems = self.doubts("scores", options.scale)
         named = list(options.names.values()) + (list(options.score) if isinstance(options.score, dict) else [])
         problems += [f"no model is named {name!r}" for name in named if name not in systems]
         if isinstance(options.score, dict) and options.system is not None:

@@ -64,10 +64,7 @@ def command(folder: Path, into: Path, metric: str | None, systems: Sequence[str]
 
 def _judged_by(record: judgekit.RunRecord, metric: str) -> list[str]:
     """The fingerprints of the judge that chose, or of the members of its panel."""
-    judge = record.judge_of(metric)
-    panel = record.part("judges", judge).get("panel") if judge is not None else ()
-    names = panel if isinstance(panel, list | tuple) and panel else [judge] if judge is not None else []
-    identities = [record.identities.get(f"judges.{name}") for name in names]
+    identities = [record.identities.get(f"judges.{name}") for name in judgekit.data.judges_of(record, metric)]
     return [judgekit.data.judge_fingerprint(one) for one in identities if one is not None]
 
 
