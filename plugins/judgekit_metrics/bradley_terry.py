@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.statistics import REFITTED, Floats, Interval, RefitTerms, no_interval, refitted
+from judgekit.statistics import REFITTED, Floats, Indices, RefitTerms, no_interval, refitted
+from judgekit_metrics.newton import Fitted, newton
 
 Flags = NDArray[np.bool_]
-STEPS = 100
-LONGEST = 2.0  # a step, in log-odds
 CONVERGED = 1e-12
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One system's probability to win against the anchor; None where the strengths cannot be known."""
-
-    system: str
-    value: float | None
-    se: float | None
-    interval: Interval
 
 
 def standings(
@@ -34,8 +23,9 @@ def standings(
     anchor: str,
     terms: RefitTerms,
     rng: np.random.Generator,
-) -> list[Standing]:
-    """Every system but the anchor, by maximum likelihood (Bradley and Terry 1952), ties counted as half a win each.
+) -> dict[str, Fitted]:
+    """The probability of every other system to win against the anchor, by maximum likelihood (Bradley and Terry 1952),
+    ties counted as half a win each.
 
     `preferences` is (items × pairs): the preference for the first of the pair in [0, 1], NaN where the item has no
     verdict on it. The interval resamples items, with all their battles, or clusters of items. Refused, with a reason,
@@ -58,7 +48,7 @@ def standings(
     everything = wins_of(np.ones((1, len(preferences))))
     refused = not_connected(everything[0], [anchor, *others])
     if refused:
-        return [Standing(system, None, None, no_interval(REFITTED, refused)) for system in others]
+        return dict.fromkeys(others, Fitted(None, None, no_interval(REFITTED, refused)))
     strengths = log_strengths(everything)
 
     def refit(weights: Floats) -> Floats:
@@ -67,11 +57,8 @@ def standings(
     intervals = refitted(
         refit, len(preferences), replace(terms, width=1 + 4 * len(systems) ** 2 // len(preferences)), rng
     )
-    values = expit(strengths[0, 1:])
-    return [
-        Standing(system, float(value), error, interval)
-        for system, value, (error, interval) in zip(others, values, intervals, strict=True)
-    ]
+    values = [Fitted(float(value), *ends) for value, ends in zip(expit(strengths[0, 1:]), intervals, strict=True)]
+    return dict(zip(others, values, strict=True))
 
 
 def log_strengths(wins: Floats, start: Floats | None = None) -> Floats:
@@ -82,24 +69,21 @@ def log_strengths(wins: Floats, start: Floats | None = None) -> Floats:
     """
     strengths = np.full(wins.shape[:2], np.nan)
     strengths[:, 0] = 0
-    active = np.flatnonzero(_reach(wins).all(axis=(1, 2)))
-    now = np.zeros((len(wins), wins.shape[1])) if start is None else np.tile(start, (len(wins), 1))
+    known = np.flatnonzero(_reach(wins).all(axis=(1, 2)))
+    wins, diagonal = wins[known], np.arange(wins.shape[1])
     games = wins + wins.transpose(0, 2, 1)
-    for _ in range(STEPS):
-        if not len(active):
-            break
-        p = expit(now[active, :, None] - now[active, None, :])
+
+    def step(now: Floats, active: Indices) -> Floats:
+        s = np.pad(now, ((0, 0), (1, 0)))
+        p = expit(s[:, :, None] - s[:, None, :])
         score = (wins[active] - games[active] * p).sum(axis=2)
         information = -games[active] * p * (1 - p)
-        diagonal = np.arange(wins.shape[1])
         information[:, diagonal, diagonal] = 0
         information[:, diagonal, diagonal] = -information.sum(axis=2)
-        step = np.linalg.solve(information[:, 1:, 1:], score[:, 1:, None])[:, :, 0]
-        size = np.abs(step).max(axis=1, keepdims=True)
-        now[active, 1:] += step * np.minimum(1, LONGEST / np.maximum(size, LONGEST))
-        finished = size[:, 0] < CONVERGED * max(1, len(diagonal))
-        strengths[active[finished]] = now[active[finished]]
-        active = active[~finished]
+        return np.asarray(np.linalg.solve(information[:, 1:, 1:], score[:, 1:, None])[:, :, 0])
+
+    first = np.zeros(len(diagonal)) if start is None else start
+    strengths[known, 1:] = newton(np.tile(first[1:], (len(known), 1)), step, CONVERGED * max(1, len(diagonal)))
     return strengths
 
 

@@ -6,33 +6,22 @@ term for the difficulty of each instruction and two gamed baselines in its fit: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from judgekit.statistics import REFITTED, Floats, Interval, RefitTerms, no_interval, refitted
+from judgekit.statistics import REFITTED, Floats, RefitTerms, no_interval, refitted
+from judgekit_metrics.newton import LONGEST, Fitted, newton
 
-STEPS = 100  # of Newton's method; it takes about six
-LONGEST = 2.0  # a step, so that a fit far from its start does not leap over its maximum
 CONVERGED = 1e-9
 LEAST_SIDE = 0.1  # share of the items on each side of equal length, without which the fit there is an extrapolation
 NARROW = 1e-6  # of tanh(x/sd(x)): where it varies less, its weight cannot be told from w_0
 
 
-@dataclass(frozen=True)
-class LengthAdjusted:
-    """`value` is σ(w_0), None where it cannot be known (`interval.note` says why); `slope` is w_len."""
-
-    value: float | None
-    slope: float | None
-    se: float | None
-    interval: Interval
-
-
-def length_adjusted(win: Floats, longer: Floats, terms: RefitTerms, rng: np.random.Generator) -> LengthAdjusted:
-    """P(win | x) = σ(w_len·tanh(x/sd(x)) + w_0) by maximum likelihood, and mean σ(w_0).
+def length_adjusted(win: Floats, longer: Floats, terms: RefitTerms, rng: np.random.Generator) -> Fitted:
+    """σ(w_0), where P(win | x) = σ(w_len·tanh(x/sd(x)) + w_0) is fitted by maximum likelihood.
 
     `win`: the items' preferences in [0, 1], taken as they are (soft labels). `longer`: by how many characters the
     system's answer is the longer one; its sd has ddof 1. The interval refits everything, the sd too, on resampled
@@ -42,14 +31,14 @@ def length_adjusted(win: Floats, longer: Floats, terms: RefitTerms, rng: np.rand
     win, longer = np.clip(win[order], 0, 1), longer[order]
     slope, intercept = _fit(win, longer, np.ones((1, len(win))))[0] if len(win) else (np.nan, np.nan)
     if refused := _why(win, longer) if np.isnan(intercept) else _one_sided(longer):
-        return LengthAdjusted(None, None, None, no_interval(REFITTED, refused))
+        return Fitted(None, None, no_interval(REFITTED, refused))
 
     def refit(drawn: Floats) -> Floats:
         return expit(_fit(win, longer, drawn, (slope, intercept))[:, 1:])
 
     labels = None if terms.labels is None else terms.labels[order]
     ((error, interval),) = refitted(refit, len(win), replace(terms, labels=labels), rng)
-    return LengthAdjusted(float(expit(intercept)), float(slope), error, interval)
+    return Fitted(float(expit(intercept)), error, interval)
 
 
 def _fit(win: Floats, longer: Floats, weights: Floats, start: tuple[float, float] = (0.0, 0.0)) -> Floats:
@@ -65,18 +54,8 @@ def _fit(win: Floats, longer: Floats, weights: Floats, start: tuple[float, float
     every = np.arange(len(x))
     exists &= x[every, last] - x[every, drawn.argmax(axis=1)] > NARROW
     weights, x = weights[exists], x[exists]
-    now, active = np.tile(np.asarray(start), (len(weights), 1)), np.arange(len(weights))
-    done = np.zeros(len(weights), dtype=bool)
-    for _ in range(STEPS):
-        step = _step(now[active], x[active], win, weights[active])
-        now[active] += step
-        finished = np.abs(step).max(axis=1) < CONVERGED
-        done[active[finished]] = True
-        active = active[~finished]
-        if not len(active):
-            break
-    now[~done] = np.nan
-    fitted[exists] = now
+    starts = np.tile(np.asarray(start), (len(weights), 1))
+    fitted[exists] = newton(starts, lambda now, active: _step(now, x[active], win, weights[active]), CONVERGED)
     return fitted
 
 
@@ -89,9 +68,7 @@ def _step(at: Floats, x: Floats, win: Floats, weights: Floats) -> Floats:
     determinant = a * c - b * b
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.stack([(c * first - b * second) / determinant, (a * second - b * first) / determinant], axis=1)
-    step = np.where(np.isfinite(step), step, LONGEST)
-    size = np.abs(step).max(axis=1, keepdims=True)
-    return np.asarray(step * np.minimum(1, LONGEST / np.maximum(size, LONGEST)))
+    return np.where(np.isfinite(step), step, LONGEST)
 
 
 def _overlap(win: Floats, longer: Floats, weights: Floats) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import judgekit
 import judgekit.statistics
-from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
+from judgekit_metrics.preferences import SERIES, SHARES, UNSCALED, Battle, Rule, all_pairs, looks_of
 from judgekit_metrics.score import unanswered
 from judgekit_metrics.stored_files import LabelOptions, read_labels, strangers
 
@@ -24,12 +24,13 @@ class PairwiseOptions(judgekit.Options):
     """`against`: the system that every other one is compared with; `all`, or none: every two systems are compared.
 
     `rule`: how an item's two orders make its value. `labels`: which response people prefer, to see how often the
-    judge agrees.
+    judge agrees. `style_control`: the win rate of answers that are as long and as formatted as the opponent's.
     """
 
     against: str | None = None
     rule: Rule = "mean"
     labels: LabelOptions | None = None
+    style_control: bool = False
 
 
 class Pairwise(judgekit.Metric):
@@ -40,7 +41,7 @@ class Pairwise(judgekit.Metric):
     needs = frozenset({"responses", "pairwise"})
     series = SERIES
     shares = SHARES
-    unscaled = (LONGER,)
+    unscaled = UNSCALED
     conversations = True
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
@@ -101,7 +102,7 @@ class Pairwise(judgekit.Metric):
                 second,
                 study.judge.order_free,
                 label_of(labels.get(sample.id), system, opponent),
-                float(sum(map(len, ours.answers)) - sum(map(len, theirs.answers))),
+                looks_of(ours.answers, theirs.answers, self.options.style_control),
             )
             yield battle.row(system, opponent, sample.id, self.options.rule, ours.repeat, judge_repeat)
 

@@ -16,7 +16,9 @@ RULES = {
     "mean": "mean of both orders",
     "both_orders": "both orders",
     "consistent_only": "consistent only",
+    "weighted": "strong verdicts weighted",
     "length_adjusted": "length-adjusted",
+    "style_controlled": "style-controlled",
 }
 FEW = 2  # pairs that are told in words; of more, the table has each
 WIDTH = 300  # of the plots in px, beside the names of systems

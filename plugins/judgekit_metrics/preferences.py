@@ -7,13 +7,17 @@ The named rules (statistics.md, section 2): `mean` of both orders, in which an i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import mul
 from typing import Literal
 
 import judgekit
+from judgekit_metrics.style import STYLE, style_differences
 
 Rule = Literal["mean", "both_orders"]
 LONGER = "longer"  # by how many characters the system's answer is the longer one; it has no scale
+WEIGHT, WEIGHTED = "weight", "weighted"  # how many verdicts the item counts as, and how many of them are won
+UNSCALED = (LONGER, *STYLE, WEIGHT, WEIGHTED)
 
 
 def _share(label: str) -> judgekit.Scale:
@@ -31,6 +35,7 @@ SERIES: Mapping[str, judgekit.Scale] = {
     "right_first": _share("right, shown first"),
     "right_second": _share("right, shown second"),
     "right_both": _share("right in both orders"),
+    "right_mean": _share("right by the mean of both orders"),
 }
 SHARES = frozenset({"first", "right"})  # means of two judgements: Wilson's interval
 
@@ -40,14 +45,15 @@ class Battle:
     """One comparison: its verdicts on system against opponent, the first with the system shown first.
 
     `second` is None where only one order was judged; `order_free`: both orders are the same reading. `label` is what
-    people prefer, 1 the system, 0 the opponent, ½ neither; `longer` is in characters. Each is None if not known.
+    people prefer, 1 the system, 0 the opponent, ½ neither, None if not known; `looks` are the answers' differences. A
+    verdict with a `weight` in its series counts as so many.
     """
 
     first: judgekit.Verdict
     second: judgekit.Verdict | None = None
     order_free: bool = False
     label: float | None = None
-    longer: float | None = None
+    looks: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def verdicts(self) -> tuple[judgekit.Verdict, ...]:
@@ -89,9 +95,17 @@ class Battle:
             series["right"] = _mean(right)
             if len(right) == 2 and not self.order_free:
                 series |= {"right_first": right[0], "right_second": right[1], "right_both": min(right)}
-        if self.longer is not None:
-            series[LONGER] = self.longer
-        return series
+                series["right_mean"] = float(side(_mean(values)) == side(self.label))
+        if any(WEIGHT in verdict.series for verdict in self.verdicts):
+            weights = [verdict.series.get(WEIGHT, 1.0) for verdict in self.verdicts]
+            series |= {WEIGHT: sum(weights), WEIGHTED: sum(map(mul, weights, values))}
+        return {**series, **self.looks}
+
+
+def looks_of(ours: Sequence[str], theirs: Sequence[str], style: bool) -> dict[str, float]:
+    """By how many characters our answers are longer than theirs; with `style`, how they differ in Markdown too."""
+    longer = {LONGER: float(sum(map(len, ours)) - sum(map(len, theirs)))}
+    return longer | (style_differences("\n".join(ours), "\n".join(theirs)) if style else {})
 
 
 def side(value: float) -> int:

@@ -28,12 +28,14 @@ class Entry:
     number: int = 0
 
     def value(self, name: str) -> Any:
-        """The field, or what a path such as `results[-1].winner` leads to; None where the field is missing. ValueError
-        for a path that leads nowhere."""
+        """The field, or what a path such as `results[-1].winner` leads to; None where the field is missing, or null on
+        the way. ValueError for a path that leads nowhere."""
         if name in self.fields or not (steps := _steps(name)):
             return self.fields.get(name)
         found: Any = self.fields
         for step in steps:
+            if found is None:
+                return None
             try:
                 found = found[step]
             except (KeyError, IndexError, TypeError):
@@ -119,6 +121,23 @@ def _objects(text: str, path: Path) -> Iterator[Entry]:
         yield Entry(value, place, number)
 
 
+def texts_by_id(path: Path, id_field: str, text: str) -> dict[str, str]:
+    """The texts of a file by sample id. Raises DataError: as `read_entries`, a row without one, an id that is there
+    twice."""
+    texts: dict[str, str] = {}
+    for entry in read_entries(path, [id_field, text]):
+        try:
+            sample_id, value = entry.id(id_field), entry.value(text)
+            if not isinstance(value, str):
+                raise ValueError(f"no text in {text!r}")
+            if sample_id in texts:
+                raise ValueError(f"the id {sample_id!r} is there twice")
+        except ValueError as error:
+            raise judgekit.DataError(f"{entry.place}: {error}", path=path) from None
+        texts[sample_id] = value
+    return texts
+
+
 def _json(text: str, place: str, path: Path) -> Any:
     def constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
@@ -182,9 +201,13 @@ class Stored(judgekit.Metric):
         return problems
 
 
+GRADE = re.compile(r"(.+?)\s*(>>|<<|>|<|=)\s*(.+)")
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """How a file names a winner: by a system's name, by one of `names` for it, or by one of `ties`.
+    """How a file names a winner: by a system's name, by one of `names` for it, or by one of `ties`; or as a grade
+    between two such names (`A>>B`, `A>B`, `A=B`).
 
     With a `scale` a winner is a number instead: its high end is wholly for the system, its low end for the opponent.
     """
@@ -200,10 +223,22 @@ class Vocabulary:
         if self.scale is not None:
             return self._between(said, *self.scale)
         winner = self.names.get(said, said)
+        if winner not in systems and (grade := GRADE.fullmatch(said)):
+            better, sign, worse = grade.groups()
+            if "<" in sign:
+                better, worse = worse, better
+            two = [self.names.get(one, one) for one in (better, worse)]
+            if sorted(two) == sorted((system, opponent)):
+                return 0.5 if sign == "=" else float(two[0] == system)
         if winner not in systems:
             known = [*self.names, *(name for name in systems if name not in self.names.values()), *self.ties]
             raise ValueError(f"the winner {said!r} is none of {', '.join(map(repr, known))}")
         return {system: 1.0, opponent: 0.0}.get(winner)
+
+    @staticmethod
+    def is_strong(said: str) -> bool:
+        """Whether it is a grade of a clear winner (`A>>B`)."""
+        return (grade := GRADE.fullmatch(said)) is not None and len(grade[2]) > 1
 
     def _between(self, said: str, low: float, high: float) -> float:
         try:

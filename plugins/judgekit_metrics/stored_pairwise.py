@@ -7,6 +7,7 @@ No model is asked. The verdicts are counted as those of `type: pairwise` are.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -15,10 +16,18 @@ from pydantic import Field, JsonValue
 import judgekit
 import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent
-from judgekit_metrics.preferences import LONGER, SERIES, SHARES, Battle, Rule, all_pairs
-from judgekit_metrics.stored_files import Entry, Stored, StoredOptions, Vocabulary, read_entries, strangers
+from judgekit_metrics.preferences import LONGER, SERIES, SHARES, UNSCALED, WEIGHT, Battle, Rule, all_pairs, looks_of
+from judgekit_metrics.stored_files import Entry, Stored, StoredOptions, Vocabulary, read_entries, strangers, texts_by_id
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+class Answers(judgekit.Options):
+    """The systems' answers. `files`: by system; `id`, `text`: the fields of the sample's id and of the answer."""
+
+    files: dict[str, str]
+    id: str = "id"
+    text: str
 
 
 class StoredPairwiseOptions(StoredOptions):
@@ -29,7 +38,9 @@ class StoredPairwiseOptions(StoredOptions):
     `names`: what the file calls a system, where that is not its name here; `ties`: what it calls a draw; `scale`: the
     verdict is a number between these, the high end wholly for the system. `system` and `opponent`: fields that name the
     two, where the file holds several pairs; without them it is the run's two systems. `label`: the winner that people
-    name. `length`, `length_opponent`: the two answers' characters, or the answers themselves.
+    name. `length`, `length_opponent`: the two answers' characters, or the answers themselves; `answers`: files of them
+    by system. `style_control`: the win rate of answers that look like the opponent's. `shown`: what a verdict
+    calls the answers by their places (`[A, B]`), in each order; `strong`: how many verdicts a grade such as `A>>B` is.
     `judge: {name, version, prompt}`, or `annotator`, a field: who gave the verdicts.
     """
 
@@ -44,6 +55,10 @@ class StoredPairwiseOptions(StoredOptions):
     label: str | None = None
     length: str | None = None
     length_opponent: str | None = None
+    answers: Answers | None = None
+    style_control: bool = False
+    shown: tuple[str, str] | None = None
+    strong: float | None = Field(None, gt=1)
     against: str | None = None
     rule: Rule = "mean"
 
@@ -55,7 +70,11 @@ class StoredPairwise(Stored):
     options: StoredPairwiseOptions
     series = SERIES
     shares = SHARES
-    unscaled = (LONGER,)
+    unscaled = UNSCALED
+
+    def inputs(self) -> list[Path]:
+        answers = self.options.answers
+        return [*super().inputs(), *(self.path(file) for file in (answers.files.values() if answers else ()))]
 
     def check(self, systems: Mapping[str, frozenset[str]]) -> list[str]:
         options = self.options
@@ -64,6 +83,16 @@ class StoredPairwise(Stored):
             problems.append("system and opponent are fields that name the two systems: give both or neither")
         if (options.length is None) != (options.length_opponent is None):
             problems.append("length and length_opponent belong together: give both or neither")
+        if options.style_control and options.length is None and options.answers is None:
+            problems.append("style_control needs the answers: in answers, or as texts in length and length_opponent")
+        if options.answers is not None and options.length is not None:
+            problems.append("answers and length both say how long the answers are: give one")
+        if options.answers is not None and set(options.answers.files) != set(systems):
+            problems.append(f"answers: give a file for each of {', '.join(systems)}")
+        if options.shown is not None and (
+            options.shown[0] == options.shown[1] or set(options.shown) & set(options.names)
+        ):
+            problems.append("shown: two different words for the two places, and none that names also has")
         if options.system is None and len(systems) > 2:
             problems.append("with more than two systems, name the fields that hold them: system and opponent")
         problems += self.doubts("verdicts", options.scale)
@@ -142,29 +171,55 @@ class StoredPairwise(Stored):
 
     def _battle(self, entry: Entry, system: str, opponent: str, systems: Sequence[str], turned: bool) -> Battle:
         options = self.options
-        vocabulary = Vocabulary(self._names(system, opponent), options.ties, options.scale)
 
-        def verdict(name: str) -> judgekit.Verdict:
+        def verdict(name: str, *shown: str) -> judgekit.Verdict:
+            places = dict(zip(options.shown or (), shown, strict=False))
+            vocabulary = Vocabulary({**self._names(system, opponent), **places}, options.ties, options.scale)
             said = entry.text(name)
             if not said and said not in options.ties:
                 return judgekit.Verdict(status="unparsed", detail=f"the file has no {name!r} here")
             value = vocabulary.preference(said, system, opponent, systems)
             if value is None:
                 raise ValueError(f"the winner {said!r} is neither {system!r} nor {opponent!r}")
-            return judgekit.Verdict(status="scored", value=1 - value if turned else value, raw=said)
+            weight = options.strong if options.strong is not None and vocabulary.is_strong(said) else 1.0
+            series = {} if options.strong is None else {WEIGHT: weight}
+            return judgekit.Verdict(status="scored", value=1 - value if turned else value, raw=said, series=series)
 
-        first, label = verdict(options.verdict), None
+        first, label = verdict(options.verdict, system, opponent), None
         if options.label is not None and (said := entry.text(options.label)):
             labels = Vocabulary(self._names(system, opponent), options.ties)
             label = labels.preference(said, system, opponent, systems)
-        longer = None
-        if options.length is not None and options.length_opponent is not None:
-            longer = _characters(entry, options.length) - _characters(entry, options.length_opponent)
-        second = None if options.swapped is None else verdict(options.swapped)
+        looks = self._looks(entry, system, opponent)
+        second = None if options.swapped is None else verdict(options.swapped, opponent, system)
         if turned:
             first, second = (first, None) if second is None else (second, first)
-            label, longer = (None if label is None else 1 - label), (None if longer is None else -longer)
-        return Battle(first, second, label=label, longer=longer)
+            label, looks = (None if label is None else 1 - label), {name: -value for name, value in looks.items()}
+        return Battle(first, second, label=label, looks=looks)
+
+    def _looks(self, entry: Entry, system: str, opponent: str) -> dict[str, float]:
+        """How the two answers differ; nothing where neither they nor their lengths are at hand."""
+        options = self.options
+        if options.answers is not None:
+            sample_id = entry.id(options.id)
+            ours, theirs = (self._answers.get(name, {}).get(sample_id) for name in (system, opponent))
+            if ours is None or theirs is None:
+                raise ValueError(f"answers has none of {system if ours is None else opponent} to {sample_id!r}")
+            return looks_of([ours], [theirs], options.style_control)
+        if options.length is None or options.length_opponent is None:
+            return {}
+        if options.style_control:
+            ours, theirs = entry.value(options.length), entry.value(options.length_opponent)
+            if not isinstance(ours, str) or not isinstance(theirs, str):
+                raise ValueError("style_control needs the answers themselves in length and length_opponent")
+            return looks_of([ours], [theirs], style=True)
+        return {LONGER: _characters(entry, options.length) - _characters(entry, options.length_opponent)}
+
+    @cached_property
+    def _answers(self) -> dict[str, dict[str, str]]:
+        """The systems' answers by sample id."""
+        answers = self.options.answers
+        files = {} if answers is None else answers.files
+        return {name: texts_by_id(self.path(file), answers.id, answers.text) for name, file in files.items() if answers}
 
     def _names(self, system: str, opponent: str) -> dict[str, str]:
         """The file's names of systems; a row may also name a field of its own, as in `winner: model_a`."""

@@ -10,27 +10,10 @@ from judgekit.cli import execute
 from judgekit.errors import JudgekitError, PreflightError
 from judgekit.run_folder import RunFolder
 from pairwise_study import execute as run
+from stored_study import record_of, values
 from tables import each
 
 ALPACA = ("alpaca-7b", "falcon-7b-instruct", "gemma-7b-it", "vicuna-7b-v1.5")
-
-
-def record_of(folder, path, models="one two", **options):
-    """The record of a run over the file's verdicts alone."""
-    tree: dict[str, Any] = {
-        "name": "stored",
-        "data": {"loader": "ids", "path": str(path)},
-        "models": {name: {"backend": "unseen"} for name in models.split()},
-        "against": models.split()[-1],
-        "metrics": {"duel": {"type": "stored_pairwise", "path": str(path), **options}},
-        "reports": ["json"],
-        "statistics": {"resamples": 199},
-    }
-    return run(folder, tree).record  # type: ignore[attr-defined, no-any-return]
-
-
-def values(record):
-    return {one.series: one.value for one in record.estimates}
 
 
 @pytest.mark.shared
