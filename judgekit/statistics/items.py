@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,15 @@ class ItemTable:
         """The scored values, in no order that means anything."""
         value = np.asarray(self._value, dtype=np.float64)
         return value[~np.isnan(value)]
+
+    def cells(self) -> Iterator[tuple[str, int, int, float]]:
+        """(sample id, repeat, judge repeat, value) of every scored row, in the order of their adding."""
+        ids = list(self._index)
+        for item, repeat, judge_repeat, value in zip(
+            self._item, self._repeat, self._judge_repeat, self._value, strict=True
+        ):
+            if not math.isnan(value):
+                yield ids[item], repeat, judge_repeat, value
 
     def generations(self, fill: float | None = None) -> Generations:
         """The scored rows by generation, or all rows with `fill` in place of the missing values.

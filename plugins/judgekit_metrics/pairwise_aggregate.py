@@ -26,12 +26,13 @@ from judgekit.statistics import (
     no_interval,
     refitted,
 )
+from judgekit_metrics.annotators import annotators_estimate
 from judgekit_metrics.bradley_terry import standings
 from judgekit_metrics.by_pair import by_pair
 from judgekit_metrics.length_adjusted import length_adjusted
 from judgekit_metrics.newton import Fitted
 from judgekit_metrics.outcomes import outcome_statistics, position_statistics
-from judgekit_metrics.preferences import LONGER, UNSCALED, WEIGHT, WEIGHTED
+from judgekit_metrics.preferences import ANNOTATOR, LONGER, UNSCALED, WEIGHT, WEIGHTED
 from judgekit_metrics.style import STYLE
 from judgekit_metrics.style_controlled import style_controlled
 
@@ -58,6 +59,8 @@ def pairwise_aggregate(tables: Tables, terms: judgekit.AggregateTerms) -> judgek
         looks = {name: tables.get(name, {}).get(pair) for name in UNSCALED}
         known = {name: table for name, table in looks.items() if table is not None}
         adjusted += fitted_estimates(pair, preferences, known, terms)
+        if ANNOTATOR in known:
+            adjusted.append(annotators_estimate(pair, preferences, known[ANNOTATOR], terms))
     compared = [system for system in terms.systems if any(system in pair for pair in tables["value"])]
     several = len({opponent for _, opponent in tables["value"]}) > 1
     strengths = bradley_terry_estimates(compared, tables, terms) if several and len(compared) > 2 else []

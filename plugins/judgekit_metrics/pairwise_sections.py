@@ -19,6 +19,7 @@ RULES = {
     "weighted": "strong verdicts weighted",
     "length_adjusted": "length-adjusted",
     "style_controlled": "style-controlled",
+    "new_annotators": "annotators drawn too",
 }
 FEW = 2  # pairs that are told in words; of more, the table has each
 WIDTH = 300  # of the plots in px, beside the names of systems

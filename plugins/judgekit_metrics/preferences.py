@@ -17,7 +17,8 @@ from judgekit_metrics.style import STYLE, style_differences
 Rule = Literal["mean", "both_orders"]
 LONGER = "longer"  # by how many characters the system's answer is the longer one; it has no scale
 WEIGHT, WEIGHTED = "weight", "weighted"  # how many verdicts the item counts as, and how many of them are won
-UNSCALED = (LONGER, *STYLE, WEIGHT, WEIGHTED)
+ANNOTATOR = "annotator"  # the number of who gave the verdict, where several people did
+UNSCALED = (LONGER, *STYLE, WEIGHT, WEIGHTED, ANNOTATOR)
 
 
 def _share(label: str) -> judgekit.Scale:

@@ -7,7 +7,9 @@ No model is asked. The verdicts are counted as those of `type: pairwise` are.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -16,7 +18,18 @@ from pydantic import Field, JsonValue
 import judgekit
 import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent
-from judgekit_metrics.preferences import LONGER, SERIES, SHARES, UNSCALED, WEIGHT, Battle, Rule, all_pairs, looks_of
+from judgekit_metrics.preferences import (
+    ANNOTATOR,
+    LONGER,
+    SERIES,
+    SHARES,
+    UNSCALED,
+    WEIGHT,
+    Battle,
+    Rule,
+    all_pairs,
+    looks_of,
+)
 from judgekit_metrics.stored_files import Entry, Stored, StoredOptions, Vocabulary, read_entries, strangers, texts_by_id
 
 Said = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -41,7 +54,7 @@ class StoredPairwiseOptions(StoredOptions):
     name. `length`, `length_opponent`: the two answers' characters, or the answers themselves; `answers`: files of them
     by system. `style_control`: the win rate of answers that look like the opponent's. `shown`: what a verdict
     calls the answers by their places (`[A, B]`), in each order; `strong`: how many verdicts a grade such as `A>>B` is.
-    `judge: {name, version, prompt}`, or `annotator`, a field: who gave the verdicts.
+    `judge: {name, version, prompt}`, or `annotator`, a field: who gave the verdicts; several may vote on one pair.
     """
 
     verdict: str
@@ -101,8 +114,7 @@ class StoredPairwise(Stored):
 
     def check_samples(self, samples: Sequence[judgekit.Sample], systems: Sequence[str], whole: bool) -> list[str]:
         anchor = systems[0]  # which of two is the system does not matter to what is wrong
-        judged = {(pair, sample_id) for pair, sample_id, _ in self._battles(systems, anchor)}
-        known = list(dict.fromkeys(sample_id for _, sample_id in judged))
+        known = list(dict.fromkeys(sample_id for _, sample_id, *_ in self._battles(systems, anchor)))
         problems = strangers(known, samples, "verdicts") if whole else []
         missing = sorted({sample.id for sample in samples} - set(known))
         if missing:
@@ -120,40 +132,54 @@ class StoredPairwise(Stored):
         return against if against is not None and against in systems else anchor
 
     def rows(self, study: judgekit.Study) -> Iterator[judgekit.Row]:
-        """One row a (system, opponent, sample)."""
+        """One row a (system, opponent, sample); of several annotators, one a vote, as judge repeats."""
         order = {pair: place for place, pair in enumerate(self.pairs(study.systems, study.anchor))}
         place_of = {sample.id: place for place, sample in enumerate(study.samples)}
         unsorted = (battle for battle in self._battles(study.systems, study.anchor) if battle[1] in place_of)
-        battles = sorted(unsorted, key=lambda battle: (order[battle[0]], place_of[battle[1]]))
-        for pair, sample_id, battle in battles:
-            yield battle.row(*pair, sample_id, self.options.rule)
+        battles = sorted(unsorted, key=lambda battle: (order[battle[0]], place_of[battle[1]], battle[2]))
+        for (pair, sample_id), votes in groupby(battles, key=lambda battle: battle[:2]):
+            for number, (*_, battle) in enumerate(votes):
+                yield battle.row(pair[0], pair[1], sample_id, self.options.rule, judge_repeat=number)
 
     def aggregate(self, tables: judgekit.statistics.Tables, terms: judgekit.AggregateTerms) -> judgekit.Aggregate:
         from judgekit_metrics.pairwise_aggregate import pairwise_aggregate
 
         return pairwise_aggregate(tables, terms)
 
-    def _battles(self, systems: Sequence[str], anchor: str) -> Iterator[tuple[tuple[str, str], str, Battle]]:
-        """((system, opponent), sample id, battle) of every row, turned so that the pair is one of `pairs`."""
+    def _battles(self, systems: Sequence[str], anchor: str) -> Iterator[tuple[tuple[str, str], str, int, Battle]]:
+        """((system, opponent), sample id, annotator, battle) of every row, turned so that the pair is one of `pairs`.
+
+        Annotators are numbered by name; all are 0 where the file has one, or none is named.
+        """
         options = self.options
         path, pairs = self.path(options.path), set(self.pairs(systems, anchor))
         fields = [options.id, options.verdict, options.swapped, options.system, options.opponent, options.label]
         wanted = [name for name in (*fields, options.length, options.length_opponent) if name is not None]
-        taken: dict[tuple[tuple[str, str], str], str] = {}
-        for entry in read_entries(path, wanted):
+        taken: dict[tuple[tuple[str, str], str, str], str] = {}
+        entries = read_entries(path, wanted)
+        names = sorted({self._annotator(entry) for entry in entries})
+        people = {name: number for number, name in enumerate(names)}
+        for entry in entries:
             try:
                 sample_id, (system, opponent) = entry.id(options.id), self._systems(entry, systems, anchor)
                 turned = (system, opponent) not in pairs
                 pair = (opponent, system) if turned else (system, opponent)
-                if (pair, sample_id) in taken:
-                    raise ValueError(f"the sample {sample_id!r} has its verdict already in {taken[pair, sample_id]}")
+                vote = pair, sample_id, self._annotator(entry)
+                if vote in taken:
+                    raise ValueError(f"the sample {sample_id!r} has its verdict already in {taken[vote]}")
                 battle = self._battle(entry, system, opponent, systems, turned)
             except ValueError as error:
                 raise judgekit.DataError(f"{entry.place}: {error}", path=path) from None
             if options.against in systems and options.against not in pair:
                 continue
-            taken[pair, sample_id] = entry.place
-            yield pair, sample_id, battle
+            taken[vote] = entry.place
+            number = people[vote[-1]]
+            if len(people) > 1:
+                battle = replace(battle, looks={**battle.looks, ANNOTATOR: float(number)})
+            yield pair, sample_id, number, battle
+
+    def _annotator(self, entry: Entry) -> str:
+        return "" if self.options.annotator is None else entry.text(self.options.annotator)
 
     def _systems(self, entry: Entry, systems: Sequence[str], anchor: str) -> tuple[str, str]:
         """The row's two systems: named in it, or the run's two, the anchor as the opponent."""
