@@ -109,7 +109,7 @@ class _Maker:
         return AgreementMeasure(name=name, label=label, value=value, interval=interval, n_items=len(means))
 
     def coefficient(self, name: str, label: str, ratings: Ratings) -> AgreementMeasure:
-        value = coefficient(name, ratings)
+        value = coefficient(name, ratings) if ratings.n_items > 2 else None  # two points lie on a line
         if value is None:
             interval = no_interval("percentile", _why_not(ratings))
             return AgreementMeasure(name=name, label=label, value=None, interval=interval, n_items=ratings.n_items)
@@ -257,6 +257,8 @@ def _why_not(ratings: Ratings) -> str:
     few = too_few("percentile", ratings.n_items)
     if few:
         return "no item in common" if not ratings.n_items else "one item says nothing about agreement"
+    if ratings.n_items == 2:
+        return "two items say nothing about agreement"
     first, second = (len(np.unique(x)) == 1 for x in (ratings.a, ratings.b))
     if first and second:
         return "both give the same to every item" if ratings.a[0] == ratings.b[0] else "both are constant"

@@ -6,6 +6,7 @@ import pytest
 
 from judged_runs import SHARE, row, scores
 from judgekit.cli import execute
+from tables import each
 
 JUDGE = [90, 80, 20, 60, 100, 0, 40, 75, 30, 55]
 HUMAN = [85, 80, 30, 50, 95, 10, 45, 60, 20, 55]
@@ -49,10 +50,11 @@ def test_json_has_the_same_and_no_nan(run, csv, capsys):
     assert tree["corrected"][0]["interval"]["note"].startswith("every item has a label")
 
 
-def test_one_item_gives_no_number_and_no_traceback(run, labels, capsys):
-    code, out, _ = said(capsys, run, "--labels", labels("id,label\ns0,90\n"))
+@each(("s0,90", "one item says nothing"), ("s0,90\ns1,20", "two items say nothing"))
+def test_one_item_or_two_give_no_coefficient_and_no_traceback(rows, why, run, labels, capsys):
+    code, out, _ = said(capsys, run, "--labels", labels(f"id,label\n{rows}\n"))
     assert code == 0
-    assert "one item says nothing about agreement" in out
+    assert why in out
     assert "nan" not in out.lower()
 
 
