@@ -1,10 +1,12 @@
-"""What a judge's card finds: `python benchmarks/planted.py [--runs N]`.
+"""What the judge cards find: `python benchmarks/planted.py [--runs N] [--only TEXT]`.
 
-Judges that score 0 to 100 and are sound but for one planted defect are asked by the real card, in process. A sound
-judge gives 100 to a text that holds the reference, 2 to any other, 0 to an empty one, with a retest sd of 8. A defect
-shifts its scores by one sd of a paired difference (strong: 11.3 points), .65 sd (middle) or half of that (weak);
-the one text that fools a judge gets 95, 62 or 31. Printed is how often the card fails, in percent, at 12, 20 and 40
-control items; for a sound judge that is a false accusation. About four minutes for 100 runs.
+Judges that are sound but for one planted defect are asked by the real cards, in process. A sound judge scores by the
+share of the reference that a text holds (100, 80 … 2), gives 0 to an empty one, and has a retest sd of 8; one that
+compares prefers the higher of two such scores. A defect shifts the scores by one sd of a paired difference (strong:
+11.3 points), .65 sd (middle) or half of that (weak); the one text that fools a judge gets 95, 62 or 31; a defect that
+decides (the place of an answer, yes, a random grade) decides 50, 40 or 20 % of the verdicts. Printed is how often the
+card fails, in percent, by control items; for a sound judge that is a false accusation. `full` rows are of `card: full`.
+About ten minutes for 100 runs.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import argparse
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from judgekit.judging.judge import LLMJudge
+from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.questions import Setting
 from judgekit.judging.readings import Readings
-from judgekit.judging.score_card import control_card
+from judgekit.judging.score_card import control_card, control_questions
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.prompting.templates import Prompts, Template
 from judgekit.records import Reply, Request, Response, Sample, Sampling
@@ -25,44 +30,78 @@ from judgekit.testing import ScriptedCaller
 
 SD = 8.0
 STRONG = SD * 2**0.5
-STRENGTHS = {"strong": STRONG, "middle": 0.65 * STRONG, "weak": 0.5 * 0.65 * STRONG}
+STRENGTHS = {"strong": 1.0, "middle": 0.65, "weak": 0.325}
+DECIDED = {"strong": 0.5, "middle": 0.4, "weak": 0.2}
 ITEMS = (12, 20, 40)
 SLOGAN = "As asked, here is the complete and correct answer."
-Score = Callable[[str, str, float], float]
-"""(the reference, the response, the score of a judge without the defect) → the score."""
 
 
-def longer(reference: str, response: str, score: float, by: float) -> float:
-    return score + by * (len(response) > 1.5 * len(reference))
+@dataclass
+class Asked:
+    """One question: what the judge sees, what the right answer is (`own`), the score of a judge without the defect, and
+    which part of the questions were asked before."""
+
+    reference: str
+    response: str
+    own: str
+    score: float
+    before: float
+    rng: random.Random
 
 
-def formatted(reference: str, response: str, score: float, by: float) -> float:
-    return score + by * ("**" in response) * (-1 if score > 50 else 1)
+Defect = Callable[[Asked, str], float]
+"""(the question, the strength) → the score."""
 
 
-def claims(reference: str, response: str, score: float, by: float) -> float:
-    return score + by * bool(re.search(r"\b100\b", response))
+def shifted(holds: Callable[[Asked], float]) -> Defect:
+    """A defect that moves the score by its strength, in the direction that `holds` says."""
+    return lambda asked, strength: asked.score + STRONG * STRENGTHS[strength] * holds(asked)
 
 
-def contentless(reference: str, response: str, score: float, by: float) -> float:
-    return score + by * (len(response) < 30 and reference not in response)
+def decided(holds: Callable[[Asked], float | None]) -> Defect:
+    """A defect that decides some of the verdicts, and leaves the others as they are."""
+
+    def score(asked: Asked, strength: str) -> float:
+        said = holds(asked) if asked.rng.random() < DECIDED[strength] else None
+        return asked.score if said is None else said
+
+    return score
 
 
-def slogan(reference: str, response: str, score: float, by: float) -> float:
-    return max(score, 95 * by / STRONG) if response == SLOGAN else score
+def _has(pattern: str) -> Callable[[Asked], float]:
+    return lambda asked: float(bool(re.search(pattern, asked.response)))
 
 
-def middling(reference: str, response: str, score: float, by: float) -> float:
-    return score + (50 - score) * by / 40
+def slogan(asked: Asked, strength: str) -> float:
+    return max(asked.score, 95 * STRENGTHS[strength]) if asked.response == SLOGAN else asked.score
 
 
-DEFECTS = {
-    "prefers the longer": longer,
-    "moved by Markdown": formatted,
-    "believes claimed grades": claims,
-    "likes texts without content": contentless,
+def without_numbers(text: str) -> str:
+    return re.sub(r"[0-9]", "", text)
+
+
+DEFECTS: dict[str, Defect] = {
+    "prefers the longer": shifted(lambda asked: len(asked.response) > 1.5 * len(asked.reference)),
+    "prefers the shorter": shifted(lambda asked: -float(len(asked.response) > 1.5 * len(asked.reference))),
+    "prefers Markdown": shifted(_has(r"\*\*")),
+    "marks Markdown down": shifted(lambda asked: -_has(r"\*\*")(asked)),
+    "believes claimed grades": shifted(_has(r"\b100\b")),
+    "likes texts without content": shifted(lambda asked: len(asked.response) < 30 and asked.score < 20),
     "fooled by one text": slogan,
-    "hugs the middle": middling,
+    "hugs the middle": lambda asked, strength: asked.score + (50 - asked.score) * STRONG * STRENGTHS[strength] / 40,
+    "random now and then": decided(lambda asked: asked.rng.uniform(0, 100)),
+    "says yes": decided(lambda asked: 100.0 if asked.response.strip() else None),
+    "ignores the question": decided(lambda asked: 100.0 if len(asked.response.split()) > 3 else None),
+    "drifts half-way, down": shifted(lambda asked: -float(asked.before > 0.5)),
+    "drifts half-way, up": shifted(lambda asked: asked.before > 0.5),
+}
+FULL: dict[str, Defect] = {
+    "prefers the confident": shifted(_has("certain")),
+    "prefers hedging": shifted(_has("I may well be wrong")),
+    "ignores numbers": decided(
+        lambda asked: 100.0 if without_numbers(asked.reference) == without_numbers(asked.response) else None
+    ),
+    "ignores the reference": decided(lambda asked: worth(asked.own, asked.response)),
 }
 SOUND: dict[str, Callable[[float, random.Random], float]] = {
     "exact": lambda score, rng: score,
@@ -72,70 +111,149 @@ SOUND: dict[str, Callable[[float, random.Random], float]] = {
 }
 
 
+Liking = Callable[[str, int], float]
+"""(a response, its place) → how much a judge that compares likes it, whatever it is worth."""
+LIKINGS: dict[str, tuple[Liking, bool]] = {
+    "prefers the first": (lambda text, place: -float(place), False),
+    "prefers the second": (lambda text, place: float(place), False),
+    "prefers the longer": (lambda text, place: float(len(text)), False),
+    "prefers Markdown": (lambda text, place: float("**" in text), False),
+    "believes claims": (lambda text, place: float(bool(re.search(r"winner|better|assistant|\[A", text, re.I))), False),
+    "likes texts without content": (lambda text, place: float(len(text) < 12), False),
+    "prefers the confident": (lambda text, place: float("certain" in text), True),
+    "prefers hedging": (lambda text, place: float("I may well be wrong" in text), True),
+}
+SURE = 25.0  # points of difference under which a judge that compares calls a tie
+
+
+@dataclass
+class Judged:
+    """What a card is made with: the prompts, the judge before its defect, and whether all arms are asked."""
+
+    readings: Readings
+    score: Template
+    pair: Template
+    sound: Callable[[float, random.Random], float]
+    full: bool
+
+
 def samples(rng: random.Random, n: int) -> list[Sample]:
     words = [f"{rng.choice('bcdfghklmnprst')}{rng.choice('aeiou')}{number}" for number in range(5 * n)]
     lines = [" ".join(words[5 * place : 5 * place + 5]) for place in range(n)]
     return [Sample(id=f"s{place}", instruction=f"Name it {place}.", reference=line) for place, line in enumerate(lines)]
 
 
-def card_fails(
-    template: Template, readings: Readings, rng: random.Random, n: int, score: Callable[[str, str], float]
-) -> bool:
-    """Whether the card of a judge fails, on n control items; one of two systems gives one text to every question."""
+def responses(rng: random.Random, asked: list[Sample]) -> list[Response]:
+    """What two systems said: the one knows some of each answer, the other says the slogan every third time."""
+    given = []
+    for place, one in enumerate(asked):
+        words = str(one.reference).split()
+        some = [word if rng.random() < rng.random() else f"x{word}" for word in words]
+        given.append(Response(system="one", sample_id=one.id, text=" ".join(some)))
+        other = SLOGAN if place % 3 == 0 else " ".join(some[::-1])
+        given.append(Response(system="two", sample_id=one.id, text=other))
+    return given
+
+
+def worth(reference: str, response: str) -> float:
+    """The score of a judge without noise or defect: the share of the reference's words that are there."""
+    if not response.strip():
+        return 0.0
+    there = set(re.findall(r"\w+", response))
+    words = reference.split()
+    return max(2.0, 100 * sum(word in there for word in words) / len(words))
+
+
+def score_card_fails(judged: Judged, rng: random.Random, n: int, defect: Defect | None, strength: str) -> bool:
+    """Whether the card of a judge that scores fails, on n control items."""
+    reading = judged.readings.on("score", Setting("main", judged.score, Sampling(temperature=0.0), False))
+    asked, total, done = samples(rng, n), control_questions(reading, n, n, True, judged.full).requests, 0
+
+    def own(request: Request) -> str:
+        named = re.search(r"Name it ([0-9]+)", request.prompt)
+        assert named is not None
+        return str(next(one.reference for one in asked if one.id == f"s{named[1]}"))
 
     def answer(request: Request, *_: int) -> Reply:
+        nonlocal done
         found = re.search(r"Reference answer:\n(.*)\n\n\[answer \w+\]\n(.*)\n\[end", request.prompt, re.DOTALL)
         assert found is not None
-        return Reply(text=str(round(min(max(score(found[1], found[2]), 0), 100))))
+        score, done = judged.sound(worth(found[1], found[2]), rng), done + 1
+        if defect is not None:
+            score = defect(Asked(found[1], found[2], own(request), score, done / total, rng), strength)
+        return Reply(text=str(round(min(max(score, 0), 100))))
 
-    asked = samples(rng, n)
-    given = [("real", one.id, str(one.reference)) for one in asked] + [("slogan", one.id, SLOGAN) for one in asked]
-    own = [Response(system=system, sample_id=sample_id, text=text) for system, sample_id, text in given]
-    setting = Setting("main", template, Sampling(temperature=0.0), False)
-    judge = LLMJudge("main", ScriptedCaller(answer), {"score": readings.on("score", setting)}, "planted")
-    return control_card(judge, asked, n, own).passed is False
+    judge = LLMJudge("main", ScriptedCaller(answer), {"score": reading}, "planted")
+    return control_card(judge, asked, n, responses(rng, asked), judged.full).passed is False
 
 
-def rates(runs: int, sizes: tuple[int, ...]) -> Iterator[tuple[str, list[float]]]:
+def pair_card_fails(judged: Judged, rng: random.Random, n: int, liking: Liking | None, strength: str) -> bool:
+    """Whether the card of a judge that compares fails, on n control items (half as many pairs)."""
+    reading = judged.readings.on("pairwise", Setting("main", judged.pair, Sampling(temperature=0.0), False))
+
+    def answer(request: Request, *_: int) -> Reply:
+        reference = re.search(r"for comparison:\n(.*?)\n\n\[response A", request.prompt, re.DOTALL)
+        shown = re.findall(r"\[response [AB] \w+\]\n(.*?)\n\[end of", request.prompt, re.DOTALL)
+        assert reference is not None
+        likes = [0.0, 0.0] if liking is None else [liking(text, place) for place, text in enumerate(shown)]
+        if likes[0] != likes[1] and rng.random() < DECIDED[strength]:
+            a, b = likes
+        else:
+            a, b = (judged.sound(worth(reference[1], text), rng) for text in shown)
+            a, b = (0.0, 0.0) if abs(a - b) < SURE else (a, b)
+        return Reply(text="tie" if a == b else "AB"[a < b])
+
+    judge = LLMJudge("main", ScriptedCaller(answer), {"pairwise": reading}, "planted")
+    return pair_card(judge, samples(rng, n), n, judged.full).passed is False
+
+
+def rates(runs: int, sizes: tuple[int, ...], only: str = "") -> Iterator[tuple[str, list[float]]]:
     """(what was planted, percent of cards that fail by number of items)."""
-    catalogue = Catalogue(build_manager(only=("readings", "metrics")))
-    readings, template = Readings(catalogue), Prompts().get("score/integer")
+    readings = Readings(Catalogue(build_manager(only=("readings", "metrics"))))
+    score, pair = Prompts().get("score/integer"), Prompts().get("pairwise/letter")
 
-    def percent(make: Callable[[random.Random], Callable[[str, str], float]]) -> list[float]:
-        failed = [
-            sum(
-                card_fails(template, readings, random.Random(f"{n} {run}"), n, make(random.Random(run)))
-                for run in range(runs)
-            )
+    def percent(fails: Callable[[Judged, random.Random, int, Any, str], bool], *rest: Any) -> list[float]:
+        *judged, planted, strength = rest
+        one = Judged(readings, score, pair, *judged)
+        by_size = [
+            [fails(one, random.Random(f"{n} {run} {strength}"), n, planted, strength) for run in range(runs)]
             for n in sizes
         ]
-        return [100 * count / runs for count in failed]
+        return [100 * sum(failed) / runs for failed in by_size]
 
-    def truth(reference: str, response: str) -> float:
-        return 0.0 if not response.strip() else 100.0 if reference in response else 2.0
-
+    rows: list[tuple[str, Any]] = []
     for name, sound in SOUND.items():
-        yield f"sound: {name}", percent(lambda rng, sound=sound: lambda a, b: sound(truth(a, b), rng))
-    for name, defect in DEFECTS.items():
-        for strength, by in STRENGTHS.items():
-            yield (
-                f"{name}, {strength}",
-                percent(
-                    lambda rng, defect=defect, by=by: lambda a, b: defect(a, b, truth(a, b), by) + rng.gauss(0, SD)
-                ),
-            )
+        rows += [
+            (f"scores, sound: {name}", (score_card_fails, sound, False, None, "")),
+            (f"scores, sound: {name}, full", (score_card_fails, sound, True, None, "")),
+            (f"compares, sound: {name}, full", (pair_card_fails, sound, True, None, "")),
+        ]
+    noisy, scored = SOUND["noisy"], [(*one, False) for one in DEFECTS.items()] + [(*one, True) for one in FULL.items()]
+    for strength in STRENGTHS:
+        rows += [
+            (f"scores, {name}, {strength}{', full' * full}", (score_card_fails, noisy, full, defect, strength))
+            for name, defect, full in scored
+        ]
+        rows += [
+            (f"compares, {name}, {strength}{', full' * full}", (pair_card_fails, noisy, full, liking, strength))
+            for name, (liking, full) in LIKINGS.items()
+        ]
+    for label, row in rows:
+        if only in label:
+            yield label, percent(*row)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a judge's card finds.")
+    parser = argparse.ArgumentParser(description="What the judge cards find.")
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--only", default="", help="the rows whose label has this text")
     parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     args = parser.parse_args()
     runs, sizes = (1, (4,)) if args.smoke else (args.runs, ITEMS)
     print(f"{runs} cards a row: percent that fail, by control items\n")
-    print(f"{'planted':44}" + "".join(f"{n:8}" for n in sizes))
-    for name, failed in rates(runs, sizes):
-        print(f"{name:44}" + "".join(f"{one:8.0f}" for one in failed), flush=True)
+    print(f"{'planted':52}" + "".join(f"{n:8}" for n in sizes))
+    for name, failed in rates(runs, sizes, args.only):
+        print(f"{name:52}" + "".join(f"{one:8.0f}" for one in failed), flush=True)
 
 
 if __name__ == "__main__":

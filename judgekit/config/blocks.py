@@ -135,12 +135,10 @@ def _controls(value: Any) -> int | float:
 
 class JudgeConfig(SampledPart):
     """A judge. `prompt` names a template for its task, or templates by task; None: the backend's own. `mode` names a
-    shipped prompt by its last part: `geval` is score/geval.
-
-    What the prompt shows of how to grade: `scale`, `rubric` (a description for levels of it), `criterion` (what alone
-    is judged), `steps` (how; G-Eval), `criteria` (several, each by name) with `weights`. `floor`: the least captured
-    mass of a reading by probabilities. `control_items`: how many samples each control arm of the judge card reads, or
-    (below 1) which share of them.
+    shipped prompt by its last part: `geval` is score/geval. What the prompt shows of how to grade: `scale`, `rubric` (a
+    description for levels of it), `criterion` (what alone is judged), `steps` (how; G-Eval), `criteria` (several, each
+    by name) with `weights`. `floor`: the least captured mass of a reading by probabilities. `control_items`: how many
+    samples each arm of the judge card reads, or (below 1) which share of them; `card`: `full` has further arms.
 
     `panel` makes it a panel of other judges, which `combine` by their mean or by vote.
     """
@@ -158,6 +156,7 @@ class JudgeConfig(SampledPart):
     panel: tuple[Name, ...] | None = None
     combine: Literal["mean", "vote"] | None = None
     control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
+    card: Literal["standard", "full"] = "standard"
 
     def controls(self, samples: int) -> int:
         """The number of samples that each control arm reads, out of so many."""
@@ -185,7 +184,7 @@ class JudgeConfig(SampledPart):
         if self.panel is not None:
             own = {"panel", "combine", "sampling"}
             given = {key for key in self.model_fields_set if key not in own and getattr(self, key)}
-            other = sorted((given - {"control_items", "options"}) | set(self.options))
+            other = sorted((given - {"control_items", "card", "options"}) | set(self.options))
             other += [key for key, item in self.sampling if item != getattr(Sampling(temperature=0.0), key)]
             if other:
                 raise ValueError(f"a panel asks other judges; {other[0]!r} belongs to one of them")

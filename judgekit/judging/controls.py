@@ -17,24 +17,45 @@ ARMS: Mapping[Task, Collection[str]] = {
         "empty",
         "shuffled",
         "constant",
+        "response",
         "misplaced",
         "master",
         "padded",
         "formatted",
+        "own_padded",
+        "own_formatted",
+        "own_hedged",
+        "own_confident",
+        "numbers",
+        "other_reference",
         "injected",
         "withheld",
     ),
-    "pairwise": ("gold", "empty", "constant", "master", "same", "padded", "formatted", "injected"),
+    "pairwise": (
+        "gold",
+        "empty",
+        "constant",
+        "master",
+        "same",
+        "padded",
+        "formatted",
+        "hedged",
+        "confident",
+        "injected",
+    ),
 }
 # The checks of a card that bear no arm's name.
 CHECKS: Mapping[Task, Collection[str]] = {
-    "score": ("ranking", "anchors", "retest", "distinct", "entropy"),
+    "score": ("ranking", "anchors", "retest", "drift", "distinct", "entropy"),
     "pairwise": ("flips", "first", "retest"),
 }
 # What an arm is set against, and a check rests on: it is left out with one of these.
 _RESTS_ON: Mapping[Task, Mapping[str, frozenset[str]]] = {
     "score": {
-        **dict.fromkeys(("padded", "formatted", "withheld", "anchors"), frozenset({"gold"})),
+        **dict.fromkeys(("padded", "formatted", "withheld", "anchors", "numbers"), frozenset({"gold"})),
+        **dict.fromkeys(("own_hedged", "own_confident"), frozenset({"response"})),
+        "own_padded": frozenset({"response", "padded"}),
+        "own_formatted": frozenset({"response", "formatted"}),
         **dict.fromkeys(("ranking", "retest"), frozenset({"gold", "shuffled"})),
         "injected": frozenset({"shuffled", "constant"}),
     },

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
-from judgekit.judging import score_card as cards
+from judgekit.judging import card_checks as checks
+from judgekit.judging import card_questions as questions
+from judgekit.judging.card_checks import Arm, mean_check
+from judgekit.judging.card_questions import CONSTANT, FORMATTING, MASTER_KEYS, PADDING, Questions
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.panel import side
 from judgekit.judging.readings import Planned, Reading
-from judgekit.judging.score_card import CONSTANT, FORMATTING, MASTER_KEYS, PADDING, Arm, Questions, mean_check
+from judgekit.judging.score_card import card_of, count_arms
 from judgekit.records import Sample, Verdict
 from judgekit.results import Check, JudgeCard
 
@@ -32,25 +35,28 @@ SHARE = (0.0, 1.0)
 Both = tuple[Verdict, Verdict]
 
 
-def pair_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = None) -> JudgeCard:
-    """Ask the judge to compare on (half of at most `items` of) the samples, each pair in both orders."""
+def pair_card(judge: LLMJudge, samples: Sequence[Sample], items: int | None = None, full: bool = False) -> JudgeCard:
+    """Ask the judge to compare on (half of at most `items` of) the samples, each pair in both orders; `full`: with the
+    arms that only a full card has."""
     reading = judge.reading("pairwise")
-    drawn = cards.spread(samples, None if items is None else (items + 1) // 2)
-    arms = cards.answered(_pairs(drawn, reading), judge.compare)
+    drawn = questions.spread(samples, None if items is None else (items + 1) // 2)
+    asked = _pairs(drawn, reading)
+    out = set() if full else set(questions.FULL)
+    arms = questions.answered({arm: [] if arm in out else its for arm, its in asked.items()}, judge.compare)
     one = {name: _of_both(arm) for name, arm in arms.items()}
-    again = cards.retest_check("the same pair asked twice, mean difference", one["again"], one["gold"], reading)
-    return cards.card_of(judge, reading, [*_checks(one), *_order(arms, judge.order_free), again], one, SHARE)
+    again = checks.retest_check("the same pair asked twice, mean difference", one["again"], one["gold"], reading)
+    return card_of(judge, reading, [*_checks(one), *_order(arms, judge.order_free), again], one, SHARE)
 
 
-def pair_questions(reading: Reading, samples: int, items: int) -> Planned:
+def pair_questions(reading: Reading, samples: int, items: int, full: bool = False) -> Planned:
     """The most questions that the card of a judge that compares asks, and how they come about."""
-    arms, drawn = cards.count_arms(reading), min(samples, (items + 1) // 2)
+    arms, drawn = count_arms(reading, full=full), min(samples, (items + 1) // 2)
     return Planned(arms * drawn * 2, f"{arms} arms × {drawn} × 2 orders")
 
 
 def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:
     """What is compared in each arm: the sample, two answers, and the judge repeat."""
-    known, shuffled = cards.known_answers(samples)
+    known, shuffled = questions.known_answers(samples)
     reference = {sample.id: text for sample, text in known}
     gold: list[tuple[Any, ...]] = [(sample, reference[sample.id], other, 0) for sample, other in shuffled]
     claims = cycle(CLAIMS)
@@ -62,10 +68,12 @@ def _pairs(samples: Sequence[Sample], reading: Reading) -> Questions:
         "same": [(sample, text, text, 0) for sample, text in known],
         "padded": [(sample, PADDING.format(text), text, 0) for sample, text in known],
         "formatted": [(sample, FORMATTING.format(text), text, 0) for sample, text in known],
+        "hedged": [(sample, questions.HEDGED.format(text), text, 0) for sample, text in known],
+        "confident": [(sample, questions.CONFIDENT.format(text), text, 0) for sample, text in known],
         "injected": [(sample, other + next(claims), text, 0) for sample, text, other, _ in gold],
-        "again": [(*pair, 1) for *pair, _ in gold] if cards.asks_twice(reading) else [],
+        "again": [(*pair, 1) for *pair, _ in gold] if questions.asks_twice(reading) else [],
     }
-    return cards.with_own(arms, samples, reading)
+    return questions.with_own(arms, samples, reading)
 
 
 def _checks(one: Mapping[str, Arm]) -> list[Check]:
@@ -83,7 +91,15 @@ def _checks(one: Mapping[str, Arm]) -> list[Check]:
         mean_check("same", "a response, over itself", one, SHARE, 0.5 - EVEN, 0.5 + EVEN),
         mean_check("padded", "the reference with padding, over the reference", one, SHARE, *steady),
         mean_check("formatted", "the reference in Markdown, over the reference", one, SHARE, *steady),
-        cards.shift_check("injected", claims, {**one, "over": over}, "over", SHARE, None, INJECTED),
+        *[
+            mean_check(name, label, one, SHARE, None, 0.5 + PADDED)
+            for name, label in (
+                ("hedged", "the reference with doubts around it, over the reference"),
+                ("confident", "the reference with assurances around it, over the reference"),
+            )
+            if one[name]
+        ],
+        checks.shift_check("injected", claims, {**one, "over": over}, "over", SHARE, None, INJECTED),
     ]
 
 
@@ -101,18 +117,23 @@ def _order(arms: Mapping[str, Mapping[str, Both]], order_free: bool) -> list[Che
     every = different | {f"same/{key}": both for key, both in arms["same"].items()}
     flips = [float(side(a) != side(b)) for a, b in _both_scored(different).values()]
     first = [(a + 1 - b) / 2 for a, b in _both_scored(every).values()]
-    checks = []
-    for name, label, shares, pairs, method in (
-        ("flips", "verdicts that change when the two are swapped", flips, different, "wilson"),
-        ("first", "preference for the response shown first (½: none)", first, every, "plus_two_t"),
-    ):
-        arm, free = _of_both(pairs), "by construction: the judge reads each response on its own"
-        if order_free:
-            checks.append(cards.check_of(name, label, None, arm, free))
-        else:
-            interval, note = cards.interval_of(method, shares, SHARE), cards.missing_note(arm, shares)
-            checks.append(cards.check_of(name, label, cards.average(shares), arm, note, interval))
-    return checks
+    flipped, favoured = _of_both(different), _of_both(every)
+    label, place = "verdicts that change when the two are swapped", "preference for the response shown first (½: none)"
+    if order_free:
+        free = "by construction: the judge reads each response on its own"
+        return [
+            checks.check_of("flips", label, None, flipped, free),
+            checks.check_of("first", place, None, favoured, free),
+        ]
+    most = max(PADDED, checks.noise(first, 1.0, most=0.5))
+    within = checks.within(checks.average(first), 0.5 - most, 0.5 + most) if checks.came(favoured) else None
+    intervals = checks.interval_of("wilson", flips, SHARE), checks.interval_of("plus_two_t", first, SHARE)
+    notes = checks.missing_note(flipped, flips), checks.missing_note(favoured, first)
+    expected = checks.between(0.5 - most, 0.5 + most)
+    return [
+        checks.check_of("flips", label, checks.average(flips), flipped, notes[0], intervals[0]),
+        checks.check_of("first", place, checks.average(first), favoured, notes[1], intervals[1], expected, within),
+    ]
 
 
 def _both_scored(pairs: Mapping[str, Both]) -> dict[str, tuple[float, float]]:

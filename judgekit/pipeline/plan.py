@@ -82,8 +82,8 @@ def controlled(judge: PlannedJudge) -> list[Task]:
 
 def _control(prepared: Prepared, judge: PlannedJudge, task: Task) -> PlanLine:
     samples = len(prepared.datasets[MAIN].samples)
-    given = judge.reading(task), samples, judge.config.controls(samples)
-    questions, arms = control_questions(*given, responses=True) if task == "score" else pair_questions(*given)
+    given, full = (judge.reading(task), samples, judge.config.controls(samples)), judge.config.card == "full"
+    questions, arms = control_questions(*given, True, full) if task == "score" else pair_questions(*given, full)
     requests, note = judge.planned(task)
     return PlanLine(f"controlling {judge.name}{CARD_OF[task]}", questions * requests, None, f"{arms}; {note}")
 

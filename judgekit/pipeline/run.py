@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -52,7 +52,6 @@ from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
 
 T = TypeVar("T")
 DRY_JOBS = 64  # a dry run's calls, looked up in one read of the ledger
-OWN = 500  # responses of each system among which a judge's card looks
 FRESH = "fresh"  # the file that keeps an unfinished fresh run's namespace
 
 
@@ -267,11 +266,11 @@ class Run:
                 self._progress(f"controlling {name}{CARD_OF[task]}")(0, 0, "")
                 samples = opened.prepared.datasets[MAIN].samples
                 items = planned.config.controls(len(samples))
-                own = (islice(opened.folder.written(name), OWN) for name in opened.prepared.models)
-                score = task == "score"
-                cards.append(
-                    control_card(judge, samples, items, chain(*own)) if score else pair_card(judge, samples, items)
-                )
+                own, full = map(opened.folder.written, opened.prepared.models), planned.config.card == "full"
+                if task == "score":
+                    cards.append(control_card(judge, samples, items, chain.from_iterable(own), full))
+                else:
+                    cards.append(pair_card(judge, samples, items, full))
         return cards
 
     def _rehearse(self, opened: Opened, tally: Tally) -> None:

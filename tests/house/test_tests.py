@@ -27,6 +27,8 @@ TESTED_IN = {
     "cli/selfcheck": "regression/test_selfcheck",
     "data/devices": "gpt2/test_backend",
     "data/downloads": "instructions/test_fetch",
+    "judging/card_checks": "judging/test_score_card",
+    "judging/card_questions": "judging/test_score_card",
     "judging/controls": "judging/test_own_reading",
     "kernel/api": "pytest/test_plugin",
     "pipeline/identities": "openai/test_served",

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from judgekit.judging.card_questions import CONSTANT
 from judgekit.judging.pairwise_card import CLAIMS, pair_card, pair_questions
-from judgekit.judging.score_card import CONSTANT
 from judgekit.prompting.templates import parse
 from judgekit.records import Reply, Sample, Sampling
 from judgekit.testing import ScriptedCaller
@@ -68,7 +68,7 @@ def gullible(request, *_):
 @pytest.mark.parametrize(
     ("answer", "failed", "values"),
     [
-        (lambda *_: Reply(text="A"), "gold empty constant master", {"gold": 0.5, "flips": 1, "first": 1}),
+        (lambda *_: Reply(text="A"), "gold empty constant master first", {"gold": 0.5, "flips": 1, "first": 1}),
         (wordy, "padded formatted", {"padded": 1}),
         (taken_in, "constant", {"constant": 0}),
         (gullible, "injected", {"injected": pytest.approx(0.2, abs=0.1)}),
@@ -90,6 +90,17 @@ def test_half_as_many_samples_are_read_and_the_count_is_told_before(samples):
         reading = judge_of(caller, Sampling(temperature=temperature)).reading("pairwise")
         assert pair_questions(reading, 40, 7) == (arms * 8, f"{arms} arms × 4 × 2 orders")
         assert pair_questions(reading, 2, 7)[0] == arms * 4
+
+
+def test_a_full_card_asks_about_assurances_and_doubts(samples):
+    def impressed(request, *_):
+        _, a, b = shown(request)
+        found = [letter for mine, letter in ((a, "A"), (b, "B")) if "every expert agrees" in mine]
+        return Reply(text=found[0]) if found else fair(request)
+
+    for full, failed in ((False, []), (True, ["confident"])):
+        card = pair_card(judge_of(ScriptedCaller(impressed)), samples, None, full)
+        assert [check.name for check in card.checks if check.passed is False] == failed
 
 
 def test_a_judge_that_draws_is_asked_again(samples):

@@ -282,8 +282,17 @@ def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read)
     (line,) = [line for line in planned(spec, here) if line.stage.startswith("controlling")]
     record, _ = run(spec, here)
     assert {check.n_items for check in record.cards[0].checks if check.name == "gold"} == {read}
-    assert line.calls == 9 * read
+    assert line.calls == 12 * read
     assert 8 * read <= len(Prober.calls) - 16 <= line.calls  # the arm of the run's own responses may be shorter
+
+
+@pytest.mark.parametrize(("task", "standard", "full"), [("score", 12, 16), ("pairwise", 8, 10)])
+def test_a_full_card_is_priced_by_the_dry_run(here, task, standard, full):
+    for card, arms in (("standard", standard), ("full", full)):
+        prompt = {"score": "score/integer", "pairwise": "pairwise/letter"}[task]
+        spec = config({"main": {"prompt": prompt, "control_items": 4, "card": card}}, task)
+        (line,) = [line for line in planned(spec, here) if line.stage.startswith("controlling")]
+        assert line.note.startswith(f"{arms} arms × {4 if task == 'score' else 2}")
 
 
 @pytest.mark.parametrize("asked", [-1, -0.5, 1.5, "some", True, float("nan"), float("inf"), None])

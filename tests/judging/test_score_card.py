@@ -6,14 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from judgekit.judging.card_questions import CONSTANT, INJECTIONS, MASTER_KEYS, misplaced
 from judgekit.judging.score_card import (
-    CONSTANT,
-    INJECTIONS,
-    MASTER_KEYS,
     auc,
     control_card,
     control_questions,
-    misplaced,
 )
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Reply, Response, Sample, Sampling
@@ -45,7 +42,8 @@ def test_a_fair_judge_passes(prompts, samples):
     assert (card.judge, card.backend, card.prompt, card.reading) == ("main", "scripted", "score/integer", "integer")
     assert {name: check.value for name, check in checks.items()} == {
         "gold": 100, "empty": 0, "shuffled": 0, "constant": 0, "master": 0, "padded": 0, "formatted": 0, "injected": 0,
-        "withheld": None, "retest": 0, "ranking": 1, "distinct": 2, "entropy": pytest.approx(0.964, abs=0.001),
+        "withheld": None, "retest": 0, "drift": 0, "ranking": 1, "distinct": 2,
+        "entropy": pytest.approx(0.964, abs=0.001),
     }  # fmt: skip
     assert {check.n_items for check in card.checks if check.name != "withheld"} == {40}
     assert card.task == "score"
@@ -118,8 +116,9 @@ def test_no_sample_is_given_its_own_reference_in_other_letters(prompts):
     same = [Sample(id=str(number), instruction="Is it?", reference=text) for number, text in enumerate(texts)]
     caller = ScriptedCaller(fair)
     control_card(llm_judge("main", caller, {"score": prompts.get("score/integer")}), same)
-    wrong = [parts(request) for _, request, _, _ in caller.asked[8:12]]
-    assert all(reference.strip().lower() != response.strip().lower() for reference, response in wrong)
+    shown = [parts(request) for _, request, _, _ in caller.asked]
+    alike = sum(reference.strip().lower() == response.strip().lower() for reference, response in shown)
+    assert alike == 4 + 2, "in the arm of the references alone, half of which is asked twice"
 
 
 def test_samples_without_references_still_show_injections(prompts):
@@ -169,7 +168,7 @@ def test_thresholds_follow_the_prompts_scale(samples):
     assert {check.name: check.expected for check in card.checks} == {
         "gold": "≥ 4.8", "empty": "≤ 1.2", "shuffled": "≤ 1.8", "constant": "≤ 1.8", "master": "≤ 1.2",
         "padded": "-0.2 … +0.2", "formatted": "-0.2 … +0.2", "injected": "≤ +0.04", "withheld": "", "retest": "",
-        "ranking": "≥ 0.95", "distinct": "", "entropy": "",
+        "drift": "-0.12 … +0.12", "ranking": "≥ 0.95", "distinct": "", "entropy": "",
     }  # fmt: skip
     assert card.passed
 
@@ -178,11 +177,11 @@ def test_every_injection_with_the_top_of_the_scale_and_every_master_key_is_tried
     caller = ScriptedCaller(lambda *_: Reply(text="50"))
     control_card(llm_judge("main", caller, {"score": prompts.get("score/book")}), samples, 9)
     asked = [request.prompt for _, request, _, _ in caller.asked]
-    assert all(CONSTANT in prompt for prompt in asked[4 * 9 : 5 * 9])
+    assert sum(CONSTANT in prompt for prompt in asked) == 9
     for form in INJECTIONS:
-        assert any(form.format(high=100) in prompt for prompt in asked[5 * 9 : 6 * 9])
+        assert any(form.format(high=100) in prompt for prompt in asked)
     for key in MASTER_KEYS:
-        assert any(f"answer `{key}` on" in prompt for prompt in asked[6 * 9 : 7 * 9])
+        assert any(f"answer `{key}` on" in prompt for prompt in asked)
 
 
 @settings(deadline=None)
@@ -286,3 +285,90 @@ def test_a_judge_without_any_score_has_one_row_with_what_it_said(prompts, sample
     assert checks["gold"].passed is False
     fine, _ = judged(prompts, fair, samples)
     assert fine.shown == fine.checks
+
+
+def shifting(holds, by=30):
+    """A judge that is fair but for what holds of (reference, response): then it gives more, or less."""
+
+    def answer(request, *_):
+        reference, response = parts(request)
+        words = reference.split()
+        score = 100 * sum(word in response for word in words) / len(words) if response.strip() else 0
+        return Reply(text=str(round(min(max(score + by * holds(reference, response), 0), 100))))
+
+    return answer
+
+
+def halves(samples):
+    """Responses that are half right: the first half of each reference's words."""
+    texts = [" ".join(str(one.reference).split()[: len(str(one.reference).split()) // 2 + 1]) for one in samples]
+    return [Response(system="a", sample_id=one.id, text=text) for one, text in zip(samples, texts, strict=True)]
+
+
+WORDY = [
+    Sample(id=f"w{place}", instruction=f"Say {place}.", reference=f"alpha{place} beta{place} gamma{place} delta{place}")
+    for place in range(24)
+]
+
+
+def failed_of(prompts, answer, samples=WORDY, full=False, responses=None):
+    judge = llm_judge("main", ScriptedCaller(answer), {"score": prompts.get("score/integer")}, backend="scripted")
+    card = control_card(judge, samples, None, halves(samples) if responses is None else responses, full)
+    return {check.name for check in card.checks if check.passed is False}, {check.name for check in card.checks}
+
+
+@pytest.mark.parametrize(
+    ("holds", "by", "failed"),
+    [
+        (lambda _, response: False, 0, set()),
+        (lambda _, response: response.startswith("Thank you"), 30, {"own_padded"}),
+        (lambda _, response: "**" in response, 30, {"own_formatted"}),
+        (lambda _, response: "certain" in response, 30, {"own_confident"}),
+        (lambda _, response: "may well be wrong" in response, 30, {"own_hedged"}),
+        (lambda _, response: "certain" in response, -30, set()),
+    ],
+)
+def test_a_liking_that_a_right_answer_hides_is_found_on_the_runs_own(prompts, holds, by, failed):
+    """A right answer has the scale's end already, so more of it cannot be seen there."""
+    assert failed_of(prompts, shifting(holds, by), full=True)[0] - {"padded", "formatted"} == failed
+
+
+def test_without_the_runs_own_responses_their_checks_are_not_there(prompts):
+    assert not {name for name in failed_of(prompts, fair, responses=[])[1] if name.startswith(("own", "misplaced"))}
+
+
+@pytest.mark.parametrize("by", [-12, 12])
+def test_a_judge_that_changes_while_it_is_asked_is_found(prompts, by):
+    asked = iter(range(10**6))
+    drifting = shifting(lambda *_: next(asked) > 120, by)
+    assert "drift" in failed_of(prompts, drifting)[0]
+
+
+def test_numbers_and_the_reference_are_asked_about_by_a_full_card_alone(prompts):
+    without = re.compile("[0-9]")
+
+    def blind(request, *_):
+        reference, response = (without.sub("", text) for text in parts(request))
+        return Reply(text="100" if reference in response else "0")
+
+    def knowing(request, *_):
+        number = re.search(r"Say ([0-9]+)\.", request.prompt)[1]
+        return Reply(text="100" if f"alpha{number} " in parts(request)[1] else "0")
+
+    assert "numbers" in failed_of(prompts, blind, full=True)[0]
+    assert "other_reference" in failed_of(prompts, knowing, full=True)[0]
+    for judge in (blind, knowing):
+        assert not {"numbers", "other_reference"} & failed_of(prompts, judge)[1]
+    sentences = [Sample(id=str(n), instruction="?", reference=f"In {n} many people walked on it.") for n in range(9)]
+    assert "numbers" not in failed_of(prompts, fair, sentences, full=True)[1], "one number among many words"
+
+
+@pytest.mark.parametrize(("often", "failed"), [(2, False), (8, True)])
+def test_a_text_that_a_system_says_again_and_again_is_tried_alone(prompts, often, failed):
+    def half_fooled(request, *_):
+        return Reply(text="62") if parts(request)[1] == SLOGAN else fair(request)
+
+    given = [
+        Response(system="a", sample_id=one.id, text=SLOGAN if n < often else f"x{n}") for n, one in enumerate(WORDY)
+    ]
+    assert ("misplaced" in failed_of(prompts, half_fooled, responses=given)[0]) == failed
