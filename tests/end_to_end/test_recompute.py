@@ -31,9 +31,11 @@ def alike(tmp_path):
 
 def test_a_run_with_repeats_of_answers_and_judgements(alike):
     models = {name: {"backend": "parrot", "temperature": 1.0} for name in ("good", "bad")}
-    compared = alike(repeats={"generation": 3, "judge": 2}, models=models, against="bad")
-    assert compared["value"] >= 8
+    by = {"by": ["category"], "resamples": 199}
+    compared = alike(repeats={"generation": 3, "judge": 2}, models=models, against="bad", statistics=by)
+    assert compared["value"] >= 28, "of the whole and of three groups"
     assert compared["interval"] >= 6
+    assert compared["statistic"] >= 2
 
 
 def test_a_run_with_missing_verdicts(alike):
@@ -51,6 +53,7 @@ def test_a_run_of_stored_comparisons_in_both_orders(alike, tmp_path):
         metrics={"duel": duel | {"length": "la", "length_opponent": "lb"}},
     )
     assert compared["value"] >= 5
+    assert compared["statistic"] >= 3
 
 
 def test_the_script_shares_no_code_and_is_short():

@@ -1,8 +1,4 @@
-"""The numbers of a run, made again from its rows without any code of judgekit: `python recompute.py runs/ID`.
-
-Of record.json it takes the settings, each estimate's scale and its interval's method; the rest is made of rows.jsonl by
-the formulas of docs/statistics.md. Prints what differs by more than 1e-9, and exits with 1 if anything does.
-"""
+"""The numbers of a run made again from its rows, without judgekit: `recompute.py runs/ID` prints what differs."""
 
 import hashlib
 import json
@@ -23,9 +19,7 @@ def generations(rows, series, fill=None):
         value = row["value"] if series == "value" else row["series"].get(series)
         if row["status"] == "skipped" or (series != "value" and value is None and series not in row["missing"]):
             continue
-        if value is None:
-            value = fill
-        if value is not None:
+        if (value := fill if value is None else value) is not None:
             found[row["sample_id"]][row["repeat"]].append(value)
     return {item: [np.array(judged) for judged in by.values()] for item, by in sorted(found.items())}
 
@@ -54,7 +48,6 @@ def wilson_neff(x, trials, confidence):
 
 
 def bootstrap(x, confidence, names, seed, resamples):
-    """Studentised, by the estimate's own draws."""
     digest = hashlib.sha256("\x1f".join(names).encode()).digest()
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *digest[:16]])))
     x = np.sort(x)
@@ -70,11 +63,8 @@ def bootstrap(x, confidence, names, seed, resamples):
     error = np.sqrt(np.maximum(squares - n * mean**2, 0) / (n - 1) / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.sort(np.where(mean == 0, 0.0, mean / error))
-    low, high = (
-        t[min(max(round((resamples + 1) * p) - 1, 0), resamples - 1)]
-        for p in ((1 - confidence) / 2, (1 + confidence) / 2)
-    )
-    se = np.std(x, ddof=1) / math.sqrt(n)
+    tails, se = ((1 - confidence) / 2, (1 + confidence) / 2), np.std(x, ddof=1) / math.sqrt(n)
+    low, high = (t[min(max(round((resamples + 1) * p) - 1, 0), resamples - 1)] for p in tails)
     return np.mean(x) - high * se, np.mean(x) - low * se
 
 
@@ -83,32 +73,27 @@ def rerun(rows, series, confidence):
     if max(map(len, units)) == 1:
         units = [judged for by in generations(rows, series).values() for judged in by]
     df = sum(len(one) - 1 for one in units)
-    pooled = sum(np.var(one) * len(one) for one in units) / df
-    error = math.sqrt(pooled * sum(1 / len(one) for one in units)) / len(units)
+    error = math.sqrt(sum(np.var(one) * len(one) for one in units) / df * sum(1 / len(one) for one in units)) / len(
+        units
+    )
     mean = np.mean(list(item_means(rows, series).values()))
     half = stats.t.ppf((1 + confidence) / 2, df) * error
     return error, (mean - half, mean + half)
 
 
 def bradley_terry(rows, system, anchor):
-    """Zermelo's iteration: strength = wins / Σ games / (own + other's strength)."""
-    wins = defaultdict(float)
-    by_pair = {pair: item_means(rows[pair], "value") for pair in rows}
-    for (first, second), means in by_pair.items():
-        wins[first, second] += sum(means.values())
-        wins[second, first] += len(means) - sum(means.values())
-    names = sorted({name for pair in wins for name in pair})
-    strength = dict.fromkeys(names, 1.0)
-    for _ in range(200_000):
-        new = {}
-        for one in names:
-            games = sum((wins[one, o] + wins[o, one]) / (strength[one] + strength[o]) for o in names if o != one)
-            new[one] = sum(wins[one, o] for o in names if o != one) / games
-        new = {one: value / new[anchor] for one, value in new.items()}
-        if max(abs(new[one] / strength[one] - 1) for one in names) < 1e-14:
-            break
-        strength = new
-    return strength[system] / (strength[system] + strength[anchor])
+    """By the root of the likelihood's gradient in log-strengths, the anchor's being 0."""
+    names = [anchor, *sorted({name for pair in rows for name in pair} - {anchor})]
+    wins = np.zeros((len(names),) * 2)
+    for (first, second), its in rows.items():
+        a, b, means = names.index(first), names.index(second), item_means(its, "value")
+        wins[[a, b], [b, a]] += sum(means.values()), len(means) - sum(means.values())
+
+    def gradient(free):
+        s = np.append(0, free)
+        return np.sum(wins - (wins + wins.T) * expit(s[:, None] - s), axis=1)[1:]
+
+    return expit(optimize.root(gradient, np.zeros(len(names) - 1), tol=1e-14).x[names.index(system) - 1])
 
 
 def length_adjusted(rows):
@@ -118,12 +103,8 @@ def length_adjusted(rows):
     x = np.tanh(x / np.std(x, ddof=1))
     if min(np.mean(x >= 0), np.mean(x <= 0)) < 0.1:
         return None
-
-    def gradient(w):
-        rest = expit(w[0] * x + w[1]) - win
-        return [np.sum(rest * x), np.sum(rest)]
-
-    return float(expit(optimize.root(gradient, [0.0, 0.0], tol=1e-14).x[1]))
+    design = np.column_stack([x, np.ones(len(x))])
+    return expit(optimize.root(lambda w: design.T @ (expit(design @ w) - win), [0.0, 0.0], tol=1e-14).x[1])
 
 
 def expected(one, rows, record):
@@ -131,10 +112,9 @@ def expected(one, rows, record):
     spec, series = record["spec"], one["series"]
     low, high, confidence = one["scale"]["low"], one["scale"]["high"], one["confidence"]
     mine = rows[one["metric"]][one["system"], one["opponent"] or ""]
-    if series == "bradley_terry":
-        return {"value": bradley_terry(rows[one["metric"]], one["system"], one["opponent"])}
-    if series == "length_adjusted":
-        return {"value": length_adjusted(mine)}
+    if series in ("bradley_terry", "length_adjusted"):
+        paired = (rows[one["metric"]], one["system"], one["opponent"])
+        return {"value": bradley_terry(*paired) if series == "bradley_terry" else length_adjusted(mine)}
     means = item_means(mine, series)
     span, names = high - low, (one["metric"], one["system"], series)
     if one["against"]:
@@ -145,13 +125,13 @@ def expected(one, rows, record):
         names = (*names, one["opponent"]) if len({opponent for _, opponent in rows[one["metric"]]}) > 1 else names
     made = {"value": np.mean(x) if len(x) else None, "n_items": len(x)}
     if one["estimand"] == "rerun on these items":
-        if one["interval"]["low"] is not None:
-            made["se"], made["interval"] = rerun(mine, series, confidence)
-        return made
-    if len(x) > 1 and one["n_clusters"] is None:
-        made["se"] = np.std(x, ddof=1) / math.sqrt(len(x))
-    if not one["against"]:
-        made["bounds"] = [np.mean(list(item_means(mine, series, end).values())) for end in (low, high)]
+        again = rerun(mine, series, confidence) if one["interval"]["low"] is not None else ()
+        return made | dict(zip(("se", "interval"), again, strict=False))
+    made |= {"se": np.std(x, ddof=1) / math.sqrt(len(x))} if len(x) > 1 and one["n_clusters"] is None else {}
+    bounds = (
+        [np.mean(list(item_means(mine, series, end).values())) for end in (low, high)] if not one["against"] else ()
+    )
+    made |= {"bounds": bounds} if bounds else {}
     padded, unit = np.append(x, (low, high)), (x - low) / (high - low)
     student, plus = (t_bounds(y, confidence) for y in (x, np.append(x, (-span / 2, span / 2))))
     resamples, trials = spec["statistics"]["resamples"], one["repeats"]
@@ -170,23 +150,44 @@ def expected(one, rows, record):
     return made
 
 
+def counted(one, mine):
+    """A statistic's number; None for one that is not counted here."""
+    means = np.array(list(item_means(mine, "value").values()))
+    twice = sum("asked twice" in verdict["detail"] for row in mine for verdict in row["verdicts"])
+    counts = {"wins": np.sum(means > 0.5), "ties": np.sum(means == 0.5), "losses": np.sum(means < 0.5)}
+    return {**counts, "asked_twice": twice}.get(one["name"])
+
+
+def by_pair(lines, ids=None):
+    rows = defaultdict(lambda: defaultdict(list))
+    for row in (row for row in lines if ids is None or row["sample_id"] in ids):
+        rows[row["metric"]][row["system"], row["opponent"]].append(row)
+    return rows
+
+
 def differences(folder):
     """(what, recorded, made again) of every number; and how many were compared."""
-    record = json.loads((Path(folder) / "record.json").read_text())
-    rows = defaultdict(lambda: defaultdict(list))
-    for line in (Path(folder) / "rows.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        rows[row["metric"]][row["system"], row["opponent"]].append(row)
-    compared, wrong = Counter(), []
-    for one in (*record["estimates"], *record["differences"]):
+    read = {name: (Path(folder) / f"{name}.jsonl").read_text().splitlines() for name in ("rows", "samples")}
+    record, lines = json.loads((Path(folder) / "record.json").read_text()), [json.loads(line) for line in read["rows"]]
+    fields = {one["id"]: {**one["metadata"], "category": one["category"]} for one in map(json.loads, read["samples"])}
+    compared, wrong, whole = Counter(), [], by_pair(lines)
+    asked = [(one, whole) for one in (*record["estimates"], *record["differences"])]
+    for part in record["breakdowns"]:
+        for one in (*part["estimates"], *part["differences"]):
+            ids = {sample_id for sample_id, its in fields.items() if its.get(part["field"]) == one["group"]}
+            asked.append((one, by_pair(lines, ids)))
+    for one in record["statistics"]:
+        made = counted(one, whole[one["metric"]][one["system"], one["opponent"] or ""])
+        compared["statistic"] += made is not None
+        wrong += [] if made in (None, one["value"]) else [(one["label"], one["value"], made)]
+    for one, rows in asked:
         for field, made in expected(one, rows, record).items():
             there, scale = one[field], one["scale"]
             if field in ("interval", "bootstrap"):
-                if there is None or there["low"] is None:
+                there = [there["low"], there["high"]] if there is not None else [None]
+                if there[0] is None:
                     continue
-                made = made() if callable(made) else made
-                made = [min(max(end, scale["low"]), scale["high"]) for end in made]
-                there = [there["low"], there["high"]]
+                made = np.clip(made() if callable(made) else made, scale["low"], scale["high"])
             compared[field] += 1
             if (made is None) != (there is None) or (made is not None and not np.allclose(made, there, 1e-9, 1e-9)):
                 wrong.append((f"{one['metric']} {one['system']} {one['series']} {field}", there, made))
