@@ -18,7 +18,8 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -56,6 +57,16 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _PORTS = {"http": 80, "https": 443}
+Parts = Sequence[bytes | Path]  # of what is sent
+Answered = Callable[[int, Mapping[str, str], bytes, BinaryIO | None], None]
+
+
+def _unwatched(url: str, data: Parts | None) -> Answered:
+    return lambda status, headers, raw, into: None
+
+
+# Told of every attempt before it is sent, and by what it returns, of the answer: `judgekit doctor --live` listens.
+watcher: ContextVar[Callable[[str, Parts | None], Answered]] = ContextVar("watcher", default=_unwatched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +219,7 @@ class Http(Closing):
                 turn.attempt(self._place, counts=data is not None)
             end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
             seconds = max(0.01, min(self.deadline, end - time.monotonic()))
+            answered = watcher.get()(url, data)
             try:
                 request = self._request(target, data, content_type)
                 status, headers, raw = self._attempt(request, into, seconds, closed)
@@ -225,6 +237,7 @@ class Http(Closing):
                 failure.__cause__ = lost.__cause__
                 pause = tries.after_loss(timed_out=lost.timed_out)
             else:
+                answered(status, headers, raw, into)
                 if turn is not None:
                     turn.answered(status, headers)
                 if 200 <= status < 300:

@@ -158,6 +158,18 @@ class OllamaBackend(Backend):
         yield "JSON schema", *_since(version, SCHEMA)
         yield self._logprobs_line(version)
 
+    def context_length(self) -> int | None:
+        """`num_ctx`, to which the server is held."""
+        return self.options.num_ctx
+
+    def live_checks(self) -> Iterator[tuple[str, bool | None, str, str]]:
+        version = self._server.version()
+        means = "long prompts are refused" if at_least(version, TRUNCATE) else "not every cut prompt is seen"
+        yield "version", at_least(version, TRUNCATE) or None, _on_version(version), means
+        what, holds, found = self._context_line()
+        yield what, holds or None, found, "–" if holds else "prompts are cut where the model's own context ends"
+        yield "list of models", True, f"{self.options.model}, digest {self._server.digest()[:12]}", "one judge is told"
+
     def close(self) -> None:
         if self._chat is not None:
             self._chat.close()
