@@ -44,7 +44,9 @@ _KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|key|AIza)[-_*A-Za-z0-9]{14,}|\b
 _ACCOUNT = re.compile(r"\b(org|proj|user|acct|team|req|chatcmpl|cmpl|resp|msg|gen)[-_][A-Za-z0-9_-]{6,}")
 _TUNED = re.compile(r"\bft:([^:\s]+):[^\s\"']+")
 _FOLDERS = re.compile(r"(?<![\w/.:])(?:[A-Za-z]:)?(?:[/\\](?!v1[/\\]|api[/\\])[\w.@+~ -]+)+[/\\](?=[\w.@+-])")
-_SECRET_NAME = re.compile(r"key|secret|password|authorization|^(api_?)?token$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-]|api)key$|secret|password|authorization|(?:api|access|auth)[_-]?token$", re.IGNORECASE
+)
 
 
 def scrubbed(value: Any, hosts: Sequence[str] = ()) -> Any:
@@ -83,7 +85,7 @@ def _without_keys(text: str, hosts: Sequence[str]) -> str:
 
 @dataclass
 class Transcript:
-    """`head` has `backend` and `options`; `lines` are what followed, each a dict of one key."""
+    """`head` has `backend`, `options` and `context` (tokens); `lines` are what followed, each a dict of one key."""
 
     head: dict[str, Any]
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -93,14 +95,15 @@ class Transcript:
     @classmethod
     def of(cls, name: str, backend: Backend) -> Self:
         options = backend.options.model_dump(mode="json", exclude_unset=True)
-        return cls({"backend": name, "options": options})
+        return cls({"backend": name, "options": options, "context": None})
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Raises DataError for a file that is none."""
         try:
             head, *lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-            return cls({"backend": str(head["backend"]), "options": dict(head["options"])}, lines)
+            known = {"backend": str(head["backend"]), "options": dict(head["options"]), "context": head["context"]}
+            return cls(known, lines)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"no transcript of judgekit doctor --live: {error}", path=path) from error
 
@@ -142,7 +145,11 @@ class Transcript:
             self.posts += 1
         sent = b"".join(part.read_bytes() if isinstance(part, Path) else part for part in data or ())
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        exchange: dict[str, Any] = {"method": "GET" if data is None else "POST", "path": target, "body": _parsed(sent)}
+        exchange: dict[str, Any] = {
+            "method": "GET" if data is None else "POST",
+            "path": target,
+            "body": _parsed(sent, form=True),
+        }
         self.lines.append({"exchange": exchange})
 
         def answered(status: int, headers: Mapping[str, str], raw: bytes, into: BinaryIO | None) -> None:
@@ -187,7 +194,7 @@ class TranscriptServer:
 
     def response(self, method: str, path: str, sent: bytes) -> tuple[int | None, dict[str, str], bytes]:
         """(status, headers, body); without a status the connection was lost."""
-        key = self._key(method, scrubbed(path), scrubbed(_parsed(sent)))
+        key = self._key(method, scrubbed(path), scrubbed(_parsed(sent, form=True)))
         with self._lock:
             responses = self._responses.get(key)
             if not responses:
@@ -229,8 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _parsed(raw: bytes) -> Any:
-    """JSON, or the JSON lines in a form or a file of them, or text; None for nothing."""
+def _parsed(raw: bytes, *, form: bool = False) -> Any:
+    """JSON, or the JSON lines of a file (or among the parts of a form), or the text as it is; None for nothing."""
     text = raw.decode("utf-8", "replace")
     if not text:
         return None
@@ -238,7 +245,10 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(text)
     lines = []
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            if isinstance(value := json.loads(line), dict):
-                lines.append(value)
-    return {"json_lines": lines} if lines else text
+        try:
+            lines.append(json.loads(line))
+        except (ValueError, RecursionError):
+            if line and not form:
+                return text
+    objects = [line for line in lines if isinstance(line, dict)]
+    return {"json_lines": objects} if objects else text
