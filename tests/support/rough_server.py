@@ -28,14 +28,29 @@ from judgekit.testing import KeepAlive, ServerProcess, serve
 IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server said to wait
 HANG = 3.0
 
-# Below HTTP, each attempt anew: the network ate it.
-BELOW = ("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip")
+# Below HTTP, each attempt anew: the network ate it, or a proxy mixes up a connection that it keeps: the answer comes
+# "twice", or the "earlier" one (to another question) comes once more before it.
+BELOW = (
+    *("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip"),
+    *("cut chunks", "too short", "twice", "earlier"),
+)
 # By status, each attempt anew.
-STATUS = ("408", "429", "500", "503", "502 page")
+STATUS = ("408", "429", "500", "503", "502 page", "504 page", "529", "empty 500")
 # Under status 200, the same for every attempt: the question has no answer that could be read as a score.
 CONTENT = (
     *("cut JSON", "page", "no choices", "error", "strange end"),
     *("refusal", "filtered", "truncated", "babble", "list"),
+    *(
+        "empty",
+        "null",
+        "NaN",
+        "key twice",
+        "compressed",
+        "out of range",
+        "two numbers",
+        "only thoughts",
+        "failed choice",
+    ),
 )
 FAULTS = (*BELOW, *STATUS, *CONTENT)
 
@@ -105,6 +120,7 @@ class Chat(KeepAlive):
     def __init__(self, options: argparse.Namespace, account: Account, gate: Gate | None) -> None:
         super().__init__()
         self.options, self.account, self.gate = options, account, gate
+        self.earlier = b""  # the last right answer on this connection
 
     def respond(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"POST"):
@@ -149,14 +165,21 @@ class Chat(KeepAlive):
         fault = fault_of(number, attempt, self.options.faults)
         if fault is None:
             self.send(completion(str(truth(number))))
+            self.earlier = response(json.dumps(completion(str(truth(number)))))
             return
         self.account.faults[fault] += 1
-        if fault in BELOW:
+        if fault in ("twice", "earlier"):
+            right = response(json.dumps(completion(str(truth(number)))))
+            self.transport.write((self.earlier if fault == "earlier" else right) + right)
+        elif fault in BELOW:
             self.below(fault)
         elif fault in STATUS:
             page = "<html><h1>502 Bad Gateway, score: 77</h1></html>"
             wait = {"retry-after-ms": "20"} if fault in ("429", "503") else {}
-            self.send(page if "page" in fault else {"error": {"message": "busy: 55"}}, int(fault[:3]), **wait)
+            body = page if "page" in fault else "" if "empty" in fault else {"error": {"message": "busy: 55"}}
+            self.send(body, int(fault.removeprefix("empty ")[:3]), **wait)
+        elif fault == "compressed":
+            self.send(completion("99"), **{"content-encoding": "gzip"})
         else:
             self.send(CONTENTS[fault])
 
@@ -169,6 +192,11 @@ class Chat(KeepAlive):
             self.transport.write(whole[:30])
         elif fault == "cut body":
             self.transport.write(whole[:-20])
+        elif fault == "cut chunks":
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            self.transport.write(head + b"%x\r\n%s\r\n" % (20, whole[-20:]))
+        elif fault == "too short":
+            self.transport.write(whole.replace(b"content-length: ", b"content-length: 1"))
         elif fault == "not HTTP":
             self.transport.write(b"SSH-2.0-99\r\n\r\n")
         elif fault in ("hang", "drip"):
@@ -200,6 +228,14 @@ CONTENTS: dict[str, Any] = {
     "truncated": completion("10", finish_reason="length"),
     "babble": completion("downgrade: CI; 1O0 or so"),
     "list": completion([{"type": "image", "score": 99}]),
+    "empty": "",
+    "null": completion(None),
+    "NaN": json.dumps(completion("99", message={"logprob": float("nan")})),
+    "key twice": json.dumps(completion("99")).replace('"content": "99"', '"content": "97", "content": "99"'),
+    "out of range": completion("170"),
+    "two numbers": completion("96 or 97"),
+    "only thoughts": completion("", message={"reasoning_content": "It is 95."}),
+    "failed choice": completion("", error={"code": 502, "message": "94"}, finish_reason="error"),
 }
 
 
