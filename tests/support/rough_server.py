@@ -29,10 +29,10 @@ IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server sai
 HANG = 3.0
 
 # Below HTTP, each attempt anew: the network ate it, or a proxy mixes up a connection that it keeps: the answer comes
-# "twice", or the "earlier" one (to another question) comes once more before it.
+# "twice", at once or a few milliseconds later, or the "earlier" one (to another question) once more before it.
 BELOW = (
     *("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip"),
-    *("cut chunks", "too short", "twice", "earlier"),
+    *("cut chunks", "too short", "twice", "twice, late", "earlier"),
 )
 # By status, each attempt anew.
 STATUS = ("408", "429", "500", "503", "502 page", "504 page", "529", "empty 500")
@@ -76,9 +76,10 @@ def fault_of(number: int, attempt: int, share: float) -> str | None:
 
 def completion(content: Any, **changes: Any) -> dict[str, Any]:
     message = {"role": "assistant", "content": content, **changes.pop("message", {})}
+    name = changes.pop("id", "c")
     choice = {"index": 0, "message": message, "finish_reason": "stop", **changes}
     usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
-    return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return {"id": name, "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
 @dataclass
@@ -163,14 +164,18 @@ class Chat(KeepAlive):
     def answer(self, number: int, attempt: int) -> None:
         self.account.under_way -= 1
         fault = fault_of(number, attempt, self.options.faults)
+        right = response(json.dumps(completion(str(truth(number)), id=f"chatcmpl-{number:012d}-{attempt:012d}")))
         if fault is None:
-            self.send(completion(str(truth(number))))
-            self.earlier = response(json.dumps(completion(str(truth(number)))))
+            if not self.transport.is_closing():
+                self.transport.write(right)
+            self.earlier = right
             return
         self.account.faults[fault] += 1
         if fault in ("twice", "earlier"):
-            right = response(json.dumps(completion(str(truth(number)))))
             self.transport.write((self.earlier if fault == "earlier" else right) + right)
+        elif fault == "twice, late":
+            self.transport.write(right)
+            asyncio.get_running_loop().call_later(number % 11 / 1000, self.transport.write, right)
         elif fault in BELOW:
             self.below(fault)
         elif fault in STATUS:
