@@ -109,7 +109,8 @@ def _live(
 
     if "stored" in backend.capabilities:
         raise UsageError(f"{name} looks answers up, and asks nobody")
-    context = context or backend.context_length()
+    told = backend.context_length()
+    context = context or told
     read, made = most_tokens(context)
     usd = f", at most ${(read * price[0] + made * price[1]) / 1e6:.2f}" if price else ""
     click.echo(f"At most {MOST_CALLS} calls, {read:,} tokens in and {made:,} out{usd}.")
@@ -118,6 +119,7 @@ def _live(
             raise UsageError("nothing was asked: add --yes to go on")
         click.confirm("Go on?", abort=True)
     transcript, findings = Transcript.of(name, backend), []
+    transcript.write(into)  # before anything is paid for
     try:
         with transcript.watching():
             for finding in transcript.check(backend, context):

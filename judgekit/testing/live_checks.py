@@ -37,6 +37,10 @@ _THOUGHTS = re.compile(r"</?(think|thinking|thought|reasoning|seed:think)>|◁/?
 _TYPED = "such a reply counts as missing with its reason, never as a score"
 
 
+class Spent(Exception):
+    """A call too many was not sent. No JudgekitError, so that no backend takes it for its server's."""
+
+
 class Finding(NamedTuple):
     """One line of the table. `means`: for a run with this backend."""
 
@@ -76,6 +80,8 @@ class _Checks:
         if "generate" in self.backend.capabilities:
             try:
                 yield self._stop()
+            except Spent as spent:
+                yield Finding("a whole reply", False, str(spent), "the server is too busy, or fails")
             except CallError as error:
                 yield Finding("a whole reply", False, error.message, "such a reply is an error, and asked for again")
             except JudgekitError as error:
@@ -84,10 +90,13 @@ class _Checks:
             for what, check in self._of_replies():
                 yield _told(what, check)
             if isinstance(getattr(self.backend.options, "model", None), str):
-                yield self._no_such_model()
+                yield _told("error: no such model", self._no_such_model)
         if "loglikelihood" in self.backend.capabilities:
             yield _told("likelihood of given texts", self._likelihood)
-        yield from (Finding(*line) for line in self.backend.live_checks())
+        try:
+            yield from (Finding(*line) for line in self.backend.live_checks())
+        except Spent as spent:
+            yield Finding("checks of this backend alone", None, str(spent), "not seen")
         yield from self._seen()
 
     def ask(self, text: str | tuple[Message, ...], most: int = MOST_TOKENS, **more: object) -> Reply:
@@ -134,7 +143,8 @@ class _Checks:
         reply = self.ask("Answer with one word only: is water wet?")
         if reply.status == "complete" and reply.text:
             return Finding("a whole reply", True, _shown(reply), "replies that end by themselves are read")
-        return Finding("a whole reply", False, _shown(reply), "a reply that does not end by itself is not read")
+        lost = "no text of an answer came" if not reply.text else "a reply that does not end by itself is not read"
+        return Finding("a whole reply", False, _shown(reply), lost)
 
     def _length(self) -> Finding:
         reply = self.ask("Count from 1 to 500 in words.", most=4)
@@ -265,7 +275,7 @@ class _Checks:
         if not self.replies:
             return
         counts = [reply.usage for reply in self.replies if reply.status == "complete"]
-        if all(count is not None and count.prompt_tokens > 0 for count in counts):
+        if counts and all(count is not None and count.prompt_tokens > 0 for count in counts):
             yield Finding("usage", True, "tokens are told with every whole reply", "budgets and costs are counted")
         else:
             yield Finding("usage", None, "not told with every reply", "budgets go by estimates, costs are not known")
@@ -276,7 +286,7 @@ class _Checks:
         else:
             yield Finding("thoughts", True, "none came", "replies are answers alone")
         if notes := list(dict.fromkeys(note for reply in self.replies for note in reply.notes)):
-            yield Finding("notes", None, "; ".join(notes), "what is left out of requests has no effect")
+            yield Finding("notes", None, "; ".join(notes), "a run would have these notes beside its replies")
 
 
 def check_wrong_key(http: Http, path: str) -> Finding:
@@ -296,6 +306,8 @@ def _told(what: str, check: Callable[[], Finding]) -> Finding:
     """The check's finding; where its call failed, that."""
     try:
         return check()
+    except Spent as spent:
+        return Finding(what, None, str(spent), "not seen")
     except CallError as error:
         return Finding(what, None, error.message, "such a call is an error, never a score")
     except JudgekitError as error:

@@ -22,14 +22,15 @@ from typing import Any, BinaryIO, Self
 
 from judgekit.calls.http import Answered, Parts, watcher
 from judgekit.contracts import Backend
-from judgekit.errors import BackendError, DataError
+from judgekit.errors import DataError
 from judgekit.files import write_atomically
 from judgekit.records import Reply, Request
 from judgekit.secrets import clean
-from judgekit.testing.live_checks import MOST_CALLS, Finding, check_live
+from judgekit.testing.live_checks import MOST_CALLS, Finding, Spent, check_live
 
 _LONGEST, _KEPT = 1500, 200  # characters of a text; of a longer one, those kept at its beginning and its end
 _MOST_ITEMS = 100  # of a list
+_LONG = 5000  # bytes of a request; only the prompt that is too long has more
 _HEADERS = ("content-type", "retry-after", "retry-after-ms", "x-should-retry")
 _SERVER = "http://127.0.0.1:0"  # what every address becomes
 _LOOPBACK = re.compile(r"(?:https?://)?(?:127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+")
@@ -50,7 +51,8 @@ _SECRET_NAME = re.compile(
 
 
 def scrubbed(value: Any, hosts: Sequence[str] = ()) -> Any:
-    """JSON without what must not leave the house. `hosts`: names of servers that are replaced wherever they stand."""
+    """JSON without what must not leave the house; a `path` is one of the server's, and stays. `hosts`: names of servers
+    that are replaced wherever they stand."""
     value = clean(value)
     if isinstance(value, str):
         return _scrubbed_text(value, hosts)
@@ -60,6 +62,8 @@ def scrubbed(value: Any, hosts: Sequence[str] = ()) -> Any:
         return {
             _without_keys(key, hosts): "[secret]"
             if isinstance(item, str) and item and _SECRET_NAME.search(key) and not key.endswith("_env")
+            else _without_keys(item, hosts)
+            if key == "path" and isinstance(item, str)
             else scrubbed(item, hosts)
             for key, item in value.items()
         }
@@ -91,6 +95,7 @@ class Transcript:
     lines: list[dict[str, Any]] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     posts: int = 0
+    long: bool = False
 
     @classmethod
     def of(cls, name: str, backend: Backend) -> Self:
@@ -108,7 +113,7 @@ class Transcript:
             raise DataError(f"no transcript of judgekit doctor --live: {error}", path=path) from error
 
     def check(self, backend: Backend, context: int | None) -> Iterator[Finding]:
-        """The checks of a backend, all kept. Raises BackendError, inside a check, instead of a call too many."""
+        """The checks of a backend, all kept."""
         self.head["context"] = context
         for finding in check_live(backend, context, self._read):
             self.lines.append({"finding": list(finding)})
@@ -141,9 +146,13 @@ class Transcript:
             self.hosts.append(host)
         if data is not None:
             if self.posts >= MOST_CALLS:
-                raise BackendError(f"not tried: the {MOST_CALLS} calls of the check are spent")
+                raise Spent(f"not tried: the {MOST_CALLS} calls of the check are spent")
             self.posts += 1
         sent = b"".join(part.read_bytes() if isinstance(part, Path) else part for part in data or ())
+        if len(sent) > _LONG:
+            if self.long:
+                raise Spent("not tried again: a long prompt is sent once, as its price was told once")
+            self.long = True
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         exchange: dict[str, Any] = {
             "method": "GET" if data is None else "POST",
@@ -194,7 +203,7 @@ class TranscriptServer:
 
     def response(self, method: str, path: str, sent: bytes) -> tuple[int | None, dict[str, str], bytes]:
         """(status, headers, body); without a status the connection was lost."""
-        key = self._key(method, scrubbed(path), scrubbed(_parsed(sent, form=True)))
+        key = self._key(method, _without_keys(path, ()), scrubbed(_parsed(sent, form=True)))
         with self._lock:
             responses = self._responses.get(key)
             if not responses:

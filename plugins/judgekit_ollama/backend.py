@@ -28,6 +28,7 @@ from judgekit import (
     Reply,
     Request,
     Sampling,
+    Secret,
     Unreachable,
     environment_variable,
 )
@@ -163,12 +164,22 @@ class OllamaBackend(Backend):
         return self.options.num_ctx
 
     def live_checks(self) -> Iterator[tuple[str, bool | None, str, str]]:
+        from judgekit.testing import check_wrong_key
+
         version = self._server.version()
         means = "long prompts are refused" if at_least(version, TRUNCATE) else "not every cut prompt is seen"
         yield "version", at_least(version, TRUNCATE) or None, _on_version(version), means
         what, holds, found = self._context_line()
         yield what, holds or None, found, "–" if holds else "prompts are cut where the model's own context ends"
-        yield "list of models", True, f"{self.options.model}, digest {self._server.digest()[:12]}", "one judge is told"
+        yield (
+            "list of models",
+            True,
+            f"{self.options.model}, digest {self._server.digest()[:12]}",
+            "another digest is another judge",
+        )
+        if self._server.http().key is not None:
+            nobodys = Secret("judgekit-wrong-key-000000", "a wrong key")
+            yield check_wrong_key(Http(self._server.address, key=nobodys, deadline=10.0, retries=0), "api/tags")
 
     def close(self) -> None:
         if self._chat is not None:

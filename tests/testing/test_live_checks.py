@@ -262,6 +262,29 @@ def test_a_server_that_fails_is_asked_at_most_twenty_times(tmp_path: Path, statu
         assert 1 <= len([call for call in server.calls if call.method == "POST"]) <= MOST_CALLS
 
 
+def test_a_long_prompt_is_sent_once_whatever_becomes_of_it(tmp_path: Path) -> None:
+    def busy(body: dict[str, Any]) -> Any:
+        if len(body["messages"][-1]["content"]) > 5000:
+            return failure(503, "busy", headers={"retry-after-ms": "1"})
+        return completion("yes")
+
+    with OpenAIFake(busy, models=["m"]) as server:
+        sets = ("openai", "--set", "model=m", "--set", f"base_url={server.base_url}", "--yes", "--context", "4000")
+        live(*sets, "--transcript", str(tmp_path / "t.jsonl"))
+        assert len([body for body in server.bodies if len(body["messages"][-1]["content"]) > 5000]) == 1
+    found = {what: (holds, why) for what, holds, why, _ in Transcript.read(tmp_path / "t.jsonl").told("finding")}
+    assert found["a prompt that is too long"][0] is None
+    assert "once" in found["a prompt that is too long"][1]
+
+
+def test_a_transcript_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with OpenAIFake("yes", models=["m"]) as server:
+        sets = ("openai", "--set", "model=m", "--set", f"base_url={server.base_url}", "--yes")
+        assert live(*sets, "--transcript", str(tmp_path / "file" / "t.jsonl")) == 6
+        assert not server.bodies
+
+
 def test_a_server_that_is_down_is_told_and_the_transcript_is_written(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     sets = ("openai", "--set", "model=m", "--set", "base_url=http://127.0.0.1:9/v1", "--yes")

@@ -50,6 +50,7 @@ def replayed(transcript: Transcript, url: str, monkeypatch: pytest.MonkeyPatch) 
     if any("max_completion_tokens" in (one["body"] or {}) for one in exchanges):  # OpenAI's own name of the cap
         options["max_tokens_field"] = "max_completion_tokens"
     name = transcript.head["backend"]
+    assert name != "local", "`local` starts a server of its own, so nothing can answer in its place"
     factory = Catalogue(build_manager()).get("backends", name)
     return factory(build_options(factory.Options, options, name))
 
@@ -180,6 +181,10 @@ def test_a_servers_own_name_goes_wherever_it_stands() -> None:
     assert once["key_env"] == "MY_KEY"
     assert len(once["text"]) < 500
     assert scrubbed(once) == once
+    assert scrubbed({"path": "/team/llm/v1/models", "file": "/team/llm/m.gguf"}) == {
+        "path": "/team/llm/v1/models",
+        "file": "m.gguf",
+    }
     assert scrubbed({"token": "Water", "key": "value"}) == {"token": "Water", "key": "[secret]"}
 
 
