@@ -85,9 +85,10 @@ def _built(name: str, options: tuple[str, ...]) -> Backend:
     factory = Catalogue(build_manager(block=blocked_by_environment())).get("backends", name)
     tree = dict(parse_override(option) for option in options)
     try:
-        return factory(build_options(factory.Options, tree, name))
+        backend: Backend = factory(build_options(factory.Options, tree, name))
     except ConfigError as error:
         raise ConfigError(f"{error.message}; options are given as --set KEY=VALUE") from None
+    return backend
 
 
 def _backend(name: str, backend: Backend) -> int:
@@ -117,7 +118,9 @@ def _live(
     if not yes and not backend.free:
         if not sys.stdin.isatty():
             raise UsageError("nothing was asked: add --yes to go on")
-        click.confirm("Go on?", abort=True)
+        if not click.confirm("Go on?"):
+            click.echo("Nothing was asked.")
+            return 130
     transcript, findings = Transcript.of(name, backend), []
     transcript.write(into)  # before anything is paid for
     try:

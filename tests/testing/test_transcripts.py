@@ -79,6 +79,7 @@ def replay(kept: Transcript, monkeypatch: pytest.MonkeyPatch) -> tuple[Transcrip
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_what_a_real_server_sent_is_read_as_it_was_when_replayed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Transcript.read(path)
+    assert kept.told("read"), "the transcript holds no reply that could be read again"
     again, unknown = replay(kept, monkeypatch)
     assert not unknown, "requests are worded otherwise than in the transcript: make a new one with doctor --live"
     assert compared(again) == compared(kept)
