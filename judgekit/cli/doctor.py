@@ -38,7 +38,7 @@ INSTALL = {
     "--live", is_flag=True, help="Ask the BACKEND at most 20 short questions: does all hold that runs assume?"
 )
 @click.option("--yes", is_flag=True, help="With --live: ask without waiting for a yes.")
-@click.option("--price", nargs=2, type=float, help="With --live: USD for a million tokens in, and out.")
+@click.option("--price", nargs=2, type=click.FloatRange(0), help="With --live: USD for a million tokens in, and out.")
 @click.option("--context", type=click.IntRange(16), help="With --live: the model's context, if the server is silent.")
 @click.option("--transcript", type=click.Path(path_type=Path, dir_okay=False), help="With --live: the file to write.")
 def command(
