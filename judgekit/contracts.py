@@ -146,6 +146,15 @@ class Backend(Configured, ABC):
         """Lines for `judgekit doctor`: (what, good / bad / unknown, the finding and how to mend it)."""
         return [(problem.where, problem.severity != "error", problem.message) for problem in self.check()]
 
+    def live_checks(self) -> Iterable[tuple[str, bool | None, str, str]]:
+        """Checks of `judgekit doctor --live` beside those that it makes of every backend, in a few short calls: (what,
+        holds / judgekit does without / judgekit needs it, what was found, what it means for a run)."""
+        return ()
+
+    def context_length(self) -> int | None:
+        """The most tokens of a prompt with its reply, where the server tells; asked before `doctor --live`."""
+        return None
+
     def carry_out(self, requests: Sequence[Request], errand: Errand) -> list[Reply]:
         """What a run calls for `generate`; a backend whose work outlives the process overrides it."""
         return self.generate(requests)

@@ -18,8 +18,9 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -30,6 +31,7 @@ from judgekit.calls.http_bodies import (
     FLAGGED,
     NO_CREDIT,
     HttpStatusError,
+    Marks,
     ascii_bytes,
     chunks,
     header_bytes,
@@ -56,6 +58,17 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _PORTS = {"http": 80, "https": 443}
+_REMEMBERED = 100  # answers of a connection
+Parts = Sequence[bytes | Path]  # of what is sent
+Answered = Callable[[int, Mapping[str, str], bytes, BinaryIO | None], None]
+
+
+def _unwatched(url: str, data: Parts | None) -> Answered:
+    return lambda status, headers, raw, into: None
+
+
+# Told of every attempt before it is sent, and by what it returns, of the answer: `judgekit doctor --live` listens.
+watcher: ContextVar[Callable[[str, Parts | None], Answered]] = ContextVar("watcher", default=_unwatched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +89,13 @@ class _Lost(Exception):
         self.timed_out = timed_out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Channel:
+    """`answered`: hashes of its last answers, each with that of what was asked."""
+
     pool: httpcore.ConnectionPool
     clock: Clock
+    answered: dict[int, int] = field(default_factory=dict)
 
 
 class Http(Closing):
@@ -137,6 +153,7 @@ class Http(Closing):
         self._idle: list[_Channel] = []  # append and pop are atomic
         self._busy: set[_Channel] = set()  # so are add and discard
         self._closed = 0  # times
+        self._marks = Marks()
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
@@ -208,9 +225,10 @@ class Http(Closing):
                 turn.attempt(self._place, counts=data is not None)
             end = end or time.monotonic() + self.total  # waiting for the first turn is none of the server's time
             seconds = max(0.01, min(self.deadline, end - time.monotonic()))
+            answered = watcher.get()(url, data)
             try:
                 request = self._request(target, data, content_type)
-                status, headers, raw = self._attempt(request, into, seconds, closed)
+                status, headers, raw = self._attempt(request, data, into, seconds, closed)
             except CallError:  # an answer that cannot be taken
                 if turn is not None:
                     turn.may_be_billed()
@@ -225,6 +243,7 @@ class Http(Closing):
                 failure.__cause__ = lost.__cause__
                 pause = tries.after_loss(timed_out=lost.timed_out)
             else:
+                answered(status, headers, raw, into)
                 if turn is not None:
                     turn.answered(status, headers)
                 if 200 <= status < 300:
@@ -250,7 +269,7 @@ class Http(Closing):
         return httpcore.Request(b"POST", url, headers=headers, content=chunks(data))
 
     def _attempt(
-        self, request: httpcore.Request, into: BinaryIO | None, seconds: float, closed: int
+        self, request: httpcore.Request, data: Parts | None, into: BinaryIO | None, seconds: float, closed: int
     ) -> tuple[int, dict[str, str], bytes]:
         """One request and its whole response: (status, headers, body). `closed`: as it was when the call began."""
         import httpcore
@@ -272,6 +291,8 @@ class Http(Closing):
                     channel.pool.close()
             if unread and channel.clock.stream is earlier:  # kept from an earlier call, whose answer this may be
                 raise _Lost("the connection held more than one response: which one answers this call is not known")
+            if data is not None and 200 <= response.status < 300:
+                self._look_for_repetition(channel, data, body, fresh=channel.clock.stream is not earlier)
             return response.status, fields, body
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
             if isinstance(error.__context__, ssl.SSLCertVerificationError):
@@ -286,6 +307,19 @@ class Http(Closing):
             self._idle.append(channel)
             if closed != self._closed:
                 self._close_idle()
+
+    def _look_for_repetition(self, channel: _Channel, data: Parts, body: bytes, *, fresh: bool) -> None:
+        """Raise _Lost where this very body, which has a mark, answered another call on this connection."""
+        if fresh:
+            channel.answered.clear()
+        if not self._marks.tell_apart(body):
+            return
+        asked, answer = hash(tuple(data)), hash(body)
+        if channel.answered.setdefault(answer, asked) != asked:
+            channel.pool.close()
+            raise _Lost("an earlier answer came once more, in place of this call's")
+        if len(channel.answered) > _REMEMBERED:
+            del channel.answered[next(iter(channel.answered))]
 
     def _body(self, response: httpcore.Response, headers: Mapping[str, str], into: BinaryIO | None) -> bytes:
         encoding = headers.get("content-encoding", "")

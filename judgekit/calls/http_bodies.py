@@ -57,6 +57,28 @@ def chunks(parts: Sequence[bytes | Path]) -> Iterator[bytes]:
                 yield chunk
 
 
+class Marks:
+    """What a server tells its answers apart by: an `id`, or Ollama's `created_at`. A server whose answers all have one
+    and the same has none, until two are seen to differ or an id looks drawn at random."""
+
+    def __init__(self) -> None:
+        self._last = b""
+        self._differ = False
+
+    def tell_apart(self, raw: bytes) -> bool:
+        """True if the answer has a mark, so that an equal one would be the same answer again."""
+        found = _MARK.search(raw)
+        if found is None:
+            return False
+        mark, last = found[2], self._last
+        self._differ = self._differ or bool(last and mark != last)
+        self._last = mark
+        return self._differ or (found[1] == b"id" and len(mark) >= 20 and any(char in b"0123456789" for char in mark))
+
+
+_MARK = re.compile(rb'"(id|created_at)"\s*:\s*"([^"]{1,200})"')
+
+
 def strict_json(raw: bytes, url: str) -> Any:
     """Strict JSON (no NaN, no key with two values); lone surrogates are let through, since models do write them."""
     text = raw.decode("utf-8", "replace")

@@ -1,6 +1,8 @@
 from judgekit.testing.keep_alive import KeepAlive as KeepAlive
 from judgekit.testing.keep_alive import ServerProcess as ServerProcess
 from judgekit.testing.keep_alive import serve as serve
+from judgekit.testing.live_checks import check_live as check_live
+from judgekit.testing.live_checks import check_wrong_key as check_wrong_key
 from judgekit.testing.loopback import ChatServer as ChatServer
 from judgekit.testing.loopback import FaultServer as FaultServer
 from judgekit.testing.loopback import closed_port as closed_port
@@ -15,3 +17,5 @@ from judgekit.testing.parrots import ParrotPlugin as ParrotPlugin
 from judgekit.testing.scripted_caller import ScriptedCaller as ScriptedCaller
 from judgekit.testing.tiny_models import save_gguf as save_gguf
 from judgekit.testing.tiny_models import save_model as save_model
+from judgekit.testing.transcripts import Transcript as Transcript
+from judgekit.testing.transcripts import TranscriptServer as TranscriptServer

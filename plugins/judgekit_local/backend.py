@@ -130,6 +130,9 @@ class LocalBackend(Backend):
         yield "JSON schema", reply.text in map(json.dumps, ("yes", "no")), f"asked for yes or no, got {reply.text}"
         yield "log-probabilities", bool(reply.tokens), f"of {counted(len(reply.tokens), 'token')}"
 
+    def context_length(self) -> int | None:
+        return self.options.n_ctx
+
     def rest(self) -> None:
         self.close()
 

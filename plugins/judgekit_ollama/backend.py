@@ -28,6 +28,7 @@ from judgekit import (
     Reply,
     Request,
     Sampling,
+    Secret,
     Unreachable,
     environment_variable,
 )
@@ -157,6 +158,28 @@ class OllamaBackend(Backend):
             yield "thinking", False, f"{model} cannot: `think: {_yaml(self.options.think)}` will be left out"
         yield "JSON schema", *_since(version, SCHEMA)
         yield self._logprobs_line(version)
+
+    def context_length(self) -> int | None:
+        """`num_ctx`, to which the server is held."""
+        return self.options.num_ctx
+
+    def live_checks(self) -> Iterator[tuple[str, bool | None, str, str]]:
+        from judgekit.testing import check_wrong_key
+
+        version = self._server.version()
+        means = "long prompts are refused" if at_least(version, TRUNCATE) else "not every cut prompt is seen"
+        yield "version", at_least(version, TRUNCATE) or None, _on_version(version), means
+        what, holds, found = self._context_line()
+        yield what, holds or None, found, "–" if holds else "prompts are cut where the model's own context ends"
+        yield (
+            "list of models",
+            True,
+            f"{self.options.model}, digest {self._server.digest()[:12]}",
+            "another digest is another judge",
+        )
+        if self._server.http().key is not None:
+            nobodys = Secret("judgekit-wrong-key-000000", "a wrong key")
+            yield check_wrong_key(Http(self._server.address, key=nobodys, deadline=10.0, retries=0), "api/tags")
 
     def close(self) -> None:
         if self._chat is not None:

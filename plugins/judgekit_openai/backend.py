@@ -22,7 +22,7 @@ import os
 import threading
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -50,6 +50,7 @@ from judgekit_openai.batch_api import MOST_LINES, BatchApi
 from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
+from judgekit_openai.live import batch, context_of_llama_cpp, context_of_vllm, listing
 from judgekit_openai.served import served_by_llama_cpp, served_by_vllm
 
 Variable = Annotated[str, AfterValidator(environment_variable)]
@@ -147,12 +148,16 @@ class OpenAIBackend(Backend):
         _, listed = self._looked
         if not _is_llama_cpp(listed):
             return served_by_vllm(listed, self.options.model)
+        return served_by_llama_cpp(listed, self._props())
+
+    def _props(self) -> Any:
+        """llama.cpp's account of itself; empty where it gives none."""
         root = self.base_url.removesuffix("/v1")
         try:
             with Http(root, key=self._key(), deadline=10.0, retries=0, connect_timeout=5.0) as http:
-                return served_by_llama_cpp(listed, http.get("props").body)
+                return http.get("props").body
         except CallError:
-            return served_by_llama_cpp(listed, {})
+            return {}
 
     def _own_identity(self) -> dict[str, JsonValue]:
         return {
@@ -201,6 +206,26 @@ class OpenAIBackend(Backend):
             yield from abilities(ChatClient(http, self.options.model, self._dialect()))
         with contextlib.closing(self._batch_api()) as api:
             yield batches(api)
+
+    def context_length(self) -> int | None:
+        """Told by llama.cpp and vLLM."""
+        if self.options.in_batches:
+            raise ConfigError("--live asks at once, and tries the Batch API besides: leave out `mode: batch`")
+        _, listed = self._looked = self._looked or self._look()
+        if not _is_llama_cpp(listed):
+            return context_of_vllm(listed, self.options.model)
+        return context_of_llama_cpp(self._props())
+
+    def live_checks(self) -> Iterator[tuple[str, bool | None, str, str]]:
+        from judgekit.testing import check_wrong_key
+
+        _, listed = self._looked = self._looked or self._look()
+        yield listing(listed, self.options.model, one_for_all=_is_llama_cpp(listed))
+        if self._key() is not None:
+            nobodys = Secret("judgekit-wrong-key-000000", "a wrong key")
+            yield check_wrong_key(Http(self.base_url, key=nobodys, deadline=10.0, retries=0), "models")
+        with contextlib.closing(self._batch_api()) as api:
+            yield batch(self._connect(), api)
 
     def close(self) -> None:
         if self._client is not None:

@@ -306,3 +306,41 @@ def test_a_date_is_waited_for_and_the_backoff_doubles_to_eight_seconds_with_jitt
     for attempt, full in enumerate([0.5, 1, 2, 4, 8, 8, 8]):
         pauses = [backoff(attempt) for _ in range(200)]
         assert 0.75 * full <= min(pauses) < max(pauses) <= full
+
+
+def marked(number, connection="keep-alive"):
+    return http(200, json.dumps({"id": f"chatcmpl-0123456789abcdef{number}", "number": number}), connection=connection)
+
+
+@pytest.mark.parametrize("late", [2, 3])
+def test_an_answer_that_comes_once_more_after_the_next_question_is_not_that_ones(late):
+    """On the first connection, in place of the answer to question `late`, whose own follows too late to be seen."""
+
+    def handler(connection, request, before):
+        while request:
+            number = int(request.rpartition(b"\r\n\r\n")[2])
+            if number == late and not before:
+                connection.sendall(marked(1))
+                time.sleep(0.2)
+            connection.sendall(marked(number))
+            request = read_request(connection)
+
+    with FaultServer(handler) as server, Http(server.url, retries=1) as client:
+        assert [client.post("x", number).body["number"] for number in (1, 2, 3)] == [1, 2, 3]
+        assert len(server.requests) == 2, "the first connection was given up"
+
+
+def test_equal_answers_of_a_server_without_marks_are_answers():
+    """A fake that calls all its answers one name, one whose answers have none, and the same question twice."""
+
+    def handler(connection, request, before):
+        while request:
+            number = int(request.rpartition(b"\r\n\r\n")[2])
+            names = {1: {}, 2: {"id": "chatcmpl-fake"}, 3: {"id": "chatcmpl-0123456789abcdef"}}
+            connection.sendall(http(200, json.dumps(names[number // 10] | {"text": "50"}), connection="keep-alive"))
+            request = read_request(connection)
+
+    for numbers in ((10, 11, 12, 10), (20, 21, 22, 20), (30, 30, 30)):
+        with FaultServer(handler) as server, Http(server.url, retries=0) as client:
+            assert {client.post("x", number).body["text"] for number in numbers} == {"50"}
+            assert len(server.requests) == 1, "all on one connection"

@@ -71,18 +71,19 @@ def check_every_score(folder: Path, calls: int, faults: float = 0.0) -> Counter[
 
 
 @pytest.mark.parametrize("calls", [300, pytest.param(3000, marks=pytest.mark.slow)])
-def test_thirty_per_cent_faults_of_two_dozen_kinds_mis_score_nothing(tmp_path: Path, calls: int) -> None:
-    with RoughServer(faults=0.3, delay=0.002) as server:
+def test_forty_per_cent_faults_of_three_dozen_kinds_mis_score_nothing(tmp_path: Path, calls: int) -> None:
+    """Every row has the score of its own question, which no other kind of answer holds, or none and says why."""
+    with RoughServer(faults=0.4, delay=0.002) as server:
         done = start(tmp_path, server.url, calls, 32, "judges.main.deadline=1")
         faults = server.account()["faults"]
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    assert len(faults) >= 12
-    assert sum(faults.values()) > 0.25 * calls
-    counts = check_every_score(tmp_path, calls, 0.3)
+    assert len(faults) >= 30
+    assert sum(faults.values()) > 0.35 * calls
+    counts = check_every_score(tmp_path, calls, 0.4)
     print(calls, dict(counts), sum(faults.values()), "faults of", len(faults), "kinds")
     assert set(counts) == {"scored", "refused", "truncated", "unparsed", "error"}
-    assert counts["scored"] > 0.8 * calls
+    assert counts["scored"] > 0.75 * calls
 
 
 STORMS = [

@@ -28,14 +28,29 @@ from judgekit.testing import KeepAlive, ServerProcess, serve
 IN_FLIGHT = 0.05  # seconds: a call may have been on its way when the server said to wait
 HANG = 3.0
 
-# Below HTTP, each attempt anew: the network ate it.
-BELOW = ("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip")
+# Below HTTP, each attempt anew: the network ate it, or a proxy mixes up a connection that it keeps: the answer comes
+# "twice", at once or a few milliseconds later, or the "earlier" one (to another question) once more before it.
+BELOW = (
+    *("reset", "closed", "cut head", "cut body", "not HTTP", "hang", "drip"),
+    *("cut chunks", "too short", "twice", "twice, late", "earlier"),
+)
 # By status, each attempt anew.
-STATUS = ("408", "429", "500", "503", "502 page")
+STATUS = ("408", "429", "500", "503", "502 page", "504 page", "529", "empty 500")
 # Under status 200, the same for every attempt: the question has no answer that could be read as a score.
 CONTENT = (
     *("cut JSON", "page", "no choices", "error", "strange end"),
     *("refusal", "filtered", "truncated", "babble", "list"),
+    *(
+        "empty",
+        "null",
+        "NaN",
+        "key twice",
+        "compressed",
+        "out of range",
+        "two numbers",
+        "only thoughts",
+        "failed choice",
+    ),
 )
 FAULTS = (*BELOW, *STATUS, *CONTENT)
 
@@ -61,9 +76,10 @@ def fault_of(number: int, attempt: int, share: float) -> str | None:
 
 def completion(content: Any, **changes: Any) -> dict[str, Any]:
     message = {"role": "assistant", "content": content, **changes.pop("message", {})}
+    name = changes.pop("id", "c")
     choice = {"index": 0, "message": message, "finish_reason": "stop", **changes}
     usage = {"prompt_tokens": 100, "completion_tokens": 2, "total_tokens": 102}
-    return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return {"id": name, "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
 
 @dataclass
@@ -105,6 +121,7 @@ class Chat(KeepAlive):
     def __init__(self, options: argparse.Namespace, account: Account, gate: Gate | None) -> None:
         super().__init__()
         self.options, self.account, self.gate = options, account, gate
+        self.earlier = b""  # the last right answer on this connection
 
     def respond(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"POST"):
@@ -147,16 +164,27 @@ class Chat(KeepAlive):
     def answer(self, number: int, attempt: int) -> None:
         self.account.under_way -= 1
         fault = fault_of(number, attempt, self.options.faults)
+        right = response(json.dumps(completion(str(truth(number)), id=f"chatcmpl-{number:012d}-{attempt:012d}")))
         if fault is None:
-            self.send(completion(str(truth(number))))
+            if not self.transport.is_closing():
+                self.transport.write(right)
+            self.earlier = right
             return
         self.account.faults[fault] += 1
-        if fault in BELOW:
+        if fault in ("twice", "earlier"):
+            self.transport.write((self.earlier if fault == "earlier" else right) + right)
+        elif fault == "twice, late":
+            self.transport.write(right)
+            asyncio.get_running_loop().call_later(number % 11 / 1000, self.transport.write, right)
+        elif fault in BELOW:
             self.below(fault)
         elif fault in STATUS:
             page = "<html><h1>502 Bad Gateway, score: 77</h1></html>"
             wait = {"retry-after-ms": "20"} if fault in ("429", "503") else {}
-            self.send(page if "page" in fault else {"error": {"message": "busy: 55"}}, int(fault[:3]), **wait)
+            body = page if "page" in fault else "" if "empty" in fault else {"error": {"message": "busy: 55"}}
+            self.send(body, int(fault.removeprefix("empty ")[:3]), **wait)
+        elif fault == "compressed":
+            self.send(completion("99"), **{"content-encoding": "gzip"})
         else:
             self.send(CONTENTS[fault])
 
@@ -169,6 +197,11 @@ class Chat(KeepAlive):
             self.transport.write(whole[:30])
         elif fault == "cut body":
             self.transport.write(whole[:-20])
+        elif fault == "cut chunks":
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            self.transport.write(head + b"%x\r\n%s\r\n" % (20, whole[-20:]))
+        elif fault == "too short":
+            self.transport.write(whole.replace(b"content-length: ", b"content-length: 1"))
         elif fault == "not HTTP":
             self.transport.write(b"SSH-2.0-99\r\n\r\n")
         elif fault in ("hang", "drip"):
@@ -200,6 +233,14 @@ CONTENTS: dict[str, Any] = {
     "truncated": completion("10", finish_reason="length"),
     "babble": completion("downgrade: CI; 1O0 or so"),
     "list": completion([{"type": "image", "score": 99}]),
+    "empty": "",
+    "null": completion(None),
+    "NaN": json.dumps(completion("99", message={"logprob": float("nan")})),
+    "key twice": json.dumps(completion("99")).replace('"content": "99"', '"content": "97", "content": "99"'),
+    "out of range": completion("170"),
+    "two numbers": completion("96 or 97"),
+    "only thoughts": completion("", message={"reasoning_content": "It is 95."}),
+    "failed choice": completion("", error={"code": 502, "message": "94"}, finish_reason="error"),
 }
 
 
