@@ -5,6 +5,9 @@ each method's interval contains it. "pooled" and "runs" are the two natural mist
 item×repeat rows, and over run means. "width" is the mean width of `auto` in percent of the scale. The last column says
 what `auto` mostly was, and `!` marks a row in which it missed its figure by more than the noise of the simulation.
 
+Three tables follow: rates of 0/1 verdicts with repeats, beside scipy's BCa and statsmodels' Wilson (where it is
+installed); agreement with so many labels; and the mean corrected by labels (PPI++).
+
 `--alpaca FOLDER` adds real low rates: items drawn from AlpacaEval's preferences, whose mean over all 805 is the truth.
 """
 
@@ -22,13 +25,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from judgekit.records import Scale
-from judgekit.results import Estimate, Interval
+from judgekit.results import AgreementMeasure, Estimate, Interval
+from judgekit.statistics.agreement import Ratings
+from judgekit.statistics.agreement_measures import agreement_measures
 from judgekit.statistics.bootstrap import bootstrap
 from judgekit.statistics.estimates import IntervalTerms, Subject, difference, estimate
 from judgekit.statistics.intervals import Range, clopper_pearson, plus_two_t, t_interval, wilson
 from judgekit.statistics.items import ItemTable
+from judgekit.statistics.ppi import corrected
+
+try:
+    from statsmodels.stats.proportion import proportion_confint
+except ImportError:
+    proportion_confint = None
 
 Rows = NDArray[np.float64]  # items × repeats, in [0, 1]
 Draw = Callable[[np.random.Generator, int, int], Rows]
@@ -230,6 +242,62 @@ def paired(n: int, simulations: int, seed: int) -> str:
     return f"  n {n:4}: t {100 * hits[0] / simulations:.1f}, reported {100 * hits[1] / simulations:.1f}"
 
 
+def rare(rate: float, simulations: int, seed: int) -> str:
+    """0/1 verdicts, 50 items of 5 repeats, at a low rate: what `auto` picks, beside others' intervals of item means."""
+    rng, hits, used = np.random.default_rng([seed, int(1000 * rate)]), Counter[str](), Counter[str]()
+    for _ in range(simulations):
+        rows = (rng.random((50, 5)) < np.clip(rng.beta(0.3, 0.3 * (1 / rate - 1), (50, 1)), 0, 1)).astype(float)
+        made, x = reported(rows), rows.mean(axis=1)
+        used[made.interval.method] += 1
+        hits["auto"] += holds(made.interval, rate)
+        if np.ptp(x):
+            low, high = stats.bootstrap(
+                (x,), np.mean, n_resamples=199, method="BCa", confidence_level=CONFIDENCE, rng=rng
+            ).confidence_interval
+            hits["scipy's BCa"] += low <= rate <= high
+        if proportion_confint is not None:
+            low, high = proportion_confint(rows.sum(), rows.size, 1 - CONFIDENCE, "wilson")
+            hits["statsmodels' Wilson over all verdicts"] += low <= rate <= high
+            low, high = proportion_confint(x.sum(), len(x), 1 - CONFIDENCE, "wilson")
+            hits["over items"] += low <= rate <= high
+    found = ", ".join(f"{name} {100 * count / simulations:.1f}" for name, count in hits.items())
+    return f"  rate {rate:.2f}: {found} (auto is mostly {used.most_common(1)[0][0]})"
+
+
+def graded(rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(judge, label) of n items: grades of 1 to 5, of which the judge's are the labels' with noise."""
+    worth = rng.normal(0, 1, n)
+    label, judge = (np.clip(np.round(3.4 + 1.1 * worth + spread * rng.normal(0, 1, n)), 1, 5) for spread in (0.4, 0.7))
+    return judge, label
+
+
+def agreed(n: int, simulations: int, seed: int) -> str:
+    """Each figure of agreement, against its value on 5,000 items."""
+    scale, rng, hits = Range(1, 5), np.random.default_rng([seed, n]), Counter[str]()
+
+    def figures(size: int, resamples: int) -> dict[str, AgreementMeasure]:
+        judge, label = graded(rng, size)
+        ratings = Ratings.of(judge.tolist(), label.tolist(), [str(i) for i in range(size)])
+        made = agreement_measures(ratings, "score", scale, confidence=CONFIDENCE, resamples=resamples)
+        return {one.name: one for one in made if one.name not in ("kendall", "majority")}
+
+    truth = {name: one.value for name, one in figures(5_000, 99).items()}
+    for _ in range(simulations):
+        hits.update({name: holds(one.interval, truth[name] or 0) for name, one in figures(n, 499).items()})
+    return f"  {n:4} labels: " + ", ".join(f"{name} {100 * count / simulations:.1f}" for name, count in hits.items())
+
+
+def labelled(n: int, simulations: int, seed: int) -> str:
+    """PPI++ with n labels of 500 items, against the labels' own interval."""
+    scale, rng, hits = Range(1, 5), np.random.default_rng([seed, n]), [0, 0]
+    truth = float(graded(rng, 1_000_000)[1].mean())
+    for _ in range(simulations):
+        judge, label = graded(rng, 500)
+        hits[0] += holds(corrected("s", label[:n], judge[:n], judge[n:], scale, CONFIDENCE).interval, truth)
+        hits[1] += holds(plus_two_t(label[:n], CONFIDENCE, scale), truth)
+    return f"  {n:4} labels: PPI++ {100 * hits[0] / simulations:.1f}, labels alone {100 * hits[1] / simulations:.1f}"
+
+
 def preferences(folder: Path) -> Iterator[Shape]:
     """A shape for each system with a win rate under 15 % in a folder of AlpacaEval's preferences (1 … 2, 0 a draw)."""
     for path in sorted(folder.glob("*.csv")):
@@ -275,6 +343,13 @@ def main() -> None:
         print("\n".join(pool.map(partial(clustered, simulations=args.simulations, seed=args.seed), (10, 20, 50))))
         print("\npaired difference of two low rates")
         print("\n".join(pool.map(partial(paired, simulations=args.simulations, seed=args.seed), (20, 110))))
+        print("\n0/1 verdicts, 50 items of 5 repeats")
+        print("\n".join(pool.map(partial(rare, simulations=args.simulations, seed=args.seed), (0.02, 0.05, 0.1, 0.3))))
+        fewer = min(args.simulations, 400)
+        print(f"\nagreement of grades from 1 to 5 ({fewer} simulations)")
+        print("\n".join(pool.map(partial(agreed, simulations=fewer, seed=args.seed), (20, 50, 100))))
+        print("\nthe mean of 500 items, corrected by labels")
+        print("\n".join(pool.map(partial(labelled, simulations=args.simulations, seed=args.seed), (10, 20, 50))))
 
 
 if __name__ == "__main__":
