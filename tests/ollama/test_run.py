@@ -67,6 +67,21 @@ def test_a_truncated_judge_prompt_is_a_truncated_verdict_and_never_a_score(judge
     assert "num_ctx" in rows[1]["verdicts"][0]["detail"]
 
 
+def test_weights_pulled_anew_during_a_run_are_an_error_and_between_runs_another_judge(judged):
+    def pulled(*_):
+        emulation.pulled = "anew"
+        return "85"
+
+    with OllamaEmulation(Script(pulled)) as emulation:
+        code, _, _, output = judged(emulation, prompt="score/integer")
+        assert code == 4
+        assert "judges.main: its server serves another model than when the run began (digest was" in output
+        asked = len(emulation.calls)
+        code, record, rows, _ = judged(emulation, prompt="score/integer")
+        assert (code, {row["status"] for row in rows}) == (0, {"scored"})
+        assert len(emulation.calls) > asked + 3, "the replies of the other weights are not taken"
+
+
 def test_a_prompt_read_by_probabilities_is_not_scored_where_it_was_cut(judged):
     with OllamaEmulation(Script("Yes"), drops=["truncate"]) as emulation:
         _, _, rows, _ = judged(emulation, prompt="score/yes_no", num_ctx=340)

@@ -128,8 +128,11 @@ class OllamaEmulation(JsonServer):
     A version before 0.12.4 ignores `truncate` and cuts long prompts silently, one before 0.12.11 ignores `logprobs`,
     and 0.30.0 leaves out of prompt_eval_count what it had in its cache. A model that `thinks` may be `stubborn`: it
     cannot turn it off. `drops` names fields of the chat body that never arrive, as if a gateway stood before it.
-    `unknown_options` collects what a real server would only write into its log.
+    `unknown_options` collects what a real server would only write into its log; `pulled` tells the weights under one
+    name apart.
     """
+
+    pulled = ""
 
     def __init__(
         self,
@@ -179,7 +182,7 @@ class OllamaEmulation(JsonServer):
         return name in self.models or f"{name}:latest" in self.models
 
     def _listed(self, name: str) -> dict[str, Any]:
-        digest = hashlib.sha256(name.encode()).hexdigest()
+        digest = hashlib.sha256(f"{name}{self.pulled}".encode()).hexdigest()
         when = "2026-01-02T03:04:05.678901+00:00"
         listed = {"name": name, "model": name, "modified_at": when, "size": 91_732_000, "digest": digest}
         return listed | {"details": DETAILS}
