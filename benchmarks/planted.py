@@ -1,4 +1,4 @@
-"""What the judge cards find: `python benchmarks/planted.py [--runs N] [--only TEXT]`.
+"""What the judge cards find: `python benchmarks/planted.py [--runs N] [--only TEXT] [--loopback]`.
 
 Judges that are sound but for one planted defect are asked by the real cards, in process. A sound judge scores by the
 share of the reference that a text holds (100, 80 … 2), gives 0 to an empty one, and has a retest sd of 8; one that
@@ -6,18 +6,28 @@ compares prefers the higher of two such scores. A defect shifts the scores by on
 11.3 points), .65 sd (middle) or half of that (weak); the one text that fools a judge gets 95, 62 or 31; a defect that
 decides (the place of an answer, yes, a random grade) decides 50, 40 or 20 % of the verdicts. Printed is how often the
 card fails, in percent, by control items; for a sound judge that is a false accusation. `full` rows are of `card: full`.
-About ten minutes for 100 runs.
+About half an hour for 100 runs.
+With `--loopback` the judges answer over HTTP, asked by the openai backend through a session and a ledger.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import re
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+from judgekit.calls.ledger import Ledger
+from judgekit.calls.session import Session
+from judgekit.config.load import build_options
 from judgekit.judging.judge import LLMJudge
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.questions import Setting
@@ -25,8 +35,9 @@ from judgekit.judging.readings import Readings
 from judgekit.judging.score_card import control_card, control_questions
 from judgekit.plugins import Catalogue, build_manager
 from judgekit.prompting.templates import Prompts, Template
-from judgekit.records import Reply, Request, Response, Sample, Sampling
+from judgekit.records import Message, Reply, Request, Response, Sample, Sampling
 from judgekit.testing import ScriptedCaller
+from judgekit_threads.executor import Threads
 
 SD = 8.0
 STRONG = SD * 2**0.5
@@ -49,6 +60,7 @@ class Asked:
     rng: random.Random
 
 
+Answer = Callable[..., Reply]
 Defect = Callable[[Asked, str], float]
 """(the question, the strength) → the score."""
 
@@ -135,6 +147,58 @@ class Judged:
     pair: Template
     sound: Callable[[float, random.Random], float]
     full: bool
+    loopback: bool = False
+
+    @contextmanager
+    def caller(self, answer: Answer) -> Iterator[Any]:
+        """What carries the judge's questions to the function that answers them."""
+        if not self.loopback:
+            yield ScriptedCaller(answer)
+            return
+        with Served(answer) as url, tempfile.TemporaryDirectory() as folder:
+            options = {"model": "planted", "base_url": f"{url}/v1"}
+            factory = Catalogue(build_manager(only=("openai",))).get("backends", "openai")
+            with Ledger(Path(folder) / "ledger.sqlite") as ledger, Session(ledger, Threads(1), jobs=1) as session:
+                yield session.caller("judges.main", factory(build_options(factory.Options, options, "openai")))
+
+
+class Served:
+    """An OpenAI-shaped server on the loopback, one request at a time, that answers by a function of the request."""
+
+    def __init__(self, answer: Answer) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.send({"object": "list", "data": [{"id": "planted", "object": "model"}]})
+
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                reply = answer(Request(messages=tuple(Message(**one) for one in asked["messages"])), 0, 0)
+                message = {"role": "assistant", "content": reply.text}
+                choice = {"index": 0, "message": message, "finish_reason": "stop"}
+                self.send({"id": f"chatcmpl-{id(asked)}", "object": "chat.completion", "choices": [choice]})
+
+            def send(self, tree: dict[str, Any]) -> None:
+                body = json.dumps(tree).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def samples(rng: random.Random, n: int) -> list[Sample]:
@@ -183,8 +247,9 @@ def score_card_fails(judged: Judged, rng: random.Random, n: int, defect: Defect 
             score = defect(Asked(found[1], found[2], own(request), score, done / total, rng), strength)
         return Reply(text=str(round(min(max(score, 0), 100))))
 
-    judge = LLMJudge("main", ScriptedCaller(answer), {"score": reading}, "planted")
-    return control_card(judge, asked, n, responses(rng, asked), judged.full).passed is False
+    with judged.caller(answer) as caller:
+        judge = LLMJudge("main", caller, {"score": reading}, "planted")
+        return control_card(judge, asked, n, responses(rng, asked), judged.full).passed is False
 
 
 def pair_card_fails(judged: Judged, rng: random.Random, n: int, liking: Liking | None, strength: str) -> bool:
@@ -203,18 +268,21 @@ def pair_card_fails(judged: Judged, rng: random.Random, n: int, liking: Liking |
             a, b = (0.0, 0.0) if abs(a - b) < SURE else (a, b)
         return Reply(text="tie" if a == b else "AB"[a < b])
 
-    judge = LLMJudge("main", ScriptedCaller(answer), {"pairwise": reading}, "planted")
-    return pair_card(judge, samples(rng, n), n, judged.full).passed is False
+    with judged.caller(answer) as caller:
+        judge = LLMJudge("main", caller, {"pairwise": reading}, "planted")
+        return pair_card(judge, samples(rng, n), n, judged.full).passed is False
 
 
-def rates(runs: int, sizes: tuple[int, ...], only: str = "") -> Iterator[tuple[str, list[float]]]:
+def rates(
+    runs: int, sizes: tuple[int, ...], only: str = "", loopback: bool = False
+) -> Iterator[tuple[str, list[float]]]:
     """(what was planted, percent of cards that fail by number of items)."""
     readings = Readings(Catalogue(build_manager(only=("readings", "metrics"))))
     score, pair = Prompts().get("score/integer"), Prompts().get("pairwise/letter")
 
     def percent(fails: Callable[[Judged, random.Random, int, Any, str], bool], *rest: Any) -> list[float]:
         *judged, planted, strength = rest
-        one = Judged(readings, score, pair, *judged)
+        one = Judged(readings, score, pair, *judged, loopback)
         by_size = [
             [fails(one, random.Random(f"{n} {run} {strength}"), n, planted, strength) for run in range(runs)]
             for n in sizes
@@ -247,12 +315,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the judge cards find.")
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--only", default="", help="the rows whose label has this text")
+    parser.add_argument("--loopback", action="store_true", help="ask the judges over HTTP")
     parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     args = parser.parse_args()
     runs, sizes = (1, (4,)) if args.smoke else (args.runs, ITEMS)
     print(f"{runs} cards a row: percent that fail, by control items\n")
     print(f"{'planted':52}" + "".join(f"{n:8}" for n in sizes))
-    for name, failed in rates(runs, sizes, args.only):
+    for name, failed in rates(runs, sizes, args.only, args.loopback):
         print(f"{name:52}" + "".join(f"{one:8.0f}" for one in failed), flush=True)
 
 
