@@ -14,6 +14,7 @@ from judgekit_html import numbers
 Tone = Literal["bad", "warn", "good", "plain"]
 NEW = "new items"
 STRENGTH = "bradley_terry"  # the series of a system's strength among three or more
+NAMED = 3  # failed checks that the first page tells; the card has all
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,12 @@ def _cards(record: judgekit.RunRecord) -> Iterator[Alert]:
         elif card.passed is None:
             yield Alert("warn", f"Judge {card.judge} was not tested: its card says nothing either way.", "judges")
         else:
-            details = "; ".join(_failing(check) for check in failing) or "see its card"
+            more = len(failing) - NAMED
+            named = [
+                *map(_failing, failing[:NAMED]),
+                *([f"and {judgekit.counted(more, 'check')} more"] if more > 0 else []),
+            ]
+            details = "; ".join(named) or "see its card"
             what = "scores" if card.task == "score" else "comparisons"
             yield Alert("bad", f"Judge {card.judge} failed {which}, so its {what} prove little: {details}.", "judges")
 
