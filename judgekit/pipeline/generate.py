@@ -66,6 +66,7 @@ class Talk:
             repeat=self.repeat,
             text=first.text,
             turns=tuple(reply.text for reply in further),
+            raw=tuple(reply.whole for reply in self.replies) if any(reply.raw for reply in self.replies) else (),
             status=last.status,
             detail=f"{turn}{last.detail}" if turn else last.detail,
         )
