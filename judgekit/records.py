@@ -207,7 +207,7 @@ class Response(Noun):
         return (self.text, *self.turns)
 
 
-class EmptyAnswers(Noun):
+class Empty(Noun):
     """How many of a system's answers hold no text, `of` all that it gave, and why, by cause."""
 
     system: str

@@ -31,6 +31,7 @@ MARKS = {
 _DETAILS = r'<details type="reasoning"[^>]*>'  # as chat interfaces export it; its end alone says nothing
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 _ENDLESS = "its thoughts never end"
+NO_ANSWER = "the reply is empty"
 _NOTHING = "nothing is left after its thoughts"
 
 # harmony: <|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…<|return|>
@@ -148,7 +149,9 @@ class Thoughts:
         edges = _edges(text, begin, [mark for mark in marks if mark.kind])
         if not edges:
             return None
-        return (edges[-1].end, True) if edges[-1].closes else (len(text), False)
+        last = edges[-1]
+        end = last.end if last.closes else _closed(marks[marks.index(last) :])
+        return (end, True) if end else (len(text), False)
 
     def _marks(self, text: str, begin: int) -> Iterator[_Mark]:
         for found in self._pattern.finditer(text, begin):
@@ -175,7 +178,7 @@ STRIP = Thoughts()
 def why_empty(reply: Reply) -> list[str]:
     """Why a complete reply holds no answer; nothing for one that holds any."""
     silent = reply.status == "complete" and not reply.text.strip() and not reply.tokens
-    return [reply.detail or "the reply is empty"] if silent else []
+    return [reply.detail or NO_ANSWER] if silent else []
 
 
 def without_thoughts(text: str) -> str:

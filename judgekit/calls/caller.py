@@ -49,8 +49,8 @@ class Counts:
     failed: int = 0
     unsent: int = 0
     notes: Counter[str] = field(default_factory=Counter)
-    written: int = 0
-    empty: Counter[str] = field(default_factory=Counter)
+    written: int = field(default=0, compare=False)
+    empty: Counter[str] = field(default_factory=Counter, compare=False)
 
 
 @dataclass

@@ -367,15 +367,9 @@ class GateRule(Block):
     def limits(self) -> dict[LimitKind, float]:
         """The limits that are given, by kind."""
         share = None if self.catastrophe is None else self.catastrophe.share
-        limits: dict[LimitKind, float | None]
-        limits = {
-            "margin": self.margin,
-            "min": self.min,
-            "max": self.max,
-            "catastrophe": share,
-            "missing": self.missing,
-        }
-        return {kind: limit for kind, limit in limits.items() if limit is not None}
+        given: dict[LimitKind, float | None]
+        given = {"margin": self.margin, "min": self.min, "max": self.max, "catastrophe": share, "missing": self.missing}
+        return {kind: limit for kind, limit in given.items() if limit is not None}
 
     @property
     def margin_alone(self) -> bool:

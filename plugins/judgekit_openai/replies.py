@@ -33,7 +33,8 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         usage=_usage(body.get("usage")),
         notes=notes,
     )
-    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"))
+    called = any(message.get(key) for key in ("tool_calls", "function_call"))
+    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"), called)
     spent = _reasoning_tokens(body.get("usage"))
     if reply.status == "truncated" and not reply.text and spent:
         detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
@@ -76,18 +77,19 @@ def _logprob(value: Any) -> float:
     return float(value)
 
 
-def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
+def _with_status(reply: Reply, reason: Any, refusal: Any, called: bool = False) -> Reply:
     if isinstance(refusal, str) and refusal:
         return reply.model_copy(
             update={"status": "refused", "text": reply.text or refusal, "detail": "the model refused to answer"}
         )
     if reason == "content_filter":
         return reply.model_copy(update={"status": "refused", "detail": "cut by the server's content filter"})
-    silent = "" if reply.text else "no content" + (", only reasoning" if reply.reasoning else "")
+    only = [what for what, there in (("reasoning", reply.reasoning), ("a tool call", called)) if there]
+    silent = "" if reply.text.strip() else "no content" + (f", only {' and '.join(only)}" if only else "")
     if reason == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason == "stop":
+    if reason == "stop" or (silent and called and reason in ("tool_calls", "function_call")):
         return reply.model_copy(update={"detail": f"the reply holds {silent}"}) if silent else reply
     raise CallError(f"the reply ended with finish_reason {reason!r}, which is neither stop, length nor content_filter")
 
