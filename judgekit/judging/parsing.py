@@ -65,7 +65,7 @@ def passed_on(reply: Reply) -> Verdict | None:
 
 def why_unread(reply: Reply, reason: Exception) -> str:
     """Why a reply holds no verdict: of one without a text, what became of it."""
-    return reply.detail if reply.detail and not reply.text.strip() else str(reason)
+    return f"{reason}: {reply.detail}" if reply.detail and not reply.text.strip() else str(reason)
 
 
 _STEP = re.compile(r"\s*(?:[0-9]{1,2}[.):]|[-*•])\s+(?P<step>\S.*)")

@@ -46,6 +46,6 @@ def _line(record: RunRecord, one: Empty) -> str:
     if one.share <= limit:
         return f"{said}; metrics and judges take them as texts without a word"
     return (
-        f"{said}, more than {limit:.3g} of them: take this system for broken, not for worse (exit code 3); look at its "
+        f"{said}, more than {100 * limit:g} % of them: take this system for broken, not for worse (exit code 3); look at its "
         f"server, chat template and max_new_tokens, or allow them: models.{one.system}.max_empty"
     )

@@ -65,7 +65,7 @@ def read_as_it_must_be(case, seen):
     else:
         assert verdict.status == "scored", (verdict.detail, case.replies)
         assert verdict.value == pytest.approx(case.must, abs=1e-9), case.replies
-    said = case.replies[0].text
+    said = case.replies[0].whole
     if case.replies[0].tokens and verdict.raw != said:
         assert json.loads(verdict.raw)["said"] == said
     elif said:
