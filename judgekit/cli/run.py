@@ -53,8 +53,7 @@ def command(
     from judgekit.config.load import load
     from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.regression.empty import broken
-    from judgekit.regression.unscored import silent
+    from judgekit.regression.empty import exit_code
 
     beside = os.path.relpath(labels, config.parent) if labels else None  # as if it stood in the config
     flags = {
@@ -87,5 +86,4 @@ def command(
     gated = run_gate(outcome.record, options.home)
     if loaded.gate is not None or "markdown" in loaded.reports:
         Outlets({}).write(outcome.folder.view())
-    record = outcome.record
-    return gated or (3 if record.status == "incomplete" or silent(record) or broken(record) else 0)
+    return gated or exit_code(outcome.record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from judgekit.records import Empty
+from judgekit.regression.unscored import silent
 from judgekit.results import RunRecord
 from judgekit.secrets import one_line, shortened
 
@@ -34,6 +35,12 @@ def broken(record: RunRecord, system: str | None = None) -> list[Empty]:
     return [one for one in record.empty if system in (None, one.system) and one.share > most_empty(record, one.system)]
 
 
+def exit_code(record: RunRecord) -> int:
+    """3 for a run that says nothing for sure: planned calls were not answered, nothing was scored, or a system is
+    broken; else 0."""
+    return 3 if record.status == "incomplete" or silent(record) or broken(record) else 0
+
+
 def empty_lines(record: RunRecord) -> list[str]:
     """A line on each system with empty answers: how many, of how many, and why."""
     return [_line(record, one) for one in record.empty]
@@ -46,6 +53,6 @@ def _line(record: RunRecord, one: Empty) -> str:
     if one.share <= limit:
         return f"{said}; metrics and judges take them as texts without a word"
     return (
-        f"{said}, more than {100 * limit:g} % of them: take this system for broken, not for worse (exit code 3); look at its "
-        f"server, chat template and max_new_tokens, or allow them: models.{one.system}.max_empty"
+        f"{said}, more than {100 * limit:g} %: take this system for broken, not for worse (exit code 3); look at its "
+        f"server, chat template and max_new_tokens, or allow more: models.{one.system}.max_empty"
     )
