@@ -114,7 +114,7 @@ class Thoughts:
         if why and reply.status == "truncated":
             why = f"{why}: raise max_new_tokens"
         detail = "; ".join(part for part in (reply.detail, why) if part)
-        update = {"text": parted.answer, "raw": reply.text, "detail": detail}
+        update: dict[str, Any] = {"text": parted.answer, "raw": reply.text, "detail": detail}
         if reply.tokens:
             starts = list(accumulate((len(token.text) for token in reply.tokens), initial=0))
             begin = self.part("".join(token.text for token in reply.tokens)).begin

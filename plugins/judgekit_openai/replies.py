@@ -10,12 +10,15 @@ from judgekit import CallError, Reply, Token, Usage, shortened
 _MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
+_CALLED = ("tool_calls", "function_call")  # finish reasons of a reply that calls a tool
+
 
 def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
     """The first choice of a completion.
 
-    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. Anything else
-    (a tool call, a reason that is missing or unknown) is a CallError: such a reply may be half of one.
+    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. A tool call
+    without content is complete, and empty. Anything else (a reason that is missing or unknown) is a CallError: such a
+    reply may be half of one.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat completion was due")
@@ -33,8 +36,9 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         usage=_usage(body.get("usage")),
         notes=notes,
     )
-    called = any(message.get(key) for key in ("tool_calls", "function_call"))
-    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"), called)
+    reason = choices[0].get("finish_reason")
+    called = reason in _CALLED or any(message.get(key) for key in ("tool_calls", "function_call"))
+    reply = _with_status(reply, reason, message.get("refusal"), called)
     spent = _reasoning_tokens(body.get("usage"))
     if reply.status == "truncated" and not reply.text and spent:
         detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
@@ -89,7 +93,7 @@ def _with_status(reply: Reply, reason: Any, refusal: Any, called: bool = False) 
     if reason == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason == "stop" or (silent and called and reason in ("tool_calls", "function_call")):
+    if reason == "stop" or (silent and reason in _CALLED):
         return reply.model_copy(update={"detail": f"the reply holds {silent}"}) if silent else reply
     raise CallError(f"the reply ended with finish_reason {reason!r}, which is neither stop, length nor content_filter")
 
