@@ -62,6 +62,17 @@ def read_tokens(body: Any) -> tuple[Token, ...]:
         raise CallError("the server sent log-probabilities of an unknown shape") from None
 
 
+def answer_tokens(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
+    """The last tokens, as many as make up the answer of a model that thought before it; none if no number of them
+    does. Some servers give the tokens of the thoughts too."""
+    said = ""
+    for at in reversed(range(len(tokens))):
+        said = tokens[at].text + said
+        if said.strip() == text.strip() and said.strip():
+            return tokens[at:]
+    return ()
+
+
 def _token(item: Any) -> Token:
     # JSON has no −∞: some servers write null for an alternative that cannot be.
     listed = [top for top in item.get("top_logprobs") or () if top["logprob"] is not None]
