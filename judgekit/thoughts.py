@@ -28,7 +28,8 @@ MARKS = {
     "<|channel>thought": "<channel|>",
     "<unused94>thought": "<unused95>",
 }
-_DETAILS = r'<details type="reasoning"[^>]*>'  # as chat interfaces export it; its end alone says nothing
+_DETAILS = r'<details type="reasoning"[^>]{0,200}>'  # as chat interfaces export it; its end alone says nothing
+MOST_MARKS = 200  # among which the end of thoughts is looked for
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 _ENDLESS = "its thoughts never end"
 NO_ANSWER = "the reply is empty"
@@ -44,6 +45,7 @@ _FINAL = re.compile(
 _FINAL_ENDS = re.compile(r"<\|(?:return|end|call)\|>")
 _BARE_FINAL = re.compile(r"\s*analysis.*assistantfinal", re.DOTALL)  # where a server dropped the marks themselves
 _FENCE = re.compile(r"^[ \t]*(?P<fence>```+|~~~+)[^\n`]*\n.*?^[ \t]*(?P=fence)[ \t]*\r?$", re.MULTILINE | re.DOTALL)
+_BULLET = re.compile(r"[ \t]*(?:[-*•]|\d+[.)])[ \t]+")
 _FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _NAMED_FENCE = re.compile(r"\n[ \t]*(?:```+|~~~+)\w")
 
@@ -128,43 +130,34 @@ class Thoughts:
             return Parted(text, 0)
         if (harmony := _harmony(text)) is not None:
             return harmony
-        begin, ended = 0, True
-        while ended and (further := self._after(text, begin)) is not None:
+        marks, at, begin, ended = list(self._marks(text)), 0, 0, True
+        while ended and at < len(marks) and (further := _after(text, begin, marks, at)) is not None:
             begin, ended = further
+            while at < len(marks) and marks[at].start < begin:
+                at += 1
         answer = text[begin:]
         if not begin or not ended:
             return Parted(answer, begin, ended)
         bare = answer.lstrip()
         return Parted(bare.rstrip(), begin + len(answer) - len(bare))
 
-    def _after(self, text: str, begin: int) -> tuple[int, bool] | None:
-        """(where the text goes on after thoughts, whether these ended); None: there are none from here on."""
-        marks = list(self._marks(text, begin))
-        if not marks:
-            return None
-        if not text[begin : marks[0].start].strip() and not marks[0].closes and (end := _closed(marks)):
-            return end, True
-        if not text[begin : marks[0].start].strip() and marks[0].kind == 0:
-            return len(text), False
-        edges = _edges(text, begin, [mark for mark in marks if mark.kind])
-        if not edges:
-            return None
-        last = edges[-1]
-        end = last.end if last.closes else _closed(marks[marks.index(last) :])
-        return (end, True) if end else (len(text), False)
-
-    def _marks(self, text: str, begin: int) -> Iterator[_Mark]:
-        for found in self._pattern.finditer(text, begin):
+    def _marks(self, text: str) -> Iterator[_Mark]:
+        for found in self._pattern.finditer(text):
             place = (found.lastindex or 1) - 1
             yield _Mark(place // 2, bool(place % 2), *found.span())
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         """Every mark, each a group: opening and closing by turns."""
-        pairs = [(re.escape(one), re.escape(end)) for one, end in (*MARKS.items(), *self.own)]
-        return re.compile(
-            "|".join(f"({one})|({end})" for one, end in [(_DETAILS, "</details>"), *pairs]), re.IGNORECASE
-        )
+        pairs = [(_mark(one), _mark(end)) for one, end in (*MARKS.items(), *self.own)]
+        first = "".join({f"{mark[0].lower()}{mark[0].upper()}" for pair in self.own for mark in pair})
+        marks = "|".join(f"({one})|({end})" for one, end in [(_DETAILS, "</details>"), *pairs])
+        return re.compile(f"(?=[<◁{re.escape('[' + first)}])(?:{marks})")  # most places of a text are passed at once
+
+
+def _mark(text: str) -> str:
+    """A pattern for a mark: <THINK> is <think>, but [Think] is a stage direction."""
+    return re.escape(text) if text.startswith("[") else f"(?i:{re.escape(text)})"
 
 
 @lru_cache(maxsize=64)
@@ -186,15 +179,36 @@ def without_thoughts(text: str) -> str:
     return STRIP.part(text).answer
 
 
-def _closed(marks: list[_Mark]) -> int:
-    """Where the thoughts that the first mark opens end: at the mark that closes them, thoughts within them closed
+def _after(text: str, begin: int, marks: list[_Mark], at: int) -> tuple[int, bool] | None:
+    """(where the text goes on after thoughts, whether these ended), from the mark at `at`; None: there are none."""
+    first, leads = marks[at], not text[begin : marks[at].start].strip()
+    if leads and not first.closes and (end := _closed(marks, at)):
+        return end, True
+    if leads and first.kind == 0:
+        return len(text), False
+    places = {mark: place for place, mark in enumerate(marks)}
+    for last in reversed(_edges(text, begin, [mark for mark in marks[at:] if mark.kind])):
+        end = last.end if last.closes else _closed(marks, places[last])
+        if not end:
+            return len(text), False
+        # An opening mark that is closed within a line, with words set apart around it, is a mention.
+        before = text[text.rfind("\n", 0, last.start) + 1 : last.start]
+        if last.closes or not (before.strip() or text[last.end : last.end + 1] == " "):
+            return end, True
+    return None
+
+
+def _closed(marks: list[_Mark], at: int) -> int:
+    """Where the thoughts that the mark at `at` opens end: at the mark that closes them, thoughts within them closed
     before, else at the first of its kind; 0: nowhere."""
-    mine, depth = [mark for mark in marks if mark.kind == marks[0].kind], 0
-    for mark in mine:
-        depth += -1 if mark.closes else 1
-        if not depth:
-            return mark.end
-    return next((mark.end for mark in mine if mark.closes), 0)
+    depth, first = 0, 0
+    for mark in marks[at : at + MOST_MARKS]:
+        if mark.kind == marks[at].kind:
+            depth += -1 if mark.closes else 1
+            first = first or (mark.end if mark.closes else 0)
+            if not depth:
+                return mark.end
+    return first
 
 
 def _edges(text: str, begin: int, marks: list[_Mark]) -> list[_Mark]:
@@ -205,10 +219,11 @@ def _edges(text: str, begin: int, marks: list[_Mark]) -> list[_Mark]:
     edges = []
     for mark in marks:
         before = text[max(begin, text.rfind("\n", 0, mark.start) + 1) : mark.start]
-        after = text[mark.end :].partition("\n")[0]
+        line_end = text.find("\n", mark.end)
+        after = text[mark.end : line_end if line_end >= 0 else len(text)]
         lone = mark.closes and mark.kind not in opened and before.count("`") % 2 == 0
         glued = before.endswith(_SENTENCE_ENDS) or (before[-1:].isalnum() and after[:1].isalnum())
-        edge = not before.strip(" \t") or not after.strip(" \t\r") or (lone and glued)
+        edge = not before.strip(" \t") or not (after.strip(" \t\r") or _BULLET.fullmatch(before)) or (lone and glued)
         if edge and not any(low <= mark.start < high for low, high in fences):
             edges.append(mark)
         if not mark.closes:
@@ -229,6 +244,8 @@ def _harmony(text: str) -> Parted | None:
     if bare := _BARE_FINAL.match(text):
         answer = text[bare.end() :]
         return Parted(answer.strip(), bare.end() + len(answer) - len(answer.lstrip()))
+    if "<|channel|>" not in text:
+        return None
     channels = _CHANNEL.match(text) is not None
     finals = [final for final in _FINAL.finditer(text) if channels or final["sure"] is not None]
     if not finals:

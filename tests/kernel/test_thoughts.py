@@ -16,6 +16,8 @@ CUT = {
     "<think>a</thinking>\nParis": "Paris",
     "a</think>\n<think>b</think> Paris": "Paris",
     "Okay.\n<think>\na\n</think>\nParis": "Paris",
+    "Okay.\n<think>a</think> Paris": "Paris",
+    "Okay.\n<think>\na, b.</think> Paris": "Paris",
     "<think>never ends": "",
     "<think>\nonly thoughts\n</think>": "",
     # the opening mark stood in the prompt
@@ -50,6 +52,10 @@ WHOLE = [
     "analysis of the data",
     f"The marker `{FINAL}` begins the answer.",
     "I think [that] it is Paris.",
+    "MARY [think]\nIt is Paris.",
+    "Such models open with <think>\nand close with </think>, then answer.",
+    "Two tags matter:\n<think> opens the thoughts and </think> closes them.\nThen comes the answer.",
+    "The tags are:\n- <think>\n- </think>\n- <tool>",
 ]
 
 
