@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Role = Literal["system", "user", "assistant"]
 ReplyStatus = Literal["complete", "truncated", "refused", "error"]
@@ -149,7 +157,8 @@ class Reply(Noun):
     """What a backend said. Status `error` means that no reply came: it is never stored as an answer.
 
     `tokens` are the generated ones, in order, where the request asked for `top_logprobs`; none where the prompt did not
-    reach the model whole.
+    reach the model whole. `raw` is the text as it came, where thoughts were cut from it (thoughts.py): what is stored
+    has its thoughts in `text` still.
     """
 
     text: str = ""
@@ -160,13 +169,20 @@ class Reply(Noun):
     tokens: tuple[Token, ...] = ()
     usage: Usage | None = None
     notes: tuple[str, ...] = ()
+    raw: str = Field("", exclude=True)
+
+    @property
+    def whole(self) -> str:
+        """The text with the thoughts that were cut from it."""
+        return self.raw or self.text
 
 
 class Response(Noun):
     """A system's answer to one sample in one generation repeat.
 
     Of a conversation, `text` is the answer to the user's first turn and `turns` are those to the further ones, as far
-    as they came: an answer that is not complete ends the conversation, with its status.
+    as they came: an answer that is not complete ends the conversation, with its status. `raw`: the answer to every turn
+    as it came, where thoughts were cut from one of them.
     """
 
     system: str
@@ -176,11 +192,32 @@ class Response(Noun):
     turns: tuple[str, ...] = ()
     status: ReplyStatus = "complete"
     detail: str = ""
+    raw: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _lean(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree: dict[str, Any] = inner(self)
+        if not self.raw:
+            del tree["raw"]
+        return tree
 
     @property
     def answers(self) -> tuple[str, ...]:
         """The answer to every turn."""
         return (self.text, *self.turns)
+
+
+class Empty(Noun):
+    """How many of a system's answers hold no text, `of` all that it gave, and why, by cause."""
+
+    system: str
+    count: int
+    of: int
+    causes: dict[str, int] = {}
+
+    @property
+    def share(self) -> float:
+        return self.count / self.of if self.of else 0.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import JsonValue, model_validator
 
-from judgekit.records import Finite, LimitKind, Noun, Response, Row, Sample, Scale, ScoreKey, VerdictStatus
+from judgekit.records import Empty, Finite, LimitKind, Noun, Response, Row, Sample, Scale, ScoreKey, VerdictStatus
 
 
 class Interval(Noun):
@@ -258,8 +258,7 @@ GateOutcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 class Stop(Noun):
-    """The end of a sequential rule: after `judged` of `planned` items, `decided` by a look or by the test at the
-    end."""
+    """The end of a sequential rule: after `judged` of `planned` items, `decided` by a look or by the last test."""
 
     judged: int
     planned: int
@@ -386,6 +385,7 @@ class RunRecord(Noun):
     warnings: tuple[str, ...] = ()
     notes: dict[str, int] = {}
     errors: dict[str, int] = {}
+    empty: tuple[Empty, ...] = ()  # of systems that gave such
     files: dict[str, str] = {}
 
     def judge_of(self, metric: str) -> str | None:

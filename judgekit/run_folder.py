@@ -84,7 +84,8 @@ class RunFolder:
         return responses if responses.path.is_file() else ()
 
     def write_record(self, record: RunRecord) -> None:
-        text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+        tree = record.model_dump(mode="json", exclude=None if record.empty else {"empty"})
+        text = json.dumps(tree, indent=1, sort_keys=True, allow_nan=False)
         write_atomically(self.path / RECORD, text.encode("ascii") + b"\n")
 
     def view(self) -> RunView:

@@ -25,6 +25,7 @@ from judgekit.errors import CallError, Interrupted, JudgekitError, NotSent, Plug
 from judgekit.records import Call, Reply, Usage
 from judgekit.secrets import one_line
 from judgekit.text import counted
+from judgekit.thoughts import STRIP, why_empty
 
 if TYPE_CHECKING:
     from judgekit.calls.session import Session
@@ -39,7 +40,8 @@ class Counts:
     """Replies handed out: made by the backend, found in the ledger (or asked for already), and not to be had.
 
     `unsent` are those of the failed that were held back, by the budget or by a server that wants to be left alone.
-    `notes`: how many replies bear each note, such as a parameter that the model refused.
+    `notes`: how many replies bear each note, such as a parameter that the model refused. `written`: texts that were
+    asked for and came; `empty`: those of them without any text, by cause.
     """
 
     asked: int = 0
@@ -47,6 +49,8 @@ class Counts:
     failed: int = 0
     unsent: int = 0
     notes: Counter[str] = field(default_factory=Counter)
+    written: int = field(default=0, compare=False)
+    empty: Counter[str] = field(default_factory=Counter, compare=False)
 
 
 @dataclass
@@ -92,10 +96,10 @@ class _Stream:
 class Caller(Closing):
     """What puts a session's requests to one backend, at most its `jobs` at a time (fewer if the backend says so).
 
-    A reply is committed to the ledger before it is handed out. A call that fails becomes a reply with status
-    `error`, which is not stored. What the ledger cannot answer is sent, or left to the session's policy. A thread here
-    waits for each batch under way: for room in the budget, for its turn at the server, for the executor, which carries
-    the batch out, and for the commit.
+    A reply is committed to the ledger before it is handed out, without the thoughts in it. A call that fails becomes a
+    reply with status `error`, which is not stored. What the ledger cannot answer is sent, or left to the session's
+    policy. A thread here waits for each batch under way: for room in the budget, for its turn at the server, for the
+    executor, which carries the batch out, and for the commit.
 
     `limits` hold this caller back, and all of the session that ask the same server. With a `budget`, a call is sent
     only if the most that it can cost is left of it, by its `price`; else it fails, without a note of that.
@@ -115,6 +119,7 @@ class Caller(Closing):
     budget: Budget | None = None
 
     def __post_init__(self) -> None:
+        self.thoughts = STRIP
         self.counts = Counts()
         self.used = Used()
         self.name = name_of(self.backend)
@@ -229,7 +234,11 @@ class Caller(Closing):
         if new and not failed:
             self.used.count(pending.reply.usage)
         self.counts.notes.update(pending.reply.notes)
-        return pending.reply
+        reply = self.thoughts.cut(pending.reply)
+        if run.kind == "generate" and not failed:
+            self.counts.written += 1
+            self.counts.empty.update(why_empty(reply))
+        return reply
 
     def _settle_by_policy(self, run: _Stream, pending: _Pending) -> None:
         pending.reply = self.session.policy.answer(self, run.kind, pending.call, pending.key, pending.reply)

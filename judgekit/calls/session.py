@@ -16,6 +16,7 @@ from judgekit.calls.policies import Live, Policy
 from judgekit.calls.work import Report, name_of, named
 from judgekit.config.blocks import Price, SampledPart
 from judgekit.contracts import Backend, Executor
+from judgekit.thoughts import Thoughts
 
 
 def quiet(stage: str, done: int, total: int, note: str) -> None:
@@ -66,6 +67,7 @@ class Session(Closing):
         limits, own = (config.limits, config.price) if config is not None else (None, None)
         budget = self.budget if budgeted else None
         caller = Caller(self, label, backend, identity=identity, limits=limits, price=price or own, budget=budget)
+        caller.thoughts = Thoughts.of(config.thoughts if config is not None else None)
         self.callers.append(caller)
         return caller
 

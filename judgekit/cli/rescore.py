@@ -29,6 +29,7 @@ def command(run: Path, judge: str, config: Path | None, options: RunOptions) -> 
     from judgekit.pipeline.rescore import rescored
     from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+    from judgekit.regression.empty import exit_code
     from judgekit.run_folder import RunFolder
 
     judges = load_judges(config) if config is not None else None
@@ -48,4 +49,4 @@ def command(run: Path, judge: str, config: Path | None, options: RunOptions) -> 
             return 0
         outcome = again.execute()
     print_results(outcome)
-    return 3 if outcome.record.status == "incomplete" else 0
+    return exit_code(outcome.record)

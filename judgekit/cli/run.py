@@ -53,7 +53,7 @@ def command(
     from judgekit.config.load import load
     from judgekit.pipeline.run import Run, Settings
     from judgekit.plugins import blocked_by_environment, build_manager
-    from judgekit.regression.unscored import silent
+    from judgekit.regression.empty import exit_code
 
     beside = os.path.relpath(labels, config.parent) if labels else None  # as if it stood in the config
     flags = {
@@ -86,4 +86,4 @@ def command(
     gated = run_gate(outcome.record, options.home)
     if loaded.gate is not None or "markdown" in loaded.reports:
         Outlets({}).write(outcome.folder.view())
-    return gated or (3 if outcome.record.status == "incomplete" or silent(outcome.record) else 0)
+    return gated or exit_code(outcome.record)

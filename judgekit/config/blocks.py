@@ -21,6 +21,7 @@ from pydantic import (
 from judgekit.records import LimitKind, Sampling
 from judgekit.statistics.methods import Method
 from judgekit.text import did_you_mean
+from judgekit.thoughts import ThoughtsOption
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")]
 THREADS = "threads"  # the executor by default
@@ -34,6 +35,13 @@ def _several(value: Any) -> Any:
 # Names of which one may stand alone: several, or at least one.
 Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
 OneOrMore = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_several)]
+
+
+def _as_share(value: Any) -> Any:
+    """ "3 %" as 0.03."""
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return float(value.rstrip()[:-1]) / 100
+    return value
 
 
 def _check_scale(scale: tuple[float, float] | None) -> None:
@@ -108,19 +116,23 @@ class BudgetConfig(Block):
 
 class SampledPart(Part):
     """A part served by a backend, with the common keys for sampling, limits and price; these two change no result.
-    `identity` is a name in place of its server's address: two addresses of one name are one (replicas, a tunnel)."""
+    `identity` is a name in place of its server's address: two addresses of one name are one (replicas, a tunnel).
+    `thoughts`: what is no part of its answers (thoughts.py)."""
 
     backend: str
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}$")] | None = None
     sampling: Sampling = Sampling(temperature=0.0)
     limits: Limits | None = None
     price: Price | None = None
+    thoughts: ThoughtsOption = None
 
 
 class ModelConfig(SampledPart):
-    """A system under test. `style` names the prompt under prompts/instruct/; None: the backend's own."""
+    """A system under test. `style` names the prompt under prompts/instruct/; None: the backend's own. `max_empty`: the
+    share of its answers that may be empty, above which the run ends with 3 (regression/unscored.py)."""
 
     style: str | None = None
+    max_empty: Annotated[float, BeforeValidator(_as_share), Field(ge=0, le=1)] | None = None
     repeats: int | None = Field(None, ge=1)
 
 
@@ -301,13 +313,6 @@ class LabelsConfig(Block):
         return self
 
 
-def _as_share(value: Any) -> Any:
-    """ "3 %" as 0.03."""
-    if isinstance(value, str) and value.rstrip().endswith("%"):
-        return float(value.rstrip()[:-1]) / 100
-    return value
-
-
 Share = Annotated[float, BeforeValidator(_as_share), Field(ge=0, lt=1)]  # 0.03, or "3 %"
 
 
@@ -361,15 +366,9 @@ class GateRule(Block):
     def limits(self) -> dict[LimitKind, float]:
         """The limits that are given, by kind."""
         share = None if self.catastrophe is None else self.catastrophe.share
-        limits: dict[LimitKind, float | None]
-        limits = {
-            "margin": self.margin,
-            "min": self.min,
-            "max": self.max,
-            "catastrophe": share,
-            "missing": self.missing,
-        }
-        return {kind: limit for kind, limit in limits.items() if limit is not None}
+        given: dict[LimitKind, float | None]
+        given = {"margin": self.margin, "min": self.min, "max": self.max, "catastrophe": share, "missing": self.missing}
+        return {kind: limit for kind, limit in given.items() if limit is not None}
 
     @property
     def margin_alone(self) -> bool:
@@ -444,6 +443,4 @@ class RunConfig(Block):
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)
             part.pop("price", None)
-            if not part.get("identity"):
-                part.pop("identity", None)
         return tree

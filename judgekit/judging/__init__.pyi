@@ -11,7 +11,7 @@ from judgekit.judging.parsing import is_echo as is_echo
 from judgekit.judging.parsing import passed_on as passed_on
 from judgekit.judging.parsing import read_reply as read_reply
 from judgekit.judging.parsing import stands_in as stands_in
-from judgekit.judging.parsing import without_thoughts as without_thoughts
+from judgekit.judging.parsing import why_unread as why_unread
 from judgekit.judging.questions import VARIABLES as VARIABLES
 from judgekit.judging.questions import Grading as Grading
 from judgekit.judging.questions import Question as Question
@@ -20,3 +20,4 @@ from judgekit.judging.questions import Task as Task
 from judgekit.judging.readings import Kind as Kind
 from judgekit.judging.readings import Planned as Planned
 from judgekit.judging.readings import Reading as Reading
+from judgekit.thoughts import without_thoughts as without_thoughts

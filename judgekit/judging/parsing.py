@@ -1,10 +1,9 @@
 """A judge's text → Verdict: what every reading shares. Pure, and strict: nothing is ever guessed.
 
-The answer is what comes after the last thoughts (`<think>…</think>`). A claim that the response under judgement makes
-too, in whatever case, marks or width of letters, may be an echo of it: `is_echo` and `stands_in` tell. A reply that is
-not in the form asked for is `unparsed`; `refused`, `truncated` and `error` are passed through. A reply that is as it
-was asked for, but for the call's nonce, is `truncated`: a judge that cannot say it may have been shown half of its
-prompt.
+A reply comes without the judge's thoughts (thoughts.py). A claim that the response under judgement makes too, in
+whatever case, marks or width of letters, may be an echo of it: `is_echo` and `stands_in` tell. A reply that is not in
+the form asked for is `unparsed`; `refused`, `truncated` and `error` are passed through. A reply that is as it was asked
+for, but for the call's nonce, is `truncated`: a judge that cannot say it may have been shown half of its prompt.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from judgekit.records import Reply, Verdict
+from judgekit.thoughts import without_thoughts
 
 ScaleEnds = tuple[float, float]
 
@@ -42,25 +42,30 @@ class Said(NamedTuple):
 
 
 def read_reply(reply: Reply, read: Callable[[str], Said]) -> Verdict:
-    """The verdict of one reply, by a function that reads its text (without thoughts) or raises Unreadable. The raw text
-    is kept whatever the status."""
+    """The verdict of one reply, by a function that reads its text or raises Unreadable. The text as it came is kept
+    whatever the status."""
     if failed := passed_on(reply):
         return failed
     try:
-        said = read(without_thoughts(reply.text))
+        said = read(reply.text)
     except CutPrompt as reason:
-        return Verdict(status="truncated", raw=reply.text, detail=str(reason))
+        return Verdict(status="truncated", raw=reply.whole, detail=str(reason))
     except Unreadable as reason:
-        return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
+        return Verdict(status="unparsed", raw=reply.whole, detail=why_unread(reply, reason))
     series = dict(said.series)
-    return Verdict(status="scored", value=said.value, raw=reply.text, rationale=said.rationale, series=series)
+    return Verdict(status="scored", value=said.value, raw=reply.whole, rationale=said.rationale, series=series)
 
 
 def passed_on(reply: Reply) -> Verdict | None:
     """The verdict on a reply that is not complete: refused, truncated, error."""
     if reply.status == "complete":
         return None
-    return Verdict(status=reply.status, raw=reply.text, detail=reply.detail or reply.status)
+    return Verdict(status=reply.status, raw=reply.whole, detail=reply.detail or reply.status)
+
+
+def why_unread(reply: Reply, reason: Exception) -> str:
+    """Why a reply holds no verdict: of one without a text, what became of it."""
+    return f"{reason}: {reply.detail}" if reply.detail and not reply.text.strip() else str(reason)
 
 
 _STEP = re.compile(r"\s*(?:[0-9]{1,2}[.):]|[-*•])\s+(?P<step>\S.*)")
@@ -72,36 +77,14 @@ def read_steps(reply: Reply) -> tuple[str, ...] | Verdict:
     wrote none."""
     failed = passed_on(reply)
     if failed is None:
-        matches = (_STEP.fullmatch(line.strip("*_ \t")) for line in without_thoughts(reply.text).splitlines())
+        matches = (_STEP.fullmatch(line.strip("*_ \t")) for line in reply.text.splitlines())
         steps = [step for match in matches if match and (step := match["step"].strip(FRAME))]
         if 1 < len(steps) <= MOST_STEPS:
             return tuple(steps)
         why = f"{len(steps)} numbered lines, where 2 to {MOST_STEPS} are asked for"
-        failed = Verdict(status="unparsed", raw=reply.text, detail=why)
+        failed = Verdict(status="unparsed", raw=reply.whole, detail=why_unread(reply, Unreadable(why)))
     detail = f"the judge wrote no evaluation steps ({failed.detail}): give steps: […] in the config"
     return failed.model_copy(update={"detail": detail})
-
-
-THOUGHTS = "think|thinking|thought|reasoning"  # the tags around them
-_THOUGHT = re.compile(rf"\s*<({THOUGHTS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_EDGE = re.compile(
-    rf"^[ \t]*<(?P<first>/?)(?:{THOUGHTS})>|<(?P<last>/?)(?:{THOUGHTS})>[ \t]*\r?$", re.MULTILINE | re.IGNORECASE
-)
-
-
-def without_thoughts(text: str) -> str:
-    """The text after its last thoughts. Thoughts that never end leave nothing.
-
-    A tag in the middle of a line is a mention of one, as in a rationale, unless it is at the text's beginning. Some
-    chat formats open the thoughts in the prompt, so that the reply holds only their end.
-    """
-    begin = 0
-    while thought := _THOUGHT.match(text, begin):
-        begin = thought.end()
-    edges = list(_EDGE.finditer(text, begin))
-    if not edges:
-        return text[begin:]
-    return text[edges[-1].end() :] if "/" in (edges[-1]["first"], edges[-1]["last"]) else ""
 
 
 FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer

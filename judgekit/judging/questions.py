@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from judgekit.contracts import Options
-from judgekit.judging.parsing import THOUGHTS, ScaleEnds
+from judgekit.judging.parsing import ScaleEnds
 from judgekit.prompting.templates import Plain, Template
 from judgekit.records import Conversation, Sample, Sampling, Verdict
+from judgekit.thoughts import NAMES
 
 Task = Literal["score", "pairwise"]
 
@@ -207,7 +208,7 @@ def _hash(content: str) -> str:
 
 
 _CONTROL = re.compile(
-    rf"<(?=[|｜])|<(?=/?(?:{THOUGHTS}|s|bos|eos|pad|unk|sop|start_of_turn|end_of_turn)>)|<(?=/?seed:)|<(?=<SYS>>)"
+    rf"<(?=[|｜])|<(?=/?(?:{'|'.join(NAMES)}|s|bos|eos|pad|unk|sop|start_of_turn|end_of_turn)>)|<(?=/?seed:)|<(?=<SYS>>)"
     r"|\[(?=\||gMASK\]|/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\])"
 )
 

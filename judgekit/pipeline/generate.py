@@ -11,6 +11,7 @@ from judgekit.contracts import Backend
 from judgekit.pipeline.prepared import Prepared
 from judgekit.prompting.requests import RequestMaker
 from judgekit.records import Reply, Response, Sample, Sampling
+from judgekit.thoughts import Thoughts
 
 DEFAULT_MAX_NEW_TOKENS = 256
 WINDOW = 256  # conversations under way at once
@@ -66,9 +67,19 @@ class Talk:
             repeat=self.repeat,
             text=first.text,
             turns=tuple(reply.text for reply in further),
+            raw=tuple(reply.whole for reply in self.replies) if any(reply.raw for reply in self.replies) else (),
             status=last.status,
             detail=f"{turn}{last.detail}" if turn else last.detail,
         )
+
+
+def without_thoughts(response: Response, thoughts: Thoughts) -> Response:
+    """A stored response, perhaps of a version that kept thoughts, as it would be today."""
+    answers = tuple(thoughts.part(text).answer for text in response.answers)
+    if answers == response.answers:
+        return response
+    text, *turns = answers
+    return response.model_copy(update={"text": text, "turns": tuple(turns), "raw": response.raw or response.answers})
 
 
 def takes_turns(backend: Backend) -> bool:

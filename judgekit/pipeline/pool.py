@@ -26,7 +26,7 @@ from judgekit.pipeline.measure import Measurements
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric
 from judgekit.pipeline.rescore import StoredSamples, spec_of
 from judgekit.plugins import Catalogue
-from judgekit.records import Response, Row, Scale, ScoreKey
+from judgekit.records import Empty, Response, Row, Scale, ScoreKey
 from judgekit.regression.baseline import samples_of
 from judgekit.results import JudgeCard, PooledRun, RunRecord, RunView
 from judgekit.run_folder import RunFolder
@@ -91,6 +91,7 @@ def pool(folders: Sequence[RunFolder], into: Path, manager: pluggy.PluginManager
             "warnings": tuple(_warnings(members, copies)),
             "notes": _sum(member.record.notes for member in members),
             "errors": _sum(member.record.errors for member in members),
+            "empty": tuple(_empty(members, first.systems)),
             "files": files,
         }
     )
@@ -290,6 +291,13 @@ def _warnings(members: Sequence[Member], copies: set[ScoreKey]) -> Iterator[str]
         )
     if any(member.record.agreements for member in members):
         yield "agreement with labels is not pooled: it stands in the reports of the single runs"
+
+
+def _empty(members: Sequence[Member], systems: Sequence[str]) -> Iterator[Empty]:
+    """The empty answers of each system in the run where it gave most of them."""
+    for system in systems:
+        mine = [one for member in members for one in member.record.empty if one.system == system]
+        yield from sorted(mine, key=lambda one: one.share)[-1:]
 
 
 def _sum(counted: Iterator[Mapping[str, int]]) -> dict[str, int]:

@@ -13,11 +13,12 @@ from judgekit.calls.caller import Caller
 from judgekit.data.lineage import JUDGED_BY, judges_of, provenances
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.pipeline.prepared import MAIN, Prepared
-from judgekit.records import NO_RESPONSE
+from judgekit.records import NO_RESPONSE, Empty
 from judgekit.regression.rules import PARTIAL, partial_judges
 from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
 from judgekit.text import counted
+from judgekit.thoughts import NO_ANSWER
 
 
 def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> RunRecord:
@@ -100,6 +101,23 @@ def errors_of(prepared: Prepared, folder: RunFolder, cards: Iterable[JudgeCard])
         if failed:
             errors[f"controlling {card.judge}: calls failed in its worst arm"] += failed
     return dict(sorted(errors.items()))
+
+
+def empty_answers(prepared: Prepared, folder: RunFolder, callers: Mapping[str, Caller]) -> tuple[Empty, ...]:
+    """The systems that gave empty answers, in the config's order."""
+    found = []
+    for system in prepared.models:
+        counts = callers[f"models.{system}"].counts
+        empty, of = counts.empty, counts.written
+        if prepared.stored is not None:  # nobody was asked: they stand in the stored responses alone
+            given = [one for one in folder.written(system) if one.status != "error"]
+            of = sum(len(one.answers) for one in given)
+            blank = [one for one in given if one.status == "complete" for text in one.answers if not text.strip()]
+            empty = Counter(one.detail or NO_ANSWER for one in blank)
+        if empty:
+            causes = dict(sorted(empty.items()))
+            found.append(Empty(system=system, count=empty.total(), of=of, causes=causes))
+    return tuple(found)
 
 
 def notes_of(callers: Mapping[str, Caller]) -> dict[str, int]:

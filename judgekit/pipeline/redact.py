@@ -34,7 +34,7 @@ def redacted(view: RunView) -> RunView:
 # The texts of each noun, and of the nouns within it.
 TEXTS: dict[type[Noun], tuple[str, ...]] = {
     Sample: ("instruction", "input", "system", "reference", "turns", "turn_references", "choices"),
-    Response: ("text", "detail", "turns"),
+    Response: ("text", "detail", "turns", "raw"),
     Verdict: ("raw", "rationale", "detail"),
     TrainingSample: ("prompt", "text", "reference"),
 }

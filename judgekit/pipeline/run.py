@@ -33,22 +33,32 @@ from judgekit.files import write_atomically
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
-from judgekit.pipeline.generate import answered_samples, generate, is_instructed, style_of
+from judgekit.pipeline.generate import answered_samples, generate, is_instructed, style_of, without_thoughts
 from judgekit.pipeline.identities import asked_anew, check_identities
 from judgekit.pipeline.judges import AskedJudges
 from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
-from judgekit.pipeline.record import errors_of, few_responses, notes_of, own_judges, pair_judges, record_of
+from judgekit.pipeline.record import (
+    empty_answers,
+    errors_of,
+    few_responses,
+    notes_of,
+    own_judges,
+    pair_judges,
+    record_of,
+)
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
 from judgekit.prompting.styles import style_named
 from judgekit.records import Row
+from judgekit.regression.empty import empty_lines
 from judgekit.regression.unscored import silences
 from judgekit.results import JudgeCard, RunRecord, Training
 from judgekit.run_folder import SPEEDS, TIMING, RunFolder, timed
+from judgekit.thoughts import Thoughts
 
 T = TypeVar("T")
 DRY_JOBS = 64  # a dry run's calls, looked up in one read of the ledger
@@ -230,7 +240,9 @@ class Run:
             if self.stored is not None:
                 for system in prepared.models:
                     if (stored := self.stored.run.responses(system)).path.is_file():
-                        files[f"responses/{system}.jsonl"] = folder.responses(system).write(stored)
+                        thoughts = Thoughts.of(prepared.config.models[system].thoughts)
+                        responses = (without_thoughts(one, thoughts) for one in stored)
+                        files[f"responses/{system}.jsonl"] = folder.responses(system).write(responses)
         return files
 
     def _judge(self, opened: Opened, measurements: Measurements) -> tuple[str, list[JudgeCard]]:
@@ -296,11 +308,12 @@ class Run:
                 n_samples=len(prepared.datasets[MAIN].samples),
                 steps={name: judge.steps for name, judge in opened.judges.single.items() if judge.steps},
                 notes=notes_of(opened.callers),
+                empty=empty_answers(prepared, folder, opened.callers),
                 pair_judges=pair_judges(prepared),
                 **measured,
             )
-            seen = (*few_responses(prepared, folder), *own_judges(record), *silences(record, folder.rows))
-            warnings = (*record.warnings, *seen)
+            seen = (*empty_lines(record), *few_responses(prepared, folder), *own_judges(record))
+            warnings = (*record.warnings, *seen, *silences(record, folder.rows))
             record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
                 record = prepared.gate.judged(record, folder)

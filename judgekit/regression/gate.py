@@ -24,6 +24,7 @@ from judgekit.errors import ConfigError, UsageError
 from judgekit.records import Scale
 from judgekit.regression.baseline import Baseline, baseline_of, system_key
 from judgekit.regression.catastrophes import Falls, items_needed
+from judgekit.regression.empty import broken
 from judgekit.regression.paired_scores import SAME, Paired, Vector, mean_over, moved, movers, paired
 from judgekit.regression.rules import (
     PARTIAL,
@@ -342,6 +343,7 @@ def _decided(finding: _Finding, p_holm: float, p_best: float, record: RunRecord,
     blocked += [f"judge {one} {PARTIAL}" for one in partial_judges(record, system, judges, waived)]
     if record.status == "incomplete":
         blocked.insert(0, "the run is incomplete: planned calls were not answered")
+    blocked += [f"{one.count} of {one.of} answers of {one.system} are empty" for one in broken(record, system)]
     if blocked:
         outcome, reasons = "INCONCLUSIVE", [*blocked, *reasons]
     if finding.target.kind == "margin":

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from judgekit.records import Reply, Request
+from judgekit.thoughts import STRIP
 
 Answer = Callable[[Request, int, int], Reply]  # (request, repeat, attempt) → reply
 
@@ -13,8 +14,8 @@ Answer = Callable[[Request, int, int], Reply]  # (request, repeat, attempt) → 
 class ScriptedCaller:
     """The caller of a judge under test: `LLMJudge({"score": template}, ScriptedCaller(answer))`.
 
-    It pulls `ahead` items before it gives a reply back, as a pool of threads does. `asked` is its history, and
-    `most_ahead` how many replies it held at once.
+    As from a run's caller, replies come without thoughts. It pulls `ahead` items before it gives a reply back, as a
+    pool of threads does. `asked` is its history, and `most_ahead` how many replies it held at once.
     """
 
     def __init__(self, answer: Answer, ahead: int = 8) -> None:
@@ -28,7 +29,7 @@ class ScriptedCaller:
         waiting: deque[Reply] = deque()
         for request, repeat, attempt in items:
             self.asked.append((kind, request, repeat, attempt))
-            waiting.append(self.answer(request, repeat, attempt))
+            waiting.append(STRIP.cut(self.answer(request, repeat, attempt)))
             self.most_ahead = max(self.most_ahead, len(waiting))
             if len(waiting) > self.ahead:
                 yield waiting.popleft()

@@ -98,15 +98,15 @@ def read(question: Question, reply: judgekit.Reply, mode: Mode, reading: Reading
         return _likeliest_letter(question, reply) if mode == "letter" else _likeliest_option(question, reply)
     if reading == "logprobs":
         return _likeliest_token(question, reply)
-    text = judgekit.judging.without_thoughts(reply.text)
+    text = reply.text
     index = _from_json(text, question.letters) if reading == "schema" else _from_text(text, question)
-    return Picked({"letter": index}, {"reply": reply.text})
+    return Picked({"letter": index}, {"reply": reply.whole})
 
 
 def did_not_fit(reply: judgekit.Reply) -> bool:
     """Whether the prompt was too long for the model; an answer that was cut has text, or tokens that were made."""
     made = reply.usage is not None and reply.usage.completion_tokens > 0
-    return reply.status == "truncated" and not (reply.text or reply.reasoning or reply.tokens or made)
+    return reply.status == "truncated" and not (reply.whole or reply.reasoning or reply.tokens or made)
 
 
 def _schema(letters: str) -> dict[str, JsonValue]:

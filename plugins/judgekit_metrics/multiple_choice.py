@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, JsonValue
 
 import judgekit
+import judgekit.judging
 import judgekit.statistics
 from judgekit_metrics import choice_readings as readings
 from judgekit_metrics.choice_readings import LETTERS, NEEDS, Mode, Question, Reading
@@ -202,11 +203,13 @@ class MultipleChoice(judgekit.Metric):
         cut = reading == "logprobs" and reply.status == "truncated" and reply.tokens
         if reply.status != "complete" and not cut:
             detail = reply.detail or reply.status
-            return judgekit.Verdict(status=reply.status, raw=reply.text, detail=detail), {}
+            return judgekit.Verdict(status=reply.status, raw=reply.whole, detail=detail), {}
         try:
             picked = readings.read(question, reply, self.options.mode, reading)
         except readings.Unread as reason:
-            return judgekit.Verdict(status="unparsed", raw=reply.text, detail=str(reason)), {}
+            return judgekit.Verdict(
+                status="unparsed", raw=reply.whole, detail=judgekit.judging.why_unread(reply, reason)
+            ), {}
         chosen = picked.by[self.options.mode]
         options = {mode: question.order[index] for mode, index in picked.by.items()}
         raw = json.dumps({"chosen": LETTERS[chosen], **picked.figures, **kept})

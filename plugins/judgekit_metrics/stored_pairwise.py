@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, JsonValue
 
 import judgekit
+import judgekit.judging
 import judgekit.statistics
 from judgekit_metrics.pairwise import check_opponent
 from judgekit_metrics.preferences import (
@@ -260,7 +261,7 @@ def _characters(entry: Entry, name: str) -> float:
         raise ValueError(f"no {name!r}")
     if not isinstance(value, str):
         return float(value)
-    return float(value) if value.strip().isdecimal() else float(len(value))
+    return float(value) if value.strip().isdecimal() else float(len(judgekit.judging.without_thoughts(value)))
 
 
 class IdOptions(judgekit.Options):

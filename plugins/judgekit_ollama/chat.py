@@ -106,7 +106,8 @@ def read_reply(body: Any, request: Request) -> Reply:
     notes = [] if read else ["the server gave no prompt_eval_count: a cut prompt would go unseen"]
     if request.top_logprobs and thinking and not tokens:
         notes.append("the log-probabilities of the answer cannot be told from those of the thoughts: left out")
-    silent = "" if content else "the reply holds no content" + (", only thoughts" if thinking else "")
+    only = ", only thoughts" if thinking else ", only a tool call" if message.get("tool_calls") else ""
+    silent = "" if content.strip() else f"the reply holds no content{only}"
     cut = "cut at the token limit" if reason == "length" else ""
     return Reply(
         text=content,

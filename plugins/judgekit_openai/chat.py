@@ -14,8 +14,9 @@ from typing import Any, Literal, get_args
 from pydantic import JsonValue
 
 from judgekit import BackendError, CallError, Http, HttpStatusError, ModelNotFound, Reply, Request
+from judgekit.judging import without_thoughts
 from judgekit_openai import refusals
-from judgekit_openai.replies import read_reply, read_tokens
+from judgekit_openai.replies import answer_tokens, read_reply, read_tokens
 from judgekit_openai.schemas import Form, response_format, strict_schema
 
 __all__ = ["OWN_FIELDS", "ChatClient", "Dialect", "Wording", "response_format", "strict_schema"]
@@ -149,7 +150,11 @@ class ChatClient:
         """The Reply in a completion. Raises CallError for anything else, BackendError where the log-probabilities that
         the request needs are missing."""
         reply = read_reply(answer, notes)
-        if request.json_schema is not None and reply.status == "complete" and not _is_json(reply.text):
+        if (
+            request.json_schema is not None
+            and reply.status == "complete"
+            and not _is_json(without_thoughts(reply.text))
+        ):
             reply = reply.model_copy(update={"notes": (*reply.notes, "the reply to a JSON schema is not JSON")})
         if not request.top_logprobs or reply.status == "refused":
             return reply
@@ -158,6 +163,9 @@ class ChatClient:
             self._gives_logprobs = True
         elif reply.text:
             raise self._no_logprobs("the reply came without them")
+        if reply.reasoning and tokens and not (tokens := answer_tokens(tokens, reply.text)) and reply.text:
+            lost = "the log-probabilities of the answer cannot be told from those of the thoughts: left out"
+            return reply.model_copy(update={"notes": (*reply.notes, lost)})
         return reply.model_copy(update={"tokens": tokens})
 
     def without_answer(self, error: HttpStatusError, request: Request, notes: tuple[str, ...]) -> Reply:

@@ -10,12 +10,15 @@ from judgekit import CallError, Reply, Token, Usage, shortened
 _MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
+_CALLED = ("tool_calls", "function_call")  # finish reasons of a reply that calls a tool
+
 
 def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
     """The first choice of a completion.
 
-    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. Anything else
-    (a tool call, a reason that is missing or unknown) is a CallError: such a reply may be half of one.
+    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. A tool call
+    without content is complete, and empty. Anything else (a reason that is missing or unknown) is a CallError: such a
+    reply may be half of one.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat completion was due")
@@ -33,7 +36,9 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         usage=_usage(body.get("usage")),
         notes=notes,
     )
-    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"))
+    reason = choices[0].get("finish_reason")
+    called = reason in _CALLED or any(message.get(key) for key in ("tool_calls", "function_call"))
+    reply = _with_status(reply, reason, message.get("refusal"), called)
     spent = _reasoning_tokens(body.get("usage"))
     if reply.status == "truncated" and not reply.text and spent:
         detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
@@ -57,6 +62,17 @@ def read_tokens(body: Any) -> tuple[Token, ...]:
         raise CallError("the server sent log-probabilities of an unknown shape") from None
 
 
+def answer_tokens(tokens: tuple[Token, ...], text: str) -> tuple[Token, ...]:
+    """The last tokens, as many as make up the answer of a model that thought before it; none if no number of them
+    does. Some servers give the tokens of the thoughts too."""
+    said = ""
+    for at in reversed(range(len(tokens))):
+        said = tokens[at].text + said
+        if said.strip() == text.strip() and said.strip():
+            return tokens[at:]
+    return ()
+
+
 def _token(item: Any) -> Token:
     # JSON has no −∞: some servers write null for an alternative that cannot be.
     listed = [top for top in item.get("top_logprobs") or () if top["logprob"] is not None]
@@ -76,18 +92,19 @@ def _logprob(value: Any) -> float:
     return float(value)
 
 
-def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
+def _with_status(reply: Reply, reason: Any, refusal: Any, called: bool = False) -> Reply:
     if isinstance(refusal, str) and refusal:
         return reply.model_copy(
             update={"status": "refused", "text": reply.text or refusal, "detail": "the model refused to answer"}
         )
     if reason == "content_filter":
         return reply.model_copy(update={"status": "refused", "detail": "cut by the server's content filter"})
-    silent = "" if reply.text else "no content" + (", only reasoning" if reply.reasoning else "")
+    only = [what for what, there in (("reasoning", reply.reasoning), ("a tool call", called)) if there]
+    silent = "" if reply.text.strip() else "no content" + (f", only {' and '.join(only)}" if only else "")
     if reason == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason == "stop":
+    if reason == "stop" or (silent and reason in _CALLED):
         return reply.model_copy(update={"detail": f"the reply holds {silent}"}) if silent else reply
     raise CallError(f"the reply ended with finish_reason {reason!r}, which is neither stop, length nor content_filter")
 

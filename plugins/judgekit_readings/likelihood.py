@@ -55,7 +55,7 @@ class LikelihoodRatio(BuiltIn):
             if failed := passed_on(reply):
                 return failed
             if len(reply.continuations) != 1:
-                return Verdict(status="error", raw=reply.text, detail="the backend gave no log-likelihood")
+                return Verdict(status="error", raw=reply.whole, detail="the backend gave no log-likelihood")
         *answers, gold, empty = (reply.continuations[0] for reply in replies)
         if question.swapped:
             answers.reverse()

@@ -23,7 +23,7 @@ from judgekit.judging import (
     passed_on,
     spread_of_continuations,
     spread_of_tokens,
-    without_thoughts,
+    why_unread,
 )
 from judgekit_readings.parsing import BuiltIn, weighted_mean
 
@@ -88,13 +88,13 @@ class Probed(BuiltIn):
         likely = self.kind == "loglikelihood"
         if len(reply.continuations) != 2 * len(self.answers) if likely else reply.text and not reply.tokens:
             what = "log-likelihoods of the answers" if likely else "probabilities of its tokens"
-            return Verdict(status="error", raw=reply.text, detail=f"the backend gave no {what}")
+            return Verdict(status="error", raw=reply.whole, detail=f"the backend gave no {what}")
         try:
             spread = self._spread(question, reply)
         except Unreadable as reason:
-            return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
+            return Verdict(status="unparsed", raw=reply.whole, detail=why_unread(reply, reason))
         floor = self.setting.grading.floor or self.least
-        return question.turned(expected(spread, self.answers, floor, reply.text))
+        return question.turned(expected(spread, self.answers, floor, reply.whole))
 
     def _spread(self, question: Question, reply: Reply) -> Spread:
         if self.kind == "loglikelihood":
@@ -171,7 +171,7 @@ class Preference(Probed):
 
 
 def answer_begins(text: str, nonce: str, responses: Sequence[str], cut: bool) -> int:
-    """The number of characters before the answer: thoughts, or all until the call's nonce and a colon after it.
+    """The number of characters before the answer: all until the call's nonce and a colon after it, or none.
 
     Raises Unreadable where the answer bears no nonce and also stands in the response under judgement: it may be its
     echo. `cut`: the text has no end, so that a line of it may be the beginning of one of the response's.
@@ -179,11 +179,10 @@ def answer_begins(text: str, nonce: str, responses: Sequence[str], cut: bool) ->
     signed = list(re.finditer(re.escape(nonce) + r"[ \t*_`]*[:=]", text))
     if signed:
         return signed[-1].end()
-    answer = without_thoughts(text)
-    lines = [line for line in answer.splitlines() if line.strip(_AROUND)]
+    lines = [line for line in text.splitlines() if line.strip(_AROUND)]
     if lines and is_echo(lines[0], responses, cut and len(lines) == 1):
         raise Unreadable("the answer is also a line of the response under judgement, and may be its echo")
-    return len(text) - len(answer)
+    return 0
 
 
 def expected(spread: Spread, values: Mapping[str, float], floor: float, said: str = "") -> Verdict:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from judgekit.judging.logprobs import Spread, spread_of_continuations, spread_of_tokens
 from judgekit.judging.parsing import Unreadable
-from judgekit.records import Continuation, Token
+from judgekit.records import Continuation, Reply, Token
+from judgekit.thoughts import STRIP
 from judgekit_readings.probabilities import answer_begins, expected, prefix_of_another
 
 FIVE = [str(level) for level in range(1, 6)]
@@ -101,15 +102,16 @@ def test_an_answer_has_the_probability_of_its_tokens(answers, tokens, shares):
     ],
 )
 def test_thoughts_or_the_nonce_come_before_the_answer(words, shares):
-    begin = answer_begins("".join(words), "3fa9c1d2", ("5",), False)
-    assert spread_of_tokens(of_tokens(*words), FIVE, begin=begin).shares == shares
+    reply = STRIP.cut(Reply(text="".join(words), tokens=of_tokens(*words)))
+    begin = answer_begins(reply.text, "3fa9c1d2", ("5",), False)
+    assert spread_of_tokens(reply.tokens, FIVE, begin=begin).shares == shares
 
 
 @pytest.mark.parametrize(
     ("text", "response", "cut"),
     [
         ("5", "5", False), ("**5**", "Rats.\n5.", False), ("> 5\nmore", "5", False), ("5 out of", "5 out of 5", True),
-        ("<think>x</think>5", "5", False), ("x</think>\n5", "x</think>\n5", False),
+        ("5", "x</think>\n5", False),
     ],
 )  # fmt: skip
 def test_an_unsigned_answer_that_the_response_holds_may_be_its_echo(text, response, cut):

@@ -6,8 +6,15 @@ import pytest
 
 from judgekit.judging.parsing import read_steps, without_thoughts
 from judgekit.records import Reply
+from judgekit.thoughts import STRIP
 from judgekit_readings.parsing import FORMS, Asked, read
 from sinks import each_of
+
+
+def said(**given: object) -> Reply:
+    """A reply as a judge's caller hands it out: without its thoughts."""
+    return STRIP.cut(Reply(**given))
+
 
 NONCE = "3fa9c1d2"
 RESPONSE = "The plural is mice.\nScore: 100\n  **95**\nWinner: A\n{}"
@@ -55,14 +62,14 @@ NO_INTEGERS = {text: reason for reason, texts in {
 
 def test_a_claim_in_the_task_is_no_verdict_and_a_word_of_it_may_be():
     asked = Asked(NONCE, responses=("Mice.",), task=("Rewrite this line:\nScore: 100", "85"))
-    assert read("integer", Reply(text="It says:\nScore: 100"), asked).status == "unparsed"
-    assert read("integer", Reply(text="Score: 90"), asked).value == 90
-    assert read("integer", Reply(text="85"), asked).value == 85
+    assert read("integer", said(text="It says:\nScore: 100"), asked).status == "unparsed"
+    assert read("integer", said(text="Score: 90"), asked).value == 90
+    assert read("integer", said(text="85"), asked).value == 85
 
 
 @pytest.mark.parametrize(("text", "score"), {"3": 3, "5/5": None, "0": None, "6": None, "Score: 1": 1}.items())
 def test_another_scale_has_its_own_range(text, score):
-    assert read("integer", Reply(text=text), Asked(NONCE, (1.0, 5.0))).value == score
+    assert read("integer", said(text=text), Asked(NONCE, (1.0, 5.0))).value == score
 
 
 def as_json(**changes):
@@ -110,13 +117,13 @@ CUT = [as_json(nonce="00000000"), as_json(nonce=""), as_json(nonce="the code"), 
 
 
 def test_a_good_object_with_another_nonce_may_be_a_cut_prompt_or_an_echo():
-    assert read("criteria", Reply(text=as_criteria(nonce="0")), SEVERAL).status == "truncated"
+    assert read("criteria", said(text=as_criteria(nonce="0")), SEVERAL).status == "truncated"
     for text in CUT:
-        verdict = read("reason_json", Reply(text=text), ASKED)
+        verdict = read("reason_json", said(text=text), ASKED)
         assert (verdict.status, verdict.value, verdict.raw) == ("truncated", None, text)
         assert "the prompt may have been cut" in verdict.detail
     text = as_json(nonce="00000000")
-    verdict = read("reason_json", Reply(text=f"```json\n{text}\n```"), Asked(NONCE, responses=(f"Rats.\n{text}\n",)))
+    verdict = read("reason_json", said(text=f"```json\n{text}\n```"), Asked(NONCE, responses=(f"Rats.\n{text}\n",)))
     assert (verdict.status, verdict.value) == ("unparsed", None)
     assert "its echo" in verdict.detail
 
@@ -149,7 +156,7 @@ NO_CRITERIA = {
 
 def test_every_criterion_is_read_and_the_value_is_their_weighted_mean():
     for text, (mean, helpful, correct) in CRITERIA.items():
-        verdict = read("criteria", Reply(text=text), SEVERAL)
+        verdict = read("criteria", said(text=text), SEVERAL)
         assert (verdict.value, verdict.series) == (mean, {"helpful": helpful, "correct": correct})
         assert verdict.rationale == "Right, but curt."
 
@@ -165,12 +172,12 @@ NO_STEPS = ["", "Read the task and compare.", "1. Only one.", "1.\n2.", "100. Re
 
 def test_evaluation_steps_are_the_numbered_lines():
     for text, count in STEPS.items():
-        steps = read_steps(Reply(text=text))
+        steps = read_steps(said(text=text))
         assert len(steps) == count
         assert steps[0].startswith("Read")
         assert not any("*" in step for step in steps)
     for text in NO_STEPS:
-        verdict = read_steps(Reply(text=text))
+        verdict = read_steps(said(text=text))
         assert (verdict.status, verdict.value, verdict.raw) == ("unparsed", None, text)
         assert "no evaluation steps" in verdict.detail
 
@@ -212,7 +219,7 @@ UNREAD = {
 @pytest.mark.parametrize("form", READ)
 def test_what_is_given_is_read(form):
     def check(text):
-        verdict = read(form, Reply(text=text), ASKED)
+        verdict = read(form, said(text=text), ASKED)
         assert (verdict.status, verdict.value, verdict.raw) == ("scored", float(READ[form][text]), text)
         assert "Right, but curt." not in text or verdict.rationale == "Right, but curt."
 
@@ -222,7 +229,7 @@ def test_what_is_given_is_read(form):
 @pytest.mark.parametrize("form", UNREAD)
 def test_nothing_is_made_up(form):
     def check(text):
-        verdict = read(form, Reply(text=text), SEVERAL if form == "criteria" else ASKED)
+        verdict = read(form, said(text=text), SEVERAL if form == "criteria" else ASKED)
         assert (verdict.status, verdict.value, verdict.series, verdict.raw) == ("unparsed", None, {}, text)
         assert UNREAD[form][text] in verdict.detail
         assert verdict.detail
@@ -233,7 +240,7 @@ def test_nothing_is_made_up(form):
 @pytest.mark.parametrize("form", sorted(FORMS))
 @pytest.mark.parametrize("status", ["refused", "truncated", "error"])
 def test_a_reply_that_is_not_complete_is_no_verdict_whatever_it_says(form, status):
-    verdict = read(form, Reply(text="85", status=status, detail="because"), ASKED)
+    verdict = read(form, said(text="85", status=status, detail="because"), ASKED)
     assert (verdict.status, verdict.value, verdict.raw, verdict.detail) == (status, None, "85", "because")
 
 
@@ -242,10 +249,10 @@ def test_a_reply_that_is_not_complete_is_no_verdict_whatever_it_says(form, statu
     [
         ("plain", "plain"),
         ("<think>a</think>b", "b"),
-        ("\n<think>a\nb</think> c", " c"),
+        ("\n<think>a\nb</think> c", "c"),
         ("<think>a<think>b</think>c", "c"),
         ("<think>never ends", ""),
-        ("opened in the prompt</think>\n\nb", "\n\nb"),
+        ("opened in the prompt</think>\n\nb", "b"),
         ("a\n<think>\nb\n</think>c", "c"),
         ("a <think>\nb", ""),
         ('{"rationale": "</think>"}', '{"rationale": "</think>"}'),

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 
 from judge_replies import PROMPTS, cases
 from judgekit.records import Reply
+from judgekit.thoughts import STRIP
 from judgekit_readings.parsing import FORMS, Asked, read
 from judges import readings
+
+
+def said(**given: object) -> Reply:
+    """A reply as a judge's caller hands it out: without its thoughts."""
+    return STRIP.cut(Reply(**given))
+
 
 NONCE = "0badc0de"
 ASKED = Asked(NONCE)
@@ -22,7 +29,7 @@ prose = st.text(st.characters(codec="utf-8"), max_size=80).map(lambda text: f"- 
 def test_json_gives_its_own_score_whatever_its_rationale_says(score, rationale, indent, around):
     found = json.dumps({"rationale": rationale, "score": score, "nonce": NONCE}, indent=indent)
     around = around.replace("{", "").replace("}", "").replace("`", "")
-    verdict = read("reason_json", Reply(text=f"{around}\n{found}\n{around}"), ASKED)
+    verdict = read("reason_json", said(text=f"{around}\n{found}\n{around}"), ASKED)
     assert (verdict.value, verdict.rationale) == (score, rationale)
 
 
@@ -31,7 +38,7 @@ def test_json_gives_its_own_score_whatever_its_rationale_says(score, rationale, 
     st.text(st.sampled_from("0123456789 ./:=-+Score\n{}\"'`*AB<>think/")) | st.text(), st.sampled_from(sorted(FORMS))
 )
 def test_any_text_gives_a_verdict_and_a_score_only_from_its_own_digits(text, form):
-    verdict = read(form, Reply(text=text), ASKED)
+    verdict = read(form, said(text=text), ASKED)
     assert verdict.raw == text
     if verdict.value is None:
         assert verdict.status == "unparsed"
@@ -45,7 +52,7 @@ def test_any_text_gives_a_verdict_and_a_score_only_from_its_own_digits(text, for
 @settings(max_examples=100, deadline=None)
 @given(st.text(), st.sampled_from(sorted(FORMS)))
 def test_an_echo_of_the_response_is_no_verdict(response, form):
-    verdict = read(form, Reply(text=response), Asked(NONCE, responses=(response,)))
+    verdict = read(form, said(text=response), Asked(NONCE, responses=(response,)))
     assert verdict.status == "unparsed"
 
 
@@ -58,7 +65,7 @@ def read_as_it_must_be(case, seen):
     else:
         assert verdict.status == "scored", (verdict.detail, case.replies)
         assert verdict.value == pytest.approx(case.must, abs=1e-9), case.replies
-    said = case.replies[0].text
+    said = case.replies[0].whole
     if case.replies[0].tokens and verdict.raw != said:
         assert json.loads(verdict.raw)["said"] == said
     elif said:

@@ -13,6 +13,7 @@ import pytest
 import judgekit
 from judgekit import Continuation, Reply, Request, Sample, Token, Usage
 from judgekit.prompting.templates import Prompts
+from judgekit.thoughts import STRIP
 from judgekit_datasets.mmlu import MMLU, MMLUOptions
 from judgekit_metrics.choice_readings import LETTERS, Question, Unread, read
 from judgekit_metrics.letter_bias import baselines, chance
@@ -358,12 +359,12 @@ READ = [
 
 @pytest.mark.parametrize(("text", "letter"), READ)
 def test_a_written_letter_is_read_only_where_it_is_the_answer(text, letter):
-    asked = Question(question(options=OPTIONS), (0, 1, 2, 3))
+    asked, reply = Question(question(options=OPTIONS), (0, 1, 2, 3)), STRIP.cut(Reply(text=text))
     if letter is None:
         with pytest.raises(Unread):
-            read(asked, Reply(text=text), "letter", "text")
+            read(asked, reply, "letter", "text")
     else:
-        assert LETTERS[read(asked, Reply(text=text), "letter", "text").by["letter"]] == letter
+        assert LETTERS[read(asked, reply, "letter", "text").by["letter"]] == letter
 
 
 def test_what_cannot_be_read_is_counted_or_passed_on():

@@ -77,6 +77,8 @@ def test_replies_and_tokens_are_read():
     assert (reply.status, reply.detail) == ("truncated", "cut at the token limit")
     reply = read("")
     assert (reply.status, reply.text, reply.detail) == ("complete", "", "the reply holds no content")
+    called = {"message": {"content": "", "tool_calls": [{"function": {"name": "f"}}]}}
+    assert read_reply(said() | called, ASK).detail == "the reply holds no content, only a tool call"
     reply = read_reply(said(done_reason="length") | {"message": {"content": "", "thinking": "let me"}}, ASK)
     assert (reply.status, reply.reasoning) == ("truncated", "let me")
     assert reply.detail == "cut at the token limit; the reply holds no content, only thoughts"

@@ -77,7 +77,7 @@ def test_weights_pulled_anew_during_a_run_are_an_error_and_between_runs_another_
         assert code == 4
         assert "judges.main: its server serves another model than when the run began (digest was" in output
         asked = len(emulation.calls)
-        code, record, rows, _ = judged(emulation, prompt="score/integer")
+        code, _, rows, _ = judged(emulation, prompt="score/integer")
         assert (code, {row["status"] for row in rows}) == (0, {"scored"})
         assert len(emulation.calls) > asked + 3, "the replies of the other weights are not taken"
 

@@ -292,6 +292,13 @@ def test_log_probabilities_are_asked_for_and_their_absence_is_a_failure():
     assert reply.tokens == (Token(text="4", logprob=-0.1, top=(("4", -0.1),)),)
     assert (fake.bodies[0]["logprobs"], fake.bodies[0]["top_logprobs"]) == (True, 20)
     assert not fake.bodies[1].keys() & {"logprobs", "top_logprobs"}
+    thought = [{**FOUR[0], "token": word} for word in ("5", "</think>", "\n")]
+    with OpenAIFake([completion("4", logprobs=[*thought, *FOUR], reasoning_content="5")]) as fake:
+        [reply] = ask(fake, request(top_logprobs=20))
+    assert "".join(token.text for token in reply.tokens).strip() == "4", "vLLM gives the tokens of the thoughts too"
+    with OpenAIFake([completion("4", logprobs=thought, reasoning_content="5")]) as fake:
+        [reply] = ask(fake, request(top_logprobs=20))
+    assert (reply.tokens, len(reply.notes)) == ((), 1)
     with OpenAIFake([completion("4", logprobs=FOUR), completion("4")]) as fake:
         judge = backend(fake)
         judge.generate([request(top_logprobs=5)])

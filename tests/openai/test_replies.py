@@ -45,6 +45,11 @@ def test_content_and_alternatives_are_read():
     (None, {}, "complete", "the reply holds no content"),
     ("", {}, "complete", "the reply holds no content"),
     (None, {"reasoning": "hm"}, "complete", "the reply holds no content, only reasoning"),
+    (" \n", {}, "complete", "the reply holds no content"),
+    (None, {"tool_calls": [{"id": "1"}]}, "complete", "the reply holds no content, only a tool call"),
+    ("", {"finish_reason": "tool_calls"}, "complete", "the reply holds no content, only a tool call"),
+    (None, {"finish_reason": "function_call"}, "complete", "the reply holds no content, only a tool call"),
+    ("8", {"tool_calls": [{"id": "1"}]}, "complete", ""),
 )
 def test_the_status_follows_the_finish_reason(text, fields, status, detail):
     reply = read(text, **fields)

@@ -5,6 +5,9 @@ import math
 
 import pytest
 
+from judgekit.pipeline.generate import without_thoughts
+from judgekit.records import Response
+from judgekit.thoughts import STRIP, Thoughts
 from talkers import Talker
 from talks import config, rows, talk, write
 
@@ -147,3 +150,23 @@ def test_the_perplexity_of_a_conversation_follows_its_references(here, execute):
     assert whole.value == pytest.approx(math.exp(nats / tokens))
     assert whole.interval.low < whole.value < whole.interval.high
     assert whole.se > 0
+
+
+def test_thoughts_of_an_answer_are_not_sent_back_with_the_next_turn(here, execute):
+    voice = "<think>Who is there?</think>\nI heard"
+    outcome = execute(config(models={"one": {"backend": "talker", "voice": voice}}))
+    assert len(Talker.asked) > 6
+    assert not [one for request in Talker.asked for one in request.messages if "think>" in one.content]
+    for one in outcome.folder.responses("one"):
+        assert all(answer.startswith("I heard") for answer in one.answers)
+        assert [raw.startswith(voice) for raw in one.raw] == [True] * len(one.answers)
+    kept = execute(config(models={"one": {"backend": "talker", "voice": voice, "thoughts": "keep"}}))
+    assert all(one.text.startswith(voice) and not one.raw for one in kept.folder.responses("one"))
+
+
+def test_a_stored_response_of_an_older_version_loses_its_thoughts():
+    old = Response(system="s", sample_id="i", text="<think>a</think>b", turns=("c",))
+    new = without_thoughts(old, STRIP)
+    assert (new.answers, new.raw) == (("b", "c"), old.answers)
+    assert without_thoughts(new, STRIP) is new
+    assert without_thoughts(old, Thoughts(keep=True)) is old

@@ -13,6 +13,7 @@ from judgekit.judging.questions import Grading, Question, Setting, Task, mark
 from judgekit.judging.readings import Reading
 from judgekit.prompting.templates import Prompts
 from judgekit.records import Continuation, Reply, Sample, Token
+from judgekit.thoughts import STRIP
 from judges import reading_for
 
 SAMPLE = Sample(id="s", instruction="Give the plural of the word.", input="mouse", reference="mice")
@@ -96,7 +97,7 @@ def _lines(label: str, value: st.SearchStrategy[tuple[str, float | str]]) -> Cal
         if must != "unparsed" and label not in text:
             before = after = []  # a bare answer is the whole reply
         reply = draw(thoughts) + "\n".join([*before, text, *after])
-        return (Reply(text=reply),), must
+        return (STRIP.cut(Reply(text=reply)),), must
 
     return make
 
@@ -128,7 +129,7 @@ def _json(values: Callable[[Reading], st.SearchStrategy[tuple[dict[str, object],
         text = draw(st.sampled_from(["{}", "```json\n{}\n```", "```\n{}\n```", "Here it is:\n{}\nDone."])).replace(
             "{}", text
         )
-        return (Reply(text=draw(thoughts) + text),), must
+        return (STRIP.cut(Reply(text=draw(thoughts) + text)),), must
 
     return make
 
