@@ -17,7 +17,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from judgekit.errors import PromptError
-from judgekit.judging.parsing import CUT_PROMPT, read_steps
+from judgekit.judging.parsing import read_steps
 from judgekit.judging.questions import Question, Task
 from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
 from judgekit.records import ASKED_AGAIN, Call, Conversation, Reply, Request, Sample, Verdict
@@ -155,8 +155,7 @@ class LLMJudge:
 
 def _another_way(reading: Reading, question: Question, verdict: Verdict) -> tuple[Request, ...]:
     """The requests of a second asking; none where the first was understood, or the reply could only be the same."""
-    careless = (verdict.status, verdict.detail) == ("truncated", CUT_PROMPT)  # the nonce alone is wrong
-    if verdict.status != "unparsed" and not careless:
+    if verdict.status not in ("unparsed", "unsigned"):
         return ()
     requests = requests_of(reading, question, 1)
     return () if _greedy_again(requests_of(reading, question), requests) else requests

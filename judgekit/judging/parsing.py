@@ -1,17 +1,15 @@
 """A judge's text → Verdict: what every reading shares. Pure, and strict: nothing is ever guessed.
 
-The answer is what comes after the last thoughts (`<think>…</think>`). A claim that the response under judgement makes
-too, in whatever case, marks or width of letters, may be an echo of it: `is_echo` and `stands_in` tell. A reply that is
-not in the form asked for is `unparsed`; `refused`, `truncated` and `error` are passed through. A reply that is as it
-was asked for, but for the call's nonce, is `truncated`: a judge that cannot say it may have been shown half of its
-prompt.
+The answer is what comes after the last thoughts (`<think>…</think>`). A reply that is not in the form asked for is
+`unparsed`; `refused`, `truncated` and `error` are passed through. A reply that is as it was asked for, but for the
+call's nonce, is `unsigned`: a judge that cannot say it may have been shown half of its prompt. A claim that the
+response under judgement makes too may be an echo of it: echoes.py tells.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from judgekit.records import Reply, Verdict
@@ -49,7 +47,7 @@ def read_reply(reply: Reply, read: Callable[[str], Said]) -> Verdict:
     try:
         said = read(without_thoughts(reply.text))
     except CutPrompt as reason:
-        return Verdict(status="truncated", raw=reply.text, detail=str(reason))
+        return Verdict(status="unsigned", raw=reply.text, detail=str(reason))
     except Unreadable as reason:
         return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
     series = dict(said.series)
@@ -105,32 +103,3 @@ def without_thoughts(text: str) -> str:
 
 
 FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
-
-
-def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
-    """Whether the line also is a line of one of the responses, or of what is left of an echo of them when its thoughts
-    are cut off; `cut`: whether it is the beginning of one."""
-    fold = len(_heard(line)) > 1  # "A" is no echo of the response "a"
-    said, begun = _heard(line, fold), line.strip(FRAME) if cut else ""
-    texts = {text for response in responses for text in (response, without_thoughts(response))}
-    lines = [other for text in texts for other in text.splitlines()]
-    return any(
-        (said and _heard(other, fold) == said) or (begun and other.strip(FRAME).startswith(begun)) for other in lines
-    )
-
-
-def stands_in(claim: str, responses: Iterable[str]) -> bool:
-    """Whether one of the responses holds the claim, in a line or across lines: an echo may break them otherwise."""
-    said = f" {_heard(claim)} "
-    return any(said in f" {_heard(response)} " for response in dict.fromkeys(responses))
-
-
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
-_WORD = re.compile(r"[^\W_]+|:")
-
-
-def _heard(text: str, fold: bool = True) -> str:
-    """The words and colons of a text, without what an echo may lose or change: case (`fold`), marks, widths of
-    letters, characters that are not seen."""
-    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("=", ":")
-    return " ".join(_WORD.findall(plain.casefold() if fold else plain))

@@ -1,0 +1,90 @@
+"""Own patterns: a regular expression with one group says how a prompt's verdict is written.
+
+Python's engine may take for ever over a pattern such as `(a+)+b`, and cannot be stopped from outside. So patterns are
+matched in a process of their own, which ends itself when a reply takes it too long.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+import subprocess
+import sys
+import threading
+
+from judgekit.judging import Unreadable
+
+SECONDS = 2.0
+LONGEST = 500  # characters of a pattern
+
+_MATCHER = """
+import faulthandler, json, os, re, sys
+nowhere = open(os.devnull, "w")
+for line in sys.stdin:
+    pattern, text, seconds = json.loads(line)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+    found = [[one[0], one[1]] for one in re.finditer(pattern, text)]
+    faulthandler.cancel_dump_traceback_later()
+    print(json.dumps(found), flush=True)
+"""
+
+
+def problem_of(pattern: str) -> str:
+    """What is wrong with a pattern, in words; "" where nothing is."""
+    if len(pattern) > LONGEST:
+        return f"pattern: has {len(pattern)} characters, and {LONGEST} are the most"
+    try:
+        groups = re.compile(pattern).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"pattern: {pattern!r} is no regular expression: {error}"
+    if groups != 1:
+        said = f"pattern: {pattern!r} has {groups} groups, and needs one, around the verdict"
+        return f"{said}; (?:…) groups without counting" if groups else f"{said}: such as \\[\\[(.+?)\\]\\]"
+    if re.compile(pattern).match("") is not None:
+        return f"pattern: {pattern!r} fits no text at all: it needs something that must be there"
+    return ""
+
+
+class _Matcher:
+    """The process that matches, started when it is first needed and again when it has ended itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def find(self, pattern: str, text: str) -> list[tuple[str, str]] | None:
+        """(the whole, the group) of each match; None where it takes too long."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                command = [sys.executable, "-I", "-S", "-c", _MATCHER]
+                pipe, null = subprocess.PIPE, subprocess.DEVNULL
+                self._process = subprocess.Popen(
+                    command, stdin=pipe, stdout=pipe, stderr=null, encoding="ascii", start_new_session=True
+                )
+                atexit.register(self._process.kill)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps([pattern, text, SECONDS]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+            if not line:
+                self._process.wait()
+                return None
+            return [(whole, group or "") for whole, group in json.loads(line)]
+
+
+_matcher = _Matcher()
+
+
+def found_by(pattern: str, text: str) -> tuple[str, str]:
+    """(the whole, the group) of the pattern's match. Raises Unreadable where there is none, where matches differ, and
+    where matching takes too long."""
+    found = _matcher.find(pattern, text)
+    if found is None:
+        raise Unreadable(f"the pattern took longer than {SECONDS:g} s over this reply: write it without nested repeats")
+    if not found:
+        raise Unreadable("the pattern is not in the reply")
+    if len({group.strip() for _, group in found}) > 1:
+        raise Unreadable("the pattern fits more than one verdict")
+    return found[-1]
