@@ -79,14 +79,24 @@ def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
         if len(found) > 1:
             raise Unreadable(f"the labels {' and '.join(plain)} do not say the same")
         return _own(found.pop(), next(iter(plain.values())), kind, asked)
-    if (marked := _marked(text, lines, kind)) is not None:
-        return _own(value(marked, asked), marked, kind, asked, alone=len(lines) == 1 and lines[0])
-    if len(lines) > 1:
+    alone = _without_bullet(lines[0], asked) if len(lines) == 1 else ""
+    if (marked := _marked(text, lines, kind)) is not None and not _reads(bare(alone), asked, value):
+        return _own(value(marked, asked), marked, kind, asked)
+    if not alone:
         raise Unreadable(f"neither a bare answer nor a line '{kind.capitalize()}: …'")
-    said = value(_without_bullet(lines[0], asked), asked)
-    if is_echo(lines[0], asked.responses) or is_echo(bare(lines[0]), asked.responses):
+    said = value(bare(alone), asked)
+    quoted = "[[" in alone and any(_holds_mark(bare(alone), text) for text in asked.responses)
+    if quoted or is_echo(alone, asked.responses) or is_echo(bare(alone), asked.responses):
         raise Unreadable(ECHO)
     return said
+
+
+def _reads(said: str, asked: Asked, value: Value) -> bool:
+    try:
+        value(said, asked)
+    except Unreadable:
+        return False
+    return True
 
 
 def _label(line: str, kind: str, asked: Asked) -> re.Match[str] | None:
@@ -108,14 +118,10 @@ def _label(line: str, kind: str, asked: Asked) -> re.Match[str] | None:
 def _rest(match: re.Match[str], after: list[str], asked: Asked, value: Value) -> str:
     """What stands behind the label: in its line, or else in the next one, where no other answer follows."""
     if match["rest"] is not None and match["rest"].strip(FRAME):
-        return match["rest"]
-    if len(after) > 1:
-        try:
-            value(after[1], asked)
-        except Unreadable:
-            pass
-        else:
-            raise Unreadable("two answers below the label")
+        tagged = _TAGGED.fullmatch(f"{match['rest'].strip(FRAME)}>")
+        return tagged[2] if tagged else match["rest"]
+    if len(after) > 1 and all(_reads(line, asked, value) for line in after):
+        raise Unreadable("two answers below the label")
     return after[0] if after else ""
 
 
@@ -136,7 +142,7 @@ def _marked(text: str, lines: list[str], kind: str) -> str | None:
     return marked.pop()
 
 
-def _own(value: float, said: str, kind: str, asked: Asked, alone: str | bool = False) -> float:
+def _own(value: float, said: str, kind: str, asked: Asked) -> float:
     """The value, if the response does not claim it too."""
     number = kind == "score"
     names = [f"{value:g}"] if number else [bare(said), *(name for name, one in PREFERENCE.items() if one == value)]
@@ -147,8 +153,6 @@ def _own(value: float, said: str, kind: str, asked: Asked, alone: str | bool = F
             raise Unreadable(ECHO)
         if any(_holds_mark(name, text) for text in asked.responses):
             raise Unreadable(ECHO)
-    if isinstance(alone, str) and (is_echo(alone, asked.responses) or is_echo(bare(said), asked.responses)):
-        raise Unreadable(ECHO)
     return value
 
 
@@ -161,7 +165,7 @@ def bare(said: str) -> str:
     before = None
     while before != said:
         before, said = said, said.strip(FRAME + "$").removesuffix(".")
-        said = said.removeprefix("\\(").removesuffix("\\)").removeprefix("\\[").removesuffix("\\]")
+        said = said.removeprefix("\\(").removesuffix("\\)").removeprefix("\\[").removesuffix("\\]").removesuffix("\\")
         if (boxed := _BOXED.fullmatch(said)) is not None:
             said = boxed[1]
     return said
@@ -177,8 +181,7 @@ def _without_bullet(line: str, asked: Asked) -> str:
 def number(said: str, asked: Asked) -> float:
     """An integer of the scale; over the scale's end as in `8/10`, with a zero behind the point, and `85 %` of 100."""
     scale, text = asked.scale, bare(said)
-    tagged = _TAGGED.fullmatch(said.strip())
-    match = _NUMBER.fullmatch(tagged[2].strip() if tagged else text)
+    match = _NUMBER.fullmatch(text)
     if match is None or match["number"] == "-0":
         raise Unreadable(f"not an integer: {short(text)}")
     top = 100 if match["percent"] else match["top"]

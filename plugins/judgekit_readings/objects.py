@@ -62,7 +62,7 @@ def _asked_for(fields: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:
     found = dict(mine)
     if len(found) < len(mine):
         raise Unreadable("a key twice in the JSON object")
-    if any(name not in found for name in wanted[:-1]):
+    if not wanted[:-1] or any(name not in found for name in wanted[:-1]):
         raise Unreadable(f"the keys are not {', '.join(names.values())}: {short(', '.join(fields))}")
     others = {key: value for key, value in fields.items() if key.strip().casefold() not in names}
     if more := [key for key in _keys(others) if _VERDICT.search(key.casefold())]:

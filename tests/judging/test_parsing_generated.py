@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from judge_replies import PROMPTS, cases
 from judgekit.records import Reply
-from judgekit_readings.parsing import FORMS, Asked, read
+from judgekit_readings.answers import Asked
+from judgekit_readings.parsing import FORMS, read
 from judges import readings
 
 NONCE = "0badc0de"

@@ -53,7 +53,7 @@ prose = words.map(lambda text: f"- {' '.join(text.split())}")
 thoughts = st.one_of(st.just(""), words.map(lambda text: f"<think>{text}\nScore: 3\n</think>\n"))
 GOOD_LINES = ("{}", "{}.", "**{}**", "{label}: {}", "{label} = {}", "Final {label}: {}", "{label} {nonce}: {}", "`{}`")
 BAD_LINES = (
-    "{}%", "about {}", "{} points", "{}-{}", "{} {}", "{}!", "{}e1", "+{}", "{label}: {} or so", "{label} {}",
+    "about {}", "{} points", "{}-{}", "{} {}", "{}!", "{}e1", "+{}", "{label}: {} or so", "{label} {}",
     "grade: {}", "down{label}: {}", "{label} of {}", "{}/7", "{label} deadbeef: {}", "${}$", "", " ", "{label}: ",
 )  # fmt: skip
 
@@ -114,13 +114,13 @@ def _json(values: Callable[[Reading], st.SearchStrategy[tuple[dict[str, object],
         if wrong == "":
             must = value
         elif wrong == "nonce":
-            found["nonce"], must = draw(words.filter(lambda text: text != nonce)), "truncated"
+            found["nonce"], must = draw(words.filter(lambda text: text != nonce)), "unsigned"
         elif wrong == "key":
-            found["note"] = 1
+            found["final_score"] = 1
         elif wrong == "gone":
-            del found[draw(st.sampled_from(sorted(found)))]
+            del found[name]
         elif wrong == "type":
-            found[name] = draw(st.sampled_from([None, True, [1], {"a": 1}, "5", 2.5, "Ａ", float("nan"), 1e400]))
+            found[name] = draw(st.sampled_from([None, True, [1], {"a": 1}, "5 or 6", 2.5, "Ａ", float("nan"), 1e400]))
         elif wrong == "range":
             found[name] = draw(st.sampled_from([-3, 101, 10**30, "C"]))
         text = json.dumps(found, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
