@@ -24,6 +24,9 @@ class Unreadable(ValueError):
 CUT_PROMPT = "the call's nonce is not echoed: the prompt may have been cut before the judge read it"
 
 
+AMONG_THOUGHTS = ", among the judge's thoughts"  # ends the detail of a reply that came to nothing else
+
+
 class CutPrompt(Unreadable):
     """The reply has the form asked for, but not the call's nonce."""
 
@@ -58,7 +61,14 @@ def passed_on(reply: Reply) -> Verdict | None:
     """The verdict on a reply that is not complete: refused, truncated, error."""
     if reply.status == "complete":
         return None
-    return Verdict(status=reply.status, raw=reply.text, detail=reply.detail or reply.status)
+    detail = reply.detail or reply.status
+    if (
+        reply.status == "truncated"
+        and (reply.reasoning or reply.text).strip()
+        and not without_thoughts(reply.text).strip()
+    ):
+        detail += AMONG_THOUGHTS
+    return Verdict(status=reply.status, raw=reply.text, detail=detail)
 
 
 _STEP = re.compile(r"\s*(?:[0-9]{1,2}[.):]|[-*•])\s+(?P<step>\S.*)")

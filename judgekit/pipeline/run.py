@@ -40,7 +40,15 @@ from judgekit.pipeline.measure import Measurements, RunStudy
 from judgekit.pipeline.plan import CARD_OF, Plan, controlled, plan, untrained
 from judgekit.pipeline.prepare import prepare
 from judgekit.pipeline.prepared import MAIN, PlannedMetric, Prepared, Problems, Stored, check_backend
-from judgekit.pipeline.record import errors_of, few_responses, notes_of, own_judges, pair_judges, record_of
+from judgekit.pipeline.record import (
+    errors_of,
+    few_responses,
+    losses_by_subject,
+    notes_of,
+    own_judges,
+    pair_judges,
+    record_of,
+)
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
 from judgekit.plugins import Catalogue, build_manager, describe
@@ -300,7 +308,8 @@ class Run:
                 pair_judges=pair_judges(prepared),
                 **measured,
             )
-            seen = (*few_responses(prepared, folder), *own_judges(record), *silences(record, folder.rows))
+            seen = [*few_responses(prepared, folder), *own_judges(record), *silences(record, folder.rows)]
+            seen += losses_by_subject(prepared, record, folder.rows)
             warnings = (*record.warnings, *seen)
             record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
