@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from urllib.parse import unquote
 
 from judgekit.judging.parsing import FRAME, without_thoughts
 
@@ -70,8 +71,9 @@ def _word_claimed(word: str, labels: tuple[str, ...], text: str) -> bool:
 
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
 _WORD = re.compile(r"[^\W_]+|:")
-_TAG = re.compile(r"<!--.{0,2000}?-->|</?[A-Za-z][^<>]{0,200}>|\[/?[A-Za-z]{1,12}\]|\\[A-Za-z]+", re.DOTALL)
-_ESCAPE = re.compile(r"\\u\{?([0-9A-Fa-f]{4})\}?|\\x([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})")
+MOST_LAYERS = 4  # of escapes in one another
+_TAG = re.compile(r"<!--.{0,2000}?-->|</?\w[^<>]{0,200}>|\[/?[A-Za-z]{1,12}\]|\\[A-Za-z]+", re.DOTALL)
+_ESCAPE = re.compile(r"\\u\{?([0-9A-Fa-f]{4})\}?|\\x([0-9A-Fa-f]{2})")
 _LINE_BREAK = re.compile(r"\\[nrt]|<[Bb][Rr] ?/?>")
 # Letters of other scripts that look like Latin ones.
 _ALIKE = str.maketrans("асеорхуітѕјԁԝһкмнвαειοκνρτυχ", "aceopxyitsjdwhkmhbaeiokvptux")
@@ -80,10 +82,20 @@ _AS_DIGITS = str.maketrans("oli", "011")
 
 @lru_cache(maxsize=64)
 def _ways(text: str) -> tuple[str, ...]:
-    """The text as it is, decoded, and without its tags."""
-    plain = html.unescape(html.unescape(text))
-    plain = _ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or found[3], 16)), plain)
-    return tuple(dict.fromkeys([text, plain, _TAG.sub("", plain), _TAG.sub("", _LINE_BREAK.sub("\n", plain))]))
+    """The text as it is, decoded as often as there is something to decode, and each of these without tags."""
+    ways = {text: None}
+    for _ in range(MOST_LAYERS):
+        text = _decoded(text)
+        bare = _TAG.sub("", _LINE_BREAK.sub("\n", text))
+        ways |= dict.fromkeys([text, bare, _TAG.sub("", _decoded(bare))])
+        if _decoded(text) == text:
+            break
+    return tuple(ways)
+
+
+def _decoded(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    return html.unescape(unquote(_ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), plain)))
 
 
 @lru_cache(maxsize=4096)

@@ -173,7 +173,7 @@ def bare(said: str) -> str:
 
 def _without_bullet(line: str, asked: Asked) -> str:
     """The line without a bullet; a dash is none where it may be a minus."""
-    dash = line.lstrip().startswith(("-", "–")) and asked.scale[0] < 0
+    dash = re.match(r"\s*[-–][^0-9]*[0-9]", line) and asked.scale[0] < 0
     numbered = line.lstrip()[:1].isdigit()
     return line if dash or numbered else _BULLET.sub("", line, count=1)
 
