@@ -29,7 +29,7 @@ PROSE = [
     "One could say more.",
 ]  # fmt: skip
 LATEX = [
-    r"\(x^2\) is right", r"so \frac{1}{2} of \alpha", "one\ntwo", "a\tb", r"it\'s \underline{fine}", 
+    r"\(x^2\) is right", r"so \frac{1}{2} of \alpha", "one\ntwo", "a\tb", r"it\'s \underline{fine}",
     r"\[ \sum_i x_i \]", "plain", "it says {\"a\": 1} there", "“quoted”", "100 % sure",
 ]  # fmt: skip
 
