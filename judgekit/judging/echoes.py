@@ -104,7 +104,7 @@ def _heard(text: str, fold: bool = True) -> str:
     letters, characters that are not seen."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("=", ":")
     if not plain.isascii():
-        plain = "".join(_shown(plain))
+        plain = unicodedata.normalize("NFC", "".join(_shown(plain)))
     return " ".join(_WORD.findall(plain.casefold().translate(_ALIKE) if fold else plain))
 
 

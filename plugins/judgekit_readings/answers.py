@@ -80,11 +80,11 @@ def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
             raise Unreadable(f"the labels {' and '.join(plain)} do not say the same")
         return _own(found.pop(), next(iter(plain.values())), kind, asked)
     alone = _without_bullet(lines[0], asked) if len(lines) == 1 else ""
-    if (marked := _marked(text, lines, kind)) is not None and not _reads(bare(alone), asked, value):
+    if (marked := _marked(text, lines, kind)) is not None and not _reads(alone, asked, value):
         return _own(value(marked, asked), marked, kind, asked)
     if not alone:
         raise Unreadable(f"neither a bare answer nor a line '{kind.capitalize()}: …'")
-    said = value(bare(alone), asked)
+    said = value(alone, asked)
     quoted = "[[" in alone and any(_holds_mark(bare(alone), text) for text in asked.responses)
     if quoted or is_echo(alone, asked.responses) or is_echo(bare(alone), asked.responses):
         raise Unreadable(ECHO)
@@ -149,7 +149,7 @@ def _own(value: float, said: str, kind: str, asked: Asked) -> float:
     for name in names:
         if claims(name, LABELS[kind] + (("grade",) if number else ("verdict",)), asked.responses):
             raise Unreadable(ECHO)
-        if any(stands_in(f"{label}: {name}", asked.task) for label in LABELS[kind]):
+        if any(stands_in(f"{label}: {name}", (*asked.responses, *asked.task)) for label in LABELS[kind]):
             raise Unreadable(ECHO)
         if any(_holds_mark(name, text) for text in asked.responses):
             raise Unreadable(ECHO)
@@ -183,10 +183,10 @@ def number(said: str, asked: Asked) -> float:
     scale, text = asked.scale, bare(said)
     match = _NUMBER.fullmatch(text)
     if match is None or match["number"] == "-0":
-        raise Unreadable(f"not an integer: {short(text)}")
+        raise Unreadable(f"not an integer: {short(said.strip(FRAME))}")
     top = 100 if match["percent"] else match["top"]
     if top is not None and (int(top) != scale[1] or (match["percent"] and scale[0] != 0)):
-        raise Unreadable(f"not on the scale {scale[0]:g} to {scale[1]:g}: {short(text)}")
+        raise Unreadable(f"not on the scale {scale[0]:g} to {scale[1]:g}: {short(said.strip(FRAME))}")
     return in_range(int(match["number"]), scale)
 
 
@@ -199,11 +199,11 @@ def in_range(score: int, scale: ScaleEnds) -> float:
 def preference(said: str, asked: Asked) -> float:
     """A, B or tie, in whatever case, or one of Arena-Hard's grades; the letter of a tie, where the prompt gives it."""
     text = bare(said)
-    choice = re.sub(r"^(?:response|assistant) ", "", text.casefold())
+    choice = re.sub(r"^(?:response|assistant|answer|model|option) ", "", text.casefold())
     if asked.tie and choice == asked.tie.casefold():
         return PREFERENCE["tie"]
     worth = {name.casefold(): value for name, value in PREFERENCE.items()} | ARENA
     grade = re.sub(r"\s", "", choice.replace("≫", ">>").replace("≪", "<<"))
     if grade not in worth or not grade.isascii():
-        raise Unreadable(f"none of A, B, tie: {short(text)}")
+        raise Unreadable(f"none of A, B, tie: {short(said.strip(FRAME))}")
     return worth[grade]

@@ -45,6 +45,8 @@ def object_in(text: str, verdicts: Iterable[str]) -> tuple[dict[str, Any], str]:
             continue
         found.append((fields, match.start(), end))
     named = [one for one in found if _names(one[0]) & set(wanted)] or found
+    if not named and (quoting := _behind_quotes(text, wanted)) is not None:
+        return _asked_for(quoting, wanted), text
     if not named:
         raise problem or Unreadable("no JSON object")
     fields, begin, end = named[0]
@@ -52,6 +54,22 @@ def object_in(text: str, verdicts: Iterable[str]) -> tuple[dict[str, Any], str]:
     if len(named) > 1 or key.search(text[:begin]) or key.search(text[end:]):
         raise Unreadable("not one JSON object: there are more than one")
     return _asked_for(fields, wanted), text[begin:end]
+
+
+def _behind_quotes(text: str, wanted: list[str]) -> dict[str, Any] | None:
+    """The object whose rationale has quotation marks that are not escaped: what stands behind it, up to the nonce at
+    the end, if each key is there once alone. None where that is not so."""
+    if any(len(re.findall(rf'"{re.escape(key)}"\s*:', text)) != 1 for key in ("rationale", *wanted)):
+        return None
+    keys = r"[^{}]*?".join(rf'"{re.escape(key)}"\s*:' for key in wanted)
+    match = re.search(rf'\{{\s*"rationale"\s*:\s*"(.*)"\s*,\s*({keys}\s*"[^"{{}}]*"\s*,?\s*\}})', text, re.DOTALL)
+    if match is None or "{" in text[match.end() :]:
+        return None
+    try:
+        fields, end = _load("{" + match[2], 0)
+    except Unreadable:
+        return None
+    return {"rationale": match[1], **fields} if end == len(match[2]) + 1 else None
 
 
 def _asked_for(fields: Mapping[str, Any], wanted: list[str]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ JSONS = {
     as_json(rationale="one\ntwo\tthree").replace("\\n", "\n").replace("\\t", "\t"): 85,
     as_json(rationale="@").replace("@", r"\(x^2\) \frac{1}{2} \underline{x} it\'s \N"): 85,
     as_json(rationale="@").replace("@", r"\\alpha \sqrt{\pi}")[:-1] + ", \n}": 85,
+    GOOD.replace("Right", 'It says "mice", "rats" and {"a"'): 85, GOOD.replace("Right", '"Right"')[:-1] + ",}": 85,
     f"Set {{a, b}} is right, as is {{ \"a\": 1 }}.\n{GOOD}": 85, f"```json\n{GOOD[:-1]},\n}}\n```": 85,
 }  # fmt: skip
 NO_JSONS = {text: reason for reason, texts in {
@@ -132,7 +133,10 @@ NO_JSONS = {text: reason for reason, texts in {
     "no JSON": ["85", "Score: 85", "[]", "null", GOOD[:-1], GOOD.replace('"', "'"), json.dumps(GOOD)],
     "keys": ["{}", as_json(score=...), json.dumps({"result": json.loads(GOOD)}),
         GOOD.replace("score", "sc\u200bore")],
-    "not one": [f"{GOOD}\n{GOOD}", f"{as_json(score=90)}{GOOD}", f"{as_json(nonce='x')} {GOOD}",
+    "not one": [GOOD.replace("Right", '"Right", "score": 90, "x": "'),
+        GOOD.replace("Right", 'It "says", "nonce": "x", "'),
+        GOOD.replace("Right", '"Right"') + ' {"a": 1', f"{GOOD}\n{GOOD}", f"{as_json(score=90)}{GOOD}",
+        f"{as_json(nonce='x')} {GOOD}",
         f'{{"score": 90, {GOOD}', f'{GOOD} {{"score": 9',
         GOOD.replace("85", "085"), GOOD.replace("85", "８５"), GOOD.replace("85", "9" * 6000),
         '{"a":' * 5000 + "1" + "}" * 5000, f"[{GOOD}, {GOOD}]", GOOD.replace("85", "0x55"), GOOD.replace("85", "+85"),
