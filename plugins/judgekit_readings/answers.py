@@ -52,7 +52,7 @@ _TAGGED = re.compile(r"<(score|rating|winner|verdict)>([^<>]{0,40})</\1>", re.IG
 _BOXED = re.compile(r"\\boxed\{([^{}]{0,40})\}")
 _NUMBER = re.compile(
     r"(?P<number>-?(?:0|[1-9][0-9]{0,8}))(?:\.0{1,6})?"
-    r"(?:[ \t]*(?:/|out[ \t]+of)[ \t]*(?P<top>-?[0-9]{1,9})(?:\.0{1,6})?|[ \t]*점|[ \t]*(?P<percent>%))?",
+    r"(?:[ \t*_]*(?:/|out[ \t]+of)[ \t*_]*(?P<top>-?[0-9]{1,9})(?:\.0{1,6})?|[ \t]*점|[ \t]*(?P<percent>%))?",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
@@ -62,7 +62,7 @@ _ENDS = re.compile(
 
 def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
     """The value of the reply's answer. `kind` is one of the LABELS."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = _out_of_fence([line for line in text.splitlines() if line.strip()])
     if not lines:
         raise Unreadable("the reply is empty")
     plain: dict[str, str] = {}
@@ -89,6 +89,12 @@ def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
     if quoted or is_echo(alone, asked.responses) or is_echo(bare(alone), asked.responses):
         raise Unreadable(ECHO)
     return said
+
+
+def _out_of_fence(lines: list[str]) -> list[str]:
+    """The lines without the code fence that all of them stand in."""
+    fenced = len(lines) > 2 and re.fullmatch(r"```[a-z]*\s*", lines[0]) and lines[-1].strip() == "```"
+    return lines[1:-1] if fenced else lines
 
 
 def _reads(said: str, asked: Asked, value: Value) -> bool:
@@ -119,7 +125,7 @@ def _rest(match: re.Match[str], after: list[str], asked: Asked, value: Value) ->
     """What stands behind the label: in its line, or else in the next one, where no other answer follows."""
     if match["rest"] is not None and match["rest"].strip(FRAME):
         tagged = _TAGGED.fullmatch(f"{match['rest'].strip(FRAME)}>")
-        return tagged[2] if tagged else match["rest"]
+        return str(tagged[2] if tagged else match["rest"])
     if len(after) > 1 and all(_reads(line, asked, value) for line in after):
         raise Unreadable("two answers below the label")
     return after[0] if after else ""
@@ -128,8 +134,8 @@ def _rest(match: re.Match[str], after: list[str], asked: Asked, value: Value) ->
 def _marked(text: str, lines: list[str], kind: str) -> str | None:
     """What stands in `<score>…</score>`, or in `[[…]]` at the reply's end; None where there is neither."""
     names = ("winner", "verdict") if kind == "winner" else ("score", "rating")
-    tagged = {said.strip() for name, said in _TAGGED.findall(text) if name.lower() in names}
-    marked = {said.strip() for said in _MARKED.findall(text)}
+    tagged: set[str] = {said.strip() for name, said in _TAGGED.findall(text) if name.lower() in names}
+    marked: set[str] = {said.strip() for said in _MARKED.findall(text)}
     if len(tagged) > 1 or (tagged and marked and tagged != marked):
         raise Unreadable("more than one marked answer")
     if tagged:

@@ -69,7 +69,7 @@ class Written(BuiltIn):
 
     def _own(self, key: str) -> str:
         """The config's, or else the prompt's."""
-        return getattr(self.options, key, None) or getattr(self.setting.template.front, key)
+        return str(getattr(self.options, key, None) or getattr(self.setting.template.front, key))
 
 
 class Integer(Written):
