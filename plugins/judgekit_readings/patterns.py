@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import threading
+import warnings
 
 from judgekit.judging import Unreadable
 
@@ -35,8 +36,9 @@ def problem_of(pattern: str) -> str:
     if len(pattern) > LONGEST:
         return f"pattern: has {len(pattern)} characters, and {LONGEST} are the most"
     try:
-        groups = re.compile(pattern).groups
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings(action="error"):  # such as `[[A]]`, where \[\[A\]\] is meant
+            groups = re.compile(pattern).groups
+    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
         return f"pattern: {pattern!r} is no regular expression: {error}"
     if groups != 1:
         said = f"pattern: {pattern!r} has {groups} groups, and needs one, around the verdict"

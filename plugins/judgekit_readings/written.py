@@ -60,7 +60,7 @@ class Written(BuiltIn):
         return question.turned(read(self.form, replies[0], asked))
 
     def check(self) -> Iterator[str]:
-        fields = type(self.options).model_fields
+        fields = self.Options.model_fields
         for key in ("pattern", "tie"):
             if key not in fields and getattr(self.setting.template.front, key):
                 yield f"{key}: the reading {self.name or self.form} makes no use of it"

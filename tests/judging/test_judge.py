@@ -264,3 +264,32 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts,
     ]:
         with pytest.raises(PromptError, match=said):
             llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")})
+
+
+MT_BENCH = """{#- for: MT-Bench's pairwise prompt
+    reading: letter
+    pattern: \\[\\[([ABC])\\]\\]
+    tie: C -#}
+{{ instruction }}: {{ response_a }} or {{ response_b }}? Output [[A]], [[B]] or [[C]] for a tie."""
+
+
+def test_a_prompt_says_how_its_verdict_is_written(sample):
+    for text, value in {"I see. [[C]] it is.": 0.5, "Both [[A]]": 1, "A": None, "[[A]] or [[B]]": None}.items():
+        judge = llm_judge("main", ScriptedCaller(lambda *_, text=text: Reply(text=text)), {"pairwise": mt_bench()})
+        ((first, second),) = judge.compare([(sample, "Mice.", "Mouses.", 0)])
+        assert first.value == value
+        assert second.value == (None if value is None else 1 - value)
+
+
+@pytest.mark.parametrize(
+    "line", ["pattern: (", "pattern: [[A]]", "tie: C\n    reading: pairwise_json\n    pattern: (A)"]
+)
+def test_a_pattern_that_cannot_be_is_said_before_any_call(line):
+    reading = "" if "reading" in line else "reading: letter\n    "
+    source = f"{{#- for: x\n    {reading}{line} -#}}\n{{{{ response_a }}}}"
+    with pytest.raises(PromptError, match="pattern: "):
+        llm_judge("main", ScriptedCaller(lambda *_: Reply()), {"pairwise": parse(source, "own.j2", "own.j2")})
+
+
+def mt_bench():
+    return parse(MT_BENCH, "mt.j2", "mt.j2")
