@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from judgekit.judging import FRAME, ScaleEnds, Unreadable, claims, is_echo, stands_in
 from judgekit_readings.objects import short
@@ -70,12 +71,13 @@ def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
         match = _label(lines[place], kind, asked)
         if match is None:
             continue
-        if match["tag"] == asked.nonce and match["rest"] is not None:
-            return value(match["rest"], asked)  # no response can hold the nonce: this line is the judge's own
+        said = partial(_rest, match, lines[place + 1 : place + 3], asked, value)
+        if match["tag"] == asked.nonce:
+            return value(said(), asked)  # no response can hold the nonce: this line is the judge's own
         if match["tag"] is None:
-            plain.setdefault(match["label"].casefold(), _rest(match, lines[place + 1 : place + 3], asked, value))
+            plain.setdefault(match["label"].casefold(), said())
     if plain:
-        found = {value(said, asked) for said in plain.values()}
+        found = {value(one, asked) for one in plain.values()}
         if len(found) > 1:
             raise Unreadable(f"the labels {' and '.join(plain)} do not say the same")
         return _own(found.pop(), next(iter(plain.values())), kind, asked)
@@ -84,11 +86,11 @@ def answer(text: str, kind: str, asked: Asked, value: Value) -> float:
         return _own(value(marked, asked), marked, kind, asked)
     if not alone:
         raise Unreadable(f"neither a bare answer nor a line '{kind.capitalize()}: …'")
-    said = value(alone, asked)
+    found_alone = value(alone, asked)
     quoted = "[[" in alone and any(_holds_mark(bare(alone), text) for text in asked.responses)
     if quoted or is_echo(alone, asked.responses) or is_echo(bare(alone), asked.responses):
         raise Unreadable(ECHO)
-    return said
+    return found_alone
 
 
 def _out_of_fence(lines: list[str]) -> list[str]:

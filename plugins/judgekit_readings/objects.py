@@ -44,7 +44,7 @@ def object_in(text: str, verdicts: Iterable[str]) -> tuple[dict[str, Any], str]:
             problem = problem or error
             continue
         found.append((fields, match.start(), end))
-    named = [one for one in found if _names(one[0]) & set(wanted)] or found
+    named = [one for one in found if _names(one[0]) & {name.casefold() for name in wanted}] or found
     if not named and (quoting := _behind_quotes(text, wanted)) is not None:
         return _asked_for(quoting, wanted), text
     if not named:

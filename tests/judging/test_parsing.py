@@ -21,7 +21,8 @@ INTEGERS = {
     "Score: 85": 85, "score = 85": 85, "SCORE: 85.": 85, "**Score:** 85": 85, "**Score**: 85": 85, "# Score: 85": 85,
     "Final score: 85": 85, "Overall Score: 85/100": 85, "점수: 85": 85, "최종 점수: 85": 85, "> Score: 85": 85,
     "The answer is right.\nScore: 85": 85, "Score: 85\n\nIt is right in the main.": 85,
-    "Score: 20\nOn a second look:\nScore: 85": 85, f"Score {NONCE}: 85": 85, f"점수 {NONCE}: 85": 85,
+    "Score: 20\nOn a second look:\nScore: 85": 85, f"Score {NONCE}: 85": 85, f"Score {NONCE}:\n85": 85,
+    f"점수 {NONCE}: 85": 85,
     f"Score {NONCE}: 85\nScore: 20": 85, f"**Score {NONCE}: 100**": 100, f"Score {NONCE}: 95": 95,
     "<think>Score: 20</think>85": 85, "<think>\nhm\n</think>\n\nScore: 85": 85, "weighing it up</think>\n85": 85,
     "<think>a</think><think>b</think>85": 85, "Score: 85\r\n": 85, "Score:85": 85, "점수: 85점": 85, "85점": 85,
@@ -197,6 +198,12 @@ NO_CRITERIA = {
     as_criteria(helpful={"score": 2}): "helpful is not an integer", f"{as_criteria()}{as_criteria()}": "not one",
     GOOD: "keys",
 }  # fmt: skip
+
+
+def test_a_criterion_with_a_capital_is_found_beside_other_braces():
+    text = as_criteria().replace("helpful", "Helpful")
+    asked = Asked(NONCE, (1.0, 10.0), (), {"Helpful": 1.0, "correct": 3.0})
+    assert read("criteria", Reply(text=f'{{"a": 1}} {text}'), asked).value == 8
 
 
 def test_every_criterion_is_read_and_the_value_is_their_weighted_mean():
