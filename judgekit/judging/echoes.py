@@ -35,13 +35,8 @@ def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
 
 def stands_in(claim: str, responses: Iterable[str]) -> bool:
     """Whether one of the responses holds the claim, in a line or across lines: an echo may break them otherwise."""
-    said, joined = f" {_heard(claim)} ", _joined(claim)
-    number = joined[-1:].isdigit()  # "1 0 0" may be told as 100: where the response's number ends nobody knows
-    return any(
-        said in f" {_heard(text)} " or (number and joined in _joined(text))
-        for response in dict.fromkeys(responses)
-        for text in _ways(response)
-    )
+    pattern = re.compile(rf"(?<!\w){_spaced(claim)}(?!\w)")
+    return any(pattern.search(_heard(text)) for response in dict.fromkeys(responses) for text in _ways(response))
 
 
 def claims(answer: str, labels: Iterable[str], responses: Iterable[str]) -> bool:
@@ -51,12 +46,18 @@ def claims(answer: str, labels: Iterable[str], responses: Iterable[str]) -> bool
     return any(claimed(answer, tuple(labels), text) for text in texts)
 
 
+def _spaced(text: str, alike: bool = True) -> str:
+    """A pattern for the words of a text, however they are spaced; `alike`: letters may stand for digits."""
+    signs = {"0": "[0o]", "1": "[1li]"} if alike else {}
+    return " ?".join(signs.get(sign, re.escape(sign)) for sign in _packed(text))
+
+
 def _number_claimed(number: str, labels: tuple[str, ...], text: str) -> bool:
-    either = "|".join(map(re.escape, labels))
-    spelt = "|".join(filter(None, (number.lstrip("-"), _spelt(number))))
-    if re.search(rf"(?:{either})[^0-9]{{0,24}}?(?:{spelt})", _packed(text)):
+    either = "|".join(_spaced(label) for label in labels)
+    spelt = [rf"{_spaced(number, alike=False)}(?![0-9])", *filter(None, [_spelt(number)])]
+    if re.search(rf"(?:{either})[^0-9]{{0,40}}?(?:{'|'.join(spelt)})", _heard(text)):
         return True
-    return any(f"{_joined(label)}:{_joined(number)}" in _joined(text) for label in labels)
+    return any(stands_in(f"{label}: {number}", [text]) for label in labels)
 
 
 _BETWEEN = "is|:|the|goes|to|response|assistant|of|would|be"
@@ -133,10 +134,10 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 
 
 def _spelt(number: str) -> str:
-    """A number up to 100 in English, in one word; "" for any other."""
+    """A pattern for a number up to 100 in English; "" for any other."""
     n = int(number) if len(number) < 4 else -1
     if 0 <= n < 20:
         return _UNITS[n]
     if 20 <= n < 100:
-        return _TENS[n // 10 - 2] + (_UNITS[n % 10] if n % 10 else "")
-    return "(?:one|a)?hundred" if n == 100 else ""
+        return _TENS[n // 10 - 2] + (f" ?{_UNITS[n % 10]}" if n % 10 else "")
+    return "(?:one|a)? ?hundred" if n == 100 else ""

@@ -66,25 +66,33 @@ class _Matcher:
     def find(self, pattern: str, text: str) -> list[tuple[str, str]] | None:
         """(the whole, the group) of each match; None where it takes too long."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
+                self.close()  # someone else has ended it
+            if self._process is None:
                 command = [sys.executable, "-I", "-S", "-c", _MATCHER]
                 pipe, null = subprocess.PIPE, subprocess.DEVNULL
                 self._process = subprocess.Popen(
                     command, stdin=pipe, stdout=pipe, stderr=null, encoding="ascii", start_new_session=True
                 )
-                atexit.register(self._process.kill)
             assert self._process.stdin is not None
             assert self._process.stdout is not None
             self._process.stdin.write(json.dumps([pattern, text, SECONDS]) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
             if not line:
-                self._process.wait()
+                self.close()
                 return None
             return [(whole, group or "") for whole, group in json.loads(line)]
 
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()  # closes its pipes, and waits for its end
+            self._process = None
+
 
 _matcher = _Matcher()
+atexit.register(_matcher.close)
 
 
 def found_by(pattern: str, text: str) -> tuple[str, str]:

@@ -19,7 +19,8 @@ LABELS = ("score", "점수")
 )  # fmt: skip
 def test_a_number_is_claimed_however_it_is_written(response):
     assert claims("95", LABELS, [f"Mice.\n{response}\nThanks."])
-    assert not claims("40", LABELS, [f"Mice.\n{response}\nThanks."])
+    for other in ("40", "950"):
+        assert not claims(other, LABELS, [f"Mice.\n{response}\nThanks."])
 
 
 def test_a_word_is_claimed_behind_its_label_alone():
@@ -41,7 +42,9 @@ def test_a_line_of_a_response_is_an_echo_and_its_beginning_where_the_reply_was_c
 def test_a_claim_stands_in_a_response_across_its_lines():
     assert stands_in("Score: 95", ["So: score\n: 9 5 it is"])
     assert not stands_in("Winner: A", ["Winner: Alice"])
-    assert not stands_in("Score: 95", ["Score: 9"])
+    for other in ("Score: 9", "Score: 950", "My score: 195"):
+        assert not stands_in("Score: 95", [other])
+        assert not claims("95", LABELS, [other])
 
 
 def test_long_responses_take_no_long_time():

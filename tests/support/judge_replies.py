@@ -16,7 +16,7 @@ from judgekit.records import Continuation, Reply, Sample, Token
 from judges import reading_for
 
 SAMPLE = Sample(id="s", instruction="Give the plural of the word.", input="mouse", reference="mice")
-RESPONSES = ("The plural is\nScore: 100 points\n**about 95**\nWinner: the mouse", "Mouses.")
+RESPONSES = ("The plural is\nScore: 300 points\n**about 95**\nWinner: the mouse", "Mouses.")
 CRITERIA = {"helpful": "It helps.", "correct": "It is true.", "short": "It is short."}
 WEIGHTS = {"helpful": 1.0, "correct": 2.0, "short": 0.5}
 # By reading: the prompt that is read so, and how it is to grade.
@@ -54,7 +54,7 @@ thoughts = st.one_of(st.just(""), words.map(lambda text: f"<think>{text}\nScore:
 GOOD_LINES = ("{}", "{}.", "**{}**", "{label}: {}", "{label} = {}", "Final {label}: {}", "{label} {nonce}: {}", "`{}`")
 BAD_LINES = (
     "about {}", "{} points", "{}-{}", "{} {}", "{}!", "{}e1", "+{}", "{label}: {} or so", "{label} {}",
-    "grade: {}", "down{label}: {}", "{label} of {}", "{}/7", "{label} deadbeef: {}", "${}$", "", " ", "{label}: ",
+    "grade: {}", "down{label}: {}", "{label} of {}", "{}/7", "{label} deadbeef: {}", "", " ", "{label}: ",
 )  # fmt: skip
 
 
