@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,8 +24,8 @@ from pydantic import (
 
 Role = Literal["system", "user", "assistant"]
 ReplyStatus = Literal["complete", "truncated", "refused", "error"]
-VerdictStatus = Literal["scored", "unparsed", "refused", "truncated", "error", "skipped"]
-VERDICT_STATUSES: tuple[VerdictStatus, ...] = ("scored", "unparsed", "refused", "truncated", "error", "skipped")
+VerdictStatus = Literal["scored", "unparsed", "refused", "truncated", "error", "skipped", "unsigned"]
+VERDICT_STATUSES: tuple[VerdictStatus, ...] = get_args(VerdictStatus)
 NOT_JUDGED = "not judged: the gate had decided"  # how the detail of a row that a sequential gate spared begins
 ASKED_AGAIN = "\n\n[asked again]\n\n"  # between the two replies of a verdict that took a second asking
 NO_RESPONSE = "no complete response"  # how the detail of a verdict on a missing response begins

@@ -1,4 +1,7 @@
 from judgekit.judging.controls import ControlArm as ControlArm
+from judgekit.judging.echoes import claims as claims
+from judgekit.judging.echoes import is_echo as is_echo
+from judgekit.judging.echoes import stands_in as stands_in
 from judgekit.judging.logprobs import Spread as Spread
 from judgekit.judging.logprobs import spread_of_continuations as spread_of_continuations
 from judgekit.judging.logprobs import spread_of_tokens as spread_of_tokens
@@ -7,10 +10,8 @@ from judgekit.judging.parsing import CutPrompt as CutPrompt
 from judgekit.judging.parsing import Said as Said
 from judgekit.judging.parsing import ScaleEnds as ScaleEnds
 from judgekit.judging.parsing import Unreadable as Unreadable
-from judgekit.judging.parsing import is_echo as is_echo
 from judgekit.judging.parsing import passed_on as passed_on
 from judgekit.judging.parsing import read_reply as read_reply
-from judgekit.judging.parsing import stands_in as stands_in
 from judgekit.judging.parsing import why_unread as why_unread
 from judgekit.judging.questions import VARIABLES as VARIABLES
 from judgekit.judging.questions import Grading as Grading

@@ -17,7 +17,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from judgekit.errors import PromptError
-from judgekit.judging.parsing import CUT_PROMPT, read_steps
+from judgekit.judging.parsing import AMONG_THOUGHTS, read_steps
 from judgekit.judging.questions import Question, Task
 from judgekit.judging.readings import Kind, Reading, requests_of, scales_of, steps_request, verdict_of
 from judgekit.records import ASKED_AGAIN, Call, Conversation, Reply, Request, Sample, Verdict
@@ -153,13 +153,30 @@ class LLMJudge:
             yield question, verdict(question, [])
 
 
+THINKING_TOKENS = 2048  # for a second asking, where the limit of the prompt's own left no room beyond the thoughts
+
+
 def _another_way(reading: Reading, question: Question, verdict: Verdict) -> tuple[Request, ...]:
-    """The requests of a second asking; none where the first was understood, or the reply could only be the same."""
-    careless = (verdict.status, verdict.detail) == ("truncated", CUT_PROMPT)  # the nonce alone is wrong
-    if verdict.status != "unparsed" and not careless:
+    """The requests of a second asking; none where the first was understood, or the reply could only be the same.
+
+    A reply that ended among its thoughts gets more tokens, unless the config says how many there may be.
+    """
+    longer = verdict.status == "truncated" and verdict.detail.endswith(AMONG_THOUGHTS)
+    limited = longer and reading.setting.sampling.max_new_tokens is not None
+    if limited or not (longer or verdict.status in ("unparsed", "unsigned")):
         return ()
-    requests = requests_of(reading, question, 1)
-    return () if _greedy_again(requests_of(reading, question), requests) else requests
+    first, requests = requests_of(reading, question), requests_of(reading, question, 1)
+    if longer:
+        limits = [request.sampling.max_new_tokens for request in first]
+        if any(limit is None or limit >= THINKING_TOKENS for limit in limits):
+            return ()
+        return tuple(
+            request.model_copy(
+                update={"sampling": request.sampling.model_copy(update={"max_new_tokens": THINKING_TOKENS})}
+            )
+            for request in requests
+        )
+    return () if _greedy_again(first, requests) else requests
 
 
 def _greedy_again(first: Sequence[Request], second: Sequence[Request]) -> bool:

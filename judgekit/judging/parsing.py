@@ -1,20 +1,18 @@
 """A judge's text → Verdict: what every reading shares. Pure, and strict: nothing is ever guessed.
 
-A reply comes without the judge's thoughts (thoughts.py). A claim that the response under judgement makes too, in
-whatever case, marks or width of letters, may be an echo of it: `is_echo` and `stands_in` tell. A reply that is not in
-the form asked for is `unparsed`; `refused`, `truncated` and `error` are passed through. A reply that is as it was asked
-for, but for the call's nonce, is `truncated`: a judge that cannot say it may have been shown half of its prompt.
+A reply comes without the judge's thoughts (thoughts.py). A reply that is not in the form asked for is `unparsed`;
+`refused`, `truncated` and `error` are passed through. A reply that is as it was asked for, but for the call's nonce, is
+`unsigned`: a judge that cannot say it may have been shown half of its prompt. A claim that the response under judgement
+makes too may be an echo of it: echoes.py tells.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from judgekit.records import Reply, Verdict
-from judgekit.thoughts import without_thoughts
 
 ScaleEnds = tuple[float, float]
 
@@ -24,6 +22,9 @@ class Unreadable(ValueError):
 
 
 CUT_PROMPT = "the call's nonce is not echoed: the prompt may have been cut before the judge read it"
+
+
+AMONG_THOUGHTS = ", among the judge's thoughts"  # ends the detail of a reply that came to nothing else
 
 
 class CutPrompt(Unreadable):
@@ -49,7 +50,7 @@ def read_reply(reply: Reply, read: Callable[[str], Said]) -> Verdict:
     try:
         said = read(reply.text)
     except CutPrompt as reason:
-        return Verdict(status="truncated", raw=reply.whole, detail=str(reason))
+        return Verdict(status="unsigned", raw=reply.whole, detail=str(reason))
     except Unreadable as reason:
         return Verdict(status="unparsed", raw=reply.whole, detail=why_unread(reply, reason))
     series = dict(said.series)
@@ -60,7 +61,10 @@ def passed_on(reply: Reply) -> Verdict | None:
     """The verdict on a reply that is not complete: refused, truncated, error."""
     if reply.status == "complete":
         return None
-    return Verdict(status=reply.status, raw=reply.whole, detail=reply.detail or reply.status)
+    detail = reply.detail or reply.status
+    if reply.status == "truncated" and (reply.reasoning or reply.whole).strip() and not reply.text.strip():
+        detail += AMONG_THOUGHTS
+    return Verdict(status=reply.status, raw=reply.whole, detail=detail)
 
 
 def why_unread(reply: Reply, reason: Exception) -> str:
@@ -88,32 +92,3 @@ def read_steps(reply: Reply) -> tuple[str, ...] | Verdict:
 
 
 FRAME = " \t*_`\"'#>()[]"  # Markdown, quotes and brackets around a short answer
-
-
-def is_echo(line: str, responses: Iterable[str], cut: bool = False) -> bool:
-    """Whether the line also is a line of one of the responses, or of what is left of an echo of them when its thoughts
-    are cut off; `cut`: whether it is the beginning of one."""
-    fold = len(_heard(line)) > 1  # "A" is no echo of the response "a"
-    said, begun = _heard(line, fold), line.strip(FRAME) if cut else ""
-    texts = {text for response in responses for text in (response, without_thoughts(response))}
-    lines = [other for text in texts for other in text.splitlines()]
-    return any(
-        (said and _heard(other, fold) == said) or (begun and other.strip(FRAME).startswith(begun)) for other in lines
-    )
-
-
-def stands_in(claim: str, responses: Iterable[str]) -> bool:
-    """Whether one of the responses holds the claim, in a line or across lines: an echo may break them otherwise."""
-    said = f" {_heard(claim)} "
-    return any(said in f" {_heard(response)} " for response in dict.fromkeys(responses))
-
-
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]")
-_WORD = re.compile(r"[^\W_]+|:")
-
-
-def _heard(text: str, fold: bool = True) -> str:
-    """The words and colons of a text, without what an echo may lose or change: case (`fold`), marks, widths of
-    letters, characters that are not seen."""
-    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).replace("=", ":")
-    return " ".join(_WORD.findall(plain.casefold() if fold else plain))

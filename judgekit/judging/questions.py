@@ -192,7 +192,7 @@ def mark(purpose: Literal["fence", "nonce"], setting: Setting, question: Questio
     ledger finds its reply again."""
     sample = question.sample
     parts = [purpose, setting.judge, setting.template.sha256, question.repeat, question.swapped, list(question.shown)]
-    if setting.grading != Grading() or type(setting.options).model_fields:
+    if setting.grading != Grading() or setting.options.model_fields_set:
         parts.append(grading_context(setting))
     if question.earlier or sample.system:
         turns = [list(sample.turns), list(sample.turn_references), sample.system]

@@ -10,10 +10,11 @@ from pydantic import JsonValue
 
 from judgekit import __version__
 from judgekit.calls.caller import Caller
+from judgekit.data.groups import groups, has
 from judgekit.data.lineage import JUDGED_BY, judges_of, provenances
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.pipeline.prepared import MAIN, Prepared
-from judgekit.records import NO_RESPONSE, Empty
+from judgekit.records import NO_RESPONSE, VERDICT_STATUSES, Empty, Row
 from judgekit.regression.rules import PARTIAL, partial_judges
 from judgekit.results import JudgeCard, RunRecord
 from judgekit.run_folder import RunFolder
@@ -71,6 +72,42 @@ def few_responses(prepared: Prepared, folder: RunFolder) -> list[str]:
             said = f"{system}: only {counted(different, 'different response')} to {counted(answered, 'question')}"
             warnings.append(f"{said}: one text that fools the judge scores high on all of them")
     return warnings
+
+
+def losses_by_subject(prepared: Prepared, record: RunRecord, rows: Iterable[Row]) -> list[str]:
+    """A warning for each group of a metric's samples (by the fields of its breakdowns, and by category) whose verdicts
+    go missing more often than others': what is left is then no random sample."""
+    from judgekit.statistics.losses import uneven_losses
+
+    asked: dict[str, dict[str, tuple[int, int]]] = {}
+    lossy = {one.metric for one in record.estimates if any(one.counts.get(status, 0) for status in LOST)}
+    for row in rows if lossy else ():
+        if row.metric in lossy:
+            statuses = [one.status for one in row.verdicts] or [row.status]
+            missing, all_of = asked.setdefault(row.metric, {}).get(row.sample_id, (0, 0))
+            lost = sum(status in LOST for status in statuses)
+            kept = sum(status != "skipped" for status in statuses)
+            if kept:
+                asked[row.metric][row.sample_id] = (missing + lost, all_of + kept)
+    studies = {}
+    for planned in prepared.metrics:
+        samples = planned.data.samples
+        for field in dict.fromkeys((*prepared.config.statistics.by, *planned.metric.by, "category")):
+            if counts := has(samples, field) and asked.get(planned.name):
+                studies[f"{planned.name}, {field}"] = (counts, groups(samples, field))
+    return [
+        f"{study} {loss.group}: {_share(*loss.here)} verdicts are missing, of the others {_share(*loss.elsewhere)} "
+        f"(p = {loss.p:.2g}, Fisher's exact test with Holm's correction): what is left is no random sample"
+        for study, losses in uneven_losses(studies).items()
+        for loss in losses
+    ]
+
+
+LOST = tuple(status for status in VERDICT_STATUSES if status not in ("scored", "skipped"))
+
+
+def _share(missing: int, asked: int) -> str:
+    return f"{missing:,} of {asked:,} ({missing / asked:.0%})"
 
 
 def own_judges(record: RunRecord) -> list[str]:

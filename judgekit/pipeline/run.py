@@ -44,6 +44,7 @@ from judgekit.pipeline.record import (
     empty_answers,
     errors_of,
     few_responses,
+    losses_by_subject,
     notes_of,
     own_judges,
     pair_judges,
@@ -312,8 +313,9 @@ class Run:
                 pair_judges=pair_judges(prepared),
                 **measured,
             )
-            seen = (*empty_lines(record), *few_responses(prepared, folder), *own_judges(record))
-            warnings = (*record.warnings, *seen, *silences(record, folder.rows))
+            seen = [*empty_lines(record), *few_responses(prepared, folder), *own_judges(record)]
+            seen += [*silences(record, folder.rows), *losses_by_subject(prepared, record, folder.rows)]
+            warnings = (*record.warnings, *seen)
             record = self._with_agreements(prepared, folder, record.model_copy(update={"warnings": warnings}))
             if prepared.gate is not None:
                 record = prepared.gate.judged(record, folder)

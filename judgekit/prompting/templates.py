@@ -9,7 +9,9 @@
         rubric:
           0: what a reply on this level is like
           100: and on this
-        steps: steps/geval -#}
+        steps: steps/geval
+        pattern: how a reply writes its verdict, as a regular expression with one group
+        tie: the letter that the prompt gives a tie -#}
     The prompt begins here.
 
 A style (`styles`), which writes conversations, may say what its format has around an answer: `lead` before it, `end`
@@ -71,7 +73,7 @@ class Front:
     `scale` is the range that the prompt asks for, `tokens` the most that a reply to it may take, and `needs` is
     "reference" where the prompt makes no sense without a reference answer. `rubric` says what levels of the scale
     mean, where the config says nothing else, and `steps` names the prompt by which the judge writes evaluation steps.
-    `lead`, `end` and `between` are those of a style.
+    `pattern` and `tie` say how a reply writes its verdict. `lead`, `end` and `between` are those of a style.
     """
 
     purpose: str = ""
@@ -82,6 +84,8 @@ class Front:
     needs: str = ""
     rubric: Mapping[int, str] = field(default_factory=dict)
     steps: str = ""
+    pattern: str = ""
+    tie: str = ""
     lead: str = ""
     end: str = ""
     between: str = "\n\n"
@@ -201,7 +205,22 @@ def _turns(source: str, place: str) -> Iterator[tuple[Role, str]]:
 
 
 _COMMENT = re.compile(r"\A\{#-?(.*?)-?#\}", re.DOTALL)
-_FIELDS = ("for", "idea", "reading", "scale", "tokens", "needs", "rubric", "steps", "lead", "end", "between")
+_LITERALS = ("pattern", "lead", "end", "between")
+_FIELDS = (
+    "for",
+    "idea",
+    "reading",
+    "scale",
+    "tokens",
+    "needs",
+    "rubric",
+    "steps",
+    "pattern",
+    "tie",
+    "lead",
+    "end",
+    "between",
+)
 _FIELD = re.compile(rf"\s*({'|'.join(_FIELDS)}):\s*(.*?)\s*")
 _LIKE_A_FIELD = re.compile(r"\s*([a-z_]+):\s.*")
 _LEVEL = re.compile(r"(-?[0-9]+):\s*(.*)")
@@ -222,8 +241,8 @@ def _front(source: str, place: str) -> Front:
         raise PromptError(f"'tokens' is a number of tokens, not '{tokens}'", path=place)
     if fields.get("needs", "reference") != "reference":
         raise PromptError(f"a prompt can need a 'reference', not '{fields['needs']}'", path=place)
-    texts = {key: text for key, text in fields.items() if key in ("idea", "reading", "needs", "steps")}
-    literals = {key: _literal(text, place) for key, text in fields.items() if key in ("lead", "end", "between")}
+    texts = {key: text for key, text in fields.items() if key in ("idea", "reading", "needs", "steps", "tie")}
+    literals = {key: _literal(text, place) for key, text in fields.items() if key in _LITERALS}
     limit = int(tokens) if "tokens" in fields else None
     return Front(purpose=fields.get("for", ""), scale=scale, tokens=limit, rubric=rubric, **texts, **literals)
 

@@ -15,6 +15,7 @@ HINTS: dict[VerdictStatus, str] = {
     "truncated": "give it a larger max_new_tokens",
     "refused": "its server refuses these texts: another judge may read them",
     "error": "the same command asks again for what failed; `judgekit doctor` tries the server",
+    "unsigned": "look whether the prompt fits the model's context (num_ctx), or try another `mode` (integer)",
     "skipped": "what the metric needs of a sample (a reference, say) is not in the data",
 }
 ANSWERS_NOTHING = "the system gave no complete response: look at its file under responses/"

@@ -4,7 +4,7 @@
     estimates    [{metric, system, series, group, against, opponent, estimand, label, unit, scale_low, scale_high,
                    higher_is_better, value, se, confidence, low, high, method, note, bootstrap_low, bootstrap_high,
                    bootstrap_method, bootstrap_note, bound_low, bound_high, n_items, n_clusters, repeats, and one count
-                   a verdict status: scored, unparsed, refused, truncated, error, skipped}]
+                   a verdict status: scored, unparsed, unsigned, refused, truncated, error, skipped}]
     differences  the same keys; `value` is system − against, item by item
     breakdowns   [{field, groups: [{name, n_samples}], estimates, differences}]; the same keys, each with its `group`
     statistics   [{metric, system, opponent, name, label, value, note}]

@@ -231,14 +231,14 @@ class StoredPairwise(Stored):
             ours, theirs = (self._answers.get(name, {}).get(sample_id) for name in (system, opponent))
             if ours is None or theirs is None:
                 raise ValueError(f"answers has none of {system if ours is None else opponent} to {sample_id!r}")
-            return looks_of([ours], [theirs], options.style_control)
+            return _looks_of(ours, theirs, options.style_control)
         if options.length is None or options.length_opponent is None:
             return {}
         if options.style_control:
             ours, theirs = entry.value(options.length), entry.value(options.length_opponent)
             if not isinstance(ours, str) or not isinstance(theirs, str):
                 raise ValueError("style_control needs the answers themselves in length and length_opponent")
-            return looks_of([ours], [theirs], style=True)
+            return _looks_of(ours, theirs, style=True)
         return {LONGER: _characters(entry, options.length) - _characters(entry, options.length_opponent)}
 
     @cached_property
@@ -252,6 +252,11 @@ class StoredPairwise(Stored):
         """The file's names of systems; a row may also name a field of its own, as in `winner: model_a`."""
         fields = {self.options.system: system, self.options.opponent: opponent}
         return {**self.options.names, **{name: named for name, named in fields.items() if name is not None}}
+
+
+def _looks_of(ours: str, theirs: str, style: bool) -> dict[str, float]:
+    without = judgekit.judging.without_thoughts
+    return looks_of([without(ours)], [without(theirs)], style)
 
 
 def _characters(entry: Entry, name: str) -> float:

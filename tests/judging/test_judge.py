@@ -7,7 +7,7 @@ from itertools import count, islice
 import pytest
 
 from judgekit.errors import PromptError
-from judgekit.judging.judge import WINDOW
+from judgekit.judging.judge import THINKING_TOKENS, WINDOW
 from judgekit.prompting.templates import parse
 from judgekit.records import Continuation, Message, Reply, Sample, Sampling
 from judgekit.testing import ScriptedCaller
@@ -86,7 +86,7 @@ def test_a_judge_that_got_the_nonce_wrong_is_asked_once_more(prompts, sample):
     assert "asked twice; the first reply: the call's nonce is not echoed" in verdict.detail
     stubborn = ScriptedCaller(lambda request, repeat, attempt: careless(request, repeat, 0))
     (verdict,) = judge_of(prompts, stubborn, "score/reason_json").score([(sample, "x", 0)])
-    assert (verdict.status, verdict.value, len(stubborn.asked)) == ("truncated", None, 2)
+    assert (verdict.status, verdict.value, len(stubborn.asked)) == ("unsigned", None, 2)
 
 
 @pytest.mark.parametrize("status", ["refused", "truncated", "error"])
@@ -99,6 +99,36 @@ def test_what_is_not_complete_is_not_asked_again(prompts, sample, prompt, status
 
 
 OWN = parse("{#- for: x\n    reading: integer -#}\nScore it from 0 to 100: {{ response }}", "own.j2", "own.j2")
+
+
+def test_a_reply_that_ends_among_its_thoughts_is_asked_for_with_more_tokens(prompts, sample):
+    def thinks(text, reasoning=""):
+        def answer(request, repeat, attempt):
+            if request.sampling.max_new_tokens == THINKING_TOKENS:
+                return Reply(text=f"<think>{'Let me weigh this. ' * 90}</think>\n85")
+            return Reply(text=text, reasoning=reasoning, status="truncated", detail="cut at the token limit")
+
+        return answer
+
+    for text, reasoning in (("<think>Let me", ""), ("", "Let me")):
+        caller = ScriptedCaller(thinks(text, reasoning))
+        (verdict,) = judge_of(prompts, caller, "score/grade").score([(sample, "number 1", 0)])
+        assert (verdict.value, len(caller.asked)) == (None, 2)  # 85 is off the scale of 1 to 10
+        caller = ScriptedCaller(thinks(text, reasoning))
+        (verdict,) = judge_of(prompts, caller).score([(sample, "number 1", 0)])
+        assert verdict.value == 85
+        assert "among the judge's thoughts" in verdict.detail
+    for text in ("The answer is, in the main, a good one, as", ""):  # no thoughts; the prompt was too long
+        caller = ScriptedCaller(thinks(text))
+        (verdict,) = judge_of(prompts, caller).score([(sample, "number 1", 0)])
+        assert (verdict.status, len(caller.asked)) == ("truncated", 1)
+
+
+def test_the_configs_limit_of_tokens_is_not_overstepped_for_thoughts(prompts, sample):
+    caller = ScriptedCaller(lambda *_: Reply(text="<think>Let me", status="truncated", detail="cut"))
+    judge = judge_of(prompts, caller, sampling=Sampling(max_new_tokens=40))
+    (verdict,) = judge.score([(sample, "number 1", 0)])
+    assert (verdict.status, len(caller.asked)) == ("truncated", 1)
 
 
 def test_a_second_asking_has_other_words_or_another_seed(prompts, sample):
@@ -234,3 +264,32 @@ def test_a_task_without_a_prompt_or_with_the_wrong_one_is_a_clear_error(prompts,
     ]:
         with pytest.raises(PromptError, match=said):
             llm_judge("main", caller, {"score": parse(source, "own.j2", "own.j2")})
+
+
+MT_BENCH = """{#- for: MT-Bench's pairwise prompt
+    reading: letter
+    pattern: \\[\\[([ABC])\\]\\]
+    tie: C -#}
+{{ instruction }}: {{ response_a }} or {{ response_b }}? Output [[A]], [[B]] or [[C]] for a tie."""
+
+
+def test_a_prompt_says_how_its_verdict_is_written(sample):
+    for text, value in {"I see. [[C]] it is.": 0.5, "Both [[A]]": 1, "A": None, "[[A]] or [[B]]": None}.items():
+        judge = llm_judge("main", ScriptedCaller(lambda *_, text=text: Reply(text=text)), {"pairwise": mt_bench()})
+        ((first, second),) = judge.compare([(sample, "Mice.", "Mouses.", 0)])
+        assert first.value == value
+        assert second.value == (None if value is None else 1 - value)
+
+
+@pytest.mark.parametrize(
+    "line", ["pattern: (", "pattern: [[A]]", "tie: C\n    reading: pairwise_json\n    pattern: (A)"]
+)
+def test_a_pattern_that_cannot_be_is_said_before_any_call(line):
+    reading = "" if "reading" in line else "reading: letter\n    "
+    source = f"{{#- for: x\n    {reading}{line} -#}}\n{{{{ response_a }}}}"
+    with pytest.raises(PromptError, match="pattern: "):
+        llm_judge("main", ScriptedCaller(lambda *_: Reply()), {"pairwise": parse(source, "own.j2", "own.j2")})
+
+
+def mt_bench():
+    return parse(MT_BENCH, "mt.j2", "mt.j2")

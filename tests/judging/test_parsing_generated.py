@@ -1,5 +1,6 @@
 """Generated replies: each is read as the score that its generator put there, or is a typed failure."""
 
+import importlib
 import json
 from collections import Counter
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from judge_replies import PROMPTS, cases
 from judgekit.records import Reply
 from judgekit.thoughts import STRIP
-from judgekit_readings.parsing import FORMS, Asked, read
+from judgekit_readings.answers import Asked
+from judgekit_readings.parsing import FORMS, read
 from judges import readings
 
 
@@ -99,3 +101,11 @@ def test_ten_thousand_replies_of_all_readings():
     seen = read_all(10_000, ["scored", "unparsed", "refused", "truncated", "error"])
     assert sum(seen.values()) >= 10_000
     print(*sorted(seen.items()), sep="\n")
+
+
+def test_none_of_the_benchmarks_replies_is_mis_scored(checkout, monkeypatch):
+    monkeypatch.syspath_prepend(str(checkout / "benchmarks"))
+    outcomes, wrong = importlib.import_module("replies").counted(3_000, 5, 0)
+    assert not wrong
+    assert sum(outcomes[kind, "read"] for kind in ("own", "echo, and own signed")) >= 0.95 * 1_500
+    assert outcomes["echo", "unread"] == 1_000

@@ -55,3 +55,22 @@ def test_few_different_responses_are_said_aloud(tmp_path):
     record = execute(config(models=models), nest(tmp_path)).record
     (line,) = [line for line in record.warnings if "different response" in line]
     assert line.startswith("one: only 1 different response to 12 questions")
+
+
+def lossy(here, lost):
+    """A run of 60 items in three categories, where the judge says nothing to read about the items in `lost`."""
+    items = [{"id": f"i{n}", "instruction": f"Say word {n}.", "output": f"word {n}", "category": f"kind {n % 3}"}
+             for n in range(60)]  # fmt: skip
+    execute(config(), nest(here))  # makes the folder
+    (here / "items.json").write_text(json.dumps(items))
+    answers = {f"Say word {n}.": "Hm." for n in range(60) if lost(n)}
+    judge = JUDGE | {"answers": answers, "control_items": 0}
+    metrics = {"quality": {"type": "score", "judge": "main"}}
+    return execute(config(judges={"main": judge}, metrics=metrics, models={"good": {"backend": "parrot"}}), here).record
+
+
+def test_losses_that_follow_a_category_are_said_aloud(tmp_path):
+    record = lossy(tmp_path, lambda n: n % 3 == 1 and n < 40)
+    (line,) = [line for line in record.warnings if "go missing" in line or "are missing" in line]
+    assert line.startswith("quality, category kind 1: 13 of 20 (65%) verdicts are missing, of the others 0 of 40 (0%)")
+    assert not [line for line in lossy(tmp_path, lambda n: n % 4 == 1).warnings if "are missing" in line]

@@ -17,7 +17,7 @@ from judgekit.thoughts import STRIP
 from judges import reading_for
 
 SAMPLE = Sample(id="s", instruction="Give the plural of the word.", input="mouse", reference="mice")
-RESPONSES = ("The plural is\nScore: 100 points\n**about 95**\nWinner: the mouse", "Mouses.")
+RESPONSES = ("The plural is\nScore: 300 points\n**about 95**\nWinner: the mouse", "Mouses.")
 CRITERIA = {"helpful": "It helps.", "correct": "It is true.", "short": "It is short."}
 WEIGHTS = {"helpful": 1.0, "correct": 2.0, "short": 0.5}
 # By reading: the prompt that is read so, and how it is to grade.
@@ -54,8 +54,8 @@ prose = words.map(lambda text: f"- {' '.join(text.split())}")
 thoughts = st.one_of(st.just(""), words.map(lambda text: f"<think>{text}\nScore: 3\n</think>\n"))
 GOOD_LINES = ("{}", "{}.", "**{}**", "{label}: {}", "{label} = {}", "Final {label}: {}", "{label} {nonce}: {}", "`{}`")
 BAD_LINES = (
-    "{}%", "about {}", "{} points", "{}-{}", "{} {}", "{}!", "{}e1", "+{}", "{label}: {} or so", "{label} {}",
-    "grade: {}", "down{label}: {}", "{label} of {}", "{}/7", "{label} deadbeef: {}", "${}$", "", " ", "{label}: ",
+    "about {}", "{} points", "{}-{}", "{} {}", "{}!", "{}e1", "+{}", "{label}: {} or so", "{label} {}",
+    "grade: {}", "down{label}: {}", "{label} of {}", "{}/7", "{label} deadbeef: {}", "", " ", "{label}: ",
 )  # fmt: skip
 
 
@@ -115,13 +115,13 @@ def _json(values: Callable[[Reading], st.SearchStrategy[tuple[dict[str, object],
         if wrong == "":
             must = value
         elif wrong == "nonce":
-            found["nonce"], must = draw(words.filter(lambda text: text != nonce)), "truncated"
+            found["nonce"], must = draw(words.filter(lambda text: text != nonce)), "unsigned"
         elif wrong == "key":
-            found["note"] = 1
+            found["final_score"] = 1
         elif wrong == "gone":
-            del found[draw(st.sampled_from(sorted(found)))]
+            del found[name]
         elif wrong == "type":
-            found[name] = draw(st.sampled_from([None, True, [1], {"a": 1}, "5", 2.5, "Ａ", float("nan"), 1e400]))
+            found[name] = draw(st.sampled_from([None, True, [1], {"a": 1}, "5 or 6", 2.5, "Ａ", float("nan"), 1e400]))
         elif wrong == "range":
             found[name] = draw(st.sampled_from([-3, 101, 10**30, "C"]))
         text = json.dumps(found, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
