@@ -51,7 +51,8 @@ def read_reply(reply: Reply, read: Callable[[str], Said]) -> Verdict:
     except CutPrompt as reason:
         return Verdict(status="truncated", raw=reply.text, detail=str(reason))
     except Unreadable as reason:
-        return Verdict(status="unparsed", raw=reply.text, detail=str(reason))
+        why = f"{reason}: {reply.detail}" if reply.detail and not reply.text else str(reason)
+        return Verdict(status="unparsed", raw=reply.text, detail=why)
     series = dict(said.series)
     return Verdict(status="scored", value=said.value, raw=reply.text, rationale=said.rationale, series=series)
 

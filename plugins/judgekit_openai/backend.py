@@ -51,6 +51,7 @@ from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
 from judgekit_openai.served import served_by_llama_cpp, served_by_vllm
+from judgekit_openai.words import FinishReasons
 
 Variable = Annotated[str, AfterValidator(environment_variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
@@ -62,7 +63,8 @@ _CACHING = "llama.cpp answers from its prompt cache: only `extra: {cache_prompt:
 
 class OpenAIOptions(Options):
     """`extra` holds further body fields, such as `reasoning_effort` or llama.cpp's `cache_prompt: false`; `deadline`
-    bounds an attempt, in seconds.
+    bounds an attempt, in seconds. `finish_reasons` says what a server's own words for the end of a reply mean, such
+    as `{halted: stop}`: stop, length, content_filter, tool_calls, or error for one that was broken off.
 
     `mode: batch` (`batch: true`, where a judge has a mode of its own) puts up to `batch_size` requests into one batch
     of the Batch API: half the price, an answer within 24 hours. It looks at a batch every `poll` seconds (more often at
@@ -83,6 +85,7 @@ class OpenAIOptions(Options):
     batch_size: int = Field(20_000, ge=1, le=MOST_LINES)
     poll: float = Field(60.0, gt=0, le=3600)
     extra: dict[str, JsonValue] = Field(default_factory=dict)
+    finish_reasons: FinishReasons = Field(default_factory=dict)
 
     @property
     def in_batches(self) -> bool:
@@ -162,6 +165,7 @@ class OpenAIBackend(Backend):
             "max_tokens_field": self._tokens_field(),
             "response_format": self.options.response_format,
             "extra": self.options.extra,
+            **({"finish_reasons": reasons} if (reasons := dict(self.options.finish_reasons)) else {}),
         }
 
     def check(self) -> list[Problem]:
@@ -249,6 +253,7 @@ class OpenAIBackend(Backend):
             response_format=self.options.response_format,
             defaults={} if is_openai(self.base_url) else {"temperature": 1.0, "top_p": 1.0},
             extra=self.options.extra,
+            finish_reasons=self.options.finish_reasons,
         )
 
     def _tokens_field(self) -> TokensField:

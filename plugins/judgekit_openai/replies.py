@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from judgekit import CallError, Reply, Token, Usage, shortened
+from judgekit_openai.words import End, end_of
 
 _MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
+_DECLINED = "the model refused to answer"
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
 
-def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
-    """The first choice of a completion.
+def read_reply(
+    body: Any, notes: tuple[str, ...] = (), *, reasons: Mapping[str, End] | None = None, cap: int | None = None
+) -> Reply:
+    """The first choice of a completion; its status follows its finish_reason, by `reasons` and the table of `words`.
 
-    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. Anything else
-    (a tool call, a reason that is missing or unknown) is a CallError: such a reply may be half of one.
+    A reason that is missing or unknown beside content is a whole reply, unless it took as many tokens as it may have
+    (`cap`): then it is taken to be cut. Without content it is a CallError, as is a reply that the server broke off. A
+    reply that stopped to call a tool is not whole.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat completion was due")
@@ -33,7 +39,14 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         usage=_usage(body.get("usage")),
         notes=notes,
     )
-    reply = _with_status(reply, choices[0].get("finish_reason"), message.get("refusal"))
+    reason = choices[0].get("finish_reason")
+    if isinstance(message.get("refusal"), str) and message["refusal"]:
+        reply = reply.model_copy(
+            update={"status": "refused", "text": reply.text or message["refusal"], "detail": _DECLINED}
+        )
+    else:
+        tools = bool(message.get("tool_calls") or message.get("function_call"))
+        reply = ended(reply, "finish_reason", reason, end_of(reason, reasons or {}), cap, tools)
     spent = _reasoning_tokens(body.get("usage"))
     if reply.status == "truncated" and not reply.text and spent:
         detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
@@ -76,20 +89,37 @@ def _logprob(value: Any) -> float:
     return float(value)
 
 
-def _with_status(reply: Reply, reason: Any, refusal: Any) -> Reply:
-    if isinstance(refusal, str) and refusal:
-        return reply.model_copy(
-            update={"status": "refused", "text": reply.text or refusal, "detail": "the model refused to answer"}
-        )
-    if reason == "content_filter":
+def ended(reply: Reply, named: str, reason: Any, end: End | None, cap: int | None, tools: bool = False) -> Reply:
+    """The reply with the status that `end` gives it. `named`: the field that holds the reason; `cap`: the most tokens
+    that it may have; `tools`: it calls some."""
+    only = ", only tool calls" if tools or end == "tool_calls" else ", only reasoning" if reply.reasoning else ""
+    silent = "" if reply.text else f"no content{only}"
+    if end == "content_filter":
         return reply.model_copy(update={"status": "refused", "detail": "cut by the server's content filter"})
-    silent = "" if reply.text else "no content" + (", only reasoning" if reply.reasoning else "")
-    if reason == "length":
+    if end == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason == "stop":
-        return reply.model_copy(update={"detail": f"the reply holds {silent}"}) if silent else reply
-    raise CallError(f"the reply ended with finish_reason {reason!r}, which is neither stop, length nor content_filter")
+    if end == "error" or (end is None and silent and not tools):
+        broken = "the server broke off the reply" if end == "error" else "the reply holds no content"
+        raise CallError(f"{broken}, and its {named} is {reason!r}")
+    if end == "tool_calls" and not silent:
+        detail = f"it stopped to call a tool ({named} {reason!r}), so what it wrote is not the whole answer"
+        return reply.model_copy(update={"status": "truncated", "detail": detail})
+    if silent:
+        return reply.model_copy(update={"detail": f"the reply holds {silent}"})
+    if end is not None:
+        return reply
+    if cap is not None and reply.usage is not None and reply.usage.completion_tokens >= cap:
+        detail = (
+            f"it took all of its {cap} tokens, and no reason for its end is known ({named} {reason!r}): taken as cut"
+        )
+        return reply.model_copy(update={"status": "truncated", "detail": detail})
+    if reason is None or reason == "":
+        return reply
+    word = shortened(" ".join(str(reason).split()), 60)
+    settled = f"`finish_reasons: {{{word}: stop}}` (or length) settles it"
+    note = f"{named} {word!r} is not known and was taken as stop; {settled}"
+    return reply.model_copy(update={"detail": note, "notes": (*reply.notes, note)})
 
 
 def _text(content: Any) -> str:
