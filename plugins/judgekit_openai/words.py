@@ -110,7 +110,7 @@ PHRASES: tuple[tuple[Fault, str], ...] = (  # the first that is found decides
     ("policy", r"(?:usage|safety|community) (?:guidelines|policies|policy)|safety[ _](?:system|filter|check)"),
     ("policy", r"inappropriate (?:content|text|material)"),
     ("policy", r"(?:unsafe|harmful|sensitive) (?:or \w+ )?(?:content|words|information)"),
-    ("policy", rf"{_STOPPED} (?:as|by|for|due to|because) .{{0,60}}(?:content|moderat|safety|polic|violen|sex|hate|harm)"),
+    ("policy", rf"{_STOPPED} (?:as|by|for|due to|because) .{{0,60}}(?:content|moderat|safety|polic|violen|sex|harm)"),
     ("policy", r"responsible ?ai|prohibited content|content (?:moderation|filter|inspection|safety)|guardrails?\b"),
     ("policy", rf"(?:prompt|input|content|message) (?:was|has been|is) {_STOPPED}"),
     ("policy", r"敏感|违规|不安全|不合规"),
