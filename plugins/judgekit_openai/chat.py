@@ -194,21 +194,10 @@ class ChatClient:
 
     def without_answer(self, error: HttpStatusError, request: Request, notes: tuple[str, ...]) -> Reply:
         """The result of an error status for the request: a reply without text, or an exception."""
-        words, fault = error.error_message, refusals.fault_of(error)
         if request.top_logprobs and error.status in (400, 403, 422) and refusals.of_logprobs(error):
-            raise self._no_logprobs(words) from error
-        if fault == "policy" or error.status == 451:
-            return Reply(status="refused", detail=f"refused by the server's policy: {words}", notes=notes)
-        if error.status == 403 and refusals.of_firewall(error):
-            return Reply(status="refused", detail=f"stopped before the server (403): {words}", notes=notes)
-        if fault == "output":
-            return Reply(status="truncated", detail=f"cut at the token limit: {words}", notes=notes)
-        if fault == "context" or (error.status == 413 and fault is None):
-            detail = f"the prompt does not fit the model's context: {words}"
-            return Reply(status="truncated", detail=detail, notes=notes)
-        if fault == "json":
-            noted = f"the model made no JSON that the server takes: {words}"
-            return Reply(text=refusals.made_text(error), detail=noted, notes=(*notes, noted))
+            raise self._no_logprobs(error.error_message) from error
+        if reply := refusals.reply_to(error, notes):
+            return reply
         server = self.http.base_url
         if 300 <= error.status < 400:
             raise BackendError(f"{error.message}; set base_url to where it leads, if you trust that server") from error

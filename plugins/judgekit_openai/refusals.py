@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from judgekit import HttpStatusError
+from judgekit import HttpStatusError, Reply
 from judgekit_openai.words import End, Fault, end_of, fault_by_code, fault_by_name, fault_by_words
 
 _UNSUPPORTED_CODES = frozenset({"unsupported_value", "unsupported_parameter", "unknown_parameter"})
@@ -58,9 +58,9 @@ def of_logprobs(error: HttpStatusError) -> bool:
     return bool(re.search(r"log.?prob", _text(error), re.IGNORECASE))
 
 
-def of_firewall(error: HttpStatusError) -> bool:
-    """True for a page of HTML: what stands before the server (a firewall) took offence, and not the server."""
-    return isinstance(error.body, str) and bool(_PAGE.search(error.body))
+def _is_page(body: Any) -> bool:
+    """True for HTML: what stands before the server (a firewall) took offence, and not the server."""
+    return isinstance(body, str) and bool(_PAGE.search(body))
 
 
 def fault_of(error: HttpStatusError) -> Fault | None:
@@ -68,13 +68,32 @@ def fault_of(error: HttpStatusError) -> Fault | None:
     return _fault(error.status, error.body)
 
 
-def made_text(error: HttpStatusError) -> str:
+def _made_text(error: HttpStatusError) -> str:
     """What the model wrote, where the server found it to be no good JSON and shows it (Groq)."""
     texts = (fault.get("failed_generation") for fault in _objects(error.body))
     return next((text for text in texts if isinstance(text, str)), "")
 
 
-def meaning(status: int, body: Any, reasons: Mapping[str, End] | None = None) -> tuple[int, Any]:
+def reply_to(error: HttpStatusError, notes: tuple[str, ...] = ()) -> Reply | None:
+    """The reply that an error about one prompt comes to; None for another error."""
+    words, fault = error.error_message, fault_of(error)
+    if fault == "policy" or error.status == 451:
+        return Reply(status="refused", detail=f"refused by the server's policy: {words}", notes=notes)
+    if error.status == 403 and fault is None and _is_page(error.body):
+        return Reply(status="refused", detail=f"stopped before the server (403): {words}", notes=notes)
+    if fault == "output":
+        return Reply(status="truncated", detail=f"cut at the token limit: {words}", notes=notes)
+    if fault == "context" or (error.status == 413 and fault is None):
+        return Reply(status="truncated", detail=f"the prompt does not fit the model's context: {words}", notes=notes)
+    if fault == "json":
+        noted = f"the model made no JSON that the server takes: {words}"
+        return Reply(text=_made_text(error), detail=noted, notes=(*notes, noted))
+    return None
+
+
+def meaning(
+    status: int, body: Any, reasons: Mapping[str, End] | None = None, field: str = "finish_reason"
+) -> tuple[int, Any]:
     """What an answer comes to: (status, error body).
 
     An error under status 200 or in a choice has its own code, else 503 where the server is busy and 502 for a reason
@@ -82,7 +101,7 @@ def meaning(status: int, body: Any, reasons: Mapping[str, End] | None = None) ->
     says to come back later is 503.
     """
     if 200 <= status < 300:
-        error, inside = _error_within(body, reasons or {})
+        error, inside = _error_within(body, reasons or {}, field)
         if error is None:
             return status, body
         fault = _fault(400, error)
@@ -113,13 +132,13 @@ def _fault(status: int, body: Any) -> Fault | None:
     return found
 
 
-def _error_within(body: Any, reasons: Mapping[str, End]) -> tuple[Any, bool]:
+def _error_within(body: Any, reasons: Mapping[str, End], field: str) -> tuple[Any, bool]:
     """The error in a body under status 200, and whether it is a choice's; None where there is none to be seen."""
     if not isinstance(body, dict):
         return None, False
     if body.get("error"):
         return body, False
-    choices = body.get("choices")
+    choices = [body] if "message" in body and "done" in body else body.get("choices")  # Ollama's, or OpenAI's
     if not isinstance(choices, list) or not choices:
         told = {key: value for key, value in body.items() if key not in _ENVELOPE and value}
         said = told or body.get("object") == "error"
@@ -129,9 +148,9 @@ def _error_within(body: Any, reasons: Mapping[str, End]) -> tuple[Any, bool]:
         return None, False
     if choice.get("error"):
         return {"error": choice["error"]}, True
-    reason = choice.get("finish_reason")
+    reason = choice.get(field)
     if end_of(reason, reasons) == "error":
-        return {"error": {"message": f"the server broke off the reply: finish_reason {reason!r}"}}, True
+        return {"error": {"message": f"the server broke off the reply: {field} {reason!r}"}}, True
     return None, False
 
 

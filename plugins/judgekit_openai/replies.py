@@ -89,10 +89,18 @@ def _logprob(value: Any) -> float:
     return float(value)
 
 
-def ended(reply: Reply, named: str, reason: Any, end: End | None, cap: int | None, tools: bool = False) -> Reply:
+def ended(
+    reply: Reply,
+    named: str,
+    reason: Any,
+    end: End | None,
+    cap: int | None,
+    tools: bool = False,
+    thoughts: str = "reasoning",
+) -> Reply:
     """The reply with the status that `end` gives it. `named`: the field that holds the reason; `cap`: the most tokens
-    that it may have; `tools`: it calls some."""
-    only = ", only tool calls" if tools or end == "tool_calls" else ", only reasoning" if reply.reasoning else ""
+    that it may have; `tools`: it calls some; `thoughts`: what the server calls those."""
+    only = ", only tool calls" if tools or end == "tool_calls" else f", only {thoughts}" if reply.reasoning else ""
     silent = "" if reply.text else f"no content{only}"
     if end == "content_filter":
         return reply.model_copy(update={"status": "refused", "detail": "cut by the server's content filter"})
@@ -101,7 +109,7 @@ def ended(reply: Reply, named: str, reason: Any, end: End | None, cap: int | Non
         return reply.model_copy(update={"status": "truncated", "detail": detail})
     if end == "error" or (end is None and silent and not tools):
         broken = "the server broke off the reply" if end == "error" else "the reply holds no content"
-        raise CallError(f"{broken}, and its {named} is {reason!r}")
+        raise CallError(f"{broken}: {named} {reason!r}")
     if end == "tool_calls" and not silent:
         detail = f"it stopped to call a tool ({named} {reason!r}), so what it wrote is not the whole answer"
         return reply.model_copy(update={"status": "truncated", "detail": detail})

@@ -51,7 +51,7 @@ def test_replies_whole_empty_too_long_or_late():
     (Answer({"error": "model 'llama3' not found"}, 404), ModelNotFound, "`ollama pull llama3`"),
     (Answer({"error": 'model "llama3" not found, try pulling it first'}, 404), ModelNotFound, "pull llama3"),
     (Answer("404 page not found", 404), BackendError, "is this an Ollama server"),
-    (Answer({"error": "forbidden"}, 403), AuthError, "forbidden"),
+    (Answer({"error": "forbidden"}, 403), CallError, "forbidden"),  # and the next call is let in
     (Answer({"error": '"llama3" does not support chat'}, 400), BackendError, "cannot use 'llama3'"),
     (Answer({"error": "model requires more system memory (9 GiB) than is available (2 GiB)"}, 500), BackendError,
      "cannot use 'llama3': model requires more system memory"),
