@@ -431,6 +431,7 @@ class RunConfig(Block):
     limit: int | None = Field(None, ge=1)
     plugins: PluginsConfig = PluginsConfig()
     executor: str = THREADS
+    accept: frozenset[Literal["refused", "truncated", "unparsed", "error"]] = frozenset()  # may stay unanswered
     budget: BudgetConfig | None = None
     labels: LabelsConfig | None = None
     gate: GateConfig | None = None
@@ -441,10 +442,8 @@ class RunConfig(Block):
 
     def work(self) -> dict[str, JsonValue]:
         """The part of the config that decides the results: all but `budget`, `executor` and each `limits`, `price`."""
-        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor"})
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor", "accept"})
         for part in (*tree["models"].values(), *tree["judges"].values()):
-            part.pop("limits", None)
-            part.pop("price", None)
-            if not part.get("identity"):
-                part.pop("identity", None)
-        return tree
+            for name in ("limits", "price", *(() if part.get("identity") else ("identity",))):
+                part.pop(name, None)
+        return tree | ({"accept": sorted(self.accept)} if self.accept else {})

@@ -299,6 +299,7 @@ class Run:
             record = record_of(
                 prepared,
                 errors_of(prepared, folder, measured["cards"]),
+                sum(caller.counts.unsent for caller in opened.callers.values()),
                 run_id=folder.path.name,
                 plugins=describe(self.manager),
                 identities=opened.identities,
