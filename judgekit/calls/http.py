@@ -179,6 +179,8 @@ class Http(Closing):
     def lets_in(self, path: str, harmless: JsonValue) -> bool:
         """Whether the key is good for other calls than one that got 403: by what has been answered so far, else by
         posting a body that nobody can object to. True where that cannot be told."""
+        if (turn := current_turn.get()) is not None:
+            turn.leave()  # who waits here must not hold the place that the one who asks needs
         with self._knocking:
             if self._let_in is None:
                 try:

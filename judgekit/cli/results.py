@@ -44,9 +44,7 @@ def print_results(outcome: Outcome, again: str = "", notes: Sequence[str] = ()) 
         click.echo()
     elif record.errors:
         failed = counted(sum(record.errors.values()), "failed call")
-        click.echo(
-            f"{failed} left as accepted by the config (accept); the same command asks again: see errors in record.json"
-        )
+        click.echo(f"{failed} left, which the config accepts: see errors in record.json. The same command asks again.")
     print_record(record)
     for line in use_lines(outcome.use):
         click.echo(printable(line))

@@ -120,8 +120,9 @@ def by_tokens(prepared: Prepared) -> list[str]:
 
 def try_by_tokens(prepared: Prepared, callers: Mapping[str, Caller]) -> None:
     """Ask each server whose log-probabilities will be read for one token, where others are to be asked before it: it
-    raises BackendError if it gives none. Any other trouble is left to the calls themselves."""
+    raises BackendError if it gives none. Any other trouble is left to the calls themselves, and so are backends that
+    ask in batches: one of a single call takes hours."""
     waited_for = any(not backend.free for backend in prepared.models.values())
     for label in by_tokens(prepared) if waited_for else ():
-        if not prepared.backends[label].free:
+        if not prepared.backends[label].free and prepared.backends[label].max_batch == 1:
             deque(callers[label].calls("generate", [Call(TRIAL)]), maxlen=0)

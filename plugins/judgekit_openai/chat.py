@@ -212,7 +212,7 @@ class ChatClient:
         """The error to raise where log-probabilities are missing: one call's failure, if the model has given them
         before."""
         words = f"{self.model!r} at {self.http.base_url} gives no log-probabilities, which were asked for: {why}"
-        words += ". A judge's `mode: schema` or `integer` needs none, nor does multiple choice's `reading: schema`"
+        words += ". A judge's `mode: reason_json` or `integer` needs none, nor does multiple choice's `reading: schema`"
         return CallError(words) if self._gives_logprobs else BackendError(words)
 
 

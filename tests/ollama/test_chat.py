@@ -182,3 +182,27 @@ def test_a_server_without_the_alternatives_is_found_out(top):
 def test_an_unknown_shape_is_an_error_and_no_number(entries):
     with pytest.raises(CallError, match="the server sent"):
         tokens_of(entries)
+
+
+# --- ends in other words ---
+
+
+@each(
+    ("stop", "complete"),
+    ("eos", "complete"),
+    ("STOP", "complete"),
+    (None, "complete"),
+    ("", "complete"),
+    ("max_tokens", "truncated"),
+    ("refusal", "refused"),
+    ("tool_calls", "truncated"),
+    ("halted", "complete"),
+)
+def test_a_reply_ends_in_other_words(reason, status):
+    reply = read_reply(said(done_reason=reason), ASK)
+    assert reply.status == status
+    assert ("`finish_reasons: {halted: stop}`" in reply.detail) is (reason == "halted")
+
+
+def test_the_config_may_say_what_a_word_means():
+    assert read_reply(said(done_reason="halted"), ASK, {"halted": "length"}).status == "truncated"

@@ -201,7 +201,7 @@ def test_log_probabilities_that_a_key_may_not_ask_for_are_no_refused_key():
     answer = failure(403, "You are not allowed to request logprobs from this model")
     with OpenAIFake(lambda body: answer if body.get("logprobs") else "85") as fake:
         judge = backend(fake)
-        with pytest.raises(BackendError, match=r"gives no log-probabilities.*not allowed.*mode: schema") as caught:
+        with pytest.raises(BackendError, match=r"gives no log-probabilities.*not allowed.*mode: reason_json") as caught:
             judge.generate([request(top_logprobs=5)])
         assert type(caught.value) is BackendError
         assert judge.generate([request()])[0].text == "85"
