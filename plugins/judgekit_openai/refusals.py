@@ -22,6 +22,7 @@ _UNSUPPORTED = re.compile(
 )
 _FORMAT = re.compile(r"response_format|json_schema|structured.?outputs?|guided.?(?:json|decoding)", re.IGNORECASE)
 _OWN_SCHEMA = re.compile(r"invalid schema|schema error", re.IGNORECASE)
+_NO_CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _NO_MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
 _PAGE = re.compile(r"<\s*(?:!doctype|html|head|body|h1)\b", re.IGNORECASE)
 _BY_WORDS = (400, 403, 406, 413, 422, 424, 451)  # statuses of which the words are believed
@@ -107,8 +108,8 @@ def meaning(
         fault = _fault(400, error)
         if fault is not None:
             return (503 if fault == "busy" else 400), error
-        if any(code in _NO_MODEL_CODES for code in _codes(error)):
-            return 404, error
+        if _codes(error) & (_NO_MODEL_CODES | _NO_CREDIT_CODES):
+            return (404 if _codes(error) & _NO_MODEL_CODES else 402), error
         codes = [int(code) for code in _codes(error) if re.fullmatch(r"[45]\d\d", code)]
         code = codes[0] if codes else 502
         return (502 if inside and code in (401, 402, 403) else code), error  # a choice's key is not ours

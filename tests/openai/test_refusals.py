@@ -105,6 +105,7 @@ def test_a_busy_server_is_asked_again_and_its_words_are_kept(answer):
 @each(
     (Answer({"error": {"code": 401, "message": "no such key"}}), AuthError),
     (Answer({"error": {"code": 402, "message": "pay"}}), QuotaError),
+    (Answer({"error": {"code": "insufficient_quota", "message": "pay"}}), QuotaError),
     (Answer({"error": {"code": "model_not_found", "message": "no model"}}), ModelNotFound),
     (Answer({"choices": [{"error": {"code": 401, "message": "the provider's key"}}]}), CallError),
 )

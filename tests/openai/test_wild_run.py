@@ -67,13 +67,6 @@ def test_prompts_that_are_refused_with_403_are_rows(answer, run, places, jobs):
         assert len(fake.bodies) == asked, "a rerun pays for nothing again"
 
 
-def test_those_that_wait_for_the_harmless_question_hold_nobody_up(run):
-    answer = Answer("<html><body>Blocked</body></html>", 403, pause=0.05)
-    with OpenAIFake(script(dict.fromkeys(range(6), answer))) as fake:
-        code, statuses, *_ = run(fake, 6, judge={"limits": {"concurrency": 1}})
-    assert (code, statuses) == (0, ["refused"] * 6 + ["scored"] * 3)
-
-
 def test_a_key_that_never_worked_ends_the_run(run):
     with OpenAIFake([failure(403, "no")]) as fake:
         code, statuses, _, output = run(fake, 4)
