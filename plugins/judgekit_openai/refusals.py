@@ -27,7 +27,22 @@ _NO_MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
 _PAGE = re.compile(r"<\s*(?:!doctype|html|head|body|h1)\b", re.IGNORECASE)
 _BY_WORDS = (400, 403, 406, 413, 422, 424, 451)  # statuses of which the words are believed
 _NOT_OF_ONE = (401, 402, 404, 405, 408, 429)  # those that say enough themselves
-_ENVELOPE = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+_SAYS = (
+    "message",
+    "Message",
+    "detail",
+    "details",
+    "msg",
+    "errors",
+    "error_msg",
+    "error_message",
+    "err_msg",
+    "error_code",
+    "base_resp",
+    "status_msg",
+    "fault",
+    "promptFeedback",
+)  # fields of an error, where there is no `error`
 _CODE_FIELDS = ("code", "type", "status", "error_type", "error_code", "err_code", "name")
 _ECHOES = frozenset({"input", "flagged_input", "failed_generation", "prompt", "messages", "request", "body"})
 _LONGEST, _DEEPEST = 20_000, 6  # characters and levels of an error body that are looked at
@@ -141,8 +156,7 @@ def _error_within(body: Any, reasons: Mapping[str, End], field: str) -> tuple[An
         return body, False
     choices = [body] if "message" in body and "done" in body else body.get("choices")  # Ollama's, or OpenAI's
     if not isinstance(choices, list) or not choices:
-        told = {key: value for key, value in body.items() if key not in _ENVELOPE and value}
-        said = told or body.get("object") == "error"
+        said = body.get("object") == "error" or any(body.get(key) for key in _SAYS)
         return (body if said else None), False
     choice = choices[0]
     if not isinstance(choice, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,8 @@ def read_reply(
         raise CallError(f"the server sent an error under status 200: {_words(body['error'])}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise CallError("the server sent a chat completion without choices")
+        others = json.dumps({key: value for key, value in body.items() if value})
+        raise CallError(f"the server sent a chat completion without choices: {shortened(others, 200)}")
     message = choices[0].get("message")
     if not isinstance(message, dict):
         raise CallError("the server sent a choice without a message")
