@@ -117,7 +117,7 @@ class OllamaBackend(Backend):
         return {
             "adapter": f"ollama/{ADAPTER}",
             **self.options.model_dump(include={"model", "num_ctx", "think", "options"}),
-            **({"finish_reasons": reasons} if (reasons := dict(self.options.finish_reasons)) else {}),
+            **({"finish_reasons": {**reasons}} if (reasons := self.options.finish_reasons) else {}),
             **({} if address == Http.address(DEFAULT) else {"server": address}),
         }
 

@@ -168,7 +168,7 @@ class OpenAIBackend(Backend):
             "max_tokens_field": self._tokens_field(),
             "response_format": self.options.response_format,
             "extra": self.options.extra,
-            **({"finish_reasons": reasons} if (reasons := dict(self.options.finish_reasons)) else {}),
+            **({"finish_reasons": {**reasons}} if (reasons := self.options.finish_reasons) else {}),
         }
 
     def check(self) -> list[Problem]:

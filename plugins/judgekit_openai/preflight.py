@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from judgekit_openai import refusals
 _PASTED = ("/chat/completions", "/completions", "/models", "/responses", "/embeddings")
 _USUAL = ("/v1", "/api/v1", "/openai/v1", "/v1beta/openai")
 _QUICK: dict[str, Any] = {"deadline": 10.0, "retries": 0, "connect_timeout": 5.0}
+_NOWHERE = re.compile(r"(?:unexpected|unknown|invalid|no such) (?:endpoint|url|path|route)", re.IGNORECASE)
 _MOST = 5  # names that are shown
 
 Open = Callable[..., Http]
@@ -37,7 +39,7 @@ def _answer(open_at: Open, base_url: str, path: str, body: Any) -> str | None:
     """What is wrong with what answers there; "" for nothing; None where it cannot be told."""
     try:
         with open_at(base_url, **_QUICK) as http:
-            http.post(path, body)
+            said = http.post(path, body).body
     except HttpStatusError as error:
         wrong = error.status in (404, 405) and not refusals.of_model(error)
         return f"{error.status}: {error.error_message}" if wrong else ""
@@ -45,7 +47,9 @@ def _answer(open_at: Open, base_url: str, path: str, body: Any) -> str | None:
         return "a page, and not JSON" if "not JSON" in error.message else None
     except JudgekitError:
         return None
-    return ""
+    error = said.get("error") if isinstance(said, dict) else None  # LM Studio says it under status 200
+    words = error.get("message") if isinstance(error, dict) else error
+    return words if isinstance(words, str) and _NOWHERE.search(words) else ""
 
 
 def _others(base_url: str) -> Iterator[str]:

@@ -109,7 +109,11 @@ def ended(
     if end == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if end == "error" or (end is None and silent and not tools):
+    taken = reply.usage.completion_tokens if reply.usage is not None else 0
+    if end is None and cap is not None and taken >= cap:
+        detail = f"taken as cut: it has all of its {cap} tokens, and why it ended is not known ({named} {reason!r})"
+        return reply.model_copy(update={"status": "truncated", "detail": detail})
+    if end == "error" or (end is None and silent and not tools and not reply.reasoning):
         broken = "the server broke off the reply" if end == "error" else "the reply holds no content"
         raise CallError(f"{broken}: {named} {reason!r}")
     if end == "tool_calls" and not silent:
@@ -117,14 +121,7 @@ def ended(
         return reply.model_copy(update={"status": "truncated", "detail": detail})
     if silent:
         return reply.model_copy(update={"detail": f"the reply holds {silent}"})
-    if end is not None:
-        return reply
-    if cap is not None and reply.usage is not None and reply.usage.completion_tokens >= cap:
-        detail = (
-            f"it took all of its {cap} tokens, and no reason for its end is known ({named} {reason!r}): taken as cut"
-        )
-        return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason is None or reason == "":
+    if end is not None or reason is None or reason == "":
         return reply
     word = shortened(" ".join(str(reason).split()), 60)
     settled = f"`finish_reasons: {{{word}: stop}}` (or length) settles it"

@@ -38,7 +38,10 @@ class At(JsonServer):
 GONE, PAGE = Answer({"detail": "Not Found"}, 404), Answer("<html><body>Welcome</body></html>")
 
 
-@each(GONE, PAGE, Answer("404 page not found", 404), Answer({"error": "Method Not Allowed"}, 405))
+LM_STUDIO = Answer({"error": "Unexpected endpoint or method. (POST /chat/completions)"})
+
+
+@each(GONE, PAGE, LM_STUDIO, Answer("404 page not found", 404), Answer({"error": "Method Not Allowed"}, 405))
 @pytest.mark.parametrize(("right", "given"), [
     ("/v1", ""), ("/v1", "/"), ("/v1", "/v1/chat/completions"), ("/v1", "/v1/models"), ("/v1", "/v1/v1"),
     ("/v1", "/v2"), ("/api/v1", ""), ("/openai/v1", "/openai"), ("/v1beta/openai", "/v1"), ("", "/v1"),

@@ -63,6 +63,14 @@ def test_whole_content_with_an_unknown_reason_is_a_reply(reason):
     assert (cut.status, "all of its 16 tokens" in cut.detail) == ("truncated", True)
 
 
+def test_thoughts_alone_are_an_empty_answer_whatever_the_reason():
+    for reason in (None, "", "halted", "stop"):
+        reply = read_reply(completion("", finish_reason=reason, reasoning="hm").body, cap=16)
+        assert (reply.status, reply.detail) == ("complete", "the reply holds no content, only reasoning")
+        full = read_reply(completion("", finish_reason=reason, reasoning="hm", completion_tokens=16).body, cap=16)
+        assert full.status == ("complete" if reason == "stop" else "truncated")
+
+
 def test_tool_calls_are_no_answer():
     calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     for reason in ("tool_calls", "stop", "function_call", None):
