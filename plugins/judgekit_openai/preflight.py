@@ -47,8 +47,8 @@ def _answer(open_at: Open, base_url: str, path: str, body: Any) -> str | None:
         return "a page, and not JSON" if "not JSON" in error.message else None
     except JudgekitError:
         return None
-    error = said.get("error") if isinstance(said, dict) else None  # LM Studio says it under status 200
-    words = error.get("message") if isinstance(error, dict) else error
+    fault = said.get("error") if isinstance(said, dict) else None  # LM Studio says it under status 200
+    words = fault.get("message") if isinstance(fault, dict) else fault
     return words if isinstance(words, str) and _NOWHERE.search(words) else ""
 
 
