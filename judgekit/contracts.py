@@ -389,6 +389,11 @@ class Metric(Configured, ABC):
         """The files that the rows depend on besides the samples, for the run's fingerprint."""
         return []
 
+    def by_tokens(self, systems: Mapping[str, frozenset[str]]) -> Collection[str]:
+        """Those of the systems whose answers to its own requests it reads by log-probabilities: whether a server gives
+        them is tried before anything is generated. `systems` as in `check`."""
+        return ()
+
     def questions(self, sample: Sample) -> int:
         """How often `rows` asks each system about a sample itself, for `--dry-run`; not counting a judge's calls."""
         return int("loglikelihood" in self.needs)

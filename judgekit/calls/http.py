@@ -70,6 +70,10 @@ def _unwatched(url: str, data: Parts | None) -> Answered:
 # Told of every attempt before it is sent, and by what it returns, of the answer: `judgekit doctor --live` listens.
 watcher: ContextVar[Callable[[str, Parts | None], Answered]] = ContextVar("watcher", default=_unwatched)
 
+Meaning = Callable[[int, Any], tuple[int, Any]]
+"""What an answer (status, body) comes to, where the server's status is not to be taken at its word: an error under
+status 200, say. The same for one that is."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpResult:
@@ -110,8 +114,9 @@ class Http(Closing):
     a key goes to its own origin only; compressed bodies and bodies over `max_bytes` are refused. Header values may be
     `Secret`s.
 
-    Raises CallError (HttpStatusError where there was an answer) when this call failed; AuthError (401, 403),
-    QuotaError (out of credit) or Unreachable (no connection) when no call can succeed.
+    Raises CallError (HttpStatusError where there was an answer) when this call failed; AuthError (401, and 403 before
+    anything that was posted has been answered: its cause is the HttpStatusError, and `lets_in` tells whether it is
+    about this call alone), QuotaError (out of credit) or Unreachable (no connection) when no call can succeed.
     """
 
     def __init__(
@@ -156,6 +161,8 @@ class Http(Closing):
         self._marks = Marks()
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
+        self._let_in: bool | None = None  # whether something that was posted has been answered; None: not known yet
+        self._knocking = threading.Lock()
 
     @staticmethod
     def address(base_url: str) -> str:
@@ -179,10 +186,29 @@ class Http(Closing):
         """GET base_url + path."""
         return self._ask(path)
 
-    def post(self, path: str, body: JsonValue) -> HttpResult:
+    def post(self, path: str, body: JsonValue, meaning: Meaning | None = None) -> HttpResult:
         """POST the body as JSON (ASCII-escaped, so that any text survives; NaN is refused) to base_url + path."""
         data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
-        return self._ask(path, [data])
+        result = self._ask(path, [data], meaning=meaning)
+        self._let_in = True
+        return result
+
+    def lets_in(self, path: str, harmless: JsonValue) -> bool:
+        """Whether the key is good for other calls than one that got 403: by what has been answered so far, else by
+        posting a body that nobody can object to. True where that cannot be told."""
+        if (turn := current_turn.get()) is not None:
+            turn.leave()  # who waits here must not hold the place that the one who asks needs
+        with self._knocking:
+            if self._let_in is None:
+                try:
+                    self.post(path, harmless)
+                except AuthError:
+                    self._let_in = False
+                except HttpStatusError as error:  # the server read what was sent
+                    self._let_in = True if error.status < 500 and error.status not in (408, 429) else None
+                except CallError:
+                    return True
+            return self._let_in is not False
 
     def upload(self, path: str, parts: Sequence[bytes | Path], content_type: str) -> HttpResult:
         """POST a body of another kind than JSON, such as a form; files are read from the disk as they are sent."""
@@ -213,6 +239,7 @@ class Http(Closing):
         data: Sequence[bytes | Path] | None = None,
         content_type: str = "application/json",
         into: BinaryIO | None = None,
+        meaning: Meaning | None = None,
     ) -> HttpResult:
         """Attempts until one is final: POST where there is data, else GET. The only retry layer there is."""
         url = f"{self.base_url}/{path.lstrip('/')}"
@@ -246,11 +273,15 @@ class Http(Closing):
                 answered(status, headers, raw, into)
                 if turn is not None:
                     turn.answered(status, headers)
-                if 200 <= status < 300:
-                    return HttpResult(status, headers, strict_json(raw, url) if into is None else None)
-                failure = self._failure(status, raw, url, headers)
+                good = 200 <= status < 300
+                body = strict_json(raw, url) if good and into is None else None if good else _parsed(raw)
+                meant, body = meaning(status, body) if meaning is not None else (status, body)
+                if 200 <= meant < 300:
+                    return HttpResult(status, headers, body)
+                raw = raw if meant == status else json.dumps(body).encode("ascii")
+                failure = self._failure(meant, body, raw, url, headers, status)
                 busy = turn is not None and turn.lane.pace.lively
-                pause = tries.after_status(status, headers, patient=turn is not None, busy=busy)
+                pause = tries.after_status(meant, headers, patient=turn is not None, busy=busy)
                 pause = None if isinstance(failure, BackendError) else pause
             if pause is None or time.monotonic() + pause > end:
                 raise failure
@@ -335,19 +366,21 @@ class Http(Closing):
                 raise CallError(f"{self.base_url}: a reply of over {self.max_bytes} bytes; refused")
         return body.getvalue() if isinstance(body, io.BytesIO) else b""
 
-    def _failure(self, status: int, raw: bytes, url: str, headers: Mapping[str, str]) -> BackendError | HttpStatusError:
-        try:
-            body = clean(json.loads(raw))
-        except (ValueError, RecursionError):
-            body = scrub(raw.decode("utf-8", "replace"))
+    def _failure(
+        self, meant: int, body: Any, raw: bytes, url: str, headers: Mapping[str, str], status: int
+    ) -> BackendError | HttpStatusError:
+        """`meant`: what the server's status comes to."""
         asked = retry_after(headers) or 0.0
         long = asked if asked > LONGEST_WAIT else None
-        error = HttpStatusError(status, body, url, long, moved_to=headers.get("location", ""))
-        if status == 402 or (status in (400, 403, 429) and NO_CREDIT.search(raw)):
+        error = HttpStatusError(meant, body, url, long, moved_to=headers.get("location", ""), sent=status)
+        if meant == 402 or (meant in (400, 403, 429) and NO_CREDIT.search(raw)):
             return QuotaError(f"out of credit: {error.message}")
-        if status == 401 or (status == 403 and not FLAGGED.search(raw)) or (status == 400 and BAD_KEY.search(raw)):
+        forbidden = meant == 403 and not self._let_in and not FLAGGED.search(raw)
+        if meant == 401 or forbidden or (meant == 400 and BAD_KEY.search(raw)):
             held = f"the key in {self.key.name}" if self.key else "a call without a key"
-            return AuthError(f"{held} was refused: {error.message}")
+            refused = AuthError(f"{held} was refused: {error.message}")
+            refused.__cause__ = error if forbidden else None
+            return refused
         return error
 
     def _channel(self) -> _Channel:
@@ -366,6 +399,14 @@ class Http(Closing):
         proxy = _proxy(self._scheme.decode(), self._host.decode())
         pool = httpcore.HTTPProxy(*proxy, **settings) if proxy else httpcore.ConnectionPool(**settings)
         return _Channel(pool, clock)
+
+
+def _parsed(raw: bytes) -> Any:
+    """An error's body: JSON, else its text."""
+    try:
+        return clean(json.loads(raw))
+    except (ValueError, RecursionError):
+        return scrub(raw.decode("utf-8", "replace"))
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -130,10 +130,19 @@ class HttpStatusError(CallError):
     `body` is the parsed JSON, or the text where it is none. `error_code` is the server's own code (a string, an
     int or None; its `type` where there is no code), `error_message` its explanation in one line, scrubbed. `pause`:
     the seconds that the server wants to be left alone, where that is longer than anyone waits. `moved_to`: where a
-    redirect leads.
+    redirect leads. `sent`: the status on the wire, where that is another one than the answer came to.
     """
 
-    def __init__(self, status: int, body: Any, url: str, pause: float | None = None, *, moved_to: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        body: Any,
+        url: str,
+        pause: float | None = None,
+        *,
+        moved_to: str = "",
+        sent: int | None = None,
+    ) -> None:
         self.status = status
         self.body = body
         self.error_message, self.error_code = explanation(status, body)
@@ -141,7 +150,7 @@ class HttpStatusError(CallError):
             leads = f" to {one_line(moved_to)}" if moved_to else ""
             self.error_message = f"a redirect{leads}, which is not followed: a key stays with its server"
         asks = "" if pause is None else f"; it asks to be left alone for {pause:.0f} s"
-        super().__init__(f"{url} answered {status}: {self.error_message}{asks}")
+        super().__init__(f"{url} answered {sent or status}: {self.error_message}{asks}")
 
 
 def explanation(status: int, body: Any) -> tuple[str, str | int | None]:

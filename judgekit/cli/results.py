@@ -42,6 +42,9 @@ def print_results(outcome: Outcome, again: str = "", notes: Sequence[str] = ()) 
         for line in how_to_go_on(outcome.use, again):
             click.echo(printable(line))
         click.echo()
+    elif record.errors:
+        failed = counted(sum(record.errors.values()), "failed call")
+        click.echo(f"{failed} left, which the config accepts: see errors in record.json. The same command asks again.")
     print_record(record)
     for line in use_lines(outcome.use):
         click.echo(printable(line))

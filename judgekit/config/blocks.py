@@ -168,7 +168,7 @@ class JudgeConfig(SampledPart):
     panel: tuple[Name, ...] | None = None
     combine: Literal["mean", "vote"] | None = None
     control_items: Annotated[int | float, Field(ge=0), BeforeValidator(_controls)] = 20
-    card: Literal["standard", "full"] = "standard"
+    card: Literal["full"] | None = None
 
     def controls(self, samples: int) -> int:
         """The number of samples that each control arm reads, out of so many."""
@@ -429,6 +429,7 @@ class RunConfig(Block):
     limit: int | None = Field(None, ge=1)
     plugins: PluginsConfig = PluginsConfig()
     executor: str = THREADS
+    accept: frozenset[Literal["refused", "truncated", "unparsed", "unsigned", "error"]] = frozenset()  # may stay so
     budget: BudgetConfig | None = None
     labels: LabelsConfig | None = None
     gate: GateConfig | None = None
@@ -439,8 +440,8 @@ class RunConfig(Block):
 
     def work(self) -> dict[str, JsonValue]:
         """The part of the config that decides the results: all but `budget`, `executor` and each `limits`, `price`."""
-        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor"})
+        tree: dict[str, Any] = self.model_dump(mode="json", exclude={"budget", "executor", "accept"})
         for part in (*tree["models"].values(), *tree["judges"].values()):
             part.pop("limits", None)
             part.pop("price", None)
-        return tree
+        return tree | ({"accept": sorted(self.accept)} if self.accept else {})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 
+from judgekit.calls.caller import Caller
 from judgekit.config.blocks import ModelConfig
 from judgekit.contracts import Backend
 from judgekit.data.groups import check_groups, clusters
 from judgekit.pipeline.prepared import Prepared, Problems, check_backend, data_label, uses
+from judgekit.records import Call, Message, Request, Sampling
 
 
 def check_budget(prepared: Prepared, problems: Problems) -> None:
@@ -90,8 +93,36 @@ def check_backends(prepared: Prepared, products: Mapping[str, str], problems: Pr
             )
         else:
             check_backend(label, backend, problems)
+    for label in by_tokens(prepared):
+        if why := prepared.backends[label].lacks("logprobs"):
+            problems.add(label, why, 4)
+
+
+TRIAL = Request(
+    messages=(Message(role="user", content="Answer with the letter A."),),
+    sampling=Sampling(temperature=0.0, seed=0, max_new_tokens=1),
+    top_logprobs=20,
+)
+
+
+def by_tokens(prepared: Prepared) -> list[str]:
+    """The parts whose replies are read by the log-probabilities of their tokens."""
+    labels = []
     for name, judge in prepared.judges.single.items():
         readings = [judge.reading(task) for task in judge.settings]
-        read_by_tokens = any(reading.measured and reading.kind == "generate" for reading in readings)
-        if read_by_tokens and (why := judge.backend.lacks("logprobs")):
-            problems.add(f"judges.{name}", why, 4)
+        if any(reading.measured and reading.kind == "generate" for reading in readings):
+            labels.append(f"judges.{name}")
+    for planned in prepared.metrics:
+        able = {name: prepared.models[name].capabilities for name in planned.systems}
+        labels += [f"models.{name}" for name in planned.metric.by_tokens(able)]
+    return list(dict.fromkeys(labels))
+
+
+def try_by_tokens(prepared: Prepared, callers: Mapping[str, Caller]) -> None:
+    """Ask each server whose log-probabilities will be read for one token, where others are to be asked before it: it
+    raises BackendError if it gives none. Any other trouble is left to the calls themselves, and so are backends that
+    ask in batches: one of a single call takes hours."""
+    waited_for = any(not backend.free for backend in prepared.models.values())
+    for label in by_tokens(prepared) if waited_for else ():
+        if not prepared.backends[label].free and prepared.backends[label].max_batch == 1:
+            deque(callers[label].calls("generate", [Call(TRIAL)]), maxlen=0)

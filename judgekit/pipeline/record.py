@@ -22,12 +22,14 @@ from judgekit.text import counted
 from judgekit.thoughts import NO_ANSWER
 
 
-def record_of(prepared: Prepared, errors: dict[str, int], **measured: Any) -> RunRecord:
-    """The record of a run that was gone through; `errors` are the calls that were planned and not answered."""
+def record_of(prepared: Prepared, errors: dict[str, int], unsent: int = 0, **measured: Any) -> RunRecord:
+    """The record of a run that was gone through; `errors` are the calls that were planned and not answered. What was
+    held back by a budget (`unsent`) is never accepted as it is."""
+    accepted = "error" in prepared.config.accept and not unsent
     return RunRecord(
         name=prepared.config.name,
         judgekit_version=__version__,
-        status="incomplete" if errors else "complete",
+        status="incomplete" if errors and not accepted else "complete",
         spec=prepared.config.work(),
         inputs=prepared.inputs,
         systems=tuple(prepared.config.models),

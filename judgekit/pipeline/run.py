@@ -33,6 +33,7 @@ from judgekit.files import write_atomically
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
+from judgekit.pipeline.checks import try_by_tokens
 from judgekit.pipeline.generate import answered_samples, generate, is_instructed, style_of, without_thoughts
 from judgekit.pipeline.identities import asked_anew, check_identities
 from judgekit.pipeline.judges import AskedJudges
@@ -153,6 +154,7 @@ class Run:
             opened = self._open(prepared, stack)
             samples = {sample.id: sample for data in prepared.datasets.values() for sample in data.samples}
             files = {"samples.jsonl": opened.folder.samples.write(samples.values())}
+            self._try(opened)
             files |= self._generate(opened)
             measurements = Measurements(self.config)
             files["rows.jsonl"], cards = self._judge(opened, measurements)
@@ -228,6 +230,11 @@ class Run:
         session = self._session(stack, ledger, policy, jobs=self.settings.jobs, **more)
         return Opened(prepared, folder, identities, prompts, session)
 
+    def _try(self, opened: Opened) -> None:
+        """What would be found only after everything was generated: a server without the log-probabilities it is for."""
+        if self.stored is None:
+            try_by_tokens(opened.prepared, opened.callers)
+
     def _generate(self, opened: Opened) -> dict[str, str]:
         """The responses of every system; the sha256 of each file."""
         files, prepared, folder = {}, opened.prepared, opened.folder
@@ -288,6 +295,8 @@ class Run:
 
     def _rehearse(self, opened: Opened, tally: Tally) -> None:
         """The run's own steps, in a folder that is thrown away and a session that calls nothing."""
+        with tally.rehearsing("trying log-probabilities"):
+            self._try(opened)
         self._generate(opened)
         for planned in opened.prepared.metrics:
             with tally.rehearsing(f"measuring {planned.name}"):
@@ -302,6 +311,7 @@ class Run:
             record = record_of(
                 prepared,
                 errors_of(prepared, folder, measured["cards"]),
+                sum(caller.counts.unsent for caller in opened.callers.values()),
                 run_id=folder.path.name,
                 plugins=describe(self.manager),
                 identities=opened.identities,

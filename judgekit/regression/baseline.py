@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +39,8 @@ class Scores(Noun):
 
     `missing`: of items that lack verdicts, the mean with these at the scale's low and at its high end. `noise`: the
     variance of one generation or judgement around its item, where repeats can tell. `answered_by` fingerprints the
-    system. An item that the metric skipped is not in it.
+    system. An item that the metric skipped, or whose want of a verdict the config accepts, is not in it; `accepted`
+    names the latter.
     """
 
     items: dict[str, Finite | None]
@@ -48,6 +49,7 @@ class Scores(Noun):
     repeats: int = 1
     noise: dict[str, Finite] = Field(default_factory=dict)
     answered_by: dict[str, str] = Field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
 
     @property
     def scored(self) -> dict[str, float]:
@@ -100,7 +102,8 @@ def baseline_of(view: RunView) -> Baseline:
     """The item scores of a finished run, complete or not. Raises DataError for damaged rows."""
     record = view.record
     scales = scales_of(record)
-    tables, used = item_tables(view.rows, scales)
+    tables, used = item_tables(view.rows, scales, accepted_by(record))
+    left = _left_out(view)
     samples = list(view.samples)
     whys, sheets = unpaired(record, tables), {}
     for metric, scale in scales.items():
@@ -111,7 +114,9 @@ def baseline_of(view: RunView) -> Baseline:
             dataset=dataset_hash(chosen),
             n_samples=len(chosen),
             systems={
-                system_key(system, opponent): scores_of(table, scale, answered_by(record, system))
+                system_key(system, opponent): scores_of(
+                    table, scale, answered_by(record, system), left.get((name, system, opponent), set())
+                )
                 for (name, system, opponent), table in tables.items()
                 if name == metric
             },
@@ -122,8 +127,25 @@ def baseline_of(view: RunView) -> Baseline:
     return Baseline(run_id=record.run_id, name=record.name, judgekit_version=record.judgekit_version, metrics=sheets)
 
 
-def scores_of(table: ItemTable, scale: Scale, answered: Mapping[str, str]) -> Scores:
-    """The scores of one system's table. Raises DataError where a row is there twice."""
+def accepted_by(record: RunRecord) -> Collection[str]:
+    """The statuses with which verdicts may stay without a score: they are left out, and hold no gate up."""
+    told = record.spec.get("accept")
+    return [str(status) for status in told] if isinstance(told, list) else []
+
+
+def _left_out(view: RunView) -> dict[tuple[str, str, str], set[str]]:
+    """The items of each place that have rows which the config accepts as they are."""
+    left: dict[tuple[str, str, str], set[str]] = {}
+    accepted = accepted_by(view.record)
+    for row in view.rows if accepted else ():
+        if row.status in accepted:
+            left.setdefault(row.place, set()).add(row.sample_id)
+    return left
+
+
+def scores_of(table: ItemTable, scale: Scale, answered: Mapping[str, str], left: Collection[str] = ()) -> Scores:
+    """The scores of one system's table. Raises DataError where a row is there twice. `left`: the items that may be left
+    out of it."""
     from judgekit.statistics.repeats import components
 
     try:
@@ -146,6 +168,7 @@ def scores_of(table: ItemTable, scale: Scale, answered: Mapping[str, str]) -> Sc
         repeats=max(table.repeats, 1),
         noise={name: rounded(value) for name, value in noise.items() if value is not None},
         answered_by=dict(answered),
+        accepted=tuple(sorted(set(left) - set(ids))),
     )
 
 
@@ -262,6 +285,9 @@ def write_baseline(view: RunView, path: Path) -> Baseline:
 
 def to_bytes(baseline: Baseline) -> bytes:
     tree = baseline.model_dump(mode="json")
+    for scores in (one for sheet in tree["metrics"].values() for one in sheet["systems"].values()):
+        if not scores["accepted"]:
+            del scores["accepted"]
     return json.dumps(tree, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=True).encode("ascii") + b"\n"
 
 

@@ -22,7 +22,7 @@ from judgekit.data.groups import clusters_of
 from judgekit.data.lineage import judges_of
 from judgekit.errors import ConfigError, UsageError
 from judgekit.records import Scale
-from judgekit.regression.baseline import Baseline, baseline_of, system_key
+from judgekit.regression.baseline import Baseline, accepted_by, baseline_of, system_key
 from judgekit.regression.catastrophes import Falls, items_needed
 from judgekit.regression.empty import broken
 from judgekit.regression.paired_scores import SAME, Paired, Vector, mean_over, moved, movers, paired
@@ -108,7 +108,7 @@ def evaluate(view: RunView, config: GateConfig, reference: Reference | None, own
         baseline_sha256=reference.sha256 if reference else "",
         claims=tuple(claims),
         waived=tuple(sorted(waived)),
-        notes=(*notes(targets, own, reference), *said),
+        notes=(*notes(targets, own, reference, accepted_by(record)), *said),
     )
 
 

@@ -45,12 +45,12 @@ class Paired:
 def paired(candidate: Scores, baseline: Scores, scale: Scale, order: Sequence[str] | None = None) -> Paired:
     """Match two systems' scores by item id; `order`: only these, in this order. Else by id.
 
-    An item that the candidate does not have at all (it was skipped, or not judged any more) is left out.
+    An item that the candidate does not have at all (it was skipped, or not judged any more) is left out, and so is one
+    that the baseline's config accepted without a verdict.
     """
+    mine = candidate.items.keys() - set(baseline.accepted)
     sign = 1.0 if scale.higher_is_better else -1.0
-    every = tuple(
-        sample_id for sample_id in (sorted(candidate.items) if order is None else order) if sample_id in candidate.items
-    )
+    every = tuple(sample_id for sample_id in (sorted(candidate.items) if order is None else order) if sample_id in mine)
     ours, theirs = candidate.scored, baseline.scored
     ids = tuple(sample_id for sample_id in every if sample_id in ours and sample_id in theirs)
     ends = [(_ends(candidate, one, scale), _ends(baseline, one, scale)) for one in every]

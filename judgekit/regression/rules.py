@@ -149,8 +149,14 @@ def mismatches(targets: Sequence[Target], own: Baseline, reference: Reference | 
     return list(problems)
 
 
-def notes(targets: Sequence[Target], own: Baseline, reference: Reference | None) -> list[str]:
+def notes(
+    targets: Sequence[Target], own: Baseline, reference: Reference | None, accepted: Collection[str] = ()
+) -> list[str]:
     remarks = []
+    for metric, key in dict.fromkeys((target.metric, target.key) for target in targets):
+        counts = own.metrics[metric].systems[key].counts
+        if kinds := [f"{count} {status}" for status, count in counts.items() if status in accepted and count]:
+            remarks.append(f"{metric}, {key}: left out, as the config accepts them: {', '.join(kinds)}")
     for target in targets:
         if not target.paired or reference is None:
             continue

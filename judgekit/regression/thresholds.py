@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from judgekit.data.groups import clusters_of
 from judgekit.errors import DataError
-from judgekit.regression.baseline import system_key
+from judgekit.regression.baseline import accepted_by, system_key
 from judgekit.results import Estimate, Interval, RunView
 
 if TYPE_CHECKING:
@@ -53,9 +53,11 @@ class Limit:
         settings, labels = record.part("statistics"), clusters_of(record, view.samples)
         table, low, high = ItemTable(labels), ItemTable(labels), ItemTable(labels)
         ends = (estimate.scale.low, estimate.scale.high)
-        missing = 0
+        missing, accepted = 0, accepted_by(record)
         for row in view.rows:
-            if row.metric != metric or row.status == "skipped" or system_key(row.system, row.opponent) != key:
+            if row.metric != metric or system_key(row.system, row.opponent) != key:
+                continue
+            if row.status == "skipped" or row.status in accepted:
                 continue
             place = (row.sample_id, row.repeat, row.judge_repeat)
             missing += row.value is None

@@ -11,7 +11,7 @@ from judgekit.secrets import one_line, shortened
 from judgekit.text import counted
 
 HINTS: dict[VerdictStatus, str] = {
-    "unparsed": "the judge does not keep to the form: try another `mode` (schema, integer) or `prompt` for it",
+    "unparsed": "the judge does not keep to the form: try another `mode` (reason_json, integer) or `prompt` for it",
     "truncated": "give it a larger max_new_tokens",
     "refused": "its server refuses these texts: another judge may read them",
     "error": "the same command asks again for what failed; `judgekit doctor` tries the server",

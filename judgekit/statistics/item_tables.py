@@ -21,8 +21,11 @@ def scales_of(record: RunRecord) -> dict[str, Scale]:
     return {estimate.metric: estimate.scale for estimate in record.estimates if estimate.series == "value"}
 
 
-def item_tables(rows: Iterable[Row], metrics: Collection[str]) -> tuple[dict[ScoreKey, ItemTable], dict[str, set[str]]]:
-    """(item values by place, without skipped rows; the ids that each metric has rows for)"""
+def item_tables(
+    rows: Iterable[Row], metrics: Collection[str], accepted: Collection[str] = ()
+) -> tuple[dict[ScoreKey, ItemTable], dict[str, set[str]]]:
+    """(item values by place, without rows that are skipped, or `accepted` by their status; the ids that each metric has
+    rows for)"""
     from judgekit.statistics.items import ItemTable
 
     tables: dict[ScoreKey, ItemTable] = {}
@@ -32,8 +35,8 @@ def item_tables(rows: Iterable[Row], metrics: Collection[str]) -> tuple[dict[Sco
             continue
         used.setdefault(row.metric, set()).add(row.sample_id)
         table = tables.setdefault(row.place, ItemTable())
-        if row.status == "skipped":
-            table.counts["skipped"] += 1
+        if row.status == "skipped" or row.status in accepted:
+            table.counts[row.status] += 1
             continue
         try:
             table.add(row.sample_id, row.repeat, row.judge_repeat, row.value, row.status)

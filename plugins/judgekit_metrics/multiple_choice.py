@@ -115,6 +115,9 @@ class MultipleChoice(judgekit.Metric):
                 statistics.append(letter_bias(whole, table, terms.samples))
         return judgekit.Aggregate([*means, *averages, *baselines(terms)], statistics)
 
+    def by_tokens(self, systems: Mapping[str, frozenset[str]]) -> Sequence[str]:
+        return [system for system, offered in systems.items() if self._reading(offered) == "logprobs"]
+
     def _reading(self, offered: frozenset[str]) -> Reading:
         if self.options.reading != "auto":
             return self.options.reading

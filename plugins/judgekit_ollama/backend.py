@@ -38,9 +38,12 @@ from judgekit_ollama.host import DEFAULT, parse_host
 from judgekit_ollama.server import Server
 from judgekit_ollama.tokens import NoLogprobs
 from judgekit_ollama.versions import LOGPROBS, SCHEMA, TRUNCATE, Version, at_least, counts_cached, text
+from judgekit_openai import refusals
+from judgekit_openai.words import FinishReasons
 
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
 _TOO_LONG = re.compile(r"context (length|size)|exceeds the context|exceed_context|prompt( is)? too long")
+_HARMLESS = Request(messages=(Message(role="user", content="Hi"),), sampling=Sampling(max_new_tokens=1))
 _HOPELESS = ("does not support", "requires more system memory")  # errors about the model, for any request
 _DURATION = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|[-+]?0")
 
@@ -63,6 +66,7 @@ class OllamaOptions(Options):
     deadline: float = Field(600.0, gt=0)
     retries: int = Field(4, ge=0, le=20)
     options: dict[str, JsonValue] = Field(default_factory=dict)
+    finish_reasons: FinishReasons = Field(default_factory=dict)
 
     @field_validator("host")
     @classmethod
@@ -114,6 +118,7 @@ class OllamaBackend(Backend):
         return {
             "adapter": f"ollama/{ADAPTER}",
             **self.options.model_dump(include={"model", "num_ctx", "think", "options"}),
+            **({"finish_reasons": {**reasons}} if (reasons := self.options.finish_reasons) else {}),
             **({} if address == Http.address(DEFAULT) else {"server": address}),
         }
 
@@ -193,7 +198,7 @@ class OllamaBackend(Backend):
         while True:  # at most twice: `think` is left out once
             body = self._body(request)
             try:
-                result = self._chat.post("api/chat", body)
+                result = self._chat.post("api/chat", body, self._meaning)
             except HttpStatusError as error:
                 words = error.error_message.lower()
                 if error.status == 400 and "think" in words and "think" in body and not _TOO_LONG.search(words):
@@ -203,8 +208,20 @@ class OllamaBackend(Backend):
             except Unreachable as error:
                 raise self._server.down(error) from error
             except AuthError as error:
+                forbidden = error.__cause__
+                if isinstance(forbidden, HttpStatusError) and self._of_this_call(forbidden):
+                    return self._without_answer(forbidden)
                 raise self._server.locked(error) from error
             return self._read(result.body, request)
+
+    def _meaning(self, status: int, body: Any) -> tuple[int, Any]:
+        """What an answer comes to (`refusals.meaning`); Ollama's own words for a model that cannot be used stay."""
+        return refusals.meaning(status, body, self.options.finish_reasons, field="done_reason")
+
+    def _of_this_call(self, forbidden: HttpStatusError) -> bool:
+        """Whether 403 is about this call, and not about the key."""
+        assert self._chat is not None
+        return refusals.fault_of(forbidden) is not None or self._chat.lets_in("api/chat", self._body(_HARMLESS))
 
     def _body(self, request: Request) -> dict[str, JsonValue]:
         given = self.options.model_dump(include={"model", "num_ctx", "keep_alive", "think", "options"})
@@ -215,7 +232,7 @@ class OllamaBackend(Backend):
 
     def _read(self, body: Any, request: Request) -> Reply:
         try:
-            reply = read_reply(body, request)
+            reply = read_reply(body, request, self.options.finish_reasons)
         except NoLogprobs as error:
             since = f"Ollama gives them from {text(LOGPROBS)} on, this is {self._version()}"
             raise BackendError(f"{error.message}: {since}, with the model {self.options.model!r}") from error
@@ -259,6 +276,8 @@ class OllamaBackend(Backend):
             raise BackendError(f"{error.message}; set host to where it leads, if you trust that server") from error
         if any(sign in words for sign in _HOPELESS):
             raise BackendError(f"Ollama cannot use {self.options.model!r}: {error.error_message}") from error
+        if reply := refusals.reply_to(error):
+            return reply
         raise CallError(error.message) from error
 
     # --- preflight ---

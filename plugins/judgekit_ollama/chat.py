@@ -10,6 +10,8 @@ from pydantic import JsonValue
 
 from judgekit import CallError, Reply, Request, Usage, shortened
 from judgekit_ollama.tokens import read_tokens
+from judgekit_openai.replies import ended
+from judgekit_openai.words import End, end_of
 
 # The server only logs a name that it does not know, so they are checked here.
 _NAMES = """
@@ -81,11 +83,13 @@ def chat_body(
     return body
 
 
-def read_reply(body: Any, request: Request) -> Reply:
-    """done_reason `stop` → complete, `length` → truncated. Whether the prompt was read whole is not looked at here.
+def read_reply(body: Any, request: Request, reasons: Mapping[str, End] | None = None) -> Reply:
+    """The status follows done_reason, by `reasons` and the words of other servers. Whether the prompt was read whole is
+    not looked at here.
 
-    Raises CallError for load, unload, a reason that is missing or unknown, an error under status 200, and NoLogprobs
-    where the server ignored that it was asked for log-probabilities.
+    Raises CallError for load, unload and a reply that was broken off, for no content with a reason that is missing or
+    unknown, for an error under status 200, and NoLogprobs where the server ignored that it was asked for
+    log-probabilities.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat reply was due")
@@ -99,25 +103,15 @@ def read_reply(body: Any, request: Request) -> Reply:
     thinking = thinking if isinstance(thinking, str) else ""
     if not isinstance(content, str):
         raise CallError("the server sent a message without content")
-    if reason not in ("stop", "length"):
-        raise CallError(f"the reply ended with done_reason {reason!r}, which is neither stop nor length")
     tokens = read_tokens(body.get("logprobs"), request, content, thinking)
     read, made = _count(body.get("prompt_eval_count")), _count(body.get("eval_count"))
     notes = [] if read else ["the server gave no prompt_eval_count: a cut prompt would go unseen"]
     if request.top_logprobs and thinking and not tokens:
         notes.append("the log-probabilities of the answer cannot be told from those of the thoughts: left out")
-    only = ", only thoughts" if thinking else ", only a tool call" if message.get("tool_calls") else ""
-    silent = "" if content.strip() else f"the reply holds no content{only}"
-    cut = "cut at the token limit" if reason == "length" else ""
-    return Reply(
-        text=content,
-        status="truncated" if cut else "complete",
-        detail="; ".join(part for part in (cut, silent) if part),
-        reasoning=thinking,
-        tokens=tokens,
-        usage=Usage(prompt_tokens=read, completion_tokens=made) if read else None,
-        notes=tuple(notes),
-    )
+    usage = Usage(prompt_tokens=read, completion_tokens=made) if read else None
+    reply = Reply(text=content, reasoning=thinking, tokens=tokens, usage=usage, notes=tuple(notes))
+    end, tools = end_of(reason, reasons or {}), bool(message.get("tool_calls"))
+    return ended(reply, "done_reason", reason, end, request.sampling.max_new_tokens, tools, "thoughts")
 
 
 def _count(value: Any) -> int:

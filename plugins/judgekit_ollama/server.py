@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,14 +60,15 @@ class Server:
     def digest(self) -> str:
         """The model's digest, from the server's list. Raises ModelNotFound."""
         models = self._ask("api/tags").get("models")
-        wanted = _full_name(self.model)
+        wanted, listed = _full_name(self.model), []
         for model in models if isinstance(models, list) else []:
             names = [model.get("name"), model.get("model")] if isinstance(model, dict) else []
+            listed += [name for name in names if isinstance(name, str)]
             if wanted in [_full_name(name) for name in names if isinstance(name, str)]:
                 if isinstance(model.get("digest"), str) and model["digest"]:
                     return str(model["digest"])
                 raise BackendError(f"{self.address}/api/tags gives no digest of {self.model!r}")
-        raise self.missing()
+        raise self.missing(listed)
 
     def facts(self) -> ModelFacts:
         """The facts about the model; empty ones from a server that does not say."""
@@ -83,9 +85,10 @@ class Server:
     def down(self, error: Unreachable) -> Unreachable:
         return Unreachable(f"no Ollama server at {self.address}: start it with `ollama serve` ({error.message})")
 
-    def missing(self) -> ModelNotFound:
-        model = self.model
-        return ModelNotFound(f"Ollama has no model {model!r}: get it with `ollama pull {model}`")
+    def missing(self, listed: Sequence[str] = ()) -> ModelNotFound:
+        model, near = self.model, difflib.get_close_matches(self.model, listed, 1, 0.6)
+        meant = f"; or did you mean {near[0]!r}, which it has?" if near else ""
+        return ModelNotFound(f"Ollama has no model {model!r}: get it with `ollama pull {model}`{meant}")
 
     def locked(self, error: AuthError) -> AuthError:
         name = self._key_env or "OLLAMA_API_KEY"
@@ -98,7 +101,7 @@ class Server:
             return self._known[path]
 
     def _fetch(self, path: str, body: JsonValue) -> Mapping[str, Any]:
-        http = self.http()
+        http, address = self.http(), self.address
         try:
             with http:
                 body_ = (http.get(path) if body is None else http.post(path, body)).body
@@ -107,7 +110,9 @@ class Server:
         except AuthError as error:
             raise self.locked(error) from error
         except CallError as error:
-            raise BackendError(f"{error.message}; is this an Ollama server?") from error
+            ending = next((end for end in ("/v1", "/api", "/api/chat") if address.endswith(end)), "")
+            mend = f"set host: {address.removesuffix(ending)}" if ending else "is this an Ollama server?"
+            raise BackendError(f"{error.message}; {mend}") from error
         if not isinstance(body_, dict):
             raise BackendError(f"{self.address}/{path} is not Ollama's; is this an Ollama server?")
         return body_

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import json
 import os
@@ -38,6 +37,7 @@ from judgekit import (
     Http,
     HttpStatusError,
     JudgekitError,
+    ModelNotFound,
     Options,
     Problem,
     Reply,
@@ -51,7 +51,9 @@ from judgekit_openai.batching import Batching
 from judgekit_openai.chat import OWN_FIELDS, ChatClient, Dialect, ResponseFormat, TokensField
 from judgekit_openai.doctor import abilities, batches
 from judgekit_openai.live import batch, context_of_llama_cpp, context_of_vllm, listing
+from judgekit_openai.preflight import is_listed, models_in, names_of, not_listed, some, wrong_address
 from judgekit_openai.served import served_by_llama_cpp, served_by_vllm
+from judgekit_openai.words import FinishReasons
 
 Variable = Annotated[str, AfterValidator(environment_variable)]
 ADAPTER = 1  # part of the identity; raise it when the same request would be worded differently on the wire
@@ -63,7 +65,9 @@ _CACHING = "llama.cpp answers from its prompt cache: only `extra: {cache_prompt:
 
 class OpenAIOptions(Options):
     """`extra` holds further body fields, such as `reasoning_effort` or llama.cpp's `cache_prompt: false`; `deadline`
-    bounds an attempt, in seconds.
+    bounds an attempt, in seconds. `finish_reasons` says what a server's own words for the end of a reply mean, such
+    as `{halted: stop}`: stop, length, content_filter, tool_calls, or error for one that was broken off. `unlisted`: the
+    server has the model, although it does not list it.
 
     `mode: batch` (`batch: true`, where a judge has a mode of its own) puts up to `batch_size` requests into one batch
     of the Batch API: half the price, an answer within 24 hours. It looks at a batch every `poll` seconds (more often at
@@ -84,6 +88,8 @@ class OpenAIOptions(Options):
     batch_size: int = Field(20_000, ge=1, le=MOST_LINES)
     poll: float = Field(60.0, gt=0, le=3600)
     extra: dict[str, JsonValue] = Field(default_factory=dict)
+    unlisted: bool = False
+    finish_reasons: FinishReasons = Field(default_factory=dict)
 
     @property
     def in_batches(self) -> bool:
@@ -167,11 +173,14 @@ class OpenAIBackend(Backend):
             "max_tokens_field": self._tokens_field(),
             "response_format": self.options.response_format,
             "extra": self.options.extra,
+            **({"finish_reasons": {**reasons}} if (reasons := self.options.finish_reasons) else {}),
         }
 
     def check(self) -> list[Problem]:
         """Problems with the key, the address, the server and, if it is wanted, its Batch API."""
         trouble, listed = self._looked = self._look()
+        if not trouble and (unlisted := self._unlisted(listed)):
+            trouble = [ModelNotFound(unlisted)]
         if not trouble and self.options.in_batches:
             trouble = self._batch_trouble()
         problems = [
@@ -189,15 +198,18 @@ class OpenAIBackend(Backend):
             return
         key = self._key()
         yield "key", key is not None or None, f"{key.name} is sent" if key else "none is sent; `key_env` names one"
-        names = sorted(str(item.get("id")) for item in listed)
-        here = self.options.model in names
+        names = sorted(names_of(listed))
+        here = is_listed(self.options.model, names)
         if not names:
             yield "model", None, "the server lists no models"
-        elif here or _is_llama_cpp(listed):
-            served = "" if here else f": llama.cpp serves {names[0]}, however called"
+        elif here or self.options.unlisted or _is_llama_cpp(listed):
+            told = (
+                f": llama.cpp serves {names[0]}, however called" if _is_llama_cpp(listed) else ", which is not listed"
+            )
+            served = "" if here else told
             yield "model", here or None, f"{self.options.model}{served}"
         else:
-            there = _some(names, self.options.model)
+            there = some(names, self.options.model)
             yield "model", False, f"{self.options.model} is not listed; the server has {there}"
             return
         if _is_llama_cpp(listed) and "cache_prompt" not in self.options.extra:
@@ -252,11 +264,15 @@ class OpenAIBackend(Backend):
 
     def _http(self, **transport: Any) -> Http:
         """A client of the server, with its key; `transport`: further arguments of Http."""
+        return self._http_at(self.base_url, **transport)
+
+    def _http_at(self, base_url: str, **transport: Any) -> Http:
+        """The same at another path of the server."""
         headers = {}
         if is_openai(self.base_url) or self._from_env:
             names = {"OpenAI-Organization": self.options.organization_env, "OpenAI-Project": self.options.project_env}
             headers = {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
-        return Http(self.base_url, headers=headers, key=self._key(), **transport)
+        return Http(base_url, headers=headers, key=self._key(), **transport)
 
     def _key(self) -> Secret | None:
         official = is_openai(self.base_url)
@@ -274,6 +290,7 @@ class OpenAIBackend(Backend):
             response_format=self.options.response_format,
             defaults={} if is_openai(self.base_url) else {"temperature": 1.0, "top_p": 1.0},
             extra=self.options.extra,
+            finish_reasons=self.options.finish_reasons,
         )
 
     def _tokens_field(self) -> TokensField:
@@ -289,18 +306,36 @@ class OpenAIBackend(Backend):
         except Unreachable as error:
             return [Unreachable(f"{error.message}; is the server running, and base_url right?")], []
         except AuthError as error:
-            # A restricted key may lack the scope to list models and still be good for chat.
-            return ([] if "scope" in error.message else [error]), []
+            # A restricted key may be forbidden (403) to list models and still be good for chat.
+            return ([] if isinstance(error.__cause__, HttpStatusError) else [error]), []
         except CallError as error:
             if isinstance(error, HttpStatusError) and 300 <= error.status < 400:
                 return [BackendError(f"{error.message}; set base_url to where it leads, if you trust that server")], []
-            return [], []  # it answers; a server need not list its models
+            # A server need not list its models; one that is slow or broken says nothing of the address.
+            odd = error.status < 500 if isinstance(error, HttpStatusError) else "not JSON" in error.message
+            wrong = wrong_address(self._http_at, self.base_url) if odd else ""
+            return ([BackendError(wrong)] if wrong else []), []
         except JudgekitError as error:
             azure = "; Azure's is https://NAME.openai.azure.com/openai/v1, without api-version"
             shaped = isinstance(error, ConfigError) and is_azure(self.base_url)
             return [ConfigError(f"{error.message}{azure}") if shaped else error], []
-        items = body.get("data") if isinstance(body, dict) else None
-        return [], [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        if (listed := models_in(body)) is None:
+            wrong = wrong_address(self._http_at, self.base_url)
+            return ([BackendError(wrong)] if wrong else []), []
+        # Of a list with more pages, what is not on the first one is not known.
+        return [], listed if not isinstance(body, dict) or not body.get("has_more") else []
+
+    def _unlisted(self, listed: Sequence[Mapping[str, Any]]) -> str:
+        """Why the server does not have the model; "" where it has, or does not say.
+
+        Azure lists models and is asked for deployments; llama.cpp serves its one model under any name.
+        """
+        names, model = names_of(listed), self.options.model
+        if self.options.unlisted or not names or is_azure(self.base_url) or _is_llama_cpp(listed):
+            return ""
+        if is_listed(model, names):
+            return ""
+        return f"{self.base_url} has no model {model!r}: {not_listed(model, names)}"
 
     def _batch_trouble(self) -> list[JudgekitError]:
         try:
@@ -323,12 +358,6 @@ def _names(requests: Sequence[Request]) -> list[str]:
 
 def _is_llama_cpp(listed: Sequence[Mapping[str, Any]]) -> bool:
     return any(item.get("owned_by") == "llamacpp" for item in listed)
-
-
-def _some(names: Sequence[str], wanted: str) -> str:
-    """The nearest names first, five at most."""
-    near = difflib.get_close_matches(wanted, names, 5)
-    return ", ".join([*near, *(name for name in names if name not in near)][:5])
 
 
 def is_openai(base_url: str) -> bool:

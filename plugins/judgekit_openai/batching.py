@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from judgekit import (
+    AuthError,
     BackendError,
     CallError,
     Errand,
@@ -203,16 +204,20 @@ class Batching:
         try:
             if result.status is None:
                 raise CallError(result.error)
-            if 200 <= result.status < 300:
+            status, told = self.client.meaning(result.status, result.body)
+            if 200 <= status < 300:
                 reply = self.client.read(result.body, request, notes)
             else:
-                error = HttpStatusError(result.status, result.body, f"a line of the batch to {self.api.endpoint}")
+                line = f"a line of the batch to {self.api.endpoint}"
+                error = HttpStatusError(status, told, line, sent=result.status)
                 if self.client.gives_way(error, body, wording):
                     return  # worded otherwise, in the next batch
                 reply = self.client.without_answer(error, request, notes)
         except (CallError, BackendError) as error:
             if not final:
                 return
+            if result.status in (401, 403):  # raised only if no line of any batch was answered
+                self.failures.append(AuthError(f"the key was refused: {error.message}"))
             if isinstance(error, BackendError):
                 self.failures.append(error)
             reply = Reply(status="error", detail=error.message, notes=notes)

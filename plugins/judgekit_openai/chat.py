@@ -13,11 +13,23 @@ from typing import Any, Literal, get_args
 
 from pydantic import JsonValue
 
-from judgekit import BackendError, CallError, Http, HttpStatusError, ModelNotFound, Reply, Request
+from judgekit import (
+    AuthError,
+    BackendError,
+    CallError,
+    Http,
+    HttpStatusError,
+    Message,
+    ModelNotFound,
+    Reply,
+    Request,
+    Sampling,
+)
 from judgekit.judging import without_thoughts
 from judgekit_openai import refusals
 from judgekit_openai.replies import answer_tokens, read_reply, read_tokens
 from judgekit_openai.schemas import Form, response_format, strict_schema
+from judgekit_openai.words import End
 
 __all__ = ["OWN_FIELDS", "ChatClient", "Dialect", "Wording", "response_format", "strict_schema"]
 
@@ -29,6 +41,8 @@ OWN_FIELDS = frozenset(
     {"model", "messages", "n", "stream", "response_format", "max_completion_tokens", "max_tokens", "logprobs"}
     | {"top_logprobs", *SAMPLING_FIELDS}
 )
+_PATH = "chat/completions"
+_HARMLESS = Request(messages=(Message(role="user", content="Hi"),), sampling=Sampling(max_new_tokens=1))
 _FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -38,13 +52,15 @@ class Dialect:
 
     `defaults`: sampling fields sent where the request leaves them open; `extra`: further body fields;
     `response_format`: how a JSON schema is asked for. `auto` begins with json_schema and gives way to json_object,
-    then to nothing, where the server refuses; each step is noted in the replies.
+    then to nothing, where the server refuses; each step is noted in the replies. `finish_reasons`: further words for
+    how a reply ended.
     """
 
     max_tokens_field: TokensField = "max_completion_tokens"
     response_format: ResponseFormat = "auto"
     defaults: Mapping[str, JsonValue] = field(default_factory=dict)
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
+    finish_reasons: Mapping[str, End] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,12 +113,28 @@ class ChatClient:
             wording = self.wording
             body, notes = self.body(request, wording)
             try:
-                answer = self.http.post("chat/completions", body).body
+                answer = self.http.post(_PATH, body, self.meaning).body
             except HttpStatusError as error:
                 if self.gives_way(error, body, wording):
                     continue
                 return self.without_answer(error, request, notes)
+            except AuthError as error:
+                return self.without_answer(self._of_this_call(error, request), request, notes)
             return self.read(answer, request, notes)
+
+    def meaning(self, status: int, body: Any) -> tuple[int, Any]:
+        """What an answer comes to (`refusals.meaning`)."""
+        return refusals.meaning(status, body, self.dialect.finish_reasons)
+
+    def _of_this_call(self, error: AuthError, request: Request) -> HttpStatusError:
+        """The answer 403, if it is about this call and not about the key. Raises the error again where it is."""
+        forbidden = error.__cause__
+        if not isinstance(forbidden, HttpStatusError):
+            raise error
+        told = refusals.fault_of(forbidden) is not None or (request.top_logprobs and refusals.of_logprobs(forbidden))
+        if not told and not self.http.lets_in(_PATH, self.body(_HARMLESS, self.wording)[0]):
+            raise error
+        return forbidden
 
     def body(self, request: Request, wording: Wording) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
         """The wire body, and notes on what the server made us leave out."""
@@ -149,7 +181,7 @@ class ChatClient:
     def read(self, answer: Any, request: Request, notes: tuple[str, ...]) -> Reply:
         """The Reply in a completion. Raises CallError for anything else, BackendError where the log-probabilities that
         the request needs are missing."""
-        reply = read_reply(answer, notes)
+        reply = read_reply(answer, notes, reasons=self.dialect.finish_reasons, cap=request.sampling.max_new_tokens)
         if (
             request.json_schema is not None
             and reply.status == "complete"
@@ -170,13 +202,10 @@ class ChatClient:
 
     def without_answer(self, error: HttpStatusError, request: Request, notes: tuple[str, ...]) -> Reply:
         """The result of an error status for the request: a reply without text, or an exception."""
-        if error.status in (400, 413, 422) and refusals.of_length(error):
-            detail = f"the prompt does not fit the model's context: {error.error_message}"
-            return Reply(status="truncated", detail=detail, notes=notes)
-        if error.status in (400, 403) and refusals.of_content(error):
-            return Reply(status="refused", detail=f"refused by the server's policy: {error.error_message}", notes=notes)
-        if request.top_logprobs and error.status in (400, 422) and refusals.of_logprobs(error):
+        if request.top_logprobs and error.status in (400, 403, 422) and refusals.of_logprobs(error):
             raise self._no_logprobs(error.error_message) from error
+        if reply := refusals.reply_to(error, notes):
+            return reply
         server = self.http.base_url
         if 300 <= error.status < 400:
             raise BackendError(f"{error.message}; set base_url to where it leads, if you trust that server") from error
@@ -191,6 +220,7 @@ class ChatClient:
         """The error to raise where log-probabilities are missing: one call's failure, if the model has given them
         before."""
         words = f"{self.model!r} at {self.http.base_url} gives no log-probabilities, which were asked for: {why}"
+        words += ". A judge's `mode: reason_json` or `integer` needs none, nor does multiple choice's `reading: schema`"
         return CallError(words) if self._gives_logprobs else BackendError(words)
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from judgekit import CallError, Reply, Token, Usage, shortened
+from judgekit_openai.words import End, end_of
 
 _MOST = 2**31  # tokens; a larger number from a server is nonsense and is not used
+_DECLINED = "the model refused to answer"
 _REASONING = ("reasoning", "reasoning_content", "thinking")  # vLLM, llama.cpp and DeepSeek, others
 
-_CALLED = ("tool_calls", "function_call")  # finish reasons of a reply that calls a tool
 
+def read_reply(
+    body: Any, notes: tuple[str, ...] = (), *, reasons: Mapping[str, End] | None = None, cap: int | None = None
+) -> Reply:
+    """The first choice of a completion; its status follows its finish_reason, by `reasons` and the table of `words`.
 
-def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
-    """The first choice of a completion.
-
-    finish_reason `stop` → complete, `length` → truncated, `content_filter` or a `refusal` → refused. A tool call
-    without content is complete, and empty. Anything else (a reason that is missing or unknown) is a CallError: such a
-    reply may be half of one.
+    A reason that is missing or unknown beside content is a whole reply, unless it took as many tokens as it may have
+    (`cap`): then it is taken to be cut. Without content it is a CallError, as is a reply that the server broke off. A
+    reply that stopped to call a tool is not whole; one that is only a call is complete, and empty.
     """
     if not isinstance(body, dict):
         raise CallError(f"the server sent {type(body).__name__} where a chat completion was due")
@@ -26,7 +30,8 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         raise CallError(f"the server sent an error under status 200: {_words(body['error'])}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise CallError("the server sent a chat completion without choices")
+        others = json.dumps({key: value for key, value in body.items() if value})
+        raise CallError(f"the server sent a chat completion without choices: {shortened(others, 200)}")
     message = choices[0].get("message")
     if not isinstance(message, dict):
         raise CallError("the server sent a choice without a message")
@@ -37,8 +42,13 @@ def read_reply(body: Any, notes: tuple[str, ...] = ()) -> Reply:
         notes=notes,
     )
     reason = choices[0].get("finish_reason")
-    called = reason in _CALLED or any(message.get(key) for key in ("tool_calls", "function_call"))
-    reply = _with_status(reply, reason, message.get("refusal"), called)
+    if isinstance(message.get("refusal"), str) and message["refusal"]:
+        reply = reply.model_copy(
+            update={"status": "refused", "text": reply.text or message["refusal"], "detail": _DECLINED}
+        )
+    else:
+        tools = bool(message.get("tool_calls") or message.get("function_call"))
+        reply = ended(reply, "finish_reason", reason, end_of(reason, reasons or {}), cap, tools)
     spent = _reasoning_tokens(body.get("usage"))
     if reply.status == "truncated" and not reply.text and spent:
         detail = f"{reply.detail}; {spent} tokens went into reasoning: raise max_new_tokens"
@@ -92,21 +102,42 @@ def _logprob(value: Any) -> float:
     return float(value)
 
 
-def _with_status(reply: Reply, reason: Any, refusal: Any, called: bool = False) -> Reply:
-    if isinstance(refusal, str) and refusal:
-        return reply.model_copy(
-            update={"status": "refused", "text": reply.text or refusal, "detail": "the model refused to answer"}
-        )
-    if reason == "content_filter":
+def ended(
+    reply: Reply,
+    named: str,
+    reason: Any,
+    end: End | None,
+    cap: int | None,
+    tools: bool = False,
+    thoughts: str = "reasoning",
+) -> Reply:
+    """The reply with the status that `end` gives it. `named`: the field that holds the reason; `cap`: the most tokens
+    that it may have; `tools`: it calls some; `thoughts`: what the server calls those."""
+    only = ", only a tool call" if tools or end == "tool_calls" else f", only {thoughts}" if reply.reasoning else ""
+    silent = "" if reply.text.strip() else f"no content{only}"
+    if end == "content_filter":
         return reply.model_copy(update={"status": "refused", "detail": "cut by the server's content filter"})
-    only = [what for what, there in (("reasoning", reply.reasoning), ("a tool call", called)) if there]
-    silent = "" if reply.text.strip() else "no content" + (f", only {' and '.join(only)}" if only else "")
-    if reason == "length":
+    if end == "length":
         detail = "cut at the token limit" + (f"; the reply holds {silent}" if silent else "")
         return reply.model_copy(update={"status": "truncated", "detail": detail})
-    if reason == "stop" or (silent and reason in _CALLED):
-        return reply.model_copy(update={"detail": f"the reply holds {silent}"}) if silent else reply
-    raise CallError(f"the reply ended with finish_reason {reason!r}, which is neither stop, length nor content_filter")
+    taken = reply.usage.completion_tokens if reply.usage is not None else 0
+    if end is None and cap is not None and taken >= cap:
+        detail = f"taken as cut: it has all of its {cap} tokens, and why it ended is not known ({named} {reason!r})"
+        return reply.model_copy(update={"status": "truncated", "detail": detail})
+    if end == "error" or (end is None and silent and not tools and not reply.reasoning):
+        broken = "the server broke off the reply" if end == "error" else "the reply holds no content"
+        raise CallError(f"{broken}: {named} {reason!r}")
+    if end == "tool_calls" and not silent:
+        detail = f"it stopped to call a tool ({named} {reason!r}), so what it wrote is not the whole answer"
+        return reply.model_copy(update={"status": "truncated", "detail": detail})
+    if silent:
+        return reply.model_copy(update={"detail": f"the reply holds {silent}"})
+    if end is not None or reason is None or reason == "":
+        return reply
+    word = shortened(" ".join(str(reason).split()), 60)
+    settled = f"`finish_reasons: {{{word}: stop}}` (or length) settles it"
+    note = f"{named} {word!r} is not known and was taken as stop; {settled}"
+    return reply.model_copy(update={"detail": note, "notes": (*reply.notes, note)})
 
 
 def _text(content: Any) -> str:

@@ -344,3 +344,72 @@ def test_equal_answers_of_a_server_without_marks_are_answers():
         with FaultServer(handler) as server, Http(server.url, retries=0) as client:
             assert {client.post("x", number).body["text"] for number in numbers} == {"50"}
             assert len(server.requests) == 1, "all on one connection"
+
+
+# --- whose 403 it is, and what an answer comes to ---
+
+
+def test_403_is_about_the_key_only_until_something_was_answered():
+    with replies(http(403, '{"error": "no"}'), http(200, "{}"), http(403, '{"error": "no"}')) as server:
+        client = Http(server.url, key=KEY, retries=0)
+        with pytest.raises(AuthError) as caught:
+            client.post("chat", {})
+        assert isinstance(caught.value.__cause__, HttpStatusError)
+        assert client.lets_in("chat", {"harmless": True})
+        assert client.lets_in("chat", {"harmless": True}), "known by now"
+        with pytest.raises(HttpStatusError, match="403"):
+            client.post("chat", {})
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "known", "let_in"),
+    [
+        *((status, True, True) for status in (200, 400, 404)),
+        *((status, True, False) for status in (401, 403)),
+        *((status, False, True) for status in (408, 429, 500)),
+    ],
+)
+def test_what_the_answer_to_a_harmless_body_says(status, known, let_in):
+    with replies(*[http(status, "{}")] * 2) as server:
+        client = Http(server.url, key=KEY, retries=0)
+        assert [client.lets_in("chat", {}), client.lets_in("chat", {})] == [let_in, let_in]
+    assert len(server.requests) == (1 if known else 2)
+
+
+def test_who_waits_while_a_key_is_tried_holds_no_place():
+    left = threading.Event()
+
+    class Place:
+        def leave(self):
+            left.set()
+
+    def wait():
+        transport.current_turn.set(Place())
+        client.lets_in("chat", {})
+
+    client = Http("http://127.0.0.1:9")
+    client._let_in = True
+    with client._knocking:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert left.wait(5)
+    thread.join()
+
+
+def test_an_answer_is_what_its_reader_says_that_it_comes_to():
+    def meaning(status, body):
+        return (503, body) if status == 200 and "error" in body else (400, body) if status == 500 else (status, body)
+
+    error = '{"error": {"message": "overloaded"}}'
+    with replies(http(200, error), http(200, '{"ok": 1}')) as server:
+        assert Http(server.url, retries=1).post("chat", {}, meaning).body == {"ok": 1}
+    with (
+        replies(http(200, error)) as server,
+        pytest.raises(HttpStatusError, match="answered 200: overloaded") as caught,
+    ):
+        Http(server.url, retries=0).post("chat", {}, meaning)
+    assert caught.value.status == 503
+    with replies(*[http(500, error)] * 3) as server, pytest.raises(HttpStatusError, match="answered 500: overloaded"):
+        Http(server.url, retries=2).post("chat", {}, meaning)
+    assert len(server.requests) == 1

@@ -32,7 +32,6 @@ TESTED_IN = {
     "judging/controls": "judging/test_own_reading",
     "kernel/api": "pytest/test_plugin",
     "pipeline/identities": "openai/test_served",
-    "pipeline/checks": "pipeline/test_run",
     "pipeline/judges": "judging/test_planning",
     "pipeline/prepare": "pipeline/test_run",
     "prompting/requests": "pipeline/test_generate",

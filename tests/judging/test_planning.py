@@ -288,7 +288,7 @@ def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read)
 
 @pytest.mark.parametrize(("task", "standard", "full"), [("score", 12, 16), ("pairwise", 8, 10)])
 def test_a_full_card_is_priced_by_the_dry_run(here, task, standard, full):
-    for card, arms in (("standard", standard), ("full", full)):
+    for card, arms in ((None, standard), ("full", full)):
         prompt = {"score": "score/integer", "pairwise": "pairwise/letter"}[task]
         spec = config({"main": {"prompt": prompt, "control_items": 4, "card": card}}, task)
         (line,) = [line for line in planned(spec, here) if line.stage.startswith("controlling")]

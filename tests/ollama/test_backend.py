@@ -51,7 +51,7 @@ def test_replies_whole_empty_too_long_or_late():
     (Answer({"error": "model 'llama3' not found"}, 404), ModelNotFound, "`ollama pull llama3`"),
     (Answer({"error": 'model "llama3" not found, try pulling it first'}, 404), ModelNotFound, "pull llama3"),
     (Answer("404 page not found", 404), BackendError, "is this an Ollama server"),
-    (Answer({"error": "forbidden"}, 403), AuthError, "forbidden"),
+    (Answer({"error": "forbidden"}, 403), CallError, "forbidden"),  # and the next call is let in
     (Answer({"error": '"llama3" does not support chat'}, 400), BackendError, "cannot use 'llama3'"),
     (Answer({"error": "model requires more system memory (9 GiB) than is available (2 GiB)"}, 500), BackendError,
      "cannot use 'llama3': model requires more system memory"),
@@ -271,3 +271,40 @@ def test_a_server_without_log_probabilities_stops_the_run_and_says_why(settings)
         backend(server).generate([request(top_logprobs=5)])
     assert server.version in caught.value.message
     assert "'llama3'" in caught.value.message
+
+
+# --- errors about one prompt ---
+
+
+@each(
+    (Answer({"error": "Content violates usage guidelines"}, 403), "refused"),
+    (Answer("<html><body>Blocked</body></html>", 403), "refused"),
+    (Answer({"error": "Content Exists Risk"}, 400), "refused"),
+    (Answer({"error": "Content Exists Risk"}, 200), "refused"),
+    (Answer({"error": "model output limit was reached"}, 400), "truncated"),
+)
+def test_an_error_about_one_prompt_is_a_reply(answer, status):
+    with emulation(faults=[answer]) as server:
+        assert backend(server).generate([request()])[0].status == status
+
+
+def test_a_busy_server_is_asked_again_whatever_the_status():
+    with emulation(faults=[Answer({"error": "overloaded"}, 200)]) as server:
+        assert backend(server, retries=1).generate([request()])[0].text == "85"
+
+
+def test_a_key_that_never_worked_is_refused_and_one_prompt_is_not():
+    no = Answer({"error": "forbidden"}, 403)
+    with emulation(faults=[no, no]) as server, pytest.raises(AuthError, match="forbidden"):
+        backend(server).generate([request()])
+    with emulation(faults=[no]) as server:
+        judge = backend(server)
+        with pytest.raises(CallError, match="forbidden"):
+            judge.generate([request()])
+        assert judge.generate([request()])[0].text == "85"
+
+
+def test_finish_reasons_are_an_option_and_part_of_who_judges_only_if_given():
+    with emulation() as server:
+        assert "finish_reasons" not in backend(server).identity()
+        assert backend(server, finish_reasons={"halted": "stop"}).identity()["finish_reasons"] == {"halted": "stop"}

@@ -112,7 +112,8 @@ def test_a_server_that_does_not_count_is_noted(count):
     ({"error": "llama runner process has terminated"}, "an error under status 200: llama runner"),
     (said(done_reason="load"), "done_reason 'load'"),
     (said(done_reason="unload"), "done_reason 'unload'"),
-    (said(done_reason=None), "done_reason None"),
+    (said("", done_reason=None), "done_reason None"),
+    (said("", done_reason="halted"), "done_reason 'halted'"),
     (said(done=False), "half of a chat reply"),
     ({"message": {"content": "85"}, "done_reason": "stop"}, "half of a chat reply"),
     ({"done": True, "done_reason": "stop"}, "half of a chat reply"),
@@ -183,3 +184,27 @@ def test_a_server_without_the_alternatives_is_found_out(top):
 def test_an_unknown_shape_is_an_error_and_no_number(entries):
     with pytest.raises(CallError, match="the server sent"):
         tokens_of(entries)
+
+
+# --- ends in other words ---
+
+
+@each(
+    ("stop", "complete"),
+    ("eos", "complete"),
+    ("STOP", "complete"),
+    (None, "complete"),
+    ("", "complete"),
+    ("max_tokens", "truncated"),
+    ("refusal", "refused"),
+    ("tool_calls", "truncated"),
+    ("halted", "complete"),
+)
+def test_a_reply_ends_in_other_words(reason, status):
+    reply = read_reply(said(done_reason=reason), ASK)
+    assert reply.status == status
+    assert ("`finish_reasons: {halted: stop}`" in reply.detail) is (reason == "halted")
+
+
+def test_the_config_may_say_what_a_word_means():
+    assert read_reply(said(done_reason="halted"), ASK, {"halted": "length"}).status == "truncated"

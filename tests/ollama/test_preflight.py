@@ -145,3 +145,16 @@ def test_a_strange_server_is_found_in_preflight(path, body, words):
         [problem] = backend(server).check()
     assert (problem.severity, problem.exit_code) == ("error", 4)
     assert words in problem.message
+
+
+def test_a_model_with_nearly_that_name_is_named():
+    with emulation(models=["llama3.1:8b"]) as server:
+        [problem] = backend(server, model="llama-3.1:8b").check()
+    assert problem.message.endswith("`ollama pull llama-3.1:8b`; or did you mean 'llama3.1:8b', which it has?")
+
+
+def test_the_address_of_another_protocol_is_mended():
+    with emulation() as server:
+        for ending in ("/v1", "/api"):
+            [problem] = OllamaBackend(OllamaOptions(model="llama3", host=server.url + ending)).check()
+            assert problem.message.endswith(f"set host: {server.url}")

@@ -93,7 +93,7 @@ def test_a_reply_is_read_as_a_live_one_is():
             "long": failure(400, "too long", code="context_length_exceeded"),
             "odd": failure(400, "too odd", param="messages"),
             "busy": failure(500, "sorry"),
-            "half": completion("8", finish_reason=None),
+            "half": completion("8", finish_reason="abort"),
             "fine": completion("8", prompt_tokens=5, completion_tokens=2),
         }[text]
 
@@ -104,7 +104,7 @@ def test_a_reply_is_read_as_a_live_one_is():
     assert [reply.status for reply in replies] == expected
     assert "too odd" in replies[3].detail
     assert "500: sorry" in replies[4].detail
-    assert "finish_reason None" in replies[5].detail
+    assert "finish_reason 'abort'" in replies[5].detail
     assert (replies[6].usage.prompt_tokens, replies[6].usage.completion_tokens) == (5, 2)
 
 

@@ -85,8 +85,9 @@ def test_usage_is_never_invented(usage):
     ({"choices": [{"finish_reason": "stop"}]}, "without a message"),
     ({"error": {"message": "overloaded"}}, "an error under status 200: overloaded"),
     ({"error": "overloaded"}, "an error under status 200: overloaded"),
-    (completion("85", finish_reason=None).body, "finish_reason None"),
-    (completion("85", finish_reason="tool_calls").body, "finish_reason 'tool_calls'"),
+    (completion("", finish_reason=None).body, "finish_reason None"),
+    (completion(None, finish_reason="halted").body, "finish_reason 'halted'"),
+    (completion("85", finish_reason="abort").body, "finish_reason 'abort'"),
     (completion(85).body, "int as a message's content"),
     (completion([{"type": "text", "text": 85}]).body, "list as a message's content"),
 )
