@@ -33,6 +33,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot be written: {error.strerror}{hint}", path=path) from error
 
 
+def ordinary(path: Path) -> Path:
+    """The path, unless a device or a pipe is there, which may never end. Raises OSError."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a device or a pipe, and no file", str(path))
+    return path
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file or nothing; equal content is left untouched. Raises StorageError."""
     with storage_errors(path):
@@ -95,7 +102,7 @@ class JsonLines(Generic[N]):
 
     def __iter__(self) -> Iterator[N]:
         try:
-            with self.path.open(encoding="ascii") as file:
+            with ordinary(self.path).open(encoding="ascii") as file:
                 for number, line in enumerate(file, start=1):
                     try:
                         yield self.noun.model_validate(json.loads(line))
@@ -134,5 +141,5 @@ def sha256_of(path: Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with ordinary(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

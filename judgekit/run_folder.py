@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError, StorageError
-from judgekit.files import Anew, JsonLines, _sha256, damage, write_atomically
+from judgekit.files import Anew, JsonLines, _sha256, damage, ordinary, write_atomically
 from judgekit.records import Response, Row, Sample
 from judgekit.results import RunRecord, RunView
 from judgekit.text import counted
@@ -104,7 +104,7 @@ class RunFolder:
         """The record alone. Raises DataError where it is missing, damaged or of a newer judgekit."""
         path = self.path / RECORD
         try:
-            tree = json.loads(path.read_text("ascii"))
+            tree = json.loads(ordinary(path).read_text("ascii"))
             version = tree.get("schema_version") if isinstance(tree, dict) else None
             if isinstance(version, int) and version > RunRecord.model_fields["schema_version"].default:
                 raise DataError(
