@@ -22,12 +22,8 @@ LARGEST = 1 << 23  # characters of a text, or items of a list
 _IN_ALL = 1 << 28  # characters of all texts that one rendering makes
 _ITEM = 64  # an item of a list counts as so many
 _WIDEST = 10_000  # to which text is padded or indented
-_PADDING = frozenset(
-    {"center", "indent", "wordwrap", "batch", "slice", "tojson", "ljust", "rjust", "zfill", "expandtabs"}
-)
-_WIDE = re.compile(
-    r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{"
-)  # in a text by which values are formatted: a width beyond that
+_PADDING = frozenset("center indent wordwrap batch slice tojson ljust rjust zfill expandtabs".split())
+_WIDE = re.compile(r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{")  # a width beyond that, in a text to format by
 REFUSALS = (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError)  # of what is rendered
 
 _used: ContextVar[list[int]] = ContextVar("judgekit_template_used")  # steps, and sizes of what was made
@@ -160,9 +156,8 @@ def _check(name: str, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
     if name == "replace" and isinstance(value, str) and len(others) > 1:
         _check_size(len(value) + value.count(str(others[0])) * len(str(others[1])))
     if name == "join":
-        parts, between = (
-            (others[0], value) if isinstance(value, str) and others else (value, others[0] if others else "")
-        )
+        other = others[0] if others else ""
+        parts, between = (other, value) if isinstance(value, str) else (value, other)
         if isinstance(parts, list | tuple):
             _check_size(sum(len(one) for one in parts if isinstance(one, str)) + len(parts) * len(str(between)))
 

@@ -57,9 +57,10 @@ def test_templates_are_rendered_as_jinja_does() -> None:
 {%- for n in tree recursive %}({{ n.name }}{{ loop(n.children) }}){% endfor -%}
 {%- for c in 'abc' %}{{ c }}{% if not loop.last %},{% endif %}{% endfor -%}
 {%- set ns = namespace(n=0) %}{% for i in range(5) %}{% set ns.n = ns.n + i ** 2 % 3 %}{% endfor %}{{ ns.n }}
-{{ messages | map(attribute='role') | join(', ') }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}
-{{ 'a b'.replace(' ', '-') }}{{ 'a,b'.split(',')[-1] }}{{ 'x%dy' % 3 }}{{ '%s-%05d' | format('a', 42) }}{{ 123456 | tojson(indent=4) }}
-{{ '{}:{:>4}'.format('a', 123456) }}{{ ['a', 'b'] | join('-') }}{{ '-'.join(['a', 'b']) }}{{ nothing ~ 1 }}{{ nothing is defined }}"""
+{{ messages | map(attribute='role') | join(', ') }}
+{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ 'x%dy' % 3 }}{{ 123456 | tojson(indent=4) }}
+{{ 'a b'.replace(' ', '-') }}{{ 'a,b'.split(',')[-1] }}{{ '%s-%05d' | format('a', 42) }}{{ nothing ~ 1 }}
+{{ '{}:{:>4}'.format('a', 123456) }}{{ ['a', 'b'] | join('-') }}{{ '-'.join(['a', 'b']) }}{{ nothing is defined }}"""
     known = {
         "messages": [{"role": role, "content": f" {role} says "} for role in ("system", "user", "tool", "user")],
         "tree": [{"name": "a", "children": [{"name": "b", "children": []}]}],
