@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from judgekit.errors import Interrupted
+from judgekit.errors import Interrupted, StorageError
 
 
 @contextmanager
@@ -42,6 +42,6 @@ def leave() -> NoReturn:
     All files are closed by now. A model in this process may still compute a reply that is no longer needed.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, StorageError):
             stream.flush()
     os._exit(Interrupted.exit_code)

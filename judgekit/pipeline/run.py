@@ -30,6 +30,7 @@ from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
 from judgekit.files import write_atomically
+from judgekit.hooks import aside
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
@@ -137,7 +138,7 @@ class Run:
 
     def execute(self) -> Outcome:
         """All steps in order. Raises the errors of errors.py; the record says whether the run is complete."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, aside():
             prepared = self._prepare(stack)
             trainings = self._train(prepared)
             opened = self._open(prepared, stack)
@@ -155,7 +156,7 @@ class Run:
 
     def plan(self) -> Plan:
         """What `execute` would do. Nothing is trained or called; backends are asked for their identity alone."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, aside():
             prepared = self._prepare(stack)
             nowhere = Path(stack.enter_context(TemporaryDirectory(prefix="judgekit-")))
             known = self.settings.ledger.is_file() and not self.settings.fresh

@@ -22,7 +22,7 @@ LARGEST = 1 << 23  # characters of a text, or items of a list
 _IN_ALL = 1 << 28  # characters of all texts that one rendering makes
 _ITEM = 64  # an item of a list counts as so many
 _WIDEST = 10_000  # to which text is padded or indented
-_PADDING = frozenset("center indent wordwrap batch slice tojson ljust rjust zfill expandtabs".split())
+_PADDING = {"center", "indent", "wordwrap", "batch", "slice", "tojson", "ljust", "rjust", "zfill", "expandtabs"}
 _WIDE = re.compile(r"\d{5}|%[^a-zA-Z%]*\*|\{[^{}]*:[^{}]*\{")  # a width beyond that, in a text to format by
 REFUSALS = (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError)  # of what is rendered
 
