@@ -74,6 +74,23 @@ def _temporary(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def tidy(folder: Path) -> None:
+    """Delete what processes that are gone have left of their writing in a folder and below it."""
+    for left in folder.rglob(".*.[0-9]*.[0-9]*"):
+        if not _lives(left.name.split(".")[-2]):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:
+        pass  # another user's
+    return True
+
+
 def damage(error: ValueError | RecursionError) -> str:
     """The fault of a file's content, on one line and without the content."""
     if not isinstance(error, ValidationError):

@@ -110,13 +110,23 @@ class RunFolder:
                 raise DataError(
                     f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path
                 )
-            return RunRecord.model_validate(tree)
+            record = RunRecord.model_validate(tree)
         except FileNotFoundError:
             raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(damage(error), path=path) from None
+        if outside := [name for name in record.systems if not _is_file_name(name)]:
+            raise DataError(
+                f"damaged: a system is named {outside[0]!r}, which leads out of the run's folder", path=path
+            )
+        return record
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether `responses/NAME.jsonl` is in that folder, here and on other systems."""
+    return name.strip(". ") != "" and not any(sign in name for sign in "/\\:\0")
 
 
 def timed(folder: RunFolder) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
-from judgekit.files import write_atomically
+from judgekit.files import storage_errors, tidy, write_atomically
 from judgekit.hooks import aside
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
@@ -213,6 +213,9 @@ class Run:
         folder = RunFolder(self.settings.output / run_id(self.config, prepared.inputs, identities, prompts))
         if self.stored is not None and folder.path.resolve() == self.stored.run.path.resolve():
             raise UsageError(f"{self.stored.run.path} is these responses by this judge already")
+        with storage_errors(folder.path):
+            tidy(folder.path)
+            tidy(self.settings.checkpoints)
         self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
         budget = Budget(self.config.budget) if self.config.budget is not None else None
         more: dict[str, Any] = {"budget": budget, "namespace": self._namespace(folder), "progress": self._tell}
