@@ -8,7 +8,6 @@ other processes included. With `synchronous=NORMAL` a commit survives the death 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from judgekit.calls import Closing
+from judgekit.calls.leases import Leases, fcntl
 from judgekit.errors import StorageError, UsageError
 from judgekit.records import Noun, Reply, Request
 from judgekit.secrets import scrub
@@ -110,6 +110,7 @@ class Ledger(Closing):
         self._readers: list[sqlite3.Connection] = []  # idle ones; append and pop are atomic
         self._identities: dict[str, str] = {}  # canonical JSON → id, for those known to be in the file
         self._closed = False
+        self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
         with self._storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with _flock(self.path.parent):
@@ -132,6 +133,14 @@ class Ledger(Closing):
             if request_json != calls[key] or checksum not in (None, _checksum(key, request_json, text, status)):
                 raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path)
         return {key: self._decode(key, text) for key, _, text, _, _ in rows}
+
+    @contextlib.contextmanager
+    def leased(self, keys: Iterable[str]) -> Iterator[set[str]]:
+        """In the block, no other process that asks for leases asks these of the calls; the rest are under way there."""
+        with contextlib.ExitStack() as stack:
+            with self._storage_errors():
+                free = stack.enter_context(self._leases.of(keys))
+            yield free
 
     def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
         """Commit a reply, freed of secrets, and return what the ledger now holds.
@@ -210,6 +219,7 @@ class Ledger(Closing):
         self._writer.join()
         while self._readers:
             self._readers.pop().close()
+        self._leases.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
@@ -334,6 +344,9 @@ class Ledger(Closing):
 @contextlib.contextmanager
 def _flock(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; no file is left behind, and the kernel frees it when the process dies."""
+    if fcntl is None:
+        yield
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
