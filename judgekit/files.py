@@ -15,6 +15,11 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 from judgekit.errors import DataError, StorageError
 from judgekit.records import Noun, to_json
 
@@ -31,6 +36,15 @@ def storage_errors(path: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         hint = "; free some space and start the same command again: nothing paid for is lost" if full else ""
         raise StorageError(f"cannot be written: {error.strerror}{hint}", path=path) from error
+
+
+@contextmanager
+def locked(handle: int, *, waiting: bool = True) -> Iterator[None]:
+    """Hold the lock of an open file or folder, which the kernel frees when the process dies. Raises BlockingIOError
+    where another has it and this is not `waiting`. Where there are no such locks (Windows), nobody is kept off."""
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waiting else fcntl.LOCK_NB))
+    yield  # closing the file frees it
 
 
 def ordinary(path: Path) -> Path:
@@ -56,6 +70,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _replace(temporary: Path, path: Path) -> None:
     """Put the file in its place for good: a crash of the machine leaves the old one or the new one, whole."""
     temporary.replace(path)
+    if os.name == "nt":
+        return  # where a folder cannot be opened
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -82,6 +98,8 @@ def tidy(folder: Path) -> None:
 
 
 def _lives(process: str) -> bool:
+    if os.name == "nt":
+        return True  # where the question ends the process
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, ValueError, OverflowError):

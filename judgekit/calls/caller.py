@@ -310,6 +310,8 @@ class Caller(Closing):
 
     def _not_found(self, batch: list[_Pending]) -> list[_Pending]:
         """The calls that the ledger still cannot answer; the others have their reply."""
+        if self.session.ledger.alone:
+            return batch
         stored = self.session.ledger.find({pending.key: pending.request_json for pending in batch})
         for pending in batch:
             reply = stored.get(pending.key)

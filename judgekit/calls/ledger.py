@@ -24,8 +24,9 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from judgekit.calls import Closing
-from judgekit.calls.leases import Leases, fcntl
+from judgekit.calls.leases import Leases
 from judgekit.errors import StorageError, UsageError
+from judgekit.files import locked
 from judgekit.records import Noun, Reply, Request
 from judgekit.secrets import scrub
 
@@ -110,15 +111,16 @@ class Ledger(Closing):
         self._readers: list[sqlite3.Connection] = []  # idle ones; append and pop are atomic
         self._identities: dict[str, str] = {}  # canonical JSON → id, for those known to be in the file
         self._closed = False
-        self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
         with self._storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with _flock(self.path.parent):
+                self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
                 connection = self._connect()
                 try:
                     self._prepare(connection)
                 except BaseException:
                     connection.close()
+                    self._leases.close()
                     raise
         self._place = self._state()[:2]
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
@@ -133,6 +135,12 @@ class Ledger(Closing):
             if request_json != calls[key] or checksum not in (None, _checksum(key, request_json, text, status)):
                 raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path)
         return {key: self._decode(key, text) for key, _, text, _, _ in rows}
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process has had the ledger open since this one opened it."""
+        with self._storage_errors():
+            return self._leases.alone
 
     @contextlib.contextmanager
     def leased(self, keys: Iterable[str]) -> Iterator[set[str]]:
@@ -344,12 +352,12 @@ class Ledger(Closing):
 @contextlib.contextmanager
 def _flock(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; no file is left behind, and the kernel frees it when the process dies."""
-    if fcntl is None:
-        yield
+    if os.name == "nt":
+        yield  # where a folder cannot be opened
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        with locked(handle):
+            yield
     finally:
         os.close(handle)

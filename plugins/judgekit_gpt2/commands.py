@@ -320,18 +320,23 @@ def _fingerprint(trainer: Any) -> bytes:
 
 @contextmanager
 def _stoppable() -> Iterator[threading.Event]:
-    """The first Ctrl-C asks for an end after the step that is under way; the second ends at once."""
+    """The first Ctrl-C, SIGTERM or SIGHUP asks for an end after the step that is under way; the second ends at once."""
     stopped = threading.Event()
 
     def ask(*_: object) -> None:
         stopped.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one in before:
+            signal.signal(one, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, ask)
+    there = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {one: signal.getsignal(one) for one in there if signal.getsignal(one) is not signal.SIG_IGN}
+    for one in before:
+        signal.signal(one, ask)
     try:
         yield stopped
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _value(text: str) -> Any:

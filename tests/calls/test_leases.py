@@ -60,7 +60,12 @@ def test_a_lease_is_one_threads(tmp_path: Path) -> None:
             assert not none, "what has ended is none of the first one's"
     with second.of(KEYS) as free:
         assert free == set(KEYS)
+    assert not first.alone
+    assert not second.alone
     first.close()
+    assert not second.alone, "what the other one did is not known"
+    third = Leases(tmp_path / "leases")
+    third.close()
     second.close()
 
 
@@ -80,8 +85,19 @@ def test_a_lease_ends_with_its_holder(end: int, tmp_path: Path) -> None:
     here.close()
 
 
+def test_who_is_alone(tmp_path: Path) -> None:
+    first = Leases(tmp_path / "leases")
+    first.close()
+    second = Leases(tmp_path / "leases")
+    assert second.alone, "the first one has gone before"
+    Leases(tmp_path / "leases").close()
+    assert not second.alone
+    second.close()
+
+
 def test_without_locks_everything_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "fcntl", None)
+    assert Leases(tmp_path / "leases").alone
     with Leases(tmp_path / "leases").of(KEYS) as free, Leases(tmp_path / "leases").of(KEYS) as more:
         assert free == more == set(KEYS)
 
