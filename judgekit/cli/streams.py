@@ -74,7 +74,7 @@ def open_streams() -> None:
         if type(stream) is io.TextIOWrapper:  # another's, where we are not the process
             stream.flush()
             encoding = _ASCII if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
-            given = {"encoding": encoding, "errors": _ERRORS, "line_buffering": stream.line_buffering}
+            given: dict[str, Any] = {"encoding": encoding, "errors": _ERRORS, "line_buffering": stream.line_buffering}
             output = Output(stream.buffer, **given, write_through=stream.write_through)
             output.matters = name == "stdout"
             if closed and output.matters:

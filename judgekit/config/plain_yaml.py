@@ -112,7 +112,7 @@ class _Reader:
         try:
             value = self._constructor.construct_object(node)
         except ValueError:
-            raise self._error(node, f"{shortened(node.value, 40)!r} is no {node.tag.removeprefix(_TAG)}") from None
+            raise self._error(node, f"{shortened(node.value, 40)!r} is no {str(node.tag).removeprefix(_TAG)}") from None
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise self._error(node, "a number beyond 64 bits has no place here")
         if isinstance(value, float) and math.isinf(value) and "inf" not in node.value.lower():

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import SecurityError
 
 from judgekit.errors import PromptError
 from judgekit.prompting.sandbox import REFUSALS, Sandbox, bounded, bounded_filter

@@ -15,7 +15,8 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MOST_STEPS = 300_000  # turns of loops, and calls, of one rendering
 LARGEST = 1 << 23  # characters of a text, or items of a list

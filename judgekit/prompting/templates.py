@@ -42,7 +42,7 @@ from typing import Any, cast
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.sandbox import SecurityError
+from jinja2.exceptions import SecurityError
 from pydantic import JsonValue
 
 from judgekit.errors import PromptError
