@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -60,7 +60,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
         with _temporary(path) as temporary:
-            with temporary.open("wb") as file:
+            with temporary.open("wb") as file, locked(file.fileno()):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -93,8 +93,15 @@ def _temporary(path: Path) -> Iterator[Path]:
 def tidy(folder: Path) -> None:
     """Delete what processes that are gone have left of their writing in a folder and below it."""
     for left in folder.rglob(".*.[0-9]*.[0-9]*"):
-        if not _lives(left.name.split(".")[-2]):
-            left.unlink(missing_ok=True)
+        if _lives(left.name.split(".")[-2]) or not left.is_file():
+            continue
+        # One that is gone here may live in another container, or on another machine: then it has the lock.
+        with (
+            suppress(BlockingIOError, FileNotFoundError),
+            left.open("rb") as file,
+            locked(file.fileno(), waiting=False),
+        ):
+            left.unlink()
 
 
 def _lives(process: str) -> bool:
@@ -155,7 +162,7 @@ class JsonLines(Generic[N]):
         """
         digest = hashlib.sha256()
         with storage_errors(self.path), _temporary(self.path) as temporary:
-            with temporary.open("wb") as file:
+            with temporary.open("wb") as file, locked(file.fileno()):
                 for noun in nouns:
                     line = to_json(noun).encode("ascii") + b"\n"
                     digest.update(line)
