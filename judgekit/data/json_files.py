@@ -17,7 +17,7 @@ from judgekit.secrets import shortened
 LINES = (".jsonl", ".ndjson")  # suffixes of files that hold one object a line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a file: its place and its fields.
 
