@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from judgekit.errors import UsageError
+from judgekit.files import ordinary
 from judgekit.records import Conversation, Message, Reply, Request, Response, Row, Sample, Scale, Verdict
 from judgekit.results import Problem, Section
 
@@ -38,10 +39,15 @@ class Configured:
         self.where = where
 
     def path(self, value: str | Path) -> Path:
-        """A path from the config, resolved against the config's folder. Raises UsageError for a NUL in it."""
+        """A path from the config, resolved against the config's folder. Raises UsageError for a NUL in it, and where a
+        device or a pipe is, which may never end."""
         if "\0" in str(value):
             raise UsageError(f"{str(value)!r} is no path")
-        return self.where / Path(value).expanduser()
+        path = self.where / Path(value).expanduser()
+        try:
+            return ordinary(path)
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", path=path) from None
 
 
 def code_of(made: type) -> dict[str, JsonValue]:

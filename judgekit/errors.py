@@ -19,7 +19,7 @@ JudgekitError                     70  internal: a bug of ours
 │   ├── NotInLedger                   offline, and the ledger holds no reply
 │   └── NotScored                     a number was asked of a verdict without one
 ├── NothingSelected                5  no sample is left to evaluate
-├── StorageError                   6  disk full; ledger, or a run's file, damaged
+├── StorageError                   6  disk full; ledger, or a run's file, damaged; 141: nobody reads the output
 └── Interrupted                  130  Ctrl-C
 """
 

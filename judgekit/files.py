@@ -8,12 +8,17 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 from judgekit.errors import DataError, StorageError
 from judgekit.records import Noun, to_json
@@ -33,13 +38,29 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot be written: {error.strerror}{hint}", path=path) from error
 
 
+@contextmanager
+def locked(handle: int, *, waiting: bool = True) -> Iterator[None]:
+    """Hold the lock of an open file or folder, which the kernel frees when the process dies. Raises BlockingIOError
+    where another has it and this is not `waiting`. Where there are no such locks (Windows), nobody is kept off."""
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waiting else fcntl.LOCK_NB))
+    yield  # closing the file frees it
+
+
+def ordinary(path: Path) -> Path:
+    """The path, unless a device or a pipe is there, which may never end. Raises OSError."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "a device or a pipe, and no file", str(path))
+    return path
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file or nothing; equal content is left untouched. Raises StorageError."""
     with storage_errors(path):
         if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
         with _temporary(path) as temporary:
-            with temporary.open("wb") as file:
+            with temporary.open("wb") as file, locked(file.fileno()):
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -49,6 +70,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _replace(temporary: Path, path: Path) -> None:
     """Put the file in its place for good: a crash of the machine leaves the old one or the new one, whole."""
     temporary.replace(path)
+    if os.name == "nt":
+        return  # where a folder cannot be opened
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -65,6 +88,32 @@ def _temporary(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Delete what processes that are gone have left of their writing in a folder and below it."""
+    for left in folder.rglob(".*.[0-9]*.[0-9]*"):
+        if _lives(left.name.split(".")[-2]) or not left.is_file():
+            continue
+        # One that is gone here may live in another container, or on another machine: then it has the lock.
+        with (
+            suppress(BlockingIOError, FileNotFoundError),
+            left.open("rb") as file,
+            locked(file.fileno(), waiting=False),
+        ):
+            left.unlink()
+
+
+def _lives(process: str) -> bool:
+    if os.name == "nt":
+        return True  # where the question ends the process
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 def damage(error: ValueError | RecursionError) -> str:
@@ -95,7 +144,7 @@ class JsonLines(Generic[N]):
 
     def __iter__(self) -> Iterator[N]:
         try:
-            with self.path.open(encoding="ascii") as file:
+            with ordinary(self.path).open(encoding="ascii") as file:
                 for number, line in enumerate(file, start=1):
                     try:
                         yield self.noun.model_validate(json.loads(line))
@@ -113,7 +162,7 @@ class JsonLines(Generic[N]):
         """
         digest = hashlib.sha256()
         with storage_errors(self.path), _temporary(self.path) as temporary:
-            with temporary.open("wb") as file:
+            with temporary.open("wb") as file, locked(file.fileno()):
                 for noun in nouns:
                     line = to_json(noun).encode("ascii") + b"\n"
                     digest.update(line)
@@ -134,5 +183,5 @@ def sha256_of(path: Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with ordinary(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import threading
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pluggy
 from judgekit import hookspecs
 from judgekit.doors import new_name_of
 from judgekit.errors import PluginError
+from judgekit.hooks import NoEnd, aside, deadline
 from judgekit.secrets import know_environment, one_line
 from judgekit.text import DISTRIBUTION, did_you_mean, one_of
 
@@ -65,7 +67,8 @@ def build_manager(
         if name in block or (only is not None and name not in {*only, *NEEDED}):
             continue
         try:
-            manager.register(point.load(), name)
+            with aside(), deadline():
+                manager.register(point.load(), name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit in it, too
@@ -74,6 +77,7 @@ def build_manager(
             raise PluginError(f"plugin {name!r} ({owner}) {why}. {_way_out(name)}") from error
     for plugin in extra:
         manager.register(plugin)
+    _watch(manager)
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
@@ -81,6 +85,27 @@ def build_manager(
         why = f"plugin {name!r} has a function that is no hook of judgekit: {error}"
         raise PluginError(f"{why}. {_way_out(name)}") from error
     return manager
+
+
+def _watch(manager: pluggy.PluginManager) -> None:
+    """Have every call of a hook go by the rules of hooks.py."""
+    blocks: list[contextlib.ExitStack] = []  # of the calls under way in this thread
+
+    def before(hook_name: str, hook_impls: Any, kwargs: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        blocks.append(contextlib.ExitStack())
+        blocks[-1].enter_context(aside())
+        blocks[-1].enter_context(deadline())
+
+    def after(outcome: pluggy.Result[Any], hook_name: str, hook_impls: Any, kwargs: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            blocks.pop().close()
+        error = outcome.exception
+        if error is not None and not isinstance(error, Exception | KeyboardInterrupt):
+            outcome.force_exception(exit_of(error, hook_name))
+
+    manager.add_hookcall_monitoring(before, after)
 
 
 @dataclass(frozen=True)
@@ -154,7 +179,8 @@ def broken(owner: str, what: str, error: BaseException) -> PluginError:
 def _blaming(owner: str, what: str) -> Iterator[None]:
     """Whatever the block raises but Ctrl-C, sys.exit too, as the PluginError of its owner."""
     try:
-        yield
+        with aside(), deadline():
+            yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -172,9 +198,12 @@ def without_exits() -> Iterator[None]:
         raise exit_of(error) from error
 
 
-def exit_of(error: BaseException) -> PluginError:
+def exit_of(error: BaseException, hook: str = "") -> PluginError:
     """What is to be said of an exception that is no Exception, such as SystemExit: whose it is, by its traceback."""
-    what = one_line(f"raised {type(error).__name__}: {error}")
+    within = f" in {hook}" if hook else ""
+    what = one_line(f"raised {type(error).__name__}: {error}{within}")
+    if isinstance(error, NoEnd):
+        what = one_line(f"hangs{within}: {error}")
     found = plugin_of(error)
     if found is None:
         return PluginError(f"code that judgekit was given {what}, which would end the process")
@@ -222,6 +251,8 @@ def _collect(manager: pluggy.PluginManager, kind: str) -> dict[str, Offer]:
             if not isinstance(offered, Mapping):
                 raise TypeError(f"it returned {type(offered).__name__}, where a mapping of names was due")
             for name, value in offered.items():
+                if not (isinstance(name, str) and name.strip()):
+                    raise TypeError(f"it offers {name!r}, and a name is a text")
                 if check := getattr(value, "check_offer", None):
                     check(name)
         for name, value in offered.items():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError, StorageError
-from judgekit.files import Anew, JsonLines, _sha256, damage, write_atomically
+from judgekit.files import Anew, JsonLines, _sha256, damage, ordinary, write_atomically
 from judgekit.records import Response, Row, Sample
 from judgekit.results import RunRecord, RunView
 from judgekit.text import counted
@@ -105,19 +105,29 @@ class RunFolder:
         """The record alone. Raises DataError where it is missing, damaged or of a newer judgekit."""
         path = self.path / RECORD
         try:
-            tree = json.loads(path.read_text("ascii"))
+            tree = json.loads(ordinary(path).read_text("ascii"))
             version = tree.get("schema_version") if isinstance(tree, dict) else None
             if isinstance(version, int) and version > RunRecord.model_fields["schema_version"].default:
                 raise DataError(
                     f"written by a newer judgekit (schema {version}); update judgekit to read it", path=path
                 )
-            return RunRecord.model_validate(tree)
+            record = RunRecord.model_validate(tree)
         except FileNotFoundError:
             raise DataError("no such file: name the folder of a finished run (runs/<id>)", path=path) from None
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", path=path) from None
         except (ValueError, RecursionError) as error:
             raise DataError(damage(error), path=path) from None
+        if outside := [name for name in record.systems if not _is_file_name(name)]:
+            raise DataError(
+                f"damaged: a system is named {outside[0]!r}, which leads out of the run's folder", path=path
+            )
+        return record
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether `responses/NAME.jsonl` is in that folder, here and on other systems."""
+    return name.strip(". ") != "" and not any(sign in name for sign in "/\\:\0")
 
 
 def timed(folder: RunFolder) -> dict[str, Any]:

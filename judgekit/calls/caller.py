@@ -80,6 +80,7 @@ class _Pending:
     name: str
     reply: Reply | None = None
     sent: bool = False
+    found: bool = False  # in the ledger, after all: another process asked meanwhile
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -197,7 +198,7 @@ class Caller(Closing):
             retried = self.session.retry_failed and key not in self._retried
             if retried and reply is not None and reply.status != "complete":
                 self._retried.add(key)
-                name = hashlib.sha256(f"{key}{canonical(reply)}".encode("ascii")).hexdigest()
+                name = _replacing(key, reply)
                 reply = None
             pending = known[key] = _Pending(call, key, request_json, name, reply)
             if reply is None:
@@ -226,6 +227,7 @@ class Caller(Closing):
         if self._halted() or pending.reply is None:
             self._give_up(run)
         assert pending.reply is not None
+        new = new and not pending.found
         failed = pending.reply.status == "error"
         self.counts.asked += new and pending.sent
         self.counts.unsent += new and not pending.sent
@@ -298,7 +300,36 @@ class Caller(Closing):
                     pending.done.set()
 
     def _ask(self, run: _Stream, batch: list[_Pending]) -> None:
-        """Put one batch to the backend and commit its replies."""
+        """Get the replies to one batch: what another process asks right now is waited for, the rest is asked."""
+        if "stored" in self.backend.capabilities:  # to look an answer up costs nothing
+            return self._ask_now(run, batch)
+        waiting, since = batch, time.monotonic()
+        while waiting and not (run.abandoned or self._halted()):
+            with self.session.ledger.leased([pending.key for pending in waiting]) as free:
+                waiting = self._not_found(waiting)
+                if mine := [pending for pending in waiting if pending.key in free]:
+                    self._ask_now(run, mine)
+            waiting = [pending for pending in waiting if pending.key not in free]
+            if waiting:
+                if time.monotonic() - since > _LONG:
+                    self._report("waiting", 0, 0, "another run asks the same; its replies are waited for")
+                    since = float("inf")
+                time.sleep(_POLL)
+        return None
+
+    def _not_found(self, batch: list[_Pending]) -> list[_Pending]:
+        """The calls that the ledger still cannot answer; the others have their reply."""
+        if self.session.ledger.alone:
+            return batch
+        stored = self.session.ledger.find({pending.key: pending.request_json for pending in batch})
+        for pending in batch:
+            reply = stored.get(pending.key)
+            if reply is not None and pending.name != _replacing(pending.key, reply):
+                pending.reply, pending.sent, pending.found = reply, False, True
+        return [pending for pending in batch if not pending.found]
+
+    def _ask_now(self, run: _Stream, batch: list[_Pending]) -> None:
+        """Put the calls to the backend and commit its replies."""
         try:
             answers = self._put(run, batch)
         except CallError as error:
@@ -343,6 +374,11 @@ class Caller(Closing):
                 first = {answer.name: answer.reply for answer in reversed(answers) if answer.name in names}
                 account.settle(list(first.values()))
         return answers
+
+
+def _replacing(key: str, reply: Reply) -> str:
+    """The name of a call whose stored reply is to be replaced."""
+    return hashlib.sha256(f"{key}{canonical(reply)}".encode("ascii")).hexdigest()
 
 
 def _checked(executor: Executor, answers: object) -> list[Answer]:

@@ -8,7 +8,6 @@ other processes included. With `synchronous=NORMAL` a commit survives the death 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +15,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,9 @@ from typing import Any, Literal
 from pydantic import JsonValue, ValidationError
 
 from judgekit.calls import Closing
+from judgekit.calls.leases import Leases
 from judgekit.errors import StorageError, UsageError
+from judgekit.files import locked
 from judgekit.records import Noun, Reply, Request
 from judgekit.secrets import scrub
 
@@ -113,11 +114,13 @@ class Ledger(Closing):
         with self._storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with _flock(self.path.parent):
+                self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
                 connection = self._connect()
                 try:
                     self._prepare(connection)
                 except BaseException:
                     connection.close()
+                    self._leases.close()
                     raise
         self._place = self._state()[:2]
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
@@ -132,6 +135,20 @@ class Ledger(Closing):
             if request_json != calls[key] or checksum not in (None, _checksum(key, request_json, text, status)):
                 raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path)
         return {key: self._decode(key, text) for key, _, text, _, _ in rows}
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process has had the ledger open since this one opened it."""
+        with self._storage_errors():
+            return self._leases.alone
+
+    @contextlib.contextmanager
+    def leased(self, keys: Iterable[str]) -> Iterator[set[str]]:
+        """In the block, no other process that asks for leases asks these of the calls; the rest are under way there."""
+        with contextlib.ExitStack() as stack:
+            with self._storage_errors():
+                free = stack.enter_context(self._leases.of(keys))
+            yield free
 
     def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
         """Commit a reply, freed of secrets, and return what the ledger now holds.
@@ -210,6 +227,7 @@ class Ledger(Closing):
         self._writer.join()
         while self._readers:
             self._readers.pop().close()
+        self._leases.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
@@ -334,9 +352,12 @@ class Ledger(Closing):
 @contextlib.contextmanager
 def _flock(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; no file is left behind, and the kernel frees it when the process dies."""
+    if os.name == "nt":
+        yield  # where a folder cannot be opened
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        with locked(handle):
+            yield
     finally:
         os.close(handle)

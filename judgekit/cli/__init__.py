@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -88,6 +87,9 @@ def app() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: errors.py, and 0 / 1 for gates."""
+    from judgekit.cli.streams import open_streams
+
+    open_streams()
     code = execute(args)
     if code == Interrupted.exit_code:
         from judgekit.cli.interrupts import leave
@@ -97,8 +99,21 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def execute(args: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Our own errors and those of plugins are one line, others show their
-    traceback."""
+    """Run one command; returns its exit code: where its output could not be written, that error's."""
+    from judgekit.cli.streams import Unread, unwritten
+
+    code = _executed(args)
+    if (lost := unwritten()) is None:
+        return code
+    if not isinstance(lost, Unread):  # whose reader has gone wants to hear no more
+        complain(str(lost))
+    return lost.exit_code
+
+
+def _executed(args: Sequence[str] | None) -> int:
+    """Our own errors and those of plugins are one line, others show their traceback."""
+    from judgekit.cli.streams import unwritten
+
     try:
         outcome: Any = app.main(
             args=list(args) if args is not None else None, prog_name="judgekit", standalone_mode=False
@@ -112,10 +127,9 @@ def execute(args: Sequence[str] | None = None) -> int:
         complain(str(error) if isinstance(error, Interrupted) and str(error) else "interrupted")
         return 130
     except JudgekitError as error:
-        complain(str(error))
+        if error is not unwritten():  # else it is said at the end
+            complain(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        return _unread()
     except Exception as error:
         import traceback
 
@@ -131,21 +145,10 @@ def execute(args: Sequence[str] | None = None) -> int:
     except BaseException as error:  # SystemExit and its like: no command raises them, so a plugin did
         from judgekit.plugins import exit_of
 
-        before = error.__context__
-        while before is not None and not isinstance(before, BrokenPipeError):
-            before = before.__context__
-        if before is not None or "PacifyFlushWrapper" in type(sys.stdout).__name__:  # rich's way, and click's
-            return _unread()
         exited = exit_of(error)
         complain(str(exited))
         return exited.exit_code
     return outcome if isinstance(outcome, int) else 0
-
-
-def _unread() -> int:
-    """The reader of our output went away (for example `| head`): nothing is left to say."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def complain(message: str) -> None:

@@ -14,12 +14,15 @@ from typing import NoReturn
 
 import click
 
-from judgekit.errors import Interrupted
+from judgekit.errors import Interrupted, StorageError
+
+ENDS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second ends the process with exit code 130."""
+    """An event that the first SIGINT, SIGTERM or SIGHUP sets; the second ends the process with exit code 130. One that
+    is ignored (by nohup) stays so."""
     stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -28,7 +31,8 @@ def interruptible() -> Iterator[threading.Event]:
         stop.set()
         click.echo("\nstopping: calls under way may end (a few seconds); Ctrl-C again stops at once", err=True)
 
-    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    there = [getattr(signal, name) for name in ENDS if hasattr(signal, name)]
+    handlers = {one: signal.signal(one, handle) for one in there if signal.getsignal(one) is not signal.SIG_IGN}
     try:
         yield stop
     finally:
@@ -42,6 +46,6 @@ def leave() -> NoReturn:
     All files are closed by now. A model in this process may still compute a reply that is no longer needed.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, StorageError):
             stream.flush()
     os._exit(Interrupted.exit_code)

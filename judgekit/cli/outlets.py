@@ -18,6 +18,7 @@ import click
 
 from judgekit.errors import Interrupted, JudgekitError
 from judgekit.files import storage_errors, write_atomically
+from judgekit.hooks import aside
 from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class Outlets:
         catalogue = Catalogue(build_manager(block=blocked_by_environment()))
 
         def made(reporter: str) -> bytes:
-            (content,) = dict(catalogue.get("reporters", reporter)(view, [])).values()
+            with aside():
+                (content,) = dict(catalogue.get("reporters", reporter)(view, [])).values()
             return bytes(content)
 
         for reporter, path in self.files.items():

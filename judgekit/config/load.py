@@ -15,7 +15,9 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from judgekit.config.blocks import Block, GateConfig, GateRule, JudgeConfig, Name, RunConfig
+from judgekit.config.plain_yaml import Lines, parse_yaml
 from judgekit.errors import ConfigError
+from judgekit.files import ordinary
 from judgekit.text import did_you_mean
 
 MAX_BYTES = 1 << 20
@@ -50,7 +52,7 @@ def parse_override(override: str, option: str = "--set") -> tuple[str, JsonValue
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"{option} {override!r}: write it as key.path=value")
-    return key, _parse_yaml(text, Path(f"{option} {key}"))[0]
+    return key, parse_yaml(text, Path(f"{option} {key}"))[0]
 
 
 def read_overrides(overrides: Iterable[str], option: str = "--set") -> dict[str, JsonValue]:
@@ -61,12 +63,9 @@ def read_overrides(overrides: Iterable[str], option: str = "--set") -> dict[str,
     return tree
 
 
-Lines = dict[tuple[str, ...], int]
-
-
 def _read(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if ordinary(path).stat().st_size > MAX_BYTES:
             raise ConfigError(f"larger than {MAX_BYTES} bytes; is this a config?", path=path)
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -77,52 +76,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Lines]:
         raise ConfigError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", path=path) from None
-    tree, lines = _parse_yaml(text, path)
+    tree, lines = parse_yaml(text, path)
     if not isinstance(tree, dict):
         raise ConfigError(f"should be a mapping of keys, not {type(tree).__name__}", path=path)
     return tree, lines
-
-
-def _parse_yaml(text: str, path: Path) -> tuple[Any, Lines]:
-    """YAML 1.2, safe: plain values, and the line of every key."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    yaml = YAML(typ="rt")  # round-trip mode keeps lines; it constructs no Python objects
-    try:
-        loaded = yaml.load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        said = f"not YAML: {error.problem or error.context}"
-        if isinstance(error, DuplicateKeyError):
-            said = str(error.problem).split(" with value")[0].replace("found ", "")
-        raise ConfigError(said, path=path, line=line) from None
-    except RecursionError:
-        raise ConfigError("not YAML: nested too deeply", path=path) from None
-    except YAMLError as error:
-        raise ConfigError(f"not YAML: {str(error).splitlines()[0]}", path=path) from None
-    lines: Lines = {}
-    return _plain(loaded, (), lines, path), lines
-
-
-def _plain(node: Any, at: tuple[str, ...], lines: Lines, path: Path) -> Any:
-    """ruamel's containers and scalars as plain Python values, noting each key's line."""
-    if isinstance(node, dict):
-        plain = {}
-        for key, value in node.items():
-            here = (*at, str(key))
-            lines[here] = node.lc.key(key)[0] + 1  # type: ignore[attr-defined]
-            plain[str(key)] = _plain(value, here, lines, path)
-        return plain
-    if isinstance(node, list):
-        return [_plain(value, (*at, str(index)), lines, path) for index, value in enumerate(node)]
-    if node is None or isinstance(node, bool):
-        return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    raise ConfigError(f"{'.'.join(at)}: a {type(node).__name__} has no place here", path=path, line=lines.get(at))
 
 
 def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:

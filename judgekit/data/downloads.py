@@ -6,7 +6,6 @@ stream to the disk, of any length and with redirects, which `calls` (made for re
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -28,7 +27,7 @@ from judgekit.errors import (
     Unreachable,
     UsageError,
 )
-from judgekit.files import sha256_of, storage_errors
+from judgekit.files import locked, sha256_of, storage_errors
 
 if TYPE_CHECKING:
     import httpx
@@ -82,16 +81,18 @@ def check_address(address: str) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """A lock on a folder: two processes that append to one file would spoil it."""
+    if os.name == "nt":
+        yield  # where a folder cannot be opened
+        return
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise StorageError(f"cannot be opened: {error.strerror}", path=folder) from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError("another fetch is at work in this folder", path=folder) from None
-        yield
+        with locked(handle, waiting=False):
+            yield
+    except BlockingIOError:
+        raise UsageError("another fetch is at work in this folder", path=folder) from None
     finally:
         os.close(handle)
 

@@ -22,7 +22,7 @@ from judgekit.records import Sample
 Split = Literal["train", "test", "validation"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One item of instruction data, whatever the format of its file. Equal items have equal content.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError
+from judgekit.files import ordinary
+from judgekit.secrets import shortened
 
 LINES = (".jsonl", ".ndjson")  # suffixes of files that hold one object a line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a file: its place and its fields.
 
@@ -112,7 +115,7 @@ def lines_of_array(text: str) -> Iterator[int]:
 def read_text(path: Path) -> str:
     """A data file's text. Raises DataError where it cannot be read, and with the line for bytes that are not UTF-8."""
     try:
-        content = path.read_bytes()
+        content = ordinary(path).read_bytes()
     except FileNotFoundError:
         raise DataError("no such file", path=path) from None
     except OSError as error:
@@ -127,7 +130,7 @@ def read_text(path: Path) -> str:
 def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
     """Strict JSON: NaN, infinities and a key twice in an object are refused. Raises DataError with the line."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_refuse_twice)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise DataError(f"not JSON: {error.msg} (column {error.colno})", path=path, line=line) from None
@@ -137,6 +140,13 @@ def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{shortened(digits, 40)} is too large for a number")
+    return value
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from judgekit.config.load import build_options
 from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
+from judgekit.hooks import aside
 from judgekit.judging.planning import TASKS, check_repeats, judging_itself
 from judgekit.judging.questions import Task
 from judgekit.judging.readings import Readings
@@ -35,6 +36,7 @@ from judgekit.regression.run_gate import plan_gate
 from judgekit.text import did_you_mean
 
 
+@aside()
 def prepare(
     config: RunConfig,
     where: Path,

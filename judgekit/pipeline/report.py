@@ -11,6 +11,7 @@ import pluggy
 
 from judgekit.errors import DataError, PluginError
 from judgekit.files import write_atomically
+from judgekit.hooks import aside
 from judgekit.pipeline.redact import redacted
 from judgekit.plugins import Catalogue
 from judgekit.regression.item_scores import baseline_scores
@@ -29,6 +30,7 @@ class Wishes:
     baseline: Path | None = None
 
 
+@aside()
 def write_reports(
     folder: RunFolder, names: Sequence[str], manager: pluggy.PluginManager, wishes: Wishes = Wishes()
 ) -> list[Path]:

@@ -29,7 +29,8 @@ from judgekit.calls.session import Session
 from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
-from judgekit.files import write_atomically
+from judgekit.files import storage_errors, tidy, write_atomically
+from judgekit.hooks import aside
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
@@ -148,7 +149,7 @@ class Run:
 
     def execute(self) -> Outcome:
         """All steps in order. Raises the errors of errors.py; the record says whether the run is complete."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, aside():
             prepared = self._prepare(stack)
             trainings = self._train(prepared)
             opened = self._open(prepared, stack)
@@ -167,7 +168,7 @@ class Run:
 
     def plan(self) -> Plan:
         """What `execute` would do. Nothing is trained or called; backends are asked for their identity alone."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, aside():
             prepared = self._prepare(stack)
             nowhere = Path(stack.enter_context(TemporaryDirectory(prefix="judgekit-")))
             known = self.settings.ledger.is_file() and not self.settings.fresh
@@ -224,6 +225,9 @@ class Run:
         folder = RunFolder(self.settings.output / run_id(self.config, prepared.inputs, identities, prompts))
         if self.stored is not None and folder.path.resolve() == self.stored.run.path.resolve():
             raise UsageError(f"{self.stored.run.path} is these responses by this judge already")
+        with storage_errors(folder.path):
+            tidy(folder.path)
+            tidy(self.settings.checkpoints)
         self.manager.hook.judgekit_run_started(run_id=folder.path.name, config=self.config)
         budget = Budget(self.config.budget) if self.config.budget is not None else None
         more: dict[str, Any] = {"budget": budget, "namespace": self._namespace(folder), "progress": self._tell}

@@ -5,7 +5,6 @@ For trainers: the log that the core reads, and the states from which a killed tr
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -24,7 +23,7 @@ from judgekit.contracts import Trainer
 from judgekit.data.lineage import named_product
 from judgekit.data.training_log import CURVE, SAMPLES, SUMMARY, TOKENS
 from judgekit.errors import CheckpointError, UsageError
-from judgekit.files import sha256_of, storage_errors, write_atomically
+from judgekit.files import locked, sha256_of, storage_errors, write_atomically
 from judgekit.records import Noun
 from judgekit.results import CurvePoint, Training, TrainingSample
 from judgekit.text import did_you_mean
@@ -209,9 +208,8 @@ def _clocked(path: Path) -> Iterator[None]:
 def _locked(folder: Path) -> Iterator[None]:
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        file = folder.with_name(f"{folder.name}.lock").open("w")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        file = folder.with_name(f"{folder.name}.lock").open("wb")
+    with file, locked(file.fileno()):
         yield
 
 

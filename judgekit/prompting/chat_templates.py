@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from judgekit.errors import PromptError
-from judgekit.prompting.templates import sandbox
+from judgekit.prompting.sandbox import REFUSALS, Sandbox, bounded, bounded_filter
 
 CONFIG, TEMPLATE = "tokenizer_config.json", "chat_template.jinja"
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -49,9 +49,12 @@ class ChatTemplate:
         content = json.dumps([source, self._special], sort_keys=True)
         self.sha256 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
         try:
-            self._template = _environment().from_string(source)
+            with bounded():
+                self._template = _environment().from_string(source)
         except jinja2.TemplateSyntaxError as error:
             raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from None
+        except SecurityError as error:
+            raise PromptError(str(error), path=place) from None
         self.lead, self.end = self._around()
 
     def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
@@ -116,12 +119,13 @@ class ChatTemplate:
     def _render(self, told: Sequence[Mapping[str, str]]) -> str:
         """The text: up to where an answer begins, if the user spoke last."""
         try:
-            return self._template.render(
-                messages=[dict(message) for message in told],
-                add_generation_prompt=told[-1]["role"] == "user",
-                **self._special,
-            )
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            with bounded():
+                return self._template.render(
+                    messages=[dict(message) for message in told],
+                    add_generation_prompt=told[-1]["role"] == "user",
+                    **self._special,
+                )
+        except REFUSALS as error:
             raise PromptError(f"the chat template refuses the conversation: {error}", path=self.place) from None
 
 
@@ -165,13 +169,13 @@ def _joined(between: Sequence[str], said: Sequence[str]) -> str:
     return between[0] + "".join(answer + after for answer, after in zip(said, between[1:], strict=True))
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+def _environment() -> Sandbox:
     """Jinja as `transformers` sets it up: the same whitespace and functions, without access to the machine."""
-    environment = sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
+    environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
 
     def refuse(message: str) -> NoReturn:
         raise jinja2.TemplateError(message)
 
-    environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
+    environment.filters["tojson"] = bounded_filter("tojson", partial(json.dumps, ensure_ascii=False))
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: _DATES.get(form, "26 Jul 2024")}
     return environment

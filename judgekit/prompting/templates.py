@@ -44,10 +44,11 @@ from typing import Any, cast
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.exceptions import SecurityError
 from pydantic import JsonValue
 
 from judgekit.errors import PromptError
+from judgekit.prompting.sandbox import REFUSALS, Sandbox, bounded
 from judgekit.records import Message, Role
 from judgekit.text import did_you_mean
 
@@ -55,15 +56,7 @@ Plain = JsonValue | tuple[str, ...]
 SUFFIX = ".j2"
 
 
-def sandbox(**options: Any) -> ImmutableSandboxedEnvironment:
-    """Jinja's sandbox without what draws at random: the same sample must give the same prompt, or no reply is found."""
-    environment = ImmutableSandboxedEnvironment(**options)
-    del environment.globals["lipsum"]
-    del environment.filters["random"]
-    return environment
-
-
-_ENVIRONMENT = sandbox(undefined=jinja2.StrictUndefined, autoescape=False)
+_ENVIRONMENT = Sandbox(undefined=jinja2.StrictUndefined, autoescape=False)
 
 
 @dataclass(frozen=True)
@@ -121,8 +114,9 @@ class Template:
     def _fill(self, code: CodeType, values: dict[str, Any]) -> str:
         template = jinja2.Template.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
         try:
-            return template.render(values)
-        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            with bounded():
+                return template.render(values)
+        except REFUSALS as error:
             frames = traceback.walk_tb(error.__traceback__)
             lines = [line for frame, line in frames if frame.f_code.co_filename == self.place]
             line = lines[-1] if lines else None
@@ -170,10 +164,13 @@ def parse(source: str, name: str, place: str) -> Template:
     variables: dict[str, int] = {}
     for role, text in _turns(source, place):
         try:
-            tree = _ENVIRONMENT.parse(text, name, place)
-            code = _ENVIRONMENT.compile(text, name, place)
+            with bounded():
+                tree = _ENVIRONMENT.parse(text, name, place)
+                code = _ENVIRONMENT.compile(text, name, place)
         except jinja2.TemplateSyntaxError as error:
             raise PromptError(error.message or "bad syntax", path=place, line=error.lineno) from error
+        except SecurityError as error:
+            raise PromptError(str(error), path=place) from None
         for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             raise PromptError("a prompt is a single file: it cannot include another", path=place, line=other.lineno)
         undeclared = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)

@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue
 
 from judgekit.data.lineage import judges_of
 from judgekit.errors import DataError, IncompleteError
-from judgekit.files import damage, write_atomically
+from judgekit.files import damage, ordinary, write_atomically
 from judgekit.records import Finite, Noun, Sample, Scale, VerdictStatus
 from judgekit.results import JUDGE_PROMPTS, RunRecord, RunView
 from judgekit.run_folder import RECORD, RunFolder
@@ -294,7 +294,7 @@ def to_bytes(baseline: Baseline) -> bytes:
 def read_baseline(path: Path) -> Baseline:
     """Raises DataError where the file is missing, damaged, no baseline, or of a newer judgekit."""
     try:
-        content = path.read_bytes()
+        content = ordinary(path).read_bytes()
         tree = json.loads(content)
         if not isinstance(tree, dict) or tree.get("kind") != "judgekit baseline":
             raise DataError("is no baseline; `judgekit baseline set RUN FILE` writes one", path=path)

@@ -52,7 +52,7 @@ class ServerProcess:
         self.port = 0
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
         return self

@@ -108,9 +108,9 @@ class CopyTrainer(Trainer):
         CopyTrainer.runs += 1
         for step in range(3):
             progress(step + 1, 3, f"loss {1 / (step + 1):.2f}")
-        (into / "model.json").write_text(json.dumps(self.options.model_dump()))
+        (into / "model.json").write_text(json.dumps(self.options.model_dump()), "utf-8")
         points = [CurvePoint(step=step, split="train", loss=1 / (step + 1)) for step in range(3)]
-        (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points))
+        (into / "training.jsonl").write_text("\n".join(point.model_dump_json() for point in points), "utf-8")
 
 
 class ParrotPlugin:

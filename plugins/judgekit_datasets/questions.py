@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pydantic import Field, JsonValue
 
@@ -211,11 +212,15 @@ def json_objects(path: Path) -> Iterator[tuple[Place, dict[str, JsonValue]]]:
         raise judgekit.DataError("has no questions", path=path)
 
 
-_DECODER = json.JSONDecoder(parse_constant=lambda name: _no_number(name))
+_DECODER = json.JSONDecoder(parse_constant=lambda name: _no_number(name), parse_float=lambda digits: _finite(digits))
 
 
-def _no_number(name: str) -> None:
+def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    return value if math.isfinite(value := float(digits)) else _no_number(judgekit.shortened(digits, 40))
 
 
 def _decode(text: str, at: int, place: Place) -> tuple[Any, int]:

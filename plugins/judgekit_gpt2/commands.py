@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import os
@@ -256,10 +257,14 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
     factory = getattr(trainers, name)
     trainer = factory(judgekit.build_options(factory.Options, options, name.lower()))
     leads = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
-    if leads and into.is_dir() and any(into.iterdir()) and not (into / judgekit.data.TrainingState.FOLDER).is_dir():
-        raise judgekit.UsageError("is not empty; a checkpoint needs a folder of its own", path=into)
     trainer.check()
+    if _finished(trainer, into, leads):
+        click.echo("already there: this training is done, from the same data and by the same options", err=True)
+        click.echo(into)
+        return
     checkpoint.make_folder(into)
+    if leads:
+        judgekit.write_atomically(into / _TRAINING, _fingerprint(trainer))
     with _stoppable() as stopped:
 
         def progress(done: int, total: int, note: str) -> None:
@@ -277,20 +282,61 @@ def _train(name: str, into: Path, options: dict[str, Any], settings: tuple[str, 
         click.echo(into)
 
 
+_TRAINING = "made_from.json"  # beside a checkpoint that a command made: of which training it is
+
+
+def _finished(trainer: Any, into: Path, leads: bool) -> bool:
+    """Whether the folder holds what this training makes, whole. Raises UsageError where it holds something else."""
+    import judgekit
+    from judgekit_gpt2 import checkpoint
+
+    if not into.is_dir() or not any(into.iterdir()) or (into / judgekit.data.TrainingState.FOLDER).is_dir():
+        return False  # it is to begin, or to go on
+    kept = into / _TRAINING
+    same = kept.is_file() and kept.read_bytes() == _fingerprint(trainer)
+    done = same and (into / checkpoint.SAFETENSORS).is_file()
+    if not leads or done:
+        return done
+    if same and {path.name for path in into.iterdir()} == {_TRAINING}:
+        return False  # killed before its first step
+    what = "holds another training (of other data, options or version)" if kept.is_file() else "is not empty"
+    raise judgekit.UsageError(f"{what}; a checkpoint needs a folder of its own", path=into)
+
+
+def _fingerprint(trainer: Any) -> bytes:
+    """All that decides what a training makes: its kind and version, its options, and the content of its files."""
+    files = []
+    for path in trainer.inputs():
+        with path.open("rb") as file:
+            files.append(hashlib.file_digest(file, "sha256").hexdigest())
+    content = {
+        "trainer": type(trainer).__name__.lower(),
+        "version": trainer.version,
+        "options": trainer.options.model_dump(mode="json", by_alias=True),
+        "inputs": files,
+    }
+    return json.dumps(content, indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+
 @contextmanager
 def _stoppable() -> Iterator[threading.Event]:
-    """The first Ctrl-C asks for an end after the step that is under way; the second ends at once."""
+    """The first Ctrl-C, SIGTERM or SIGHUP asks for an end after the step that is under way; the second ends at once."""
     stopped = threading.Event()
 
     def ask(*_: object) -> None:
         stopped.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one in before:
+            signal.signal(one, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, ask)
+    there = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {one: signal.getsignal(one) for one in there if signal.getsignal(one) is not signal.SIG_IGN}
+    for one in before:
+        signal.signal(one, ask)
     try:
         yield stopped
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _value(text: str) -> Any:

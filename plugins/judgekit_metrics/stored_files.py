@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pydantic import Field
 
@@ -139,11 +139,14 @@ def texts_by_id(path: Path, id_field: str, text: str) -> dict[str, str]:
 
 
 def _json(text: str, place: str, path: Path) -> Any:
-    def constant(name: str) -> None:
+    def constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON number")
 
+    def finite(digits: str) -> float:
+        return value if math.isfinite(value := float(digits)) else constant(judgekit.shortened(digits, 40))
+
     try:
-        return json.loads(text, parse_constant=constant)
+        return json.loads(text, parse_constant=constant, parse_float=finite)
     except (ValueError, RecursionError) as error:
         raise judgekit.DataError(f"{place}: not JSON: {error}", path=path) from None
 

@@ -3,7 +3,6 @@ workers."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,12 @@ from typing import Any
 import pytest
 
 import judgekit
+
+try:
+    import fcntl
+except ImportError:  # Windows: two workers may make one run twice
+    fcntl = None  # type: ignore[assignment]
+
 from judgekit_pytest import RuleOutcome
 
 KEEP = "and keep that ledger: CI restores it before pytest."
@@ -133,7 +138,8 @@ class Session:
             return
         self.shared.mkdir(parents=True, exist_ok=True)
         with (self.shared / f"{key}.lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _left_by_another(self, key: str) -> Path | RuleOutcome | None:

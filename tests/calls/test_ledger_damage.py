@@ -225,3 +225,36 @@ def test_eight_processes_start_cold_on_one_ledger(tmp_path, rounds):
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["0 True 45"] * rounds, done.stderr
+
+
+READ_ONLY = """
+mount -t tmpfs -o size=4m tmpfs . || exit 77
+cd "$PWD"
+{python} -c "
+from pathlib import Path
+from judgekit.calls.ledger import Ledger
+Ledger(Path('ledger.sqlite')).close()"
+mount -o remount,ro .
+{python} -P -m judgekit ledger stats --home "$PWD"
+"""
+
+
+def test_a_read_only_disk_is_one_line(tmp_path):
+    script = READ_ONLY.format(python=sys.executable)
+    done = subprocess.run(["unshare", "-m", "bash", "-c", f"cd {tmp_path}; {script}"], capture_output=True, text=True)
+    if done.returncode in (1, 77):
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 6, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "the ledger cannot be used" in done.stderr
+
+
+def test_a_clock_that_is_set_back_changes_no_reply(tmp_path, monkeypatch):
+    times = iter(range(2_000_000_000, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(times)))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for number in range(5):
+            ledger.put(f"k{number}", f"[{number}]", {"a": 1}, Reply(text=str(number)))
+        found = ledger.find({f"k{number}": f"[{number}]" for number in range(5)})
+        assert [found[f"k{number}"].text for number in range(5)] == list("01234")
+        assert ledger.prune(older_than=1) == 0, "what is of tomorrow is not old"

@@ -1,5 +1,8 @@
 """judgekit.yaml: what is accepted, and what is refused with which words."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from judgekit.config.blocks import RunConfig
@@ -110,3 +113,10 @@ def test_files_that_cannot_be_configs(tmp_path):
 def test_bad_overrides(config, override):
     with pytest.raises(ConfigError, match="--set"):
         load(config, [override])
+
+
+def test_what_may_never_end_is_no_config(config):
+    os.mkfifo(config.with_name("pipe.yaml"))
+    for endless in (config.with_name("pipe.yaml"), Path("/dev/zero")):
+        with pytest.raises(ConfigError, match="a device or a pipe"):
+            load(endless)

@@ -1,5 +1,8 @@
 """Files of JSON objects: each with the line on which it begins, and nothing that is not strict JSON."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from judgekit.data.json_files import read_objects
@@ -26,6 +29,12 @@ def test_objects_texts_and_missing_files_are_named(tmp_path):
     for key, required in (("gone", True), ("empty", True), ("number", False)):
         with pytest.raises(DataError, match=repr(key)):
             entry.text(key, required=required)
+    with pytest.raises(DataError, match="too large for a number"):
+        read(tmp_path, '[{"a": -1e999}]')
+    os.mkfifo(tmp_path / "pipe.json")
+    for endless in (tmp_path / "pipe.json", Path("/dev/zero")):
+        with pytest.raises(DataError, match="a device or a pipe"):
+            list(read_objects(endless))
     with pytest.raises(DataError) as caught:
         list(read_objects(tmp_path / "gone.json"))
     assert caught.value.place == str(tmp_path / "gone.json")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,9 +57,41 @@ def test_pretrain_finetune_generate(base, instructions, tmp_path):
         _run("generate", base, "Sit", "--device", "abacus")
 
 
-def test_a_folder_that_holds_something_is_not_trained_into(base, tmp_path):
-    with pytest.raises(judgekit.UsageError, match="base: is not empty"):
+def test_a_folder_that_holds_something_is_not_trained_into(base, instructions, tmp_path):
+    with pytest.raises(judgekit.UsageError, match="base: holds another training"):
         _run("pretrain", tmp_path / "text.txt", "--into", base)
+    with pytest.raises(judgekit.UsageError, match=f"{tmp_path.name}: is not empty"):
+        _run("pretrain", tmp_path / "text.txt", "--into", tmp_path)
+
+
+@pytest.mark.parametrize("command", ["finetune", "dpo"])
+def test_what_is_there_already_is_not_trained_again(command, base, instructions, tmp_path):
+    given = [command, instructions, "--from", base, "--into", tmp_path / "made", "--style", "plain"]
+    given += ["--set", "steps=1", "--set", "validation=null"]
+    assert _run(*given).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "made").rglob("*")}
+    again = _run(*given)
+    assert (again.exit_code, again.stdout) == (0, f"{tmp_path / 'made'}\n")
+    assert "already there" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "made").rglob("*")} == before
+    with pytest.raises(judgekit.UsageError, match="holds another training"):
+        _run(*given, "--set", "steps=2")
+    items = json.loads(instructions.read_text())
+    instructions.write_text(json.dumps([*items, {**items[0], "instruction": "Lie"}]))
+    with pytest.raises(judgekit.UsageError, match="holds another training"):
+        _run(*given)
+
+
+def test_a_training_that_was_killed_before_its_first_step_begins_again(instructions, base, tmp_path):
+    given = ["finetune", instructions, "--from", base, "--into", tmp_path / "made", "--style", "plain"]
+    given += ["--set", "steps=1", "--set", "validation=null"]
+    assert _run(*given).exit_code == 0
+    for path in (tmp_path / "made").iterdir():
+        if path.name != "made_from.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = _run(*given)
+    assert again.exit_code == 0
+    assert "already" not in again.stderr
 
 
 def test_wrong_options_are_named(tmp_path):
@@ -123,7 +156,7 @@ def test_dpo_and_adapters(base, instructions, tmp_path):
     assert tuned.exit_code == 0
     names = {path.name for path in (tmp_path / "dpo").iterdir()}
     files = {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "summary.json"}
-    assert names == {*files, "best"}
+    assert names == {*files, "best", "made_from.json"}
 
 
 @pytest.mark.slow

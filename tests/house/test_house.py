@@ -33,8 +33,8 @@ from sample_path import returns, sample_path
 
 # A room imports only rooms above it: first the kernel, which everyone may import, then the packages.
 DIRECTION = [
-    *("doors", "text", "errors", "secrets", "records", "thoughts", "results", "contracts", "hookspecs", "plugins"),
-    *("files", "run_folder"),
+    *("doors", "text", "errors", "secrets", "records", "thoughts", "files", "results", "contracts", "hooks"),
+    *("hookspecs", "plugins", "run_folder"),
     *("prompting", "statistics", "data", "config", "judging", "regression", "agreement"),
     *("calls", "pipeline", "testing", "api", "cli", "__main__"),
 ]
@@ -82,8 +82,8 @@ def test_a_house_that_one_can_take_in() -> None:
     assert to_read("judgekit.cli.run") <= MOST_TO_READ
 
 
-MOST_LINES = 22_650  # the aim is 20,200
-MOST_TO_READ = 18_100  # the aim is 12,000
+MOST_LINES = 23_350  # the aim is 20,200
+MOST_TO_READ = 18_800  # the aim is 12,000
 
 
 def test_a_samples_way_is_straight(tmp_path: Path) -> None:

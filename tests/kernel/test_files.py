@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
 from judgekit.errors import DataError, StorageError
-from judgekit.files import JsonLines, sha256_of, write_atomically
+from judgekit.files import JsonLines, locked, sha256_of, tidy, write_atomically
 from judgekit.records import Message
 
 TWO = [Message(role="user", content="a\u2028\ud800"), Message(role="assistant", content="…")]
@@ -69,3 +71,20 @@ def test_a_missing_file_is_named(tmp_path):
         with pytest.raises(DataError) as caught:
             read(tmp_path / "gone")
         assert caught.value.place == str(tmp_path / "gone")
+
+
+def test_what_a_killed_process_left_is_tidied(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "responses").mkdir()
+    left = [tmp_path / f".rows.jsonl.{dead.pid}.140123", tmp_path / "responses" / f".a.b.jsonl.{dead.pid}.7"]
+    kept = [tmp_path / f".rows.jsonl.{os.getpid()}.140123", tmp_path / ".hidden.2.x", tmp_path / "v.1.2"]
+    elsewhere = tmp_path / f".samples.jsonl.{dead.pid}.8"
+    for path in (*left, *kept, elsewhere):
+        path.write_text("")
+    with elsewhere.open("wb") as file, locked(file.fileno()):
+        tidy(tmp_path)
+        tidy(tmp_path / "nowhere")
+    assert elsewhere.exists(), "the lock says that its writer lives in another container"
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
