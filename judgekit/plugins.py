@@ -1,11 +1,18 @@
-"""A fresh plugin manager per run, and the catalogue of what the plugins offer. No module-level manager."""
+"""A fresh plugin manager per run, and the catalogue of what the plugins offer. No module-level manager.
+
+A plugin's code is called within a deadline, and with what it prints on standard error: standard output belongs to the
+command, and may be JSON.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
 import os
+import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +23,7 @@ import pluggy
 
 from judgekit import hookspecs
 from judgekit.doors import new_name_of
-from judgekit.errors import PluginError
-from judgekit.hooks import NoEnd, aside, deadline
+from judgekit.errors import PluginError, UsageError
 from judgekit.secrets import know_environment, one_line
 from judgekit.text import DISTRIBUTION, did_you_mean, one_of
 
@@ -42,6 +48,7 @@ SINGULAR = {
     "executors": "executor",
 }
 KINDS = tuple(SINGULAR)
+SECONDS = 120.0  # that one call of a hook may take; JUDGEKIT_HOOK_SECONDS sets another limit
 
 
 def blocked_by_environment() -> frozenset[str]:
@@ -88,7 +95,7 @@ def build_manager(
 
 
 def _watch(manager: pluggy.PluginManager) -> None:
-    """Have every call of a hook go by the rules of hooks.py."""
+    """Have every call of a hook end in time, and print aside."""
     blocks: list[contextlib.ExitStack] = []  # of the calls under way in this thread
 
     def before(hook_name: str, hook_impls: Any, kwargs: Any) -> None:
@@ -313,3 +320,50 @@ def survey(block: Collection[str]) -> tuple[tuple[PluginInfo, ...], dict[str, st
                     for one, two in ((name, other), (other, name)):
                         wrong[one] = f"plugin {two!r} offers the {SINGULAR[kind]} {offered!r} too. {_way_out(one)}"
     return describe(build_manager(block={*block, *wrong})), wrong
+
+
+class NoEnd(BaseException):
+    """A hook that did not come back. No Exception, so that the hook itself does not take it for one of its own."""
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """In the block, `print` writes on standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def deadline() -> Iterator[None]:
+    """The block ends in time, or raises NoEnd in the midst of what it does; in the main thread, where there are timers.
+
+    Another's timer (pytest-timeout's, for one) is set again at the end.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    seconds = _seconds()
+
+    def late(number: int, frame: object) -> None:
+        raise NoEnd(f"no end after {seconds:g} s (JUDGEKIT_HOOK_SECONDS sets the limit)")
+
+    before, began = signal.signal(signal.SIGALRM, late), time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, if it is caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), interval)
+
+
+def _seconds() -> float:
+    given = os.environ.get("JUDGEKIT_HOOK_SECONDS", "")
+    try:
+        seconds = float(given or SECONDS)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise UsageError(f"JUDGEKIT_HOOK_SECONDS is a number of seconds, not {given!r}")
+    return seconds

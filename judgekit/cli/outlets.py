@@ -18,8 +18,7 @@ import click
 
 from judgekit.errors import Interrupted, JudgekitError
 from judgekit.files import storage_errors, write_atomically
-from judgekit.hooks import aside
-from judgekit.plugins import Catalogue, blocked_by_environment, build_manager
+from judgekit.plugins import Catalogue, aside, blocked_by_environment, build_manager
 
 if TYPE_CHECKING:
     from judgekit.results import Gate, RunView

@@ -20,7 +20,6 @@ from judgekit.config.load import build_options
 from judgekit.contracts import CAPABILITIES, Backend, DataLoader, Metric
 from judgekit.errors import NothingSelected, UsageError
 from judgekit.files import sha256_of
-from judgekit.hooks import aside
 from judgekit.judging.planning import TASKS, check_repeats, judging_itself
 from judgekit.judging.questions import Task
 from judgekit.judging.readings import Readings
@@ -28,7 +27,7 @@ from judgekit.pipeline.checks import check_backends, check_budget, check_fields,
 from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
 from judgekit.pipeline.train import plan_trainings, products_of, substitute, trained_by
-from judgekit.plugins import Catalogue
+from judgekit.plugins import Catalogue, aside
 from judgekit.prompting.styles import style_named
 from judgekit.prompting.templates import Prompts, Template
 from judgekit.records import Sample

@@ -11,9 +11,8 @@ import pluggy
 
 from judgekit.errors import DataError, PluginError
 from judgekit.files import write_atomically
-from judgekit.hooks import aside
 from judgekit.pipeline.redact import redacted
-from judgekit.plugins import Catalogue
+from judgekit.plugins import Catalogue, aside
 from judgekit.regression.item_scores import baseline_scores
 from judgekit.results import RunView, Section
 from judgekit.run_folder import BASELINE, SPEEDS, RunFolder, timed

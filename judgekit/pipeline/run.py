@@ -30,7 +30,6 @@ from judgekit.config.blocks import RunConfig
 from judgekit.contracts import Executor
 from judgekit.errors import Interrupted, UsageError
 from judgekit.files import storage_errors, tidy, write_atomically
-from judgekit.hooks import aside
 from judgekit.judging.pairwise_card import pair_card
 from judgekit.judging.panel import panel_card
 from judgekit.judging.score_card import control_card
@@ -54,7 +53,7 @@ from judgekit.pipeline.record import (
 )
 from judgekit.pipeline.report import write_reports
 from judgekit.pipeline.train import speed, train
-from judgekit.plugins import Catalogue, build_manager, describe
+from judgekit.plugins import Catalogue, aside, build_manager, describe
 from judgekit.prompting.styles import style_named
 from judgekit.records import Row
 from judgekit.regression.empty import empty_lines

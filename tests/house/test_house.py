@@ -33,7 +33,7 @@ from sample_path import returns, sample_path
 
 # A room imports only rooms above it: first the kernel, which everyone may import, then the packages.
 DIRECTION = [
-    *("doors", "text", "errors", "secrets", "records", "thoughts", "files", "results", "contracts", "hooks"),
+    *("doors", "text", "errors", "secrets", "records", "thoughts", "files", "results", "contracts"),
     *("hookspecs", "plugins", "run_folder"),
     *("prompting", "statistics", "data", "config", "judging", "regression", "agreement"),
     *("calls", "pipeline", "testing", "api", "cli", "__main__"),

@@ -1,4 +1,4 @@
-"""Hooks that hang, exit or print: an error that names the plugin, within its deadline."""
+"""Plugins that hang, exit or print: an error that names the plugin, within its deadline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import PluginError, UsageError
-from judgekit.hooks import NoEnd, aside, deadline
 from judgekit.hookspecs import hookimpl
-from judgekit.plugins import Catalogue, build_manager
+from judgekit.plugins import Catalogue, NoEnd, aside, build_manager, deadline
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
