@@ -99,14 +99,14 @@ def _watch(manager: pluggy.PluginManager) -> None:
     blocks: list[contextlib.ExitStack] = []  # of the calls under way in this thread
 
     def before(hook_name: str, hook_impls: Any, kwargs: Any) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if not hook_impls or threading.current_thread() is not threading.main_thread():
             return
         blocks.append(contextlib.ExitStack())
         blocks[-1].enter_context(aside())
         blocks[-1].enter_context(deadline())
 
     def after(outcome: pluggy.Result[Any], hook_name: str, hook_impls: Any, kwargs: Any) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if hook_impls and threading.current_thread() is threading.main_thread():
             blocks.pop().close()
         error = outcome.exception
         if error is not None and not isinstance(error, Exception | KeyboardInterrupt):

@@ -305,8 +305,8 @@ class Caller(Closing):
             return self._ask_now(run, batch)
         waiting, since = batch, time.monotonic()
         while waiting and not (run.abandoned or self._halted()):
-            with self.session.ledger.leased([pending.key for pending in waiting]) as free:
-                waiting = self._not_found(waiting)
+            with self.session.ledger.leased([pending.key for pending in waiting]) as (free, alone):
+                waiting = waiting if alone else self._not_found(waiting)
                 if mine := [pending for pending in waiting if pending.key in free]:
                     self._ask_now(run, mine)
             waiting = [pending for pending in waiting if pending.key not in free]
@@ -319,8 +319,6 @@ class Caller(Closing):
 
     def _not_found(self, batch: list[_Pending]) -> list[_Pending]:
         """The calls that the ledger still cannot answer; the others have their reply."""
-        if self.session.ledger.alone:
-            return batch
         stored = self.session.ledger.find({pending.key: pending.request_json for pending in batch})
         for pending in batch:
             reply = stored.get(pending.key)

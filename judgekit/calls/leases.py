@@ -10,8 +10,7 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 try:
@@ -44,24 +43,24 @@ class Leases:
         """Whether nobody else has had the ledger open at any moment since this was made."""
         return not self._others and (self._file < 0 or self._count() == self._opened)
 
-    @contextmanager
-    def of(self, keys: Iterable[str]) -> Iterator[set[str]]:
-        """In the block, no other has a lease on these of the keys. Raises OSError."""
+    def take(self, keys: Iterable[str]) -> set[str]:
+        """Lease these of the keys that no other has leased. Raises OSError."""
         if fcntl is None:
-            yield set(keys)
-            return
+            return set(keys)
         taken: set[str] = set()
-        try:
+        with self._lock:
+            for key in keys:
+                if key not in self._held and self._locked(_place(key), fcntl.F_WRLCK):
+                    self._held.add(key)
+                    taken.add(key)
+        return taken
+
+    def release(self, keys: Iterable[str]) -> None:
+        """End the leases on the keys. Raises OSError."""
+        if fcntl is not None:
             with self._lock:
                 for key in keys:
-                    if key not in self._held and self._locked(_place(key), fcntl.F_WRLCK):
-                        self._held.add(key)
-                        taken.add(key)
-            yield taken
-        finally:
-            with self._lock:
-                self._held -= taken
-                for key in taken:
+                    self._held.discard(key)
                     self._locked(_place(key), fcntl.F_UNLCK)
 
     def close(self) -> None:

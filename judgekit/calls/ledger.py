@@ -136,19 +136,17 @@ class Ledger(Closing):
                 raise StorageError(f"entry {key[:12]} is damaged, {WAY_OUT}", path=self.path)
         return {key: self._decode(key, text) for key, _, text, _, _ in rows}
 
-    @property
-    def alone(self) -> bool:
-        """Whether no other process has had the ledger open since this one opened it."""
-        with self._storage_errors():
-            return self._leases.alone
-
     @contextlib.contextmanager
-    def leased(self, keys: Iterable[str]) -> Iterator[set[str]]:
-        """In the block, no other process that asks for leases asks these of the calls; the rest are under way there."""
-        with contextlib.ExitStack() as stack:
+    def leased(self, keys: Iterable[str]) -> Iterator[tuple[set[str], bool]]:
+        """In the block, no other process that asks for leases asks these of the calls; the rest are under way there.
+        Second, whether nobody else has had the ledger open since this one opened it."""
+        with self._storage_errors():
+            free, alone = self._leases.take(keys), self._leases.alone
+        try:
+            yield free, alone
+        finally:
             with self._storage_errors():
-                free = stack.enter_context(self._leases.of(keys))
-            yield free
+                self._leases.release(free)
 
     def put(self, key: str, request_json: str, identity: JsonValue, reply: Reply, *, replace: bool = False) -> Reply:
         """Commit a reply, freed of secrets, and return what the ledger now holds.

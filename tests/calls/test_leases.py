@@ -18,9 +18,9 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from judgekit.calls.leases import Leases
-with Leases(Path(sys.argv[1])).of(sys.argv[2:]) as free:
-    print(len(free), flush=True)
-    time.sleep(600)
+here = Leases(Path(sys.argv[1]))
+print(len(here.take(sys.argv[2:])), flush=True)
+time.sleep(600)
 """
 ASKING = """
 import os, sys, time
@@ -51,15 +51,13 @@ with Ledger(Path("ledger.sqlite")) as ledger, Session(ledger, Threads(8), jobs=8
 
 def test_a_lease_is_one_threads(tmp_path: Path) -> None:
     first, second = Leases(tmp_path / "leases"), Leases(tmp_path / "leases")
-    with first.of(KEYS[:2]) as free:
-        assert free == set(KEYS[:2])
-        with second.of(KEYS) as rest, first.of(KEYS[:1]) as none:
-            assert rest == {KEYS[2]}
-            assert not none
-        with second.of(KEYS[:1]) as none:
-            assert not none, "what has ended is none of the first one's"
-    with second.of(KEYS) as free:
-        assert free == set(KEYS)
+    assert first.take(KEYS[:2]) == set(KEYS[:2])
+    assert second.take(KEYS) == {KEYS[2]}
+    assert not first.take(KEYS[:1])
+    second.release({KEYS[2]})
+    assert not second.take(KEYS[:1]), "what has ended is none of the first one's"
+    first.release(KEYS[:2])
+    assert second.take(KEYS) == set(KEYS)
     assert not first.alone
     assert not second.alone
     first.close()
@@ -76,12 +74,10 @@ def test_a_lease_ends_with_its_holder(end: int, tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "1\n"
     here = Leases(tmp_path / "leases")
-    with here.of(KEYS[:1]) as free:
-        assert not free
+    assert not here.take(KEYS[:1])
     holder.send_signal(end)
     holder.communicate()
-    with here.of(KEYS[:1]) as free:
-        assert free == {KEYS[0]}
+    assert here.take(KEYS[:1]) == {KEYS[0]}
     here.close()
 
 
@@ -98,8 +94,7 @@ def test_who_is_alone(tmp_path: Path) -> None:
 def test_without_locks_everything_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "fcntl", None)
     assert Leases(tmp_path / "leases").alone
-    with Leases(tmp_path / "leases").of(KEYS) as free, Leases(tmp_path / "leases").of(KEYS) as more:
-        assert free == more == set(KEYS)
+    assert Leases(tmp_path / "leases").take(KEYS) == Leases(tmp_path / "leases").take(KEYS) == set(KEYS)
 
 
 @pytest.mark.parametrize("batch", [1, 7])
