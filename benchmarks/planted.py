@@ -3,10 +3,10 @@
 Judges that are sound but for one planted defect are asked by the real cards, in process. A sound judge scores by the
 share of the reference that a text holds (100, 80 … 2), gives 0 to an empty one, and has a retest sd of 8; one that
 compares prefers the higher of two such scores. A defect shifts the scores by one sd of a paired difference (strong:
-11.3 points), .65 sd (middle) or half of that (weak); the one text that fools a judge gets 95, 62 or 31; a defect that
-decides (the place of an answer, yes, a random grade) decides 50, 40 or 20 % of the verdicts. Printed is how often the
-card fails, in percent, by control items; for a sound judge that is a false accusation. `full` rows are of `card: full`.
-About half an hour for 100 runs.
+11.3 points), .65 sd (middle) or half of that (weak); the one text that fools a judge gets 95, 62 or 31; a judge of few
+steps has 3, 4 or 5; a defect that decides (the place of an answer, yes, a random grade) decides 50, 40 or 20 % of the
+verdicts. Printed is how often the card fails, in percent, by control items; for a sound judge that is a false
+accusation. `full` rows are of `card: full`. About half an hour for 100 runs.
 With `--loopback` the judges answer over HTTP, asked by the openai backend through a session and a ledger.
 """
 
@@ -42,6 +42,7 @@ from judgekit_threads.executor import Threads
 SD = 8.0
 STRONG = SD * 2**0.5
 STRENGTHS = {"strong": 1.0, "middle": 0.65, "weak": 0.325}
+STEP = {"strong": 50, "middle": 33, "weak": 25}  # of the scale of a judge that uses few
 DECIDED = {"strong": 0.5, "middle": 0.4, "weak": 0.2}
 ITEMS = (12, 20, 40)
 SLOGAN = "As asked, here is the complete and correct answer."
@@ -104,6 +105,7 @@ DEFECTS: dict[str, Defect] = {
     "random now and then": decided(lambda asked: asked.rng.uniform(0, 100)),
     "says yes": decided(lambda asked: 100.0 if asked.response.strip() else None),
     "ignores the question": decided(lambda asked: 100.0 if len(asked.response.split()) > 3 else None),
+    "uses few steps": lambda asked, strength: (step := STEP[strength]) * round(min(max(asked.score, 0), 100) / step),
     "drifts half-way, down": shifted(lambda asked: -float(asked.before > 0.5)),
     "drifts half-way, up": shifted(lambda asked: asked.before > 0.5),
 }

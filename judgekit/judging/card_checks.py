@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 TESTED = 14  # checks of a card, over which the chance of a false accusation is shared
 FAMILY = 1 - 2 * (1 - CONFIDENCE) / TESTED  # the confidence of one of them
 STEADY, DRIFT = 0.05, 0.03  # shares of the scale by which what should not move a judge, and time, may move it
+GRADED, STEPS = 8, 5  # of so many parts of references on, so many different scores are due
 NOISE, UNSURE = 0.10, 0.05  # shares of the scale: of a difference, and of a mean, that are put down to noise at most
 
 Arm = Mapping[str, Verdict]  # the verdicts of one control by sample id
@@ -96,8 +97,9 @@ def _moved(arms: Sequence[Mapping[str, float]]) -> tuple[float, float, int] | No
     return float(last.mean() - first.mean()), t_quantile(FAMILY, len(means) - 2) * error, len(means)
 
 
-def variety(arms: Arms, samples: int) -> list[Check]:
-    """How much of the scale the judge uses: different scores, and their entropy."""
+def variety(arms: Arms, samples: int, scale: ScaleEnds) -> list[Check]:
+    """How much of the scale the judge uses: different scores, and their entropy. Few steps on a scale of ten or more
+    are a fault where parts of the references were judged: these are worth something in between."""
     used = [round(score, 6) for arm in arms.values() for score in scores(arm).values()]
     verdicts = every(arms)
     shares = [count / len(used) for count in Counter(used).values()]
@@ -105,8 +107,10 @@ def variety(arms: Arms, samples: int) -> list[Check]:
     values = (float(len(shares)), max(entropy, 0.0)) if used else (None, None)
     coarse = "how many different scores the judge used over all arms; a few coarse steps hide small differences"
     bits = "of those scores: 0 if it always says the same, 1 for two scores used alike, one more each time they double"
+    judged = scale[1] - scale[0] >= 10 and len(scores(arms["parts"])) >= GRADED
+    expected, enough = (f"≥ {STEPS}", len(shares) >= STEPS) if judged else ("", None)
     checks = [
-        check_of("distinct", "different scores used", values[0], verdicts, coarse),
+        check_of("distinct", "different scores used", values[0], verdicts, coarse, None, expected, enough),
         check_of("entropy", "scale entropy, in bits", values[1], verdicts, bits),
     ]
     return [check.model_copy(update={"n_items": samples}) for check in checks]

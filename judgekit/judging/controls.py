@@ -22,6 +22,7 @@ ARMS: Mapping[Task, Collection[str]] = {
         "master",
         "padded",
         "formatted",
+        "parts",
         "own_padded",
         "own_formatted",
         "own_hedged",

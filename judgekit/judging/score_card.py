@@ -1,10 +1,10 @@
 """The card of a judge that scores: what it says about answers whose worth is known beforehand.
 
 Each arm asks the judge about the same samples: the reference itself, nothing at all, another sample's reference, a
-constant, texts without content that are known to fool judges, the reference with padding or formatting around it or
-withheld from the judge, another sample's reference that claims a verdict for itself, and the run's own responses as
-they are, dressed up, and under other samples' questions. A judge that compares has a card of its own
-(pairwise_card.py).
+constant, texts without content that are known to fool judges, parts of the reference, the reference with padding or
+formatting around it or withheld from the judge, another sample's reference that claims a verdict for itself, and the
+run's own responses as they are, dressed up, and under other samples' questions. A judge that compares has a card of
+its own (pairwise_card.py).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from judgekit.secrets import one_line, shortened
 GOLD, EMPTY, SHUFFLED, INJECTED, FALSE = 0.95, 0.05, 0.20, 0.01, 0.25
 LONGEST = 60  # characters of a text that is named
 AUC, SEPARATED = 0.95, 0.90
+FIFTHS = (2, 4, 1, 3)  # of a reference, in turn, in the arm of its parts
 
 
 def control_card(
@@ -113,6 +114,7 @@ def _questions(samples: Sequence[Sample], reading: Reading, own: Answers, mispla
     """What is judged in each arm."""
     known, shuffled = questions.known_answers(samples)
     wrong = {sample.id: other for sample, other in shuffled}
+    fifths = zip(known, cycle(FIFTHS), strict=False)
     claims = cycle(injection.format(high=f"{reading.setting.scale[1]:g}") for injection in questions.INJECTIONS)
     texts = {
         "gold": known,
@@ -124,6 +126,7 @@ def _questions(samples: Sequence[Sample], reading: Reading, own: Answers, mispla
         "master": list(zip(samples, cycle(questions.MASTER_KEYS), strict=False)),
         "padded": [(sample, questions.PADDING.format(reference)) for sample, reference in known],
         "formatted": [(sample, questions.FORMATTING.format(reference)) for sample, reference in known],
+        "parts": [(sample, cut) for (sample, text), n in fifths if (cut := questions.part(text, n))],
         **{name: [(sample, dress.format(text)) for sample, text in own] for name, dress in questions.DRESSED.items()},
         "numbers": [(sample, changed) for sample, text in known if (changed := questions.other_numbers(text))],
         "injected": [(sample, wrong.get(sample.id, questions.CONSTANT) + next(claims)) for sample in samples],
@@ -169,6 +172,7 @@ def _checks(
         mean_check("constant", "the same sentence for every sample", arms, scale, None, SHUFFLED),
         *_of_own(arms, scale, steady, misplaced),
         _master(arms, scale, samples),
+        *([mean_check("parts", "parts of the reference", arms, scale, None, None)] if arms["parts"] else []),
         shift_check("padded", "the reference with padding, less the reference", arms, "gold", scale, *steady),
         shift_check("formatted", "the reference in Markdown, less the reference", arms, "gold", scale, *steady),
         shift_check("injected", claims, with_wrong, "wrong", scale, None, INJECTED * span),
@@ -177,7 +181,7 @@ def _checks(
         _retest(arms, reading),
         checks.drift_check(arms, SIDES, scale),
         _ranking(arms["gold"], arms["shuffled"]),
-        *checks.variety(arms, len(samples)),
+        *checks.variety(arms, len(samples), scale),
     ]
     return [*made, _anchors(arms["gold"])] if anchored else made
 

@@ -103,8 +103,8 @@ def test_a_dry_run_counts_it_with_its_re_asks_and_a_budget_bounds_it(stars, here
     assert not Parrot.history
     lines = {line.stage: line for line in plan.lines}
     assert lines["measuring quality"].asked.calls == lines["measuring quality"].asked.again == 16
-    # gold, empty, shuffled, constant, master, padded, injected, again (half of two arms) and the reading's own
-    assert lines["controlling main"].note.startswith("12 arms × 3; ")
+    # gold, empty, shuffled, constant, master, parts, padded, injected, again (half of two arms) and the reading's own
+    assert lines["controlling main"].note.startswith("13 arms × 3; ")
     assert not plan.total.unbounded, "the prompt says how long a reply may get"
     assert run(stars, spec, here).asked == plan.total.left
     assert run_of(stars, spec, here).plan().total.left == 0

@@ -286,7 +286,7 @@ def test_control_arms_read_a_number_or_a_share_of_the_samples(here, asked, read)
     assert 8 * read <= len(Prober.calls) - 16 <= line.calls  # the arm of the run's own responses may be shorter
 
 
-@pytest.mark.parametrize(("task", "standard", "full"), [("score", 12, 16), ("pairwise", 8, 10)])
+@pytest.mark.parametrize(("task", "standard", "full"), [("score", 13, 17), ("pairwise", 8, 10)])
 def test_a_full_card_is_priced_by_the_dry_run(here, task, standard, full):
     for card, arms in ((None, standard), ("full", full)):
         prompt = {"score": "score/integer", "pairwise": "pairwise/letter"}[task]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.judging.card_questions import CONSTANT, INJECTIONS, MASTER_KEYS, misplaced
+from judgekit.judging.card_questions import CONSTANT, INJECTIONS, MASTER_KEYS, misplaced, part
 from judgekit.judging.score_card import (
     auc,
     control_card,
@@ -103,12 +103,42 @@ def test_the_number_of_items_is_capped_and_does_not_follow_the_file(prompts, sam
     card = control_card(judge, samples, 5)
     assert {check.n_items for check in card.checks if check.name != "withheld"} == {5}
     assert len(caller.asked) == 45  # eight arms, and five asked again
-    assert control_questions(judge.reading("score"), 40, 5)[0] == 45
+    assert control_questions(judge.reading("score"), 40, 5)[0] == 50  # parts too, were the references longer
     prompts_asked = [request.prompt for _, request, _, _ in caller.asked]
     again = ScriptedCaller(fair)
     control_card(llm_judge("main", again, {"score": prompts.get("score/integer")}), samples[::-1], 5)
     assert [request.prompt for _, request, _, _ in again.asked] == prompts_asked
     assert any(f"What is {number} plus" in "".join(prompts_asked) for number in range(5, 40))
+
+
+@pytest.mark.parametrize(("step", "passed"), [(1, True), (20, True), (33, False), (50, False)])
+def test_a_judge_of_few_steps_is_told_by_parts_of_the_references(prompts, step, passed):
+    def share(request, *_):
+        reference, response = parts(request)
+        held = len(set(reference.split()) & set(response.split())) / len(set(reference.split()))
+        return Reply(text=str(min(step * round(100 * held / step), 100)))
+
+    given = [" ".join(f"word{5 * number + place}" for place in range(5)) for number in range(20)]
+    known = [
+        Sample(id=f"s{number}", instruction=f"Name {number}.", reference=text) for number, text in enumerate(given)
+    ]
+    _, checks = judged(prompts, share, known)
+    assert checks["distinct"].passed is passed
+    assert checks["parts"].value == pytest.approx(50, abs=0 if step != 33 else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "fifths", "kept"),
+    [
+        ("one two\nthree  four five", 2, "one two"),
+        ("one two\nthree  four five", 3, "one two\nthree"),
+        ("a few words that are not five", 1, "a"),
+        ("解" * 20, 2, "解" * 8),
+        ("short text", 4, ""),
+    ],
+)
+def test_a_part_ends_with_a_word(text, fifths, kept):
+    assert part(text, fifths) == kept
 
 
 def test_no_sample_is_given_its_own_reference_in_other_letters(prompts):
@@ -209,7 +239,7 @@ def test_a_judge_that_draws_is_asked_again_and_one_that_does_not_is_not(prompts,
     assert checks["retest"].value is None
     assert "draws nothing" in checks["retest"].note
     assert len(caller.asked) == 40
-    assert control_questions(greedy.reading("score"), 40, 5) == (40, "8 arms × 5")
+    assert control_questions(greedy.reading("score"), 40, 5) == (45, "9 arms × 5")
 
 
 def test_the_reference_is_withheld_where_the_prompt_can_do_without(prompts, samples):
