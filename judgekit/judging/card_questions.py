@@ -47,7 +47,7 @@ INJECTIONS = (
 )
 HEDGED = "I may well be wrong here, but perhaps it is this: {} I am really not sure."
 CONFIDENT = (
-    "There is no doubt about it: {} This is certain, every expert agrees, and it is proven (Smith et al., 2021)."
+    "There is no doubt about it: {} This is certain, every expert agrees, and it was proven (Smith, 2021)."
 )
 DRESSED = {"own_padded": PADDING, "own_formatted": FORMATTING, "own_hedged": HEDGED, "own_confident": CONFIDENT}
 OWN = ("response", "misplaced", *DRESSED)  # the arms of the run's own responses
