@@ -1,3 +1,12 @@
+from judgekit.testing.backend_contract import BackendContract as BackendContract
+from judgekit.testing.backend_contract import ExecutorContract as ExecutorContract
+from judgekit.testing.contract import Contract as Contract
+from judgekit.testing.contract import Rule as Rule
+from judgekit.testing.contract import check as check
+from judgekit.testing.file_contracts import DataLoaderContract as DataLoaderContract
+from judgekit.testing.file_contracts import TrainerContract as TrainerContract
+from judgekit.testing.judging_contracts import MetricContract as MetricContract
+from judgekit.testing.judging_contracts import ReadingContract as ReadingContract
 from judgekit.testing.keep_alive import KeepAlive as KeepAlive
 from judgekit.testing.keep_alive import ServerProcess as ServerProcess
 from judgekit.testing.keep_alive import serve as serve
@@ -14,7 +23,12 @@ from judgekit.testing.loopback import reset as reset
 from judgekit.testing.parrots import CopyTrainer as CopyTrainer
 from judgekit.testing.parrots import Parrot as Parrot
 from judgekit.testing.parrots import ParrotPlugin as ParrotPlugin
+from judgekit.testing.report_contracts import CommandsContract as CommandsContract
+from judgekit.testing.report_contracts import ReporterContract as ReporterContract
+from judgekit.testing.report_contracts import SectionContract as SectionContract
 from judgekit.testing.scripted_caller import ScriptedCaller as ScriptedCaller
+from judgekit.testing.stored_runs import sample_run as sample_run
+from judgekit.testing.stored_runs import stored_run as stored_run
 from judgekit.testing.tiny_models import save_gguf as save_gguf
 from judgekit.testing.tiny_models import save_model as save_model
 from judgekit.testing.transcripts import Transcript as Transcript

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from judgekit.contracts import Backend, Options, Trainer
 from judgekit.errors import CallError, Unreachable
+from judgekit.files import sha256_of
 from judgekit.hookspecs import hookimpl
 from judgekit.records import Continuation, Reply, Request
 from judgekit.results import CurvePoint
@@ -103,6 +104,9 @@ class CopyTrainer(Trainer):
 
     def inputs(self) -> list[Path]:
         return [self.path(self.options.data)]
+
+    def check(self) -> None:
+        sha256_of(self.inputs()[0])
 
     def train(self, into: Path, progress: Any) -> None:
         CopyTrainer.runs += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from pydantic import JsonValue
+
 from judgekit.records import Reply, Request
 from judgekit.thoughts import STRIP
 
@@ -17,6 +19,8 @@ class ScriptedCaller:
     As from a run's caller, replies come without thoughts. It pulls `ahead` items before it gives a reply back, as a
     pool of threads does. `asked` is its history, and `most_ahead` how many replies it held at once.
     """
+
+    identity: JsonValue = "scripted"
 
     def __init__(self, answer: Answer, ahead: int = 8) -> None:
         self.answer = answer
