@@ -42,11 +42,15 @@ class App(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._add_plugins()
-        return [*COMMANDS, *super().list_commands(ctx)]
+        return [*COMMANDS, *(name for name in super().list_commands(ctx) if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(f"judgekit.cli.{COMMANDS[cmd_name][0]}").command
+            if isinstance(command, click.Group):
+                self._add_plugins()
+                added = self.commands.get(cmd_name)
+                command.commands.update(added.commands if isinstance(added, click.Group) else {})
             return command
         self._add_plugins()
         return super().get_command(ctx, cmd_name)
@@ -66,7 +70,8 @@ class App(click.Group):
         """The list of commands from the table above: no command's module is imported for it."""
         self._add_plugins()
         rows = [(name, text) for name, (_, text) in COMMANDS.items()]
-        rows += [(name, command.get_short_help_str(limit=100)) for name, command in sorted(self.commands.items())]
+        added = [(name, command) for name, command in sorted(self.commands.items()) if name not in COMMANDS]
+        rows += [(name, command.get_short_help_str(limit=100)) for name, command in added]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

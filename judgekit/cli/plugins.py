@@ -9,13 +9,16 @@ from judgekit.cli.tables import print_table
 from judgekit.plugins import blocked_by_environment, survey
 
 
-@click.command("plugins")
-def command() -> int:
+@click.group("plugins", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> int:
     """List the installed plugins, their versions, and what each offers. Plugins run with your full rights.
 
     A broken one is listed as such, and ends this with 2. JUDGEKIT_BLOCK_PLUGINS=NAME,NAME leaves plugins out;
     `plugins: {only: [...]}` in a config pins them.
     """
+    if context.invoked_subcommand is not None:
+        return 0
     blocked = blocked_by_environment()
     working, wrong = survey(blocked)
     rows = [

@@ -23,6 +23,8 @@ from judgekit.testing.loopback import reset as reset
 from judgekit.testing.parrots import CopyTrainer as CopyTrainer
 from judgekit.testing.parrots import Parrot as Parrot
 from judgekit.testing.parrots import ParrotPlugin as ParrotPlugin
+from judgekit.testing.plugin_check import Checked as Checked
+from judgekit.testing.plugin_check import check_plugin as check_plugin
 from judgekit.testing.report_contracts import CommandsContract as CommandsContract
 from judgekit.testing.report_contracts import ReporterContract as ReporterContract
 from judgekit.testing.report_contracts import SectionContract as SectionContract

@@ -65,6 +65,7 @@ class Contract:
             env=os.environ | {"PYTHONPATH": paths},
             capture_output=True,
             text=True,
+            encoding="utf-8",
             timeout=120,
             check=False,
         )
@@ -123,7 +124,7 @@ def _result(
         missing = [".".join(map(str, one["loc"])) for one in error.errors() if one["type"] == "missing"]
         if missing:
             return "not checked", f"give `options`: {', '.join(missing)}"
-        return "failed", f"its options cannot be made: {one_line(str(error), 200)}"
+        return "failed", f"{type(error).__name__}: {one_line(str(error), 300)}"
     except Exception as error:
         return "failed", f"{type(error).__name__}: {one_line(str(error), 300)}"
     return "passed", ""

@@ -72,7 +72,11 @@ MADE_OF: Mapping[str, dict[str, Any]] = {
     "reason_json": {"replies": {'{"nonce": "{nonce}", "rationale": "Fine.", "score": 70}': 70, '{"score": 70}': None}},
     "criteria": {"grading": {"criteria": {"tone": "Is it polite?", "facts": "Is it right?"}}},
     "stored_score": one_file(
-        VERDICTS, scale=[0, 10], score="points", id="id", judge={"name": "someone", "version": "1", "prompt": "none"}
+        VERDICTS,
+        scale=[0, 10],
+        score={"new": "points", "old": "points"},
+        id="id",
+        judge={"name": "someone", "version": "1", "prompt": "none"},
     ),
 }
 LOADED = {"gpt2", "local", "ollama", "openai", "transformers"}  # backends that need a server or a model: below
@@ -222,7 +226,7 @@ PLANTED = [
     (
         "backend",
         "    def generate",
-        "    def identity(self):\n        return {'model': self.options.model, 'at': random.random()}\n    def generate",
+        "    def identity(self):\n        return {'m': self.options.model, 'at': random.random()}\n    def generate",
         "identity changes with each option",
     ),
     ("backend", "        return [", "        print('asking')\n        return [", "one reply a request in order"),
