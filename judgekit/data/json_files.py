@@ -1,4 +1,4 @@
-"""Files of JSON objects: a JSON array or JSONL, and the line on which each object begins."""
+"""Files of objects: a JSON array, JSONL, or a table (tables.py), and the line on which each object begins."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from judgekit.data.tables import COLUMNS, TABLES, content_of, kind_of, rows_of_columns, rows_of_table
 from judgekit.errors import DataError
-from judgekit.files import ordinary
 from judgekit.secrets import shortened
 
 LINES = (".jsonl", ".ndjson")  # suffixes of files that hold one object a line
@@ -32,13 +32,17 @@ class Entry:
 
     @property
     def place(self) -> str:
-        return f"line {self.line}" if self.path.suffix in LINES else f"item {self.number}"
+        kind = kind_of(self.path)
+        if kind in COLUMNS:
+            return f"row {self.number}"
+        return f"line {self.line}" if kind in (*LINES, *TABLES) else f"item {self.number}"
 
     def error(self, message: str, where: str = "") -> DataError:
         """The error that names file, line and item (and `where` in it)."""
-        item = "" if self.path.suffix in LINES else f"item {self.number}"
+        item = "" if self.place.startswith("line") else self.place
         place = ", ".join(filter(None, (item, where)))
-        return DataError(f"{place}: {message}" if place else message, path=self.path, line=self.line)
+        line = None if kind_of(self.path) in COLUMNS else self.line
+        return DataError(f"{place}: {message}" if place else message, path=self.path, line=line)
 
     def called(self, key: str) -> str:
         """A field for messages: by the file's name of it, where a mapping has renamed it."""
@@ -55,22 +59,35 @@ class Entry:
         raise self.error(f"no {name}" if value is None else f"{name} is {'empty' if value == '' else 'not a text'}")
 
 
-def read_objects(path: Path) -> Iterator[Entry]:
-    """Every object of a JSON array or JSONL file. Raises DataError with file and line."""
-    text = read_text(path).removeprefix("\ufeff")
-    if not text.strip():
-        raise DataError("is empty", path=path)
-    values = _of_lines(path, text) if path.suffix in LINES else _of_array(path, text)
-    number = 0
+def read_objects(path: Path, delimiter: str | None = None) -> Iterator[Entry]:
+    """Every object of a JSON array or JSONL file, or every row of a table, packed or not. `delimiter`: of a table; None:
+    it is told by the first rows. Raises DataError with file and line."""
+    values, number = _values(path, delimiter), 0
     for number, (line, value) in enumerate(values, start=1):
         entry = Entry(path, number, line, value)
         if not isinstance(value, dict):
-            whole = isinstance(value, list) and path.suffix in LINES
+            whole = isinstance(value, list) and kind_of(path) in LINES
             hint = "; a file that is one JSON array ends in .json" if whole else ""
             raise entry.error(f"should be an object, not {type(value).__name__}{hint}")
         yield entry
     if not number:
         raise DataError("has no items", path=path)
+
+
+def _values(path: Path, delimiter: str | None) -> Iterator[tuple[int, Any]]:
+    """(line, value) of everything in a file."""
+    kind = kind_of(path)
+    if kind in COLUMNS:
+        return enumerate(rows_of_columns(path), start=1)
+    if kind in TABLES:
+        table = _decoded(content_of(path), path)
+        if not table.strip():
+            raise DataError("is empty", path=path)
+        return rows_of_table(table, path, delimiter)
+    text = read_text(path)
+    if not text.strip():
+        raise DataError("is empty", path=path)
+    return _of_lines(path, text) if kind in LINES else _of_array(path, text)
 
 
 def _of_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
@@ -113,18 +130,20 @@ def lines_of_array(text: str) -> Iterator[int]:
 
 
 def read_text(path: Path) -> str:
-    """A data file's text. Raises DataError where it cannot be read, and with the line for bytes that are not UTF-8."""
+    """A data file's text, unpacked, with plain line ends. Raises DataError where it cannot be read, and with the line
+    for bytes that are not UTF-8."""
+    return _decoded(content_of(path), path).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    """The bytes as text, without a byte-order mark."""
+    marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        content = ordinary(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError("no such file", path=path) from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", path=path) from None
-    try:
-        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        return content.decode("utf-16" if marked else "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"not UTF-8 text: {error.reason} at byte {error.start}", path=path, line=line) from None
+        said = f"not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8"
+        raise DataError(said, path=path, line=line) from None
 
 
 def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
