@@ -12,11 +12,17 @@ from judgekit.data.formats import read_items as read_items
 from judgekit.data.items import Item as Item
 from judgekit.data.items import Split as Split
 from judgekit.data.items import split_sizes as split_sizes
+from judgekit.data.json_files import Entry as Entry
+from judgekit.data.json_files import read_objects as read_objects
 from judgekit.data.lineage import JUDGED_BY as JUDGED_BY
 from judgekit.data.lineage import Provenance as Provenance
 from judgekit.data.lineage import judge_fingerprint as judge_fingerprint
 from judgekit.data.lineage import judges_of as judges_of
 from judgekit.data.lineage import provenances as provenances
+from judgekit.data.mapping import Constant as Constant
+from judgekit.data.mapping import FieldMapping as FieldMapping
+from judgekit.data.mapping import steps_of as steps_of
+from judgekit.data.mapping import value_at as value_at
 from judgekit.data.rouge import rouge_l as rouge_l
 from judgekit.data.rouge import rouge_words as rouge_words
 from judgekit.data.training_log import TrainingLog as TrainingLog

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from judgekit.contracts import Options
 from judgekit.data import conversations as talks
@@ -30,6 +30,7 @@ from judgekit.data.items import (
     written_at_once,
 )
 from judgekit.data.json_files import Entry, read_objects
+from judgekit.data.mapping import Constant, FieldMapping, mapped, tell, usual_names
 from judgekit.errors import DataError, UsageError
 from judgekit.records import Sample
 from judgekit.text import did_you_mean, one_of
@@ -103,14 +104,16 @@ def read_items(
     format: str | None = None,
     *,
     split: Split | None = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: FieldMapping | None = None,
     empty: bool = False,
+    reshape: Callable[[Entry], Entry] = lambda entry: entry,
 ) -> list[Item]:
     """The items of a file, or of one split of it, in file order.
 
-    `format` None: told by the first item. `mapping` has the file's name of a format's field, by the latter:
-    {"instruction": "question"}. `empty` allows outputs without a text. A split is the items' own `split` field where
-    they have one; otherwise the book's: by file order, the first 85 % train, the next 10 % test, the rest validation.
+    `format` None: told by the first item, also where its fields have other usual names (mapping.py): what is taken for
+    what is said on standard error. `mapping` says it: {"instruction": "question"}. `reshape` is done to each object
+    first. `empty` allows outputs without a text. A split is the items' own `split` field where they have one; otherwise
+    the book's: by file order, the first 85 % train, the next 10 % test, the rest validation.
 
     The id of an item without one is a hash of its question, so that the same item has the same id in another file,
     split or format. Raises DataError with file and line: missing, empty, not JSON, not UTF-8, another format, a missing
@@ -120,30 +123,41 @@ def read_items(
     chosen = named
     items: list[Item] = []
     place_of: dict[str, Item] = {}
-    unmapped = dict(mapping or {})
-    for raw in read_objects(path):
-        entry = _renamed(raw, mapping or {}, unmapped)
+    names, unmapped = dict(mapping or {}), dict(mapping or {})
+    for raw in map(reshape, read_objects(path)):
+        entry = mapped(raw, names, unmapped)
         chosen = chosen or _seen(entry)
+        if chosen is None and (taken := usual_names(entry)):
+            tell(path, tuple(taken.items()))
+            names, chosen = {**taken, **names}, "alpaca"
+            entry = mapped(raw, names, unmapped)
         if chosen is None:
             raise _strange(entry)
         if not items:
             _check_mapping(mapping or {}, chosen)
         own = _own_format(entry, chosen, named is not None)
-        item = item_of(entry, own, place_of)
+        item = item_of(entry, own, place_of, raw.fields)
         if not empty and any(answer is not None and not answer.strip() for answer in item.sample.references):
             raise item.error(f"{entry.called(_output(chosen))} is empty")
         place_of[item.sample.id] = item
         items.append(item)
     for field, name in unmapped.items():
         there = dict.fromkeys(key for item in items for key in item.fields)
-        raise DataError(f"no item has a field {name!r} to be its {field!r}{one_of(name, there)}", path=path)
+        raise DataError(f"no item has a field {str(name)!r} to be its {field!r}{one_of(str(name), there)}", path=path)
     return items if split is None else in_split(items, split, path)
 
 
-def read_instructions(path: Path, split: Split | None = None, format: str | None = None) -> list[Item]:
-    """The items of a file of single questions, in any format (see `read_items`). Outputs may be empty.
+def read_instructions(
+    path: Path,
+    split: Split | None = None,
+    format: str | None = None,
+    mapping: FieldMapping | None = None,
+    reshape: Callable[[Entry], Entry] = lambda entry: entry,
+) -> list[Item]:
+    """The items of a file of single questions, in any format (see `read_items`). An output that is blank is none.
     Raises DataError as `read_items` does, and for a conversation of several turns."""
-    items = read_items(path, format, split=split, empty=True)
+    read = read_items(path, format, split=split, mapping=mapping, empty=True, reshape=reshape)
+    items = [_unanswered(item) for item in read]
     for item in items:
         if item.sample.turns:
             raise item.error(
@@ -152,12 +166,21 @@ def read_instructions(path: Path, split: Split | None = None, format: str | None
     return items
 
 
+def _unanswered(item: Item) -> Item:
+    """The item, without a reference where that is blank."""
+    if item.sample.reference is None or item.sample.reference.strip():
+        return item
+    return replace(item, sample=item.sample.model_copy(update={"reference": None}))
+
+
 class TrainingDataOptions(Options):
     """Options of a trainer about its data. `data`: a file of items in any format, told by the items unless `format` is
-    set. `split` None learns all of it, `validation` None holds nothing out."""
+    set; `mapping` says which of their fields is what (`{instruction: question}`). `split` None learns all of it,
+    `validation` None holds nothing out."""
 
     data: str
     format: str | None = None
+    mapping: dict[str, str | Constant] = Field({})
     split: Split | None = "train"
     validation: Split | None = "validation"
 
@@ -172,7 +195,7 @@ class TrainingDataOptions(Options):
 
 
 def read_answered(
-    path: Path, format: str | None = None, *, split: Split | None = None, mapping: Mapping[str, str] | None = None
+    path: Path, format: str | None = None, *, split: Split | None = None, mapping: FieldMapping | None = None
 ) -> list[Item]:
     """The items of a file to learn from. Raises DataError as `read_items` does, and for a turn without an answer."""
     items = read_items(path, format, split=split, mapping=mapping)
@@ -191,11 +214,13 @@ class FileConversation(NamedTuple):
     place: str
 
 
-def read_conversations(path: Path, most_turns: int | None = None, format: str | None = None) -> list[FileConversation]:
+def read_conversations(
+    path: Path, most_turns: int | None = None, format: str | None = None, mapping: FieldMapping | None = None
+) -> list[FileConversation]:
     """The conversations of a file in any format, in file order, each cut after `most_turns` turns of the user; a single
     question is one, too. Raises DataError as `read_items` does."""
     conversations = []
-    for item in read_items(path, format):
+    for item in read_items(path, format, mapping=mapping):
         sample = item.sample
         if most_turns is not None and len(sample.turns) >= most_turns:
             turns, references = sample.turns[: most_turns - 1], sample.turn_references[: most_turns - 1]
@@ -257,39 +282,16 @@ def _strange(entry: Entry) -> DataError:
     return entry.error(f"no {wanted}{hint or f'; it has {keys}: a mapping such as instruction=NAME says what is what'}")
 
 
-def _renamed(entry: Entry, mapping: Mapping[str, str], unmapped: dict[str, str]) -> Entry:
-    """The entry with the format's names for its fields; those that it has leave `unmapped`."""
-    if not mapping:
-        return entry
-    names = {name: field for field, name in mapping.items()}
-
-    def rename(fields: Mapping[str, Any]) -> dict[str, Any]:
-        renamed: dict[str, Any] = {}
-        for key, value in fields.items():
-            field = names.get(key, key)
-            if field in renamed or (field != key and field in fields and field not in names):
-                raise entry.error(f"has a field {field!r} beside {mapping[field]!r}, which is mapped to it")
-            renamed[field] = value
-            if field != key:
-                unmapped.pop(field, None)
-        return renamed
-
-    fields = rename(entry.fields)
-    for key in ("conversations", "conversation", "messages"):
-        if isinstance(fields.get(key), list) and not _MESSAGE_FIELDS.isdisjoint(mapping):
-            fields[key] = [rename(one) if isinstance(one, dict) else one for one in fields[key]]
-    return replace(entry, fields=fields, names=mapping)
-
-
-def _check_mapping(mapping: Mapping[str, str], chosen: str) -> None:
+def _check_mapping(mapping: FieldMapping, chosen: str) -> None:
     for field in mapping:
         if field not in FORMATS[chosen].fields:
             known = FORMATS[chosen].fields
             raise UsageError(f"{FORMATS[chosen].title} has no field {field!r} to map to{one_of(field, known)}")
 
 
-def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
-    """The item in an object of a chosen format; `place_of` has those before it, by id. Raises DataError."""
+def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item], raw: Mapping[str, Any] | None = None) -> Item:
+    """The item in an object of a chosen format; `place_of` has those before it, by id, and `raw` the fields by the
+    file's own names. Raises DataError."""
     format = FORMATS[chosen]
     said = format.read(entry)
     rest = {key: value for key, value in entry.fields.items() if key not in said.used}
@@ -315,7 +317,7 @@ def item_of(entry: Entry, chosen: str, place_of: Mapping[str, Item]) -> Item:
         category=None if category is None else str(category),
         metadata=labels_of(rest, {*format.ids, "category", *(["split"] if "instruction" in format.main else [])}),
     )
-    return Item(sample, rest, said.marks, said.lost, entry.fields, entry, chosen)
+    return Item(sample, rest, said.marks, said.lost, {**(raw or {}), **entry.fields}, entry, chosen)
 
 
 def _content_id(said: Said) -> str:

@@ -60,8 +60,8 @@ class Entry:
 
 
 def read_objects(path: Path, delimiter: str | None = None) -> Iterator[Entry]:
-    """Every object of a JSON array or JSONL file, or every row of a table, packed or not. `delimiter`: of a table; None:
-    it is told by the first rows. Raises DataError with file and line."""
+    """Every object of a JSON array or JSONL file, or every row of a table, packed or not. `delimiter` None: that of a
+    table is told by its first rows. Raises DataError with file and line."""
     values, number = _values(path, delimiter), 0
     for number, (line, value) in enumerate(values, start=1):
         entry = Entry(path, number, line, value)

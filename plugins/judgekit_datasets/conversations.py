@@ -18,11 +18,12 @@ import judgekit.data
 
 class ConversationOptions(judgekit.Options):
     """`most_turns`: each conversation is cut after so many turns of the user; None: whole. `format` (sharegpt,
-    messages, mt-bench, alpaca, dolly) is seen from the items where it is not named."""
+    messages, mt-bench, alpaca, dolly) is seen from the items where it is not named; `mapping`: which field is what."""
 
     path: str
     format: str | None = None
     most_turns: int | None = Field(None, ge=1)
+    mapping: dict[str, str | judgekit.data.Constant] = Field(default_factory=dict)
 
 
 class Conversations(judgekit.DataLoader):
@@ -36,5 +37,6 @@ class Conversations(judgekit.DataLoader):
 
     def load(self) -> Iterator[judgekit.Sample]:
         options = self.options
-        talks = judgekit.data.read_conversations(self.path(options.path), options.most_turns, options.format)
+        path = self.path(options.path)
+        talks = judgekit.data.read_conversations(path, options.most_turns, options.format, options.mapping)
         return (talk.sample for talk in talks)

@@ -186,7 +186,6 @@ class FinetuneOptions(TuneOptions):
 
     preset: Literal["book"] | None = None
     mask_prompt: bool = True
-    mapping: dict[str, str] = Field({})
 
     @model_validator(mode="before")
     @classmethod

@@ -72,6 +72,7 @@ def read_pairs(
     truncate: bool = False,
     skip_equal: bool = False,
     format: str | None = None,
+    mapping: judgekit.data.FieldMapping | None = None,
     prompts: judgekit.data.Prompts | None = None,
 ) -> list[Pair]:
     """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
@@ -83,7 +84,7 @@ def read_pairs(
     """
     pairs = []
     ends = judgekit.data.style_named(style, prompts).end != ""
-    for item, *texts in read_preferred(path, split, format):
+    for item, *texts in read_preferred(path, split, format, mapping):
         prompt = tokenizer.encode(judgekit.data.render_prompt(style, item.sample, prompts=prompts))
         if len(prompt) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ import judgekit.data
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
 from judgekit_gpt2.options import DPOOptions, FinetuneOptions, PretrainOptions, RecipeOptions, TuneOptions
-from judgekit_gpt2.preference_file import read_preferred
+from judgekit_gpt2.preference_file import Preferred, read_preferred
 
 if TYPE_CHECKING:
     from judgekit_gpt2.corpus import Corpus
@@ -206,12 +206,8 @@ class _Tuner(_Trainer):
 
     def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
         path, format = self.path(self.options.data), self.options.format
-        items = judgekit.data.read_items(path, format, split=split, mapping=self._mapping(), empty=True)
+        items = judgekit.data.read_items(path, format, split=split, mapping=self.options.mapping, empty=True)
         return [item.sample for item in items]
-
-    def _mapping(self) -> Mapping[str, str]:
-        """The data's names of the fields of its format."""
-        return {}
 
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         """Read what is to be learnt, without tokens. Raises DataError."""
@@ -315,9 +311,6 @@ class Finetune(_Tuner):
     own_rate = 5e-5
     options: FinetuneOptions
 
-    def _mapping(self) -> Mapping[str, str]:
-        return self.options.mapping
-
     def _check_items(self, split: judgekit.data.Split | None) -> None:
         options = self.options
         judgekit.data.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
@@ -344,7 +337,14 @@ class DPO(_Tuner):
     options: DPOOptions
 
     def _check_items(self, split: judgekit.data.Split | None) -> None:
-        read_preferred(self.path(self.options.data), split, self.options.format)
+        self._pairs(split)
+
+    def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
+        return [pair.item.sample for pair in self._pairs(split)]
+
+    def _pairs(self, split: judgekit.data.Split | None) -> list[Preferred]:
+        options = self.options
+        return read_preferred(self.path(options.data), split, options.format, options.mapping)
 
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         """The pairs of a split, weighed by the model as it is now, which is the reference."""
@@ -352,7 +352,9 @@ class DPO(_Tuner):
 
         options, rendering = self.options, self._rendering(model)
         path, context = self.path(options.data), model.config.context
-        pairs = preferences.read_pairs(path, split, tokenizer, skip_equal=options.skip_equal, **rendering)
+        pairs = preferences.read_pairs(
+            path, split, tokenizer, skip_equal=options.skip_equal, mapping=options.mapping, **rendering
+        )
         return preferences.with_reference(pairs, model, tokenizer.end_of_text, limit=context, size=options.batch)
 
     def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:

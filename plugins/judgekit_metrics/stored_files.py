@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 from pydantic import Field
 
 import judgekit
+import judgekit.data
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,8 @@ class Entry:
     number: int = 0
 
     def value(self, name: str) -> Any:
-        """The field, or what a path such as `results[-1].winner` leads to; None where the field is missing, or null on
-        the way. ValueError for a path that leads nowhere."""
-        if name in self.fields or not (steps := _steps(name)):
-            return self.fields.get(name)
-        found: Any = self.fields
-        for step in steps:
-            if found is None:
-                return None
-            try:
-                found = found[step]
-            except (KeyError, IndexError, TypeError):
-                raise ValueError(f"{name!r} leads nowhere: there is no {step!r}") from None
-        return found
+        """As `judgekit.data.value_at`."""
+        return judgekit.data.value_at(self.fields, name)
 
     def text(self, name: str) -> str:
         """The field as text; empty where it is missing or null."""
@@ -53,12 +43,6 @@ class Entry:
 
 
 ROW = "row"
-
-
-def _steps(name: str) -> list[str | int]:
-    """The steps of a path; none of a plain name."""
-    parts = re.findall(r"([^.\[\]]+)|\[(-?\d+)\]", name) if re.search(r"[.\[]", name) else []
-    return [int(index) if index else key for key, index in parts]
 
 
 def read_entries(path: Path, wanted: Sequence[str]) -> list[Entry]:
@@ -77,7 +61,7 @@ def read_entries(path: Path, wanted: Sequence[str]) -> list[Entry]:
         raise judgekit.DataError("has no rows", path=path)
     known = dict.fromkeys(name for entry in entries for name in entry.fields)
     for name in wanted:
-        if name not in known and name != ROW and (_steps(name) or [name])[0] not in known:
+        if name not in known and name != ROW and (judgekit.data.steps_of(name) or [name])[0] not in known:
             near = get_close_matches(name, known, 1)
             said = f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(map(repr, known))})"
             raise judgekit.DataError(f"no row has a field {name!r}{said}", path=path)

@@ -28,7 +28,6 @@ class TuningOptions(judgekit.data.TrainingDataOptions):
 
     start: str = Field(alias="from", min_length=1)
     revision: str | None = Field(None, min_length=1)
-    mapping: dict[str, str] = Field({})
     style: str = "plain"
     chat: Literal["auto"] | bool = "auto"
     mask_prompt: bool = True
