@@ -6,6 +6,7 @@ by its fields; where a format is named, a file in another one is refused.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,7 +61,7 @@ def _written(item: Item, key: str, speaker: int, roles: Mapping[Any, str]) -> di
 
 def _at_once(title: str, names: Mapping[str, str]) -> Format:
     read, fields = partial(said_at_once, names=names), (*names.values(), *_BESIDE)
-    return Format(title, ("instruction",), fields, read, lambda item: written_at_once(item.sample, names))
+    return Format(title, ("instruction",), fields, read, lambda item: written_at_once(item, names))
 
 
 FORMATS: dict[str, Format] = {
@@ -200,10 +201,31 @@ def read_answered(
     """The items of a file to learn from. Raises DataError as `read_items` does, and for a turn without an answer."""
     items = read_items(path, format, split=split, mapping=mapping)
     for item in items:
+        _check_is_to_be_learnt(item)
         if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
             missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
             raise item.error(f"{missing} to learn from")
     return items
+
+
+def _check_is_to_be_learnt(item: Item) -> None:
+    """Raises DataError for what its file marks as not to be learnt, or as worth more or less than the rest."""
+    parts = [("", item.rest), *((f"message {number}", mark) for number, mark in enumerate(item.marks, start=1))]
+    for where, fields in parts:
+        for key, kinds in LEARNT.items():
+            value = fields.get(key)
+            if isinstance(value, kinds) and value != 1:
+                said = f"{key!r} is {json.dumps(value)}, and all is learnt alike: leave it out, or rename the field"
+                raise item.entry.error(said, where)
+
+
+# Fields by which files say what is learnt, where they are not 1 or true; the label is that of KTO.
+LEARNT: dict[str, type | tuple[type, ...]] = {
+    "weight": (bool, int, float),
+    "loss_weight": (bool, int, float),
+    "train": bool,
+    "label": bool,
+}
 
 
 class FileConversation(NamedTuple):
@@ -234,6 +256,13 @@ def read_conversations(
 def holds_conversations(path: Path) -> bool:
     """True if the items of a file are conversations, by the first of them. Raises DataError where it cannot be read."""
     return _seen(next(read_objects(path))) in _TALKS
+
+
+def holds_questions(path: Path) -> bool:
+    """True if the items of a file are questions or conversations, by the first of them, and not answers by id alone.
+    Raises DataError where it cannot be read."""
+    first = next(read_objects(path))
+    return _seen(first) is not None or bool(usual_names(first))
 
 
 def _seen(entry: Entry) -> str | None:

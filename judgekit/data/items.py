@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from judgekit.data.json_files import Entry
 from judgekit.errors import DataError
 from judgekit.records import Sample
+from judgekit.text import one_of
 
 Split = Literal["train", "test", "validation"]
 
@@ -71,29 +72,79 @@ ALPACA = {"instruction": "instruction", "input": "input", "output": "output"}
 DOLLY = {"instruction": "instruction", "input": "context", "output": "response"}
 
 
+EARLIER = ("history", "previous_turns", "earlier_turns", "past_turns", "chat_history")  # what was said before
+
+
 def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
-    """The content of an object of one question, by the format's names for instruction, input and output."""
+    """The content of an object of one question, by the format's names for instruction, input and output. What was said
+    before it, as pairs of question and answer, comes first."""
+    question, given = entry.text(names["instruction"], required=True) or "", entry.text(names["input"]) or ""
+    key = next((key for key in EARLIER if entry.fields.get(key)), None)
+    before = _pairs(entry, key) if key else []
+    if before and given:
+        question, given = f"{question}\n\n{given}", ""
     return Said(
-        users=(entry.text(names["instruction"], required=True) or "",),
-        references=(entry.text(names["output"]),),
-        input=entry.text(names["input"]) or "",
+        users=(*(user for user, _ in before), question),
+        references=(*(answer for _, answer in before), entry.text(names["output"])),
+        input=given,
         system=entry.text("system") or "",
-        used=frozenset({*names.values(), "system"}),
+        used=frozenset({*names.values(), "system", *([key] if key else [])}),
     )
 
 
-def written_at_once(sample: Sample, names: Mapping[str, str]) -> dict[str, Any]:
-    """The sample's first turn in the format's words. Without an answer the field of the output is left out."""
-    written = {"system": sample.system} if sample.system else {}
-    written |= {names["instruction"]: sample.instruction, names["input"]: sample.input}
-    return written if sample.reference is None else {**written, names["output"]: sample.reference}
+def _pairs(entry: Entry, key: str) -> list[tuple[str, str]]:
+    """The earlier turns. Raises DataError for what is no list of pairs of texts."""
+    given = entry.fields[key]
+    pairs = [list(one.values()) if isinstance(one, dict) else one for one in given] if isinstance(given, list) else []
+    for number, pair in enumerate(pairs, start=1):
+        if not (
+            isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(t, str) and t.strip() for t in pair)
+        ):
+            raise entry.error(f"{key!r} should be pairs of a question and its answer", f"turn {number}")
+    if not pairs:
+        raise entry.error(f"{key!r} should be a list of pairs of a question and its answer, not {type(given).__name__}")
+    return [(user, answer) for user, answer in pairs]
+
+
+def written_at_once(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
+    """The item's first turn in the format's words, or its last one with those before it, if it came so. Without an
+    answer the field of the output is left out."""
+    sample = item.sample
+    written: dict[str, Any] = {"system": sample.system} if sample.system else {}
+    if sample.turns and item.format in ("alpaca", "dolly"):
+        users = (sample.instruction, *sample.turns)
+        written |= {"history": [list(pair) for pair in zip(users[:-1], sample.references[:-1], strict=True)]}
+        written |= {names["instruction"]: users[-1], names["input"]: ""}
+        answer = sample.references[-1]
+    else:
+        written |= {names["instruction"]: sample.instruction, names["input"]: sample.input}
+        answer = sample.reference
+    return written if answer is None else {**written, names["output"]: answer}
+
+
+SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "development", "eval"), "validation"),
+}  # the words that files have for a split
+
+
+def split_of(item: Item) -> Split:
+    """The split that an item names. Raises DataError for one that names none, or in another word."""
+    named = item.fields.get("split")
+    if named is None or named == "":
+        raise item.error("no 'split', which other items have: give it to all of them, or to none")
+    word = str(named).strip().lower()
+    if word not in SPLITS:
+        raise item.error(f"no split is called {str(named)!r}{one_of(word, SPLITS)}")
+    return SPLITS[word]
 
 
 def in_split(items: Sequence[Item], split: Split, path: Path) -> list[Item]:
     """The items of one split: by their own `split` field where they have one; otherwise the book's.
-    Raises DataError where there is none."""
-    if any("split" in item.fields for item in items):
-        chosen, why = [item for item in items if item.fields.get("split") == split], ""
+    Raises DataError where there is none, and for an item without the field that others have."""
+    if any(item.fields.get("split") not in (None, "") for item in items):
+        chosen, why = [item for item in items if split_of(item) == split], ""
     else:
         chosen = list(book_split(items, split))
         why = f": too few items ({len(items)}) for 85/10/5 percent in file order, and none has a field 'split'"
@@ -122,26 +173,17 @@ def split_sizes(count: int, shares: Mapping[str, float] = BOOK_SHARES) -> dict[s
     return {**sizes, last: count - sum(sizes.values())}
 
 
-LONGEST_LABEL = 200  # characters; a longer text is an answer or a document, not a label
-
-
 def labels_of(fields: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """The labels of an item beside the `known` keys: numbers, short texts, lists of them, and its own `metadata` as it
-    is. A `metadata` that is not a mapping counts as any other key."""
+    """The fields of an item beside the `known` keys, and its own `metadata` as it is: all that a prompt may show. A
+    `metadata` that is not a mapping counts as any other key."""
     inner = fields.get("metadata")
     own = inner if isinstance(inner, Mapping) else {}
     rest = {
         key: value
         for key, value in fields.items()
-        if key not in known and not (key == "metadata" and inner is own) and _is_label(value)
+        if key not in known and not (key == "metadata" and inner is own) and value is not None
     }
     return {**rest, **own}
-
-
-def _is_label(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_label(one) and not isinstance(one, list) for one in value)
-    return isinstance(value, int | float) or (isinstance(value, str) and len(value) <= LONGEST_LABEL)
 
 
 def content_id(fields: Mapping[str, Any]) -> str:

@@ -59,6 +59,11 @@ class Entry:
         raise self.error(f"no {name}" if value is None else f"{name} is {'empty' if value == '' else 'not a text'}")
 
 
+def holds_objects(path: Path) -> bool:
+    """Whether a file is one of objects or rows, by its name."""
+    return kind_of(path) in (".json", *LINES, *TABLES, *COLUMNS)
+
+
 def read_objects(path: Path, delimiter: str | None = None) -> Iterator[Entry]:
     """Every object of a JSON array or JSONL file, or every row of a table, packed or not. `delimiter` None: that of a
     table is told by its first rows. Raises DataError with file and line."""

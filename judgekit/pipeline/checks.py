@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from judgekit.calls.caller import Caller
 from judgekit.config.blocks import ModelConfig
 from judgekit.contracts import Backend
 from judgekit.data.groups import check_groups, clusters
+from judgekit.errors import PromptError
+from judgekit.judging.planning import TASKS, PlannedPanel
+from judgekit.judging.questions import Question
 from judgekit.pipeline.prepared import Prepared, Problems, check_backend, data_label, uses
 from judgekit.records import Call, Message, Request, Sampling
 
@@ -47,6 +51,27 @@ def check_fields(prepared: Prepared, problems: Problems) -> None:
         with problems.collecting("statistics.by"):
             for wrong, message in check_groups(named, field_name):
                 (problems.add if wrong else problems.warn)("statistics.by", message)
+
+
+def check_prompts(prepared: Prepared, problems: Problems) -> None:
+    """What a judge's prompt shows must be there, before anything is asked: the prompt is tried on one sample of each
+    kind, which is the fields that it has."""
+    for planned in prepared.metrics:
+        asked = planned.metric.needs & set(TASKS)
+        if not asked or planned.judge not in {*prepared.judges.single, *prepared.judges.panels}:
+            continue
+        judge = prepared.judges[planned.judge or ""]
+        kinds = {frozenset(sample.metadata): sample for sample in planned.data.samples[::-1] if not sample.turns}
+        for one in judge.members.values() if isinstance(judge, PlannedPanel) else [judge]:
+            tasks = [task for task in TASKS if task in asked and task in one.readings]
+            for task, sample in product(tasks, kinds.values()):
+                try:
+                    one.reading(task).requests(Question.of(sample, ["…"] if task == "score" else ["…", "…"]))
+                except PromptError as error:
+                    there = ", ".join(map(repr, sample.metadata)) or "none"
+                    had = f"the sample {sample.id!r}, whose metadata are: {there}"
+                    problems.add(f"judges.{one.name}", f"{error}; tried on {had}")
+                    break
 
 
 def check_stored(prepared: Prepared, problems: Problems) -> None:

@@ -23,7 +23,14 @@ from judgekit.files import sha256_of
 from judgekit.judging.planning import TASKS, check_repeats, judging_itself
 from judgekit.judging.questions import Task
 from judgekit.judging.readings import Readings
-from judgekit.pipeline.checks import check_backends, check_budget, check_fields, check_model_repeats, check_stored
+from judgekit.pipeline.checks import (
+    check_backends,
+    check_budget,
+    check_fields,
+    check_model_repeats,
+    check_prompts,
+    check_stored,
+)
 from judgekit.pipeline.judges import plan_judges
 from judgekit.pipeline.prepared import MAIN, DataSet, PlannedMetric, Prepared, Problems, Stored, data_label
 from judgekit.pipeline.train import plan_trainings, products_of, substitute, trained_by
@@ -75,6 +82,7 @@ def prepare(
         problems.add("against", f"no model is named {config.against!r}{did_you_mean(config.against, config.models)}")
     check_stored(prepared, problems)
     check_fields(prepared, problems)
+    check_prompts(prepared, problems)
     problems.attempt("executor", catalogue.get, "executors", config.executor)
     for report in config.reports:
         problems.attempt("reports", catalogue.get, "reporters", report)

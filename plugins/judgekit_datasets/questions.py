@@ -133,6 +133,13 @@ def answer_index(answer: object, count: int, place: Place) -> int:
     )
 
 
+def is_index(answer: object) -> bool:
+    """Whether an answer is a whole number, in digits or as one."""
+    if isinstance(answer, str):
+        return answer.strip().isascii() and answer.strip().isdecimal() and len(answer) < 10
+    return isinstance(answer, int) and not isinstance(answer, bool)
+
+
 def text_of(fields: Mapping[str, Any], key: str, place: Place) -> str:
     """A field that must be a text. Raises DataError."""
     value = fields.get(key)

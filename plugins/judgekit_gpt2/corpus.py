@@ -1,4 +1,4 @@
-"""From text files to rows of tokens: a corpus is a flat file of token ids that is mapped, not read, into memory.
+"""From documents to rows of tokens: a corpus is a flat file of token ids that is mapped, not read, into memory.
 
 `tokens.bin` holds the documents one after the other, each with one end of text behind it, as little-endian integers;
 `corpus.json` says how long each is, for which vocabulary, and what the sha256 of `tokens.bin` is.
@@ -6,13 +6,9 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -25,21 +21,14 @@ from torch import Tensor
 import judgekit
 from judgekit_gpt2 import checkpoint
 from judgekit_gpt2.data import Batch
-from judgekit_gpt2.tokens import END_OF_TEXT, Tokenizer
+from judgekit_gpt2.documents import read_chunks
+from judgekit_gpt2.tokens import Tokenizer
 
 TOKENS = "tokens.bin"
 MANIFEST = "corpus.json"
 
 _Ids: TypeAlias = npt.NDArray[np.uint16 | np.uint32]
 _Places: TypeAlias = npt.NDArray[np.int64]
-
-_BLOCK = 1 << 17  # bytes that are read, and characters that are encoded, at a time
-_SEPARATOR = re.compile(rf"\n{re.escape(END_OF_TEXT)}(?=\n)")
-# Where text may be cut without a change to its tokens: before white space that is followed by something else. No token
-# reaches beyond a piece of tokens.PIECES, and a piece begins there whatever stands before: words end at white space,
-# and of a stretch of white space all but the last character is one piece. (U+001C to U+001F are white space to Python
-# alone.) Not between two newlines and a "<", since empty lines before a separator are not the document's.
-_CUT = re.compile(r"(?=[^\S\x1c-\x1f]\S)(?!(?<=\n)\n<)")
 
 
 class _Manifest(BaseModel):
@@ -61,8 +50,8 @@ class Corpus:
     lengths: _Places  # [D] tokens of each document, its end of text included
 
     @classmethod
-    def build(cls, paths: Sequence[Path], tokenizer: Tokenizer, folder: Path) -> Corpus:
-        """Encode text files into `folder`, where lines of `<|endoftext|>` set documents apart.
+    def build(cls, paths: Sequence[Path], tokenizer: Tokenizer, folder: Path, field: str | None = None) -> Corpus:
+        """Encode the documents of files (see `documents`) into `folder`.
 
         Memory is bounded by the longest stretch of text without white space, not by the size of the files. A build
         that fails leaves the corpus that was there, or if it fails at the very end one that `open` refuses. Raises
@@ -72,7 +61,7 @@ class Corpus:
             raise judgekit.DataError("there is no text file to read")
         target = folder / TOKENS
         with checkpoint.writing(target) as temporary:
-            manifest = _encode(paths, tokenizer, temporary)
+            manifest = _encode(paths, tokenizer, temporary, field)
         judgekit.write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return cls._map(target, manifest)
 
@@ -197,61 +186,12 @@ def packed_batches(rows: Rows, size: int, generator: torch.Generator | None) -> 
     return PackedBatches(rows, size, order, range(-(-count // size)))
 
 
-def read_chunks(paths: Iterable[Path]) -> Iterator[tuple[str, bool]]:
-    """The documents of text files, as chunks of bounded size: a text, and whether the document ends with it.
-
-    Lines of `<|endoftext|>` set documents apart; empty lines around a document are not part of it. A document is cut
-    only where that leaves its tokens as they are, so the bound gives way to a longer stretch without white space.
-    Raises DataError, with the file and for bad UTF-8 the byte.
-    """
-    for path in paths:
-        rest, begun, empty = "\n", False, True
-        for block in chain(_blocks(path), [f"\n{END_OF_TEXT}\n"]):
-            *ended, rest = _SEPARATOR.split(rest + block)
-            for text in ended:
-                text = text.rstrip("\n") if begun else text.strip("\n")
-                if text or begun:
-                    yield text, True
-                    empty = False
-                begun = False
-            # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
-            if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
-                text, rest = rest[: cut.start()], rest[cut.start() :]
-                if text := text if begun else text.lstrip("\n"):
-                    yield text, False
-                    begun = True
-        if empty:
-            raise judgekit.DataError("is empty", path=path)
-
-
-def _blocks(path: Path) -> Iterator[str]:
-    """A file's text, block by block, with every line end as a newline."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
-    done = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                pending = len(decoder.getstate()[0])
-                yield newlines.decode(block)
-                done += len(block)
-            pending = len(decoder.getstate()[0])
-            yield newlines.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        place = done - pending + error.start
-        raise judgekit.DataError(f"not UTF-8 text: {error.reason} at byte {place}", path=path) from None
-    except FileNotFoundError:
-        raise judgekit.DataError("no such file", path=path) from None
-    except OSError as error:
-        raise judgekit.DataError(f"cannot be read: {error.strerror}", path=path) from None
-
-
-def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path) -> _Manifest:
+def _encode(files: Sequence[Path], tokenizer: Tokenizer, into: Path, field: str | None) -> _Manifest:
     """Write the tokens of all documents, chunk by chunk."""
     length, lengths = 0, []
     digest = hashlib.sha256()
     with into.open("wb") as file:
-        for text, ends in read_chunks(files):
+        for text, ends in read_chunks(files, field):
             ids = tokenizer.encode(text) + [tokenizer.end_of_text] * ends
             content = np.array(ids, dtype=_type(tokenizer.size)).tobytes()
             file.write(content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -125,7 +125,7 @@ def instruction_examples(
     context: int,
     truncate: bool = False,
     format: str | None = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: judgekit.data.FieldMapping | None = None,
     prompts: judgekit.data.Prompts | None = None,
 ) -> list[Example]:
     """The items of one split (None: of all the file), in any format, as texts to learn, rendered exactly as evaluation

@@ -140,9 +140,9 @@ class RecipeOptions(judgekit.Options):
 
 
 class PretrainOptions(RecipeOptions):
-    """`data`: text files whose documents lines of <|endoftext|> set apart; `validation` is the share of them held out
-    (a twentieth, if there are enough). Rows begin every `stride` tokens (by default the model's context: each token is
-    once a target)."""
+    """`data`: text files whose documents <|endoftext|> sets apart, or JSON, JSONL and tables of them, each in the field
+    `field` (None: text, content, document or body). `validation` is the share of them held out (a twentieth, if there
+    are enough). Rows begin every `stride` tokens (by default the model's context: each token is once a target)."""
 
     data: Annotated[tuple[str, ...], BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...])]
     model: Annotated[Shape, BeforeValidator(_named_shape, json_schema_input_type=str | Shape)] = Shape()
@@ -150,6 +150,7 @@ class PretrainOptions(RecipeOptions):
         TokenizerOptions,
         BeforeValidator(_named_vocabulary, json_schema_input_type=Literal["gpt2"] | TokenizerOptions),
     ] = TokenizerOptions()
+    field: str | None = None
     stride: int | None = Field(None, ge=1)
     validation: float | None = Field(None, ge=0, lt=0.5)
 

@@ -145,7 +145,7 @@ class Pretrain(_Trainer):
 
         folder = into / judgekit.data.TrainingState.FOLDER / "corpus"
         if members.rank == 0:
-            Corpus.build(self._texts(), tokenizer, folder)
+            Corpus.build(self._texts(), tokenizer, folder, self.options.field)
         members.total(0)  # the others wait for it
         return Corpus.open(folder)
 
@@ -160,13 +160,13 @@ class Pretrain(_Trainer):
             raise judgekit.DataError(f"{few}; {advice}", path=self._texts()[0])
 
     def _tokenizer(self) -> Tokenizer:
-        from judgekit_gpt2 import bpe, corpus
+        from judgekit_gpt2 import bpe, documents
         from judgekit_gpt2.tokens import Tokenizer
 
         wanted = self.options.tokenizer
         if wanted.bpe is None:
             return Tokenizer.gpt2(None if wanted.folder is None else self.path(wanted.folder))
-        texts = chain((text for text, _ in corpus.read_chunks(self._texts())), self._rendered())
+        texts = chain((text for text, _ in documents.read_chunks(self._texts(), self.options.field)), self._rendered())
         return bpe.train(texts, wanted.bpe)
 
     def _rendered(self) -> Iterator[str]:
@@ -319,7 +319,7 @@ class Finetune(_Tuner):
         from judgekit_gpt2 import data
 
         path, rendering = self.path(self.options.data), self._rendering(model)
-        own = self.options.model_dump(include={"mask_prompt", "mapping"})
+        own: dict[str, Any] = {"mask_prompt": self.options.mask_prompt, "mapping": self.options.mapping}
         return data.instruction_examples(path, split, tokenizer, **rendering, **own)
 
     def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:

@@ -59,7 +59,7 @@ def split(source: Path, into: Path, **given: Any) -> None:
     groups = None
     if given["grouped"] or given["group_by"] is not None:
         parts, groups = _grouped(items, order, given)
-    elif given["seed"] is None and any("split" in item.fields for item in items):
+    elif given["seed"] is None and any(item.fields.get("split") for item in items):
         parts = _own(items)
     else:
         parts = splitting.in_order(order, shares)
@@ -128,11 +128,10 @@ def _own(items: Sequence[judgekit.data.Item]) -> dict[str, list[int]]:
     """The parts that the items themselves name."""
     parts: dict[str, list[int]] = {part: [] for part in PARTS}
     for place, item in enumerate(items):
-        part = item.fields.get("split")
-        if part not in parts:
-            named = "no 'split', and others have one" if part is None else f"'split' is {part!r}, not one of {PARTS}"
-            raise item.error(f"{named}; --seed or --grouped pass it over")
-        parts[part].append(place)
+        try:
+            parts[judgekit.data.split_of(item)].append(place)
+        except judgekit.DataError as error:
+            raise item.error(f"{error.message}; --seed or --grouped pass it over") from None
     return {part: places for part, places in parts.items() if places}
 
 

@@ -216,7 +216,7 @@ BAD_FILES = {
     "q.json": [
         ("", r"q\.json: is empty"),
         ("[]", r"q\.json: has no questions"),
-        ("[\n{},\n3]", r"q\.json:2: no 'question'"),
+        ("[\n{}\n]", r"q\.json:2: no 'question'"),
         ("[\n\n 3]", r"q\.json:3: should be an object, not int"),
         ('[\n{"question": "x",}]', r"q\.json:2: not JSON"),
         ('{"question": NaN}', r"q\.json:1: not JSON: NaN is no JSON number"),
@@ -235,7 +235,7 @@ BAD_FILES = {
             'question,A,B,answer\n"two\nlines",1,2,A\ny,1,2,C\n',
             r"q\.csv:4: the answer is 'C', and the options end at B",
         ),
-        ("question,A,B,answer\nx,1,2,2\n", r"q\.csv:2: the answer is index 2"),
+        ("question,A,B,answer\nx,7,8,2\n", r"q\.csv:2: the answer is index 2"),
         ("question,A,B,answer\nx,1,2,\n", r"q\.csv:2: no answer"),
         ('question,A,B,answer\nx,"1\n', r"q\.csv:2: not CSV"),
     ],

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tracemalloc
-from itertools import chain, groupby
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import judgekit
 from full_disk import full_disk
 from judgekit_gpt2 import corpus
+from judgekit_gpt2 import documents as reading
 from judgekit_gpt2.corpus import Corpus
 from judgekit_gpt2.tokens import Tokenizer
 
@@ -64,7 +65,7 @@ def _in_memory(documents, length, generator, stride=None):
 def _read(paths):
     """The documents of text files, each whole."""
     chunks = []
-    for text, ends in corpus.read_chunks(paths):
+    for text, ends in reading.read_chunks(paths):
         chunks.append(text)
         if ends:
             yield "".join(chunks)
@@ -77,17 +78,15 @@ def _read(paths):
         ("<|endoftext|>\na\n<|endoftext|>\n<|endoftext|>\nb\n<|endoftext|>", ["a", "b"]),
         ("\n\n  a\n\n b \n\n<|endoftext|>\n\n\n\nc\n", ["  a\n\n b ", "c"]),
         ("a\r\n<|endoftext|>\r\nb\r<|endoftext|>\rc\r\n", ["a", "b", "c"]),
-        ("a\n<|endoftext|> b\n <|endoftext|>\n<|endoftext|>c", ["a\n<|endoftext|> b\n <|endoftext|>\n<|endoftext|>c"]),
-        (
-            "one\ntwo\n<|endoftext|>\nthree <|endoftext|> 4\n<|endoftext|>\n",
-            ["one\ntwo", "three <|endoftext|> 4"],
-        ),
+        ("a\n<|endoftext|> b\n <|endoftext|>\n<|endoftext|>c", ["a", " b\n ", "c"]),
+        ("one\ntwo\n<|endoftext|>\nthree <|endoftext|> 4\n<|endoftext|>\n", ["one\ntwo", "three ", " 4"]),
+        ("One.<|endoftext|>Two.<|endoftext|>Three.", ["One.", "Two.", "Three."]),
         ("é\n<|endoftext|>\n日本\u2028語\u0085\x1c", ["é", "日本\u2028語\u0085\x1c"]),
     ],
 )
 @pytest.mark.parametrize("block", [1, 2, 5, 1 << 17])
 def test_documents_do_not_depend_on_how_a_file_is_read(tmp_path, monkeypatch, content, documents, block):
-    monkeypatch.setattr(corpus, "_BLOCK", block)
+    monkeypatch.setattr(reading, "_BLOCK", block)
     path = tmp_path / "text.txt"
     path.write_bytes(content.encode())
     assert list(_read([path])) == documents
@@ -111,12 +110,11 @@ def test_cutting_a_text_leaves_its_documents_and_tokens_as_they_are(pairs, tmp_p
     text = "a" + "".join(word + gap for word, gap in parts)
     path = tmp_path_factory.getbasetemp() / "cut.txt"
     path.write_bytes(text.encode())
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    groups = [list(group) for separates, group in groupby(lines, "<|endoftext|>".__eq__) if not separates]
-    expected = [document for group in groups if (document := "\n".join(group).strip("\n"))]
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    expected = [document for part in plain.split("<|endoftext|>") if (document := part.strip("\n"))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_BLOCK", block)
-        chunks = list(corpus.read_chunks([path]))
+        patch.setattr(reading, "_BLOCK", block)
+        chunks = list(reading.read_chunks([path]))
     documents, ids = [""], [[]]
     for chunk, ends in chunks:
         documents[-1] += chunk
@@ -129,9 +127,9 @@ def test_cutting_a_text_leaves_its_documents_and_tokens_as_they_are(pairs, tmp_p
 
 
 def test_chunks_are_small_where_there_is_white_space(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus, "_BLOCK", 100)
+    monkeypatch.setattr(reading, "_BLOCK", 100)
     (tmp_path / "text.txt").write_text("word " * 1000 + "x" * 1000 + "\n<b>" * 500 + "\n" * 1000 + "end")
-    sizes = [len(text) for text, _ in corpus.read_chunks([tmp_path / "text.txt"])]
+    sizes = [len(text) for text, _ in reading.read_chunks([tmp_path / "text.txt"])]
     assert sum(size > 210 for size in sizes) == 2, "only the stretches that cannot be cut are larger"
     assert max(sizes) < 1300
 
@@ -344,3 +342,50 @@ def test_memory_does_not_grow_with_the_text(tmp_path, tokenizer):
             tracemalloc.stop()
     assert whole.tokens > 1_700_000
     assert peaks[1] < 1.1 * peaks[0] < 8_000_000
+
+
+# --- what files of documents hold
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "field"),
+    [
+        ("a.jsonl", '{"text": "One.\\n"}\n{"text": "Two <|endoftext|>"}\n', None),
+        ("a.json", '[{"content": "One."}, {"content": "Two "}]', None),
+        ("a.csv", "id,body\n1,One.\n2,Two \n", None),
+        ("a.tsv", "id\tstory\n1\tOne.\n2\tTwo \n", "story"),
+        ("a.jsonl", '{"pages": [{"said": "One."}]}\n{"pages": [{"said": "Two "}]}\n', "pages[0].said"),
+    ],
+)
+def test_a_field_of_each_item_is_a_document(tmp_path, name, content, field):
+    (tmp_path / name).write_text(content)
+    assert ["".join(text for text, _ in reading.read_chunks([tmp_path / name], field))] == ["One.Two "]
+    assert sum(ends for _, ends in reading.read_chunks([tmp_path / name], field)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", '[{"instruction": "Say it.", "output": "It."}]', r"a\.json:1: item 1: which field is a document"),
+        ("a.jsonl", '{"text": "One.", "body": "Two."}\n', r"a\.jsonl:1: which field"),
+        ("a.jsonl", '{"text": "One."}\n{"text": 2}\n', r"a\.jsonl:2: 'text' is not a text"),
+        ("a.jsonl", '{"text": "One."}\n{"body": "Two."}\n', r"a\.jsonl:2: no 'text'"),
+        ("a.txt", '{"text": "One."}\n{"text": "Two."}\n', r"a\.txt:1: looks like JSON"),
+        ("a.txt", '[\n {"text": "One."}\n]\n', r"a\.txt:1: looks like JSON"),
+    ],
+)
+def test_markup_is_not_learnt_as_text(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(judgekit.DataError, match=said):
+        list(reading.read_chunks([tmp_path / name]))
+
+
+def test_marks_of_other_vocabularies_are_counted_aloud(tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("One.</s>Two.</s>Three.<|im_end|>")
+    assert len(list(reading.read_chunks([tmp_path / "mine.txt"]))) == 1
+    list(reading.read_chunks([tmp_path / "mine.txt"]))
+    said = "mine.txt: 2 × </s>, 1 × <|im_end|> is learnt as text: <|endoftext|> sets documents apart\n"
+    assert capsys.readouterr().err == said, "once"
+    (tmp_path / "page.txt").write_text("<!DOCTYPE html>\n<p>One.</p>")
+    list(reading.read_chunks([tmp_path / "page.txt"]))
+    assert "looks like markup" in capsys.readouterr().err
