@@ -108,13 +108,15 @@ def read_items(
     mapping: FieldMapping | None = None,
     empty: bool = False,
     reshape: Callable[[Entry], Entry] = lambda entry: entry,
+    bad: list[DataError] | None = None,
 ) -> list[Item]:
     """The items of a file, or of one split of it, in file order.
 
     `format` None: told by the first item, also where its fields have other usual names (mapping.py): what is taken for
     what is said on standard error. `mapping` says it: {"instruction": "question"}. `reshape` is done to each object
-    first. `empty` allows outputs without a text. A split is the items' own `split` field where they have one; otherwise
-    the book's: by file order, the first 85 % train, the next 10 % test, the rest validation.
+    first. Items that cannot be read are left out where there is a list, `bad`, for their errors. `empty` allows outputs
+    without a text. A split is the items' own `split` field where they have one; otherwise the book's: by file order,
+    the first 85 % train, the next 10 % test, the rest validation.
 
     The id of an item without one is a hash of its question, so that the same item has the same id in another file,
     split or format. Raises DataError with file and line: missing, empty, not JSON, not UTF-8, another format, a missing
@@ -125,23 +127,32 @@ def read_items(
     items: list[Item] = []
     place_of: dict[str, Item] = {}
     names, unmapped = dict(mapping or {}), dict(mapping or {})
-    for raw in map(reshape, read_objects(path)):
-        entry = mapped(raw, names, unmapped)
-        chosen = chosen or _seen(entry)
-        if chosen is None and (taken := usual_names(entry)):
-            tell(path, tuple(taken.items()))
-            names, chosen = {**taken, **names}, "alpaca"
-            entry = mapped(raw, names, unmapped)
-        if chosen is None:
-            raise _strange(entry)
-        if not items:
-            _check_mapping(mapping or {}, chosen)
-        own = _own_format(entry, chosen, named is not None)
-        item = item_of(entry, own, place_of, raw.fields)
-        if not empty and any(answer is not None and not answer.strip() for answer in item.sample.references):
-            raise item.error(f"{entry.called(_output(chosen))} is empty")
+    for raw in read_objects(path, bad=bad):
+        try:
+            entry = mapped(reshape(raw), names, unmapped)
+            chosen = chosen or _seen(entry)
+            guess = chosen is None or (not items and "instruction" in names and chosen == "alpaca")
+            if guess and (taken := usual_names(entry)):
+                tell(path, tuple(taken.items()))
+                names, chosen = {**taken, **names}, "alpaca"
+                entry = mapped(reshape(raw), names, unmapped)
+            if chosen is None:
+                raise _strange(entry)
+            if not items:
+                _check_mapping(mapping or {}, chosen)
+            own = _own_format(entry, chosen, named is not None)
+            item = item_of(entry, own, place_of, raw.fields)
+            if not empty and any(answer is not None and not answer.strip() for answer in item.sample.references):
+                raise item.error(f"{entry.called(_output(chosen))} is empty")
+        except DataError as error:
+            if bad is None:
+                raise
+            bad.append(error)
+            continue
         place_of[item.sample.id] = item
         items.append(item)
+    if not items:
+        raise bad[0] if bad else DataError("has no items", path=path)
     for field, name in unmapped.items():
         there = dict.fromkeys(key for item in items for key in item.fields)
         raise DataError(f"no item has a field {str(name)!r} to be its {field!r}{one_of(str(name), there)}", path=path)
@@ -154,10 +165,11 @@ def read_instructions(
     format: str | None = None,
     mapping: FieldMapping | None = None,
     reshape: Callable[[Entry], Entry] = lambda entry: entry,
+    bad: list[DataError] | None = None,
 ) -> list[Item]:
     """The items of a file of single questions, in any format (see `read_items`). An output that is blank is none.
     Raises DataError as `read_items` does, and for a conversation of several turns."""
-    read = read_items(path, format, split=split, mapping=mapping, empty=True, reshape=reshape)
+    read = read_items(path, format, split=split, mapping=mapping, empty=True, reshape=reshape, bad=bad)
     items = [_unanswered(item) for item in read]
     for item in items:
         if item.sample.turns:

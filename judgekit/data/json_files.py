@@ -64,22 +64,27 @@ def holds_objects(path: Path) -> bool:
     return kind_of(path) in (".json", *LINES, *TABLES, *COLUMNS)
 
 
-def read_objects(path: Path, delimiter: str | None = None) -> Iterator[Entry]:
+def read_objects(path: Path, delimiter: str | None = None, bad: list[DataError] | None = None) -> Iterator[Entry]:
     """Every object of a JSON array or JSONL file, or every row of a table, packed or not. `delimiter` None: that of a
-    table is told by its first rows. Raises DataError with file and line."""
-    values, number = _values(path, delimiter), 0
-    for number, (line, value) in enumerate(values, start=1):
+    table is told by its first rows. Raises DataError with file and line; with a list for them, rows that cannot be read
+    are left out, and the errors put there."""
+    number = 0
+    for number, (line, value) in enumerate(_values(path, delimiter, bad), start=1):
         entry = Entry(path, number, line, value)
-        if not isinstance(value, dict):
-            whole = isinstance(value, list) and kind_of(path) in LINES
-            hint = "; a file that is one JSON array ends in .json" if whole else ""
-            raise entry.error(f"should be an object, not {type(value).__name__}{hint}")
-        yield entry
+        if isinstance(value, dict):
+            yield entry
+            continue
+        whole = isinstance(value, list) and kind_of(path) in LINES
+        hint = "; a file that is one JSON array ends in .json" if whole else ""
+        error = entry.error(f"should be an object, not {type(value).__name__}{hint}")
+        if bad is None:
+            raise error
+        bad.append(error)
     if not number:
         raise DataError("has no items", path=path)
 
 
-def _values(path: Path, delimiter: str | None) -> Iterator[tuple[int, Any]]:
+def _values(path: Path, delimiter: str | None, bad: list[DataError] | None) -> Iterator[tuple[int, Any]]:
     """(line, value) of everything in a file."""
     kind = kind_of(path)
     if kind in COLUMNS:
@@ -88,19 +93,26 @@ def _values(path: Path, delimiter: str | None) -> Iterator[tuple[int, Any]]:
         table = _decoded(content_of(path), path)
         if not table.strip():
             raise DataError("is empty", path=path)
-        return rows_of_table(table, path, delimiter)
+        return rows_of_table(table, path, delimiter, bad)
     text = read_text(path)
     if not text.strip():
         raise DataError("is empty", path=path)
-    return _of_lines(path, text) if kind in LINES else _of_array(path, text)
+    return _of_lines(path, text, bad) if kind in LINES else _of_array(path, text)
 
 
-def _of_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+def _of_lines(path: Path, text: str, bad: list[DataError] | None) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):  # the other line ends may stand within JSON
         if line.strip():
             if number == 1 and line.strip() == "[":
                 raise DataError("is a JSON array, not one object a line: such a file ends in .json", path=path, line=1)
-            yield number, parse_json(line, path, first_line=number)
+            try:
+                value = parse_json(line, path, first_line=number)
+            except DataError as error:
+                if bad is None:
+                    raise
+                bad.append(error)
+                continue
+            yield number, value
 
 
 def _of_array(path: Path, text: str) -> Iterator[tuple[int, Any]]:

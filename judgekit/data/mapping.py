@@ -68,29 +68,35 @@ def steps_of(name: str) -> list[str | int]:
 
 
 def usual_names(entry: Entry) -> dict[str, str]:
-    """The mapping that a row's own names stand for, where they are usual ones; none where no question is among them.
-    Raises DataError where two of them could be the question, or the answer."""
+    """The mapping that a row's own names stand for, where they are usual ones; none where no question is among them,
+    or was mapped before. Raises DataError where two of them could be the question, or the answer."""
     there = {name for name, value in entry.fields.items() if isinstance(value, str | int | float)}
     taken: dict[str, str] = {}
     for field, names in USUAL.items():
-        found = [name for name in names if name in there and name not in taken.values()]
+        if field != "instruction" and not {"instruction"} & {*taken, *entry.names}:
+            return {}
+        if field in entry.names:
+            continue
+        found = [name for name in names if name in there and name not in {*taken.values(), *entry.names.values()}]
         if field == "instruction" and len(found) > 1:
             found = [name for name in found if name != "input"]  # it stands beside a question
+        if field in entry.fields and (field != "output" or entry.names):
+            continue
         if field in _MUST and len(found) > 1:
             both = ", ".join(map(repr, found))
             raise entry.error(f"which of {both} is the {field}? A mapping says it, such as {field}={found[0]}")
-        if field in entry.fields and field != "output":
-            continue
         if found:
             taken[field] = found[0]
-    return taken if "instruction" in taken else {}
+    lone = taken.get("instruction") == "input" and not {"output", "system"} & {*taken, *entry.fields}
+    return {} if lone else taken
 
 
 @functools.lru_cache(maxsize=256)
 def tell(path: Path, taken: tuple[tuple[str, str], ...]) -> None:
     """Say once on standard error what was taken for what."""
     said = ", ".join(f"{name!r} is the {field}" for field, name in taken if field != name)
-    print(f"{path.name}: {said}", file=sys.stderr)
+    if said:
+        print(f"{path.name}: {said}", file=sys.stderr)
 
 
 def mapped(entry: Entry, mapping: FieldMapping, unmapped: dict[str, Any]) -> Entry:

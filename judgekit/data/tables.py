@@ -16,7 +16,7 @@ from typing import Any
 
 from judgekit.errors import DataError
 from judgekit.files import ordinary
-from judgekit.text import install_hint
+from judgekit.text import counted, install_hint
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 TABLES = (".csv", ".tsv", ".tab")
@@ -55,7 +55,9 @@ def content_of(path: Path) -> bytes:
     return content
 
 
-def rows_of_table(text: str, path: Path, delimiter: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows_of_table(
+    text: str, path: Path, delimiter: str | None = None, bad: list[DataError] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, fields) of every row. Raises DataError with file and line: no header, a name twice, a row of another
     length, quotes that never close."""
     sign = delimiter or ("\t" if kind_of(path) in (".tsv", ".tab") else _delimiter(text, path))
@@ -65,8 +67,13 @@ def rows_of_table(text: str, path: Path, delimiter: str | None = None) -> Iterat
             header = _checked([name.strip() for name in row], sign, path, line)
             continue
         if len(row) != len(header):
-            wrong = f"{len(row)} columns, and the header names {len(header)}"
-            raise DataError(f"{wrong} (taken for the delimiter: {DELIMITERS.get(sign, sign)})", path=path, line=line)
+            wrong = f"{counted(len(row), 'column')}, and the header names {len(header)}"
+            said = f"{wrong} (taken for the delimiter: {DELIMITERS.get(sign, sign)})"
+            error = DataError(said, path=path, line=line)
+            if bad is None:
+                raise error
+            bad.append(error)
+            continue
         yield line, {name: cell for name, cell in zip(header, row, strict=True) if cell.strip()}
 
 

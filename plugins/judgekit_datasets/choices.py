@@ -115,7 +115,7 @@ class Choices(QuestionFile):
                 meant["index"] = index
             elif not meant:
                 last = len(options) - 1 + (start or 0)
-                from_one = "" if self.options.first is not None else "; `first: 1`, if they count from 1"
+                from_one = "; `first: 1`, if they count from 1" if start is None else ""
                 there = f"the {len(options)} options have the indices {start or 0} to {last}"
                 raise place.error(f"the answer is index {said}, and {there}{from_one}")
         if len(set(meant.values())) > 1:

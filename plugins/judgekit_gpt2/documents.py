@@ -24,8 +24,8 @@ _BLOCK = 1 << 17  # bytes that are read, and characters that are encoded, at a t
 # Where text may be cut without a change to its tokens: before white space that is followed by something else. No token
 # reaches beyond a piece of tokens.PIECES, and a piece begins there whatever stands before: words end at white space,
 # and of a stretch of white space all but the last character is one piece. (U+001C to U+001F are white space to Python
-# alone.) Not between two newlines and a "<", since empty lines before a separator are not the document's.
-_CUT = re.compile(r"(?=[^\S\x1c-\x1f]\S)(?!(?<=\n)\n<)")
+# alone.) Not before what may be a separator: white space before it is the end of a text.
+_CUT = re.compile(r"(?=[^\S\x1c-\x1f]\S)(?!\s<(?:\||\Z))")
 
 
 def read_chunks(paths: Iterable[Path], field: str | None = None) -> Iterator[tuple[str, bool]]:

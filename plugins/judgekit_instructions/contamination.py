@@ -37,8 +37,9 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     if target is not None:
         check_free([target], given["force"])
     named = test is not None
-    learnt = read(train, given, empty=True, split=given["train_split"] or (None if named else "train"))
-    tested = read(test or train, given, empty=True, split=given["test_split"] or (None if named else "test"))
+    ours, theirs = _given_to_each([train, test or train], given)
+    learnt = read(train, ours, empty=True, split=given["train_split"] or (None if named else "train"))
+    tested = read(test or train, theirs, empty=True, split=given["test_split"] or (None if named else "test"))
     shared = overlap([item.sample for item in learnt], [item.sample for item in tested], given["threshold"])
     kept = [item for place, item in enumerate(learnt) if place not in shared.learnt]
     if target is not None:
@@ -61,6 +62,17 @@ def contamination(train: Path, test: Path | None, target: Path | None, **given: 
     if target is not None:
         click.echo(f"dropped {len(learnt) - len(kept):,} of {len(learnt):,} training items", err=True)
         click.echo(target)
+
+
+def _given_to_each(files: Sequence[Path], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The options for each file: a mapping is for those that have the field. Raises DataError where none has."""
+    there = [next(judgekit.data.read_objects(file)).fields.keys() for file in files]
+    names: dict[str, str] = given["names"]
+    for field, name in names.items():
+        if not any(name in keys for keys in there):
+            known = list(dict.fromkeys(key for keys in there for key in keys))
+            raise judgekit.DataError(f"no file has a field {name!r} to be its {field!r}{judgekit.one_of(name, known)}")
+    return [{**given, "names": {field: name for field, name in names.items() if name in keys}} for keys in there]
 
 
 def _rows(

@@ -1,15 +1,17 @@
 """Near-duplicate texts: MinHash-LSH finds the candidates, the Jaccard similarity of their n-grams decides. Pure.
 
-Two texts are as alike as the sets of their 4-grams of characters, in lower case and with single spaces:
-|A ∩ B| / |A ∪ B|. A signature holds, for each of a few hundred random orders of all n-grams, the lowest n-gram of the
-text; two texts agree at a place of it with a probability that is their similarity (Broder 1997). Texts that agree in
-all rows of one band are candidates (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3). Every
-reported pair was counted; one right at the threshold is missed with a probability of 1 − RECALL, others with less.
+Two texts are as alike as the sets of their 4-grams of characters, in lower case, with single spaces, without quotes and
+final stops: |A ∩ B| / |A ∪ B|. A signature holds, for each of a few hundred random orders of all n-grams, the lowest
+n-gram of the text; two texts agree at a place of it with a probability that is their similarity (Broder 1997). Texts
+that agree in all rows of one band are candidates (Leskovec, Rajaraman & Ullman, Mining of Massive Datasets, chapter 3).
+Every reported pair was counted; one right at the threshold is missed with a probability of 1 − RECALL, others with
+less.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ _PAIRS = 1 << 19  # candidates looked at together: what bounds the memory
 _PRODUCTS = 1 << 24  # n-grams that texts and others share, looked at together
 _LARGEST_TABLE = 1 << 27
 _PAD = "\0"
+_QUOTES = re.compile("[\"'`´‘’‚“”„«»‹›「」『』]")
+_FRAME = re.compile(r"^\s*below is an instruction.*?(?=### instruction:)|### (?:instruction|input|response):")
 
 Ints = NDArray[np.int64]
 
@@ -46,6 +50,13 @@ class NearPair(NamedTuple):
 def normalised(text: str) -> str:
     """The text without differences of case, compatibility forms (NFKC), and kinds and numbers of spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def folded(text: str) -> str:
+    """A normalised text without quotes, a final stop, and the frame that Alpaca's prompt puts round a question."""
+    if "### instruction:" in text:
+        text = _FRAME.sub(" ", text)
+    return " ".join(_QUOTES.sub("", text).split()).rstrip(" .!?。！？")
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD, seed: int = 0) -> list[NearPair]:
@@ -139,7 +150,7 @@ def _kinds(texts: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def ngrams(texts: Sequence[str]) -> csr_array:
-    """The n-grams of every text as a matrix of ones, texts × n-grams. A text has at least one, however short it is.
+    """The n-grams of every text as a matrix of ones, texts × n-grams. A text shorter than one is one, however short.
 
     They are numbered, not hashed: first the characters that occur, then their pairs, then pairs of pairs.
     """
@@ -149,13 +160,13 @@ def ngrams(texts: Sequence[str]) -> csr_array:
     letters, kinds = _numbered(np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), dtype=np.uint32), 0x110000)
     pairs, kinds = _numbered(letters[:-1].astype(np.int64) * kinds + letters[1:], kinds**2)
     grams, width = _numbered(pairs[:-2].astype(np.int64) * kinds + pairs[2:], kinds**2)
-    lengths = np.array([max(1, len(text)) for text in texts], dtype=np.int64)
-    begins = np.ones(len(letters), dtype=bool)  # where an n-gram of a text begins: nowhere in what is put between texts
-    ends = np.cumsum(lengths + GRAM - 1)
-    for place in range(1, GRAM):
-        begins[ends - place] = False
-    owners = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
-    cells = _once(owners * width + grams[begins[: len(grams)]])  # each n-gram once a text
+    counts = np.array([max(1, len(text) - GRAM + 1) for text in texts], dtype=np.int64)
+    ends = np.cumsum([max(1, len(text)) + GRAM - 1 for text in texts])
+    starts = np.concatenate([[0], ends[:-1]])
+    # Where an n-gram of a text begins: nowhere in what is put between texts, nor where it would reach into that.
+    places = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))
+    owners = np.repeat(np.arange(len(texts), dtype=np.int64), counts)
+    cells = _once(owners * width + grams[places])  # each n-gram once a text
     indptr = np.searchsorted(cells, np.arange(len(texts) + 1) * width).astype(np.int32)
     cells %= width
     return csr_array((np.ones(len(cells), dtype=np.int32), cells.astype(np.int32), indptr), shape=(len(texts), width))

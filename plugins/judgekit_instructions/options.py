@@ -31,11 +31,18 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read(
-    path: Path, given: Mapping[str, Any], *, empty: bool = False, split: judgekit.data.Split | None = None
+    path: Path,
+    given: Mapping[str, Any],
+    *,
+    empty: bool = False,
+    split: judgekit.data.Split | None = None,
+    bad: list[judgekit.DataError] | None = None,
 ) -> list[judgekit.data.Item]:
-    """The items of a file, or of one split of it, read as the options say. Raises DataError with file and line."""
+    """The items of a file, or of one split of it, read as the options say; those that cannot be are left out where
+    there is a list for their errors. Raises DataError with file and line."""
     empty = empty or given.get("allow_empty", False)
-    return judgekit.data.read_items(path, given["read_as"], split=split, mapping=given["names"], empty=empty)
+    names, form = given["names"], given["read_as"]
+    return judgekit.data.read_items(path, form, split=split, mapping=names, empty=empty, bad=bad)
 
 
 def write(path: Path, items: Sequence[judgekit.data.Item], format: str) -> None:
@@ -53,10 +60,10 @@ def check_free(paths: Sequence[Path], force: bool) -> None:
 
 
 def question_of(sample: judgekit.Sample) -> str:
-    """All that an item asks, without case and with single spaces: equal questions are equal texts."""
+    """All that an item asks as one text, however its file divides it: equal questions are equal texts."""
     from judgekit_instructions.near import normalised
 
-    return "\n".join(map(normalised, (sample.instruction, sample.input, *sample.turns, *sample.choices)))
+    return normalised(" ".join((sample.instruction, sample.input, *sample.turns, *sample.choices)))
 
 
 def where(item: judgekit.data.Item) -> str:

@@ -28,7 +28,7 @@ class Overlap:
 def overlap(learnt: Sequence[judgekit.Sample], tested: Sequence[judgekit.Sample], threshold: float) -> Overlap:
     """The questions of `tested` that are in `learnt` (instruction, input, further turns, options); case and numbers of
     spaces do not count. Near is a Jaccard similarity of `threshold` of their 4-grams."""
-    from judgekit_instructions.near import near_between
+    from judgekit_instructions.near import folded, near_between
 
     questions = [question_of(sample) for sample in learnt]
     asked = [question_of(sample) for sample in tested]
@@ -38,7 +38,7 @@ def overlap(learnt: Sequence[judgekit.Sample], tested: Sequence[judgekit.Sample]
     exact = {number: places[question] for number, question in enumerate(asked) if question in places}
     others = [number for number in range(len(asked)) if number not in exact]
     near: dict[int, list[tuple[int, float]]] = {}
-    for pair in near_between([asked[number] for number in others], questions, threshold):
+    for pair in near_between([folded(asked[n]) for n in others], list(map(folded, questions)), threshold):
         near.setdefault(others[pair.first], []).append((pair.second, pair.similarity))
     for pairs in near.values():
         pairs.sort(key=lambda pair: (-pair[1], pair[0]))

@@ -67,19 +67,21 @@ def quality(source: Path, rules: str | None, target: Path | None, drop: str | No
     chosen, dropping = _chosen(rules, RULES), _chosen(drop, RULES) if drop is not None else []
     if target is not None:
         check_free([target], given["force"])
-    items = read(source, given, empty=True)
+    bad: list[judgekit.DataError] = []
+    items = read(source, given, empty=True, bad=bad)
     data = Data(
         items, RuleLimits(**{name: given[name] for name in ("min_words", "max_words", "max_chars", "threshold")})
     )
     findings = {rule.name: list(rule.find(data, range(len(items)))) for rule in chosen}
-    report = Report(items, [(rule, findings[rule.name]) for rule in chosen], figures(items))
+    report = Report(items, [(rule, findings[rule.name]) for rule in chosen], figures(items), bad)
     filtered = None
     if target is not None:
         kept, dropped = filtered_by(dropping, data)
         if not kept:
             raise judgekit.DataError(f"--drop {drop} leaves none of its {len(items):,} items", path=source)
         write(target, [items[place] for place in kept], items[0].format)
-        filtered = {"kept": len(kept), "dropped": {rule.name: len(findings) for rule, findings in dropped}}
+        unread = {UNREADABLE: len(bad)} if bad else {}
+        filtered = {"kept": len(kept), "dropped": unread | {rule.name: len(found) for rule, found in dropped}}
     if given["as_json"]:
         click.echo(json.dumps(report.tree(given["examples"]) | ({"filter": filtered} if filtered else {}), indent=1))
         return
@@ -113,6 +115,9 @@ def filtered_by(rules: Sequence[Rule], data: Data) -> tuple[list[int], list[tupl
     return kept, dropped
 
 
+UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True)
 class Report:
     """The findings of each rule, and how varied the items are."""
@@ -120,6 +125,7 @@ class Report:
     items: Sequence[judgekit.data.Item]
     findings: Sequence[tuple[Rule, list[Finding]]]
     figures: dict[str, Any]
+    bad: Sequence[judgekit.DataError] = ()  # the rows that could not be read
 
     @property
     def clean(self) -> int:
@@ -131,6 +137,7 @@ class Report:
         return {
             "items": len(self.items),
             "clean": self.clean,
+            **({UNREADABLE: [_said(error) for error in self.bad]} if self.bad else {}),
             "rules": [
                 {
                     "name": rule.name,
@@ -158,9 +165,19 @@ class Report:
             asked = len({question_of(self.items[one.place].sample) for one in findings})
             count = f"{len(findings):,}" + (f", {judgekit.counted(asked, 'question')}" if asked < len(findings) else "")
             rows.append((rule.name, count, share, "\n".join(lines), rule.reason if findings else ""))
+        if self.bad:
+            lines = [_said(error) for error in self.bad[:examples]]
+            share = f"{len(self.bad) / (len(self.bad) + len(self.items)):.1%}"
+            why = "it is no item, and a filter drops it"
+            rows.insert(0, (UNREADABLE, f"{len(self.bad):,}", share, "\n".join(lines), why))
         title = f"{source}: {judgekit.counted(len(self.items), 'item')}, {self.clean:,} without a finding"
         judgekit.print_table(title, ("rule", "items", "share", "such as", "why it counts"), rows)
         judgekit.print_table("how varied they are", ("", ""), _figure_rows(self.figures, len(self.items)))
+
+
+def _said(error: judgekit.DataError) -> str:
+    """Where a row stands, and why it cannot be read."""
+    return f"line {error.place.rpartition(':')[2]}: {error.message}"
 
 
 def _figure_rows(figures: dict[str, Any], count: int) -> list[tuple[str, str]]:

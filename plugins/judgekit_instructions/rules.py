@@ -15,7 +15,7 @@ from typing import NamedTuple
 import judgekit
 import judgekit.data
 from judgekit_instructions import scripts
-from judgekit_instructions.near import near_duplicates, normalised
+from judgekit_instructions.near import folded, near_duplicates, normalised
 from judgekit_instructions.options import question_of, shown, where
 
 
@@ -52,7 +52,9 @@ class Data:
         for place, question in enumerate(self.questions):
             firsts.setdefault(question, place)
         places = list(firsts.values())
-        for a, b, similarity in near_duplicates([self.questions[place] for place in places], self.limits.threshold):
+        for a, b, similarity in near_duplicates(
+            [folded(self.questions[place]) for place in places], self.limits.threshold
+        ):
             earlier.setdefault(places[b], []).append((places[a], similarity))
         return earlier
 
@@ -161,9 +163,16 @@ def _cut(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
     return None
 
 
+_MEDIUM = (
+    r"(?:diagram|image|picture|photo|drawing|illustration|figure|chart|graph|screenshot|video|audio|sketch|logo|map)"
+)
 _PLACEHOLDER = re.compile(
-    r"<(?:no ?input|no ?output|your [^<>]{1,30}|insert [^<>]{1,30})>|\[(?:your|insert|enter) [^\]]{1,30}\]"
-    r"|\blorem ipsum\b|\A\s*(?:n/?a|none|null|nan|todo|tbd|xxx+|\.\.\.|…)\s*\.?\s*\Z",
+    rf"<(?:no ?input|no ?output|your [^<>]{{1,30}}|insert [^<>]{{1,30}}|(?:an? )?{_MEDIUM}[^<>\n=]{{0,80}})>"
+    rf"|\[(?:(?:your|insert|enter) [^\]]{{1,30}}|(?:an? )?{_MEDIUM}\b[^\]\n]{{0,80}})\](?!\()"
+    rf"|\((?:an? )?{_MEDIUM}(?: clip| file)? (?:of|showing|with) [^()\n]{{1,80}}\)"
+    r"|!\[[^\]\n]{0,80}\]\([^)\n]{1,200}\)"
+    r"|\blorem ipsum\b|\A\s*(?:n/?a|none|null|nan|todo|tbd|xxx+|\.\.\.|…)\s*\.?\s*\Z"
+    r"|\A\W*(?:no ?input(?: (?:required|needed|provided|given|necessary))?|not applicable)\W*\Z",
     re.IGNORECASE,
 )
 
@@ -179,7 +188,8 @@ def _placeholder(sample: judgekit.Sample, limits: RuleLimits) -> str | None:
 _MARKER = re.compile(
     r"^#{2,3} ?(?:Response|Instruction|Input|Output|응답|명령어|지시사항|입력)\s*:"
     r"|<\|[a-z_]{2,20}\|>|<<SYS>>|\[/?INST\]|<(?:start|end)_of_turn>|^(?:USER|ASSISTANT|Human|Assistant): "
-    r"|Below is an instruction that describes a task|아래는 작업을 설명하는 명령어",
+    r"|Below is an instruction that describes a task|아래는 작업을 설명하는 명령어"
+    r"|(?<=\n)(?:\d+[.)] ?)?(?:Instruction|Input|Output|User|Human|Assistant|Q|질문|답변) ?: ?|\n#{2,3}(?: End)?\s*\Z",
     re.MULTILINE,
 )
 

@@ -82,9 +82,9 @@ def _grouped(
 
     The rare pair that near_duplicates missed is looked for between the parts, where none is missed, and joined.
     """
-    from judgekit_instructions.near import clusters, near_duplicates
+    from judgekit_instructions.near import clusters, folded, near_duplicates
 
-    questions = [question_of(item.sample) for item in items]
+    questions = [folded(question_of(item.sample)) for item in items]
     pairs = [] if given["group_by"] is None else _agreeing(items, given["group_by"])
     if given["grouped"]:
         pairs += near_duplicates(questions, given["threshold"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,27 @@ WRITES = {"temperature": 0.8, "top_p": 0.95}  # a writer that always says the li
 
 
 def read_items(path: Path) -> list[Fields]:
-    """The items of an instruction file: id, instruction, input, output ("" without one), classification."""
+    """The items of an instruction file: id, instruction, input, output ("" without one), classification. Of a seed in
+    Self-Instruct's published shape (Wang et al. 2023) the first instance is read."""
     return [
         {
             "id": item.sample.id,
             "instruction": item.sample.instruction,
             "input": item.sample.input,
             "output": item.sample.reference or "",
-            "classification": item.fields.get("classification") is True,
+            "classification": True in (item.fields.get("classification"), item.fields.get("is_classification")),
         }
-        for item in judgekit.data.read_instructions(path)
+        for item in judgekit.data.read_instructions(path, reshape=_with_instance)
     ]
+
+
+def _with_instance(entry: judgekit.data.Entry) -> judgekit.data.Entry:
+    """The object, with the input and the output of its first instance for its own."""
+    instances = entry.fields.get("instances")
+    if not (isinstance(instances, list) and instances and isinstance(instances[0], dict)):
+        return entry
+    fields = {key: value for key, value in entry.fields.items() if key != "instances"}
+    return replace(entry, fields={**instances[0], **fields})
 
 
 def maker_for(client: judgekit.Client, given: Mapping[str, Any]) -> Maker:

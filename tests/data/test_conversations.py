@@ -48,7 +48,7 @@ def test_messages_and_conversations(tmp_path):
     assert talk.sample.instruction == "Hi.\nThere."
     item = {"conversations": [HUMAN], "difficulty": "hard", "text": "x" * 300, "metadata": {"source": {"site": "a"}}}
     (talk,) = read_conversations(write(tmp_path, [item]))
-    assert talk.sample.metadata == {"difficulty": "hard", "source": {"site": "a"}}
+    assert talk.sample.metadata == {"difficulty": "hard", "text": "x" * 300, "source": {"site": "a"}}
     items = [{"conversations": [HUMAN, GPT]}, {"conversations": [HUMAN, {"from": "gpt", "value": "Bye."}]}]
     first, second = (talk.sample.id for talk in read_conversations(write(tmp_path, items)))
     assert second == f"{first}-2"

@@ -60,9 +60,10 @@ def test_fields_and_clusters_make_groups():
     ]
 
 
-def test_short_fields_of_instruction_items_are_kept(tmp_path):
-    item = {"instruction": "Do it.", "output": "done", "difficulty": "hard", "tags": ["a"], "n": 2, "long": "x" * 201}
+def test_all_fields_of_instruction_items_are_kept(tmp_path):
+    item = {"instruction": "Do it.", "output": "done", "difficulty": "hard", "tags": ["a"], "n": 2, "long": "x" * 900}
     path = tmp_path / "items.json"
-    path.write_text(json.dumps([{**item, "metadata": {"from": {"site": "web"}}, "other": {"no": "label"}}]))
+    path.write_text(json.dumps([{**item, "metadata": {"from": {"site": "web"}}, "other": {"a": "tree"}, "none": None}]))
     (found,) = read_instructions(path)
-    assert found.sample.metadata == {"difficulty": "hard", "tags": ["a"], "n": 2, "from": {"site": "web"}}
+    rest = {"difficulty": "hard", "tags": ["a"], "n": 2, "long": "x" * 900, "other": {"a": "tree"}}
+    assert found.sample.metadata == rest | {"from": {"site": "web"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,65 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("question,A,B,answer\nñ,1,2,A".encode("latin-1"))
     with pytest.raises(judgekit.DataError, match="not UTF-8 text"):
         list(Choices(ChoicesOptions(path=str(tmp_path / "latin.csv"))).load())
+
+
+def question(answer: object, *choices: str, **more: Any) -> dict[str, Any]:
+    return {"question": f"Which, {answer}{len(more)}?", "choices": list(choices or "abcd"), "answer": answer, **more}
+
+
+@pytest.mark.parametrize(
+    ("answers", "options", "read"),
+    [
+        ([0, 1, 3], {}, [0, 1, 3]),
+        (["0", "2"], {}, [0, 2]),
+        (["A", "D"], {}, [0, 3]),
+        (["a", "d"], {}, [0, 3]),
+        ([1, 2, 4], {"first": 1}, [0, 1, 3]),
+        ([1, 2], {"first": 0}, [1, 2]),
+    ],
+)
+def test_answers_are_letters_texts_or_indices(
+    answers: list[Any], options: dict[str, Any], read: list[int], tmp_path: Path
+) -> None:
+    rows = [question(answer, number=number) for number, answer in enumerate(answers)]
+    (tmp_path / "q.json").write_text(json.dumps([{**row, "question": f"{n}?"} for n, row in enumerate(rows)]))
+    loader = Choices(ChoicesOptions.model_validate({"path": str(tmp_path / "q.json"), **options}))
+    assert [sample.answer for sample in loader.load()] == read
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        (
+            [question(1), question(3)],
+            {},
+            r"q\.json:1: the answer is index 1, and no answer of the file is 0: `first: 1`",
+        ),
+        ([question(4)], {}, r"the answer is index 4, and the 4 options have the indices 0 to 3; `first: 1`"),
+        ([question(0), question(4)], {}, "the answer is index 4"),
+        ([question(0)], {"first": 1}, "the answer is index 0, and the 4 options have the indices 1 to 4"),
+        ([question("2", *"1234")], {}, "the answer '2' is the text of B and the index of C: `answers: text`"),
+        ([question("B", *"BAC")], {}, "the answer 'B' is the letter of B and the text of A: `answers: letter`"),
+        ([question("e")], {}, "the answer is 'e'"),
+    ],
+)
+def test_what_could_be_two_options_is_refused_with_advice_that_works(
+    rows: list[dict[str, Any]], options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "q.json").write_text(json.dumps(rows))
+    given = {"path": str(tmp_path / "q.json"), **options}
+    with pytest.raises(judgekit.DataError, match=said) as caught:
+        list(Choices(ChoicesOptions.model_validate(given)).load())
+    if advice := re.search(r"`(\w+): (\w+)`", str(caught.value)):
+        list(Choices(ChoicesOptions.model_validate(given | {advice[1]: yaml_value(advice[2])})).load())
+
+
+def yaml_value(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def test_the_whole_file_is_looked_at_before_any_limit(tmp_path: Path) -> None:
+    """Its first answers are 1 to 3; the 4 that follows says that they count from 1."""
+    (tmp_path / "q.json").write_text(json.dumps([question(answer) for answer in (1, 2, 3, 4)]))
+    with pytest.raises(judgekit.DataError, match="`first: 1`"):
+        next(iter(Choices(ChoicesOptions(path=str(tmp_path / "q.json"))).load()))

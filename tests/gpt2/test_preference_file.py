@@ -1,111 +1,71 @@
-"""Preference pairs as they stand in a file, and as they are learnt."""
+"""Pairs of preferences in the shapes that trainers' files have."""
+
+from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import judgekit
-import judgekit.data
-from judgekit_gpt2 import preferences
-from judgekit_gpt2.data import IGNORED
-from judgekit_gpt2.tokens import Tokenizer
+from judgekit_gpt2.preference_file import read_preferred
 
-ITEM = {"instruction": "Sit.", "chosen": "The cat sat.", "rejected": "The dog did not sit on the mat."}
+ASKED = {"role": "user", "content": "Name a tree."}
+GOOD, BAD = {"role": "assistant", "content": "Oak"}, {"role": "assistant", "content": "Stone"}
 
 
-def _file(folder, *items, name="pairs.json"):
-    path = folder / name
-    path.write_text("\n".join(map(json.dumps, items)) if name.endswith("l") else json.dumps(items))
-    return path
+def read(folder: Path, item: dict[str, Any], **mapping: str) -> list[tuple[str, str, str, str]]:
+    (folder / "pairs.jsonl").write_text(json.dumps(item))
+    pairs = read_preferred(folder / "pairs.jsonl", None, None, mapping)
+    return [(one.item.sample.system, one.item.sample.instruction, one.chosen, one.rejected) for one in pairs]
 
 
-def _read(path, tokenizer, split="train", context=200, **options):
-    return preferences.read_pairs(path, split, tokenizer, style="alpaca", context=context, **options)
+@pytest.mark.parametrize(
+    ("item", "mapping"),
+    [
+        ({"instruction": "Name a tree.", "chosen": "Oak", "rejected": "Stone"}, {}),
+        ({"prompt": "Name a tree.", "chosen": "Oak", "rejected": "Stone"}, {}),
+        ({"q": "Name a tree.", "chosen": "Oak", "rejected": "Stone"}, {"instruction": "q"}),
+        ({"chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]}, {}),
+        ({"prompt": "Name a tree.", "chosen": [ASKED, GOOD], "rejected": [ASKED, BAD]}, {}),
+        ({"prompt": [ASKED], "chosen": [GOOD], "rejected": [BAD]}, {}),
+        ({"prompt": "Name a tree.", "chosen": [GOOD], "rejected": [BAD]}, {}),
+        ({"messages": [ASKED], "chosen": GOOD, "rejected": BAD}, {}),
+        (
+            {
+                "conversations": [{"from": "human", "value": "Name a tree."}],
+                "chosen": {"from": "gpt", "value": "Oak"},
+                "rejected": {"from": "gpt", "value": "Stone"},
+            },
+            {},
+        ),
+    ],
+)
+def test_pairs_are_read(item: dict[str, Any], mapping: dict[str, str], tmp_path: Path) -> None:
+    assert read(tmp_path, item, **mapping) == [("", "Name a tree.", "Oak", "Stone")]
 
 
-@pytest.mark.parametrize("name", ["pairs.json", "pairs.jsonl"])
-def test_a_pair_is_the_rendered_prompt_with_either_response(tmp_path, tokenizer, name):
-    item = {**ITEM, "id": "a", "split": "train", "input": "mat", "output": "read by nobody"}
-    (pair,) = _read(_file(tmp_path, item, name=name), tokenizer)
-    prompt = judgekit.data.render_instruction("alpaca", judgekit.Sample(id="a", instruction="Sit.", input="mat"))
-    for example, response in ((pair.chosen, ITEM["chosen"]), (pair.rejected, ITEM["rejected"])):
-        assert tokenizer.decode(example.ids) == prompt + response
-        assert example.ids[: example.masked] == tokenizer.encode(prompt), "prompts are encoded as in evaluation"
-    assert pair.name == "a"
-    assert len(pair) == len(pair.rejected.ids)
-    assert pair.reference is None
+def test_a_system_message_comes_along(tmp_path: Path) -> None:
+    system = {"role": "system", "content": "Be brief."}
+    item = {"chosen": [system, ASKED, GOOD], "rejected": [system, ASKED, BAD]}
+    assert read(tmp_path, item) == [("Be brief.", "Name a tree.", "Oak", "Stone")]
 
 
-@pytest.mark.parametrize("field", ["chosen", "rejected"])
-def test_a_pair_needs_two_texts(tmp_path, tokenizer, field):
-    whole = {**ITEM, "split": "train"}
-    for value, problem in (
-        (None, f"no '{field}'"),
-        ("", ".* empty"),
-        (" \n", ".* empty"),
-        (["a"], ".* text"),
-        (3, ".* text"),
-    ):
-        path = _file(tmp_path, whole, {**whole, field: value})
-        with pytest.raises(judgekit.DataError, match=rf"pairs\.json:1: item 2: {problem}$"):
-            _read(path, tokenizer)
-    missing = {key: value for key, value in whole.items() if key != field}
-    with pytest.raises(judgekit.DataError, match=rf"pairs\.jsonl:2: no '{field}'$"):
-        _read(_file(tmp_path, whole, missing, name="pairs.jsonl"), tokenizer)
-
-
-def test_equal_responses_are_an_error_or_left_out(tmp_path, tokenizer):
-    equal = {**ITEM, "rejected": ITEM["chosen"], "id": "same", "split": "train"}
-    path = _file(tmp_path, {**ITEM, "id": "a", "split": "train"}, equal)
-    with pytest.raises(judgekit.DataError, match="item 2: 'chosen' and 'rejected' are the same; 'skip_equal: true'"):
-        _read(path, tokenizer)
-    assert [pair.name for pair in _read(path, tokenizer, skip_equal=True)] == ["a"]
-    with pytest.raises(judgekit.DataError, match=r"pairs\.json: in the split 'train' every 'chosen' is the same"):
-        _read(_file(tmp_path, equal), tokenizer, skip_equal=True)
-
-
-def test_a_pair_must_fit_the_context_or_is_cut(tmp_path, tokenizer):
-    path = _file(tmp_path, {**ITEM, "split": "train"})
-    (pair,) = _read(path, tokenizer)
-    prompt, shorter, longer = pair.chosen.masked, len(pair.chosen.ids), len(pair.rejected.ids)
-    assert shorter < longer
-    assert _read(path, tokenizer, context=longer) == [pair]
-    with pytest.raises(
-        judgekit.DataError,
-        match=f"item 1: with 'rejected' {longer} tokens are more than the context of {longer - 1}; 'truncate: true'",
-    ):
-        _read(path, tokenizer, context=longer - 1)
-    (cut,) = _read(path, tokenizer, context=shorter, truncate=True)
-    batch = preferences.collate([cut], tokenizer.end_of_text, limit=shorter)
-    assert batch.inputs.shape == batch.targets.shape == (1, 2, shorter)
-    assert (batch.targets != IGNORED).sum(-1).tolist() == [[shorter - prompt + 1] * 2]
-    with pytest.raises(judgekit.DataError, match=f"item 1: the prompt alone fills the context of {prompt}"):
-        _read(path, tokenizer, context=prompt, truncate=True)
-
-
-def test_responses_that_differ_only_in_what_is_cut_off_are_equal(tmp_path, tokenizer):
-    path = _file(tmp_path, {**ITEM, "split": "train", "rejected": ITEM["chosen"] + " And so on."})
-    (pair,) = _read(path, tokenizer)
-    same = len(pair.chosen.ids)
-    assert pair.rejected.ids[:same] == pair.chosen.ids
-    # With a context of `same`, one has to end where the other has to go on.
-    assert len(_read(path, tokenizer, context=same, truncate=True)) == 1
-    batch = preferences.collate([pair], tokenizer.end_of_text, limit=same)
-    assert (batch.targets[0, 0] != batch.targets[0, 1]).tolist() == [False] * (same - 1) + [True]
-    with pytest.raises(judgekit.DataError, match=f"are the same within the context of {same - 1}; 'skip_equal: true'"):
-        _read(path, tokenizer, context=same - 1, truncate=True)
-
-
-@pytest.mark.shared
-def test_the_books_preferences(shared_data):
-    """1,100 pairs, of which six (all in the train split) have two equal responses."""
-    path = shared_data / "instructions" / "instruction-data-with-preference.json"
-    tokenizer = Tokenizer.gpt2()
-    with pytest.raises(judgekit.DataError, match="item 123: 'chosen' and 'rejected' are the same"):
-        _read(path, tokenizer, context=1024)
-    counts = {}
-    for split in ("train", "test", "validation"):
-        pairs = _read(path, tokenizer, split, context=1024, skip_equal=split == "train")
-        assert len({pair.name for pair in pairs}) == len(pairs)
-        counts[split] = len(pairs)
-    assert counts == {"train": 935 - 6, "test": 110, "validation": 55}
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (
+            {"chosen": [ASKED, GOOD], "rejected": [{**ASKED, "content": "Name a stone."}, BAD]},
+            "not two responses to the same",
+        ),
+        ({"chosen": [GOOD], "rejected": [BAD]}, "no question before 'chosen' and 'rejected'"),
+        ({"chosen": [ASKED, GOOD, ASKED, GOOD], "rejected": [ASKED, GOOD, ASKED, BAD]}, "a conversation of 2 turns"),
+        ({"prompt": "Name a tree.", "chosen": "Oak"}, "no 'rejected'"),
+        ({"prompt": "Name a tree.", "chosen": ["Oak"], "rejected": ["Stone"]}, "are texts, or messages"),
+        ({"prompt": "Name a tree.", "chosen": "Oak", "rejected": " "}, "'rejected' is"),
+    ],
+)
+def test_what_is_no_pair_is_an_error_with_its_line(item: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(judgekit.DataError, match=rf"pairs\.jsonl:1: .*{message}"):
+        read(tmp_path, item)

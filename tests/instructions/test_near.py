@@ -15,6 +15,7 @@ from judgekit_instructions.near import (
     Bands,
     NearPair,
     clusters,
+    folded,
     near_between,
     near_duplicates,
     ngrams,
@@ -26,8 +27,7 @@ from tables import each
 
 @cache
 def grams(text):
-    padded = (text or "\0") + "\0" * (GRAM - 1)
-    return {padded[place : place + GRAM] for place in range(max(1, len(text)))}
+    return {text[place : place + GRAM] for place in range(max(1, len(text) - GRAM + 1))}
 
 
 def jaccard(a, b):
@@ -98,7 +98,7 @@ def test_the_books_questions_have_the_pairs_counted_by_hand(questions):
 def test_texts_of_any_kind_are_compared():
     assert near_duplicates([]) == near_duplicates(["a"]) == []
     assert near_duplicates(["", "a", "", "ab", "\ud800", "a"]) == [NearPair(0, 2, 1.0), NearPair(1, 5, 1.0)]
-    assert np.diff(ngrams(["", "a", "abcabcabc", "aaaa"]).indptr).tolist() == [1, 1, 6, 4]
+    assert np.diff(ngrams(["", "a", "abcabcabc", "aaaa"]).indptr).tolist() == [1, 1, 3, 1]
     texts = ["".join(map(chr, range(0x4E00 + start, 0x4E00 + start + 13_000))) for start in (0, 500, 7000)]
     assert [pair[:2] for pair in near_duplicates(texts)] == [(0, 1)]
     assert near_duplicates(texts)[0].similarity == jaccard(texts[0], texts[1])
@@ -109,6 +109,11 @@ def test_texts_of_any_kind_are_compared():
     pairs = [NearPair(4, 5, 0.9), NearPair(1, 3, 0.9), NearPair(3, 5, 0.9)]
     assert clusters(7, pairs) == [0, 1, 2, 1, 1, 1, 6]
     assert normalised("  Ｗhat\tIS\u00a0this?\n") == "what is this?"
+    assert folded(normalised("What is “this”?")) == folded(normalised("what is 'this'.")) == "what is this"
+    asked = (
+        "Below is an instruction that describes a task.\n\n### Instruction:\nAdd.\n\n### Input:\n2\n\n### Response:\n"
+    )
+    assert folded(normalised(asked)) == "add. 2"
     assert normalised("한국어") == normalised("\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165")
 
 

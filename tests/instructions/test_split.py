@@ -85,7 +85,7 @@ def test_a_split_field_decides_unless_another_way_is_asked_for(data, tmp_path, w
         assert {item.fields["split"] for item in found} == {part}
     written([{**items(1)[0], "split": "train"}, items(2)[1]])
     code, _, err = data("split", "items.json", "--into", "r")
-    assert (code, "item 2: no 'split', and others have one" in err) == (2, True)
+    assert (code, "item 2: no 'split', which other items have" in err) == (2, True)
 
 
 @each(

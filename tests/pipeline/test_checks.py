@@ -80,3 +80,57 @@ def test_multiple_choice_by_log_probabilities_is_tried_too(tmp_path, capsys):
         assert execute(["run", str(tmp_path / "judgekit.yaml"), *places]) == 4
         assert "gives no log-probabilities" in "".join(capsys.readouterr())
         assert len(system.bodies) == 1
+
+
+GROUNDED = (
+    "{#- reading: integer\n    scale: 1..10\n    tokens: 8 -#}\nContext: {{ metadata.context }}\nAnswer: {{ response }}"
+)
+IF_THERE = GROUNDED.replace("Context:", "{% if metadata.context is defined %}Context:").replace(
+    "\nAnswer", "{% endif %}"
+)
+
+
+@pytest.fixture
+def grounded(tmp_path, monkeypatch):
+    """What a run's preflight says of a judge's prompt that shows the samples' context, and what the judge was asked."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(template, *contexts):
+        items = [
+            {"id": str(number), "instruction": f"{number}?", "output": "x", "r": "y"}
+            | ({} if context is None else {"context": context})
+            for number, context in enumerate(contexts)
+        ]
+        (tmp_path / "items.json").write_text(json.dumps(items))
+        (tmp_path / "my.j2").write_text(template)
+        with OpenAIFake("7") as judge:
+            tree = {
+                "name": "x",
+                "data": {"path": "items.json"},
+                "models": {"a": {"backend": "responses", "path": "items.json", "field": "r"}},
+                "judges": {"main": {"backend": "openai", "model": "j", "base_url": judge.base_url, "prompt": "my.j2"}},
+                "metrics": SCORE,
+                "reports": ["json"],
+            }
+            tree["judges"]["main"]["control_items"] = 0
+            (tmp_path / "judgekit.yaml").write_text(json.dumps(tree))
+            return execute(["run", "judgekit.yaml"]), [body["messages"][-1]["content"] for body in judge.bodies]
+
+    return check
+
+
+@pytest.mark.parametrize("template", [GROUNDED, IF_THERE])
+def test_a_field_reaches_the_judge_however_long_it_is(grounded, template):
+    code, asked = grounded(template, "short", "long " * 500)
+    assert code == 0
+    assert any("long long" in prompt for prompt in asked)
+
+
+def test_a_field_that_some_samples_have_not_is_an_error_before_any_call(grounded, capsys):
+    code, asked = grounded(GROUNDED, "there", "there", None)
+    assert (code, asked) == (2, [])
+    err = capsys.readouterr().err
+    assert "judges.main: " in err
+    assert "my.j2:4" in err
+    assert "tried on the sample '2', whose metadata are: 'r'" in err
+    assert grounded(IF_THERE, "there", None)[0] == 0, "the prompt can do without"
