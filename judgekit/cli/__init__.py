@@ -47,10 +47,6 @@ class App(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             command: click.Command = importlib.import_module(f"judgekit.cli.{COMMANDS[cmd_name][0]}").command
-            if isinstance(command, click.Group):
-                self._add_plugins()
-                added = self.commands.get(cmd_name)
-                command.commands.update(added.commands if isinstance(added, click.Group) else {})
             return command
         self._add_plugins()
         return super().get_command(ctx, cmd_name)
@@ -74,6 +70,12 @@ class App(click.Group):
         rows += [(name, command.get_short_help_str(limit=100)) for name, command in added]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def added_to(self, name: str) -> dict[str, click.Command]:
+        """The commands that plugins add to a group of the core's."""
+        self._add_plugins()
+        group = self.commands.get(name)
+        return dict(group.commands) if isinstance(group, click.Group) else {}
 
     def _add_plugins(self) -> None:
         if self._plugins_added:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import click
 
-from judgekit.cli import complain
+from judgekit.cli import App, complain
 from judgekit.cli.tables import print_table
 from judgekit.plugins import blocked_by_environment, survey
 
 
-@click.group("plugins", invoke_without_command=True)
+class Plugins(click.Group):
+    """The commands that plugins add, looked for when one is asked for: a broken plugin is listed all the same."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._added(ctx))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._added(ctx).get(cmd_name)
+
+    def _added(self, ctx: click.Context) -> dict[str, click.Command]:
+        app = ctx.find_root().command
+        return app.added_to("plugins") if isinstance(app, App) else {}
+
+
+@click.group("plugins", cls=Plugins, invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> int:
     """List the installed plugins, their versions, and what each offers. Plugins run with your full rights.

@@ -11,6 +11,7 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,11 @@ def rows_of_columns(path: Path) -> Iterator[dict[str, Any]]:
 
 def _batches(path: Path) -> Iterator[Any]:
     if kind_of(path) == ".parquet":
-        from pyarrow import parquet
-
-        with parquet.ParquetFile(ordinary(path)) as file:
+        with import_module("pyarrow.parquet").ParquetFile(ordinary(path)) as file:
             _unlike(file.schema_arrow.names, path)
             yield from file.iter_batches(batch_size=1000)
         return
-    from pyarrow import ipc
-
+    ipc = import_module("pyarrow.ipc")
     with ordinary(path).open("rb") as source:
         try:
             opened = ipc.open_file(source)
@@ -116,10 +114,9 @@ def _batches(path: Path) -> Iterator[Any]:
 
 def _arrow(path: Path) -> Any:
     try:
-        import pyarrow
+        return import_module("pyarrow")
     except ImportError:
         raise DataError(f"{kind_of(path) or 'zstd'} is read by pyarrow, {install_hint('data')}", path=path) from None
-    return pyarrow
 
 
 def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:

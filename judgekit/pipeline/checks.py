@@ -13,6 +13,7 @@ from judgekit.data.groups import check_groups, clusters
 from judgekit.errors import PromptError
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.judging.questions import Question
+from judgekit.judging.readings import requests_of
 from judgekit.pipeline.prepared import Prepared, Problems, check_backend, data_label, uses
 from judgekit.records import Call, Message, Request, Sampling
 
@@ -66,7 +67,7 @@ def check_prompts(prepared: Prepared, problems: Problems) -> None:
             tasks = [task for task in TASKS if task in asked and task in one.readings]
             for task, sample in product(tasks, kinds.values()):
                 try:
-                    one.reading(task).requests(Question.of(sample, ["…"] if task == "score" else ["…", "…"]))
+                    requests_of(one.reading(task), Question.of(sample, ["…"] if task == "score" else ["…", "…"]))
                 except PromptError as error:
                     there = ", ".join(map(repr, sample.metadata)) or "none"
                     had = f"the sample {sample.id!r}, whose metadata are: {there}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.config.blocks import RunConfig
-from judgekit.pipeline.run import Run, Settings
 from judgekit.plugins import build_manager
 from judgekit.results import RunView
 from judgekit.testing.parrots import ParrotPlugin
@@ -22,7 +21,7 @@ ITEMS = tuple(
         "output": f"word {'o' * number}",
         "category": ("odd", "even")[number % 2],
         "choices": ["word", f"word {'o' * number}", "none of these"],
-        "answer": 1,
+        "answer": number % 3,
         "new": f"word {'o' * number}",
         "old": f"a word, <b>number</b> {number}",
     }
@@ -51,6 +50,8 @@ def run_config(metrics: Mapping[str, Any], needs: frozenset[str] = frozenset({"r
 
 def stored_run(where: Path, config: RunConfig, plugins: Sequence[Any] = (), items: Sequence[Any] = ITEMS) -> RunView:
     """The run, made in the folder."""
+    from judgekit.pipeline.run import Run, Settings
+
     where.mkdir(parents=True, exist_ok=True)
     (where / "items.json").write_text(json.dumps(list(items)), "utf-8")
     manager = build_manager(only=PLUGINS, extra=[ParrotPlugin(), *plugins])
