@@ -74,7 +74,7 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk take which files are in a folder: new ones, renamed ones, and that others are gone. Raises OSError."""
+    """Have the disk take which files are in a folder, and which are gone. Raises OSError."""
     if os.name == "nt":
         return  # where a folder cannot be opened
     handle = os.open(folder, os.O_RDONLY)

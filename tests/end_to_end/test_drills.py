@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from judgekit.testing import ChatServer
 from scoring import in_process, prepare, record
+from sqlite_disk import faulty_disk
 
 CALLS, JOBS = 60, 4
 
@@ -76,6 +81,48 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
         before = server.counts().total()
         assert in_process(command).returncode == 0
         assert server.counts().total() >= before
+        assert record(tmp_path) == undisturbed(tmp_path / "other", server)
+
+
+def test_an_fsync_that_fails_ends_the_run_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger's are SQLite's own, see `test_ledger_power_cut`; these are of the files of the run."""
+    made: list[int] = []
+
+    def fsync(handle: int) -> None:
+        made.append(handle)
+        if len(made) == broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with ChatServer() as server:
+        monkeypatch.setattr(os, "fsync", fsync)
+        broken = 0
+        reference = undisturbed(tmp_path / "whole", server)
+        all_of_them = len(made)
+        assert all_of_them > 6
+        for broken in range(1, all_of_them + 1):
+            made.clear()
+            server.counts(clear=True)
+            (tmp_path / str(broken)).mkdir()
+            command = prepare(tmp_path / str(broken), server.url, CALLS, JOBS)
+            done = in_process(command)
+            assert done.returncode == 6, (broken, done.stderr)
+            assert "Input/output error" in done.stderr
+            assert "record.json" not in done.stdout
+            assert in_process(command).returncode == 0, "the fault is over"
+            assert record(tmp_path / str(broken)) == reference
+            assert server.counts().total() == CALLS, "what the ledger has is not asked again"
+
+
+def test_a_ledger_whose_fsync_fails_ends_the_run(tmp_path: Path) -> None:
+    with ChatServer() as server:
+        command = prepare(tmp_path, server.url, CALLS, JOBS)
+        with faulty_disk() as disk:
+            disk.fails = lambda event: event.kind == "sync" and len(disk.events) > 60
+            done = in_process(command)
+        assert done.returncode == 6, done.stderr
+        assert "ledger.sqlite: the ledger cannot be used: disk I/O error; the disk did not take" in done.stderr
+        assert in_process(command).returncode == 0
+        assert server.counts().total() <= CALLS + JOBS
         assert record(tmp_path) == undisturbed(tmp_path / "other", server)
 
 
