@@ -128,15 +128,13 @@ class Ledger(Closing):
         self._lost: Exception | None = None  # of an fsync: what was written since the last one may be gone
         with self._storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _flock(self.path.parent):
+            with _flock(self.path.parent), contextlib.ExitStack() as undone:
                 self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
+                undone.callback(self._leases.close)
                 connection = self._connect()
-                try:
-                    self._prepare(connection)
-                except BaseException:
-                    connection.close()
-                    self._leases.close()
-                    raise
+                undone.callback(connection.close)
+                self._prepare(connection)
+                undone.pop_all()
         self._place = self._state()[:2]
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
         self._writer.start()
