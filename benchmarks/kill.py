@@ -5,7 +5,8 @@
 A command makes `calls` calls to a loopback server whose reply is a function of the request and which counts every
 question. Once it runs undisturbed, for the reference bytes; then it is started and killed, in chains of up to ten
 kills on one ledger, until it has been killed often enough, and each chain ends with an undisturbed start. Shown:
-the output is byte-identical; no committed call was asked again; calls ≤ calls + kills · concurrency for each chain.
+every file of the output is byte-identical, and none is missing or left over; no committed call was asked again;
+calls ≤ calls + kills · concurrency for each chain.
 Ends with 1 when one of these fails.
 
 `drill` takes any command: a function that prepares a folder and returns the command line, and where in that folder
@@ -16,6 +17,8 @@ bare Caller.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import random
@@ -29,6 +32,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from judgekit.run_folder import TIMING
 from judgekit.testing import ChatServer, question
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
@@ -36,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "suppo
 
 @dataclass(frozen=True)
 class Drill:
-    """What is killed. `prepare(folder, url)` sets a folder up and returns the command; the patterns are below it."""
+    """What is killed. `prepare(folder, url)` sets a folder up and returns the command; the places are below it."""
 
     prepare: Callable[[Path, str], list[str]]
     ledger: str
@@ -46,8 +50,8 @@ class Drill:
 
     def committed(self, folder: Path) -> set[str]:
         """The questions whose replies are in the ledger."""
-        path = next(folder.glob(self.ledger), None)
-        if path is None:
+        path = folder / self.ledger
+        if not path.exists():
             return set()
         db = sqlite3.connect(path)
         try:
@@ -59,9 +63,19 @@ class Drill:
         requests = [json.loads(text)[1] for (text,) in rows]
         return {question(asked["messages"], asked.get("sampling", {}).get("seed")) for asked in requests}
 
-    def result(self, folder: Path) -> bytes:
-        (path,) = folder.glob(self.output)
-        return path.read_bytes()
+    def result(self, folder: Path) -> dict[str, str]:
+        """The sha256 of every file of the output, and of every reply in the ledger."""
+        files = {path.relative_to(folder).as_posix(): path for path in (folder / self.output).rglob("*")}
+        result = {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in files.items()
+            if path.is_file() and path.name != TIMING
+        }
+        with contextlib.closing(sqlite3.connect(folder / self.ledger)) as db:
+            (damage,) = db.execute("PRAGMA integrity_check").fetchone()
+            rows = db.execute("SELECT key, request, reply, status, checksum FROM replies ORDER BY key").fetchall()
+        result["the ledger"] = hashlib.sha256(f"{damage} {rows}".encode()).hexdigest()
+        return result
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ class Outcome:
     kills: int
     calls: int
     repeated: int
-    identical: bool
+    differing: list[str]  # files that are not as in the undisturbed run
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:
@@ -100,7 +114,7 @@ def kill_after(command: list[str], seconds: float) -> bool:
     return False
 
 
-def reference_run(drill: Drill, server: ChatServer) -> tuple[bytes, float, float]:
+def reference_run(drill: Drill, server: ChatServer) -> tuple[dict[str, str], float, float]:
     """(output, seconds of an undisturbed run, seconds of a second start, which must ask nothing)."""
     with tempfile.TemporaryDirectory() as name:
         server.counts(clear=True)
@@ -114,7 +128,7 @@ def reference_run(drill: Drill, server: ChatServer) -> tuple[bytes, float, float
     return output, cold, warm
 
 
-def chain(drill: Drill, server: ChatServer, kills: int, horizon: float, reference: bytes) -> Outcome:
+def chain(drill: Drill, server: ChatServer, kills: int, horizon: float, reference: dict[str, str]) -> Outcome:
     """Start and kill on one ledger, then let it end."""
     settled: dict[str, int] = {}  # committed questions, and how often they had been asked by then
     killed = 0
@@ -129,7 +143,9 @@ def chain(drill: Drill, server: ChatServer, kills: int, horizon: float, referenc
         finish(command)
         after = server.counts()
         repeated = sum(after[asked] - count for asked, count in settled.items())
-        return Outcome(killed, after.total(), repeated, drill.result(folder) == reference)
+        result = drill.result(folder)
+        differing = {name for name in result.keys() | reference.keys() if result.get(name) != reference.get(name)}
+        return Outcome(killed, after.total(), repeated, sorted(differing))
 
 
 def run(drill: Drill, kills: int, delay: float) -> bool:
@@ -144,11 +160,12 @@ def run(drill: Drill, kills: int, delay: float) -> bool:
             outcome = chain(drill, server, length, horizon, reference)
             left -= outcome.kills
             most = drill.calls + outcome.kills * drill.concurrency
-            good = outcome.identical and outcome.repeated == 0 and outcome.calls <= most
+            good = not outcome.differing and outcome.repeated == 0 and outcome.calls <= most
             kept = kept and good
             print(
                 f"{'good' if good else 'BAD '} {outcome.kills:2} kills: {outcome.calls} calls (at most {most}), "
-                f"{outcome.repeated} committed calls repeated, output {'' if outcome.identical else 'NOT '}identical",
+                f"{outcome.repeated} committed calls repeated, {len(reference)} files compared"
+                f"{', DIFFERENT: ' if outcome.differing else ''}{', '.join(outcome.differing)}",
                 flush=True,
             )
     print(f"{kills} kills: {'every promise kept' if kept else 'FAILED'}")
@@ -156,13 +173,13 @@ def run(drill: Drill, kills: int, delay: float) -> bool:
 
 
 def run_drill(calls: int, concurrency: int) -> Drill:
-    """A whole `judgekit run`: 2,000 stored responses scored, and its record.json."""
+    """A whole `judgekit run`: 2,000 stored responses scored, and all files of the run."""
     from scoring import prepare
 
     def command(folder: Path, url: str) -> list[str]:
         return prepare(folder, url, calls, concurrency)
 
-    return Drill(command, "home/ledger.sqlite", "runs/*/record.json", calls, concurrency)
+    return Drill(command, "home/ledger.sqlite", "runs", calls, concurrency)
 
 
 def caller_drill(calls: int, concurrency: int) -> Drill:
@@ -171,7 +188,7 @@ def caller_drill(calls: int, concurrency: int) -> Drill:
     def prepare(folder: Path, url: str) -> list[str]:
         return [sys.executable, __file__, "--child", str(folder), url, str(calls), str(concurrency)]
 
-    return Drill(prepare, "ledger.sqlite", "replies.json", calls, concurrency)
+    return Drill(prepare, "ledger.sqlite", "out", calls, concurrency)
 
 
 def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
@@ -179,6 +196,7 @@ def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
 
     from judgekit.calls.ledger import Ledger
     from judgekit.calls.session import Session
+    from judgekit.files import tidy, write_atomically
     from judgekit.records import Call
     from judgekit_threads.executor import Threads
 
@@ -187,10 +205,9 @@ def child(folder: Path, url: str, calls: int, concurrency: int) -> None:
         Session(ledger, Threads(concurrency), jobs=concurrency) as session,
     ):
         caller = session.caller("models.loopback", Loopback(url))
+        tidy(folder)
         replies = [reply.model_dump() for reply in caller.calls("generate", map(Call, requests(calls)))]
-    partial = folder / "replies.json.partial"
-    partial.write_text(json.dumps(replies), encoding="ascii")
-    partial.replace(folder / "replies.json")
+    write_atomically(folder / "out" / "replies.json", json.dumps(replies).encode("ascii"))
 
 
 def main() -> int:
@@ -207,7 +224,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="the smallest form: whether it runs, in seconds")
     options = parser.parse_args()
     if options.smoke:
-        options = parser.parse_args(["--kills", "2", "--calls", "200"])
+        options.kills, options.calls = 2, 200
     random.seed(options.seed)
     drill = caller_drill if options.caller else run_drill
     return 0 if run(drill(options.calls, options.concurrency), options.kills, options.delay) else 1

@@ -70,13 +70,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _replace(temporary: Path, path: Path) -> None:
     """Put the file in its place for good: a crash of the machine leaves the old one or the new one, whole."""
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk take which files are in a folder, and which are gone. Raises OSError."""
     if os.name == "nt":
         return  # where a folder cannot be opened
-    folder = os.open(path.parent, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 @contextmanager

@@ -36,7 +36,11 @@ class Leases:
             self._others = not self._locked(_PRESENT, fcntl.F_WRLCK)
             self._locked(_PRESENT, fcntl.F_RDLCK)
             self._opened = self._count() + 1
-            os.pwrite(self._file, _COUNT.pack(self._opened), 0)
+            try:
+                os.pwrite(self._file, _COUNT.pack(self._opened), 0)
+            except OSError:  # the disk is full
+                self.close()
+                raise
 
     @property
     def alone(self) -> bool:

@@ -2,12 +2,15 @@
 
 A reply is looked up by the sha256 of all that can change it, and `put` returns only after its commit, so a killed run
 loses nothing but the calls in flight. One thread writes, in group commits; WAL mode lets everyone else read meanwhile,
-other processes included. With `synchronous=NORMAL` a commit survives the death of the process, not of the machine.
+other processes included. With `synchronous=NORMAL` a commit survives the death of the process at once, and that of the
+machine from the next checkpoint on: after 256 replies, and when the ledger is closed. What a power cut takes is asked
+again; nothing is served that was not stored.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -26,7 +29,7 @@ from pydantic import JsonValue, ValidationError
 from judgekit.calls import Closing
 from judgekit.calls.leases import Leases
 from judgekit.errors import StorageError, UsageError
-from judgekit.files import locked
+from judgekit.files import locked, sync_folder
 from judgekit.records import Noun, Reply, Request
 from judgekit.secrets import scrub
 
@@ -34,9 +37,20 @@ Kind = Literal["generate", "loglikelihood"]
 
 _APPLICATION = 0x6A6B6974  # "jkit", in the file's header: tells a ledger from other SQLite files
 _BUSY = 60.0  # seconds to wait for another process's commit
-_GROUP = 256  # replies a commit, at most
+_GROUP = 256  # replies a commit, at most, and between two checkpoints
 _CHECKED = "key, request, reply, status, checksum"
 WAY_OUT = "and no answer: `judgekit ledger prune --damaged` forgets what is, and the next run asks for it again"
+_ADVICE = {
+    "free some space and start the same command again: what is stored is not asked again": (
+        "SQLITE_FULL",
+        "ENOSPC",
+        "EDQUOT",
+    ),
+    "choose a folder that can be written with --home": ("SQLITE_READONLY", "SQLITE_CANTOPEN", "EROFS", "EACCES"),
+    "the disk did not take what was written (fsync failed): check it, then start the same command again": (
+        "SQLITE_IOERR_FSYNC",
+    ),
+}
 _BY_IDENTITY = "FROM replies r JOIN identities i ON i.id = r.identity GROUP BY i.id"
 
 # Entry n brings a file from schema version n to n + 1.
@@ -111,17 +125,16 @@ class Ledger(Closing):
         self._readers: list[sqlite3.Connection] = []  # idle ones; append and pop are atomic
         self._identities: dict[str, str] = {}  # canonical JSON → id, for those known to be in the file
         self._closed = False
+        self._lost: Exception | None = None  # of an fsync: what was written since the last one may be gone
         with self._storage_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _flock(self.path.parent):
+            with _flock(self.path.parent), contextlib.ExitStack() as undone:
                 self._leases = Leases(self.path.with_name(f"{self.path.name}-leases"))
+                undone.callback(self._leases.close)
                 connection = self._connect()
-                try:
-                    self._prepare(connection)
-                except BaseException:
-                    connection.close()
-                    self._leases.close()
-                    raise
+                undone.callback(connection.close)
+                self._prepare(connection)
+                undone.pop_all()
         self._place = self._state()[:2]
         self._writer = threading.Thread(target=self._write, args=(connection,), name="judgekit-ledger", daemon=True)
         self._writer.start()
@@ -216,7 +229,7 @@ class Ledger(Closing):
         return deleted
 
     def close(self) -> None:
-        """Commit what is waiting and close the file. Further calls raise StorageError."""
+        """Commit what is waiting, see that it is on the disk, and close the file. Further calls raise StorageError."""
         with self._putting:
             if self._closed:
                 return
@@ -226,10 +239,14 @@ class Ledger(Closing):
         while self._readers:
             self._readers.pop().close()
         self._leases.close()
+        with self._storage_errors():
+            if self._lost is not None:
+                raise self._lost
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `_checkpoint`
         return connection
 
     def _prepare(self, db: sqlite3.Connection) -> None:
@@ -249,6 +266,8 @@ class Ledger(Closing):
             raise StorageError(said, path=self.path)
         for number in range(version, len(_MIGRATIONS)):
             db.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+        if version == 0:
+            sync_folder(self.path.parent)  # a rollback journal that a power cut brings back would undo what came after
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         self._check_open()
@@ -287,7 +306,7 @@ class Ledger(Closing):
 
     def _write(self, db: sqlite3.Connection) -> None:
         """The writer: take what is waiting, do it in one transaction, tell everyone."""
-        closing = False
+        closing, waits = False, 0
         while not closing:
             waiting = [self._jobs.get()]
             with contextlib.suppress(queue.Empty):
@@ -295,11 +314,19 @@ class Ledger(Closing):
                     waiting.append(self._jobs.get_nowait())
             closing = None in waiting
             jobs = [job for job in waiting if job is not None]
+            waits += len(jobs)
             try:
+                if self._lost is not None:
+                    raise self._lost
                 db.execute("BEGIN IMMEDIATE")
                 results = [work(db) for work, _ in jobs]
                 db.execute("COMMIT")
+                if waits >= _GROUP or closing:
+                    waits = 0
+                    self._checkpoint(db)
             except Exception as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
+                    self._lost = error
                 self._identities.clear()
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
@@ -308,8 +335,18 @@ class Ledger(Closing):
             else:
                 for (_, committed), result in zip(jobs, results, strict=True):
                     committed.set_result(result)
-        with contextlib.suppress(sqlite3.Error):  # the checkpoint on closing can wait for the next opening
+        with contextlib.suppress(sqlite3.Error):
             db.close()
+
+    def _checkpoint(self, db: sqlite3.Connection) -> None:
+        """Bring what is committed from the log into the file, with an fsync of both, whose failure is raised: SQLite's
+        own checkpoints keep silent about it. For all else (no room) the log keeps what it has, and the next one tries.
+        """
+        try:
+            db.execute("PRAGMA wal_checkpoint").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_FSYNC:
+                raise
 
     def _insert(self, db: sqlite3.Connection, identity: str, values: tuple[Any, ...], replace: bool) -> str:
         """Insert a reply unless one is there that stays; return the stored one."""
@@ -344,7 +381,9 @@ class Ledger(Closing):
             yield
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise StorageError(f"the ledger cannot be used: {reason}", path=self.path) from error
+            name = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else error.sqlite_errorname
+            advice = next((f"; {what}" for what, names in _ADVICE.items() if name in names), "")
+            raise StorageError(f"the ledger cannot be used: {reason}{advice}", path=self.path) from error
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -94,13 +95,13 @@ def app() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The console script. Exit codes: errors.py, and 0 / 1 for gates."""
+    from judgekit.cli.interrupts import for_one_time, leave
     from judgekit.cli.streams import open_streams
 
     open_streams()
+    for_one_time(signal.SIGINT)
     code = execute(args)
     if code == Interrupted.exit_code:
-        from judgekit.cli.interrupts import leave
-
         leave()
     sys.exit(code)
 

@@ -45,6 +45,13 @@ class TrainingLog:
         """The bytes of each file so far, to be kept with a state: see `cut`."""
         return {name: _size(self.folder / name) for name in (CURVE, SAMPLES)}
 
+    def sync(self) -> None:
+        """Have the disk take the files: a state that outlives a power cut is of no use without them."""
+        for path in (self.folder / CURVE, self.folder / SAMPLES):
+            if path.is_file():
+                with storage_errors(path), path.open("rb") as file:
+                    os.fsync(file.fileno())
+
     def cut(self, lengths: Mapping[str, int]) -> bool:
         """Cut the files to these lengths; false, and nothing is cut, if one of them is shorter."""
         here = self.lengths()
@@ -141,6 +148,7 @@ class TrainingState:
 
     def seal(self) -> None:
         """Say that the state of this step is whole; all but the newest two go. Raises StorageError."""
+        self.log.sync()
         marker = {"origin": self.origin, "lengths": self.log.lengths(), "counters": asdict(self.counters)}
         path = self.states / f"checkpoint-{self.counters.step}"
         write_atomically(path / _MARKER, json.dumps(marker).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,13 @@ def log_gate(home: Path, record: RunRecord, gate: Gate) -> GateCount | None:
     if entry not in earlier:
         with storage_errors(path):
             home.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="ascii") as file:
-                file.write(json.dumps(entry, sort_keys=True) + "\n")
+            with path.open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    file.write(b"" if file.read() == b"\n" else b"\n")  # the line before was torn
+                file.write(json.dumps(entry, sort_keys=True).encode("ascii") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
     against = {str(one.get("result")): str(one.get("candidate")) for one in [*earlier, entry]}
     return GateCount(sum(candidate == entry["candidate"] for candidate in against.values()), len(against))
 

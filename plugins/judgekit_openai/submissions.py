@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Container, Iterator
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import judgekit
 from judgekit_openai.chat import Wording
 
 _KEPT = 31 * 86400  # seconds: servers keep results for 30 days
@@ -57,10 +57,7 @@ class Submissions:
             return
         wording = {**asdict(sent.wording), "left_out": sorted(sent.wording.left_out)}
         text = json.dumps({**asdict(sent), "wording": wording})
-        note = self._note(sent.digest)
-        half = note.with_suffix(f".{os.getpid()}")
-        half.write_text(text, "ascii")
-        half.replace(note)
+        judgekit.write_atomically(self._note(sent.digest), text.encode("ascii"))
 
     def forget(self, sent: Submission) -> None:
         if self.folder is not None:

@@ -1,6 +1,7 @@
 """Whatever happens to the file or to the process: what was committed is there, and trouble is one clear line."""
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -147,6 +148,20 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
         assert set(ledger.find(dict.fromkeys(committed, "[1]"))) == set(committed)
         ledger.put("room again", "[1]", {}, Reply(text="85"))
         assert ledger.stats().entries in (len(committed) + 1, len(committed) + 2)  # one may have been in flight
+
+
+@pytest.mark.parametrize("where", ["judgekit.calls.leases.os.pwrite", "judgekit.calls.ledger.sync_folder"])
+def test_a_disk_without_any_room_leaves_no_file_open(tmp_path, monkeypatch, where):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with monkeypatch.context() as patch:
+        patch.setattr(where, full)
+        with pytest.raises(StorageError, match="No space left on device; free some space"):
+            Ledger(tmp_path / "ledger.sqlite")
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    Ledger(tmp_path / "ledger.sqlite").close()
 
 
 WRITER = """

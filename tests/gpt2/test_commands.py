@@ -1,6 +1,7 @@
 """`judgekit gpt2 …`, and what loading the plugin costs."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 import judgekit
 from judgekit.data.training_log import CURVE
+from judgekit_gpt2 import commands
 from judgekit_gpt2.commands import gpt2
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})
@@ -159,15 +161,25 @@ def test_dpo_and_adapters(base, instructions, tmp_path):
     assert names == {*files, "best", "made_from.json"}
 
 
+def test_every_signal_that_ends_a_process_asks_for_an_end_after_the_step():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before = signal.getsignal(number)
+        with commands._stoppable() as stopped:
+            os.kill(os.getpid(), number)
+            assert stopped.wait(5)
+        assert signal.getsignal(number) is before
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.usefixtures("base", "instructions")
-def test_ctrl_c_stops_after_a_step_and_the_same_command_goes_on(tmp_path, monkeypatch):
+def test_a_signal_stops_after_a_step_and_the_same_command_goes_on(tmp_path, monkeypatch, end):
     command = [sys.executable, "-m", "judgekit", "gpt2", "finetune", "data.json", "--from", "base", "--into", "sft"]
     command += ["--set", "steps=120", "--set", "validation=null", "--style", "plain", "--set", "evaluate_every=120"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert "step 12/120" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end)
     _, errors = process.communicate()
     assert process.returncode == 130
     stopped = int(re.search(r"error: stopped after step (\d+); the same command goes on from there", errors)[1])

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, left alone where nothing changes, read back with the line that is damaged."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -41,6 +42,32 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
         lines.write(broken())
     assert list(lines) == TWO
     assert {one.name for one in tmp_path.iterdir()} == {"file", "lines"}
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["file", "folder"])
+def test_an_fsync_that_fails_is_no_written_file(tmp_path, monkeypatch, number):
+    calls = []
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) == number:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lines = JsonLines(tmp_path / "lines", Message)
+    for path, write in (
+        (tmp_path / "file", lambda: write_atomically(tmp_path / "file", b"new")),
+        (lines.path, lambda: lines.write(TWO)),
+    ):
+        path.write_bytes(b"old")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            with pytest.raises(StorageError, match="cannot be written: Input/output error") as caught:
+                write()
+        assert caught.value.exit_code == 6
+        assert len(calls) == number
+        assert number == 2 or path.read_bytes() == b"old"
+        calls.clear()
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "lines"}, "nothing half written is left"
 
 
 def test_nouns_come_back_and_the_hash_is_that_of_the_bytes(tmp_path):

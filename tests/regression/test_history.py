@@ -26,5 +26,9 @@ def test_a_torn_line_counts_for_nothing_and_no_baseline_is_no_try(tmp_path) -> N
     with (tmp_path / FILE).open("a") as file:
         file.write('{"baseline": "bb\n[]\n')
     assert log_gate(tmp_path, record("2"), gate()) == GateCount(2, 2)
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"baseline": "bb')  # and no end of the line: the power went, or the disk was full
+    assert log_gate(tmp_path, record("3"), gate()) == GateCount(3, 3)
+    assert log_gate(tmp_path, record("4"), gate()) == GateCount(4, 4), "the line before this one is whole"
     assert log_gate(tmp_path / "other", record("1"), gate(baseline_sha256="")) is None
     assert not (tmp_path / "other").exists()
