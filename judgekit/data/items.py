@@ -79,7 +79,7 @@ def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
     """The content of an object of one question, by the format's names for instruction, input and output. What was said
     before it, as pairs of question and answer, comes first."""
     question, given = entry.text(names["instruction"], required=True) or "", entry.text(names["input"]) or ""
-    key = next((key for key in EARLIER if entry.fields.get(key)), None)
+    key = next((key for key in EARLIER if isinstance(entry.fields.get(key), list) and entry.fields[key]), None)
     before = _pairs(entry, key) if key else []
     if before and given:
         question, given = f"{question}\n\n{given}", ""
@@ -94,15 +94,12 @@ def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
 
 def _pairs(entry: Entry, key: str) -> list[tuple[str, str]]:
     """The earlier turns. Raises DataError for what is no list of pairs of texts."""
-    given = entry.fields[key]
-    pairs = [list(one.values()) if isinstance(one, dict) else one for one in given] if isinstance(given, list) else []
+    pairs = [list(one.values()) if isinstance(one, dict) else one for one in entry.fields[key]]
     for number, pair in enumerate(pairs, start=1):
         if not (
             isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(t, str) and t.strip() for t in pair)
         ):
             raise entry.error(f"{key!r} should be pairs of a question and its answer", f"turn {number}")
-    if not pairs:
-        raise entry.error(f"{key!r} should be a list of pairs of a question and its answer, not {type(given).__name__}")
     return [(user, answer) for user, answer in pairs]
 
 

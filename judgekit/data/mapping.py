@@ -118,7 +118,7 @@ def mapped(entry: Entry, mapping: FieldMapping, unmapped: dict[str, Any]) -> Ent
             unmapped.pop(field, None)
             if value is not None:
                 fields[field] = value
-    names = {field: str(how) for field, how in mapping.items() if not isinstance(how, Constant)}
+    names = {field: field if isinstance(how, Constant) else str(how) for field, how in mapping.items()}
     return replace(entry, fields=fields, names=names)
 
 

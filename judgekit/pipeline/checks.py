@@ -14,8 +14,9 @@ from judgekit.errors import PromptError
 from judgekit.judging.planning import TASKS, PlannedPanel
 from judgekit.judging.questions import Question
 from judgekit.judging.readings import requests_of
+from judgekit.pipeline.generate import answered_samples
 from judgekit.pipeline.prepared import Prepared, Problems, check_backend, data_label, uses
-from judgekit.records import Call, Message, Request, Sampling
+from judgekit.records import Call, Message, Request, Sample, Sampling
 
 
 def check_budget(prepared: Prepared, problems: Problems) -> None:
@@ -82,12 +83,8 @@ def check_stored(prepared: Prepared, problems: Problems) -> None:
             known = backend.known_ids()
             if known is None:
                 continue
-            samples = {
-                sample.id: None
-                for planned in prepared.metrics
-                if "responses" in planned.metric.needs and system in planned.systems
-                for sample in planned.data.samples
-            }
+            samples = {sample.id: sample for sample in answered_samples(prepared, system)}
+            _check_is_no_reference(system, backend, list(samples.values()), problems)
             if missing := [sample_id for sample_id in samples if sample_id not in known]:
                 others = sorted(set(known) - set(samples))
                 having = f"; it has others, such as {_some(others)}" if others else ""
@@ -96,6 +93,23 @@ def check_stored(prepared: Prepared, problems: Problems) -> None:
                     f"knows nothing of {len(missing)} of the {len(samples)} samples, such as {_some(missing)}{having}. "
                     "Responses are matched by id (or by instruction and input), never by position",
                 )
+
+
+LOOKED_AT = 20  # samples, for answers that are the references
+
+
+def _check_is_no_reference(system: str, backend: Backend, samples: Sequence[Sample], problems: Problems) -> None:
+    """A field that is read as the answer and as the reference makes any system perfect."""
+    looked = samples[:LOOKED_AT] if "stored" in backend.capabilities else ()
+    asked = [sample for sample in looked if sample.reference and not sample.turns]
+    requests = [Request(messages=(Message(role="user", content="…"),), sample_id=sample.id) for sample in asked]
+    said = [backend.generate([request])[0].text for request in requests]
+    if len(asked) > 2 and all(text == sample.reference for text, sample in zip(said, asked, strict=True)):
+        problems.warn(
+            f"models.{system}",
+            f"its answers to the first {len(asked)} samples are their references, word for word: if one field is read as"
+            " both, say which is the reference by data.mapping: {output: NAME}, or {output: {value: null}} for none",
+        )
 
 
 def _some(ids: Sequence[str]) -> str:

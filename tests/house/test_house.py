@@ -82,8 +82,8 @@ def test_a_house_that_one_can_take_in() -> None:
     assert to_read("judgekit.cli.run") <= MOST_TO_READ
 
 
-MOST_LINES = 23_850  # the aim is 20,200
-MOST_TO_READ = 19_100  # the aim is 12,000
+MOST_LINES = 23_950  # the aim is 20,200
+MOST_TO_READ = 19_200  # the aim is 12,000
 
 
 def test_a_samples_way_is_straight(tmp_path: Path) -> None:

@@ -134,3 +134,23 @@ def test_a_field_that_some_samples_have_not_is_an_error_before_any_call(grounded
     assert "my.j2:4" in err
     assert "tried on the sample '2', whose metadata are: 'r'" in err
     assert grounded(IF_THERE, "there", None)[0] == 0, "the prompt can do without"
+
+
+def test_a_field_that_is_answer_and_reference_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("prompt,response\nOne?,1\nTwo?,2\nThree?,3\n")
+    tree = {
+        "name": "x",
+        "data": {"path": "x.csv"},
+        "models": {"a": {"backend": "responses", "path": "x.csv", "field": "response"}},
+        "metrics": {"same": {"type": "exact_match"}},
+        "reports": ["json"],
+    }
+    (tmp_path / "judgekit.yaml").write_text(json.dumps(tree))
+    assert execute(["run", "judgekit.yaml"]) == 0
+    said = capsys.readouterr()
+    assert "its answers to the first 3 samples are their references, word for word" in " ".join(said.out.split())
+    tree["data"]["mapping"] = {"output": {"value": None}}
+    (tmp_path / "judgekit.yaml").write_text(json.dumps(tree))
+    assert execute(["run", "judgekit.yaml"]) == 2
+    assert "needs references, and no sample has one" in capsys.readouterr().err
