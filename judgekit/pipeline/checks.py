@@ -105,11 +105,9 @@ def _check_is_no_reference(system: str, backend: Backend, samples: Sequence[Samp
     requests = [Request(messages=(Message(role="user", content="…"),), sample_id=sample.id) for sample in asked]
     said = [backend.generate([request])[0].text for request in requests]
     if len(asked) > 2 and all(text == sample.reference for text, sample in zip(said, asked, strict=True)):
-        problems.warn(
-            f"models.{system}",
-            f"its answers to the first {len(asked)} samples are their references, word for word: if one field is read as"
-            " both, say which is the reference by data.mapping: {output: NAME}, or {output: {value: null}} for none",
-        )
+        found = f"its answers to the first {len(asked)} samples are their references, word for word"
+        advice = "say which is the reference by data.mapping: {output: NAME}, or {output: {value: null}} for none"
+        problems.warn(f"models.{system}", f"{found}: if one field is read as both, {advice}")
 
 
 def _some(ids: Sequence[str]) -> str:
