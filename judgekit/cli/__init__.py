@@ -30,7 +30,7 @@ COMMANDS = {
     "validate": ("validate", "Check a config without running it."),
     "schema": ("schema", "Print the JSON Schema of the config."),
     "list": ("listing", "List runs, backends, metrics, prompts and what else there is."),
-    "plugins": ("plugins", "List the installed plugins and what each offers."),
+    "plugins": ("plugins", "List the installed plugins and what each offers; write one, or try one."),
     "doctor": ("doctor", "Check the installation, or whether one backend answers."),
     "ledger": ("ledger", "Look at, or prune, the store of every reply."),
 }
