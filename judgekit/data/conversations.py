@@ -12,6 +12,7 @@ without one. An "input" beside them that the first turn ends with, after a blank
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from judgekit.data.items import Said
@@ -80,6 +81,51 @@ def said_in_messages(entry: Entry, keys: Sequence[str]) -> Said:
         marks=tuple(marks) if any(marks) else (),
         lost=tuple(lost),
     )
+
+
+EARLIER = (  # what was said before
+    *("history", "chat_history", "conversation_history", "dialog_history", "dialogue_history", "message_history"),
+    *("previous_turns", "earlier_turns", "past_turns", "prior_turns", "previous_messages"),
+)
+_ASKED = ("user", "human", "question", "query", "instruction", "prompt", "input")  # in a pair with names
+_SAID_SO = ("assistant", "gpt", "bot", "answer", "response", "output", "reply", "completion")
+
+
+def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
+    """The content of an object of one question, by the format's names for instruction, input and output. What was said
+    before it, as pairs of question and answer or as messages, comes first."""
+    question, given = entry.text(names["instruction"], required=True) or "", entry.text(names["input"]) or ""
+    key = next((key for key in EARLIER if entry.fields.get(key)), None)
+    before = _earlier(entry, key) if key else []
+    if before and given:
+        question, given = f"{question}{_AFTER_A_LINE}{given}", ""
+    return Said(
+        users=(*(user for user, _ in before), question),
+        references=(*(answer for _, answer in before), entry.text(names["output"])),
+        input=given,
+        system=entry.text("system") or "",
+        used=frozenset({*names.values(), "system", *([key] if key else [])}),
+    )
+
+
+def _earlier(entry: Entry, key: str) -> list[tuple[str, str]]:
+    """The earlier turns. Raises DataError for what is neither pairs of texts nor messages by turns."""
+    given = _list(entry, key)
+    if all(isinstance(one, dict) and not {*SPEAKER}.isdisjoint(one) for one in given):
+        said = said_in_messages(replace(entry, fields={"messages": given}), ("messages",))
+        if said.system or said.marks or None in said.references:
+            raise entry.error(f"{key!r} should be questions and their answers alone, each without further fields")
+        return [(user, answer or "") for user, answer in zip(said.users, said.references, strict=True)]
+    pairs = []
+    for number, one in enumerate(given, start=1):
+        pair = one
+        if isinstance(one, dict):  # in whichever order they stand
+            pair = [one.get(name) for known in (_ASKED, _SAID_SO) for name in known if name in one]
+            pair = pair if len(one) == len(pair) else None
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(t, str) and t.strip() for t in pair)):
+            raise entry.error(f"{key!r} should be pairs of a question and its answer", f"turn {number}")
+        pairs.append((pair[0], pair[1]))
+    return pairs
 
 
 def said_in_turns(entry: Entry) -> Said:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -59,7 +57,7 @@ def read_chunks(paths: Iterable[Path], field: str | None = None) -> Iterator[tup
             raise judgekit.DataError("is empty", path=path)
         if marks:
             said = ", ".join(f"{count} × {mark}" for mark, count in marks.items())
-            _say(f"{path.name}: {said} is learnt as text: {END_OF_TEXT} sets documents apart")
+            judgekit.data.tell_once(f"{path.name}: {said} is learnt as text: {END_OF_TEXT} sets documents apart")
 
 
 def _texts(path: Path, field: str | None) -> Iterator[str]:
@@ -97,13 +95,7 @@ def _check_is_text(block: str, path: Path) -> None:
         if holds:
             raise judgekit.DataError("looks like JSON: such a file ends in .json or .jsonl", path=path, line=1)
     if _MARKUP.match(block):
-        _say(f"{path.name}: looks like markup, which is learnt as it stands")
-
-
-@functools.cache
-def _say(what: str) -> None:
-    """Once, however often the file is read."""
-    print(what, file=sys.stderr)
+        judgekit.data.tell_once(f"{path.name}: looks like markup, which is learnt as it stands")
 
 
 def _blocks(path: Path) -> Iterator[str]:
