@@ -207,12 +207,10 @@ class TrainingDataOptions(Options):
         return self
 
 
-def read_unmarked(
-    path: Path, format: str | None = None, *, split: Split | None = None, mapping: FieldMapping | None = None
-) -> list[Item]:
-    """The items of a file, each answered, whatever their marks (see learnt.py) say of learning them. Raises DataError
-    as `read_items` does, and for a turn without an answer."""
-    items = read_items(path, format, split=split, mapping=mapping)
+def read_unmarked(path: Path, format: str | None = None, **given: Any) -> list[Item]:
+    """The items of a file, each answered, whatever their marks (see learnt.py) say of learning them. `given` as of
+    `read_items`. Raises DataError as that does, and for a turn without an answer."""
+    items = read_items(path, format, **given)
     for item in items:
         if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
             missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from judgekit.data.conversations import with_tools
 from judgekit.data.formats import TrainingDataOptions, read_unmarked
 from judgekit.data.items import Item, Split
+from judgekit.data.json_files import Entry
 from judgekit.data.mapping import tell_once
 from judgekit.errors import DataError
 from judgekit.prompting.styles import Span, render_training
@@ -31,21 +33,28 @@ _WORDS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0
 
 
 class LearntItem(NamedTuple):
-    """An item to learn from, and whether each of its answers is learnt. Answers that are not are read all the same."""
+    """An item to learn from, and whether each of its answers is learnt. Answers that are not are read all the same.
+    `tools`: it has calls of tools, as text, which only some styles write so."""
 
     item: Item
     learnt: tuple[bool, ...]
+    tools: bool = False
 
     @property
     def sample(self) -> Sample:
         return self.item.sample
+
+    def check_tools(self, style: str, writes: bool) -> None:
+        """Raises DataError where it has calls of tools and the style writes none."""
+        if self.tools and not writes:
+            raise self.item.error(f"has tools, or calls of them, which {style} does not write; chatml does")
 
     def up_to(self, number: int) -> LearntItem:
         """The item up to this answer, which alone is learnt."""
         sample = self.sample
         update = {"turns": sample.turns[:number], "turn_references": sample.references[1 : number + 1]}
         item = replace(self.item, sample=sample.model_copy(update=update))
-        return LearntItem(item, (*(False for _ in range(number)), True))
+        return LearntItem(item, (*(False for _ in range(number)), True), self.tools)
 
 
 def read_learnt(
@@ -56,7 +65,14 @@ def read_learnt(
     Raises DataError as `read_items` does, for a turn without an answer, for a mark that cannot be obeyed, and where
     nothing is left.
     """
-    items = read_unmarked(path, options.format, split=split, mapping=options.mapping)
+    tools: set[int] = set()
+
+    def reshape(entry: Entry) -> Entry:
+        if (made := with_tools(entry)) is not entry:
+            tools.add(entry.number)
+        return made
+
+    items = read_unmarked(path, options.format, split=split, mapping=options.mapping, reshape=reshape)
     allowed = [_allowed(item, options.ignore_marks, prompts) for item in items]
     answers = [one for of_item in allowed for one in of_item]
     if not all(answers):
@@ -65,7 +81,11 @@ def read_learnt(
             f"{path.name}: {answers.count(False)} of {len(answers)} answers{within} are marked as not to be learnt"
         )
     last = [(*(False for _ in of_item[:-1]), of_item[-1]) if learn == "last" else of_item for of_item in allowed]
-    left = [LearntItem(item, learnt) for item, learnt in zip(items, last, strict=True) if any(learnt)]
+    left = [
+        LearntItem(item, learnt, item.entry.number in tools)
+        for item, learnt in zip(items, last, strict=True)
+        if any(learnt)
+    ]
     if not left:
         raise DataError("its marks leave nothing to learn", path=path)
     return left

@@ -47,6 +47,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, special: Mapping[str, str], place: str) -> None:
         self.place, self._special = place, dict(special)
+        self.tools = "<tool_call>" in source
         content = json.dumps([source, self._special], sort_keys=True)
         self.sha256 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
         try:

@@ -312,7 +312,11 @@ class Finetune(_Tuner):
     def _items(self, split: judgekit.data.Split | None) -> list[judgekit.data.LearntItem]:
         options = self.options
         path, prompts = self.path(options.data), not options.mask_prompt
-        return judgekit.data.read_learnt(path, options, split, learn=options.learn, prompts=prompts)
+        items = judgekit.data.read_learnt(path, options, split, learn=options.learn, prompts=prompts)
+        style = judgekit.data.style_named(options.style, judgekit.data.Prompts(where=self.where))
+        for one in items:
+            one.check_tools(f"the style {options.style}", style.tools)
+        return items
 
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         from judgekit_gpt2 import data

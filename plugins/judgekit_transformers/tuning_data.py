@@ -94,7 +94,10 @@ def examples(items: Sequence[judgekit.data.LearntItem], loaded: Loaded, reading:
     than the model reads, with how many are.
     """
     made, too_long = [], []
+    style = "the model's chat template" if reading.chat else f"the style {reading.style}"
+    tools = writes_tools(loaded, reading)
     for one in items:
+        one.check_tools(style, tools)
         item = one.item
         try:
             wholes = _examples(loaded, one, reading)
@@ -113,6 +116,13 @@ def examples(items: Sequence[judgekit.data.LearntItem], loaded: Loaded, reading:
         problem = f"{length} tokens are more than the {reading.limit} that are read{more}"
         raise item.error(f"{problem}; 'truncate: true' cuts them")
     return made
+
+
+def writes_tools(loaded: Loaded, reading: Encoding) -> bool:
+    """Whether calls of tools stand in a text as this model's own would."""
+    if reading.chat:
+        return "<tool_call>" in str(loaded.tokenizer.chat_template)
+    return judgekit.data.style_named(reading.style, reading.prompts).tools
 
 
 def _examples(loaded: Loaded, one: judgekit.data.LearntItem, reading: Encoding) -> list[TuningExample]:

@@ -78,8 +78,8 @@ BAD = {
     "item 1, message 1: unknown role 'humann'; did you mean 'human'?": [
         {"conversations": [{"from": "humann", "value": "Hi."}]}
     ],
-    "item 1, message 2: unknown role 'tool' (known are: human, user": [
-        {"messages": [USER, {"role": "tool", "content": "42"}]}
+    "item 1, message 2: unknown role 'narrator' (known are: human, user": [
+        {"messages": [USER, {"role": "narrator", "content": "42"}]}
     ],
     "item 1, message 2: a system message comes first, and once": [
         {"messages": [USER, {"role": "system", "content": "Be brief."}]}
