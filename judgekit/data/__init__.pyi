@@ -6,7 +6,6 @@ from judgekit.data.downloads import download as download
 from judgekit.data.formats import TrainingDataOptions as TrainingDataOptions
 from judgekit.data.formats import holds_conversations as holds_conversations
 from judgekit.data.formats import holds_questions as holds_questions
-from judgekit.data.formats import read_answered as read_answered
 from judgekit.data.formats import read_conversations as read_conversations
 from judgekit.data.formats import read_instructions as read_instructions
 from judgekit.data.formats import read_items as read_items
@@ -17,6 +16,12 @@ from judgekit.data.items import split_sizes as split_sizes
 from judgekit.data.json_files import Entry as Entry
 from judgekit.data.json_files import holds_objects as holds_objects
 from judgekit.data.json_files import read_objects as read_objects
+from judgekit.data.learnt import Learn as Learn
+from judgekit.data.learnt import LearntItem as LearntItem
+from judgekit.data.learnt import is_learnt as is_learnt
+from judgekit.data.learnt import lessons as lessons
+from judgekit.data.learnt import read_answered as read_answered
+from judgekit.data.learnt import read_learnt as read_learnt
 from judgekit.data.lineage import JUDGED_BY as JUDGED_BY
 from judgekit.data.lineage import Provenance as Provenance
 from judgekit.data.lineage import judge_fingerprint as judge_fingerprint
@@ -26,6 +31,7 @@ from judgekit.data.mapping import USUAL as USUAL
 from judgekit.data.mapping import Constant as Constant
 from judgekit.data.mapping import FieldMapping as FieldMapping
 from judgekit.data.mapping import steps_of as steps_of
+from judgekit.data.mapping import tell_once as tell_once
 from judgekit.data.mapping import value_at as value_at
 from judgekit.data.rouge import rouge_l as rouge_l
 from judgekit.data.rouge import rouge_words as rouge_words

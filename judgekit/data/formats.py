@@ -6,7 +6,6 @@ by its fields; where a format is named, a file in another one is refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +26,6 @@ from judgekit.data.items import (
     hash_of,
     in_split,
     labels_of,
-    said_at_once,
     written_at_once,
 )
 from judgekit.data.json_files import Entry, read_objects
@@ -60,7 +58,7 @@ def _written(item: Item, key: str, speaker: int, roles: Mapping[Any, str]) -> di
 
 
 def _at_once(title: str, names: Mapping[str, str]) -> Format:
-    read, fields = partial(said_at_once, names=names), (*names.values(), *_BESIDE)
+    read, fields = partial(talks.said_at_once, names=names), (*names.values(), *_BESIDE)
     return Format(title, ("instruction",), fields, read, lambda item: written_at_once(item, names))
 
 
@@ -189,11 +187,13 @@ def _unanswered(item: Item) -> Item:
 class TrainingDataOptions(Options):
     """Options of a trainer about its data. `data`: a file of items in any format, told by the items unless `format` is
     set; `mapping` says which of their fields is what (`{instruction: question}`). `split` None learns all of it,
-    `validation` None holds nothing out."""
+    `validation` None holds nothing out. What is marked (`weight: 0`, `train: false`, KTO's `label: false`) is not
+    learnt, unless `ignore_marks` names the field."""
 
     data: str
     format: str | None = None
     mapping: dict[str, str | Constant] = Field({})
+    ignore_marks: tuple[str, ...] = ()
     split: Split | None = "train"
     validation: Split | None = "validation"
 
@@ -207,37 +207,15 @@ class TrainingDataOptions(Options):
         return self
 
 
-def read_answered(
-    path: Path, format: str | None = None, *, split: Split | None = None, mapping: FieldMapping | None = None
-) -> list[Item]:
-    """The items of a file to learn from. Raises DataError as `read_items` does, and for a turn without an answer."""
-    items = read_items(path, format, split=split, mapping=mapping)
+def read_unmarked(path: Path, format: str | None = None, **given: Any) -> list[Item]:
+    """The items of a file, each answered, whatever their marks (see learnt.py) say of learning them. `given` as of
+    `read_items`. Raises DataError as that does, and for a turn without an answer."""
+    items = read_items(path, format, **given)
     for item in items:
-        _check_is_to_be_learnt(item)
         if (without := next((at for at, text in enumerate(item.sample.references) if not text), None)) is not None:
             missing = f"turn {without + 1} has no answer" if item.sample.turns else "no output"
             raise item.error(f"{missing} to learn from")
     return items
-
-
-def _check_is_to_be_learnt(item: Item) -> None:
-    """Raises DataError for what its file marks as not to be learnt, or as worth more or less than the rest."""
-    parts = [("", item.rest), *((f"message {number}", mark) for number, mark in enumerate(item.marks, start=1))]
-    for where, fields in parts:
-        for key, kinds in LEARNT.items():
-            value = fields.get(key)
-            if isinstance(value, kinds) and value != 1:
-                said = f"{key!r} is {json.dumps(value)}, and all is learnt alike: leave it out, or rename the field"
-                raise item.entry.error(said, where)
-
-
-# Fields by which files say what is learnt, where they are not 1 or true; the label is that of KTO.
-LEARNT: dict[str, type | tuple[type, ...]] = {
-    "weight": (bool, int, float),
-    "loss_weight": (bool, int, float),
-    "train": bool,
-    "label": bool,
-}
 
 
 class FileConversation(NamedTuple):

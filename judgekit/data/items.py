@@ -72,37 +72,6 @@ ALPACA = {"instruction": "instruction", "input": "input", "output": "output"}
 DOLLY = {"instruction": "instruction", "input": "context", "output": "response"}
 
 
-EARLIER = ("history", "previous_turns", "earlier_turns", "past_turns", "chat_history")  # what was said before
-
-
-def said_at_once(entry: Entry, names: Mapping[str, str]) -> Said:
-    """The content of an object of one question, by the format's names for instruction, input and output. What was said
-    before it, as pairs of question and answer, comes first."""
-    question, given = entry.text(names["instruction"], required=True) or "", entry.text(names["input"]) or ""
-    key = next((key for key in EARLIER if isinstance(entry.fields.get(key), list) and entry.fields[key]), None)
-    before = _pairs(entry, key) if key else []
-    if before and given:
-        question, given = f"{question}\n\n{given}", ""
-    return Said(
-        users=(*(user for user, _ in before), question),
-        references=(*(answer for _, answer in before), entry.text(names["output"])),
-        input=given,
-        system=entry.text("system") or "",
-        used=frozenset({*names.values(), "system", *([key] if key else [])}),
-    )
-
-
-def _pairs(entry: Entry, key: str) -> list[tuple[str, str]]:
-    """The earlier turns. Raises DataError for what is no list of pairs of texts."""
-    pairs = [list(one.values()) if isinstance(one, dict) else one for one in entry.fields[key]]
-    for number, pair in enumerate(pairs, start=1):
-        if not (
-            isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(t, str) and t.strip() for t in pair)
-        ):
-            raise entry.error(f"{key!r} should be pairs of a question and its answer", f"turn {number}")
-    return [(user, answer) for user, answer in pairs]
-
-
 def written_at_once(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
     """The item's first turn in the format's words, or its last one with those before it, if it came so. Without an
     answer the field of the output is left out."""

@@ -91,12 +91,16 @@ def usual_names(entry: Entry) -> dict[str, str]:
     return {} if lone else taken
 
 
-@functools.lru_cache(maxsize=256)
 def tell(path: Path, taken: tuple[tuple[str, str], ...]) -> None:
     """Say once on standard error what was taken for what."""
-    said = ", ".join(f"{name!r} is the {field}" for field, name in taken if field != name)
-    if said:
-        print(f"{path.name}: {said}", file=sys.stderr)
+    if said := ", ".join(f"{name!r} is the {field}" for field, name in taken if field != name):
+        tell_once(f"{path.name}: {said}")
+
+
+@functools.lru_cache(maxsize=256)
+def tell_once(what: str) -> None:
+    """Say it on standard error, however often a file is read."""
+    print(what, file=sys.stderr)
 
 
 def mapped(entry: Entry, mapping: FieldMapping, unmapped: dict[str, Any]) -> Entry:

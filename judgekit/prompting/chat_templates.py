@@ -7,8 +7,9 @@ the conversation, is the end of an answer."""
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import zip_longest
@@ -46,6 +47,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, special: Mapping[str, str], place: str) -> None:
         self.place, self._special = place, dict(special)
+        self.tools = "<tool_call>" in source
         content = json.dumps([source, self._special], sort_keys=True)
         self.sha256 = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
         try:
@@ -58,14 +60,14 @@ class ChatTemplate:
         self.lead, self.end = self._around()
 
     def pieces(self, system: str, asked: Sequence[str], answers: Sequence[str]) -> list[str]:
-        """The conversation in pieces, by turns read and learnt; the last turn may be without an answer.
+        """The conversation in pieces, by turns read and learnt; the last turn may be without an answer. Answers are as
+        the template shows them: some trim them, and some cut the thoughts of all but the last.
 
-        Raises PromptError where the template refuses the conversation, or changes an answer.
+        Raises PromptError where the template refuses the conversation, or changes an answer otherwise.
         """
         told = self._told(system, asked, answers)
         whole, between = self._render(told), self._split(told)
-        trimmed = [answer.strip() for answer in answers]  # as many templates do
-        said = next((each for each in (answers, trimmed) if _joined(between, each) == whole), None)
+        said = next((each for each in _shown(answers) if _joined(between, each) == whole), None)
         if said is None:
             raise PromptError(_NO_MARK, path=self.place)
         pieces = [between[0]]
@@ -163,6 +165,17 @@ def _read(path: Path, *dated: tuple[Path, int]) -> ChatTemplate:
     tokens = {name: config[name] for name in _SPECIAL if config.get(name) is not None}  # a text, or with its properties
     special = {name: str(token["content"] if isinstance(token, dict) else token) for name, token in tokens.items()}
     return ChatTemplate(source, special, str(first))
+
+
+def _shown(answers: Sequence[str]) -> Iterator[list[str]]:
+    """The answers in the ways in which templates show them: earlier ones, and the last one."""
+    ways: list[Callable[[str], str]] = [str, str.strip, _thoughtless, lambda text: _thoughtless(text).strip()]
+    for earlier, last in itertools.product(ways, ways):
+        yield [*map(earlier, answers[:-1]), *map(last, answers[-1:])]
+
+
+def _thoughtless(text: str) -> str:
+    return text.split("</think>")[-1].lstrip("\n")
 
 
 def _joined(between: Sequence[str], said: Sequence[str]) -> str:

@@ -36,12 +36,13 @@ class Span(NamedTuple):
 
 class Style(Protocol):
     """`lead` is what a model writes before its answer, `end` what it writes after it: empty where only the model's own
-    end of text ends the answer."""
+    end of text ends the answer. `tools`: it writes tools and their calls as Hermes and Qwen do, within the messages."""
 
     name: str
     sha256: str
     lead: str
     end: str
+    tools: bool
 
     def turn(self, sample: Sample, first: bool = True) -> str:
         """One turn of the user as the content of a message, for a server that adds a chat format of its own."""
@@ -58,6 +59,7 @@ class TurnStyle:
         self._template = template
         self.name, self.sha256 = template.name, template.sha256
         self.lead, self.end = template.front.lead, template.front.end
+        self.tools = self.end == "<|im_end|>"
 
     def turn(self, sample: Sample, first: bool = True) -> str:
         return self._turn(sample, "", first)
@@ -90,7 +92,7 @@ class ChatStyle:
     def __init__(self, name: str, template: ChatTemplate) -> None:
         self._template = template
         self.name, self.sha256 = name, template.sha256
-        self.lead, self.end = template.lead, template.end
+        self.lead, self.end, self.tools = template.lead, template.end, template.tools
 
     def turn(self, sample: Sample, first: bool = True) -> str:
         return f"{sample.instruction}\n\n{sample.input}" if sample.input else sample.instruction

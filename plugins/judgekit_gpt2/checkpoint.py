@@ -34,6 +34,9 @@ VOCABULARY = "vocab.json"
 MERGES = "merges.txt"
 TOKENIZER = "tokenizer.json"
 
+# What DataParallel, torch.compile and Lightning put before the names of a model's weights, and the hub before its own.
+_PREFIXES = re.compile(r"(?:(?:module|_orig_mod|model|transformer)\.)+")
+
 Shape = tuple[int, ...]
 T = TypeVar("T")
 
@@ -168,7 +171,7 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         raise bad(f"truncated or damaged: {size} bytes, where its header needs {expected}")
     position = 8 + length
     for name, entry in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
-        is_weight = not _MASK.fullmatch(name.removeprefix("transformer."))
+        is_weight = not _MASK.fullmatch(_bare(name))
         if is_weight and entry.dtype not in _BYTES:
             raise bad(f"{name} is of type {entry.dtype}, shape {list(entry.shape)}; weights should be floating-point")
         needed = math.prod(entry.shape) * _BYTES[entry.dtype] if is_weight else entry.end - entry.begin
@@ -185,18 +188,23 @@ def _entry(values: Any, start: int) -> TensorEntry:
 
 
 def hub_names(path: Path, tensors: Mapping[str, T]) -> dict[str, T]:
-    """What a file has of each weight, by the hub's name for it, without the prefix that some files have.
+    """What a file has of each weight, by the hub's name for it, without the prefixes that some files have.
 
     Causal masks are left out: they are no weights.
     """
     named: dict[str, T] = {}
     for own, tensor in tensors.items():
-        name = own.removeprefix("transformer.")
+        name = _bare(own)
         if name in named:
             raise judgekit.CheckpointError(f"has {name} twice", path=path)
         if not _MASK.fullmatch(name):
             named[name] = tensor
     return named
+
+
+def _bare(name: str) -> str:
+    match = _PREFIXES.match(name)
+    return name[match.end() :] if match else name
 
 
 def check_tensors(config: GPT2Config, files: Mapping[Path, Mapping[str, Shape]], authority: str = CONFIG) -> None:

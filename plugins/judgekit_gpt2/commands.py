@@ -197,7 +197,9 @@ def generate(
     help="Split the weights into files of at most 2GB, say.",
 )
 def convert(source: Path, into: Path, dtype: str, **given: Any) -> None:
-    """Make a checkpoint of SOURCE: a folder of the hub, a file of its weights, or one of the book's."""
+    """Make a checkpoint of SOURCE: a folder of the hub, a file of its weights, nanoGPT's ckpt.pt, or one of the book's.
+
+    Where --into ends in .pth, make a file as the book's."""
     from judgekit_gpt2 import checkpoint
 
     checkpoint.require_torch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import repeat
 from typing import TypeVar
 
 import torch
@@ -116,34 +116,31 @@ def _full(batches: list[list[T]], size: int) -> list[list[T]]:
 
 
 def instruction_examples(
-    path: Path,
-    split: judgekit.data.Split | None,
+    items: Sequence[judgekit.data.LearntItem],
     tokenizer: Tokenizer,
     *,
     style: str,
     mask_prompt: bool,
     context: int,
     truncate: bool = False,
-    format: str | None = None,
-    mapping: judgekit.data.FieldMapping | None = None,
     prompts: judgekit.data.Prompts | None = None,
 ) -> list[Example]:
-    """The items of one split (None: of all the file), in any format, as texts to learn, rendered exactly as evaluation
-    renders them.
+    """Items as texts to learn, rendered exactly as evaluation renders them.
 
-    With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that has a turn
-    without a response, and (unless `truncate`) of one that is longer than the model's context, with how many are.
+    With `mask_prompt` the assistant's turns alone are learnt. Raises DataError with the line of an item that leaves
+    nothing to learn, and (unless `truncate`) of one that is longer than the model's context, with how many are.
     """
     ends = judgekit.data.style_named(style, prompts).end != ""
     examples, too_long = [], []
-    for item in judgekit.data.read_answered(path, format, split=split, mapping=mapping):
-        spans = judgekit.data.render_training(style, item.sample, prompts)
-        example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id)
-        if len(example) > context and not truncate:
-            too_long.append((item, len(example)))
-        elif len(tokenizer.encode(spans[0].text)) >= context:
-            raise item.error(f"the prompt alone fills the context of {context}")
-        examples.append(example)
+    for one in items:
+        item = one.item
+        for spans, learnt in judgekit.data.lessons(style, one, prompts):
+            example = of_spans(spans, tokenizer, mask_prompt=mask_prompt, ends=ends, name=item.sample.id, learnt=learnt)
+            if len(example) > context and not truncate:
+                too_long.append((item, len(example)))
+            elif len(tokenizer.encode(spans[0].text)) >= context or not learns(example, context):
+                raise item.error(f"the prompt alone fills the context of {context}")
+            examples.append(example)
     if too_long:
         item, length = too_long[0]
         more = f" ({len(too_long) - 1} more are too long)" if len(too_long) > 1 else ""
@@ -151,10 +148,24 @@ def instruction_examples(
     return examples
 
 
+def learns(example: Example, context: int) -> bool:
+    """Whether something of the example is learnt within a context."""
+    if example.targets is None:
+        return len(example) > 0
+    return any(target != IGNORED for target in example.targets[:context])
+
+
 def of_spans(
-    spans: Sequence[judgekit.data.Span], tokenizer: Tokenizer, *, mask_prompt: bool, ends: bool, name: str = ""
+    spans: Sequence[judgekit.data.Span],
+    tokenizer: Tokenizer,
+    *,
+    mask_prompt: bool,
+    ends: bool,
+    name: str = "",
+    learnt: Sequence[bool] | None = None,
 ) -> Example:
-    """A rendered conversation as an example. `ends`: its style has a text that ends an answer.
+    """A rendered conversation as an example. `ends`: its style has a text that ends an answer. `learnt` says of each
+    answer whether it is learnt, or only read; None: all are.
 
     Each span is encoded by itself. Where a prompt ends and an answer begins is where a model begins to write: no token
     may reach across, though the encoding of the whole text often has one there (`:"` for a quotation behind a colon).
@@ -164,19 +175,23 @@ def of_spans(
     every answer, and only a target, since in evaluation no history has it. In a style with one, the end of text is no
     part of any answer, and without `mask_prompt` it is still learnt behind the whole text.
     """
-    while spans and not spans[-1].learn:
-        spans = spans[:-1]  # what stands behind the last answer is neither read nor learnt
+    flags = repeat(True) if learnt is None else iter(learnt)
+    parts = [(span, span.learn and next(flags)) for span in spans]
+    while parts and not (parts[-1][1] if mask_prompt else parts[-1][0].learn):
+        parts.pop()  # what stands behind the last answer is neither read nor learnt
     ids: list[int] = []
     labels: list[int] = []  # what each token is as a target
-    closed = []  # how many tokens there are after each answer
-    for span in spans:
+    closed = []  # how many tokens there are after each answer, and whether it is learnt
+    for span, counts in parts:
         new = tokenizer.encode(span.text)
         ids += new
-        labels += new if span.learn or not mask_prompt else [IGNORED] * len(new)
-        closed += [len(ids)] if span.learn else []
-    if len(closed) == 1 and not (ends and mask_prompt):
+        labels += new if counts or not (span.learn or mask_prompt) else [IGNORED] * len(new)
+        closed += [(len(ids), counts)] if span.learn else []
+    if len(closed) == 1 and closed[0][1] and not (ends and mask_prompt):
         return Example(ids, len(tokenizer.encode(spans[0].text)) if mask_prompt else 0, name)
-    targets = [*labels[1:], IGNORED if ends and mask_prompt else tokenizer.end_of_text]
-    for length in closed if not ends else ():
-        targets[length - 1] = tokenizer.end_of_text
+    targets = [*labels[1:], IGNORED]
+    for length, counts in closed if not ends else ():
+        targets[length - 1] = tokenizer.end_of_text if counts else IGNORED
+    if not mask_prompt and closed[-1][1]:
+        targets[-1] = tokenizer.end_of_text
     return Example(ids, 0, name, targets)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import io
-import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -18,8 +15,14 @@ import judgekit.data
 from judgekit_gpt2.tokens import END_OF_TEXT
 
 FIELDS = ("text", "content", "document", "body")  # the usual names of a document's text
-OTHER_ENDS = ("</s>", "<|end_of_text|>", "<|im_end|>", "<|eot_id|>", "<eos>")  # of documents, in other vocabularies
-_MARKUP = re.compile(r"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
+# Marks of other vocabularies, which to GPT-2's are text.
+OTHER_MARKS = re.compile(
+    r"</?s>|<\|?(?:end|begin|start)_?of_?text\|?>|<\|?(?:im_end|im_start|eot_id|eot|end)\|>|<\|?[be]os\|?>|\[EOS\]"
+)
+_JSON = re.compile(r'\ufeff?\s*(?:\[\s*)?\{\s*"[^"\n]*"\s*:')
+_TAG = re.compile(r"</[A-Za-z][\w:-]*\s*>|<br ?/?>|&(?:nbsp|amp|lt|gt|quot|#\d+);")
+_TAGS = 2000  # characters of text in which one tag is enough to be called markup
+_LOOKED_AT, _FEWEST = 50, 5  # lines by which a table is told
 _BLOCK = 1 << 17  # bytes that are read, and characters that are encoded, at a time
 # Where text may be cut without a change to its tokens: before white space that is followed by something else. No token
 # reaches beyond a piece of tokens.PIECES, and a piece begins there whatever stands before: words end at white space,
@@ -37,29 +40,38 @@ def read_chunks(paths: Iterable[Path], field: str | None = None) -> Iterator[tup
     error. Raises DataError, with the file and for bad UTF-8 the byte.
     """
     for path in paths:
-        rest, begun, empty = "\n", False, True
-        marks = Counter[str]()
-        blocks = _texts(path, field) if judgekit.data.holds_objects(path) else _plain(path)
-        for block in chain(blocks, [f"\n{END_OF_TEXT}\n"]):
-            marks.update({mark: block.count(mark) for mark in OTHER_ENDS if mark in block})
-            *ended, rest = (rest + block).split(END_OF_TEXT)
-            for text in ended:
-                text = text.rstrip("\n") if begun else text.strip("\n")
-                if text or begun:
-                    yield text, True
-                    empty = False
-                begun = False
-            # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
-            if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
-                text, rest = rest[: cut.start()], rest[cut.start() :]
-                if text := text if begun else text.lstrip("\n"):
-                    yield text, False
-                    begun = True
-        if empty:
+        marks, tags, length = Counter[str](), Counter[str](), 0
+        for text, ends in _chunks(path, field):
+            marks.update(OTHER_MARKS.findall(text) if "<" in text or "[EOS]" in text else ())
+            tags.update(tag.lower() for tag in _TAG.findall(text) if tag != "</s>")
+            length += len(text)
+            yield text, ends
+        if not length:
             raise judgekit.DataError("is empty", path=path)
         if marks:
             said = ", ".join(f"{count} × {mark}" for mark, count in marks.items())
-            _say(f"{path.name}: {said} is learnt as text: {END_OF_TEXT} sets documents apart")
+            judgekit.data.tell_once(f"{path.name}: {said} is learnt as text: {END_OF_TEXT} sets documents apart")
+        if tags and tags.total() * _TAGS > length:
+            most = ", ".join(f"{count} × {tag}" for tag, count in tags.most_common(3))
+            judgekit.data.tell_once(f"{path.name}: looks like markup, which is learnt as it stands: {most}")
+
+
+def _chunks(path: Path, field: str | None) -> Iterator[tuple[str, bool]]:
+    rest, begun = "\n", False
+    blocks = _texts(path, field) if judgekit.data.holds_objects(path) else _plain(path)
+    for block in chain(blocks, [f"\n{END_OF_TEXT}\n"]):
+        *ended, rest = (rest + block).split(END_OF_TEXT)
+        for text in ended:
+            text = text.rstrip("\n") if begun else text.strip("\n")
+            if text or begun:
+                yield text, True
+            begun = False
+        # Only the new block is searched: what was there before it had no place to cut, or is too small for it.
+        if cut := _CUT.search(rest, max(_BLOCK, len(rest) - len(block) - 1)):
+            text, rest = rest[: cut.start()], rest[cut.start() :]
+            if text := text if begun else text.lstrip("\n"):
+                yield text, False
+                begun = True
 
 
 def _texts(path: Path, field: str | None) -> Iterator[str]:
@@ -88,22 +100,14 @@ def _plain(path: Path) -> Iterator[str]:
 
 
 def _check_is_text(block: str, path: Path) -> None:
-    first = block.lstrip("\ufeff \n").split("\n", 1)[0].strip()
-    if first.startswith(("{", "[")):
-        try:
-            holds = isinstance(json.loads(first), dict)
-        except ValueError:
-            holds = first in ("[", "[{", "{")
-        if holds:
-            raise judgekit.DataError("looks like JSON: such a file ends in .json or .jsonl", path=path, line=1)
-    if _MARKUP.match(block):
-        _say(f"{path.name}: looks like markup, which is learnt as it stands")
-
-
-@functools.cache
-def _say(what: str) -> None:
-    """Once, however often the file is read."""
-    print(what, file=sys.stderr)
+    if _JSON.match(block):
+        raise judgekit.DataError("looks like JSON: such a file ends in .json or .jsonl", path=path, line=1)
+    lines = [line for line in block.split("\n")[:_LOOKED_AT] if line.strip()]
+    for sign, name in (("\t", "tabs"), (",", "commas"), (";", "semicolons"), ("|", "bars")):
+        counts = {line.count(sign) for line in lines}
+        if len(lines) >= _FEWEST and len(counts) == 1 and counts != {0}:
+            said = f"looks like a table whose columns {name} divide, which is learnt as it stands"
+            judgekit.data.tell_once(f"{path.name}: {said}; named .csv, a field of it is learnt")
 
 
 def _blocks(path: Path) -> Iterator[str]:

@@ -183,10 +183,11 @@ class TuneOptions(judgekit.data.TrainingDataOptions, RecipeOptions):
 class FinetuneOptions(TuneOptions):
     """Instruction data, of one turn or several. `preset: book` is the recipe of "Build a Large Language Model (From
     Scratch)", chapter 7; what is given beside it counts before it. `mask_prompt` learns what the assistant says alone;
-    false, all tokens. `mapping` has the data's name of a field of its format: {instruction: question}."""
+    false, all tokens. `learn` last learns the last answer of each conversation alone, all before it is read."""
 
     preset: Literal["book"] | None = None
     mask_prompt: bool = True
+    learn: judgekit.data.Learn = "all"
 
     @model_validator(mode="before")
     @classmethod

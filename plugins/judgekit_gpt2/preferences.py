@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +18,7 @@ import judgekit.data
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
 from judgekit_gpt2.model import GPT2
-from judgekit_gpt2.preference_file import read_preferred
+from judgekit_gpt2.preference_file import PAIR, Preferred
 from judgekit_gpt2.tokens import Tokenizer
 
 
@@ -62,37 +61,34 @@ class PairBatch:
         return PairBatch(self.inputs[mine], self.targets[mine], self.names[mine], reference)
 
 
-def read_pairs(
-    path: Path,
-    split: judgekit.data.Split | None,
+def pairs_of(
+    preferred: Sequence[Preferred],
     tokenizer: Tokenizer,
     *,
     style: str,
     context: int,
     truncate: bool = False,
     skip_equal: bool = False,
-    format: str | None = None,
-    mapping: judgekit.data.FieldMapping | None = None,
     prompts: judgekit.data.Prompts | None = None,
 ) -> list[Pair]:
-    """The pairs of one split (None: of all) of a file of single questions, in any format, with the fields `chosen` and
-    `rejected`.
+    """The pairs of a file as tokens.
 
-    Prompts are rendered as evaluation renders them, and encoded apart from the responses. Raises DataError for an item
-    without two texts, for one that is longer than the context (unless `truncate`: its end is then cut off), and for
-    one whose two responses are the same, which teaches nothing (unless `skip_equal`: it is then left out).
+    Prompts, all turns before the last answer, are rendered as evaluation renders them, and encoded apart from the
+    responses. Raises DataError for one that is longer than the context (unless `truncate`: its end is then cut off),
+    and for one whose two responses are the same, which teaches nothing (unless `skip_equal`: it is then left out).
     """
     pairs = []
     ends = judgekit.data.style_named(style, prompts).end != ""
-    for item, *texts in read_preferred(path, split, format, mapping):
-        prompt = tokenizer.encode(judgekit.data.render_prompt(style, item.sample, prompts=prompts))
-        if len(prompt) >= context:
+    for one in preferred:
+        item, answers = one.item, one.item.sample.references[:-1]
+        prompt = judgekit.data.style_named(style, prompts).spans(item.sample, [text or "" for text in answers])
+        if sum(len(tokenizer.encode(span.text)) for span in prompt) >= context:
             raise item.error(f"the prompt alone fills the context of {context}")
         responses = []
-        for field, text in zip(("chosen", "rejected"), texts, strict=True):
-            response = item.sample.model_copy(update={"reference": text})
-            spans = judgekit.data.render_training(style, response, prompts)
-            example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id)
+        for field, text in zip(PAIR, (one.chosen, one.rejected), strict=True):
+            spans = judgekit.data.render_training(style, one.sample(text), prompts)
+            last = [*(False for _ in answers), True]
+            example = data.of_spans(spans, tokenizer, mask_prompt=True, ends=ends, name=item.sample.id, learnt=last)
             if len(example) > context and not truncate:
                 longer = f"with {field!r} {len(example)} tokens are more than the context of {context}"
                 raise item.error(f"{longer}; 'truncate: true' cuts them")
@@ -104,8 +100,7 @@ def read_pairs(
             within = "" if len(chosen.ids) <= context else f" within the context of {context}"
             raise item.error(f"'chosen' and 'rejected' are the same{within}; 'skip_equal: true' leaves such pairs out")
     if not pairs:
-        within = f"in the split {split!r} " if split else ""
-        raise judgekit.DataError(f"{within}every 'chosen' is the same as its 'rejected'", path=path)
+        raise judgekit.DataError("every 'chosen' is the same as its 'rejected'", path=preferred[0].item.entry.path)
     return pairs
 
 

@@ -40,6 +40,7 @@ _LONG_TEXT = 500_000
 _BLANK, _NOT_BLANK = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"  # Unicode's; Python counts four more
 _LONG_RUN = re.compile(f"(?<!{_BLANK}){_BLANK}{{100000,}}(?={_BLANK}{_NOT_BLANK})")
 
+_MULTIPLES = tuple(2**power for power in range(3, 10))  # to which embeddings are padded
 Merge = tuple[bytes, bytes]
 
 
@@ -103,14 +104,15 @@ class Tokenizer:
         return cls(_parse_merges(content.decode("utf-8")))
 
     @classmethod
-    def of_checkpoint(cls, folder: Path, size: int) -> Tokenizer:
-        """The vocabulary kept in a checkpoint folder, or GPT-2's if it has none, for a model with `size` embeddings.
+    def of_checkpoint(cls, folder: Path, size: int, *, padded: bool = False) -> Tokenizer:
+        """The vocabulary kept in a checkpoint folder, or GPT-2's if it has none, for a model with `size` embeddings;
+        with `padded` there may be some more of these than tokens.
 
         Raises CheckpointError when it is damaged, of another size, or numbers its tokens otherwise than GPT-2's does.
         """
         path = _first(folder / name for name in (checkpoint.MERGES, checkpoint.TOKENIZER))
         if path is None:
-            if size == GPT2_VOCABULARY:
+            if size == GPT2_VOCABULARY or (padded and is_padded(size, GPT2_VOCABULARY)):
                 return cls.gpt2()
             lacking = f"has no {checkpoint.MERGES}, and {size} tokens are not GPT-2's"
             raise judgekit.CheckpointError(lacking, path=folder)
@@ -123,9 +125,11 @@ class Tokenizer:
             tokenizer = cls(merges)
         except (OSError, ValueError) as error:
             raise judgekit.CheckpointError(f"not a list of merges: {error}", path=path) from None
-        if tokenizer.size != size:
+        beyond = is_padded(size, tokenizer.size)
+        if tokenizer.size != size and not (padded and beyond):
             differs = f"makes a vocabulary of {tokenizer.size}, where {checkpoint.CONFIG} says {size}"
-            raise judgekit.CheckpointError(differs, path=path)
+            advice = f"; `judgekit gpt2 convert {folder} --into NEW` cuts what pads it" if beyond else ""
+            raise judgekit.CheckpointError(differs + advice, path=path)
         if path.name == checkpoint.MERGES and (folder / checkpoint.VOCABULARY).is_file():
             path = folder / checkpoint.VOCABULARY
             ids = checkpoint.read_json(path)
@@ -144,6 +148,14 @@ class Tokenizer:
         lines = ["#version: 0.2", *(f"{_spell(left)} {_spell(right)}" for left, right in self.merges)]
         judgekit.write_atomically(folder / checkpoint.MERGES, ("\n".join(lines) + "\n").encode())
         judgekit.write_atomically(folder / checkpoint.VOCABULARY, json.dumps(self.ids()).encode())
+
+
+def is_padded(size: int, tokens: int) -> bool:
+    """Whether so many embeddings may be those of that many tokens, and padding: up to a multiple of 8 … 512 (50,304),
+    or to GPT-2's 50,257 one to pad texts with (50,258)."""
+    if size == tokens + 1 == GPT2_VOCABULARY + 1:
+        return True
+    return size > tokens and any(size == -(-tokens // multiple) * multiple for multiple in _MULTIPLES)
 
 
 def _spell(token: bytes) -> str:

@@ -197,20 +197,15 @@ class _Tuner(_Trainer):
         if start.exists() or not Path(self.options.start).is_absolute():
             checkpoint.check(start)
         judgekit.data.style_named(self.options.style, judgekit.data.Prompts(where=self.where))
-        self._check_items(self.options.split)
+        self._samples(self.options.split)
         if self.options.validation is not None:
-            self._check_items(self.options.validation)
+            self._samples(self.options.validation)
 
     def learnt(self) -> list[judgekit.Sample]:
         return self._samples(self.options.split)
 
     def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
-        path, format = self.path(self.options.data), self.options.format
-        items = judgekit.data.read_items(path, format, split=split, mapping=self.options.mapping, empty=True)
-        return [item.sample for item in items]
-
-    def _check_items(self, split: judgekit.data.Split | None) -> None:
-        """Read what is to be learnt, without tokens. Raises DataError."""
+        """What is learnt, or held out, of a split. Raises DataError."""
         raise NotImplementedError
 
     def _task(self, into: Path, members: Team) -> Task:
@@ -247,7 +242,7 @@ class _Tuner(_Trainer):
 
     def _rendering(self, model: GPT2) -> dict[str, Any]:
         """What says how items become tokens, whatever is learnt of them."""
-        rendering = self.options.model_dump(include={"style", "truncate", "format"})
+        rendering = self.options.model_dump(include={"style", "truncate"})
         return rendering | {"context": model.config.context, "prompts": judgekit.data.Prompts(where=self.where)}
 
     def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:
@@ -311,16 +306,23 @@ class Finetune(_Tuner):
     own_rate = 5e-5
     options: FinetuneOptions
 
-    def _check_items(self, split: judgekit.data.Split | None) -> None:
+    def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
+        return [one.sample for one in self._items(split)]
+
+    def _items(self, split: judgekit.data.Split | None) -> list[judgekit.data.LearntItem]:
         options = self.options
-        judgekit.data.read_answered(self.path(options.data), options.format, split=split, mapping=options.mapping)
+        path, prompts = self.path(options.data), not options.mask_prompt
+        items = judgekit.data.read_learnt(path, options, split, learn=options.learn, prompts=prompts)
+        style = judgekit.data.style_named(options.style, judgekit.data.Prompts(where=self.where))
+        for one in items:
+            one.check_tools(f"the style {options.style}", style.tools)
+        return items
 
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         from judgekit_gpt2 import data
 
-        path, rendering = self.path(self.options.data), self._rendering(model)
-        own: dict[str, Any] = {"mask_prompt": self.options.mask_prompt, "mapping": self.options.mapping}
-        return data.instruction_examples(path, split, tokenizer, **rendering, **own)
+        rendering, masked = self._rendering(model), self.options.mask_prompt
+        return data.instruction_examples(self._items(split), tokenizer, mask_prompt=masked, **rendering)
 
     def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:
         from judgekit_gpt2 import data
@@ -336,25 +338,19 @@ class DPO(_Tuner):
     own_rate = 5e-6
     options: DPOOptions
 
-    def _check_items(self, split: judgekit.data.Split | None) -> None:
-        self._pairs(split)
-
     def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
         return [pair.item.sample for pair in self._pairs(split)]
 
     def _pairs(self, split: judgekit.data.Split | None) -> list[Preferred]:
-        options = self.options
-        return read_preferred(self.path(options.data), split, options.format, options.mapping)
+        return read_preferred(self.path(self.options.data), self.options, split)
 
     def _examples(self, split: judgekit.data.Split | None, model: GPT2, tokenizer: Tokenizer) -> Sequence[Any]:
         """The pairs of a split, weighed by the model as it is now, which is the reference."""
         from judgekit_gpt2 import preferences
 
-        options, rendering = self.options, self._rendering(model)
-        path, context = self.path(options.data), model.config.context
-        pairs = preferences.read_pairs(
-            path, split, tokenizer, skip_equal=options.skip_equal, mapping=options.mapping, **rendering
-        )
+        options, context = self.options, model.config.context
+        given = {"skip_equal": options.skip_equal, **self._rendering(model)}
+        pairs = preferences.pairs_of(self._pairs(split), tokenizer, **given)
         return preferences.with_reference(pairs, model, tokenizer.end_of_text, limit=context, size=options.batch)
 
     def _objective(self, model: GPT2) -> tuple[_Collate, dict[str, Any]]:

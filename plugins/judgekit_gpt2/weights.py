@@ -38,6 +38,7 @@ _NAMES = {
     "mlp.c_fc": "mlp.up",
     "mlp.c_proj": "mlp.down",
 }
+_HUB_NAMES = {ours: hub for hub, ours in _NAMES.items()}
 _HUB_NAME = re.compile(r"(?:h\.(\d+)\.)?(.+)\.(weight|bias)")
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _DTYPE_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
@@ -72,11 +73,12 @@ class _Safetensors:
 
 
 class _Pickle:
-    """Holds the whole file, and lets go of a tensor when it is taken."""
+    """Holds the whole file, and lets go of a tensor when it is taken. `heads`: how many, where the file says it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._tensors = checkpoint.hub_names(path, _read_pickle(path))
+        tensors, self.heads = _read_pickle(path)
+        self._tensors = checkpoint.hub_names(path, tensors)
         self.shapes: Mapping[str, Shape] = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def take(self, name: str) -> Tensor:
@@ -240,6 +242,14 @@ def _our_name(name: str) -> str:
     return f"{block}{_NAMES[match[2]]}.{match[3]}"
 
 
+def hub_name(ours: str) -> str:
+    """The hub's name of one of our weights."""
+    name, _, kind = ours.rpartition(".")
+    block = re.match(r"blocks\.(\d+)\.", name)
+    prefix, own = (f"h.{block[1]}.", name[block.end() :]) if block else ("", name)
+    return f"{prefix}{_HUB_NAMES[own]}.{kind}"
+
+
 def turned(name: str, tensor: Tensor) -> Tensor:
     """Transpose the matrices of the blocks; everything else stays."""
     return tensor.t() if name.startswith("h.") and tensor.ndim == 2 else tensor
@@ -265,10 +275,16 @@ def _is_finite(tensor: Tensor) -> bool:
     return all(math.isfinite(bound) for bound in torch.aminmax(tensor.detach()))
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    """A state dict from a pickle without code: torch's own unpickler, with weights only, and never another one.
+# Where a dictionary of more than weights has them, and the arguments of its model.
+_WEIGHTS = ("model_state_dict", "state_dict", "model")
+_ARGUMENTS = ("model_args", "model_config", "config", "cfg", "hyper_parameters")
 
-    A dictionary that holds one as `model_state_dict`, beside an optimizer's, will do.
+
+def _read_pickle(path: Path) -> tuple[dict[str, Tensor], int | None]:
+    """A state dict from a pickle without code (torch's own unpickler, with weights only, and never another one), and
+    the number of heads, if it says so.
+
+    A dictionary that holds one as `model_state_dict`, beside an optimizer's, or as nanoGPT's `model`, will do.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -279,10 +295,15 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # what an unpickler trips over in damaged bytes is anything
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise judgekit.CheckpointError(f"truncated or damaged: {reason}", path=path) from None
-    if isinstance(values, dict) and isinstance(values.get("model_state_dict"), dict):
-        values = values["model_state_dict"]
+    heads = None
+    if isinstance(values, dict) and (inner := next((key for key in _WEIGHTS if isinstance(values.get(key), dict)), "")):
+        said = [values[key] for key in _ARGUMENTS if isinstance(values.get(key), dict)]
+        heads = next(
+            (one[name] for one in said for name in ("n_head", "n_heads") if isinstance(one.get(name), int)), None
+        )
+        values = values[inner]
     if not isinstance(values, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in values.items()
     ):
         raise judgekit.CheckpointError("should hold a dictionary of tensors and nothing else", path=path)
-    return values
+    return values, heads

@@ -55,10 +55,7 @@ class SupervisedTuning(judgekit.Trainer):
         self._held()
 
     def learnt(self) -> list[judgekit.Sample]:
-        options = self.options
-        path, format = self.path(options.data), options.format
-        items = judgekit.data.read_items(path, format, split=options.split, mapping=options.mapping, empty=True)
-        return [item.sample for item in items]
+        return [one.sample for one in self._items(self.options.split)]
 
     def train(self, into: Path, progress: Callable[[int, int, str], None]) -> None:
         """Raises DataError, CheckpointError, StorageError, and UsageError when the loss is not finite."""
@@ -81,14 +78,13 @@ class SupervisedTuning(judgekit.Trainer):
         settings = f"{self.version} {recipe.precision} {options.model_dump_json()}"
         fit(task, recipe, judgekit.data.TrainingState.of(into, settings, self.inputs()), progress)
 
-    def _held(self) -> list[judgekit.data.Item]:
+    def _held(self) -> list[judgekit.data.LearntItem]:
         return self._items(self.options.validation) if self.options.validation else []
 
-    def _items(self, split: judgekit.data.Split | None) -> list[judgekit.data.Item]:
+    def _items(self, split: judgekit.data.Split | None) -> list[judgekit.data.LearntItem]:
         options = self.options
-        return judgekit.data.read_answered(
-            self.path(options.data), options.format, split=split, mapping=options.mapping
-        )
+        path, prompts = self.path(options.data), not options.mask_prompt
+        return judgekit.data.read_learnt(path, options, split, learn=options.learn, prompts=prompts)
 
     def _start(self) -> Path:
         return located(self.options.start, self.path(self.options.start), self.options.revision)
@@ -110,10 +106,10 @@ class SupervisedTuning(judgekit.Trainer):
         }
         return TuningRecipe(**options.model_dump(include={one.name for one in fields(TuningRecipe)}) | resolved)
 
-    def _respond(self, loaded: Loaded, reading: Encoding, items: Sequence[judgekit.data.Item]) -> Respond:
+    def _respond(self, loaded: Loaded, reading: Encoding, items: Sequence[judgekit.data.LearntItem]) -> Respond:
         """A function that lets the model in training answer the first of these items."""
         options, style = self.options, judgekit.data.style_named(self.options.style, reading.prompts)
-        samples = [item.sample for item in items[: options.samples]]
+        samples = [one.sample for one in items[: options.samples]]
         stop = (style.end.strip(),) if style.end.strip() and not reading.chat else ()
         requests = [
             judgekit.Request(

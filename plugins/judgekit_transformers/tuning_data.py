@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -47,12 +47,23 @@ class Encoding:
         return self.options.style
 
 
+class Shown(NamedTuple):
+    """A conversation as text: where in it the model writes its answers, which of them are learnt, and the token that
+    ends one, if no text does."""
+
+    text: str
+    spans: Sequence[Stretch]
+    learnt: Sequence[bool]
+    end: int | None
+
+
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of a text, which of them the model writes, and how many there are after each of its answers."""
+    """The tokens of a text, of which answer each is (None: of what the model reads), and how many there are after each
+    answer."""
 
     ids: list[int]
-    learnt: list[bool]
+    answers: list[int | None]
     closed: list[int]
 
 
@@ -76,16 +87,20 @@ class TuningExample:
         return sum(target != IGNORED for target in self.targets)
 
 
-def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Encoding) -> list[TuningExample]:
+def examples(items: Sequence[judgekit.data.LearntItem], loaded: Loaded, reading: Encoding) -> list[TuningExample]:
     """Items of one turn or several as the model reads them.
 
     Raises DataError with the line of one that leaves nothing to learn, and (unless `truncate`) of one that is longer
     than the model reads, with how many are.
     """
     made, too_long = [], []
-    for item in items:
+    style = "the model's chat template" if reading.chat else f"the style {reading.style}"
+    tools = writes_tools(loaded, reading)
+    for one in items:
+        one.check_tools(style, tools)
+        item = one.item
         try:
-            wholes = _examples(loaded, item.sample, reading)
+            wholes = _examples(loaded, one, reading)
         except judgekit.CallError as error:  # of its template, or its tokens
             raise item.error(str(error)) from None
         for whole in wholes:
@@ -103,20 +118,36 @@ def examples(items: Sequence[judgekit.data.Item], loaded: Loaded, reading: Encod
     return made
 
 
-def _examples(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> list[TuningExample]:
-    """One for a causal model, and for a decoder one for each answer."""
+def writes_tools(loaded: Loaded, reading: Encoding) -> bool:
+    """Whether calls of tools stand in a text as this model's own would."""
+    if reading.chat:
+        return "<tool_call>" in str(loaded.tokenizer.chat_template)
+    return judgekit.data.style_named(reading.style, reading.prompts).tools
+
+
+def _examples(loaded: Loaded, one: judgekit.data.LearntItem, reading: Encoding) -> list[TuningExample]:
+    """One for a causal model, for a decoder one for each answer; only of answers that are learnt."""
     if loaded.kind == "seq2seq":
-        return [_answered(loaded, sample, number, reading) for number in range(len(sample.references))]
-    text, spans, end = _in_chat(loaded, sample, reading) if reading.chat else _as_text(loaded, sample, reading)
+        return [_answered(loaded, one.sample, number, reading) for number, learnt in enumerate(one.learnt) if learnt]
+    shown = _in_chat(loaded, one, reading) if reading.chat else _as_text(loaded, one, reading)
+    return [_learning(loaded, text, reading, one.sample.id) for text in shown]
+
+
+def _learning(loaded: Loaded, shown: Shown, reading: Encoding, name: str) -> TuningExample:
+    """The example of a text."""
+    text, spans, flags, end = shown
+    if reading.options.mask_prompt:  # what stands behind the last answer that is learnt need not be read
+        last = max(number for number, learnt in enumerate(flags) if learnt)
+        text, spans, flags = text[: spans[last][1]], spans[: last + 1], flags[: last + 1]
     read = tokens(loaded, text, spans, chat=reading.chat)
-    ids, learnt = read.ids, read.learnt if reading.options.mask_prompt else [True] * len(read.ids)
-    targets = [token if counts else IGNORED for token, counts in zip(ids, learnt, strict=True)]
+    counted = [flags[one] if one is not None else not reading.options.mask_prompt for one in read.answers]
+    ids, targets = read.ids, [token if one else IGNORED for token, one in zip(read.ids, counted, strict=True)]
     if end is not None:
         # Behind the last answer it is read too. Behind the others it is only to be said: no history has it.
-        ids, targets = [*ids, end], [*targets, end]
-        for place in read.closed[:-1]:
-            targets[place] = end
-    return [TuningExample(ids, [IGNORED, *targets[1:]], (), sample.id)]  # nothing comes before the first to say it from
+        ids, targets = [*ids, end], [*targets, end if flags[-1] else IGNORED]
+        for place, learnt in zip(read.closed[:-1], flags, strict=False):
+            targets[place] = end if learnt else IGNORED
+    return TuningExample(ids, [IGNORED, *targets[1:]], (), name)  # nothing comes before the first to say it from
 
 
 def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Encoding) -> TuningExample:
@@ -131,34 +162,42 @@ def _answered(loaded: Loaded, sample: judgekit.Sample, number: int, reading: Enc
     return TuningExample(prompt, [*forced, *ids], [*loaded.beginning, *ids[:-1]], sample.id)
 
 
-def _as_text(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> tuple[str, list[Stretch], int | None]:
-    """The conversation in its style up to the end of its last answer, where in it the model writes, and the token that
-    ends an answer if the style has no text for that."""
-    text, spans = "", []
-    for span in judgekit.data.render_training(reading.style, sample, reading.prompts):
-        if span.learn:
-            spans.append((len(text), len(text) + len(span.text)))
-        text += span.text
+def _as_text(loaded: Loaded, one: judgekit.data.LearntItem, reading: Encoding) -> list[Shown]:
+    """The conversation in its style up to the end of its last answer."""
     end = None if judgekit.data.style_named(reading.style, reading.prompts).end else end_of_answer(loaded, False)[0]
-    return text[: spans[-1][1]], spans, end
+    shown = []
+    for pieces, flags in judgekit.data.lessons(reading.style, one, reading.prompts):
+        text, spans = "", list[Stretch]()
+        for piece in pieces:
+            if piece.learn:
+                spans.append((len(text), len(text) + len(piece.text)))
+            text += piece.text
+        shown.append(Shown(text[: spans[-1][1]], spans, flags, end))
+    return shown
 
 
-def _in_chat(loaded: Loaded, sample: judgekit.Sample, reading: Encoding) -> tuple[str, list[Stretch], int | None]:
-    """The same by the chat template: what it shows before each answer is what it shows when that is asked for."""
-    said = [text or "" for text in sample.references]
-    end, shown = end_of_answer(loaded, True)
-    text, spans = "", list[Stretch]()
+def _in_chat(loaded: Loaded, one: judgekit.data.LearntItem, reading: Encoding) -> list[Shown]:
+    """The same by the chat template: what it shows before each answer is what it shows when that is asked for. Where it
+    shows earlier answers otherwise than they are written, without thoughts say, each answer is a text of its own."""
+    said = [text or "" for text in one.sample.references]
+    token, shown = end_of_answer(loaded, True)
+    end = None if shown else token
+    text, spans, alone, changed = "", list[Stretch](), list[Shown](), 0
     for number, answer in enumerate(said):
-        asked = judgekit.data.prompt_messages(reading.style, sample, said[:number], reading.prompts, chat=True)
+        asked = judgekit.data.prompt_messages(reading.style, one.sample, said[:number], reading.prompts, chat=True)
         prompt, _ = prompt_text(loaded.tokenizer, asked, True)
-        if not prompt.startswith(text):
-            raise judgekit.CallError(
-                f"the model's chat template does not show answer {number} as it stands, with its end {shown!r}; "
-                "learn such a conversation in another style, with chat: false"
-            )
+        changed = changed or (0 if prompt.startswith(text) else number)
         text = prompt + answer + shown
         spans.append((len(prompt), len(text)))
-    return text, spans, None if shown else end
+        alone.append(Shown(text, spans[-1:], (True,), end))
+    if not changed:
+        return [Shown(text, spans, one.learnt, end)]
+    if not reading.options.mask_prompt:
+        raise judgekit.CallError(
+            f"the model's chat template does not show answer {changed} as it stands, with its end {shown!r}; "
+            "learn such a conversation with mask_prompt: true, or in another style, with chat: false"
+        )
+    return [each for each, learnt in zip(alone, one.learnt, strict=True) if learnt]
 
 
 def _fitted(example: TuningExample, reading: Encoding) -> tuple[TuningExample, int]:
@@ -195,17 +234,17 @@ def tokens(loaded: Loaded, text: str, spans: Sequence[Stretch], *, chat: bool) -
     """
     first, ends = spans[0][0], [*(start for start, _ in spans[1:]), len(text)]
     ids = _part(loaded, text[:first], special=not chat, follows=False)[0]
-    learnt = [False] * len(ids)
+    answers: list[int | None] = [None] * len(ids)
     closed = []
-    for (start, stop), end in zip(spans, ends, strict=True):
+    for number, ((start, stop), end) in enumerate(zip(spans, ends, strict=True)):
         part, places = _part(loaded, text[start:end])
         written = [last <= stop - start for _, last in places]
         if not chat or any(begun < stop - start < last for begun, last in places):
             head, tail = (_part(loaded, one)[0] for one in (text[start:stop], text[stop:end]))
             part, written = head + tail, [True] * len(head) + [False] * len(tail)
         closed.append(len(ids) + sum(written))
-        ids, learnt = ids + part, learnt + written
-    return Tokens(known(loaded, ids), learnt, closed)
+        ids, answers = ids + part, answers + [number if one else None for one in written]
+    return Tokens(known(loaded, ids), answers, closed)
 
 
 def _part(

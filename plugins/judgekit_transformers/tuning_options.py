@@ -15,7 +15,8 @@ class TuningOptions(judgekit.data.TrainingDataOptions):
     machine (at `revision`), or "train:NAME". `data`: instruction data, of one turn or several; its `format` (alpaca,
     dolly, sharegpt, messages) is seen from its items, `mapping` has its names of the format's fields. `split` None is
     all of it, `validation` None holds nothing out. `style` and `chat` make prompts as they do for the backend.
-    `mask_prompt` learns what the assistant says alone; false, all tokens. An item with more than `max_length` tokens
+    `mask_prompt` learns what the assistant says alone; false, all tokens. `learn` last learns the last answer of each
+    conversation alone, all before it is read. An item with more than `max_length` tokens
     (by default what the model reads) is an error, or with `truncate` cut.
 
     How long: one of `epochs` (1, if neither is given) and `steps`; a step takes `accumulate` batches of `batch` items.
@@ -31,6 +32,7 @@ class TuningOptions(judgekit.data.TrainingDataOptions):
     style: str = "plain"
     chat: Literal["auto"] | bool = "auto"
     mask_prompt: bool = True
+    learn: judgekit.data.Learn = "all"
     truncate: bool = False
     max_length: int | None = Field(None, ge=2)
     epochs: float | None = Field(None, gt=0)

@@ -1,10 +1,14 @@
 """Files of conversations: three shapes, and what is wrong with a file is said with its place."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from item_files import write
 from judgekit import DataError
-from judgekit.data import holds_conversations, read_conversations
+from judgekit.data import holds_conversations, read_conversations, read_items
 from judgekit_datasets.conversations import ConversationOptions, Conversations
 from tables import each
 
@@ -74,8 +78,8 @@ BAD = {
     "item 1, message 1: unknown role 'humann'; did you mean 'human'?": [
         {"conversations": [{"from": "humann", "value": "Hi."}]}
     ],
-    "item 1, message 2: unknown role 'tool' (known are: human, user": [
-        {"messages": [USER, {"role": "tool", "content": "42"}]}
+    "item 1, message 2: unknown role 'narrator' (known are: human, user": [
+        {"messages": [USER, {"role": "narrator", "content": "42"}]}
     ],
     "item 1, message 2: a system message comes first, and once": [
         {"messages": [USER, {"role": "system", "content": "Be brief."}]}
@@ -109,3 +113,45 @@ def test_what_is_no_conversation_is_an_error_with_its_place(tmp_path, said, item
         read_conversations(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [["Weather?", "Sunny."]],
+        [{"user": "Weather?", "assistant": "Sunny."}],
+        [{"answer": "Sunny.", "question": "Weather?"}],
+        [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": "Sunny."}],
+        [{"from": "human", "value": "Weather?"}, {"from": "gpt", "value": "Sunny."}],
+    ],
+)
+@pytest.mark.parametrize("key", ["history", "previous_turns"])
+def test_history_comes_first(history: list[Any], key: str, tmp_path: Path) -> None:
+    item = {"instruction": "And tomorrow?", "input": "Be brief.", "output": "Rain.", key: history}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(item))
+    for sample in (read_items(path)[0].sample, read_conversations(path)[0].sample):
+        assert (sample.instruction, sample.turns) == ("Weather?", ("And tomorrow?\n\nBe brief.",))
+        assert sample.references == ("Sunny.", "Rain.")
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        "Weather? Sunny.",
+        ["Weather?", "Sunny."],
+        [["Weather?"]],
+        [["Weather?", ""]],
+        [["Weather?", None]],
+        [{"user": "Weather?", "reply_to": "Sunny."}],
+        [{"user": "Weather?", "assistant": "Sunny.", "weight": 0}],
+        [{"role": "user", "content": "Weather?"}],
+        [{"role": "assistant", "content": "Sunny."}, {"role": "user", "content": "Weather?"}],
+        [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": "Sunny.", "weight": 0}],
+    ],
+)
+def test_history_that_is_not_understood_is_refused(history: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"instruction": "And tomorrow?", "output": "Rain.", "history": history}))
+    with pytest.raises(DataError, match=r"a\.jsonl:1: "):
+        read_items(path)

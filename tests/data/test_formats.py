@@ -6,7 +6,8 @@ from itertools import pairwise, permutations
 import pytest
 
 from item_files import ALPACA, SHAREGPT, write
-from judgekit.data.formats import FORMATS, read_answered, read_conversations, read_instructions, read_items
+from judgekit.data import read_answered
+from judgekit.data.formats import FORMATS, read_conversations, read_instructions, read_items
 from judgekit.data.writing import objects_of, write_items
 from judgekit.errors import DataError, UsageError
 

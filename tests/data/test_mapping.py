@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from judgekit.data import Constant, read_answered, read_instructions, read_items
+from judgekit.data import Constant, read_instructions, read_items
 from judgekit.errors import DataError, UsageError
 
 Q, A = "Name a tree.", "Oak"
@@ -173,32 +173,6 @@ def test_history_comes_first(tmp_path: Path) -> None:
 def test_a_blank_reference_is_none(tmp_path: Path) -> None:
     items = [{"instruction": f"{number}?", "output": output} for number, output in enumerate(["", " \n", "x"])]
     assert [item.sample.reference for item in read_instructions(written(tmp_path, *items))] == [None, None, "x"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"weight": 0}, "'weight' is 0"),
-        ({"weight": 0.5}, r"'weight' is 0\.5"),
-        ({"loss_weight": 0}, "'loss_weight' is 0"),
-        ({"train": False}, "'train' is false"),
-        ({"label": False}, "'label' is false"),
-    ],
-)
-def test_what_is_marked_as_not_to_be_learnt_is_not(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
-    path = written(tmp_path, {"instruction": Q, "output": A, **fields})
-    with pytest.raises(DataError, match=rf"x\.jsonl:1: {said}"):
-        read_answered(path)
-    assert read_items(path), "it may be tested all the same"
-    first, last = MESSAGES
-    with pytest.raises(DataError, match=rf"x\.jsonl:1: message 2: {said}"):
-        read_answered(written(tmp_path, {"messages": [first, {**last, **fields}]}))
-
-
-def test_what_is_to_be_learnt_as_the_rest_is(tmp_path: Path) -> None:
-    more = {"weight": 1.0, "train": True, "label": True, "loss_weight": 1}
-    assert read_answered(written(tmp_path, {"instruction": Q, "output": A, **more}))
-    assert read_answered(written(tmp_path, {"instruction": Q, "output": A, "label": 3})), "a class, and no verdict"
 
 
 def test_every_item_names_its_split_or_none_does(tmp_path: Path) -> None:

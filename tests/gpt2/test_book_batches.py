@@ -11,6 +11,7 @@ import judgekit.data
 from book import by_hand, whole_text
 from judgekit_gpt2 import data
 from judgekit_gpt2.tokens import Tokenizer
+from learnt import learnt_items
 
 pytestmark = pytest.mark.shared
 SPLITS = {"train": 935, "test": 110, "validation": 55}
@@ -36,7 +37,8 @@ def items(path):
 
 def _examples(path, split, tokenizer, **options):
     settings = {"style": "book", "mask_prompt": False, "context": 1024, **options}
-    return data.instruction_examples(path, split, tokenizer, **settings)
+    read = {key: settings.pop(key) for key in ("format", "mapping", "learn", "ignore_marks") if key in settings}
+    return data.instruction_examples(learnt_items(path, split, **read), tokenizer, **settings)
 
 
 @pytest.fixture(scope="module")

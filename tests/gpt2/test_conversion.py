@@ -1,6 +1,7 @@
 """`judgekit gpt2 convert`: folders, files and the book's models become checkpoints that `transformers` loads."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import judgekit
+import judgekit.data
 from full_disk import full_disk
 from judgekit_gpt2 import checkpoint, commands, conversion, weights
 from judgekit_gpt2.commands import gpt2
 from judgekit_gpt2.config import PRESETS
-from judgekit_gpt2.tokens import Tokenizer
+from judgekit_gpt2.model import GPT2
+from judgekit_gpt2.tokens import Tokenizer, is_padded
 
 IDS = torch.randint(0, 300, (2, 30), generator=torch.Generator().manual_seed(0))
 
@@ -222,13 +225,111 @@ def test_damage_is_named_in_the_files_own_words_and_nothing_is_left(damage, stat
     assert _names(tmp_path) == ["a.pth", "words"]
 
 
-def test_names_of_another_orientation_are_an_error(reference_folder, words, tmp_path):
-    """The hub's names with Linear's matrices, as some have them who train GPT-2 from scratch."""
-    tensors = load_file(reference_folder / "model.safetensors")
-    turned = {name: tensor.t() if ".h." in name and tensor.ndim == 2 else tensor for name, tensor in tensors.items()}
-    torch.save(turned, tmp_path / "a.pt")
-    with pytest.raises(judgekit.CheckpointError, match=r"c_attn.weight has the shape \[96, 32\], .* \[32, 96\]"):
-        conversion.convert(tmp_path / "a.pt", tmp_path / "made", heads=4, vocabulary=words)
+def _nano(model, bias=True, prefix="", padding=0):
+    """The checkpoint of nanoGPT: the hub's names with Linear's orientation, often compiled and padded."""
+    state = {}
+    for name, tensor in model.state_dict().items():
+        turned = tensor.t() if ".h." in name and tensor.ndim == 2 else tensor
+        if name in ("transformer.wte.weight", "lm_head.weight"):
+            turned = torch.cat([tensor, torch.full((padding, tensor.shape[1]), 0.01)])
+        if bias or not name.endswith("bias"):
+            state[prefix + name] = turned.detach().clone().contiguous()
+    state[f"{prefix}transformer.h.0.attn.bias"] = torch.ones(1, 1, 64, 64).tril()
+    arguments = {"n_layer": 2, "n_head": 4, "n_embd": 32, "block_size": 64, "bias": bias, "vocab_size": 300 + padding}
+    return {
+        "model": state,
+        "optimizer": {"state": {}, "param_groups": [{"lr": 6e-4, "params": [0]}]},
+        "model_args": {**arguments, "dropout": 0.0},
+        "iter_num": 7,
+        "best_val_loss": torch.tensor(3.2),
+        "config": {"dataset": "openwebtext", "compile": True},
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "_orig_mod.", "module.", "module._orig_mod."])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_checkpoint_of_nanogpt_gives_the_same_logits(prefix, bias, reference, words, tmp_path, capsys):
+    model = copy.deepcopy(reference)
+    if not bias:
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.data.zero_()
+    torch.save(_nano(model, bias, prefix), tmp_path / "ckpt.pt")
+    judgekit.data.tell_once.cache_clear()
+    config = conversion.convert(tmp_path / "ckpt.pt", tmp_path / "made", vocabulary=words)
+    assert (config.heads, config.layers, config.tied) == (4, 2, True), "the file says how many heads"
+    assert "taken for nanoGPT's" in capsys.readouterr().err
+    with torch.inference_mode():
+        assert torch.allclose(_theirs(tmp_path / "made"), model(IDS).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["nano", "book", "folder"])
+def test_embeddings_that_pad_the_vocabulary_are_cut_aloud(form, reference, words, tmp_path, capsys, tokenizer):
+    judgekit.data.tell_once.cache_clear()
+    if form == "nano":
+        torch.save(_nano(reference, padding=20), source := tmp_path / "a.pt")
+    elif form == "book":
+        state = _book(reference)
+        for name in ("tok_emb.weight", "out_head.weight"):
+            state[name] = torch.cat([state[name], torch.zeros(20, 32)])
+        torch.save(state, source := tmp_path / "a.pth")
+    else:
+        model = copy.deepcopy(reference)
+        model.resize_token_embeddings(320)
+        model.save_pretrained(source := tmp_path / "padded")
+        tokenizer.save(source)
+        with pytest.raises(judgekit.CheckpointError, match=r"300.*320; `judgekit gpt2 convert \S+ --into NEW` cuts"):
+            weights.load(source)
+    given = {} if form == "folder" else {"vocabulary": words, "heads": 4}
+    config = conversion.convert(source, tmp_path / "made", **given)
+    assert config.vocabulary == 300
+    assert "20 embeddings beyond the 300 tokens cut" in capsys.readouterr().err
+    with torch.inference_mode():
+        assert torch.allclose(_theirs(tmp_path / "made"), reference(IDS).logits, atol=1e-5)
+
+
+def test_tokens_of_ones_own_are_not_cut(reference, tokenizer, tmp_path):
+    model = copy.deepcopy(reference)
+    model.resize_token_embeddings(304)
+    model.save_pretrained(folder := tmp_path / "padded")
+    tokenizer.save(folder)
+    (folder / "added_tokens.json").write_text('{"<|im_start|>": 300, "[PAD]": 301}')
+    with pytest.raises(judgekit.CheckpointError, match=r"tokens of its own beside GPT-2's.*'<\|im_start\|>'"):
+        conversion.convert(folder, tmp_path / "made")
+    (folder / "added_tokens.json").write_text('{"[PAD]": 300}')
+    assert conversion.convert(folder, tmp_path / "made").vocabulary == 300
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens", "padded"),
+    [
+        *((50258, 50257, True), (50304, 50257, True), (50264, 50257, True), (50432, 50257, True)),
+        *((50257, 50257, False), (50259, 50257, False), (50256, 50257, False), (301, 300, False), (320, 300, True)),
+    ],
+)
+def test_sizes_to_which_vocabularies_are_padded(size, tokens, padded):
+    assert is_padded(size, tokens) == padded
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_books_file_and_back_is_the_same_model(tied, reference, words, reference_folder, tmp_path):
+    model = weights.load(reference_folder).model
+    if not tied:
+        state = {**model.state_dict(), "output.weight": model.tokens.weight.detach() * 1.5}
+        weights.save(
+            reference_folder,
+            GPT2.holding(replace(model.config, tied=False), state),
+            Tokenizer.of_checkpoint(words, 300),
+        )
+    conversion.convert(reference_folder, tmp_path / "model.pth")
+    written = torch.load(tmp_path / "model.pth", weights_only=True)
+    expected = _book(GPT2LMHeadModel.from_pretrained(reference_folder))
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[name], expected[name]) for name in expected)
+    conversion.convert(tmp_path / "model.pth", tmp_path / "back", heads=4, vocabulary=words)
+    assert torch.equal(_theirs(tmp_path / "back"), _theirs(reference_folder))
+    with pytest.raises(judgekit.UsageError, match=r"GGUF is not written here; llama\.cpp's convert_hf_to_gguf"):
+        conversion.convert(reference_folder, tmp_path / "model.gguf")
 
 
 @pytest.mark.parametrize(

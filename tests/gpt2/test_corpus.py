@@ -372,6 +372,9 @@ def test_a_field_of_each_item_is_a_document(tmp_path, name, content, field):
         ("a.jsonl", '{"text": "One."}\n{"body": "Two."}\n', r"a\.jsonl:2: no 'text'"),
         ("a.txt", '{"text": "One."}\n{"text": "Two."}\n', r"a\.txt:1: looks like JSON"),
         ("a.txt", '[\n {"text": "One."}\n]\n', r"a\.txt:1: looks like JSON"),
+        ("a.txt", '[{"text": "One."}, {"text": "Two."}]', r"a\.txt:1: looks like JSON"),
+        ("a.txt", '{"text": "One.' + "x" * 200_000 + '"}', r"a\.txt:1: looks like JSON"),
+        ("a.md", '[\n  {\n    "text": "One."\n  }\n]\n', r"a\.md:1: looks like JSON"),
     ],
 )
 def test_markup_is_not_learnt_as_text(tmp_path, name, content, said):
@@ -386,6 +389,29 @@ def test_marks_of_other_vocabularies_are_counted_aloud(tmp_path, capsys):
     list(reading.read_chunks([tmp_path / "mine.txt"]))
     said = "mine.txt: 2 × </s>, 1 × <|im_end|> is learnt as text: <|endoftext|> sets documents apart\n"
     assert capsys.readouterr().err == said, "once"
-    (tmp_path / "page.txt").write_text("<!DOCTYPE html>\n<p>One.</p>")
-    list(reading.read_chunks([tmp_path / "page.txt"]))
-    assert "looks like markup" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("page.txt", "<!DOCTYPE html>\n<p>One.</p>", "looks like markup, which is learnt as it stands: 1 × </p>"),
+        ("doc.xml", "<doc><p>One.</p><p>Two.</p></doc>", "looks like markup"),
+        ("a.jsonl", '{"text": "One &amp; <b>two</b>."}', "looks like markup"),
+        ("rows.txt", "id,text\n" + "1,One\n" * 9, "looks like a table whose columns commas divide"),
+        ("rows.data", "id\ttext\n" + "1\tOne\n" * 9, "looks like a table whose columns tabs divide"),
+        ("a.txt", "One <|im_start|>user", "1 × <|im_start|> is learnt as text"),
+        ("a.jsonl", '{"text": "<s>One.</s>"}', "1 × <s>, 1 × </s> is learnt as text"),
+    ],
+)
+def test_what_may_not_be_plain_text_is_said(tmp_path, capsys, name, content, said):
+    judgekit.data.tell_once.cache_clear()
+    (tmp_path / name).write_text(content)
+    assert list(reading.read_chunks([tmp_path / name]))
+    assert f"{name}: {said}" in capsys.readouterr().err
+
+
+def test_plain_text_is_read_without_a_word(tmp_path, capsys):
+    text = "# Notes\n\nOne, two; three | 3 < 4 > 2, [a](b).\n{x}: a set.\n\n" * 20 + "word, " * 500
+    (tmp_path / "a.md").write_text(text)
+    assert list(reading.read_chunks([tmp_path / "a.md"]))
+    assert capsys.readouterr().err == ""

@@ -13,6 +13,7 @@ import judgekit.data
 from book import by_hand
 from judgekit_gpt2 import data
 from judgekit_gpt2.data import IGNORED, Example
+from learnt import learnt_items
 
 END = 50256
 
@@ -102,7 +103,8 @@ def instructions(tmp_path):
 
 def _examples(path, split, tokenizer, context=200, **options):
     settings = {"style": "alpaca", "mask_prompt": True, **options}
-    return data.instruction_examples(path, split, tokenizer, context=context, **settings)
+    read = {key: settings.pop(key) for key in ("format", "mapping", "learn", "ignore_marks") if key in settings}
+    return data.instruction_examples(learnt_items(path, split, **read), tokenizer, context=context, **settings)
 
 
 def test_examples_are_the_rendered_prompt_and_the_response(instructions, tokenizer):

@@ -13,6 +13,7 @@ from judgekit_gpt2 import data
 from judgekit_gpt2.backend import _encode
 from judgekit_gpt2.data import IGNORED
 from judgekit_gpt2.tokens import Tokenizer
+from learnt import learnt_items
 
 STYLES = sorted(name.removeprefix("instruct/") for name in Prompts().names() if name.startswith("instruct/"))
 TALKS = [
@@ -118,7 +119,8 @@ def talks(tmp_path):
 
 def _examples(path, tokenizer, context=400, **options):
     settings = {"style": "chatml", "mask_prompt": True, **options}
-    return data.instruction_examples(path, "train", tokenizer, context=context, **settings)
+    read = {key: settings.pop(key) for key in ("format", "mapping", "learn", "ignore_marks") if key in settings}
+    return data.instruction_examples(learnt_items(path, "train", **read), tokenizer, context=context, **settings)
 
 
 def test_examples_come_from_any_format_and_the_datas_own_names(talks, tokenizer):
@@ -128,3 +130,55 @@ def test_examples_come_from_any_format_and_the_datas_own_names(talks, tokenizer)
     assert _examples(talks([dolly]), tokenizer) == _examples(talks([alpaca]), tokenizer, mapping=mapping)
     with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: looks like Dolly, not ShareGPT"):
         _examples(talks([dolly]), tokenizer, format="sharegpt")
+
+
+TALK = {
+    "messages": [
+        {"role": "user", "content": "Sit."},
+        {"role": "assistant", "content": "WRONG", "weight": 0},
+        {"role": "user", "content": "Where?"},
+        {"role": "assistant", "content": "On the mat."},
+    ]
+}
+
+
+def _learnt_text(example, tokenizer):
+    """What of an example is learnt, as text, by the targets that count."""
+    batch = data.collate([example], tokenizer.end_of_text)
+    return tokenizer.decode([token for token in batch.targets[0].tolist() if token != data.IGNORED])
+
+
+@pytest.mark.parametrize("style", ["chatml", "alpaca", "llama3", "vicuna"])
+@pytest.mark.parametrize("mask_prompt", [True, False])
+def test_a_marked_answer_is_read_and_not_learnt(talks, tokenizer, style, mask_prompt):
+    path = talks([{**TALK, "split": "train"}])
+    one = _examples(path, tokenizer, style=style, mask_prompt=mask_prompt)[0]
+    learnt = _learnt_text(one, tokenizer)
+    assert "WRONG" in tokenizer.decode(one.ids)
+    assert "WRONG" not in learnt
+    assert "On the mat." in learnt
+    assert ("Where?" in learnt) == (not mask_prompt)
+    unmarked = [{"role": message["role"], "content": message["content"]} for message in TALK["messages"]]
+    whole = _examples(
+        talks([{"messages": unmarked, "split": "train"}]), tokenizer, style=style, mask_prompt=mask_prompt
+    )
+    assert list(one.ids) == list(whole[0].ids), "what is read is the same"
+    last = _examples(path, tokenizer, style=style, mask_prompt=mask_prompt, learn="last", ignore_marks=["weight"])[0]
+    assert list(last.targets) == list(one.targets)
+
+
+@pytest.mark.parametrize("style", ["chatml", "alpaca"])
+def test_what_stands_behind_the_last_learnt_answer_is_not_read(talks, tokenizer, style):
+    first, wrong, second, right = TALK["messages"]
+    path = talks([{"messages": [first, {**right, "weight": 1}, second, wrong], "split": "train"}])
+    one = _examples(path, tokenizer, style=style)[0]
+    assert "WRONG" not in tokenizer.decode(one.ids)
+    assert "On the mat." in _learnt_text(one, tokenizer)
+
+
+def test_a_cut_that_leaves_nothing_to_learn_is_an_error(talks, tokenizer):
+    path = talks([{**TALK, "split": "train"}])
+    whole = len(_examples(path, tokenizer)[0])
+    assert _examples(path, tokenizer, context=whole - 2, truncate=True)
+    with pytest.raises(judgekit.DataError, match=r"talks\.jsonl:1: the prompt alone fills"):
+        _examples(path, tokenizer, context=whole - 20, truncate=True)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+import judgekit
+from judgekit.data import Item, LearntItem, lessons
 from judgekit.errors import PromptError
 from judgekit.prompting.styles import render_prompt, render_training, style_named
 from judgekit.prompting.templates import Prompts
@@ -122,3 +124,31 @@ def test_texts_are_those_of_transformers(tokenizer_folder):
         assert render_prompt(name, TALK, ["안녕 🙂"]) == asked
         whole = theirs.apply_chat_template([*told, {"role": "assistant", "content": "Bye."}], tokenize=False)
         assert "".join(span.text for span in render_training(name, TALK)) == whole
+
+
+THOUGHTLESS = (
+    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' and not loop.last %}"
+    "{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% else %}{{ m.content }}{% endif %}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def test_history_is_shown_without_its_thoughts_where_the_template_cuts_them(tokenizer_folder):
+    style = tokenizer_folder(THOUGHTLESS)
+    said = [f"<think>\nhm {number}\n</think>\n\na{number}" for number in range(3)]
+    sample = judgekit.Sample(
+        id="1", instruction="q0", reference=said[0], turns=("q1", "q2"), turn_references=tuple(said[1:])
+    )
+    shown = "<user>q0<end><assistant>a0<end><user>q1<end><assistant>"
+    assert render_prompt(style, sample, said[:1]) == shown
+    one = LearntItem(Item(sample), (True, False, True))
+    texts = [("".join(span.text for span in spans), learnt) for spans, learnt in lessons(style, one)]
+    assert texts == [
+        (f"<user>q0<end><assistant>{said[0]}<end>", (True,)),
+        (f"{shown}a1<end><user>q2<end><assistant>{said[2]}<end>", (False, False, True)),
+    ]
+    last = LearntItem(Item(sample), (False, False, True))
+    assert [learnt for _, learnt in lessons(style, last)] == [(False, False, True)]
+    always = THOUGHTLESS.replace(" and not loop.last", "")
+    with pytest.raises(judgekit.DataError, match="does not show the answer as it stands"):
+        lessons(tokenizer_folder(always, "other"), one)

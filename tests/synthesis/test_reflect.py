@@ -74,14 +74,17 @@ def test_a_margin_leaves_out_small_differences(run, capsys):
 
 def test_dpo_reads_the_pairs(run):
     pytest.importorskip("torch")
-    from judgekit_gpt2.preferences import read_pairs
+    from judgekit.data import TrainingDataOptions
+    from judgekit_gpt2.preference_file import read_preferred
+    from judgekit_gpt2.preferences import pairs_of
 
     class Bytes:
         def encode(self, text):
             return list(text.encode())
 
     assert reflect(run, "--metric", "f1") == 0
-    read = read_pairs(Path("pairs.json"), "train", Bytes(), style="plain", context=100)  # type: ignore[arg-type]
+    preferred = read_preferred(Path("pairs.json"), TrainingDataOptions(data="pairs.json"), "train")
+    read = pairs_of(preferred, Bytes(), style="plain", context=100)  # type: ignore[arg-type]
     assert [pair.name for pair in read] == ["i0", "i1"], "the book's split gives 85 % of three to training"
     assert bytes(read[0].chosen.ids[len("Say red.") :]) == b"red"
 

@@ -41,7 +41,7 @@ def file(tmp_path):
 def read(loaded, path, **options):
     settings = {"from": "x", "data": "y", "style": "alpaca", "max_length": 1024} | options
     chosen = judgekit.build_options(TuningOptions, settings, "train.x")
-    items = judgekit.data.read_answered(path, chosen.format, mapping=chosen.mapping)
+    items = judgekit.data.read_learnt(path, chosen, None, learn=chosen.learn, prompts=not chosen.mask_prompt)
     return examples(items, loaded, reading_of(loaded, chosen, path.parent))
 
 
@@ -147,16 +147,59 @@ def test_a_decoder_learns_each_answer_of_a_conversation_after_what_came_before(m
     assert decode(second.ids, skip_special_tokens=True).split() == ["the", "cata", "b", "at", "2"]
 
 
-def test_a_template_that_does_not_show_an_answer_as_it_stands_is_said(models, file):
-    talk = [{"role": role, "content": f" {role} "} for role in ("user", "assistant", "user", "assistant")]
+THINKING = "<think>\nhmm\n</think>\n\n"
+
+
+def test_a_template_that_cuts_thoughts_from_history_gives_a_text_for_each_answer(models, file):
+    texts = [("user", "the cat"), ("assistant", f"{THINKING}a b"), ("user", "at 2"), ("assistant", f"{THINKING}in")]
+    talk = [{"role": role, "content": content} for role, content in texts]
     loaded = models["llama"]
     before = loaded.tokenizer.chat_template
-    loaded.tokenizer.chat_template = before.replace("m['content']", "m['content'] | trim")
+    loaded.tokenizer.chat_template = before.replace("m['content']", "m['content'].split('</think>')[-1].strip()")
     try:
-        with pytest.raises(judgekit.DataError, match="does not show answer 1 as it stands"):
-            read(loaded, file([{"messages": talk}]), style="plain")
+        first, second = read(loaded, file([{"messages": talk}]), style="plain")
+        (last,) = read(loaded, file([{"messages": talk}]), style="plain", learn="last")
+        with pytest.raises(judgekit.DataError, match=r"does not show answer 1 as it stands.*mask_prompt: true"):
+            read(loaded, file([{"messages": talk}]), style="plain", mask_prompt=False)
     finally:
         loaded.tokenizer.chat_template = before
+    decode = loaded.tokenizer.decode
+    said = [decode([token for token in one.targets if token != IGNORED]) for one in (first, second)]
+    assert [text.count("hmm") for text in said] == [1, 1]
+    assert ["a b" in said[0], "a b" in said[1], "in" in said[1]] == [True, False, True]
+    assert decode(second.ids).count("hmm") == 1, "the history is without its thoughts"
+    assert last == second
+
+
+@pytest.mark.parametrize(("kind", "chat"), [("llama", True), ("llama", False), ("gpt2", False), ("spaced", False)])
+@pytest.mark.parametrize("style", ["plain", "alpaca"])
+@pytest.mark.parametrize("mask_prompt", [True, False])
+def test_a_marked_answer_is_read_and_not_learnt(models, file, kind, chat, style, mask_prompt):
+    loaded = models[kind]
+    talk = _talk("the cat", "wrong", "at 2", "in")
+    plain = read(loaded, file([talk]), style=style, chat=chat, mask_prompt=mask_prompt)[0]
+    talk["conversations"][1]["weight"] = 0
+    (one,) = read(loaded, file([talk]), style=style, chat=chat, mask_prompt=mask_prompt)
+    (last,) = read(
+        loaded,
+        file([_talk("the cat", "wrong", "at 2", "in")]),
+        style=style,
+        chat=chat,
+        learn="last",
+        mask_prompt=mask_prompt,
+    )
+    learnt = loaded.tokenizer.decode([token for token in one.targets if token != IGNORED])
+    whole = loaded.tokenizer.decode([token for token in plain.targets if token != IGNORED])
+    assert ("wrong" in whole, "wrong" in learnt, "in" in learnt) == (True, False, True)
+    assert (one.ids, one.targets) == (last.ids, last.targets)
+    assert one.ids == plain.ids, "what is read is the same"
+
+
+def test_a_decoder_learns_no_marked_answer(models, file):
+    talk = _talk("the cat", "a b", "at 2", "in")
+    talk["conversations"][1]["train"] = False
+    (one,) = read(models["t5"], file([talk]), style="plain")
+    assert models["t5"].tokenizer.decode(one.targets, skip_special_tokens=True) == "in"
 
 
 def test_an_encoder_reads_the_prompt_and_its_decoder_learns_the_response(models, file):
@@ -186,7 +229,7 @@ def test_a_token_over_the_edge_of_what_is_learnt_is_not_made(models):
     spans = [(6, 10), (19, 21)]
     made = tokens(loaded, text, spans, chat=False)
     assert loaded.tokenizer.decode(made.ids) == text
-    written = [token for token, counts in zip(made.ids, made.learnt, strict=True) if counts]
+    written = [token for token, counts in zip(made.ids, made.answers, strict=True) if counts is not None]
     assert loaded.tokenizer.decode(written) == text[6:10] + text[19:21]
     assert [loaded.tokenizer.decode(made.ids[:place]) for place in made.closed] == [text[:10], text[:21]]
     whole = loaded.tokenizer(text).input_ids
