@@ -41,7 +41,7 @@ def save(folder: Path, style: str, where: Path) -> bool:
         source = _source(style, where)
         if source is None or not _is_alike(source, style, where):
             return False
-    except judgekit.PromptError:  # it needs more than messages have
+    except judgekit.UsageError:  # it needs more than messages have
         return False
     judgekit.write_atomically(folder / FILE, source.encode())
     return True
