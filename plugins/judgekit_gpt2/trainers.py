@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 import judgekit
 import judgekit.data
-from judgekit_gpt2 import checkpoint
+from judgekit_gpt2 import chat_template, checkpoint
 from judgekit_gpt2.epochs import Lazy, drawing, order_of, spread, writer
 from judgekit_gpt2.options import DPOOptions, FinetuneOptions, PretrainOptions, RecipeOptions, TuneOptions
 from judgekit_gpt2.preference_file import Preferred, read_preferred
@@ -57,6 +57,11 @@ class _Trainer(judgekit.Trainer):
             settings = f"{type(self).__name__} {self.version} {recipe.precision} {self.options.model_dump_json()}"
             state = judgekit.data.TrainingState.of(into, settings, self.inputs())
             fit(task, recipe, state, members, progress)
+            if members.rank == 0:
+                self._add(into)
+
+    def _add(self, into: Path) -> None:
+        """Write what else a checkpoint of this training has. Raises StorageError."""
 
     def _task(self, into: Path, members: Team) -> Task:
         raise NotImplementedError
@@ -203,6 +208,16 @@ class _Tuner(_Trainer):
 
     def learnt(self) -> list[judgekit.Sample]:
         return self._samples(self.options.split)
+
+    def _add(self, into: Path) -> None:
+        """The style as a chat template, by which `transformers` and its servers ask the model as it was taught."""
+        configs = [into / checkpoint.CONFIG, *into.glob(f"*/{checkpoint.CONFIG}")]
+        saved = [chat_template.save(path.parent, self.options.style, self.where) for path in configs if path.is_file()]
+        if not all(saved):
+            self.notes = (
+                *self.notes,
+                f"no chat template is saved: the style {self.options.style} cannot be put as one",
+            )
 
     def _samples(self, split: judgekit.data.Split | None) -> list[judgekit.Sample]:
         """What is learnt, or held out, of a split. Raises DataError."""

@@ -158,7 +158,7 @@ def test_dpo_and_adapters(base, instructions, tmp_path):
     assert tuned.exit_code == 0
     names = {path.name for path in (tmp_path / "dpo").iterdir()}
     files = {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "summary.json"}
-    assert names == {*files, "best", "made_from.json"}
+    assert names == {*files, "chat_template.jinja", "best", "made_from.json"}
 
 
 def test_every_signal_that_ends_a_process_asks_for_an_end_after_the_step():

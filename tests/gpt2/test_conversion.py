@@ -312,7 +312,9 @@ def test_sizes_to_which_vocabularies_are_padded(size, tokens, padded):
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_books_file_and_back_is_the_same_model(tied, words, folder, tmp_path):
+def test_the_books_file_and_back_is_the_same_model(tied, words, reference_folder, tmp_path):
+    folder = tmp_path / "hub"
+    weights.save(folder, *weights.load(reference_folder))
     model = weights.load(folder).model
     if not tied:
         state = {**model.state_dict(), "output.weight": model.tokens.weight.detach() * 1.5}
