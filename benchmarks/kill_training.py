@@ -52,16 +52,19 @@ def finish(folder: Path, steps: int) -> tuple[float, str]:
     return time.monotonic() - begun, said
 
 
-def kill_after(folder: Path, steps: int, seconds: float) -> bool:
-    """Start, and kill after so long; False if it had ended by then."""
+def kill_after(folder: Path, steps: int, seconds: float, what: str) -> bool:
+    """Start, and kill so long after there is something new by such a name; False if it had ended by then."""
+    before = set(folder.glob(what)) if what else set()
     process = start(folder, steps)
+    while what and process.poll() is None and set(folder.glob(what)) <= before:
+        time.sleep(0.0005)
     try:
-        process.communicate(timeout=seconds)
+        _, said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        _, said = process.communicate()
     if process.returncode not in (0, -signal.SIGKILL):
-        raise SystemExit(f"a start after a kill ended with {process.returncode}")
+        raise SystemExit(f"a start after a kill ended with {process.returncode}: {said}")
     return process.returncode != 0
 
 
@@ -71,17 +74,18 @@ def run(kills: int, steps: int) -> bool:
         place = Path(name)
         write_text(place / "text.txt")
         whole, _ = finish(place / "whole", steps)
-        again, said = finish(place / "whole", steps)
         reference = contents(place / "whole")
         print(f"undisturbed: {steps} steps in {whole:.1f} s, {len(reference)} files", flush=True)
-        kept = "already there" in said
+        # At any moment of the process, while it trains, while it writes the best checkpoint, and the last one.
+        moments = [(whole, ""), (2.0, "state/checkpoint-*"), (0.02, "best/.*"), (0.02, ".*")]
         for chain in range(kills):
             if left == 0:
                 break
-            folder, killed = place / str(chain), 0
-            length = min(left, random.randint(1, 10))
-            horizon = again + 2 * (whole - again) / (length + 1)
-            while killed < length and kill_after(folder, steps, random.uniform(0.6 * again, max(horizon, 1.2 * again))):
+            folder, killed, length = place / str(chain), 0, min(left, random.randint(1, 10))
+            while killed < length:
+                seconds, what = random.choice(moments)
+                if not kill_after(folder, steps, random.uniform(0, seconds), what):
+                    break
                 killed += 1
                 resumable += any(folder.glob("state/*/judgekit.json"))
             finish(folder, steps)
@@ -91,6 +95,7 @@ def run(kills: int, steps: int) -> bool:
             left -= killed
             kept = kept and done and not differing
             print(f"{'BAD ' if differing or not done else 'good'} {killed:2} kills", *differing, flush=True)
+    kept = kept and left == 0
     print(f"{kills} kills, {resumable} of them with a state on disk: {'every promise kept' if kept else 'FAILED'}")
     return kept
 

@@ -3,8 +3,8 @@
 A reply is looked up by the sha256 of all that can change it, and `put` returns only after its commit, so a killed run
 loses nothing but the calls in flight. One thread writes, in group commits; WAL mode lets everyone else read meanwhile,
 other processes included. With `synchronous=NORMAL` a commit survives the death of the process at once, and that of the
-machine from the next checkpoint on: after 256 replies, and when the ledger is closed. What a power cut takes is asked
-again; nothing is served that was not stored.
+machine from the next checkpoint on: every few hundred replies, and when the ledger is closed. What a power cut takes
+is asked again; nothing is served that was not stored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Kind = Literal["generate", "loglikelihood"]
 
 _APPLICATION = 0x6A6B6974  # "jkit", in the file's header: tells a ledger from other SQLite files
 _BUSY = 60.0  # seconds to wait for another process's commit
-_GROUP = 256  # replies a commit, at most, and between two checkpoints
+_GROUP = 256  # replies a commit, at most, and the replies after which a checkpoint is due
 _CHECKED = "key, request, reply, status, checksum"
 WAY_OUT = "and no answer: `judgekit ledger prune --damaged` forgets what is, and the next run asks for it again"
 _ADVICE = {

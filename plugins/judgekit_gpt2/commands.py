@@ -292,14 +292,17 @@ def _finished(trainer: Any, into: Path, leads: bool) -> bool:
     import judgekit
     from judgekit_gpt2 import checkpoint
 
-    if not into.is_dir() or not any(into.iterdir()) or (into / judgekit.data.TrainingState.FOLDER).is_dir():
+    # What a kill left while the file that says what it is of was written is nobody's, and is swept away later.
+    there = {path.name for path in into.iterdir()} if into.is_dir() else set()
+    there = {name for name in there if not name.startswith(f".{_TRAINING}.")}
+    if not there or judgekit.data.TrainingState.FOLDER in there:
         return False  # it is to begin, or to go on
     kept = into / _TRAINING
     same = kept.is_file() and kept.read_bytes() == _fingerprint(trainer)
     done = same and (into / checkpoint.SAFETENSORS).is_file()
     if not leads or done:
         return done
-    if same and {path.name for path in into.iterdir()} == {_TRAINING}:
+    if same and there == {_TRAINING}:
         return False  # killed before its first step
     what = "holds another training (of other data, options or version)" if kept.is_file() else "is not empty"
     raise judgekit.UsageError(f"{what}; a checkpoint needs a folder of its own", path=into)

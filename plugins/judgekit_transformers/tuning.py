@@ -73,8 +73,15 @@ class SupervisedTuning(judgekit.Trainer):
         cut, items = sum(example.cut for example in (*learnt, *held)), len(learnt) + len(held)
         lost = f"{cut:,} of {judgekit.counted(items, 'item')} cut: longer than {reading.limit} tokens" if cut else ""
         summary: dict[str, JsonValue] = {"learnt": len(learnt), "held out": len(held), "cut short": cut}
+        if options.lora is not None:
+            from judgekit_transformers import adapters
+
+            adapters.attach(loaded.model, options.lora, options.seed)
+            count, whole = adapters.trained(loaded.model)
+            summary["trained weights"] = f"{count:,} of {whole:,} ({count / whole:.1%})"
         respond = self._respond(loaded, reading, held_items or learnt_items)
-        task = TuningTask(loaded, start, learnt, held, respond, summary, lost)
+        base = options.start if not Path(options.start).is_absolute() else start.name
+        task = TuningTask(loaded, start, learnt, held, respond, summary, lost, options.lora, base)
         settings = f"{self.version} {recipe.precision} {options.model_dump_json()}"
         fit(task, recipe, judgekit.data.TrainingState.of(into, settings, self.inputs()), progress)
 
@@ -99,7 +106,7 @@ class SupervisedTuning(judgekit.Trainer):
         resolved = {
             "steps": steps,
             "per_epoch": per_epoch,
-            "lr": options.lr or _RATES[loaded.kind],
+            "lr": options.lr or _RATES[loaded.kind] * (1 if options.lora is None else 10),
             "warmup": round(options.warmup * steps),
             "precision": fast if options.precision == "auto" else options.precision,
             "evaluate_every": options.evaluate_every or max(1, steps // _POINTS),

@@ -26,8 +26,10 @@ from torch import Tensor
 
 import judgekit
 import judgekit.data
+from judgekit_transformers import adapters
 from judgekit_transformers.loading import Loaded
 from judgekit_transformers.tuning_data import IGNORED, TuningExample, collate
+from judgekit_transformers.tuning_options import Adapters
 
 Progress = Callable[[int, int, str], None]
 Respond = Callable[[int], Sequence[judgekit.data.TrainingSample]]
@@ -79,7 +81,8 @@ class TuningRecipe:
 @dataclass(frozen=True)
 class TuningTask:
     """The thing to train: a model from `start`, on items; `held` are for the curve. `respond` lets it write, to be read
-    by people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step."""
+    by people at each epoch's end; `summary` says of the data what a report shows, `note` is said with every step.
+    `lora`: the model has adapters, on the model named `base`."""
 
     loaded: Loaded
     start: Path
@@ -88,6 +91,8 @@ class TuningTask:
     respond: Respond
     summary: Mapping[str, JsonValue] = field(default_factory=dict)
     note: str = ""
+    lora: Adapters | None = None
+    base: str = ""
 
 
 class _LoopTrainer(transformers.Trainer):
@@ -259,6 +264,10 @@ def _save(task: TuningTask, into: Path) -> None:
             "the weights are no longer finite after the last step; a lower learning rate mends it"
         )
     try:
+        if task.lora is not None:
+            if task.lora.keep:
+                adapters.save(model, into / "adapter", task.lora, task.base, task.loaded.kind)
+            adapters.merge(model)
         model.save_pretrained(into)
         task.loaded.tokenizer.save_pretrained(into)
         # What the model was loaded with keeps only what its answers are made of; the folder keeps all it came with.

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 import judgekit
 import judgekit.data
+from judgekit_transformers.trainer_names import in_our_names
+
+
+class Adapters(judgekit.Options):
+    """LoRA: the `rank` r of the adapters, their weight `alpha` / r, the layers that get one (`targets`: names of
+    modules, or `all`: every linear layer but the output), and the dropout on what goes in. They are merged into the
+    checkpoint; with `keep` they are in its folder `adapter` too, as peft reads them."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(16.0, gt=0, allow_inf_nan=False)
+    targets: Literal["all"] | tuple[str, ...] = "all"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    keep: bool = False
 
 
 class TuningOptions(judgekit.data.TrainingDataOptions):
@@ -24,7 +37,8 @@ class TuningOptions(judgekit.data.TrainingDataOptions):
     norm of the gradient. `precision` auto is bfloat16 (autocast; the weights stay float32) where the machine has
     instructions for it. `evaluate_every` steps the losses are written, over all held-out items; at each epoch's end
     the model answers `samples` of them. `save_every` steps (by default by the clock) the state is saved from which a
-    killed training goes on.
+    killed training goes on. `lora` trains adapters alone, at ten times the rate. The names of the Hugging Face Trainer
+    (num_train_epochs, per_device_train_batch_size, bf16 …) are read, or refused with what there is in their place.
     """
 
     start: str = Field(alias="from", min_length=1)
@@ -49,7 +63,13 @@ class TuningOptions(judgekit.data.TrainingDataOptions):
     evaluate_every: int | None = Field(None, ge=1)
     samples: int = Field(3, ge=0)
     save_every: int | None = Field(None, ge=1)
+    lora: Adapters | None = None
     seed: int = Field(0, ge=0, lt=2**32)  # what NumPy takes, which the loop seeds too
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_other_names(cls, values: Any) -> Any:
+        return in_our_names(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _one_length(self) -> TuningOptions:

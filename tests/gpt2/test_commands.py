@@ -15,6 +15,7 @@ import judgekit
 from judgekit.data.training_log import CURVE
 from judgekit_gpt2 import commands
 from judgekit_gpt2.commands import gpt2
+from tiny_training import contents
 
 SIZES = json.dumps({"layers": 1, "heads": 2, "width": 16, "context": 64})
 
@@ -159,6 +160,18 @@ def test_dpo_and_adapters(base, instructions, tmp_path):
     names = {path.name for path in (tmp_path / "dpo").iterdir()}
     files = {"config.json", "model.safetensors", "vocab.json", "merges.txt", CURVE, "samples.jsonl", "summary.json"}
     assert names == {*files, "chat_template.jinja", "best", "made_from.json"}
+
+
+@pytest.mark.parametrize("left", [[".made_from.json.1234.1402"], ["made_from.json", ".made_from.json.1234.1402"]])
+def test_a_kill_while_it_is_written_what_a_training_is_of(base, tmp_path, left):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in left:
+        (folder / name).write_bytes(b"{" if name.startswith(".") else (base / name).read_bytes())
+    arguments = ["--model", SIZES, "--bpe", 270, "--set", "steps=3", "--set", "validation=0"]
+    done = _run("pretrain", tmp_path / "text.txt", "--into", folder, *arguments)
+    assert done.exit_code == 0
+    assert contents(folder) == contents(base), "nothing differs, and nothing is left over"
 
 
 def test_every_signal_that_ends_a_process_asks_for_an_end_after_the_step():
